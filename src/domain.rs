@@ -1,0 +1,22 @@
+//! Pure types of the field: digests, names, selectors, manifests, version rows and heads.
+//!
+//! Owns every grammar and every state transition. Must never do I/O, read a clock or know about HTTP: what
+//! is decided here can be tested with values alone.
+
+pub mod digest;
+pub mod expect;
+pub mod head;
+pub mod manifest;
+pub mod name;
+pub mod pattern;
+pub mod selector;
+pub mod version;
+
+pub use digest::{Digest, DigestError, Hasher};
+pub use expect::Expect;
+pub use head::{Action, Change, Head, Operation, Rejection};
+pub use manifest::{Descriptor, Manifest, ManifestError};
+pub use name::{FileName, ManifestName, NameError};
+pub use pattern::NamePattern;
+pub use selector::{Selector, SelectorError, Target};
+pub use version::{State, Summary, VersionRow};

@@ -1,0 +1,154 @@
+//! SHA-256 digests in their one spelling, `sha256:` and 64 lower-case hex digits.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::Digest as _;
+
+/// What is wrong with a digest's text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DigestError {
+    /// No `algorithm:` prefix at all.
+    #[error("a digest is written as `sha256:` and 64 hex digits")]
+    Form,
+    /// A known form, but not SHA-256.
+    #[error("only the algorithm sha256 is supported, not {0:?}")]
+    Algorithm(String),
+    /// The wrong number of hex digits.
+    #[error("a sha256 digest has 64 hex digits, this one has {0}")]
+    Length(usize),
+    /// A character outside `0-9a-f`; upper case is refused so that a digest has one spelling.
+    #[error("a digest is written in lower-case hex digits (0-9, a-f)")]
+    Alphabet,
+}
+
+/// A SHA-256 digest: the address of a blob.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of bytes that are already in memory.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// Parses the 64 hex digits without the algorithm.
+    ///
+    /// # Errors
+    /// [`DigestError::Length`] or [`DigestError::Alphabet`].
+    pub fn from_hex(text: &str) -> Result<Self, DigestError> {
+        if text.len() != 64 {
+            return Err(DigestError::Length(text.len()));
+        }
+        if !text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+            return Err(DigestError::Alphabet);
+        }
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| DigestError::Alphabet)?;
+        Ok(Self(bytes))
+    }
+
+    /// The 64 hex digits without the algorithm.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// The 32 raw bytes, as `Repr-Digest` (RFC 9530) wants them.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        match text.split_once(':') {
+            None => Err(DigestError::Form),
+            Some(("sha256", digits)) => Self::from_hex(digits),
+            Some((other, _)) => Err(DigestError::Algorithm(other.chars().take(32).collect())),
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A running SHA-256 over bytes that pass by once.
+#[derive(Debug, Clone, Default)]
+pub struct Hasher(sha2::Sha256);
+
+impl Hasher {
+    /// An empty hash.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of everything taken in.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABC: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    #[test]
+    fn one_spelling_round_trips() {
+        let digest: Digest = ABC.parse().unwrap();
+        assert_eq!(digest, Digest::of(b"abc"));
+        assert_eq!(digest.to_string(), ABC);
+        let mut hasher = Hasher::new();
+        hasher.update(b"a");
+        hasher.update(b"bc");
+        assert_eq!(hasher.finish(), digest);
+    }
+
+    #[test]
+    fn other_spellings_are_refused_with_the_reason() {
+        let hex = &ABC[7..];
+        assert_eq!(hex.parse::<Digest>(), Err(DigestError::Form));
+        assert_eq!(format!("SHA256:{hex}").parse::<Digest>(), Err(DigestError::Algorithm("SHA256".into())));
+        assert_eq!(format!("sha512:{hex}").parse::<Digest>(), Err(DigestError::Algorithm("sha512".into())));
+        assert_eq!(ABC[..70].parse::<Digest>(), Err(DigestError::Length(63)));
+        assert_eq!(format!("{ABC}0").parse::<Digest>(), Err(DigestError::Length(65)));
+        assert_eq!(format!("sha256:{}", hex.to_uppercase()).parse::<Digest>(), Err(DigestError::Alphabet));
+        assert_eq!(format!("sha256:{}é", &hex[..62]).parse::<Digest>(), Err(DigestError::Alphabet));
+    }
+}

@@ -1,0 +1,184 @@
+//! Layout 1: how domain values are spelled as keys, and read back. The only place that spells keys.
+//!
+//! | Key | Content |
+//! |---|---|
+//! | `layout/<n>` | layout marker; the highest `n` counts |
+//! | `blobs/sha256/ab/cd/<hex>.<gen>` | bytes of a blob, generation 0, 1, 2 … |
+//! | `blobs/sha256/ab/cd/<hex>.<gen>.condemned` | tombstone: this generation may never be relied on again |
+//! | `blobs/sha256/ab/cd/<hex>.<gen>.seen-<hour>` | somebody relied on this generation in that hour (since 1970) |
+//! | `names/<NAME>@` | this name exists |
+//! | `heads/<NAME>/@/<u64::MAX - generation>` | a head; the number in groups of three digits, newest first |
+//! | `segments/<NAME>/@/<hex>` | rows that no longer fit the head, under the digest of their bytes |
+//!
+//! Upper-case letters can only occur in the last segment of a name. There they are written in lower case and
+//! their positions follow behind a `!`, as a hex mask: `Main` is `main!1`. So two names never share a key, not
+//! even on a file system that ignores case. No key is a directory prefix of another, because `@` cannot occur
+//! in a name.
+
+pub mod marker;
+pub mod migrate;
+
+use crate::domain::{Digest, ManifestName};
+use crate::store::{Key, Prefix};
+
+/// Every kind of object in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayoutKey {
+    /// A layout marker.
+    Marker(u32),
+    /// One generation of a blob's bytes.
+    Blob(Digest, u64),
+    /// The tombstone of a generation.
+    Condemned(Digest, u64),
+    /// The hint that a generation was relied on in an hour since 1970.
+    Seen(Digest, u64, u64),
+    /// The mark that a name exists.
+    Name(ManifestName),
+    /// A head of a name at a generation.
+    Head(ManifestName, u64),
+    /// A segment of a name's rows.
+    Segment(ManifestName, Digest),
+}
+
+impl LayoutKey {
+    /// Spells the key.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        let text = match self {
+            Self::Marker(number) => format!("layout/{number}"),
+            Self::Blob(digest, generation) => format!("{}{generation}", blob_stem(digest)),
+            Self::Condemned(digest, generation) => format!("{}{generation}.condemned", blob_stem(digest)),
+            Self::Seen(digest, generation, hour) => format!("{}{generation}.seen-{hour}", blob_stem(digest)),
+            Self::Name(name) => format!("names/{}@", spell_name(name)),
+            Self::Head(name, generation) => format!("{}{}", head_stem(name), spell_descending(*generation)),
+            Self::Segment(name, digest) => format!("segments/{}/@/{}", spell_name(name), digest.hex()),
+        };
+        text.parse().expect("names, digests and numbers spell legal keys")
+    }
+
+    /// Reads a key back. `None` for a key that this layout does not know, or that is spelled in another way than
+    /// [`LayoutKey::key`] would.
+    #[must_use]
+    pub fn parse(key: &Key) -> Option<Self> {
+        let (area, rest) = key.as_str().split_once('/')?;
+        let parsed = match area {
+            "layout" => Self::Marker(rest.parse().ok()?),
+            "blobs" => parse_blob(rest)?,
+            "names" => Self::Name(parse_name(rest.strip_suffix('@')?)?),
+            "heads" => {
+                let (name, number) = rest.split_once("/@/")?;
+                Self::Head(parse_name(name)?, parse_descending(number)?)
+            }
+            "segments" => {
+                let (name, hex) = rest.split_once("/@/")?;
+                Self::Segment(parse_name(name)?, Digest::from_hex(hex).ok()?)
+            }
+            _ => return None,
+        };
+        (parsed.key() == *key).then_some(parsed)
+    }
+}
+
+/// The prefix of all layout markers.
+#[must_use]
+pub fn markers() -> Prefix {
+    prefix("layout/")
+}
+
+/// The prefix of all blobs.
+#[must_use]
+pub fn blobs() -> Prefix {
+    prefix("blobs/")
+}
+
+/// The prefix of everything stored about one digest.
+#[must_use]
+pub fn blob(digest: &Digest) -> Prefix {
+    prefix(&blob_stem(digest))
+}
+
+/// The prefix of the marks of all names that start with `text`. The listing also holds names that differ from
+/// `text` in case: filter what comes back. `None` when no name can start so.
+#[must_use]
+pub fn names(text: &str) -> Option<Prefix> {
+    format!("names/{}", text.to_ascii_lowercase()).parse().ok()
+}
+
+/// The prefix of all heads of a name, newest first.
+#[must_use]
+pub fn heads(name: &ManifestName) -> Prefix {
+    prefix(&head_stem(name))
+}
+
+fn prefix(text: &str) -> Prefix {
+    text.parse().expect("names and digests spell legal prefixes")
+}
+
+fn blob_stem(digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("blobs/sha256/{}/{}/{hex}.", &hex[..2], &hex[2..4])
+}
+
+fn head_stem(name: &ManifestName) -> String {
+    format!("heads/{}/@/", spell_name(name))
+}
+
+fn parse_blob(rest: &str) -> Option<LayoutKey> {
+    let (hex, tail) = rest.rsplit('/').next()?.split_once('.')?;
+    let digest = Digest::from_hex(hex).ok()?;
+    match tail.split_once('.') {
+        None => Some(LayoutKey::Blob(digest, tail.parse().ok()?)),
+        Some((generation, "condemned")) => Some(LayoutKey::Condemned(digest, generation.parse().ok()?)),
+        Some((generation, hint)) => {
+            let hour = hint.strip_prefix("seen-")?.parse().ok()?;
+            Some(LayoutKey::Seen(digest, generation.parse().ok()?, hour))
+        }
+    }
+}
+
+/// `u64::MAX - generation`, zero-padded, in groups of three digits, so that the newest head is listed first and
+/// no directory has more than a thousand entries.
+fn spell_descending(generation: u64) -> String {
+    let digits = format!("{:020}", u64::MAX - generation);
+    let (first, rest) = digits.split_at(2);
+    let mut text = first.to_owned();
+    for group in rest.as_bytes().chunks(3) {
+        text.push('/');
+        text.extend(group.iter().map(|b| char::from(*b)));
+    }
+    text
+}
+
+fn parse_descending(text: &str) -> Option<u64> {
+    text.replace('/', "").parse::<u64>().ok().map(|number| u64::MAX - number)
+}
+
+fn spell_name(name: &ManifestName) -> String {
+    let text = name.as_str();
+    let tag = text.rsplit('/').next().unwrap_or(text);
+    let mut mask = vec![0_u8; tag.len().div_ceil(4)];
+    for (at, _) in tag.bytes().enumerate().filter(|(_, b)| b.is_ascii_uppercase()) {
+        mask[at / 4] |= 1 << (at % 4);
+    }
+    let digits: String = mask.iter().map(|nibble| format!("{nibble:x}")).collect();
+    match digits.trim_end_matches('0') {
+        "" => text.to_owned(),
+        digits => format!("{}!{digits}", text.to_ascii_lowercase()),
+    }
+}
+
+fn parse_name(text: &str) -> Option<ManifestName> {
+    let Some((lower, mask)) = text.split_once('!') else { return text.parse().ok() };
+    let mut bytes = lower.as_bytes().to_vec();
+    let tag = lower.rfind('/').map_or(0, |slash| slash + 1);
+    for (at, digit) in mask.chars().enumerate() {
+        let nibble = digit.to_digit(16)?;
+        for bit in (0..4).filter(|bit| nibble & (1 << bit) != 0) {
+            bytes.get_mut(tag + at * 4 + bit)?.make_ascii_uppercase();
+        }
+    }
+    String::from_utf8(bytes).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! The layout marker: which layout a store has, and who may still read and write it.
+//!
+//! The marker is a log like everything else: `layout/<n>` is created only if absent and never changed, and the
+//! highest `n` counts.
+
+use futures_util::TryStreamExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::LayoutKey;
+use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
+
+/// The layout that this binary reads and writes.
+pub const CURRENT: u32 = 1;
+/// Longest marker, in bytes.
+const MAX_MARKER: u64 = 4096;
+
+/// What a marker says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// The layout.
+    pub layout: u32,
+    /// The oldest layout whose binaries can still read this store.
+    pub min_reader: u32,
+    /// The oldest layout whose binaries can still write this store.
+    pub min_writer: u32,
+}
+
+/// What a store says about its layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing at all is stored.
+    Empty,
+    /// Objects, but no marker.
+    Unmarked,
+    /// The newest marker.
+    Marked(Marker),
+}
+
+/// Why a store cannot be used as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// There is something in the store, but not a Larder layout.
+    #[error(
+        "the store holds objects but no layout marker: it is not a Larder store, or a migration of it never \
+         finished; look at what is in it, then run `larder migrate`"
+    )]
+    Unmarked,
+    /// The store was migrated by a newer binary.
+    #[error(
+        "the store has layout {layout}, which needs a binary that knows layout {needed}; this one knows up to {CURRENT}: \
+         install a newer larder"
+    )]
+    TooNew {
+        /// The layout of the store.
+        layout: u32,
+        /// The oldest layout whose binaries may use it.
+        needed: u32,
+    },
+    /// The store has an older layout.
+    #[error("the store has layout {0}, this binary writes layout {CURRENT}: run `larder migrate` first")]
+    TooOld(u32),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Reads the newest marker.
+///
+/// # Errors
+/// When the store fails or a marker cannot be read.
+pub async fn find(store: &dyn ObjectStore) -> Result<Found, StoreError> {
+    let mut newest = None;
+    let mut listing = store.list(&super::markers(), List::default());
+    while let Some(meta) = listing.try_next().await? {
+        match LayoutKey::parse(&meta.key) {
+            Some(LayoutKey::Marker(number)) => newest = newest.max(Some(number)),
+            _ => return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not a layout marker")),
+        }
+    }
+    drop(listing);
+    match newest {
+        Some(number) => read(store, &LayoutKey::Marker(number).key()).await.map(Found::Marked),
+        None if is_empty(store).await? => Ok(Found::Empty),
+        None => Ok(Found::Unmarked),
+    }
+}
+
+/// Makes sure that this binary may read and write the store; an empty store gets the current marker.
+///
+/// # Errors
+/// A [`LayoutError`] that says what to do.
+pub async fn open(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
+    match find(store).await? {
+        Found::Empty => Ok(super::migrate::initialise(store).await?),
+        Found::Unmarked => Err(LayoutError::Unmarked),
+        Found::Marked(marker) => judge(marker),
+    }
+}
+
+/// Whether this binary may read and write a store with this marker.
+///
+/// # Errors
+/// [`LayoutError::TooNew`] or [`LayoutError::TooOld`].
+pub fn judge(marker: Marker) -> Result<Marker, LayoutError> {
+    let needed = marker.min_reader.max(marker.min_writer);
+    if needed > CURRENT {
+        Err(LayoutError::TooNew { layout: marker.layout, needed })
+    } else if marker.layout < CURRENT {
+        Err(LayoutError::TooOld(marker.layout))
+    } else {
+        Ok(marker)
+    }
+}
+
+/// Creates a marker if it is absent. One that is there must say the same.
+///
+/// # Errors
+/// When the store fails, or holds another marker of this number.
+pub async fn write(store: &dyn ObjectStore, marker: Marker) -> Result<(), StoreError> {
+    let key = LayoutKey::Marker(marker.layout).key();
+    let bytes = serde_json::to_vec(&marker).map_err(|error| StoreError::new(StoreErrorKind::Internal, &key, error))?;
+    store.create(&key, bytes.into()).await?;
+    let stored = read(store, &key).await?;
+    if stored == marker {
+        return Ok(());
+    }
+    Err(StoreError::new(StoreErrorKind::Corrupt, key, format!("another marker is stored: {stored:?}")))
+}
+
+async fn read(store: &dyn ObjectStore, key: &Key) -> Result<Marker, StoreError> {
+    let gone = || StoreError::new(StoreErrorKind::Corrupt, key, "listed, but not there");
+    let bytes = store.get(key, None).await?.ok_or_else(gone)?.bytes(MAX_MARKER).await?;
+    serde_json::from_slice(&bytes).map_err(|error| StoreError::new(StoreErrorKind::Corrupt, key, error))
+}
+
+async fn is_empty(store: &dyn ObjectStore) -> Result<bool, StoreError> {
+    let everything = "".parse().expect("the empty prefix is legal");
+    let mut listing = store.list(&everything, List { limit: Some(1), ..List::default() });
+    Ok(listing.try_next().await?.is_none())
+}

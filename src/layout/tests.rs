@@ -1,0 +1,87 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn names_strategy() -> impl Strategy<Value = ManifestName> {
+    let component = "[a-z0-9]{1,8}([._-][a-z0-9]{1,8}){0,2}";
+    let tag = "[A-Za-z0-9_][A-Za-z0-9._-]{0,40}";
+    (proptest::collection::vec(component, 0..4), tag).prop_filter_map("a legal name", |(mut segments, tag)| {
+        segments.push(tag);
+        segments.join("/").parse().ok()
+    })
+}
+
+fn keys_strategy() -> impl Strategy<Value = LayoutKey> {
+    let digest = any::<[u8; 32]>().prop_map(|bytes| Digest::of(&bytes));
+    prop_oneof![
+        any::<u32>().prop_map(LayoutKey::Marker),
+        (digest.clone(), any::<u64>()).prop_map(|(d, g)| LayoutKey::Blob(d, g)),
+        (digest.clone(), any::<u64>()).prop_map(|(d, g)| LayoutKey::Condemned(d, g)),
+        (digest.clone(), any::<u64>(), any::<u64>()).prop_map(|(d, g, h)| LayoutKey::Seen(d, g, h)),
+        names_strategy().prop_map(LayoutKey::Name),
+        (names_strategy(), any::<u64>()).prop_map(|(n, g)| LayoutKey::Head(n, g)),
+        (names_strategy(), digest).prop_map(|(n, d)| LayoutKey::Segment(n, d)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_key_is_read_back_as_it_was_spelled(key in keys_strategy()) {
+        prop_assert_eq!(LayoutKey::parse(&key.key()), Some(key));
+    }
+
+    #[test]
+    fn keys_of_different_names_differ_even_without_case(a in names_strategy(), b in names_strategy()) {
+        let lower = |name: &ManifestName| LayoutKey::Name(name.clone()).key().as_str().to_ascii_lowercase();
+        prop_assert_eq!(a == b, lower(&a) == lower(&b));
+    }
+
+    #[test]
+    fn newer_heads_sort_first(name in names_strategy(), a in any::<u64>(), b in any::<u64>()) {
+        let key = |generation| LayoutKey::Head(name.clone(), generation).key();
+        prop_assert_eq!(a.cmp(&b), key(b).cmp(&key(a)));
+    }
+}
+
+#[test]
+fn keys_look_as_documented() {
+    let digest = Digest::of(b"abc");
+    let hex = digest.hex();
+    let name: ManifestName = "miren/v1.0-RC1".parse().unwrap();
+    for (key, text) in [
+        (LayoutKey::Marker(1), "layout/1".to_owned()),
+        (LayoutKey::Blob(digest, 0), format!("blobs/sha256/ba/78/{hex}.0")),
+        (LayoutKey::Condemned(digest, 2), format!("blobs/sha256/ba/78/{hex}.2.condemned")),
+        (LayoutKey::Seen(digest, 0, 491_000), format!("blobs/sha256/ba/78/{hex}.0.seen-491000")),
+        (LayoutKey::Name("main".parse().unwrap()), "names/main@".to_owned()),
+        (LayoutKey::Name("Main".parse().unwrap()), "names/main!1@".to_owned()),
+        (LayoutKey::Name(name.clone()), "names/miren/v1.0-rc1!06@".to_owned()),
+        (LayoutKey::Head("main".parse().unwrap(), 1), "heads/main/@/18/446/744/073/709/551/614".to_owned()),
+        (LayoutKey::Segment("main".parse().unwrap(), digest), format!("segments/main/@/{hex}")),
+    ] {
+        assert_eq!(key.key().as_str(), text);
+    }
+}
+
+#[test]
+fn the_longest_names_spell_legal_keys() {
+    let tag = "Z".repeat(128);
+    let name: ManifestName = format!("{}/{tag}", "a".repeat(126)).parse().unwrap();
+    let key = LayoutKey::Head(name.clone(), 7);
+    assert_eq!(LayoutKey::parse(&key.key()), Some(key));
+    let key = LayoutKey::Segment(name, Digest::of(b""));
+    assert_eq!(LayoutKey::parse(&key.key()), Some(key));
+}
+
+#[test]
+fn other_spellings_are_unknown() {
+    let hex = Digest::of(b"abc").hex();
+    for text in [
+        "layout/01", "layout/x", "other/1", "names/main", "names/main!0@", "names/MAIN@", "names/main!1x@",
+        "heads/main/@/18446744073709551614", "heads/main/@/18/446/744/073/709/551/61", "x",
+        &format!("blobs/sha256/00/00/{hex}.0"), &format!("blobs/sha256/ba/78/{hex}.00"),
+        &format!("blobs/sha256/ba/78/{hex}"), &format!("blobs/sha256/ba/78/{hex}.0.gone"),
+    ] {
+        assert_eq!(LayoutKey::parse(&text.parse().unwrap()), None, "{text}");
+    }
+}

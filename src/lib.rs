@@ -1,0 +1,5 @@
+//! Larder.
+pub mod clock;
+pub mod domain;
+pub mod layout;
+pub mod store;

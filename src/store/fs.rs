@@ -1,0 +1,219 @@
+//! The filesystem backend: a directory of immutable files.
+//!
+//! `ROOT/objects/KEY` holds the objects, `ROOT/staging/` files that are being written. An object is staged,
+//! synced, and linked into place: `link(2)` is the create-if-absent that is atomic among threads and processes.
+//! Then the directory is synced, and before that every directory above it that was new. Directories are never
+//! removed, so one that was made durable once needs no second look.
+
+mod directories;
+mod list;
+mod read;
+mod staging;
+mod step;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+
+use super::{ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, StoreErrorKind, Upload};
+use directories::Directories;
+use staging::{Staged, StagedUpload};
+
+pub use staging::STALE_AFTER;
+pub use step::{NoFaults, Step, Steps};
+
+/// A store in a directory of a local (or NFS) filesystem. Cheap to clone. Any number of processes may share one.
+#[derive(Debug, Clone)]
+pub struct FsStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    objects: PathBuf,
+    staging: PathBuf,
+    directories: Directories,
+    steps: Arc<dyn Steps>,
+}
+
+impl FsStore {
+    /// Opens the store in `root`, making the directory if there is none.
+    ///
+    /// # Errors
+    /// When the directories cannot be made or made durable.
+    pub fn open(root: &Path) -> Result<Self> {
+        Self::with_steps(root, Arc::new(NoFaults))
+    }
+
+    /// Like [`FsStore::open`], with somebody told of every system call before it is made, who may fail it or end
+    /// the process. This is how tests fill the disk and pull the plug.
+    ///
+    /// # Errors
+    /// As [`FsStore::open`].
+    pub fn with_steps(root: &Path, steps: Arc<dyn Steps>) -> Result<Self> {
+        let objects = root.join("objects");
+        let staging = root.join("staging");
+        let prepare = || {
+            fs::create_dir_all(&objects)?;
+            fs::create_dir_all(&staging)?;
+            fs::File::open(root)?.sync_all()
+        };
+        prepare().map_err(|error| {
+            let key = root.display();
+            StoreError::new(StoreErrorKind::Denied, key, error)
+        })?;
+        let directories = Directories::new(objects.clone(), Arc::clone(&steps));
+        Ok(Self { inner: Arc::new(Inner { objects, staging, directories, steps }) })
+    }
+
+    /// Removes staged files whose writer died, and returns how many. A file whose writer lives, in whatever
+    /// process, holds a lock; besides, nothing younger than [`STALE_AFTER`] is touched.
+    ///
+    /// # Errors
+    /// When the staging directory cannot be read.
+    pub async fn sweep_staging(&self) -> io::Result<usize> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || staging::sweep(&inner.staging)).await
+    }
+}
+
+impl Inner {
+    fn path(&self, key: &Key) -> PathBuf {
+        self.objects.join(key.as_str())
+    }
+
+    fn meta(&self, key: &Key) -> io::Result<Option<ObjectMeta>> {
+        self.steps.before(Step::Open)?;
+        absent_is_none(fs::metadata(self.path(key)))
+            .map(|found| found.filter(fs::Metadata::is_file).map(|metadata| object_meta(key.clone(), &metadata)))
+    }
+
+    fn create(&self, key: &Key, bytes: &[u8]) -> io::Result<Created> {
+        if self.meta(key)?.is_some() {
+            return self.found(key);
+        }
+        let mut staged = Staged::new(&self.staging, Arc::clone(&self.steps))?;
+        staged.write(bytes)?;
+        self.publish(staged, key)
+    }
+
+    /// Links a written file into place and makes the link durable.
+    fn publish(&self, staged: Staged, key: &Key) -> io::Result<Created> {
+        staged.sync()?;
+        let path = self.path(key);
+        let directory = path.parent().unwrap_or(&self.objects);
+        self.directories.ensure(directory)?;
+        let created = staged.link(&path)?;
+        self.directories.sync(directory)?;
+        Ok(created)
+    }
+
+    /// An object that another writer made: it counts only once it is durable.
+    fn found(&self, key: &Key) -> io::Result<Created> {
+        self.persist(std::slice::from_ref(key))?;
+        Ok(Created::AlreadyExists)
+    }
+
+    fn copy(&self, from: &Key, to: &Key) -> io::Result<Option<Created>> {
+        let Some(mut source) = absent_is_none(fs::File::open(self.path(from)))? else { return Ok(None) };
+        let mut staged = Staged::new(&self.staging, Arc::clone(&self.steps))?;
+        staged.copy_from(&mut source)?;
+        self.publish(staged, to).map(Some)
+    }
+
+    fn delete(&self, key: &Key) -> io::Result<()> {
+        self.steps.before(Step::Delete)?;
+        absent_is_none(fs::remove_file(self.path(key)))?;
+        Ok(())
+    }
+
+    fn persist(&self, keys: &[Key]) -> io::Result<()> {
+        let mut directories: Vec<PathBuf> =
+            keys.iter().filter_map(|key| self.path(key).parent().map(Path::to_path_buf)).collect();
+        directories.sort_unstable();
+        directories.dedup();
+        for directory in directories {
+            self.directories.ensure(&directory)?;
+            self.directories.sync(&directory)?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FsStore {
+    async fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
+        self.on(key, |inner, key| inner.meta(&key)).await
+    }
+
+    async fn get(&self, key: &Key, range: Option<ByteRange>) -> Result<Option<Object>> {
+        self.on(key, move |inner, key| read::open(&inner.path(&key), &key, range, &inner.steps)).await
+    }
+
+    async fn create(&self, key: &Key, bytes: Bytes) -> Result<Created> {
+        self.on(key, move |inner, key| inner.create(&key, &bytes)).await
+    }
+
+    async fn begin(&self, key: &Key) -> Result<Box<dyn Upload>> {
+        let staged = self.on(key, |inner, _| Staged::new(&inner.staging, Arc::clone(&inner.steps))).await?;
+        Ok(Box::new(StagedUpload::new(self.clone(), key.clone(), staged)))
+    }
+
+    async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Created>> {
+        let to = to.clone();
+        self.on(from, move |inner, from| inner.copy(&from, &to)).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.on(key, |inner, key| inner.delete(&key)).await
+    }
+
+    fn list(&self, prefix: &Prefix, options: List) -> BoxStream<'_, Result<ObjectMeta>> {
+        list::stream(&self.inner.objects, prefix, options, Arc::clone(&self.inner.steps))
+    }
+
+    async fn persist(&self, keys: &[Key]) -> Result<()> {
+        let Some(first) = keys.first() else { return Ok(()) };
+        let keys = keys.to_vec();
+        self.on(first, move |inner, _| inner.persist(&keys)).await
+    }
+}
+
+impl FsStore {
+    /// Runs blocking work about `key` off the runtime.
+    async fn on<T: Send + 'static>(
+        &self,
+        key: &Key,
+        work: impl FnOnce(Arc<Inner>, Key) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let inner = Arc::clone(&self.inner);
+        let owned = key.clone();
+        blocking(move || work(inner, owned)).await.map_err(|error| StoreError::io(key, error))
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(failed) => Err(io::Error::other(failed)),
+    }
+}
+
+fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        // A parent that is missing, or that is a file, means the key is absent too.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn object_meta(key: Key, metadata: &fs::Metadata) -> ObjectMeta {
+    let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+    ObjectMeta { key, size: metadata.len(), modified: modified.unwrap_or(Timestamp::UNIX_EPOCH) }
+}

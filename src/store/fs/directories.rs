@@ -1,0 +1,55 @@
+//! Directories that are made once, made durable once, and never removed.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, io};
+
+use super::step::{Step, Steps};
+
+/// How many directories are remembered as durable. Beyond it the memory starts afresh, which costs only syncs.
+const REMEMBERED: usize = 100_000;
+
+#[derive(Debug)]
+pub(super) struct Directories {
+    root: PathBuf,
+    durable: Mutex<HashSet<PathBuf>>,
+    steps: Arc<dyn Steps>,
+}
+
+impl Directories {
+    pub(super) fn new(root: PathBuf, steps: Arc<dyn Steps>) -> Self {
+        Self { root, durable: Mutex::default(), steps }
+    }
+
+    /// Makes `directory` and everything above it, up to the root, exist durably. One that is already there is
+    /// synced too unless this process did so before: the process that made it may not have got that far.
+    pub(super) fn ensure(&self, directory: &Path) -> io::Result<()> {
+        let Some(parent) = directory.parent().filter(|_| directory != self.root) else { return Ok(()) };
+        if self.remembered().contains(directory) {
+            return Ok(());
+        }
+        self.ensure(parent)?;
+        self.steps.before(Step::MakeDirectory)?;
+        match fs::create_dir(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => self.sync(parent)?,
+        }
+        let mut durable = self.remembered();
+        if durable.len() >= REMEMBERED {
+            durable.clear();
+        }
+        durable.insert(directory.to_path_buf());
+        Ok(())
+    }
+
+    /// Makes the names in `directory` durable.
+    pub(super) fn sync(&self, directory: &Path) -> io::Result<()> {
+        self.steps.before(Step::SyncDirectory)?;
+        fs::File::open(directory)?.sync_all()
+    }
+
+    fn remembered(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

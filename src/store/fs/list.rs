@@ -1,0 +1,160 @@
+//! Listing: a depth-first walk in the byte order of full keys, one directory at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+
+use super::super::{Key, List, ObjectMeta, Prefix, Result, StoreError, StoreErrorKind};
+use super::step::{Step, Steps};
+use super::{absent_is_none, blocking, object_meta};
+
+/// Most objects that one trip to the blocking pool brings back.
+const BATCH: usize = 256;
+
+pub(super) fn stream(
+    root: &Path,
+    prefix: &Prefix,
+    options: List,
+    steps: Arc<dyn Steps>,
+) -> BoxStream<'static, Result<ObjectMeta>> {
+    let walk = Walk::new(root, prefix, options, steps);
+    stream::unfold(Some(walk), next_batch).map(stream::iter).flatten().boxed()
+}
+
+async fn next_batch(walk: Option<Walk>) -> Option<(Vec<Result<ObjectMeta>>, Option<Walk>)> {
+    let mut walk = walk?;
+    let prefix = walk.shown.clone();
+    let batch = blocking(move || Ok((walk.batch(), walk))).await;
+    match batch {
+        Ok((batch, _)) if batch.is_empty() => None,
+        Ok((batch, walk)) if batch.last().is_some_and(Result::is_ok) => Some((batch, Some(walk))),
+        Ok((batch, _)) => Some((batch, None)),
+        Err(error) => Some((vec![Err(StoreError::new(StoreErrorKind::Internal, prefix, error))], None)),
+    }
+}
+
+/// A directory entry that is still to be visited. `key` ends in `/` for a directory, so that sorting entries
+/// sorts the full keys below them.
+#[derive(Debug)]
+struct Entry {
+    key: String,
+}
+
+impl Entry {
+    fn is_directory(&self) -> bool {
+        self.key.ends_with('/')
+    }
+}
+
+struct Walk {
+    root: PathBuf,
+    shown: String,
+    /// Entries to visit, the next one last.
+    stack: Vec<Entry>,
+    /// The last part of the prefix, which only applies to the first directory.
+    begins_with: Option<(String, String)>,
+    start_after: String,
+    left: usize,
+    steps: Arc<dyn Steps>,
+}
+
+impl Walk {
+    fn new(root: &Path, prefix: &Prefix, options: List, steps: Arc<dyn Steps>) -> Self {
+        let (directory, rest) = match prefix.as_str().rsplit_once('/') {
+            Some((directory, rest)) => (format!("{directory}/"), rest),
+            None => (String::new(), prefix.as_str()),
+        };
+        Self {
+            root: root.to_path_buf(),
+            shown: prefix.to_string(),
+            stack: Vec::new(),
+            begins_with: Some((directory, rest.to_owned())),
+            start_after: options.start_after.map(|key| key.to_string()).unwrap_or_default(),
+            left: options.limit.unwrap_or(usize::MAX),
+            steps,
+        }
+    }
+
+    /// The next objects; the last may be an error, after which there is nothing more.
+    fn batch(&mut self) -> Vec<Result<ObjectMeta>> {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH.min(self.left) {
+            match self.next() {
+                Ok(Some(meta)) => batch.push(Ok(meta)),
+                Ok(None) => break,
+                Err(error) => {
+                    batch.push(Err(error));
+                    break;
+                }
+            }
+        }
+        self.left -= batch.len().min(self.left);
+        batch
+    }
+
+    fn next(&mut self) -> Result<Option<ObjectMeta>> {
+        if let Some((directory, rest)) = self.begins_with.take() {
+            self.enter(&directory, &rest)?;
+        }
+        while let Some(entry) = self.stack.pop() {
+            if entry.is_directory() {
+                self.enter(&entry.key, "")?;
+            } else if let Some(meta) = self.look(&entry.key)? {
+                return Ok(Some(meta));
+            }
+        }
+        Ok(None)
+    }
+
+    fn look(&self, key: &str) -> Result<Option<ObjectMeta>> {
+        let parsed: Key =
+            key.parse().map_err(|error| StoreError::new(StoreErrorKind::Internal, key, error))?;
+        let metadata = absent_is_none(fs::metadata(self.root.join(key))).map_err(|error| StoreError::io(&parsed, error))?;
+        Ok(metadata.map(|metadata| object_meta(parsed, &metadata)))
+    }
+
+    /// Puts the entries of a directory on the stack, sorted, without those that cannot be wanted.
+    fn enter(&mut self, directory: &str, begins_with: &str) -> Result<()> {
+        let mut entries = self.read(directory, begins_with).map_err(|error| {
+            StoreError::new(StoreErrorKind::Internal, format!("listing of {directory:?}"), error)
+        })?;
+        entries.sort_unstable_by(|a, b| b.key.cmp(&a.key));
+        self.stack.extend(entries);
+        Ok(())
+    }
+
+    fn read(&self, directory: &str, begins_with: &str) -> io::Result<Vec<Entry>> {
+        self.steps.before(Step::ReadDirectory)?;
+        let Some(reader) = absent_is_none(fs::read_dir(self.root.join(directory)))? else { return Ok(Vec::new()) };
+        let mut entries = Vec::new();
+        for entry in reader {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_str().ok_or_else(|| unexpected(&entry.path()))?;
+            if !name.starts_with(begins_with) {
+                continue;
+            }
+            let kind = entry.file_type()?;
+            if !kind.is_dir() && !kind.is_file() {
+                return Err(unexpected(&entry.path()));
+            }
+            let key = format!("{directory}{name}{}", if kind.is_dir() { "/" } else { "" });
+            if self.is_wanted(&key) {
+                entries.push(Entry { key });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Whether `key`, or anything below it, sorts after the key to start after.
+    fn is_wanted(&self, key: &str) -> bool {
+        key > self.start_after.as_str() || (key.ends_with('/') && self.start_after.starts_with(key))
+    }
+}
+
+fn unexpected(path: &Path) -> io::Error {
+    io::Error::other(format!("{} is not a file that Larder made; move it out of the store", path.display()))
+}

@@ -1,0 +1,162 @@
+//! Files in the making: invisible until they are linked to their key, gone when they are dropped.
+
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use std::fs;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustix::io::Errno;
+
+use super::super::{Created, Key, Result, StoreError, StoreErrorKind, Upload};
+use super::step::{Step, Steps};
+use super::{FsStore, blocking};
+
+/// Age below which a staged file is left alone even if nobody holds its lock (it may not be locked yet).
+pub const STALE_AFTER: Duration = Duration::from_secs(600);
+
+/// A staged file and the lock on it that tells other processes its writer lives.
+#[derive(Debug)]
+pub(super) struct Staged {
+    path: PathBuf,
+    file: fs::File,
+    steps: Arc<dyn Steps>,
+}
+
+impl Staged {
+    pub(super) fn new(directory: &Path, steps: Arc<dyn Steps>) -> io::Result<Self> {
+        steps.before(Step::Stage)?;
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let path = directory.join(hex::encode(random));
+        let file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let staged = Self { path, file, steps };
+        // File systems without locks leave the age as the only sign of life, which the sweep respects.
+        let _ = staged.file.try_lock();
+        Ok(staged)
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.steps.before(Step::Write)?;
+        self.file.write_all(bytes)
+    }
+
+    pub(super) fn copy_from(&mut self, source: &mut fs::File) -> io::Result<()> {
+        self.steps.before(Step::Write)?;
+        let expected = source.metadata()?.len();
+        let copied = io::copy(source, &mut self.file)?;
+        if copied == expected { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.steps.before(Step::SyncFile)?;
+        self.file.sync_data()
+    }
+
+    /// Gives the file its final name if that is free.
+    pub(super) fn link(&self, path: &Path) -> io::Result<Created> {
+        self.steps.before(Step::Link)?;
+        match fs::hard_link(&self.path, path) {
+            Ok(()) => Ok(Created::New),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.judge_existing(path),
+            Err(error) if lacks_hard_links(&error) => self.rename(path),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Over NFS the reply to our own link can be lost and the retry be told that the name exists.
+    fn judge_existing(&self, path: &Path) -> io::Result<Created> {
+        let (ours, theirs) = (self.file.metadata()?, fs::metadata(path)?);
+        let same = ours.dev() == theirs.dev() && ours.ino() == theirs.ino();
+        Ok(if same { Created::New } else { Created::AlreadyExists })
+    }
+
+    /// The other atomic create-if-absent, for file systems without hard links.
+    fn rename(&self, path: &Path) -> io::Result<Created> {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, &self.path, CWD, path, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(Created::New),
+            Err(Errno::EXIST) => Ok(Created::AlreadyExists),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+fn lacks_hard_links(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK))
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if self.steps.before(Step::Unstage).is_ok() {
+            // What cannot be removed now is swept once its lock is gone.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A staged file that is written piece by piece.
+pub(super) struct StagedUpload {
+    store: FsStore,
+    key: Key,
+    /// `None` while a write is under way and after one that failed or was cancelled: such an upload cannot commit.
+    staged: Option<Staged>,
+}
+
+impl StagedUpload {
+    pub(super) fn new(store: FsStore, key: Key, staged: Staged) -> Self {
+        Self { store, key, staged: Some(staged) }
+    }
+
+    fn take(&mut self) -> Result<Staged> {
+        let broken = "an earlier write failed or was cancelled";
+        self.staged.take().ok_or_else(|| StoreError::new(StoreErrorKind::Internal, &self.key, broken))
+    }
+}
+
+#[async_trait]
+impl Upload for StagedUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let mut staged = self.take()?;
+        let written = blocking(move || staged.write(&bytes).map(|()| staged)).await;
+        self.staged = Some(written.map_err(|error| StoreError::io(&self.key, error))?);
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Created> {
+        let staged = self.take()?;
+        self.store.on(&self.key, move |inner, key| inner.publish(staged, &key)).await
+    }
+
+    async fn abort(mut self: Box<Self>) {
+        let staged = self.staged.take();
+        let _ = blocking(move || {
+            drop(staged);
+            Ok(())
+        })
+        .await;
+    }
+}
+
+/// Removes staged files that nobody holds a lock on and that are old.
+pub(super) fn sweep(directory: &Path) -> io::Result<usize> {
+    let mut swept = 0;
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if is_stale(&path).unwrap_or(false) && fs::remove_file(&path).is_ok() {
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}
+
+fn is_stale(path: &Path) -> io::Result<bool> {
+    let file = fs::File::open(path)?;
+    let metadata = file.metadata()?;
+    let age = metadata.modified()?.elapsed().unwrap_or_default();
+    Ok(metadata.is_file() && age >= STALE_AFTER && file.try_lock().is_ok())
+}

@@ -1,0 +1,114 @@
+//! Keys and prefixes: texts that are safe as S3 keys and as relative file paths.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Longest key, in bytes. Some engines refuse more than 480; ours stay below 400.
+pub const MAX_KEY: usize = 400;
+/// Longest segment of a key, in bytes (some engines and most filesystems refuse 256 and more).
+const MAX_SEGMENT: usize = 250;
+
+/// Why a text is not a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a legal key")]
+pub struct KeyError(String);
+
+/// The address of an object: `/`-separated segments of `A-Za-z0-9._-!@`, none of them empty, `.` or `..`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Box<str>);
+
+impl Key {
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let legal_segment = |s: &str| !matches!(s, "" | "." | "..") && s.len() <= MAX_SEGMENT && s.bytes().all(is_legal);
+        if text.len() <= MAX_KEY && text.split('/').all(legal_segment) {
+            Ok(Self(text.into()))
+        } else {
+            Err(KeyError(text.chars().take(80).collect()))
+        }
+    }
+}
+
+fn is_legal(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-!@".contains(&byte)
+}
+
+/// The beginning of keys: any text that a key can start with, the empty one too.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Prefix(Box<str>);
+
+impl Prefix {
+    /// The prefix as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let (directories, rest) = text.rsplit_once('/').unwrap_or(("", text));
+        let legal = (directories.is_empty() || directories.parse::<Key>().is_ok())
+            && !text.starts_with('/')
+            && rest.bytes().all(is_legal)
+            && !matches!(rest, "." | "..")
+            && text.len() <= MAX_KEY;
+        if legal { Ok(Self(text.into())) } else { Err(KeyError(text.chars().take(80).collect())) }
+    }
+}
+
+macro_rules! show_text {
+    ($type:ty) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &self.0)
+            }
+        }
+    };
+}
+
+show_text!(Key);
+show_text!(Prefix);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_safe_relative_paths() {
+        for good in ["a", "layout/1", "names/v1.0!3@", "heads/a/@/18/446"] {
+            assert!(good.parse::<Key>().is_ok(), "{good}");
+        }
+        for bad in ["", "/a", "a/", "a//b", ".", "a/../b", "a/./b", "a b", "a\0", "é", "a:b", &"x".repeat(251)] {
+            assert!(bad.parse::<Key>().is_err(), "{bad}");
+        }
+        assert!(vec!["x".repeat(200); 2].join("/").parse::<Key>().is_err());
+    }
+
+    #[test]
+    fn prefixes_may_end_anywhere_in_a_key() {
+        for good in ["", "a", "a/", "blobs/sha256/ab/cd/abcd.", "names/"] {
+            assert!(good.parse::<Prefix>().is_ok(), "{good}");
+        }
+        for bad in ["/", "a//", "../", "a/..", "a b"] {
+            assert!(bad.parse::<Prefix>().is_err(), "{bad}");
+        }
+    }
+}
