@@ -1,0 +1,292 @@
+//! Configuration: defaults, then a TOML file, then the environment, then flags.
+//!
+//! Every key of the file can be set from the environment as `LARDER__SECTION__KEY` (two underscores between
+//! levels). Secrets are never part of it: tokens are configured by their hash.
+
+mod load;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::NamePattern;
+
+pub use load::{ConfigError, load};
+pub use values::{Duration, Size};
+
+/// Everything that can be configured. Its default is what an unconfigured server runs with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The HTTP server.
+    pub server: Server,
+    /// Where everything is stored.
+    pub store: Store,
+    /// How large things may be.
+    pub limits: Limits,
+    /// Who may do what.
+    pub access: Access,
+    /// What the collector may take away.
+    pub collector: Collector,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// Connections served at once; more wait to be accepted.
+    pub max_connections: usize,
+    /// Time for a client to send the head of a request.
+    pub header_timeout: Duration,
+    /// Longest pause of a client in sending or receiving a body.
+    pub idle_timeout: Duration,
+    /// Slowest average rate of an upload, per second, once `idle_timeout` has passed.
+    pub min_rate: Size,
+    /// How long to go on accepting connections after a signal to stop, while `/readyz` says no.
+    pub drain_delay: Duration,
+    /// How long requests under way may take to finish then.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_connections: 1024,
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            min_rate: Size::from_bytes(1024),
+            drain_delay: Duration::from_secs(0),
+            drain_timeout: Duration::from_secs(25),
+        }
+    }
+}
+
+/// `[store]`, by its `type`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Store {
+    /// A directory of this machine.
+    Fs {
+        /// The data directory.
+        path: PathBuf,
+    },
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::Fs { path: PathBuf::from("./larder-data") }
+    }
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of one blob.
+    pub blob_size: Size,
+    /// Bytes of one manifest.
+    pub manifest_size: Size,
+    /// Artifacts of one manifest.
+    pub artifacts: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { blob_size: Size::from_bytes(64 << 30), manifest_size: Size::from_bytes(4 << 20), artifacts: 10_000 }
+    }
+}
+
+/// `[access]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Access {
+    /// Who may read blobs by digest.
+    pub blob_reads: Reads,
+    /// Tokens, by their hash.
+    pub tokens: Vec<Token>,
+    /// Rules for names; the first whose pattern matches counts.
+    pub policies: Vec<Policy>,
+}
+
+/// Who may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reads {
+    /// Everybody.
+    #[default]
+    Public,
+    /// Holders of a token that grants `read`.
+    Token,
+}
+
+/// What a token may be granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Permission {
+    /// Read names whose policy asks for a token, and blobs if they are not public.
+    Read,
+    /// Upload blobs, and ask which are missing.
+    Upload,
+    /// Publish and stage versions, copy to a name. Includes `upload`.
+    Publish,
+    /// Promote and roll back.
+    Promote,
+    /// Pin and unpin.
+    Pin,
+    /// Retire versions and delete names.
+    Retire,
+    /// Everything.
+    Admin,
+}
+
+/// `[[access.tokens]]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// What the token is called in logs and in the history.
+    pub id: String,
+    /// SHA-256 of the token, in hex.
+    pub sha256: String,
+    /// What it may do.
+    pub actions: Vec<Permission>,
+    /// The names it may do it to.
+    #[serde(default = "all_names")]
+    pub names: Vec<NamePattern>,
+}
+
+fn all_names() -> Vec<NamePattern> {
+    vec![NamePattern::any()]
+}
+
+/// Whether a change to a name must state what it expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cas {
+    /// `If-Match` and `If-None-Match` are honoured where sent.
+    #[default]
+    Optional,
+    /// A change without either is answered 428.
+    Required,
+}
+
+/// `[[access.policies]]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// The names it applies to.
+    pub names: Vec<NamePattern>,
+    /// Who may read them.
+    #[serde(default)]
+    pub read: Reads,
+    /// Whether changes need a precondition.
+    #[serde(default)]
+    pub cas: Cas,
+}
+
+/// `[collector]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Collector {
+    /// Age below which unreferenced bytes are left alone. Only saves work and uploads; safety needs no age.
+    pub min_age: Duration,
+}
+
+impl Default for Collector {
+    fn default() -> Self {
+        Self { min_age: Duration::from_secs(24 * 3600) }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// What is logged, as tracing's filter directives.
+    pub filter: String,
+    /// How.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into(), format: LogFormat::Auto }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, else JSON.
+    #[default]
+    Auto,
+    /// Text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Checks what the types cannot, and names every problem.
+    ///
+    /// # Errors
+    /// All problems.
+    pub fn validate(&self) -> Result<(), Vec<String>> {
+        let mut problems = Vec::new();
+        if self.server.max_connections == 0 {
+            problems.push("server.max_connections must be at least 1".to_owned());
+        }
+        for (key, value) in [
+            ("server.header_timeout", self.server.header_timeout),
+            ("server.idle_timeout", self.server.idle_timeout),
+        ] {
+            if value.std().is_zero() {
+                problems.push(format!("{key} must be longer than 0s"));
+            }
+        }
+        if self.limits.artifacts == 0 || self.limits.manifest_size.bytes() == 0 || self.limits.blob_size.bytes() == 0 {
+            problems.push("limits: every limit must be at least 1".to_owned());
+        }
+        if self.limits.manifest_size.bytes() > 1 << 30 {
+            problems.push("limits.manifest_size must be at most 1GiB: manifests are read into memory".to_owned());
+        }
+        self.access.validate(&mut problems);
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+impl Access {
+    fn validate(&self, problems: &mut Vec<String>) {
+        let mut ids = std::collections::HashSet::new();
+        for token in &self.tokens {
+            let id = &token.id;
+            if id.is_empty() || id.len() > 128 || id.chars().any(char::is_control) {
+                problems.push(format!("access.tokens: the id {id:?} must be 1 to 128 printable characters"));
+            }
+            if !ids.insert(id) {
+                problems.push(format!("access.tokens: the id {id:?} is used twice"));
+            }
+            if token.sha256.len() != 64 || !token.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+                problems.push(format!(
+                    "access.tokens: sha256 of {id:?} must be 64 hex digits (the SHA-256 of the token, never the token)"
+                ));
+            }
+            if token.actions.is_empty() || token.names.is_empty() {
+                problems.push(format!("access.tokens: {id:?} needs at least one action and one name pattern"));
+            }
+        }
+        if self.policies.iter().any(|policy| policy.names.is_empty()) {
+            problems.push("access.policies: every policy needs at least one name pattern".to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Putting the configuration together from its sources.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::Config;
+
+/// Keys from the environment start so; `__` separates levels.
+const PREFIX: &str = "LARDER__";
+
+/// Why there is no usable configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file or a variable does not fit.
+    #[error("the configuration {origin} is not valid: {detail}")]
+    Parse {
+        /// The file, or the environment.
+        origin: String,
+        /// What is wrong and where.
+        detail: String,
+    },
+    /// Values that do not go together or are out of range.
+    #[error("the configuration is not valid: {}", .0.join("; "))]
+    Invalid(Vec<String>),
+}
+
+/// Reads the file, if any, lays the variables of `environment` over it, and validates the result.
+///
+/// # Errors
+/// A [`ConfigError`] that names the key and what it should be.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let mut table = match file {
+        Some(path) => read(path)?,
+        None => Table::new(),
+    };
+    let mut variables: Vec<_> = environment.into_iter().filter(|(key, _)| key.starts_with(PREFIX)).collect();
+    variables.sort();
+    let from_environment = !variables.is_empty();
+    for (key, value) in variables {
+        set(&mut table, &key, &value)?;
+    }
+    let origin = match (file, from_environment) {
+        (Some(path), false) => path.display().to_string(),
+        (Some(path), true) => format!("{} with the variables {PREFIX}*", path.display()),
+        (None, _) => format!("from the variables {PREFIX}*"),
+    };
+    let config: Config = Value::Table(table)
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError::Parse { origin, detail: error.to_string().trim().replace('\n', " ") })?;
+    config.validate().map_err(ConfigError::Invalid)?;
+    Ok(config)
+}
+
+fn read(path: &Path) -> Result<Table, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+    let parse_error = |error: toml::de::Error| ConfigError::Parse {
+        origin: path.display().to_string(),
+        detail: error.to_string().trim().to_owned(),
+    };
+    // Parsed into the real types first: only then do errors point at a line.
+    toml::from_str::<Config>(&text).map_err(parse_error)?;
+    text.parse().map_err(parse_error)
+}
+
+fn set(table: &mut Table, variable: &str, text: &str) -> Result<(), ConfigError> {
+    let error = |detail: &str| ConfigError::Parse { origin: format!("variable {variable}"), detail: detail.to_owned() };
+    let path = variable[PREFIX.len()..].to_ascii_lowercase();
+    let mut levels: Vec<&str> = path.split("__").collect();
+    let key = levels.pop().filter(|key| !key.is_empty()).ok_or_else(|| error("it names no key"))?;
+    let mut table = table;
+    for level in levels {
+        let entry = table.entry(level).or_insert_with(|| Value::Table(Table::new()));
+        table = entry.as_table_mut().ok_or_else(|| error("it reaches below a key that is not a section"))?;
+    }
+    table.insert(key.to_owned(), value_of(text));
+    Ok(())
+}
+
+/// A number, a boolean or a list is read as TOML; everything else is a plain text.
+fn value_of(text: &str) -> Value {
+    let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+    match parsed {
+        Some(value @ (Value::Integer(_) | Value::Boolean(_) | Value::Array(_))) => value,
+        _ => Value::String(text.to_owned()),
+    }
+}

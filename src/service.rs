@@ -1,0 +1,21 @@
+//! Use cases over the store: publish, resolve, look after versions and names, verify.
+//!
+//! Owns the storage protocol (see the crate's documentation). Must never know about HTTP, and never build a key
+//! by hand.
+
+pub mod blobs;
+pub mod heads;
+pub mod manifests;
+pub mod names;
+pub mod publish;
+pub mod resolve;
+pub mod verify;
+pub mod versions;
+
+pub use blobs::{BlobError, BlobUpload, Blobs, Intake};
+pub use heads::{ChangeError, Changed, Heads};
+pub use manifests::{Loaded, Manifests};
+pub use names::{NamePage, Names};
+pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
+pub use resolve::{Resolve, ResolveError, Resolved};
+pub use versions::{History, Versions};

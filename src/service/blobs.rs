@@ -1,0 +1,238 @@
+//! Blobs: generations of bytes, what may be relied on, verified uploads, and the publisher's half of the
+//! handshake with the collector.
+//!
+//! A digest's bytes are stored as generation 0, 1, 2 …. A tombstone dooms a generation for ever: the collector
+//! may delete its bytes at any later time, so nothing new may rely on it. Reading is less strict than relying:
+//! doomed bytes that are still there are correct by construction.
+
+mod copies;
+mod intake;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::Clock;
+use crate::domain::Digest;
+use crate::domain::manifest::Descriptor;
+use crate::layout::{self, LayoutKey};
+use crate::store::{ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use copies::Copies;
+
+pub use intake::{BlobError, BlobUpload, Intake};
+
+/// Digests that are looked up at once within one request.
+const LOOKUPS: usize = 16;
+/// How often bytes are rescued from a doomed generation, or chased through generations, before giving up.
+const MAX_CHASE: u32 = 8;
+
+/// What a publish finds out about one blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// There are bytes of the stated size that may be relied on.
+    Present(Key),
+    /// There are none.
+    Missing(Descriptor),
+    /// There are, but not of the stated size.
+    WrongSize {
+        /// What the manifest says.
+        stated: Descriptor,
+        /// What is stored.
+        actual: u64,
+    },
+}
+
+/// The blobs in a store.
+#[derive(Debug)]
+pub struct Blobs {
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    seen_after: SignedDuration,
+}
+
+impl Blobs {
+    /// The blobs in `store`. A generation that is relied on anew and was last seen longer than `seen_after` ago gets
+    /// a hint that makes it young again; half the collector's minimum age is right.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, seen_after: SignedDuration) -> Self {
+        Self { store, clock, seen_after }
+    }
+
+    /// What is known of a blob without reading it, or `None` when there are no bytes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn stat(&self, digest: Digest) -> Result<Option<ObjectMeta>, StoreError> {
+        // The common case costs one request: most blobs only ever have generation 0.
+        if let Some(meta) = self.store.head(&LayoutKey::Blob(digest, 0).key()).await? {
+            return Ok(Some(meta));
+        }
+        Ok(self.copies(digest).await?.readable().cloned())
+    }
+
+    /// Opens a blob, or a range that starts within it. `None` when there are no bytes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn open(&self, digest: Digest, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
+        if let Some(object) = self.store.get(&LayoutKey::Blob(digest, 0).key(), range).await? {
+            return Ok(Some(object));
+        }
+        for _ in 0..MAX_CHASE {
+            let Some(meta) = self.copies(digest).await?.readable().cloned() else { return Ok(None) };
+            if let Some(object) = self.store.get(&meta.key, range).await? {
+                return Ok(Some(object));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Which of these must be uploaded. Bytes that are doomed do not count.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>, StoreError> {
+        let checks = digests.into_iter().map(|digest| async move {
+            let copies = self.copies(digest).await?;
+            match copies.usable() {
+                Some((generation, meta)) => {
+                    self.mark_seen(digest, generation, meta, &copies).await?;
+                    Ok(None)
+                }
+                None => Ok(Some(digest)),
+            }
+        });
+        stream::iter(checks).buffered(LOOKUPS).try_filter_map(|missing| async move { Ok(missing) }).try_collect().await
+    }
+
+    /// Makes sure that every one of these blobs has bytes that may be relied on (protocol step P2). Must be called
+    /// after the head that refers to them was created: then a tombstone that is not seen here comes after it, and
+    /// the collector that makes it sees the head.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn secure(&self, blobs: Vec<Descriptor>) -> Result<Vec<Check>, StoreError> {
+        let checks = blobs.into_iter().map(|blob| self.secure_one(blob));
+        let checks: Vec<Check> = stream::iter(checks).buffered(LOOKUPS).try_collect().await?;
+        let keys: Vec<Key> = checks
+            .iter()
+            .filter_map(|check| if let Check::Present(key) = check { Some(key.clone()) } else { None })
+            .collect();
+        self.store.persist(&keys).await?;
+        Ok(checks.into_iter().filter(|check| !matches!(check, Check::Present(_))).collect())
+    }
+
+    async fn secure_one(&self, blob: Descriptor) -> Result<Check, StoreError> {
+        for _ in 0..MAX_CHASE {
+            let copies = self.copies(blob.digest).await?;
+            if let Some((_, meta)) = copies.usable() {
+                return Ok(if meta.size == blob.size {
+                    Check::Present(meta.key.clone())
+                } else {
+                    Check::WrongSize { stated: blob, actual: meta.size }
+                });
+            }
+            let Some(doomed) = copies.readable() else { return Ok(Check::Missing(blob)) };
+            // Whoever wins the copy, the next look decides: the new generation may be doomed again already.
+            self.store.copy(&doomed.key, &LayoutKey::Blob(blob.digest, copies.next_generation()).key()).await?;
+        }
+        Err(contended(blob.digest))
+    }
+
+    /// Stores a small blob whose bytes are in memory, such as a manifest.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put(&self, bytes: Bytes) -> Result<Descriptor, StoreError> {
+        let digest = Digest::of(&bytes);
+        let descriptor = Descriptor { digest, size: bytes.len() as u64 };
+        let copies = self.copies(digest).await?;
+        match copies.usable() {
+            Some((generation, meta)) => self.mark_seen(digest, generation, meta, &copies).await?,
+            None => {
+                let key = LayoutKey::Blob(digest, copies.next_generation()).key();
+                self.store.create(&key, bytes).await?;
+            }
+        }
+        Ok(descriptor)
+    }
+
+    /// Begins an upload, unless there is nothing to do. `length` is what the client announced.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn begin(&self, digest: Digest, length: Option<u64>) -> Result<Intake, StoreError> {
+        let copies = self.copies(digest).await?;
+        let (mut generation, mut damaged) = (copies.next_generation(), None);
+        match copies.usable() {
+            // Bytes of another length than announced: either the client is wrong or the store is damaged. The upload
+            // will tell, and heal the store if it was.
+            Some((present, meta)) if length.is_some_and(|length| length != meta.size) => {
+                generation = generation.max(present + 1);
+                damaged = Some(present);
+            }
+            Some((present, meta)) => {
+                self.mark_seen(digest, present, meta, &copies).await?;
+                self.store.persist(std::slice::from_ref(&meta.key)).await?;
+                return Ok(Intake::Present(meta.size));
+            }
+            None => {}
+        }
+        let upload = self.store.begin(&LayoutKey::Blob(digest, generation).key()).await?;
+        Ok(Intake::Upload(Box::new(BlobUpload::new(upload, digest, length, damaged))))
+    }
+
+    /// Verifies and commits an upload.
+    ///
+    /// # Errors
+    /// A [`BlobError`]; nothing is stored then.
+    pub async fn finish(&self, upload: BlobUpload) -> Result<Created, BlobError> {
+        let (digest, damaged) = (upload.digest(), upload.replaces());
+        let created = upload.commit().await?;
+        if let Some(generation) = damaged {
+            // The verified bytes are durable: the generation of another length cannot have this digest.
+            self.store.create(&LayoutKey::Condemned(digest, generation).key(), Bytes::new()).await?;
+            self.store.delete(&LayoutKey::Blob(digest, generation).key()).await?;
+        }
+        Ok(created)
+    }
+
+    async fn copies(&self, digest: Digest) -> Result<Copies, StoreError> {
+        let mut copies = Copies::default();
+        let mut listing = self.store.list(&layout::blob(&digest), List::default());
+        while let Some(meta) = listing.try_next().await? {
+            let key = LayoutKey::parse(&meta.key)
+                .ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, &meta.key, "an unknown kind of key"))?;
+            copies.add(&key, meta);
+        }
+        Ok(copies)
+    }
+
+    /// Leaves a hint that a generation was relied on, if the last sign of use is old. So a plain pipeline (upload,
+    /// then publish) is not told that a blob is there and a moment later that it is missing.
+    async fn mark_seen(
+        &self,
+        digest: Digest,
+        generation: u64,
+        meta: &ObjectMeta,
+        copies: &Copies,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let last = copies.last_seen(generation).map_or(meta.modified, |seen| seen.max(meta.modified));
+        if now.duration_since(last) > self.seen_after {
+            let key = LayoutKey::Seen(digest, generation, hour_of(now)).key();
+            self.store.create(&key, Bytes::new()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn hour_of(time: Timestamp) -> u64 {
+    u64::try_from(time.as_second() / 3600).unwrap_or(0)
+}
+
+fn contended(digest: Digest) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, digest, "its bytes are being collected faster than they can be saved")
+}

@@ -1,0 +1,257 @@
+//! The log of heads of one name: read the newest, decide, create the next.
+//!
+//! Why reading needs no LIST: heads are numbered without gaps and never deleted, so whoever knows generation
+//! *g* is current until *g + 1* exists. One GET of a key that is normally absent answers that.
+//!
+//! Why a remembered head can never show the past: it is only ever the place to start looking from.
+
+mod segments;
+
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use jiff::Timestamp;
+use moka::sync::Cache;
+
+use crate::clock::Clock;
+use crate::domain::{Change, Head, ManifestName, Operation, Rejection, Selector, VersionRow, head::Outcome};
+use crate::layout::{self, LayoutKey};
+use crate::store::{Created, List, ObjectStore, StoreError, StoreErrorKind};
+use segments::Segments;
+
+/// Largest head that is read, in bytes. They are a few kilobytes; this only stops nonsense.
+const MAX_HEAD: u64 = 4 << 20;
+/// Bytes of heads that are remembered.
+const REMEMBERED_BYTES: u64 = 16 << 20;
+/// Generations that are walked one by one before the log is listed instead.
+const MAX_WALK: u32 = 8;
+/// Lost races after which a change gives up. Each one means that somebody else's change went through.
+const MAX_RACES: u32 = 100;
+
+/// Why a name could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The present state of the name does not allow it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Others kept changing the name faster.
+    #[error("the name is being changed by too many writers at once")]
+    Contended,
+    /// The store failed. The change may or may not have been made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A change that was made, or that was not necessary.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// The newest head.
+    pub head: Arc<Head>,
+    /// The version that it was about. `None` for a deletion.
+    pub row: Option<VersionRow>,
+    /// Whether the name was already as wanted.
+    pub unchanged: bool,
+}
+
+/// All names' logs of heads.
+#[derive(Debug)]
+pub struct Heads {
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    newest: Cache<ManifestName, Arc<Head>>,
+    segments: Segments,
+}
+
+impl Heads {
+    /// The logs in `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
+        let weigh = |_: &ManifestName, head: &Arc<Head>| {
+            u32::try_from(512 + head.rows.len() * 512 + head.segments.len() * 128).unwrap_or(u32::MAX)
+        };
+        let newest = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
+        let segments = Segments::new(Arc::clone(&store));
+        Self { store, clock, newest, segments }
+    }
+
+    /// The newest head, or `None` when the name has never existed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn current(&self, name: &ManifestName) -> Result<Option<Arc<Head>>, StoreError> {
+        let Some(mut head) = self.newest.get(name) else { return self.list_newest(name).await };
+        for _ in 0..MAX_WALK {
+            match self.read(name, head.generation + 1).await? {
+                Some(newer) => head = self.remember(newer),
+                None => return Ok(Some(head)),
+            }
+        }
+        self.list_newest(name).await
+    }
+
+    async fn list_newest(&self, name: &ManifestName) -> Result<Option<Arc<Head>>, StoreError> {
+        let first = List { limit: Some(1), ..List::default() };
+        let Some(meta) = self.store.list(&layout::heads(name), first).try_next().await? else { return Ok(None) };
+        let Some(LayoutKey::Head(_, generation)) = LayoutKey::parse(&meta.key) else {
+            return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not the key of a head"));
+        };
+        let lost = || StoreError::new(StoreErrorKind::Corrupt, &meta.key, "listed, but not there");
+        let head = self.read(name, generation).await?.ok_or_else(lost)?;
+        Ok(Some(self.remember(head)))
+    }
+
+    fn remember(&self, head: Head) -> Arc<Head> {
+        let head = Arc::new(head);
+        self.newest.insert(head.name.clone(), Arc::clone(&head));
+        head
+    }
+
+    /// The head of one generation.
+    ///
+    /// # Errors
+    /// When the store fails or the head cannot be read.
+    pub async fn read(&self, name: &ManifestName, generation: u64) -> Result<Option<Head>, StoreError> {
+        let key = LayoutKey::Head(name.clone(), generation).key();
+        let Some(object) = self.store.get(&key, None).await? else { return Ok(None) };
+        let bytes = object.bytes(MAX_HEAD).await?;
+        let corrupt = |why: String| StoreError::new(StoreErrorKind::Corrupt, &key, why);
+        let head: Head = serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        if head.format != 1 || head.name != *name || head.generation != generation {
+            return Err(corrupt(format!(
+                "it says it is format {}, generation {} of {}",
+                head.format, head.generation, head.name
+            )));
+        }
+        Ok(Some(head))
+    }
+
+    /// The newest head that is not younger than `time`, found by bisection: heads' times never decrease.
+    async fn at(&self, newest: &Head, time: Timestamp) -> Result<Option<Head>, StoreError> {
+        if newest.time <= time {
+            return Ok(Some(newest.clone()));
+        }
+        // Invariant: `too_late` is younger than `time`, `found` is the youngest known that is not.
+        let (mut low, mut too_late, mut found) = (1, newest.generation, None);
+        while low < too_late {
+            let middle = low + (too_late - low) / 2;
+            let head = self.read(&newest.name, middle).await?.ok_or_else(|| gap(&newest.name, middle))?;
+            if head.time <= time {
+                low = middle + 1;
+                found = Some(head);
+            } else {
+                too_late = middle;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The version that a selector picks, wherever its row is stored.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn select(&self, head: &Head, selector: Selector) -> Result<Option<VersionRow>, StoreError> {
+        let number = match selector {
+            Selector::Active => return Ok(head.active().cloned()),
+            Selector::Previous => head.previous,
+            Selector::Number(number) => Some(number),
+            Selector::Manifest(digest) => return self.segments.find(head, |row| row.digest() == digest).await,
+            Selector::At(time) => {
+                let then = self.at(head, time).await?;
+                then.as_ref().and_then(Head::active).map(|row| row.number)
+            }
+        };
+        match number {
+            Some(number) => self.segments.row(head, number).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Rows with numbers below `before`, newest first: at least `limit` of them unless there are fewer.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn rows(&self, head: &Head, before: u64, limit: usize) -> Result<Vec<VersionRow>, StoreError> {
+        self.segments.newest(head, before, limit).await
+    }
+
+    /// Changes a name: computes the next head from the newest one and creates it, again if somebody else was
+    /// faster. When this returns the change is durable.
+    ///
+    /// # Errors
+    /// A [`ChangeError`].
+    pub async fn change(&self, name: &ManifestName, change: &Change, actor: &str) -> Result<Changed, ChangeError> {
+        let operation =
+            Operation { id: operation_id()?, action: change.action(), actor: actor.to_owned(), version: None, reason: None };
+        for _ in 0..MAX_RACES {
+            if let Some(changed) = self.attempt(name, change, operation.clone()).await? {
+                return Ok(changed);
+            }
+        }
+        Err(ChangeError::Contended)
+    }
+
+    /// One attempt; `None` when somebody else created the next head first.
+    async fn attempt(
+        &self,
+        name: &ManifestName,
+        change: &Change,
+        operation: Operation,
+    ) -> Result<Option<Changed>, ChangeError> {
+        let current = self.current(name).await?;
+        let (mut row, mut everything) = (None, Vec::new());
+        if let Some(head) = &current {
+            match (change, change.selector()) {
+                (Change::Delete { .. }, _) => everything = self.segments.everything(head).await?,
+                (_, Some(selector)) => row = self.select(head, selector).await?,
+                (_, None) => {}
+            }
+        }
+        let now = self.clock.now();
+        match Head::next(current.as_deref(), name, change, row, everything, operation, now)? {
+            Outcome::Unchanged(row) => {
+                let head = current.expect("only an existing name can be unchanged");
+                Ok(Some(Changed { head, row: Some(row), unchanged: true }))
+            }
+            Outcome::Next { mut head, row, spill } => {
+                if current.is_none() {
+                    self.store.create(&LayoutKey::Name(name.clone()).key(), bytes::Bytes::new()).await?;
+                }
+                self.segments.spill(&mut head, spill).await?;
+                let created = self.create(&head).await?;
+                Ok(created.then(|| Changed { head: self.remember(*head), row, unchanged: false }))
+            }
+        }
+    }
+
+    /// Creates a head. `false` when its generation is taken by somebody else's.
+    async fn create(&self, head: &Head) -> Result<bool, StoreError> {
+        let key = LayoutKey::Head(head.name.clone(), head.generation).key();
+        let bytes = serde_json::to_vec(head).map_err(|error| StoreError::new(StoreErrorKind::Internal, &key, error))?;
+        let failed = match self.store.create(&key, bytes.into()).await {
+            Ok(Created::New) => return Ok(true),
+            // A backend that retried on its own may be told that its first attempt exists.
+            Ok(Created::AlreadyExists) => None,
+            Err(error) => Some(error),
+        };
+        match (self.read(&head.name, head.generation).await, failed) {
+            (Ok(Some(stored)), _) if stored.operation.id == head.operation.id => {
+                self.store.persist(std::slice::from_ref(&key)).await?;
+                Ok(true)
+            }
+            (Ok(Some(_)), _) => Ok(false),
+            (_, Some(error)) | (Err(error), None) => Err(error),
+            (Ok(None), None) => Err(gap(&head.name, head.generation)),
+        }
+    }
+}
+
+fn gap(name: &ManifestName, generation: u64) -> StoreError {
+    let key = LayoutKey::Head(name.clone(), generation).key();
+    StoreError::new(StoreErrorKind::Corrupt, key, "this head must exist, but does not")
+}
+
+fn operation_id() -> Result<String, StoreError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| StoreError::new(StoreErrorKind::Internal, "random numbers", error))?;
+    Ok(hex::encode(random))
+}

@@ -1,0 +1,158 @@
+//! Segments: immutable objects that hold the rows which no longer fit a name's head.
+//!
+//! A segment is stored under the digest of its bytes, so writing it twice is harmless and reading it verifies
+//! it. Later segments shadow earlier ones, and rows in the head shadow them all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
+use crate::domain::head::{FAN_OUT, SegmentRef};
+use crate::domain::{Digest, Head, VersionRow};
+use crate::layout::LayoutKey;
+use crate::store::{ObjectStore, StoreError, StoreErrorKind};
+
+/// Largest segment that is read, in bytes.
+const MAX_SEGMENT: u64 = 256 << 20;
+/// Rows that are remembered.
+const REMEMBERED_ROWS: u64 = 20_000;
+
+type Rows = Arc<Vec<VersionRow>>;
+
+#[derive(Debug)]
+pub(super) struct Segments {
+    store: Arc<dyn ObjectStore>,
+    remembered: Cache<Digest, Rows>,
+}
+
+impl Segments {
+    pub(super) fn new(store: Arc<dyn ObjectStore>) -> Self {
+        let weigh = |_: &Digest, rows: &Rows| u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        let remembered = Cache::builder().max_capacity(REMEMBERED_ROWS).weigher(weigh).build();
+        Self { store, remembered }
+    }
+
+    /// The row of this number.
+    pub(super) async fn row(&self, head: &Head, number: u64) -> Result<Option<VersionRow>, StoreError> {
+        if let Some(row) = head.inline(number) {
+            return Ok(Some(row.clone()));
+        }
+        for segment in head.segments.iter().rev().filter(|segment| segment.covers(number)) {
+            let rows = self.read(head, segment).await?;
+            if let Ok(at) = rows.binary_search_by_key(&number, |row| row.number) {
+                return Ok(Some(rows[at].clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The newest row that `wanted` accepts.
+    pub(super) async fn find(
+        &self,
+        head: &Head,
+        wanted: impl Fn(&VersionRow) -> bool + Send,
+    ) -> Result<Option<VersionRow>, StoreError> {
+        let mut before = u64::MAX;
+        loop {
+            let page = self.newest(head, before, 256).await?;
+            let Some(last) = page.last() else { return Ok(None) };
+            before = last.number;
+            if let Some(row) = page.into_iter().find(|row| wanted(row)) {
+                return Ok(Some(row));
+            }
+        }
+    }
+
+    /// Rows with numbers below `before`, newest first, at least `limit` of them unless there are fewer.
+    pub(super) async fn newest(&self, head: &Head, before: u64, limit: usize) -> Result<Vec<VersionRow>, StoreError> {
+        let mut found: BTreeMap<u64, (usize, VersionRow)> = BTreeMap::new();
+        let mut add = |rows: &[VersionRow], rank: usize| {
+            for row in rows.iter().filter(|row| row.number < before) {
+                match found.get(&row.number) {
+                    Some((shadow, _)) if *shadow > rank => {}
+                    _ => drop(found.insert(row.number, (rank, row.clone()))),
+                }
+            }
+            // The number at which the page would end with what is known so far.
+            found.keys().rev().nth(limit.saturating_sub(1)).copied()
+        };
+        let mut end = add(&head.rows, usize::MAX);
+        let mut pending: Vec<(usize, &SegmentRef)> =
+            head.segments.iter().enumerate().filter(|(_, segment)| segment.first < before).collect();
+        pending.sort_by_key(|(_, segment)| std::cmp::Reverse(segment.last));
+        for (rank, segment) in pending {
+            if end.is_some_and(|end| segment.last < end) {
+                break;
+            }
+            end = add(&self.read(head, segment).await?, rank);
+        }
+        let from = end.unwrap_or(0);
+        Ok(found.into_iter().rev().take_while(|(number, _)| *number >= from).map(|(_, (_, row))| row).collect())
+    }
+
+    /// All rows of the name, by ascending number.
+    pub(super) async fn everything(&self, head: &Head) -> Result<Vec<VersionRow>, StoreError> {
+        let mut rows = self.newest(head, u64::MAX, usize::MAX).await?;
+        rows.reverse();
+        Ok(rows)
+    }
+
+    /// Writes rows that no longer fit into a segment, merges segments where enough of one size have come together,
+    /// and lists the result in `head`.
+    pub(super) async fn spill(&self, head: &mut Head, rows: Vec<VersionRow>) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let segment = self.write(head, rows, 0).await?;
+        head.segments.push(segment);
+        while let Some((from, tier)) = mergeable(&head.segments) {
+            let mut merged = BTreeMap::new();
+            for segment in &head.segments[from..] {
+                merged.extend(self.read(head, segment).await?.iter().map(|row| (row.number, row.clone())));
+            }
+            let segment = self.write(head, merged.into_values().collect(), tier + 1).await?;
+            head.segments.truncate(from);
+            head.segments.push(segment);
+        }
+        Ok(())
+    }
+
+    async fn write(&self, head: &Head, rows: Vec<VersionRow>, tier: u32) -> Result<SegmentRef, StoreError> {
+        let (first, last) = match (rows.first(), rows.last()) {
+            (Some(first), Some(last)) => (first.number, last.number),
+            _ => (0, 0),
+        };
+        let bytes = serde_json::to_vec(&rows)
+            .map_err(|error| StoreError::new(StoreErrorKind::Internal, &head.name, error))?;
+        let digest = Digest::of(&bytes);
+        self.store.create(&LayoutKey::Segment(head.name.clone(), digest).key(), bytes.into()).await?;
+        let segment = SegmentRef { digest, first, last, rows: rows.len() as u64, tier };
+        self.remembered.insert(digest, Arc::new(rows));
+        Ok(segment)
+    }
+
+    async fn read(&self, head: &Head, segment: &SegmentRef) -> Result<Rows, StoreError> {
+        if let Some(rows) = self.remembered.get(&segment.digest) {
+            return Ok(rows);
+        }
+        let key = LayoutKey::Segment(head.name.clone(), segment.digest).key();
+        let corrupt = |why: &str| StoreError::new(StoreErrorKind::Corrupt, &key, why);
+        let object = self.store.get(&key, None).await?.ok_or_else(|| corrupt("it must exist, but does not"))?;
+        let bytes = object.bytes(MAX_SEGMENT).await?;
+        if Digest::of(&bytes) != segment.digest {
+            return Err(corrupt("its bytes do not have the digest it is stored under"));
+        }
+        let rows: Vec<VersionRow> = serde_json::from_slice(&bytes).map_err(|error| corrupt(&error.to_string()))?;
+        let rows = Arc::new(rows);
+        self.remembered.insert(segment.digest, Arc::clone(&rows));
+        Ok(rows)
+    }
+}
+
+/// Where the newest [`FAN_OUT`] segments of one tier begin, and the tier, if there are that many.
+fn mergeable(segments: &[SegmentRef]) -> Option<(usize, u32)> {
+    let from = segments.len().checked_sub(FAN_OUT)?;
+    let tier = segments[from].tier;
+    segments[from..].iter().all(|segment| segment.tier == tier).then_some((from, tier))
+}

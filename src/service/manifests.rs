@@ -1,0 +1,78 @@
+//! Reading manifests: the exact bytes that were published, and an index over their artifacts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moka::sync::Cache;
+
+use super::Blobs;
+use crate::domain::manifest::{Artifact, Descriptor};
+use crate::domain::{Digest, FileName, Manifest};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Bytes of manifests and their indexes that are remembered. They never change, so they are always valid; whether a
+/// version may still be read is decided by its row, not here.
+const REMEMBERED_BYTES: u64 = 32 << 20;
+
+/// A manifest that was read and verified.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The bytes as published.
+    pub bytes: Bytes,
+    /// What Larder reads from them.
+    pub manifest: Manifest,
+    index: HashMap<FileName, usize>,
+}
+
+impl Loaded {
+    fn new(bytes: Bytes, manifest: Manifest) -> Self {
+        let names = manifest.artifacts.iter().map(|artifact| artifact.name.clone());
+        let index = names.enumerate().map(|(at, name)| (name, at)).collect();
+        Self { bytes, manifest, index }
+    }
+
+    /// The artifact of this name.
+    #[must_use]
+    pub fn artifact(&self, name: &FileName) -> Option<&Artifact> {
+        self.index.get(name).map(|at| &self.manifest.artifacts[*at])
+    }
+}
+
+/// The manifests in a store.
+#[derive(Debug)]
+pub struct Manifests {
+    blobs: Arc<Blobs>,
+    remembered: Cache<Digest, Arc<Loaded>>,
+}
+
+impl Manifests {
+    /// Manifests among `blobs`.
+    #[must_use]
+    pub fn new(blobs: Arc<Blobs>) -> Self {
+        let weigh = |_: &Digest, loaded: &Arc<Loaded>| u32::try_from(1024 + loaded.bytes.len() * 4).unwrap_or(u32::MAX);
+        let remembered = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
+        Self { blobs, remembered }
+    }
+
+    /// Reads a manifest and verifies its digest. `None` when its bytes are gone.
+    ///
+    /// # Errors
+    /// When the store fails, or holds other bytes than were published.
+    pub async fn load(&self, descriptor: Descriptor) -> Result<Option<Arc<Loaded>>, StoreError> {
+        if let Some(loaded) = self.remembered.get(&descriptor.digest) {
+            return Ok(Some(loaded));
+        }
+        let Some(object) = self.blobs.open(descriptor.digest, None).await? else { return Ok(None) };
+        let key = object.meta.key.clone();
+        let corrupt = |why: String| StoreError::new(StoreErrorKind::Corrupt, &key, why);
+        let bytes = object.bytes(descriptor.size).await?;
+        if Digest::of(&bytes) != descriptor.digest {
+            return Err(corrupt("the bytes of this manifest do not have its digest".into()));
+        }
+        let manifest = Manifest::parse(&bytes, usize::MAX).map_err(|error| corrupt(error.to_string()))?;
+        let loaded = Arc::new(Loaded::new(bytes, manifest));
+        self.remembered.insert(descriptor.digest, Arc::clone(&loaded));
+        Ok(Some(loaded))
+    }
+}

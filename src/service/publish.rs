@@ -1,0 +1,332 @@
+//! Publishing: a version becomes visible with all of its files in one step, or not at all.
+//!
+//! The order is the whole point (protocol section 5). First a head is created that lists the version as
+//! prepared, so that its blobs are roots; only then is each blob checked; only then is the version committed. A
+//! check made earlier could be undone by a collector that had not seen the root yet.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::blobs::Check;
+use super::{Blobs, ChangeError, Changed, Heads, Manifests};
+use crate::domain::head::Change;
+use crate::domain::manifest::Descriptor;
+use crate::domain::{
+    Digest, Expect, Head, Manifest, ManifestError, ManifestName, Rejection, Selector, State, Summary, VersionRow,
+};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Why a publish did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The bytes are not a manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The manifest has more bytes than allowed.
+    #[error("the manifest has more than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// Blobs that the manifest refers to are not there, or have another size than it says.
+    #[error("{} blobs are missing and {} have another size than the manifest says", .missing.len(), .wrong_size.len())]
+    Blobs {
+        /// Blobs that must be uploaded.
+        missing: Vec<Descriptor>,
+        /// Blobs with another size than stated, with the size that is stored.
+        wrong_size: Vec<(Descriptor, u64)>,
+    },
+    /// The name could not be changed.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+impl From<StoreError> for PublishError {
+    fn from(error: StoreError) -> Self {
+        Self::Change(ChangeError::Store(error))
+    }
+}
+
+/// What a manifest may be at most.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishLimits {
+    /// Bytes of a manifest.
+    pub manifest_bytes: u64,
+    /// Artifacts of a manifest.
+    pub artifacts: usize,
+}
+
+/// What a publish or promotion came to.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The name.
+    pub name: ManifestName,
+    /// The name's newest generation.
+    pub generation: u64,
+    /// The version, in its new state.
+    pub row: VersionRow,
+    /// The version that was active before the active one.
+    pub previous: Option<u64>,
+    /// Whether everything was already so.
+    pub unchanged: bool,
+}
+
+impl Receipt {
+    /// The receipt of a change that was about a version.
+    pub(super) fn new(changed: Changed) -> Self {
+        let row = changed.row.expect("only a deletion is about no version");
+        Self::of(&changed.head, row, changed.unchanged)
+    }
+
+    fn of(head: &Head, row: VersionRow, unchanged: bool) -> Self {
+        Self { name: head.name.clone(), generation: head.generation, row, previous: head.previous, unchanged }
+    }
+}
+
+/// What preparing a session came to.
+#[derive(Debug, Clone)]
+pub enum Prepared {
+    /// The same manifest is already where it should be.
+    Unchanged(Receipt),
+    /// The version's blobs are protected from now on; these must be uploaded before it can be committed.
+    Session(Receipt, Vec<Digest>),
+}
+
+/// What a client wants to become of its manifest.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Whether readers get the version at once; otherwise it is staged.
+    pub activate: bool,
+    /// What the client requires of the name.
+    pub expect: Expect,
+}
+
+/// The publish service.
+#[derive(Debug)]
+pub struct Publish {
+    heads: Arc<Heads>,
+    blobs: Arc<Blobs>,
+    manifests: Arc<Manifests>,
+    limits: PublishLimits,
+}
+
+impl Publish {
+    /// A service over these parts.
+    #[must_use]
+    pub fn new(heads: Arc<Heads>, blobs: Arc<Blobs>, manifests: Arc<Manifests>, limits: PublishLimits) -> Self {
+        Self { heads, blobs, manifests, limits }
+    }
+
+    /// What a manifest may be at most.
+    #[must_use]
+    pub fn limits(&self) -> PublishLimits {
+        self.limits
+    }
+
+    /// Publishes a manifest whose blobs are all there, in one request.
+    ///
+    /// # Errors
+    /// A [`PublishError`]; the name is as before then.
+    pub async fn publish(
+        &self,
+        name: &ManifestName,
+        bytes: Bytes,
+        wish: Wish,
+        actor: &str,
+    ) -> Result<Receipt, PublishError> {
+        let (receipt, bad) = match self.prepare_checked(name, bytes, &wish, actor).await? {
+            (receipt, _) if receipt.unchanged => return Ok(receipt),
+            prepared => prepared,
+        };
+        let number = receipt.row.number;
+        let result = match complete(bad) {
+            Ok(()) => self.commit_head(name, number, wish, actor).await,
+            Err(error) => Err(error),
+        };
+        if result.is_err() {
+            self.abort_quietly(name, number, actor).await;
+        }
+        result
+    }
+
+    /// Prepares a session: protects the blobs of the manifest and says which must be uploaded.
+    ///
+    /// # Errors
+    /// A [`PublishError`]; the name is as before then.
+    pub async fn prepare(
+        &self,
+        name: &ManifestName,
+        bytes: Bytes,
+        wish: &Wish,
+        actor: &str,
+    ) -> Result<Prepared, PublishError> {
+        let (receipt, bad) = self.prepare_checked(name, bytes, wish, actor).await?;
+        if receipt.unchanged {
+            return Ok(Prepared::Unchanged(receipt));
+        }
+        let (missing, wrong_size) = sort(bad);
+        if wrong_size.is_empty() {
+            return Ok(Prepared::Session(receipt, missing.into_iter().map(|blob| blob.digest).collect()));
+        }
+        // No upload can mend a manifest that is wrong about what is stored.
+        self.abort_quietly(name, receipt.row.number, actor).await;
+        Err(PublishError::Blobs { missing, wrong_size })
+    }
+
+    /// A session's version, and which of its blobs must still be uploaded.
+    ///
+    /// # Errors
+    /// [`Rejection::NoSuchVersion`] when there is none, or the store's.
+    pub async fn session(
+        &self,
+        name: &ManifestName,
+        number: u64,
+    ) -> Result<(VersionRow, Vec<Digest>), PublishError> {
+        let row = self.row(name, number).await?;
+        if row.state != State::Prepared {
+            return Ok((row, Vec::new()));
+        }
+        let (missing, _) = sort(self.check(row.summary.manifest).await?);
+        Ok((row, missing.into_iter().map(|blob| blob.digest).collect()))
+    }
+
+    /// Completes a session.
+    ///
+    /// # Errors
+    /// [`PublishError::Blobs`] while blobs are missing: the session stays open. Else a [`PublishError`].
+    pub async fn commit(
+        &self,
+        name: &ManifestName,
+        number: u64,
+        wish: Wish,
+        actor: &str,
+    ) -> Result<Receipt, PublishError> {
+        let row = self.row(name, number).await?;
+        if row.state == State::Prepared {
+            complete(self.check(row.summary.manifest).await?)?;
+        }
+        self.commit_head(name, number, wish, actor).await
+    }
+
+    /// Gives a session up.
+    ///
+    /// # Errors
+    /// A [`ChangeError`].
+    pub async fn abort(&self, name: &ManifestName, number: u64, actor: &str) -> Result<(), ChangeError> {
+        self.heads.change(name, &Change::Abort { number }, actor).await.map(|_| ())
+    }
+
+    /// The unchanged name, or a prepared version and what is wrong with its blobs.
+    async fn prepare_checked(
+        &self,
+        name: &ManifestName,
+        bytes: Bytes,
+        wish: &Wish,
+        actor: &str,
+    ) -> Result<(Receipt, Vec<Check>), PublishError> {
+        let limit = self.limits.manifest_bytes;
+        if bytes.len() as u64 > limit {
+            return Err(PublishError::TooLarge { limit });
+        }
+        let manifest = Manifest::parse(&bytes, self.limits.artifacts)?;
+        if let Some(receipt) = self.unchanged(name, Digest::of(&bytes), wish.activate).await? {
+            return Ok((receipt, Vec::new()));
+        }
+        let descriptor = self.blobs.put(bytes.clone()).await?;
+        let summary = Summary::of(&manifest, descriptor);
+        let change = Change::Prepare { summary, expect: wish.expect.clone() };
+        let receipt = Receipt::new(self.heads.change(name, &change, actor).await?);
+        match self.secure(&manifest, descriptor, bytes).await {
+            Ok(bad) => Ok((receipt, bad)),
+            Err(error) => {
+                self.abort_quietly(name, receipt.row.number, actor).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Step P2 for a manifest whose bytes are at hand, so that it cannot be missing itself.
+    async fn secure(
+        &self,
+        manifest: &Manifest,
+        descriptor: Descriptor,
+        bytes: Bytes,
+    ) -> Result<Vec<Check>, StoreError> {
+        while !self.blobs.secure(vec![descriptor]).await?.is_empty() {
+            self.blobs.put(bytes.clone()).await?;
+        }
+        self.blobs.secure(manifest.blobs()).await
+    }
+
+    /// Step P2 for a version that was prepared earlier.
+    async fn check(&self, descriptor: Descriptor) -> Result<Vec<Check>, PublishError> {
+        let own = self.blobs.secure(vec![descriptor]).await?;
+        if !own.is_empty() {
+            return Ok(own);
+        }
+        let gone = || StoreError::new(StoreErrorKind::Corrupt, descriptor.digest, "the manifest is gone");
+        let loaded = self.manifests.load(descriptor).await?.ok_or_else(gone)?;
+        Ok(self.blobs.secure(loaded.manifest.blobs()).await?)
+    }
+
+    async fn commit_head(
+        &self,
+        name: &ManifestName,
+        number: u64,
+        wish: Wish,
+        actor: &str,
+    ) -> Result<Receipt, PublishError> {
+        let change = Change::Commit { number, activate: wish.activate, expect: wish.expect };
+        Ok(Receipt::new(self.heads.change(name, &change, actor).await?))
+    }
+
+    /// The same manifest, active already, or staged already when it is to be staged.
+    async fn unchanged(
+        &self,
+        name: &ManifestName,
+        digest: Digest,
+        activate: bool,
+    ) -> Result<Option<Receipt>, StoreError> {
+        let Some(head) = self.heads.current(name).await? else { return Ok(None) };
+        let wanted = |row: &&VersionRow| {
+            row.digest() == digest && (row.state == State::Active || (!activate && row.state == State::Ready))
+        };
+        Ok(head.rows.iter().rev().find(wanted).map(|row| Receipt::of(&head, row.clone(), true)))
+    }
+
+    async fn row(&self, name: &ManifestName, number: u64) -> Result<VersionRow, PublishError> {
+        let none = || ChangeError::Rejected(Rejection::NoSuchVersion);
+        let head = self.heads.current(name).await?.ok_or_else(none)?;
+        let row = self.heads.select(&head, Selector::Number(number)).await?;
+        Ok(row.filter(|row| row.state != State::Aborted).ok_or_else(none)?)
+    }
+
+    /// Gives up a version after a failure that the client is told of instead. If this fails too, the version's
+    /// time-out ends it.
+    async fn abort_quietly(&self, name: &ManifestName, number: u64, actor: &str) {
+        if let Err(error) = self.abort(name, number, actor).await {
+            tracing::warn!(manifest.name = %name, version = number, %error, "could not abort a failed publish");
+        }
+    }
+}
+
+fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {
+    let (mut missing, mut wrong_size) = (Vec::new(), Vec::new());
+    for check in checks {
+        match check {
+            Check::Present(_) => {}
+            Check::Missing(blob) => missing.push(blob),
+            Check::WrongSize { stated, actual } => wrong_size.push((stated, actual)),
+        }
+    }
+    (missing, wrong_size)
+}
+
+fn complete(checks: Vec<Check>) -> Result<(), PublishError> {
+    if checks.is_empty() {
+        return Ok(());
+    }
+    let (missing, wrong_size) = sort(checks);
+    Err(PublishError::Blobs { missing, wrong_size })
+}

@@ -1,0 +1,131 @@
+//! Resolving: from `NAME[@SELECTOR]` to a version, its manifest, and one of its files.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Heads, Loaded, Manifests};
+use crate::domain::manifest::Artifact;
+use crate::domain::{FileName, ManifestName, Selector, State, Target, VersionRow};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Why nothing can be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The name has never existed.
+    #[error("there is no manifest named {0}")]
+    NoSuchName(ManifestName),
+    /// The name exists, but the selector picks nothing.
+    #[error("{0} has no such version")]
+    NoSuchVersion(Target),
+    /// The name was deleted.
+    #[error("{name} was deleted at {at}: {reason}")]
+    Deleted {
+        /// The name.
+        name: ManifestName,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// The version was retired: its bytes may be gone.
+    #[error("version {} was retired", .0.number)]
+    Retired(Box<VersionRow>),
+    /// The version is still being published.
+    #[error("version {0} is not published yet")]
+    NotPublished(u64),
+    /// The version has no such file.
+    #[error("{target} has no file named {file}")]
+    NoSuchFile {
+        /// The version asked for.
+        target: Target,
+        /// The file asked for.
+        file: FileName,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A version that was found.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// Its row, whatever its state.
+    pub row: VersionRow,
+    /// The generation of the head that said so.
+    pub generation: u64,
+}
+
+/// The resolve service.
+#[derive(Debug)]
+pub struct Resolve {
+    heads: Arc<Heads>,
+    manifests: Arc<Manifests>,
+}
+
+impl Resolve {
+    /// A service over these parts.
+    #[must_use]
+    pub fn new(heads: Arc<Heads>, manifests: Arc<Manifests>) -> Self {
+        Self { heads, manifests }
+    }
+
+    /// The version row that a target picks, in whatever state it is.
+    ///
+    /// # Errors
+    /// A [`ResolveError`].
+    pub async fn row(&self, target: &Target) -> Result<Resolved, ResolveError> {
+        let name = &target.name;
+        let Some(head) = self.heads.current(name).await? else {
+            return Err(ResolveError::NoSuchName(name.clone()));
+        };
+        let row = self.heads.select(&head, target.selector).await?;
+        if let Some(row) = row.filter(|row| row.state != State::Aborted) {
+            return Ok(Resolved { row, generation: head.generation });
+        }
+        Err(match (&head.deleted, target.selector) {
+            (Some(deletion), Selector::Active | Selector::Previous) => {
+                let reason = deletion.reason.clone();
+                ResolveError::Deleted { name: name.clone(), at: deletion.at, reason }
+            }
+            _ => ResolveError::NoSuchVersion(target.clone()),
+        })
+    }
+
+    /// The version that a target picks, if it can be read.
+    ///
+    /// # Errors
+    /// A [`ResolveError`].
+    pub async fn readable(&self, target: &Target) -> Result<Resolved, ResolveError> {
+        let found = self.row(target).await?;
+        match found.row.state {
+            State::Ready | State::Active | State::Archived => Ok(found),
+            State::Prepared | State::Aborted => Err(ResolveError::NotPublished(found.row.number)),
+            State::Retired => Err(ResolveError::Retired(Box::new(found.row))),
+        }
+    }
+
+    /// A version and its manifest.
+    ///
+    /// # Errors
+    /// A [`ResolveError`].
+    pub async fn manifest(&self, target: &Target) -> Result<(Resolved, Arc<Loaded>), ResolveError> {
+        let found = self.readable(target).await?;
+        let descriptor = found.row.summary.manifest;
+        let lost = || StoreError::new(StoreErrorKind::Corrupt, descriptor.digest, "the bytes of this manifest are gone");
+        let loaded = self.manifests.load(descriptor).await?.ok_or_else(lost)?;
+        Ok((found, loaded))
+    }
+
+    /// One file of a version.
+    ///
+    /// # Errors
+    /// A [`ResolveError`].
+    pub async fn file(&self, target: &Target, file: &FileName) -> Result<(Resolved, Artifact), ResolveError> {
+        let (found, loaded) = self.manifest(target).await?;
+        match loaded.artifact(file) {
+            Some(artifact) => Ok((found, artifact.clone())),
+            None => Err(ResolveError::NoSuchFile { target: target.clone(), file: file.clone() }),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Looking after versions: history, promotion, pins, retirement, copies, deletion of a name.
+
+use std::sync::Arc;
+
+use super::publish::Wish;
+use super::{ChangeError, Heads, Publish, PublishError, Receipt, Resolve, ResolveError};
+use crate::domain::head::Change;
+use crate::domain::{Expect, Head, ManifestName, Selector, State, Target, VersionRow};
+use crate::store::StoreError;
+
+/// Why a version could not be copied to another name.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The version to copy cannot be read.
+    #[error(transparent)]
+    From(#[from] ResolveError),
+    /// It could not be published under the other name.
+    #[error(transparent)]
+    To(#[from] PublishError),
+}
+
+/// A page of a name's history.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// The newest head.
+    pub head: Arc<Head>,
+    /// Version rows, newest first.
+    pub rows: Vec<VersionRow>,
+    /// Where the next page begins: rows with lower numbers than this. `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// The service for existing versions.
+#[derive(Debug)]
+pub struct Versions {
+    heads: Arc<Heads>,
+    resolve: Arc<Resolve>,
+    publish: Arc<Publish>,
+}
+
+impl Versions {
+    /// A service over these parts.
+    #[must_use]
+    pub fn new(heads: Arc<Heads>, resolve: Arc<Resolve>, publish: Arc<Publish>) -> Self {
+        Self { heads, resolve, publish }
+    }
+
+    /// A page of the history of a name, or `None` when it has never existed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn history(
+        &self,
+        name: &ManifestName,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Option<History>, StoreError> {
+        let Some(head) = self.heads.current(name).await? else { return Ok(None) };
+        let mut rows = Vec::new();
+        let mut before = before.unwrap_or(u64::MAX);
+        // One more than asked for tells whether there is a next page; rows that were never completed do not count.
+        while rows.len() <= limit {
+            let page = self.heads.rows(&head, before, limit + 1).await?;
+            let Some(last) = page.last() else { break };
+            before = last.number;
+            rows.extend(page.into_iter().filter(|row| row.state != State::Aborted));
+        }
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|row| row.number);
+        Ok(Some(History { head, rows, next }))
+    }
+
+    /// Makes an existing version active: no upload, no rebuild. `@previous` is a rollback.
+    ///
+    /// # Errors
+    /// A [`ChangeError`].
+    pub async fn promote(&self, target: &Target, expect: Expect, actor: &str) -> Result<Receipt, ChangeError> {
+        self.change(target, |selector| Change::Promote { selector, expect }, actor).await
+    }
+
+    /// Pins or unpins a version.
+    ///
+    /// # Errors
+    /// A [`ChangeError`].
+    pub async fn pin(&self, target: &Target, pinned: bool, actor: &str) -> Result<Receipt, ChangeError> {
+        self.change(target, |selector| Change::Pin { selector, pinned }, actor).await
+    }
+
+    /// Retires a version by hand: its content answers 410 from now on.
+    ///
+    /// # Errors
+    /// A [`ChangeError`].
+    pub async fn retire(&self, target: &Target, reason: String, actor: &str) -> Result<Receipt, ChangeError> {
+        self.change(target, |selector| Change::Retire { selector, reason }, actor).await
+    }
+
+    async fn change(
+        &self,
+        target: &Target,
+        change: impl FnOnce(Selector) -> Change + Send,
+        actor: &str,
+    ) -> Result<Receipt, ChangeError> {
+        self.heads.change(&target.name, &change(target.selector), actor).await.map(Receipt::new)
+    }
+
+    /// Retires every version of a name and stops listing it. Its history stays, and it can be published to again.
+    ///
+    /// # Errors
+    /// A [`ChangeError`].
+    pub async fn delete(
+        &self,
+        name: &ManifestName,
+        expect: Expect,
+        reason: String,
+        actor: &str,
+    ) -> Result<Arc<Head>, ChangeError> {
+        let change = Change::Delete { expect, reason };
+        Ok(self.heads.change(name, &change, actor).await?.head)
+    }
+
+    /// Publishes a version's manifest under another name: one pointer, no bytes.
+    ///
+    /// # Errors
+    /// A [`CopyError`].
+    pub async fn copy(
+        &self,
+        from: &Target,
+        to: &ManifestName,
+        wish: Wish,
+        actor: &str,
+    ) -> Result<Receipt, CopyError> {
+        let (_, loaded) = self.resolve.manifest(from).await?;
+        Ok(self.publish.publish(to, loaded.bytes.clone(), wish, actor).await?)
+    }
+}
