@@ -132,8 +132,7 @@ impl Access {
 fn configured(token: &config::Token) -> Option<Credential> {
     let mut hash = [0; 32];
     hex::decode_to_slice(&token.sha256, &mut hash).ok()?;
-    let caller =
-        Caller::Token { id: token.id.clone(), actions: token.actions.clone(), names: token.names.clone() };
+    let caller = Caller::Token { id: token.id.clone(), actions: token.actions.clone(), names: token.names.clone() };
     Some(Credential { hash, caller })
 }
 

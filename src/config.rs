@@ -243,10 +243,9 @@ impl Config {
         if self.server.max_connections == 0 {
             problems.push("server.max_connections must be at least 1".to_owned());
         }
-        for (key, value) in [
-            ("server.header_timeout", self.server.header_timeout),
-            ("server.idle_timeout", self.server.idle_timeout),
-        ] {
+        for (key, value) in
+            [("server.header_timeout", self.server.header_timeout), ("server.idle_timeout", self.server.idle_timeout)]
+        {
             if value.std().is_zero() {
                 problems.push(format!("{key} must be longer than 0s"));
             }

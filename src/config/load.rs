@@ -56,16 +56,17 @@ pub fn load(
         (Some(path), true) => format!("{} with the variables {PREFIX}*", path.display()),
         (None, _) => format!("from the variables {PREFIX}*"),
     };
-    let config: Config = Value::Table(table)
-        .try_into()
-        .map_err(|error: toml::de::Error| ConfigError::Parse { origin, detail: error.to_string().trim().replace('\n', " ") })?;
+    let config: Config = Value::Table(table).try_into().map_err(|error: toml::de::Error| ConfigError::Parse {
+        origin,
+        detail: error.to_string().trim().replace('\n', " "),
+    })?;
     config.validate().map_err(ConfigError::Invalid)?;
     Ok(config)
 }
 
 fn read(path: &Path) -> Result<Table, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
     let parse_error = |error: toml::de::Error| ConfigError::Parse {
         origin: path.display().to_string(),
         detail: error.to_string().trim().to_owned(),

@@ -19,7 +19,8 @@ fn nothing_configured_is_the_default() {
 fn the_environment_overrides_the_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[server]\nlisten = \"0.0.0.0:80\"\nmax_connections = 7\n").unwrap();
-    let env = [("LARDER__SERVER__MAX_CONNECTIONS", "9"), ("LARDER__STORE__PATH", "/data"), ("LARDER__STORE__TYPE", "fs")];
+    let env =
+        [("LARDER__SERVER__MAX_CONNECTIONS", "9"), ("LARDER__STORE__PATH", "/data"), ("LARDER__STORE__TYPE", "fs")];
     let config = load(Some(file.path()), env.map(|(k, v)| (k.to_owned(), v.to_owned()))).unwrap();
     assert_eq!(config.server.listen.port(), 80);
     assert_eq!(config.server.max_connections, 9);

@@ -326,12 +326,7 @@ struct Draft {
 impl Draft {
     fn new(current: Option<&Head>, name: &ManifestName, operation: Operation, now: Timestamp) -> Self {
         let head = match current {
-            Some(head) => Head {
-                generation: head.generation + 1,
-                time: now.max(head.time),
-                operation,
-                ..head.clone()
-            },
+            Some(head) => Head { generation: head.generation + 1, time: now.max(head.time), operation, ..head.clone() },
             None => Head {
                 format: 1,
                 name: name.clone(),

@@ -225,11 +225,7 @@ impl RawManifest {
 impl RawArtifact {
     fn check(self, index: usize, problems: &mut Problems) -> Option<Artifact> {
         let place = format!("artifacts[{index}]");
-        let name = self
-            .name
-            .parse::<FileName>()
-            .map_err(|error| problems.add(format!("{place}.name: {error}")))
-            .ok();
+        let name = self.name.parse::<FileName>().map_err(|error| problems.add(format!("{place}.name: {error}"))).ok();
         let media_type = self.media_type.filter(|text| {
             let legal = is_media_type(text);
             if !legal {
@@ -257,9 +253,8 @@ fn check_blob(digest: &str, size: u64, place: &str, problems: &mut Problems) -> 
 
 /// `type/subtype` with optional parameters (RFC 9110 section 8.3.1), as far as a header may carry it.
 fn is_media_type(text: &str) -> bool {
-    let token = |t: &str| {
-        !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-    };
+    let token =
+        |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
     let essence = text.split(';').next().unwrap_or_default().trim_end();
     let printable = text.bytes().all(|b| (b' '..=b'~').contains(&b));
     printable

@@ -44,8 +44,7 @@ impl NameError {
 
 const COMPONENT_RULE: &str =
     "use lower-case letters and digits, separated by one '.', one or two '_', or any number of '-'";
-const TAG_RULE: &str =
-    "use 1 to 128 letters, digits, '.', '_' and '-', starting with a letter, a digit or '_'";
+const TAG_RULE: &str = "use 1 to 128 letters, digits, '.', '_' and '-', starting with a letter, a digit or '_'";
 
 /// The mutable name of a manifest, such as `main` or `miren/v0.5.0`.
 ///
@@ -96,9 +95,9 @@ fn is_component(text: &str) -> bool {
     if !alnum(*first) || !alnum(*last) {
         return false;
     }
-    bytes.split(|b| alnum(*b)).all(|separator| {
-        matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|b| *b == b'-')
-    })
+    bytes
+        .split(|b| alnum(*b))
+        .all(|separator| matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|b| *b == b'-'))
 }
 
 /// `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}` of the OCI distribution specification.
@@ -204,7 +203,9 @@ mod tests {
 
     #[test]
     fn manifest_names_follow_the_oci_grammars() {
-        for good in ["main", "latest", "v0.5.0", "_x", "Main", "miren/main", "domain.org/team/project", "a-b__c/x-", "a--b/c"] {
+        for good in
+            ["main", "latest", "v0.5.0", "_x", "Main", "miren/main", "domain.org/team/project", "a-b__c/x-", "a--b/c"]
+        {
             assert!(good.parse::<ManifestName>().is_ok(), "{good}");
         }
         for bad in [

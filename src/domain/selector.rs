@@ -100,9 +100,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, SelectorError> {
         match text.split_once('@') {
             None => Ok(Self::active(text.parse()?)),
-            Some((name, selector)) => {
-                Ok(Self { name: name.parse()?, selector: selector.parse()?, explicit: true })
-            }
+            Some((name, selector)) => Ok(Self { name: name.parse()?, selector: selector.parse()?, explicit: true }),
         }
     }
 }
@@ -135,7 +133,8 @@ mod tests {
 
     #[test]
     fn other_selectors_are_refused() {
-        for bad in ["", "0", "01", "-1", "99999999999999999999", "Active", "yesterday", "2026-05-14", "sha256:12", "@1"] {
+        for bad in ["", "0", "01", "-1", "99999999999999999999", "Active", "yesterday", "2026-05-14", "sha256:12", "@1"]
+        {
             assert!(bad.parse::<Selector>().is_err(), "{bad}");
         }
     }

@@ -77,10 +77,20 @@ fn the_longest_names_spell_legal_keys() {
 fn other_spellings_are_unknown() {
     let hex = Digest::of(b"abc").hex();
     for text in [
-        "layout/01", "layout/x", "other/1", "names/main", "names/main!0@", "names/MAIN@", "names/main!1x@",
-        "heads/main/@/18446744073709551614", "heads/main/@/18/446/744/073/709/551/61", "x",
-        &format!("blobs/sha256/00/00/{hex}.0"), &format!("blobs/sha256/ba/78/{hex}.00"),
-        &format!("blobs/sha256/ba/78/{hex}"), &format!("blobs/sha256/ba/78/{hex}.0.gone"),
+        "layout/01",
+        "layout/x",
+        "other/1",
+        "names/main",
+        "names/main!0@",
+        "names/MAIN@",
+        "names/main!1x@",
+        "heads/main/@/18446744073709551614",
+        "heads/main/@/18/446/744/073/709/551/61",
+        "x",
+        &format!("blobs/sha256/00/00/{hex}.0"),
+        &format!("blobs/sha256/ba/78/{hex}.00"),
+        &format!("blobs/sha256/ba/78/{hex}"),
+        &format!("blobs/sha256/ba/78/{hex}.0.gone"),
     ] {
         assert_eq!(LayoutKey::parse(&text.parse().unwrap()), None, "{text}");
     }

@@ -180,8 +180,13 @@ impl Heads {
     /// # Errors
     /// A [`ChangeError`].
     pub async fn change(&self, name: &ManifestName, change: &Change, actor: &str) -> Result<Changed, ChangeError> {
-        let operation =
-            Operation { id: operation_id()?, action: change.action(), actor: actor.to_owned(), version: None, reason: None };
+        let operation = Operation {
+            id: operation_id()?,
+            action: change.action(),
+            actor: actor.to_owned(),
+            version: None,
+            reason: None,
+        };
         for _ in 0..MAX_RACES {
             if let Some(changed) = self.attempt(name, change, operation.clone()).await? {
                 return Ok(changed);

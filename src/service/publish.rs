@@ -178,11 +178,7 @@ impl Publish {
     ///
     /// # Errors
     /// [`Rejection::NoSuchVersion`] when there is none, or the store's.
-    pub async fn session(
-        &self,
-        name: &ManifestName,
-        number: u64,
-    ) -> Result<(VersionRow, Vec<Digest>), PublishError> {
+    pub async fn session(&self, name: &ManifestName, number: u64) -> Result<(VersionRow, Vec<Digest>), PublishError> {
         let row = self.row(name, number).await?;
         if row.state != State::Prepared {
             return Ok((row, Vec::new()));

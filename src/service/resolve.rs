@@ -16,10 +16,10 @@ pub enum ResolveError {
     #[error("there is no manifest named {0}")]
     NoSuchName(ManifestName),
     /// The name exists, but the selector picks nothing.
-    #[error("{0} has no such version")]
+    #[error("there is no version {0}")]
     NoSuchVersion(Target),
     /// The name was deleted.
-    #[error("{name} was deleted at {at}: {reason}")]
+    #[error("the manifest {name} was deleted at {at} ({reason})")]
     Deleted {
         /// The name.
         name: ManifestName,
@@ -35,7 +35,7 @@ pub enum ResolveError {
     #[error("version {0} is not published yet")]
     NotPublished(u64),
     /// The version has no such file.
-    #[error("{target} has no file named {file}")]
+    #[error("there is no file named {file} in {target}")]
     NoSuchFile {
         /// The version asked for.
         target: Target,
@@ -112,7 +112,8 @@ impl Resolve {
     pub async fn manifest(&self, target: &Target) -> Result<(Resolved, Arc<Loaded>), ResolveError> {
         let found = self.readable(target).await?;
         let descriptor = found.row.summary.manifest;
-        let lost = || StoreError::new(StoreErrorKind::Corrupt, descriptor.digest, "the bytes of this manifest are gone");
+        let lost =
+            || StoreError::new(StoreErrorKind::Corrupt, descriptor.digest, "the bytes of this manifest are gone");
         let loaded = self.manifests.load(descriptor).await?.ok_or_else(lost)?;
         Ok((found, loaded))
     }

@@ -123,13 +123,7 @@ impl Versions {
     ///
     /// # Errors
     /// A [`CopyError`].
-    pub async fn copy(
-        &self,
-        from: &Target,
-        to: &ManifestName,
-        wish: Wish,
-        actor: &str,
-    ) -> Result<Receipt, CopyError> {
+    pub async fn copy(&self, from: &Target, to: &ManifestName, wish: Wish, actor: &str) -> Result<Receipt, CopyError> {
         let (_, loaded) = self.resolve.manifest(from).await?;
         Ok(self.publish.publish(to, loaded.bytes.clone(), wish, actor).await?)
     }

@@ -71,9 +71,9 @@ fn kind_of(error: &std::io::Error) -> StoreErrorKind {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => StoreErrorKind::Full,
         Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => StoreErrorKind::Denied,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::BUSY | Errno::STALE | Errno::TIMEDOUT) => {
-            StoreErrorKind::Unavailable
-        }
+        Some(
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::BUSY | Errno::STALE | Errno::TIMEDOUT,
+        ) => StoreErrorKind::Unavailable,
         _ => StoreErrorKind::Internal,
     }
 }

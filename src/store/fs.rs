@@ -20,7 +20,9 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
-use super::{ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, StoreErrorKind, Upload};
+use super::{
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, StoreErrorKind, Upload,
+};
 use directories::Directories;
 use staging::{Staged, StagedUpload};
 

@@ -29,7 +29,8 @@ impl FromStr for Key {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let legal_segment = |s: &str| !matches!(s, "" | "." | "..") && s.len() <= MAX_SEGMENT && s.bytes().all(is_legal);
+        let legal_segment =
+            |s: &str| !matches!(s, "" | "." | "..") && s.len() <= MAX_SEGMENT && s.bytes().all(is_legal);
         if text.len() <= MAX_KEY && text.split('/').all(legal_segment) {
             Ok(Self(text.into()))
         } else {

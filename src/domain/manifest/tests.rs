@@ -36,8 +36,15 @@ fn all_problems_are_named_at_once() {
         {"name": "c/d", "blob": blob("d"), "size": 2},
     ]}));
     for part in [
-        "artifacts[0].name", "artifacts[1].blob", "artifacts[2].size", "artifacts[2].media_type", "more than once",
-        "two different sizes", "both a file and the directory", "entrypoint", "`command` and `port`",
+        "artifacts[0].name",
+        "artifacts[1].blob",
+        "artifacts[2].size",
+        "artifacts[2].media_type",
+        "more than once",
+        "two different sizes",
+        "both a file and the directory",
+        "entrypoint",
+        "`command` and `port`",
     ] {
         assert!(found.iter().any(|problem| problem.contains(part)), "{part} in {found:#?}");
     }
@@ -45,8 +52,7 @@ fn all_problems_are_named_at_once() {
 
 #[test]
 fn the_list_of_problems_is_bounded() {
-    let artifacts: Vec<_> =
-        (0..500).map(|_| serde_json::json!({"name": "..", "blob": blob("a"), "size": 1})).collect();
+    let artifacts: Vec<_> = (0..500).map(|_| serde_json::json!({"name": "..", "blob": blob("a"), "size": 1})).collect();
     let found = problems(&serde_json::json!({ "artifacts": artifacts }));
     assert_eq!(found.len(), 51);
     assert_eq!(found[50], "and 450 more problems");
@@ -63,7 +69,10 @@ fn numbers_out_of_range_and_other_shapes_are_malformed() {
     for text in ["", "[]", "null", "{}", "{\"artifacts\":{}}", "{\"artifacts\":[", deep.as_str(), twice.as_str()] {
         assert!(matches!(Manifest::parse(text.as_bytes(), 10), Err(ManifestError::Malformed(_))), "{text:.40}");
     }
-    assert!(matches!(Manifest::parse(b"{\"version\":\"\xff\",\"artifacts\":[]}", 10), Err(ManifestError::Malformed(_))));
+    assert!(matches!(
+        Manifest::parse(b"{\"version\":\"\xff\",\"artifacts\":[]}", 10),
+        Err(ManifestError::Malformed(_))
+    ));
 }
 
 #[test]

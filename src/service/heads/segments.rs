@@ -123,8 +123,8 @@ impl Segments {
             (Some(first), Some(last)) => (first.number, last.number),
             _ => (0, 0),
         };
-        let bytes = serde_json::to_vec(&rows)
-            .map_err(|error| StoreError::new(StoreErrorKind::Internal, &head.name, error))?;
+        let bytes =
+            serde_json::to_vec(&rows).map_err(|error| StoreError::new(StoreErrorKind::Internal, &head.name, error))?;
         let digest = Digest::of(&bytes);
         self.store.create(&LayoutKey::Segment(head.name.clone(), digest).key(), bytes.into()).await?;
         let segment = SegmentRef { digest, first, last, rows: rows.len() as u64, tier };

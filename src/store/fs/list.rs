@@ -110,17 +110,17 @@ impl Walk {
     }
 
     fn look(&self, key: &str) -> Result<Option<ObjectMeta>> {
-        let parsed: Key =
-            key.parse().map_err(|error| StoreError::new(StoreErrorKind::Internal, key, error))?;
-        let metadata = absent_is_none(fs::metadata(self.root.join(key))).map_err(|error| StoreError::io(&parsed, error))?;
+        let parsed: Key = key.parse().map_err(|error| StoreError::new(StoreErrorKind::Internal, key, error))?;
+        let metadata =
+            absent_is_none(fs::metadata(self.root.join(key))).map_err(|error| StoreError::io(&parsed, error))?;
         Ok(metadata.map(|metadata| object_meta(parsed, &metadata)))
     }
 
     /// Puts the entries of a directory on the stack, sorted, without those that cannot be wanted.
     fn enter(&mut self, directory: &str, begins_with: &str) -> Result<()> {
-        let mut entries = self.read(directory, begins_with).map_err(|error| {
-            StoreError::new(StoreErrorKind::Internal, format!("listing of {directory:?}"), error)
-        })?;
+        let mut entries = self
+            .read(directory, begins_with)
+            .map_err(|error| StoreError::new(StoreErrorKind::Internal, format!("listing of {directory:?}"), error))?;
         entries.sort_unstable_by(|a, b| b.key.cmp(&a.key));
         self.stack.extend(entries);
         Ok(())

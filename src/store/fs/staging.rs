@@ -1,11 +1,11 @@
 //! Files in the making: invisible until they are linked to their key, gone when they are dropped.
 
+use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use std::fs;
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -1,0 +1,248 @@
+//! `/blobs/sha256:HEX` and `/blobs/missing`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION,
+};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use futures_util::TryStreamExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::body::{Inbound, check_headers};
+use super::caching::{Freshness, defuse, set_attachment, set_freshness};
+use super::conditional::{self, Verdict, etag};
+use super::extract::{Params, Rest};
+use super::range::{self, Wanted};
+use super::{ApiError, AppState, Patience};
+use crate::access::{Access, Caller};
+use crate::config::Permission;
+use crate::domain::{Digest, FileName};
+use crate::service::{BlobUpload, Blobs, Intake};
+use crate::store::{Created, Object};
+
+/// Digest of a whole representation (RFC 9530 section 3).
+pub(super) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+/// Most digests in one question.
+const MAX_DIGESTS: usize = 10_000;
+/// A list of that many digests, with room for white space.
+const MAX_QUESTION: u64 = 2 << 20;
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/blobs/missing", post(missing)).route("/blobs/{*digest}", get(read).head(head).put(upload))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    digests: Vec<Digest>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    missing: Vec<Digest>,
+}
+
+async fn missing(
+    State(blobs): State<Arc<Blobs>>,
+    State(patience): State<Patience>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Answer>, ApiError> {
+    caller.require_somewhere(Permission::Upload)?;
+    check_headers(&headers, MAX_QUESTION)?;
+    let body = Inbound::new(body, patience, MAX_QUESTION).collect().await?;
+    let question: Question = serde_json::from_slice(&body).map_err(|error| {
+        ApiError::bad_request("DIGEST_INVALID", format!("Send {{\"digests\": [\"sha256:…\", …]}}: {error}."))
+    })?;
+    if question.digests.len() > MAX_DIGESTS {
+        let detail = format!("Ask for at most {MAX_DIGESTS} digests at once.");
+        return Err(ApiError::bad_request("DIGEST_INVALID", detail).with("limit", MAX_DIGESTS));
+    }
+    Ok(Json(Answer { missing: blobs.missing(question.digests).await? }))
+}
+
+#[derive(Deserialize)]
+struct Download {
+    name: Option<FileName>,
+}
+
+async fn read(
+    State(blobs): State<Arc<Blobs>>,
+    State(access): State<Arc<Access>>,
+    caller: Caller,
+    rest: Rest,
+    Params(download): Params<Download>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let digest: Digest = rest.0.parse()?;
+    require_blob_read(&access, &caller)?;
+    let wanted = conditional::range_applies(&headers, digest) && headers.contains_key("range");
+    if !wanted && !headers.contains_key("if-none-match") && !headers.contains_key("if-match") {
+        let object = blobs.open(digest, None).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
+        let headers = blob_headers(digest, object.meta.size, &download, access.blobs_are_public());
+        return Ok((headers, stream(object)).into_response());
+    }
+    let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
+    let mut answer = blob_headers(digest, meta.size, &download, access.blobs_are_public());
+    if let Some(response) = judged(&headers, digest, &answer)? {
+        return Ok(response);
+    }
+    let range = match if wanted { range::judge(&headers, meta.size) } else { Wanted::Whole } {
+        Wanted::Whole => None,
+        Wanted::Part(range) => Some(range),
+        Wanted::Unsatisfiable => return Err(ApiError::range_not_satisfiable(meta.size)),
+    };
+    let object = blobs.open(digest, range).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
+    let Some(range) = range else { return Ok((answer, stream(object)).into_response()) };
+    let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size);
+    answer.insert(CONTENT_RANGE, HeaderValue::try_from(content_range).map_err(ApiError::internal)?);
+    answer.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    Ok((StatusCode::PARTIAL_CONTENT, answer, stream(object)).into_response())
+}
+
+async fn head(
+    State(blobs): State<Arc<Blobs>>,
+    State(access): State<Arc<Access>>,
+    caller: Caller,
+    rest: Rest,
+    Params(download): Params<Download>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let digest: Digest = rest.0.parse()?;
+    require_blob_read(&access, &caller)?;
+    let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
+    let answer = blob_headers(digest, meta.size, &download, access.blobs_are_public());
+    let judged = judged(&headers, digest, &answer)?;
+    Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
+}
+
+fn require_blob_read(access: &Access, caller: &Caller) -> Result<(), ApiError> {
+    if access.may_read_blobs(caller) { Ok(()) } else { Err(caller.refuse(Permission::Read, "to any name")) }
+}
+
+/// The answer that the conditionals lead to, if it is not the representation itself.
+pub(super) fn judged(request: &HeaderMap, digest: Digest, answer: &HeaderMap) -> Result<Option<Response>, ApiError> {
+    match conditional::evaluate(request, digest)? {
+        Verdict::Proceed => Ok(None),
+        Verdict::Failed => Err(ApiError::precondition_failed(Some(digest))),
+        Verdict::NotModified => {
+            let mut headers = answer.clone();
+            for unwanted in [CONTENT_LENGTH, CONTENT_TYPE, REPR_DIGEST] {
+                headers.remove(unwanted);
+            }
+            Ok(Some((StatusCode::NOT_MODIFIED, headers).into_response()))
+        }
+    }
+}
+
+/// `sha-256=:BASE64:`, the structured form of a digest.
+pub(super) fn repr_digest(digest: Digest) -> HeaderValue {
+    let text = format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(digest.bytes()));
+    HeaderValue::try_from(text).expect("base64 is legal in a header")
+}
+
+fn blob_headers(digest: Digest, size: u64, download: &Download, public: bool) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(12);
+    let name = download.name.as_ref().map(FileName::base);
+    headers.insert(ETAG, HeaderValue::try_from(etag(digest)).expect("a digest is legal in a header"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
+    headers.insert(CONTENT_TYPE, media_type(name));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(REPR_DIGEST, repr_digest(digest));
+    set_freshness(&mut headers, Freshness::Immutable, public);
+    set_attachment(&mut headers, name);
+    defuse(&mut headers);
+    headers
+}
+
+/// Guessed from the file's name; what compressed archives hold is not looked at.
+fn media_type(name: Option<&str>) -> HeaderValue {
+    let extension = name.and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension.to_ascii_lowercase());
+    let guess = match extension.as_deref() {
+        Some("gz" | "tgz") => "application/gzip",
+        Some("zst") => "application/zstd",
+        Some("sha256") => "text/plain",
+        Some(extension) => mime_guess::from_ext(extension).first_raw().unwrap_or("application/octet-stream"),
+        None => "application/octet-stream",
+    };
+    HeaderValue::from_static(guess)
+}
+
+/// The bytes of an object. An error on the way ends the connection, because `Content-Length` was already sent: the
+/// client sees a broken transfer, never a short one.
+fn stream(object: Object) -> Body {
+    let key = object.meta.key;
+    Body::from_stream(object.body.inspect_err(move |error| tracing::error!(%key, %error, "a download broke off")))
+}
+
+async fn upload(
+    State(blobs): State<Arc<Blobs>>,
+    State(patience): State<Patience>,
+    caller: Caller,
+    rest: Rest,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    // Everything up to here and including `begin` looks at the headers only, so that a client that waits for
+    // `100 Continue` is spared sending a body that is not wanted.
+    let digest: Digest = rest.0.parse()?;
+    caller.require_somewhere(Permission::Upload)?;
+    let length = check_headers(&headers, patience.blob_size)?;
+    check_stated_digests(&headers, digest)?;
+    let created = match blobs.begin(digest, length).await? {
+        Intake::Present(_) => Created::AlreadyExists,
+        Intake::Upload(mut upload) => {
+            receive(Inbound::new(body, patience, patience.blob_size), &mut upload).await?;
+            blobs.finish(*upload).await?
+        }
+    };
+    metrics::counter!("larder_blob_uploads_total", "result" => if created == Created::New { "new" } else { "present" })
+        .increment(1);
+    let status = if created == Created::New { StatusCode::CREATED } else { StatusCode::OK };
+    let location = HeaderValue::try_from(format!("/blobs/{digest}")).map_err(ApiError::internal)?;
+    let etag = HeaderValue::try_from(etag(digest)).map_err(ApiError::internal)?;
+    Ok((status, [(LOCATION, location), (ETAG, etag)], Json(serde_json::json!({"digest": digest}))).into_response())
+}
+
+async fn receive(mut body: Inbound, upload: &mut BlobUpload) -> Result<(), ApiError> {
+    while let Some(bytes) = body.next().await? {
+        metrics::counter!("larder_received_bytes_total").increment(bytes.len() as u64);
+        upload.write(bytes).await?;
+    }
+    Ok(())
+}
+
+/// A digest that the request states in `Repr-Digest` or `Content-Digest` (RFC 9530) must be the one in its address.
+fn check_stated_digests(headers: &HeaderMap, digest: Digest) -> Result<(), ApiError> {
+    for name in ["repr-digest", "content-digest"] {
+        let Some(stated) = headers.get(name) else { continue };
+        let malformed = || {
+            let detail = format!("{name} must be a structured field such as sha-256=:BASE64:.");
+            ApiError::bad_request("DIGEST_INVALID", detail)
+        };
+        let text = stated.to_str().map_err(|_| malformed())?;
+        let fields: sfv::Dictionary = sfv::Parser::new(text).parse().map_err(|_| malformed())?;
+        let sha256 = fields.iter().find(|(key, _)| key.as_str() == "sha-256").map(|(_, member)| member);
+        let same = match sha256 {
+            None => true,
+            Some(sfv::ListEntry::Item(item)) => match &item.bare_item {
+                sfv::BareItem::ByteSequence(bytes) => bytes == digest.bytes(),
+                _ => return Err(malformed()),
+            },
+            Some(sfv::ListEntry::InnerList(_)) => return Err(malformed()),
+        };
+        if !same {
+            let detail = format!("{name} states another digest than the address.");
+            return Err(ApiError::bad_request("DIGEST_INVALID", detail).with("expected", digest.to_string()));
+        }
+    }
+    Ok(())
+}

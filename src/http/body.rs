@@ -1,0 +1,89 @@
+//! Request bodies: counted, and cut off when they are too long or too slow.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE};
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use tokio::time::{Instant, timeout};
+
+use super::{ApiError, Patience};
+
+/// A request body that is read frame by frame.
+pub(super) struct Inbound {
+    body: Body,
+    idle: Duration,
+    min_rate: u64,
+    limit: u64,
+    received: u64,
+    began: Instant,
+}
+
+impl Inbound {
+    /// Does not ask for the body yet: a client that waits for `100 Continue` sends it when it is first read.
+    pub(super) fn new(body: Body, patience: Patience, limit: u64) -> Self {
+        Self { body, idle: patience.idle.std(), min_rate: patience.min_rate, limit, received: 0, began: Instant::now() }
+    }
+
+    /// The next bytes; `None` at the end of a complete body.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        loop {
+            let frame = timeout(self.idle, self.body.frame()).await;
+            let frame = frame.map_err(|_| ApiError::too_slow("The body paused for too long; nothing was stored."))?;
+            let Some(frame) = frame else { return Ok(None) };
+            let Ok(bytes) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
+            self.received += bytes.len() as u64;
+            if self.received > self.limit {
+                return Err(ApiError::too_large(self.limit));
+            }
+            self.check_rate()?;
+            return Ok(Some(bytes));
+        }
+    }
+
+    /// A client that trickles bytes would hold its place for ever without ever pausing.
+    fn check_rate(&self) -> Result<(), ApiError> {
+        let elapsed = self.began.elapsed();
+        let expected = elapsed.as_secs_f64() * self.min_rate as f64;
+        if elapsed > self.idle && (self.received as f64) < expected {
+            return Err(ApiError::too_slow("The body arrives too slowly; nothing was stored."));
+        }
+        Ok(())
+    }
+
+    /// The whole body, which may not be larger than the limit.
+    pub(super) async fn collect(mut self) -> Result<Bytes, ApiError> {
+        let mut all = BytesMut::new();
+        while let Some(bytes) = self.next().await? {
+            all.extend_from_slice(&bytes);
+        }
+        Ok(all.freeze())
+    }
+}
+
+fn broken(error: &axum::Error) -> ApiError {
+    tracing::debug!(%error, "a request body ended early");
+    ApiError::bad_request("SIZE_INVALID", "The body ended before it was complete; nothing was stored.")
+}
+
+/// Refuses what can be refused from the headers alone, before the body is asked for: codings (they would change the
+/// digest), partial PUTs (RFC 9110 section 14.5) and bodies announced too long. Returns the announced length.
+pub(super) fn check_headers(headers: &HeaderMap, limit: u64) -> Result<Option<u64>, ApiError> {
+    let identity = |value: &header::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(CONTENT_ENCODING).iter().all(identity) {
+        let detail = "Send the bytes as they are, without a Content-Encoding: the digest is taken of what is stored.";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED", detail)
+            .header(header::ACCEPT_ENCODING, "identity"));
+    }
+    if headers.contains_key(CONTENT_RANGE) {
+        let detail = "A PUT stores the whole; Content-Range is not supported here.";
+        return Err(ApiError::bad_request("RANGE_INVALID", detail));
+    }
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: u64| length > limit) {
+        return Err(ApiError::too_large(limit));
+    }
+    Ok(length)
+}

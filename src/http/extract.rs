@@ -1,0 +1,180 @@
+//! What handlers get of a request: checked names instead of raw paths, callers instead of headers.
+
+use axum::extract::{FromRef, FromRequestParts, Path, Query};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+use super::ApiError;
+use crate::access::{Access, Caller};
+use crate::config::Permission;
+use crate::domain::{FileName, ManifestName, Target};
+
+/// The decoded rest of the path behind the route's fixed part. Still has to be parsed.
+pub(super) struct Rest(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Rest {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(rest)) => Ok(Self(rest)),
+            Err(_) => Err(ApiError::bad_request("NAME_INVALID", "The path is not valid UTF-8 once decoded.")),
+        }
+    }
+}
+
+/// `NAME[@SELECTOR]`, and what follows behind the selector's segment.
+pub(super) struct Place {
+    pub(super) target: Target,
+    pub(super) tail: Option<String>,
+}
+
+impl Rest {
+    /// Reads the path as a name and nothing else.
+    pub(super) fn name(&self) -> Result<ManifestName, ApiError> {
+        Ok(self.0.parse()?)
+    }
+
+    /// Reads the path as `NAME[@SELECTOR]`.
+    pub(super) fn target(&self) -> Result<Target, ApiError> {
+        Ok(self.0.parse()?)
+    }
+
+    /// Reads the path as `NAME@SELECTOR[/TAIL]` or `NAME`.
+    pub(super) fn place(&self) -> Result<Place, ApiError> {
+        let (target, tail) = match self.selector_end() {
+            Some(end) => (&self.0[..end], Some(self.0[end + 1..].to_owned())),
+            None => (self.0.as_str(), None),
+        };
+        Ok(Place { target: target.parse()?, tail })
+    }
+
+    /// Reads the path as `NAME/FILE` or `NAME@SELECTOR/FILE`. Only behind a selector may FILE hold a `/`.
+    pub(super) fn file(&self) -> Result<(Target, FileName), ApiError> {
+        let end = self.selector_end().or_else(|| self.0.rfind('/'));
+        let Some(end) = end else {
+            let detail = "A ref is NAME/FILE, or NAME@SELECTOR/FILE for a certain version.";
+            return Err(ApiError::bad_request("NAME_INVALID", detail));
+        };
+        let file = self.0[end + 1..].parse::<FileName>()?;
+        Ok((self.0[..end].parse()?, file))
+    }
+
+    /// Where the first segment with an `@` ends, if another one follows.
+    fn selector_end(&self) -> Option<usize> {
+        let at = self.0.find('@')?;
+        self.0[at..].find('/').map(|slash| at + slash)
+    }
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    Arc<Access>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get(AUTHORIZATION) else { return Ok(Self::Anonymous) };
+        let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).unwrap_or_default();
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(ApiError::unauthorized("Send the token as `Authorization: Bearer TOKEN`."));
+        }
+        Arc::<Access>::from_ref(state).identify(token.trim()).ok_or_else(ApiError::invalid_token)
+    }
+}
+
+impl Caller {
+    /// Lets the caller go on if it may do this to `name`.
+    pub(super) fn require(&self, wanted: Permission, name: &ManifestName) -> Result<(), ApiError> {
+        if self.may(wanted, name) { Ok(()) } else { Err(self.refuse(wanted, &format!("to {name}"))) }
+    }
+
+    /// Lets the caller go on if it may do this at all.
+    pub(super) fn require_somewhere(&self, wanted: Permission) -> Result<(), ApiError> {
+        if self.may_somewhere(wanted) { Ok(()) } else { Err(self.refuse(wanted, "to any name")) }
+    }
+
+    /// Lets the caller go on if it may read what is published under `name`.
+    pub(super) fn require_read(&self, access: &Access, name: &ManifestName) -> Result<(), ApiError> {
+        if access.may_read(self, name) { Ok(()) } else { Err(self.refuse(Permission::Read, &format!("to {name}"))) }
+    }
+
+    pub(super) fn refuse(&self, wanted: Permission, scope: &str) -> ApiError {
+        let wanted = format!("{wanted:?}").to_ascii_lowercase();
+        match self {
+            Self::Anonymous => {
+                ApiError::unauthorized(&format!("This needs a token that grants `{wanted}` {scope}; none was sent."))
+            }
+            Self::Token { id, .. } => ApiError::forbidden(format!("The token {id} does not grant `{wanted}` {scope}.")),
+        }
+    }
+}
+
+/// Query parameters; a bad one is answered with what is wrong with it.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => {
+                Err(ApiError::bad_request("QUERY_INVALID", format!("A query parameter is wrong: {rejection}.")))
+            }
+        }
+    }
+}
+
+/// `?activate=false` stages a version.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Activation {
+    #[serde(default = "yes")]
+    pub(super) activate: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(text: &str) -> Rest {
+        Rest(text.to_owned())
+    }
+
+    #[test]
+    fn a_file_may_hold_a_slash_only_behind_a_selector() {
+        for (path, target, file) in [
+            ("main/a.zip", "main", "a.zip"),
+            ("miren/main/a.zip", "miren/main", "a.zip"),
+            ("site@active/assets/app.js", "site@active", "assets/app.js"),
+            ("a/site@3/app.js", "a/site@3", "app.js"),
+            ("main/pkg@2.tgz", "main", "pkg@2.tgz"),
+            ("main@2/pkg@2.tgz", "main@2", "pkg@2.tgz"),
+        ] {
+            let (found, name) = rest(path).file().unwrap();
+            assert_eq!((found.to_string().as_str(), name.as_str()), (target, file), "{path}");
+        }
+        for bad in ["main", "", "main/", "/a", "main@1", "main@1/", "main@1/../x", "../main/a", "main/a\0"] {
+            assert!(rest(bad).file().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_action_follows_a_selector() {
+        let place = rest("miren/main@previous/promote").place().unwrap();
+        assert_eq!(
+            (place.target.to_string().as_str(), place.tail.as_deref()),
+            ("miren/main@previous", Some("promote"))
+        );
+        let place = rest("miren/promote").place().unwrap();
+        assert_eq!((place.target.to_string().as_str(), place.tail), ("miren/promote", None));
+    }
+}

@@ -1,0 +1,73 @@
+//! `/livez`, `/readyz` and `/metrics`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+
+use super::AppState;
+use crate::layout::marker;
+use crate::store::ObjectStore;
+
+/// How long the store may take to show that it is there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether this server should get traffic.
+#[derive(Debug)]
+pub struct Health {
+    store: Arc<dyn ObjectStore>,
+    draining: AtomicBool,
+}
+
+impl Health {
+    /// Health of a server on `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, draining: AtomicBool::new(false) }
+    }
+
+    /// From now on the server is not ready: it is about to stop.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Why the server is not ready, if it is not.
+    async fn problem(&self) -> Option<String> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Some("shutting down".to_owned());
+        }
+        match tokio::time::timeout(PATIENCE, marker::open(&*self.store)).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "not ready");
+                Some("the store cannot be used; the server's log has the reason".to_owned())
+            }
+            Err(_) => Some("the store does not answer in time".to_owned()),
+        }
+    }
+}
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
+        .route("/healthz", get(async || text(StatusCode::OK, "ok\n".to_owned())))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(async || text(StatusCode::OK, crate::telemetry::render_metrics())))
+}
+
+async fn ready(State(health): State<Arc<Health>>) -> Response {
+    match health.problem().await {
+        None => text(StatusCode::OK, "ready\n".to_owned()),
+        Some(problem) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n")),
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response {
+    (status, [(CACHE_CONTROL, "no-store"), (CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
+}

@@ -1,0 +1,140 @@
+//! The server: parts put together, connections accepted, and an orderly end.
+
+mod accept;
+mod admin_token;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use crate::access::Access;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Store};
+use crate::http::{AppState, Health, Patience, router};
+use crate::layout::marker::{self, LayoutError};
+use crate::lifecycle::Shutdown;
+use crate::service::{Blobs, Heads, Manifests, Names, Publish, PublishLimits, Resolve, Versions};
+use crate::store::{FsStore, ObjectStore, StoreError};
+
+pub use accept::serve;
+
+/// How often staged files of dead writers are looked for.
+const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// Why a server could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The admin token cannot be read or made.
+    #[error("cannot use the admin token {path}: {source}")]
+    AdminToken {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The listener failed.
+    #[error("cannot accept connections: {0}")]
+    Accept(#[from] std::io::Error),
+}
+
+/// Opens the store that is configured.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open_store(config: &Store) -> Result<FsStore, StoreError> {
+    match config {
+        Store::Fs { path } => FsStore::open(path),
+    }
+}
+
+/// Serves until told to stop: opens the store, checks its layout, accepts connections on `listener`, and drains.
+///
+/// # Errors
+/// A [`ServerError`].
+pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServerError> {
+    let store = open_store(&config.store)?;
+    sweep_staging(store.clone(), shutdown.clone());
+    run_on(Arc::new(store), Arc::new(SystemClock), config, listener, shutdown).await
+}
+
+/// Like [`run`], on a store and a clock of the caller's.
+///
+/// # Errors
+/// A [`ServerError`].
+pub async fn run_on(
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    config: Config,
+    listener: TcpListener,
+    shutdown: Shutdown,
+) -> Result<(), ServerError> {
+    crate::telemetry::start_metrics();
+    marker::open(&*store).await?;
+    let admin = admin_token::find_or_make(&config)?;
+    if config.access.tokens.is_empty() && admin.is_none() {
+        tracing::warn!("no token is configured: nothing can be published to this server");
+    }
+    let access = Arc::new(Access::new(&config.access, admin.as_deref()));
+    let state = state(store, clock, &config, access);
+    let (health, tasks) = (Arc::clone(&state.health), state.tasks.clone());
+    serve(listener, router(state), &config.server, &health, &shutdown).await?;
+    finish_tasks(&tasks, &shutdown).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn state(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: &Config, access: Arc<Access>) -> AppState {
+    let limits =
+        PublishLimits { manifest_bytes: config.limits.manifest_size.bytes(), artifacts: config.limits.artifacts };
+    let seen_after = config.collector.min_age.signed() / 2;
+    let heads = Arc::new(Heads::new(Arc::clone(&store), Arc::clone(&clock)));
+    let blobs = Arc::new(Blobs::new(Arc::clone(&store), clock, seen_after));
+    let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
+    let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
+    let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
+    let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
+    AppState {
+        access,
+        blobs,
+        publish,
+        resolve,
+        versions,
+        names: Arc::new(Names::new(Arc::clone(&store), heads)),
+        health: Arc::new(Health::new(store)),
+        patience: Patience::new(config),
+        tasks: TaskTracker::new(),
+    }
+}
+
+/// Changes under way go on without the connections that asked for them; they are short.
+async fn finish_tasks(tasks: &TaskTracker, shutdown: &Shutdown) {
+    tasks.close();
+    tokio::select! {
+        () = tasks.wait() => {}
+        () = shutdown.hard.cancelled() => {}
+    }
+}
+
+fn sweep_staging(store: FsStore, shutdown: Shutdown) {
+    tokio::spawn(async move {
+        loop {
+            match store.sweep_staging().await {
+                Ok(0) => {}
+                Ok(files) => tracing::info!(files, "removed staged files of writers that died"),
+                Err(error) => tracing::warn!(%error, "could not sweep the staging directory"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+                () = shutdown.soft.cancelled() => return,
+            }
+        }
+    });
+}

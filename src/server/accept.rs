@@ -1,0 +1,159 @@
+//! Accepting connections: HTTP/1.1 and cleartext HTTP/2, with patience for slow clients but not without end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::task::TaskTracker;
+
+use crate::config;
+use crate::http::Health;
+use crate::lifecycle::Shutdown;
+
+/// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes that a connection buffers of what it reads and writes.
+const BUFFER: usize = 64 * 1024;
+/// Requests that one HTTP/2 connection has under way at once.
+const STREAMS: u32 = 64;
+
+/// Accepts connections until told to stop, then lets those under way finish within the drain time-out.
+///
+/// # Errors
+/// Only when the listener is broken for good.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    config: &config::Server,
+    health: &Health,
+    shutdown: &Shutdown,
+) -> io::Result<()> {
+    let connections = Connections {
+        app,
+        graceful: GracefulShutdown::new(),
+        places: Arc::new(Semaphore::new(config.max_connections)),
+        tracker: TaskTracker::new(),
+        header_timeout: config.header_timeout.std(),
+        idle_timeout: config.idle_timeout.std(),
+        shutdown: shutdown.clone(),
+    };
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let draining = async {
+        shutdown.soft.cancelled().await;
+        health.drain();
+        tokio::time::sleep(config.drain_delay.std()).await;
+    };
+    tokio::select! {
+        () = connections.accept(&listener) => {}
+        () = draining => {}
+        () = shutdown.hard.cancelled() => {}
+    }
+    drop(listener);
+    connections.drain(config.drain_timeout.std()).await;
+    Ok(())
+}
+
+struct Connections {
+    app: Router,
+    graceful: GracefulShutdown,
+    places: Arc<Semaphore>,
+    tracker: TaskTracker,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    shutdown: Shutdown,
+}
+
+impl Connections {
+    /// Accepts for ever. While all places are taken, clients wait in the listener's queue.
+    async fn accept(&self, listener: &TcpListener) {
+        loop {
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => self.spawn(stream, place),
+                Err(error) => {
+                    // Out of file descriptors, or a client that was gone before it was accepted.
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, place: tokio::sync::OwnedSemaphorePermit) {
+        let (app, watcher) = (self.app.clone(), self.graceful.watcher());
+        let (header_timeout, idle_timeout) = (self.header_timeout, self.idle_timeout);
+        let hard = self.shutdown.hard.clone();
+        self.tracker.spawn(async move {
+            let _place = place;
+            let Ok(Some(http2)) = tokio::time::timeout(header_timeout, is_http2(&stream)).await else { return };
+            let _ = stream.set_nodelay(true);
+            let mut stream = TimeoutStream::new(stream);
+            // A client that takes nothing for so long has gone, or holds its place on purpose.
+            stream.set_write_timeout(Some(idle_timeout));
+            let builder = builder(http2, header_timeout);
+            let service = TowerToHyperService::new(app);
+            let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
+            let connection = watcher.watch(connection.into_owned());
+            tokio::select! {
+                result = connection => if let Err(error) = result {
+                    tracing::debug!(%error, "a connection ended");
+                },
+                () = hard.cancelled() => {}
+            }
+        });
+    }
+
+    async fn drain(self, limit: Duration) {
+        self.tracker.close();
+        let finished = async {
+            self.graceful.shutdown().await;
+            self.tracker.wait().await;
+        };
+        tokio::select! {
+            () = finished => {}
+            () = tokio::time::sleep(limit) => {
+                tracing::warn!("some requests did not finish in time and are cut off");
+                self.shutdown.hard.cancel();
+            }
+            () = self.shutdown.hard.cancelled() => {}
+        }
+        self.tracker.wait().await;
+    }
+}
+
+/// Looks at the first bytes without taking them. `None` when the client went away. Decided here because the automatic
+/// detection would wait for them without end.
+async fn is_http2(stream: &TcpStream) -> Option<bool> {
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut seen).await.ok().filter(|length| *length > 0)?;
+        if !PREFACE.starts_with(&seen[..length]) {
+            return Some(false);
+        }
+        if length == PREFACE.len() {
+            return Some(true);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn builder(http2: bool, header_timeout: Duration) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(BUFFER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(BUFFER)
+        .keep_alive_interval(header_timeout)
+        .keep_alive_timeout(header_timeout);
+    if http2 { builder.http2_only() } else { builder.http1_only() }
+}

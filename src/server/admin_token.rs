@@ -1,0 +1,66 @@
+//! The admin token of a server that has no tokens configured.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use super::ServerError;
+use crate::config::{Config, Store};
+
+/// Name of the token's file in the data directory.
+const FILE: &str = "admin.token";
+
+/// The admin token: made on first use, kept in the data directory. `None` when tokens are configured.
+pub(super) fn find_or_make(config: &Config) -> Result<Option<String>, ServerError> {
+    let Store::Fs { path } = &config.store;
+    if !config.access.tokens.is_empty() {
+        return Ok(None);
+    }
+    let file = path.join(FILE);
+    let made = make(&file);
+    let token = made.and_then(|made| {
+        if made {
+            tracing::info!(file = %file.display(), "made an admin token: it may do everything; keep its file secret");
+        } else {
+            tracing::info!(file = %file.display(), "the admin token is in this file");
+        }
+        read(&file)
+    });
+    token.map(Some).map_err(|source| ServerError::AdminToken { path: file, source })
+}
+
+/// Makes the file if there is none; complete before it is visible, so that two servers starting at once agree.
+fn make(file: &Path) -> io::Result<bool> {
+    if file.exists() {
+        return Ok(false);
+    }
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let staged = file.with_extension(format!("{}.new", std::process::id()));
+    let _ = fs::remove_file(&staged);
+    let mut writer = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
+    writeln!(writer, "larder_{}", hex::encode(random))?;
+    writer.sync_all()?;
+    let linked = fs::hard_link(&staged, file);
+    fs::remove_file(&staged)?;
+    match linked {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    let mode = fs::metadata(file)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let problem = format!("others can read it (mode {:o}); run chmod 600 on it", mode & 0o777);
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+    }
+    let token = fs::read_to_string(file)?.trim().to_owned();
+    if token.len() < 16 {
+        let problem = "it holds no token; delete the file to have one made";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    }
+    Ok(token)
+}
