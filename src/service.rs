@@ -18,4 +18,5 @@ pub use manifests::{Loaded, Manifests};
 pub use names::{NamePage, Names};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
 pub use resolve::{Resolve, ResolveError, Resolved};
+pub use verify::Verify;
 pub use versions::{History, Versions};
