@@ -135,7 +135,7 @@ pub(super) fn judged(request: &HeaderMap, digest: Digest, answer: &HeaderMap) ->
         Verdict::Failed => Err(ApiError::precondition_failed(Some(digest))),
         Verdict::NotModified => {
             let mut headers = answer.clone();
-            for unwanted in [CONTENT_LENGTH, CONTENT_TYPE, REPR_DIGEST] {
+            for unwanted in [CONTENT_TYPE, REPR_DIGEST] {
                 headers.remove(unwanted);
             }
             Ok(Some((StatusCode::NOT_MODIFIED, headers).into_response()))

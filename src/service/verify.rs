@@ -267,5 +267,9 @@ async fn check_blob(store: &dyn ObjectStore, key: &Key) -> Result<Checked, Store
         }
     }
     let actual = hasher.finish();
-    Ok(if actual == digest { Checked::Sound(object.meta.size) } else { bad(format!("its bytes have the digest {actual}")) })
+    Ok(if actual == digest {
+        Checked::Sound(object.meta.size)
+    } else {
+        bad(format!("its bytes have the digest {actual}"))
+    })
 }

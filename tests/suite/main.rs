@@ -1,1 +1,4 @@
+//! The integration suite: one binary, real sockets, real directories.
 
+mod http;
+mod support;

@@ -1,0 +1,12 @@
+//! The HTTP interface, over real sockets.
+
+mod access;
+mod blobs;
+mod limits;
+mod manifests;
+mod pages;
+mod paths;
+mod refs;
+mod sessions;
+mod slow;
+mod versions;

@@ -1,0 +1,86 @@
+//! Publishing in three steps.
+
+use larder::domain::Digest;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::server::{TestServer, manifest, send};
+
+const FILES: [(&str, &[u8]); 2] = [("a.zip", b"aaa"), ("b.zip", b"bbbb")];
+
+#[tokio::test]
+async fn prepare_upload_commit() {
+    let server = TestServer::start().await;
+    server.put_blob(b"aaa").await;
+    let answer = server.post("/sessions/main", &manifest(&FILES)).await.expect(201);
+    assert_eq!(answer.header("location"), "/sessions/main@1");
+    let body = answer.json();
+    assert_eq!(body["missing"], json!([Digest::of(b"bbbb")]));
+    assert_eq!(body["state"], "prepared");
+    server.get("/manifests/main").await.expect(404);
+    server.get("/manifests/main@1").await.expect(404);
+
+    let problem = server.put("/sessions/main@1", "").await.problem(409, "MANIFEST_BLOB_UNKNOWN");
+    assert_eq!(problem["missing"], json!([Digest::of(b"bbbb")]));
+    server.put_blob(b"bbbb").await;
+    let session = send(server.request(Method::GET, "/sessions/main@1")).await.expect(200).json();
+    assert_eq!((&session["missing"], &session["state"]), (&json!([]), &json!("prepared")));
+
+    let receipt = server.put("/sessions/main@1", "").await.expect(201).json();
+    assert_eq!((&receipt["state"], &receipt["version"]), (&json!("active"), &json!(1)));
+    server.get("/manifests/main").await.expect(200);
+    let again = server.put("/sessions/main@1", "").await.expect(200).json();
+    assert_eq!(again["unchanged"], true);
+}
+
+#[tokio::test]
+async fn a_session_can_be_staged_or_given_up() {
+    let server = TestServer::start().await;
+    server.publish("main", &FILES).await;
+    server.post("/sessions/main", &manifest(&FILES[..1])).await.expect(201);
+    let receipt = server.put("/sessions/main@2?activate=false", "").await.expect(201).json();
+    assert_eq!(receipt["state"], "ready");
+    server.put_blob(b"other").await;
+    server.post("/sessions/main", &manifest(&[("o", b"other")])).await.expect(201);
+    server.delete("/sessions/main@3").await.expect(204);
+    server.put("/sessions/main@3", "").await.problem(404, "VERSION_UNKNOWN");
+    server.delete("/sessions/main@3").await.expect(404);
+    server.delete("/sessions/main@1").await.problem(409, "VERSION_STATE");
+    server.put("/sessions/main@99", "").await.expect(404);
+    server.put("/sessions/other@1", "").await.expect(404);
+    server.put("/sessions/main@active", "").await.problem(400, "SELECTOR_INVALID");
+    let history = server.get("/versions/main").await.json();
+    assert_eq!(history["versions"].as_array().unwrap().len(), 2, "an aborted session leaves no version");
+}
+
+#[tokio::test]
+async fn what_is_active_already_needs_no_session() {
+    let server = TestServer::start().await;
+    server.publish("main", &FILES).await;
+    let receipt = server.post("/sessions/main", &manifest(&FILES)).await.expect(200).json();
+    assert_eq!((&receipt["unchanged"], &receipt["version"]), (&json!(true), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_precondition_holds_at_the_commit_too() {
+    let server = TestServer::start().await;
+    server.publish("main", &FILES).await;
+    let etag = server.get("/manifests/main").await.header("etag").to_owned();
+    server.put_blob(b"mine").await;
+    let prepare = server.request(Method::POST, "/sessions/main").header("if-match", &etag);
+    send(prepare.body(manifest(&[("m", b"mine")]).to_string())).await.expect(201);
+    server.publish("main", &[("t", b"theirs")]).await;
+    let commit = send(server.request(Method::PUT, "/sessions/main@2").header("if-match", &etag)).await;
+    commit.problem(412, "PRECONDITION_FAILED");
+    server.put("/sessions/main@2", "").await.expect(201);
+}
+
+#[tokio::test]
+async fn wrong_sizes_are_refused_at_once() {
+    let server = TestServer::start().await;
+    let digest = server.put_blob(b"there").await;
+    let document = json!({"artifacts": [{"name": "a", "blob": digest, "size": 4}]});
+    let problem = server.post("/sessions/main", &document).await.problem(409, "MANIFEST_BLOB_UNKNOWN");
+    assert_eq!(problem["wrong_size"][0]["actual"], 5);
+    send(server.request(Method::GET, "/sessions/main@1")).await.expect(404);
+}
