@@ -95,11 +95,18 @@ pub struct Limits {
     pub manifest_size: Size,
     /// Artifacts of one manifest.
     pub artifacts: usize,
+    /// Requests at once whose bodies are held in memory (manifests, lists of digests); more wait.
+    pub bodies_in_memory: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { blob_size: Size::from_bytes(64 << 30), manifest_size: Size::from_bytes(4 << 20), artifacts: 10_000 }
+        Self {
+            blob_size: Size::from_bytes(64 << 30),
+            manifest_size: Size::from_bytes(4 << 20),
+            artifacts: 10_000,
+            bodies_in_memory: 16,
+        }
     }
 }
 
@@ -250,10 +257,12 @@ impl Config {
                 problems.push(format!("{key} must be longer than 0s"));
             }
         }
-        if self.limits.artifacts == 0 || self.limits.manifest_size.bytes() == 0 || self.limits.blob_size.bytes() == 0 {
+        let limits = &self.limits;
+        let smallest = limits.artifacts.min(limits.bodies_in_memory);
+        if smallest == 0 || limits.manifest_size.bytes() == 0 || limits.blob_size.bytes() == 0 {
             problems.push("limits: every limit must be at least 1".to_owned());
         }
-        if self.limits.manifest_size.bytes() > 1 << 30 {
+        if limits.manifest_size.bytes() > 1 << 30 {
             problems.push("limits.manifest_size must be at most 1GiB: manifests are read into memory".to_owned());
         }
         self.access.validate(&mut problems);

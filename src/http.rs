@@ -23,7 +23,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::access::Access;
 use crate::config::{Config, Duration};
@@ -51,6 +53,8 @@ pub struct AppState {
     pub health: Arc<Health>,
     /// What clients must keep to.
     pub patience: Patience,
+    /// Places for requests whose bodies are held in memory.
+    pub held: Arc<Semaphore>,
     /// Changes under way, which must not end with the connection that asked for them.
     pub tasks: TaskTracker,
 }
@@ -98,5 +102,5 @@ async fn to_its_end<T: Send + 'static>(
     tasks: &TaskTracker,
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
-    tasks.spawn(work).await.unwrap_or_else(|_| Err(ApiError::internal("a change ended abnormally")))
+    tasks.spawn(work.in_current_span()).await.unwrap_or_else(|_| Err(ApiError::internal("a change ended abnormally")))
 }

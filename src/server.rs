@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
@@ -110,6 +111,7 @@ fn state(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: &Config, ac
         names: Arc::new(Names::new(Arc::clone(&store), heads)),
         health: Arc::new(Health::new(store)),
         patience: Patience::new(config),
+        held: Arc::new(Semaphore::new(config.limits.bodies_in_memory)),
         tasks: TaskTracker::new(),
     }
 }

@@ -14,6 +14,7 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::body::{Inbound, check_headers};
 use super::caching::{Freshness, defuse, set_attachment, set_freshness};
@@ -52,12 +53,14 @@ struct Answer {
 async fn missing(
     State(blobs): State<Arc<Blobs>>,
     State(patience): State<Patience>,
+    State(held): State<Arc<Semaphore>>,
     caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, ApiError> {
     caller.require_somewhere(Permission::Upload)?;
     check_headers(&headers, MAX_QUESTION)?;
+    let _place = held.acquire().await.map_err(ApiError::internal)?;
     let body = Inbound::new(body, patience, MAX_QUESTION).collect().await?;
     let question: Question = serde_json::from_slice(&body).map_err(|error| {
         ApiError::bad_request("DIGEST_INVALID", format!("Send {{\"digests\": [\"sha256:…\", …]}}: {error}."))

@@ -42,7 +42,7 @@ impl Health {
         if self.draining.load(Ordering::Relaxed) {
             return Some("shutting down".to_owned());
         }
-        match tokio::time::timeout(PATIENCE, marker::open(&*self.store)).await {
+        match tokio::time::timeout(PATIENCE, marker::check(&*self.store)).await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "not ready");

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::blobs::{REPR_DIGEST, judged, repr_digest};
 use super::body::{Inbound, check_headers};
@@ -166,10 +167,14 @@ async fn publish(
     let name = rest.name()?;
     caller.require(Permission::Publish, &name)?;
     let wish = wish(&state.access, &name, &headers, activation.activate)?;
-    let bytes = read_manifest(&state, &headers, body).await?;
+    let held = read_manifest(&state, &headers, body).await?;
     let tasks = state.tasks.clone();
     let receipt =
-        to_its_end(&tasks, async move { Ok(state.publish.publish(&name, bytes, wish, caller.id()).await?) }).await?;
+        to_its_end(
+            &tasks,
+            async move { Ok(state.publish.publish(&name, held.bytes.clone(), wish, caller.id()).await?) },
+        )
+        .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
     let location = HeaderValue::try_from(format!("/manifests/{}@{}", receipt.name, receipt.row.number));
     let etag = HeaderValue::try_from(etag(receipt.row.digest())).map_err(ApiError::internal)?;
@@ -200,11 +205,19 @@ pub(super) fn required_expectation(
     Ok(expect)
 }
 
-/// The bytes of a manifest, which are small enough to be held.
-pub(super) async fn read_manifest(state: &AppState, headers: &HeaderMap, body: Body) -> Result<bytes::Bytes, ApiError> {
+/// A manifest that is held in memory, and the place it takes up.
+pub(super) struct Held {
+    pub(super) bytes: bytes::Bytes,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Reads a manifest. While too many are held by others, the client waits.
+pub(super) async fn read_manifest(state: &AppState, headers: &HeaderMap, body: Body) -> Result<Held, ApiError> {
     let limit = state.publish.limits().manifest_bytes;
     check_headers(headers, limit)?;
-    Inbound::new(body, state.patience, limit).collect().await
+    let place = Arc::clone(&state.held).acquire_owned().await.map_err(ApiError::internal)?;
+    let bytes = Inbound::new(body, state.patience, limit).collect().await?;
+    Ok(Held { bytes, _place: place })
 }
 
 #[derive(Deserialize)]

@@ -32,10 +32,14 @@ async fn prepare(
     let name = rest.name()?;
     caller.require(Permission::Publish, &name)?;
     let wish = wish(&state.access, &name, &headers, activation.activate)?;
-    let bytes = read_manifest(&state, &headers, body).await?;
+    let held = read_manifest(&state, &headers, body).await?;
     let tasks = state.tasks.clone();
     let prepared =
-        to_its_end(&tasks, async move { Ok(state.publish.prepare(&name, bytes, &wish, caller.id()).await?) }).await?;
+        to_its_end(
+            &tasks,
+            async move { Ok(state.publish.prepare(&name, held.bytes.clone(), &wish, caller.id()).await?) },
+        )
+        .await?;
     match prepared {
         Prepared::Unchanged(receipt) => Ok(Json(receipt_body(&receipt)).into_response()),
         Prepared::Session(receipt, missing) => {

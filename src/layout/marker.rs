@@ -39,10 +39,10 @@ pub enum Found {
 /// Why a store cannot be used as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
-    /// There is something in the store, but not a Larder layout.
+    /// The store has no marker, although it should have one.
     #[error(
-        "the store holds objects but no layout marker: it is not a Larder store, or a migration of it never \
-         finished; look at what is in it, then run `larder migrate`"
+        "the store has no layout marker: it is not a Larder store, or something is not mounted, or the marker was \
+         lost; look at what is in it, and restore its layout/ directory from a backup if it is yours"
     )]
     Unmarked,
     /// The store was migrated by a newer binary.
@@ -93,6 +93,17 @@ pub async fn open(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
     match find(store).await? {
         Found::Empty => Ok(super::migrate::initialise(store).await?),
         Found::Unmarked => Err(LayoutError::Unmarked),
+        Found::Marked(marker) => judge(marker),
+    }
+}
+
+/// Like [`open`], but never writes: a store that is empty is an error, because it should not be.
+///
+/// # Errors
+/// A [`LayoutError`] that says what to do.
+pub async fn check(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
+    match find(store).await? {
+        Found::Empty | Found::Unmarked => Err(LayoutError::Unmarked),
         Found::Marked(marker) => judge(marker),
     }
 }

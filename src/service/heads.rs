@@ -16,7 +16,7 @@ use moka::sync::Cache;
 use crate::clock::Clock;
 use crate::domain::{Change, Head, ManifestName, Operation, Rejection, Selector, VersionRow, head::Outcome};
 use crate::layout::{self, LayoutKey};
-use crate::store::{Created, List, ObjectStore, StoreError, StoreErrorKind};
+use crate::store::{Created, Key, List, ObjectStore, StoreError, StoreErrorKind};
 use segments::Segments;
 
 /// Largest head that is read, in bytes. They are a few kilobytes; this only stops nonsense.
@@ -53,12 +53,21 @@ pub struct Changed {
     pub unchanged: bool,
 }
 
+/// A head that was read or made.
+#[derive(Debug, Clone)]
+struct Known {
+    head: Arc<Head>,
+    /// Whether it is known to survive a crash of the machine. One that another process made may be visible a moment
+    /// before it does, and a log must not have a durable head behind one that is not.
+    durable: bool,
+}
+
 /// All names' logs of heads.
 #[derive(Debug)]
 pub struct Heads {
     store: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
-    newest: Cache<ManifestName, Arc<Head>>,
+    newest: Cache<ManifestName, Known>,
     segments: Segments,
 }
 
@@ -66,8 +75,9 @@ impl Heads {
     /// The logs in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
-        let weigh = |_: &ManifestName, head: &Arc<Head>| {
-            u32::try_from(512 + head.rows.len() * 512 + head.segments.len() * 128).unwrap_or(u32::MAX)
+        let weigh = |_: &ManifestName, known: &Known| {
+            let bytes = 512 + known.head.rows.len() * 512 + known.head.segments.len() * 128;
+            u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let newest = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
         let segments = Segments::new(Arc::clone(&store));
@@ -79,17 +89,21 @@ impl Heads {
     /// # Errors
     /// When the store fails.
     pub async fn current(&self, name: &ManifestName) -> Result<Option<Arc<Head>>, StoreError> {
-        let Some(mut head) = self.newest.get(name) else { return self.list_newest(name).await };
+        Ok(self.known(name).await?.map(|known| known.head))
+    }
+
+    async fn known(&self, name: &ManifestName) -> Result<Option<Known>, StoreError> {
+        let Some(mut known) = self.newest.get(name) else { return self.list_newest(name).await };
         for _ in 0..MAX_WALK {
-            match self.read(name, head.generation + 1).await? {
-                Some(newer) => head = self.remember(newer),
-                None => return Ok(Some(head)),
+            match self.read(name, known.head.generation + 1).await? {
+                Some(newer) => known = self.remember(newer, false),
+                None => return Ok(Some(known)),
             }
         }
         self.list_newest(name).await
     }
 
-    async fn list_newest(&self, name: &ManifestName) -> Result<Option<Arc<Head>>, StoreError> {
+    async fn list_newest(&self, name: &ManifestName) -> Result<Option<Known>, StoreError> {
         let first = List { limit: Some(1), ..List::default() };
         let Some(meta) = self.store.list(&layout::heads(name), first).try_next().await? else { return Ok(None) };
         let Some(LayoutKey::Head(_, generation)) = LayoutKey::parse(&meta.key) else {
@@ -97,13 +111,13 @@ impl Heads {
         };
         let lost = || StoreError::new(StoreErrorKind::Corrupt, &meta.key, "listed, but not there");
         let head = self.read(name, generation).await?.ok_or_else(lost)?;
-        Ok(Some(self.remember(head)))
+        Ok(Some(self.remember(head, false)))
     }
 
-    fn remember(&self, head: Head) -> Arc<Head> {
-        let head = Arc::new(head);
-        self.newest.insert(head.name.clone(), Arc::clone(&head));
-        head
+    fn remember(&self, head: Head, durable: bool) -> Known {
+        let known = Known { head: Arc::new(head), durable };
+        self.newest.insert(known.head.name.clone(), known.clone());
+        known
     }
 
     /// The head of one generation.
@@ -202,7 +216,8 @@ impl Heads {
         change: &Change,
         operation: Operation,
     ) -> Result<Option<Changed>, ChangeError> {
-        let current = self.current(name).await?;
+        let known = self.known(name).await?;
+        let current = known.as_ref().map(|known| Arc::clone(&known.head));
         let (mut row, mut everything) = (None, Vec::new());
         if let Some(head) = &current {
             match (change, change.selector()) {
@@ -218,19 +233,21 @@ impl Heads {
                 Ok(Some(Changed { head, row: Some(row), unchanged: true }))
             }
             Outcome::Next { mut head, row, spill } => {
-                if current.is_none() {
-                    self.store.create(&LayoutKey::Name(name.clone()).key(), bytes::Bytes::new()).await?;
+                match &known {
+                    None => drop(self.store.create(&LayoutKey::Name(name.clone()).key(), bytes::Bytes::new()).await?),
+                    Some(Known { durable: true, .. }) => {}
+                    Some(Known { head, .. }) => self.store.persist(&[key_of(head)]).await?,
                 }
                 self.segments.spill(&mut head, spill).await?;
                 let created = self.create(&head).await?;
-                Ok(created.then(|| Changed { head: self.remember(*head), row, unchanged: false }))
+                Ok(created.then(|| Changed { head: self.remember(*head, true).head, row, unchanged: false }))
             }
         }
     }
 
     /// Creates a head. `false` when its generation is taken by somebody else's.
     async fn create(&self, head: &Head) -> Result<bool, StoreError> {
-        let key = LayoutKey::Head(head.name.clone(), head.generation).key();
+        let key = key_of(head);
         let bytes = serde_json::to_vec(head).map_err(|error| StoreError::new(StoreErrorKind::Internal, &key, error))?;
         let failed = match self.store.create(&key, bytes.into()).await {
             Ok(Created::New) => return Ok(true),
@@ -248,6 +265,10 @@ impl Heads {
             (Ok(None), None) => Err(gap(&head.name, head.generation)),
         }
     }
+}
+
+fn key_of(head: &Head) -> Key {
+    LayoutKey::Head(head.name.clone(), head.generation).key()
 }
 
 fn gap(name: &ManifestName, generation: u64) -> StoreError {

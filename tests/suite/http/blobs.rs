@@ -298,7 +298,7 @@ async fn many_uploads_of_the_same_blob_at_once_all_succeed() {
 #[tokio::test]
 async fn a_blob_that_is_damaged_on_disk_breaks_the_transfer_and_is_never_short() {
     let server = TestServer::start().await;
-    let bytes = vec![8_u8; 1 << 20];
+    let bytes = vec![8_u8; 64 << 20];
     let digest = server.put_blob(&bytes).await;
     let file = server.data.join(format!(
         "objects/blobs/sha256/{}/{}/{}.0",
