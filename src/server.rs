@@ -19,7 +19,7 @@ use crate::lifecycle::Shutdown;
 use crate::service::{Blobs, Heads, Manifests, Names, Publish, PublishLimits, Resolve, Versions};
 use crate::store::{FsStore, ObjectStore, StoreError};
 
-pub use accept::serve;
+use accept::serve;
 
 /// How often staged files of dead writers are looked for.
 const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -56,40 +56,58 @@ pub fn open_store(config: &Store) -> Result<FsStore, StoreError> {
     }
 }
 
-/// Serves until told to stop: opens the store, checks its layout, accepts connections on `listener`, and drains.
-///
-/// # Errors
-/// A [`ServerError`].
-pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServerError> {
-    let store = open_store(&config.store)?;
-    sweep_staging(store.clone(), shutdown.clone());
-    run_on(Arc::new(store), Arc::new(SystemClock), config, listener, shutdown).await
+/// A server whose store was opened and checked, but that does not listen yet.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    state: AppState,
+    sweeps: Option<FsStore>,
 }
 
-/// Like [`run`], on a store and a clock of the caller's.
-///
-/// # Errors
-/// A [`ServerError`].
-pub async fn run_on(
-    store: Arc<dyn ObjectStore>,
-    clock: Arc<dyn Clock>,
-    config: Config,
-    listener: TcpListener,
-    shutdown: Shutdown,
-) -> Result<(), ServerError> {
-    crate::telemetry::start_metrics();
-    marker::open(&*store).await?;
-    let admin = admin_token::find_or_make(&config)?;
-    if config.access.tokens.is_empty() && admin.is_none() {
-        tracing::warn!("no token is configured: nothing can be published to this server");
+impl Server {
+    /// Opens the store that is configured and checks its layout.
+    ///
+    /// # Errors
+    /// A [`ServerError`].
+    pub async fn open(config: Config) -> Result<Self, ServerError> {
+        let store = open_store(&config.store)?;
+        let server = Self::over(Arc::new(store.clone()), Arc::new(SystemClock), config).await?;
+        Ok(Self { sweeps: Some(store), ..server })
     }
-    let access = Arc::new(Access::new(&config.access, admin.as_deref()));
-    let state = state(store, clock, &config, access);
-    let (health, tasks) = (Arc::clone(&state.health), state.tasks.clone());
-    serve(listener, router(state), &config.server, &health, &shutdown).await?;
-    finish_tasks(&tasks, &shutdown).await;
-    tracing::info!("stopped");
-    Ok(())
+
+    /// Like [`Server::open`], over a store and a clock of the caller's.
+    ///
+    /// # Errors
+    /// A [`ServerError`].
+    pub async fn over(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: Config) -> Result<Self, ServerError> {
+        crate::telemetry::start_metrics();
+        marker::open(&*store).await?;
+        let admin = admin_token::find_or_make(&config)?;
+        let access = Arc::new(Access::new(&config.access, admin.as_deref()));
+        let state = state(store, clock, &config, access);
+        Ok(Self { config, state, sweeps: None })
+    }
+
+    /// Accepts connections until told to stop, then drains.
+    ///
+    /// # Errors
+    /// When the listener is broken for good.
+    pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServerError> {
+        if let Some(store) = self.sweeps {
+            sweep_staging(store, shutdown.clone());
+        }
+        let (health, tasks) = (Arc::clone(&self.state.health), self.state.tasks.clone());
+        serve(listener, router(self.state), &self.config.server, &health, &shutdown).await?;
+        finish_tasks(&tasks, &shutdown).await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Where the admin token of a server without configured tokens is.
+#[must_use]
+pub fn admin_token_file(config: &Config) -> Option<PathBuf> {
+    admin_token::file(config)
 }
 
 fn state(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: &Config, access: Arc<Access>) -> AppState {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::ServerError;
 use crate::config::{Config, Store};
@@ -11,29 +11,23 @@ use crate::config::{Config, Store};
 /// Name of the token's file in the data directory.
 const FILE: &str = "admin.token";
 
+/// Its file, if a server of this configuration has one: only where no tokens are configured.
+pub(super) fn file(config: &Config) -> Option<PathBuf> {
+    let Store::Fs { path } = &config.store;
+    config.access.tokens.is_empty().then(|| path.join(FILE))
+}
+
 /// The admin token: made on first use, kept in the data directory. `None` when tokens are configured.
 pub(super) fn find_or_make(config: &Config) -> Result<Option<String>, ServerError> {
-    let Store::Fs { path } = &config.store;
-    if !config.access.tokens.is_empty() {
-        return Ok(None);
-    }
-    let file = path.join(FILE);
-    let made = make(&file);
-    let token = made.and_then(|made| {
-        if made {
-            tracing::info!(file = %file.display(), "made an admin token: it may do everything; keep its file secret");
-        } else {
-            tracing::info!(file = %file.display(), "the admin token is in this file");
-        }
-        read(&file)
-    });
+    let Some(file) = file(config) else { return Ok(None) };
+    let token = make(&file).and_then(|()| read(&file));
     token.map(Some).map_err(|source| ServerError::AdminToken { path: file, source })
 }
 
 /// Makes the file if there is none; complete before it is visible, so that two servers starting at once agree.
-fn make(file: &Path) -> io::Result<bool> {
+fn make(file: &Path) -> io::Result<()> {
     if file.exists() {
-        return Ok(false);
+        return Ok(());
     }
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -45,9 +39,8 @@ fn make(file: &Path) -> io::Result<bool> {
     let linked = fs::hard_link(&staged, file);
     fs::remove_file(&staged)?;
     match linked {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@ use larder::clock::{Clock, SystemClock};
 use larder::config::{self, Config};
 use larder::domain::Digest;
 use larder::lifecycle::Shutdown;
-use larder::server::{self, ServerError};
+use larder::server::{self, Server, ServerError};
 use larder::store::ObjectStore;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -94,7 +94,8 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::default();
-        let task = tokio::spawn(server::run_on(store, clock, config, listener, shutdown.clone()));
+        let server = Server::over(store, clock, config).await.expect("the server starts");
+        let task = tokio::spawn(server.serve(listener, shutdown.clone()));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         let mut server =
             Self { address, data: data.to_owned(), token: String::new(), shutdown, http, task, _directory: None };

@@ -1,0 +1,68 @@
+//! `larder serve`
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+use super::settings::Settings;
+use super::{CliError, Context, Exit, output};
+use crate::lifecycle::Shutdown;
+use crate::server::{self, Server};
+use crate::telemetry;
+
+/// Arguments of `larder serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Without any configuration the server keeps everything in ./larder-data, listens on 127.0.0.1:8080, and makes an
+admin token in ./larder-data/admin.token. Any number of servers may share one directory.
+SIGTERM finishes what is under way and stops; a second one stops at once.
+
+Examples:
+  larder serve
+  larder serve --data /var/lib/larder --listen 0.0.0.0:8080 --config /etc/larder.toml")]
+pub struct Args {
+    #[command(flatten)]
+    settings: Settings,
+
+    /// Address and port to listen on; port 0 takes any that is free [default: the configured one, or 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let mut config = args.settings.load()?;
+    config.server.listen = args.listen.unwrap_or(config.server.listen);
+    telemetry::start_logging(&config.log).map_err(CliError::usage)?;
+    let shutdown = Shutdown::on_signals().map_err(|error| CliError::io("watch for signals", &error))?;
+    raise_file_limit();
+    let address = config.server.listen;
+    let token_file = server::admin_token_file(&config);
+    if token_file.is_none() && config.access.tokens.is_empty() {
+        output::note("warning: no token is configured, so nothing can be published to this server.");
+    }
+    let server = Server::open(config).await?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let detail = format!("Cannot listen on {address}: {error}. Choose another address with --listen ADDR.");
+        CliError::new(Exit::Failure, "LISTEN", detail)
+    })?;
+    let url = format!("http://{}", listener.local_addr().map_err(|error| CliError::io("listen", &error))?);
+    if context.json {
+        output::json(&serde_json::json!({"url": url, "admin_token_file": token_file}))?;
+    } else {
+        output::line(format_args!("larder is serving {url}"))?;
+        if let Some(file) = token_file {
+            output::line(format_args!("the token that may do everything is in {}", file.display()))?;
+        }
+    }
+    Ok(server.serve(listener, shutdown).await?)
+}
+
+/// Every connection and every blob under way takes a file descriptor, and the usual soft limit of 1024 is less than
+/// what the configuration promises to serve.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "could not raise the limit of open files");
+    }
+}

@@ -1,0 +1,91 @@
+//! Where the store is: the arguments that all server-side commands share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{CliError, Exit};
+use crate::config::{self, Config, ConfigError, Store};
+use crate::layout::marker::LayoutError;
+use crate::server::{self, ServerError};
+use crate::store::{ObjectStore, StoreError, StoreErrorKind};
+
+/// The configuration, and the data directory that overrides what it says.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Store")]
+pub(super) struct Settings {
+    /// Data directory [default: the configured one, or ./larder-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// Configuration file (TOML); variables LARDER__SECTION__KEY override it
+    #[arg(long, value_name = "FILE", env = "LARDER_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The effective configuration.
+    pub(super) fn load(&self) -> Result<Config, CliError> {
+        let mut config = config::load(self.config.as_deref(), std::env::vars())?;
+        if let Some(path) = &self.data {
+            config.store = Store::Fs { path: path.clone() };
+        }
+        Ok(config)
+    }
+
+    /// The store, which must exist: looking at a store must not make one.
+    pub(super) fn open_existing(&self) -> Result<Arc<dyn ObjectStore>, CliError> {
+        let config = self.load()?;
+        let Store::Fs { path } = &config.store;
+        if !path.join("objects").is_dir() {
+            let detail = format!("There is no store in {}: give its directory with --data DIR.", path.display());
+            return Err(CliError::new(Exit::NotFound, "STORE_UNKNOWN", detail));
+        }
+        Ok(Arc::new(server::open_store(&config.store)?))
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Usage, "CONFIG_INVALID", sentence(&error))
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        let exit = match error.kind {
+            StoreErrorKind::Unavailable => Exit::Unavailable,
+            StoreErrorKind::Corrupt => Exit::Integrity,
+            StoreErrorKind::Denied | StoreErrorKind::Full | StoreErrorKind::Internal => Exit::Failure,
+        };
+        Self::new(exit, "STORE", sentence(&error))
+    }
+}
+
+impl From<LayoutError> for CliError {
+    fn from(error: LayoutError) -> Self {
+        match error {
+            LayoutError::Store(error) => error.into(),
+            LayoutError::Unmarked | LayoutError::TooNew { .. } | LayoutError::TooOld(_) => {
+                Self::new(Exit::Failure, "LAYOUT", sentence(&error))
+            }
+        }
+    }
+}
+
+impl From<ServerError> for CliError {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Layout(error) => error.into(),
+            ServerError::Store(error) => error.into(),
+            ServerError::AdminToken { .. } => Self::new(Exit::Failure, "ADMIN_TOKEN", sentence(&error)),
+            ServerError::Accept(_) => Self::new(Exit::Failure, "LISTEN", sentence(&error)),
+        }
+    }
+}
+
+/// An error's text as a sentence.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
+}
