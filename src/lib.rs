@@ -1,4 +1,5 @@
 //! Larder.
+pub mod client;
 pub mod clock;
 pub mod domain;
 pub mod layout;
