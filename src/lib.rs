@@ -1,4 +1,5 @@
 //! Larder.
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod domain;
