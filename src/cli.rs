@@ -8,6 +8,8 @@ mod copy;
 mod delete;
 mod error;
 mod expect;
+mod fetch;
+mod get;
 mod healthcheck;
 mod logging;
 mod ls;
@@ -69,6 +71,10 @@ pub struct Cli {
 /// The commands. Those of the server come first, those of the client after them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Download the files of a version, verified and resumable
+    Fetch(fetch::Args),
+    /// Write a manifest or one file to stdout, verified
+    Get(get::Args),
     /// List names
     Ls(ls::Args),
     /// List the versions of a name, or show one
@@ -79,6 +85,7 @@ pub enum Command {
     Rollback(rollback::Args),
     /// Keep a version whatever the retention says
     Pin(pin::Args),
+    /// Publish a version under another name, without moving bytes
     Copy(copy::Args),
     /// Delete a name, or retire one version
     Delete(delete::Args),
@@ -96,6 +103,8 @@ impl Cli {
     pub async fn run(self) -> Result<(), CliError> {
         let context = Context { json: self.json };
         match self.command {
+            Command::Fetch(args) => fetch::run(args, &context).await,
+            Command::Get(args) => get::run(args, &context).await,
             Command::Ls(args) => ls::run(args, &context).await,
             Command::Versions(args) => versions::run(args, &context).await,
             Command::Promote(args) => promote::run(args, &context).await,
