@@ -17,6 +17,7 @@ mod output;
 mod pin;
 mod progress;
 mod promote;
+mod publish;
 mod remote;
 mod rollback;
 mod signals;
@@ -71,6 +72,8 @@ pub struct Cli {
 /// The commands. Those of the server come first, those of the client after them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Publish files as a new version of a name
+    Publish(publish::Args),
     /// Download the files of a version, verified and resumable
     Fetch(fetch::Args),
     /// Write a manifest or one file to stdout, verified
@@ -103,6 +106,7 @@ impl Cli {
     pub async fn run(self) -> Result<(), CliError> {
         let context = Context { json: self.json };
         match self.command {
+            Command::Publish(args) => publish::run(args, &context).await,
             Command::Fetch(args) => fetch::run(args, &context).await,
             Command::Get(args) => get::run(args, &context).await,
             Command::Ls(args) => ls::run(args, &context).await,
