@@ -1,5 +1,7 @@
 //! Larder.
 pub mod access;
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -5,11 +5,13 @@ use super::{CliError, Context, output};
 
 /// Arguments of `larder check-config`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Prints the configuration as it takes effect: defaults, then the file, then the environment, then flags.
+#[command(
+    after_help = "Prints the configuration as it takes effect: defaults, then the file, then the environment, then flags.
 Exits with 2 and names every problem if it is not valid. Opens no store and no port.
 
 Example:
-  larder check-config --config /etc/larder.toml")]
+  larder check-config --config /etc/larder.toml"
+)]
 pub struct Args {
     #[command(flatten)]
     settings: Settings,

@@ -8,11 +8,13 @@ use crate::layout::{marker, migrate};
 
 /// Arguments of `larder migrate`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Steps can be interrupted and run again. A server never migrates by itself; it refuses to start instead.
+#[command(
+    after_help = "Steps can be interrupted and run again. A server never migrates by itself; it refuses to start instead.
 
 Examples:
   larder migrate --plan
-  larder migrate --data /var/lib/larder")]
+  larder migrate --data /var/lib/larder"
+)]
 pub struct Args {
     #[command(flatten)]
     settings: Settings,

@@ -12,13 +12,15 @@ use crate::telemetry;
 
 /// Arguments of `larder serve`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Without any configuration the server keeps everything in ./larder-data, listens on 127.0.0.1:8080, and makes an
+#[command(
+    after_help = "Without any configuration the server keeps everything in ./larder-data, listens on 127.0.0.1:8080, and makes an
 admin token in ./larder-data/admin.token. Any number of servers may share one directory.
 SIGTERM finishes what is under way and stops; a second one stops at once.
 
 Examples:
   larder serve
-  larder serve --data /var/lib/larder --listen 0.0.0.0:8080 --config /etc/larder.toml")]
+  larder serve --data /var/lib/larder --listen 0.0.0.0:8080 --config /etc/larder.toml"
+)]
 pub struct Args {
     #[command(flatten)]
     settings: Settings,

@@ -24,13 +24,15 @@ const MAX_LISTED: usize = 10_000;
 
 /// Arguments of `larder verify`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Follows every reference of every version that can be read, then reads every blob and compares its digest. Safe beside
+#[command(
+    after_help = "Follows every reference of every version that can be read, then reads every blob and compares its digest. Safe beside
 running servers. Exits with 8 if anything is missing or damaged. With --checkpoint an interrupted run goes on where it
 was; the file is removed at the end.
 
 Examples:
   larder verify --data /var/lib/larder
-  larder verify --data /var/lib/larder --checkpoint /var/tmp/larder-verify")]
+  larder verify --data /var/lib/larder --checkpoint /var/tmp/larder-verify"
+)]
 pub struct Args {
     #[command(flatten)]
     settings: Settings,

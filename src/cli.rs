@@ -1,0 +1,170 @@
+//! The command line: one module per command, each with its `Args` and its `run`.
+//!
+//! Owns the words that people read and the exit codes that scripts read. stdout is data, stderr is everything
+//! else. Must never talk HTTP itself: that is [`crate::client`].
+
+mod check_config;
+mod complete;
+mod copy;
+mod delete;
+mod error;
+mod expect;
+mod fetch;
+mod get;
+mod healthcheck;
+mod logging;
+mod ls;
+mod migrate;
+mod output;
+mod pin;
+mod progress;
+mod promote;
+mod publish;
+mod remote;
+mod rollback;
+mod serve;
+mod settings;
+mod signals;
+mod table;
+mod token;
+mod verify;
+mod versions;
+
+use clap::{Parser, Subcommand};
+
+pub use error::{CliError, Exit};
+
+/// What every command is told beside its own arguments.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// One JSON document instead of text.
+    pub json: bool,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  success
+  1  failure
+  2  wrong usage
+  3  not found (never existed, or retired)
+  4  token missing, unknown or not allowed to do this
+  5  a precondition (--expect) does not hold
+  6  bytes do not match their digest
+  7  unavailable after all retries; try again later
+  8  done in part
+
+Environment:
+  LARDER_SERVER      address of the server
+  LARDER_TOKEN       bearer token
+  LARDER_TOKEN_FILE  file that holds the bearer token
+  LARDER_LOG         what to log on stderr, such as debug (default: warn)
+  NO_COLOR           no colours on stderr";
+
+/// Publish releases: content-addressed blobs, atomically swapped manifests, plain URLs.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, after_help = EXIT_CODES, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// Print exactly one JSON document on stdout (and errors as JSON on stderr)
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands. Those of the server come first, those of the client after them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server
+    Serve(serve::Args),
+    /// Check that nothing stored is missing or damaged
+    Verify(verify::Args),
+    /// Bring a store to the layout of this version
+    Migrate(migrate::Args),
+    /// Print the configuration as it takes effect, or what is wrong with it
+    CheckConfig(check_config::Args),
+    /// Publish files as a new version of a name
+    Publish(publish::Args),
+    /// Download the files of a version, verified and resumable
+    Fetch(fetch::Args),
+    /// Write a manifest or one file to stdout, verified
+    Get(get::Args),
+    /// List names
+    Ls(ls::Args),
+    /// List the versions of a name, or show one
+    Versions(versions::Args),
+    /// Make a version the active one
+    Promote(promote::Args),
+    /// Go back to the version that was active before
+    Rollback(rollback::Args),
+    /// Keep a version whatever the retention says
+    Pin(pin::Args),
+    /// Publish a version under another name, without moving bytes
+    Copy(copy::Args),
+    /// Delete a name, or retire one version
+    Delete(delete::Args),
+    /// Ask whether a server is ready
+    Healthcheck(healthcheck::Args),
+    /// Print a completion script for a shell
+    Completions(complete::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What went wrong, with its exit code.
+    pub async fn run(self) -> Result<(), CliError> {
+        let context = Context { json: self.json };
+        if !matches!(self.command, Command::Serve(_)) {
+            logging::init();
+        }
+        match self.command {
+            Command::Serve(args) => serve::run(args, &context).await,
+            Command::Verify(args) => verify::run(args, &context).await,
+            Command::Migrate(args) => migrate::run(args, &context).await,
+            Command::CheckConfig(args) => check_config::run(&args, &context),
+            Command::Publish(args) => publish::run(args, &context).await,
+            Command::Fetch(args) => fetch::run(args, &context).await,
+            Command::Get(args) => get::run(args, &context).await,
+            Command::Ls(args) => ls::run(args, &context).await,
+            Command::Versions(args) => versions::run(args, &context).await,
+            Command::Promote(args) => promote::run(args, &context).await,
+            Command::Rollback(args) => rollback::run(args, &context).await,
+            Command::Pin(args) => pin::run(args, &context).await,
+            Command::Copy(args) => copy::run(args, &context).await,
+            Command::Delete(args) => delete::run(args, &context).await,
+            Command::Healthcheck(args) => healthcheck::run(args, &context).await,
+            Command::Completions(args) => complete::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("larder {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn no_flag_takes_a_token() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_arguments().all(|arg| arg.get_long() != Some("token")), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `larder copy`
+
+use super::expect::ExpectArgs;
+use super::remote::Remote;
+use super::{CliError, Context, promote};
+use crate::domain::{ManifestName, Target};
+
+/// Arguments of `larder copy`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Both names then have the same manifest; no bytes are copied.
+
+Example:
+  larder copy miren/v0.5.0 miren/latest")]
+pub struct Args {
+    /// The version to copy (without a selector: the active one)
+    #[arg(value_name = "NAME[@SELECTOR]")]
+    from: Target,
+
+    /// The name to publish it under
+    #[arg(value_name = "TO")]
+    to: ManifestName,
+
+    /// Stage it only: readers do not see it until it is promoted
+    #[arg(long)]
+    stage: bool,
+
+    /// (of the name TO)
+    #[command(flatten)]
+    expect: ExpectArgs,
+
+    #[command(flatten)]
+    remote: Remote,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let client = args.remote.client()?;
+    let row = client.row(&args.from).await?;
+    let receipt = client.copy(&args.from.name, &row, &args.to, !args.stage, &args.expect.get()).await?;
+    promote::print(&receipt, context)
+}

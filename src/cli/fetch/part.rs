@@ -1,0 +1,203 @@
+//! One file's way from the server to its place: look, lock, resume, verify, rename.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Seek as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::io::{AsyncWriteExt as _, BufWriter};
+
+use super::Origin;
+use super::place::Place;
+use crate::cli::{CliError, output};
+use crate::client::{Client, ClientError, Meter, Position, hash_all};
+use crate::domain::manifest::{Artifact, Descriptor};
+
+/// Bytes gathered before they are written.
+const BUFFER: usize = 1 << 20;
+
+/// Makes sure that the artifact's bytes are at their place below `root`.
+pub(super) async fn obtain(
+    client: &Client,
+    root: &Path,
+    artifact: &Artifact,
+    meter: &Meter,
+) -> Result<Origin, CliError> {
+    let (root, name, blob) = (root.to_owned(), artifact.name.clone(), artifact.blob);
+    let shown = root.join(name.as_str());
+    let failed = |error: io::Error| CliError::io(format_args!("write {}", shown.display()), &error);
+    let Some(part) = blocking(move || Part::lock(&root, &name, blob)).await.map_err(failed)? else {
+        meter(blob.size);
+        return Ok(Origin::Present);
+    };
+    let part = Arc::new(part);
+    let held = Arc::clone(&part);
+    let position = blocking(move || held.position()).await.map_err(failed)?;
+    let origin = if position.length == 0 { Origin::Fetched } else { Origin::Resumed };
+    receive(client, &part, position, meter).await?;
+    blocking(move || part.place.finish(&part.file, part.blob.digest)).await.map_err(failed)?;
+    Ok(origin)
+}
+
+/// Fills the part. Where the whole is not what it should be, the bytes from before may be to blame: once more, from
+/// the first byte on.
+async fn receive(client: &Client, part: &Arc<Part>, position: Position, meter: &Meter) -> Result<(), CliError> {
+    let error = match fill(client, part, position, meter).await {
+        Err(error @ ClientError::Damaged { .. }) => error,
+        other => return Ok(other?),
+    };
+    tracing::warn!(%error, path = %part.place.path().display(), "starting again from the first byte");
+    let again = part.restart();
+    again.map_err(|error| CliError::io(format_args!("write {}", part.place.path().display()), &error))?;
+    let result = fill(client, part, Position::default(), meter).await;
+    if let Err(ClientError::Damaged { .. }) = result {
+        // Nothing in it is worth resuming. Should the removal fail, the next fetch finds out by the digest.
+        let _ = part.place.remove_part(part.blob.digest);
+    }
+    Ok(result?)
+}
+
+async fn fill(client: &Client, part: &Part, position: Position, meter: &Meter) -> Result<(), ClientError> {
+    let file = part.file.try_clone().map_err(|error| ClientError::reading(part.place.path(), error))?;
+    let mut out = BufWriter::with_capacity(BUFFER, tokio::fs::File::from_std(file));
+    let result = client.download(part.blob, position, &mut out, meter).await;
+    // Also after a failure: what has arrived is what the next attempt continues from.
+    let flushed = out.flush().await;
+    result?;
+    flushed.map_err(|error| ClientError::reading(part.place.path(), error))
+}
+
+/// The hidden file that collects a blob, locked: two fetches never write to the same one.
+#[derive(Debug)]
+struct Part {
+    place: Place,
+    blob: Descriptor,
+    file: File,
+}
+
+impl Part {
+    /// Waits for its turn; `None` when the file turns out to be complete, perhaps by somebody else's work. Blocks.
+    fn lock(root: &Path, name: &crate::domain::FileName, blob: Descriptor) -> io::Result<Option<Self>> {
+        let place = Place::open(root, name)?;
+        loop {
+            if is_complete(&place, blob)? {
+                return Ok(None);
+            }
+            let file = place.open_part(blob.digest)?;
+            let waited = lock(&file, place.path())?;
+            // Whoever had the lock may have renamed or removed what we opened.
+            if !place.is_part(&file, blob.digest)? {
+                continue;
+            }
+            if waited && is_complete(&place, blob)? {
+                place.remove_part(blob.digest)?;
+                return Ok(None);
+            }
+            return Ok(Some(Self { place, blob, file }));
+        }
+    }
+
+    /// How far an earlier download came. Leaves the file at that point. Blocks.
+    fn position(&self) -> io::Result<Position> {
+        let length = resume_at(self.file.metadata()?.len(), self.blob.size);
+        if length == 0 {
+            self.restart()?;
+            return Ok(Position::default());
+        }
+        let mut file = &self.file;
+        file.rewind()?;
+        let (hasher, length) = hash_all(&mut file)?;
+        Ok(Position { length, hasher })
+    }
+
+    fn restart(&self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        (&self.file).rewind()
+    }
+}
+
+/// Where to continue: behind what is there, unless that is more than there should be.
+fn resume_at(part: u64, size: u64) -> u64 {
+    if part > size { 0 } else { part }
+}
+
+/// Takes the lock and says whether somebody else had it.
+fn lock(file: &File, path: &Path) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => {
+            output::note(format_args!("waiting for another fetch of {}", path.display()));
+            file.lock().map(|()| true)
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn is_complete(place: &Place, blob: Descriptor) -> io::Result<bool> {
+    let Some(mut file) = place.existing()? else { return Ok(false) };
+    if file.metadata()?.len() != blob.size {
+        return Ok(false);
+    }
+    let (hasher, _) = hash_all(&mut file)?;
+    Ok(hasher.finish() == blob.digest)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Digest;
+
+    fn blob(bytes: &[u8]) -> Descriptor {
+        Descriptor { digest: Digest::of(bytes), size: bytes.len() as u64 }
+    }
+
+    #[test]
+    fn a_part_that_is_too_long_is_started_again() {
+        assert_eq!(resume_at(0, 10), 0);
+        assert_eq!(resume_at(9, 10), 9);
+        assert_eq!(resume_at(10, 10), 10);
+        assert_eq!(resume_at(11, 10), 0);
+        assert_eq!(resume_at(0, 0), 0);
+    }
+
+    #[test]
+    fn a_download_continues_behind_what_is_there() {
+        let root = tempfile::tempdir().unwrap();
+        let name = "f".parse().unwrap();
+        let place = Place::open(root.path(), &name).unwrap();
+        io::Write::write_all(&mut place.open_part(blob(b"abcdef").digest).unwrap(), b"abc").unwrap();
+        let part = Part::lock(root.path(), &name, blob(b"abcdef")).unwrap().unwrap();
+        let mut position = part.position().unwrap();
+        assert_eq!(position.length, 3);
+        position.hasher.update(b"def");
+        assert_eq!(position.hasher.finish(), Digest::of(b"abcdef"));
+        assert_eq!((&part.file).stream_position().unwrap(), 3);
+    }
+
+    #[test]
+    fn a_complete_file_is_kept_and_a_wrong_one_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let name = "f".parse().unwrap();
+        std::fs::write(root.path().join("f"), b"abc").unwrap();
+        assert!(Part::lock(root.path(), &name, blob(b"abc")).unwrap().is_none());
+        assert!(Part::lock(root.path(), &name, blob(b"abd")).unwrap().is_some());
+        assert!(Part::lock(root.path(), &name, blob(b"abcd")).unwrap().is_some());
+    }
+
+    #[test]
+    fn the_second_of_two_waits_and_finds_the_file() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().to_owned();
+        let first = Part::lock(root.path(), &"f".parse().unwrap(), blob(b"abc")).unwrap().unwrap();
+        let second = std::thread::spawn(move || Part::lock(&path, &"f".parse().unwrap(), blob(b"abc")).unwrap());
+        io::Write::write_all(&mut &first.file, b"abc").unwrap();
+        first.place.finish(&first.file, blob(b"abc").digest).unwrap();
+        drop(first);
+        assert!(second.join().unwrap().is_none());
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+}

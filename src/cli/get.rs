@@ -1,0 +1,59 @@
+//! `larder get`
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use tokio::io::BufWriter;
+
+use super::progress::Progress;
+use super::remote::Remote;
+use super::{CliError, Context, fetch, output};
+use crate::client::{Client, Position};
+use crate::domain::{FileName, Target};
+
+/// Bytes gathered before they are written.
+const BUFFER: usize = 1 << 20;
+
+/// Arguments of `larder get`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Without FILE, the manifest's bytes exactly as they were published. With FILE, its bytes; they are verified at
+the end, so look at the exit code (6: damaged) before you trust what a pipe received.
+
+Examples:
+  larder get miren/main | jq .artifacts
+  larder get miren/main@17 install.sh > install.sh"
+)]
+pub struct Args {
+    /// The version (without a selector: the active one)
+    #[arg(value_name = "NAME[@SELECTOR]")]
+    target: Target,
+
+    /// Name of a file in its manifest
+    #[arg(value_name = "FILE")]
+    file: Option<FileName>,
+
+    #[command(flatten)]
+    remote: Remote,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    if args.file.is_some() && context.json {
+        return Err(CliError::usage("A file's bytes are no JSON document; leave out --json."));
+    }
+    let client = args.remote.client()?;
+    match &args.file {
+        None => output::bytes(&client.get_manifest(&args.target).await?.bytes),
+        Some(file) => stream(&client, &args.target, file, context).await,
+    }
+}
+
+async fn stream(client: &Client, target: &Target, file: &FileName, context: &Context) -> Result<(), CliError> {
+    let release = fetch::read_release(client, target).await?;
+    let blob = fetch::choose(&release, target, std::slice::from_ref(file))?[0].blob;
+    let progress = Progress::new(context, "receiving", blob.size);
+    let failed = |error| CliError::io("write to stdout", &error);
+    let out = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
+    let mut out = BufWriter::with_capacity(BUFFER, tokio::fs::File::from_std(out.into()));
+    Ok(client.download(blob, Position::default(), &mut out, &progress.meter()).await?)
+}

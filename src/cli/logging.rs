@@ -1,0 +1,36 @@
+//! Logs on stderr, out of the way of progress bars.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use tracing_subscriber::EnvFilter;
+
+use super::progress;
+
+/// Sends logs to stderr, as `LARDER_LOG` asks (default `warn`). A subscriber that is already set stays.
+pub fn init() {
+    let filter = EnvFilter::try_from_env("LARDER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let result = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(!plain && io::stderr().is_terminal())
+        .with_writer(|| BesideBars)
+        .try_init();
+    // Only fails when somebody set a subscriber before us, whose logs are then as good.
+    drop(result);
+}
+
+/// stderr, with the bars moved away while it is written to.
+#[derive(Debug)]
+struct BesideBars;
+
+impl Write for BesideBars {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        progress::suspended(|| io::stderr().write(buffer))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,53 @@
+//! `larder promote`
+
+use super::expect::ExpectArgs;
+use super::remote::Remote;
+use super::{CliError, Context, output};
+use crate::client::wire::Receipt;
+use crate::domain::Target;
+
+/// Arguments of `larder promote`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Readers get the version from now on; no bytes move.
+
+Examples:
+  larder promote miren/main@17
+  larder promote miren/main@sha256:HEX --expect sha256:HEX")]
+pub struct Args {
+    /// The version to make active: a number, `previous`, `sha256:HEX` of a manifest, or a UTC time
+    #[arg(value_name = "NAME@SELECTOR")]
+    target: Target,
+
+    #[command(flatten)]
+    expect: ExpectArgs,
+
+    #[command(flatten)]
+    remote: Remote,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let Target { name, explicit, .. } = &args.target;
+    if !explicit {
+        return Err(CliError::usage(format!("Say which version of {name} to promote, such as {name}@17.")));
+    }
+    let client = args.remote.client()?;
+    let row = client.row(&args.target).await?;
+    let receipt = client.promote(name, &row, &args.expect.get()).await?;
+    print(&receipt, context)
+}
+
+/// Shows what a change came to: `NAME@N sha256:HEX`.
+pub(super) fn print(receipt: &Receipt, context: &Context) -> Result<(), CliError> {
+    if context.json {
+        return output::json(receipt);
+    }
+    if receipt.unchanged {
+        output::note(format_args!("{}@{} was already {}", receipt.name, receipt.version, word(receipt)));
+    }
+    output::line(format_args!("{}@{} {}", receipt.name, receipt.version, receipt.manifest))
+}
+
+/// What the version is for readers.
+pub(super) fn word(receipt: &Receipt) -> &'static str {
+    if receipt.state == crate::domain::State::Active { "active" } else { "staged" }
+}

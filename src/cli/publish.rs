@@ -1,0 +1,258 @@
+//! `larder publish`
+
+mod document;
+mod inputs;
+mod naming;
+mod plan;
+mod session;
+mod shelf;
+
+use std::io::{self, Read};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::json;
+
+use self::session::{Publication, Published};
+use self::shelf::Shelf;
+use super::expect::ExpectArgs;
+use super::promote::word;
+use super::remote::Remote;
+use super::{CliError, Context, Exit, output, table};
+use crate::client::Client;
+use crate::clock::{Clock as _, SystemClock};
+use crate::domain::manifest::Kind;
+use crate::domain::{FileName, Manifest, ManifestError, ManifestName};
+
+/// Arguments of `larder publish`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Readers see the new version with all its files at once, or not at all. Only what the server does not have yet is
+uploaded. Prints NAME@VERSION and the manifest's digest.
+
+Examples:
+  larder publish miren/main --label main:abc1234 dist/*.tar.gz
+  larder publish site --kind static --entrypoint index.html ./public
+  larder publish miren/main --manifest manifest.json --files dist --expect sha256:HEX"
+)]
+pub struct Args {
+    /// The name to publish under
+    #[arg(value_name = "NAME")]
+    name: ManifestName,
+
+    /// PATH, FILENAME=PATH to give another name, or a directory to take whole
+    ///
+    /// The files of a directory are named relative to it. Write ./a=b for a path that holds an equals sign.
+    #[arg(value_name = "FILE", required_unless_present = "manifest", conflicts_with = "manifest")]
+    files_given: Vec<PathBuf>,
+
+    /// Publish this ready manifest (`-`: stdin), byte for byte
+    #[arg(long, value_name = "FILE", conflicts_with = "Description")]
+    manifest: Option<PathBuf>,
+
+    /// Where the files of --manifest are, each under its name
+    #[arg(long, value_name = "DIR", requires = "manifest")]
+    files: Option<PathBuf>,
+
+    /// File with the source snapshot, published along
+    #[arg(long, value_name = "FILE")]
+    source: Option<PathBuf>,
+
+    #[command(flatten)]
+    description: Description,
+
+    /// Stage it only: readers do not see it until it is promoted
+    #[arg(long)]
+    stage: bool,
+
+    #[command(flatten)]
+    expect: ExpectArgs,
+
+    /// Show what would be uploaded and the manifest, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// How many files to hash and transfer at once
+    #[arg(short, long, value_name = "N", default_value = "4")]
+    jobs: NonZeroUsize,
+
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// What the manifest says beside its files.
+#[derive(Debug, Default, clap::Args)]
+#[group(id = "Description", multiple = true)]
+#[command(next_help_heading = "Manifest")]
+struct Description {
+    /// Your own version text, such as main:abc1234
+    #[arg(long, value_name = "TEXT", alias = "version-text")]
+    label: Option<String>,
+
+    /// The commit that was built
+    #[arg(long, value_name = "SHA")]
+    commit: Option<String>,
+
+    /// When it was built (default: SOURCE_DATE_EPOCH, else now)
+    #[arg(long, value_name = "RFC3339")]
+    build_date: Option<Timestamp>,
+
+    /// What kind of release it is
+    #[arg(long, value_enum, default_value_t)]
+    kind: KindArg,
+
+    /// The file that a static site starts from
+    #[arg(long, value_name = "FILENAME")]
+    entrypoint: Option<FileName>,
+
+    /// Anything else, as often as needed
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    meta: Vec<(String, String)>,
+}
+
+/// The kinds that can be described by arguments; `dynamic` needs more and goes by `--manifest`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum KindArg {
+    #[default]
+    Files,
+    Static,
+    Oci,
+}
+
+impl From<KindArg> for Kind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Files => Self::Files,
+            KindArg::Static => Self::Static,
+            KindArg::Oci => Self::Oci,
+        }
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let started = SystemClock.now();
+    let client = args.remote.client()?;
+    let publication = gather(&args, &client).await?;
+    if args.dry_run {
+        return plan::show(&publication, context).await;
+    }
+    let published = publication.run(context).await?;
+    let seconds = SystemClock.now().duration_since(started).as_secs_f64();
+    summarise(&publication, &published, seconds, context)
+}
+
+/// Reads everything that is local: the files or the manifest, and the source.
+async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a>, CliError> {
+    let source = match &args.source {
+        Some(path) => Some(shelf::fingerprint(path.clone()).await?),
+        None => None,
+    };
+    let (bytes, mut shelf) = if let Some(path) = &args.manifest {
+        let bytes = read_manifest(path, &args.remote)?;
+        let manifest = parse(&bytes)?;
+        (bytes, args.files.as_deref().map(|files| Shelf::below(files, &manifest)).unwrap_or_default())
+    } else {
+        let arguments = args.files_given.clone();
+        let inputs =
+            tokio::task::spawn_blocking(move || inputs::collect(&arguments)).await.map_err(anyhow::Error::from)??;
+        let hashed = shelf::hash(inputs, args.jobs.get()).await?;
+        let files: Vec<_> = hashed.iter().map(|(name, upload)| (name.clone(), upload.fingerprint.blob)).collect();
+        let source = source.as_ref().map(|upload| upload.fingerprint.blob);
+        let bytes = document::write(&args.description, &files, source)?;
+        let mut shelf = Shelf::default();
+        hashed.into_iter().for_each(|(_, upload)| shelf.add(upload));
+        (bytes, shelf)
+    };
+    source.into_iter().for_each(|upload| shelf.add(upload));
+    Ok(Publication {
+        client,
+        name: &args.name,
+        manifest: parse(&bytes)?,
+        bytes,
+        shelf,
+        activate: !args.stage,
+        expect: args.expect.get(),
+        jobs: args.jobs.get(),
+    })
+}
+
+fn read_manifest(path: &Path, remote: &Remote) -> Result<Bytes, CliError> {
+    let bytes = if path.as_os_str() == "-" {
+        if remote.reads_stdin() {
+            return Err(CliError::usage("stdin cannot give both the manifest and the token."));
+        }
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    let bytes = bytes.map_err(|error| CliError::io(format_args!("read the manifest {}", path.display()), &error))?;
+    Ok(bytes.into())
+}
+
+fn parse(bytes: &[u8]) -> Result<Manifest, CliError> {
+    Manifest::parse(bytes, usize::MAX).map_err(|error| {
+        let problems = match &error {
+            ManifestError::Invalid(problems) => problems.clone(),
+            ManifestError::Malformed(problem) => vec![problem.clone()],
+        };
+        let detail = format!("The manifest is not valid:\n  - {}", problems.join("\n  - "));
+        CliError::new(Exit::Failure, "MANIFEST_INVALID", detail).with("problems", problems)
+    })
+}
+
+fn summarise(
+    publication: &Publication<'_>,
+    published: &Published,
+    seconds: f64,
+    context: &Context,
+) -> Result<(), CliError> {
+    let Published { receipt, uploaded } = published;
+    let (files, bytes) = (publication.manifest.artifacts.len(), publication.manifest.total_bytes());
+    let blobs = publication.manifest.blobs();
+    let reused = blobs.iter().filter(|blob| !uploaded.contains_key(&blob.digest));
+    let (reused_blobs, reused_bytes) = reused.fold((0_u64, 0), |(count, sum), blob| (count + 1, sum + blob.size));
+    let uploaded_bytes: u64 = uploaded.values().sum();
+    if context.json {
+        let mut document = serde_json::to_value(receipt).map_err(anyhow::Error::from)?;
+        document["files"] = json!(files);
+        document["total_bytes"] = json!(bytes);
+        document["uploaded"] = json!({ "blobs": uploaded.len(), "bytes": uploaded_bytes });
+        document["reused"] = json!({ "blobs": reused_blobs, "bytes": reused_bytes });
+        document["seconds"] = json!(seconds);
+        return output::json(&document);
+    }
+    output::line(format_args!("{}@{} {}", receipt.name, receipt.version, receipt.manifest))?;
+    if receipt.unchanged {
+        output::note(format_args!("unchanged: this manifest was already {}", word(receipt)));
+        return Ok(());
+    }
+    let (files, bytes) = (table::files(files), table::size(bytes));
+    let (sent, kept) = (table::size(uploaded_bytes), table::size(reused_bytes));
+    output::note(format_args!(
+        "{} with {files}, {bytes}: {sent} uploaded, {kept} reused, {seconds:.1} s",
+        word(receipt)
+    ));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_key_and_value() {
+        assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(key_value("a="), Ok(("a".into(), String::new())));
+        assert!(key_value("a").is_err() && key_value("=b").is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! The manifest that `publish` writes, member by member in a fixed order.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Description;
+use super::naming;
+use crate::cli::CliError;
+use crate::clock::{Clock as _, SystemClock};
+use crate::domain::manifest::{Descriptor, Kind};
+use crate::domain::{Digest, FileName, Manifest};
+
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'a str>,
+    build_date: Timestamp,
+    kind: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entrypoint: Option<&'a FileName>,
+    artifacts: Vec<Entry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Blob>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry<'a> {
+    name: &'a FileName,
+    #[serde(flatten)]
+    blob: Blob,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arch: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Blob {
+    blob: Digest,
+    size: u64,
+}
+
+impl From<Descriptor> for Blob {
+    fn from(Descriptor { digest, size }: Descriptor) -> Self {
+        Self { blob: digest, size }
+    }
+}
+
+/// Writes the manifest of these files and checks it as the server will.
+pub(super) fn write(
+    description: &Description,
+    files: &[(FileName, Descriptor)],
+    source: Option<Descriptor>,
+) -> Result<Bytes, CliError> {
+    let document = Document {
+        version: description.label.as_deref(),
+        commit: description.commit.as_deref(),
+        build_date: build_date(description)?,
+        kind: description.kind.into(),
+        entrypoint: description.entrypoint.as_ref(),
+        artifacts: files.iter().map(|(name, blob)| entry(name, *blob, description.kind.into())).collect(),
+        source: source.map(Blob::from),
+        metadata: description.meta.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+    };
+    let mut bytes = serde_json::to_vec_pretty(&document).map_err(anyhow::Error::from)?;
+    bytes.push(b'\n');
+    Manifest::parse(&bytes, usize::MAX)
+        .map_err(|error| CliError::usage(format!("These arguments make no valid manifest: {error}.")))?;
+    Ok(bytes.into())
+}
+
+fn entry(name: &FileName, blob: Descriptor, kind: Kind) -> Entry<'_> {
+    // A page about Windows is not a program for Windows.
+    let programs = kind != Kind::Static;
+    Entry {
+        name,
+        blob: blob.into(),
+        media_type: naming::media_type(name),
+        platform: naming::platform(name).filter(|_| programs),
+        arch: naming::architecture(name).filter(|_| programs),
+    }
+}
+
+/// `--build-date`, else `SOURCE_DATE_EPOCH` (reproducible builds), else now.
+fn build_date(description: &Description) -> Result<Timestamp, CliError> {
+    if let Some(date) = description.build_date {
+        return Ok(date);
+    }
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) if !text.is_empty() => epoch(&text),
+        // Nobody needs fractions of a second here.
+        _ => Timestamp::from_second(SystemClock.now().as_second()).map_err(|error| anyhow::Error::from(error).into()),
+    }
+}
+
+fn epoch(text: &str) -> Result<Timestamp, CliError> {
+    let seconds = text.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    seconds.ok_or_else(|| CliError::usage(format!("SOURCE_DATE_EPOCH is {text:?}; it must be seconds since 1970.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_members_have_one_order() {
+        let description = Description {
+            label: Some("main:abc".into()),
+            build_date: Some("2026-05-27T10:00:00Z".parse().unwrap()),
+            meta: vec![("semver".into(), "1.1".into()), ("a".into(), "b".into())],
+            ..Description::default()
+        };
+        let blob = Descriptor { digest: Digest::of(b"x"), size: 1 };
+        let files = [("foo-linux-amd64.tar.gz".parse().unwrap(), blob)];
+        let text = String::from_utf8(write(&description, &files, Some(blob)).unwrap().to_vec()).unwrap();
+        let digest = blob.digest;
+        assert_eq!(
+            text,
+            format!(
+                r#"{{
+  "version": "main:abc",
+  "build_date": "2026-05-27T10:00:00Z",
+  "kind": "files",
+  "artifacts": [
+    {{
+      "name": "foo-linux-amd64.tar.gz",
+      "blob": "{digest}",
+      "size": 1,
+      "media_type": "application/gzip",
+      "platform": "linux",
+      "arch": "amd64"
+    }}
+  ],
+  "source": {{
+    "blob": "{digest}",
+    "size": 1
+  }},
+  "metadata": {{
+    "a": "b",
+    "semver": "1.1"
+  }}
+}}
+"#
+            )
+        );
+    }
+
+    #[test]
+    fn what_the_server_would_refuse_is_refused_here() {
+        let description = Description { kind: super::super::KindArg::Static, ..Description::default() };
+        let files = [("a".parse().unwrap(), Descriptor { digest: Digest::of(b"x"), size: 1 })];
+        assert!(write(&description, &files, None).unwrap_err().to_string().contains("entrypoint"));
+        assert!(write(&Description::default(), &[], None).is_err());
+    }
+
+    #[test]
+    fn the_epoch_is_seconds() {
+        assert_eq!(epoch("0").unwrap().to_string(), "1970-01-01T00:00:00Z");
+        assert!(epoch("yesterday").is_err());
+    }
+}

@@ -1,0 +1,66 @@
+//! `publish --dry-run`: what would happen, without making it happen.
+
+use std::collections::HashSet;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Value, json};
+
+use super::session::Publication;
+use crate::cli::{CliError, Context, output, table};
+use crate::client::Client;
+use crate::domain::Digest;
+use crate::domain::manifest::Descriptor;
+
+/// Prints the manifest on stdout and what would be uploaded on stderr.
+pub(super) async fn show(publication: &Publication<'_>, context: &Context) -> Result<(), CliError> {
+    let blobs = publication.manifest.blobs();
+    let missing = missing(publication.client, &blobs, publication.jobs).await?;
+    let (upload, reuse): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|blob| missing.contains(&blob.digest));
+    for blob in &upload {
+        // A plan that cannot be carried out is an error now, not later.
+        publication.shelf.find(blob.digest, &publication.manifest).await?;
+    }
+    if context.json {
+        let manifest: Value = serde_json::from_slice(&publication.bytes).map_err(anyhow::Error::from)?;
+        return output::json(&json!({
+            "dry_run": true,
+            "name": publication.name,
+            "digest": Digest::of(&publication.bytes),
+            "manifest": manifest,
+            "upload": upload,
+            "reuse": reuse,
+        }));
+    }
+    for (word, blobs) in [("upload", &upload), ("reuse", &reuse)] {
+        for blob in blobs {
+            output::note(format_args!(
+                "would {word} {} {} ({})",
+                blob.digest,
+                describe(publication, *blob),
+                table::size(blob.size)
+            ));
+        }
+    }
+    output::bytes(&publication.bytes)
+}
+
+fn describe(publication: &Publication<'_>, blob: Descriptor) -> String {
+    let artifacts = publication.manifest.artifacts.iter();
+    let names: Vec<_> =
+        artifacts.filter(|artifact| artifact.blob == blob).map(|artifact| artifact.name.as_str()).collect();
+    if names.is_empty() { "(source)".to_owned() } else { names.join(", ") }
+}
+
+/// Asks with one request when there is a token, else blob by blob, as anybody may.
+async fn missing(client: &Client, blobs: &[Descriptor], jobs: usize) -> Result<HashSet<Digest>, CliError> {
+    if client.has_token() {
+        let digests: Vec<_> = blobs.iter().map(|blob| blob.digest).collect();
+        return Ok(client.missing(&digests).await?);
+    }
+    let found: Vec<(Digest, bool)> = stream::iter(blobs)
+        .map(|blob| async move { Ok::<_, CliError>((blob.digest, client.has_blob(blob.digest).await?)) })
+        .buffer_unordered(jobs)
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().filter(|(_, there)| !there).map(|(digest, _)| digest).collect())
+}

@@ -1,0 +1,123 @@
+//! The steps of a publish: prepare, upload what is missing, commit, and give the session back if that fails.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::shelf::Shelf;
+use crate::cli::progress::Progress;
+use crate::cli::{CliError, Context, signals};
+use crate::client::wire::Receipt;
+use crate::client::{Client, ClientError, Prepared, Session, Upload};
+use crate::domain::{Digest, Expect, Manifest, ManifestName};
+
+/// How often blobs that vanished meanwhile are uploaded again.
+const MAX_ROUNDS: usize = 3;
+
+/// What is to be published, and how.
+#[derive(Debug)]
+pub(super) struct Publication<'a> {
+    pub(super) client: &'a Client,
+    pub(super) name: &'a ManifestName,
+    pub(super) bytes: Bytes,
+    pub(super) manifest: Manifest,
+    pub(super) shelf: Shelf,
+    pub(super) activate: bool,
+    pub(super) expect: Expect,
+    pub(super) jobs: usize,
+}
+
+/// What a publish came to.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) receipt: Receipt,
+    /// The blobs that were uploaded, with their sizes.
+    pub(super) uploaded: HashMap<Digest, u64>,
+}
+
+impl Publication<'_> {
+    /// Publishes. Neither an error nor a signal leaves a session behind that keeps blobs alive for nobody.
+    pub(super) async fn run(&self, context: &Context) -> Result<Published, CliError> {
+        let open = Mutex::new(None);
+        let result = tokio::select! {
+            result = self.steps(&open, context) => result,
+            error = signals::interrupted() => Err(error),
+        };
+        let left = open.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let (Err(_), Some(session)) = (&result, left)
+            && let Err(error) = self.client.abort(&session).await
+        {
+            // The server forgets sessions by itself; the failure that led here matters more.
+            tracing::debug!(%error, "the session was not given back");
+        }
+        result
+    }
+
+    async fn steps(&self, open: &Mutex<Option<Session>>, context: &Context) -> Result<Published, CliError> {
+        let prepared = self.client.prepare(self.name, self.bytes.clone(), self.activate, &self.expect).await?;
+        let (session, mut missing) = match prepared {
+            Prepared::Unchanged(receipt) => return Ok(Published { receipt, uploaded: HashMap::new() }),
+            Prepared::Open(session, missing) => (session, missing),
+        };
+        *open.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
+        let mut uploaded = HashMap::new();
+        for _ in 0..MAX_ROUNDS {
+            uploaded.extend(self.upload(&missing, context).await?);
+            match self.client.commit(&session).await {
+                Ok(receipt) => return Ok(Published { receipt, uploaded }),
+                Err(error) => missing = still_missing(error)?,
+            }
+        }
+        uploaded.extend(self.upload(&missing, context).await?);
+        let receipt = self.client.commit(&session).await?;
+        Ok(Published { receipt, uploaded })
+    }
+
+    async fn upload(&self, missing: &[Digest], context: &Context) -> Result<HashMap<Digest, u64>, CliError> {
+        // Found first, so that a file that is not here ends the publish before the first byte is sent.
+        let uploads: Vec<Upload> = stream::iter(missing)
+            .map(|digest| self.shelf.find(*digest, &self.manifest))
+            .buffered(self.jobs)
+            .try_collect()
+            .await?;
+        let total = uploads.iter().map(|upload| upload.fingerprint.blob.size).sum();
+        let progress = &Progress::new(context, "uploading", total);
+        stream::iter(uploads)
+            .map(|upload| async move {
+                self.client.put_blob(&upload, &progress.meter()).await?;
+                let blob = upload.fingerprint.blob;
+                Ok((blob.digest, blob.size))
+            })
+            .buffer_unordered(self.jobs)
+            .try_collect()
+            .await
+    }
+}
+
+/// A commit that lacks blobs can be tried again with them; any other failure is final.
+fn still_missing(error: ClientError) -> Result<Vec<Digest>, CliError> {
+    let missing = error.problem().filter(|problem| problem.status == 409).map(|problem| problem.missing());
+    match missing {
+        Some(missing) if !missing.is_empty() => Ok(missing),
+        _ => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Problem;
+
+    #[test]
+    fn only_missing_blobs_are_worth_another_round() {
+        let refused =
+            |status, body: &str| ClientError::Refused(Box::new(Problem::read(status, "", body.as_bytes(), None)));
+        let digest = Digest::of(b"x");
+        let body = format!(r#"{{"missing":["{digest}"]}}"#);
+        assert_eq!(still_missing(refused(409, &body)).unwrap(), [digest]);
+        assert!(still_missing(refused(409, "{}")).is_err());
+        assert!(still_missing(refused(412, &body)).is_err());
+    }
+}

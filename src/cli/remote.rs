@@ -1,0 +1,51 @@
+//! Which server, with which token, how patiently: the arguments that all client commands share.
+
+use std::path::PathBuf;
+
+use super::{CliError, output, token};
+use crate::client::{Client, RetryPolicy};
+
+/// The server and how to talk to it.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(super) struct Remote {
+    /// Address of the server
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "LARDER_SERVER",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8080"
+    )]
+    server: String,
+
+    /// File that holds the token, or `-` for stdin; must be readable by its owner only
+    ///
+    /// Without it, the environment variable LARDER_TOKEN gives the token, or else LARDER_TOKEN_FILE the file.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// How often a failed request is tried again
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    retries: u32,
+}
+
+impl Remote {
+    /// The client for this server.
+    pub(super) fn client(&self) -> Result<Client, CliError> {
+        let token = token::find(self.token_file.as_deref())?;
+        let client = Client::new(&self.server, token, RetryPolicy::new(self.retries))?;
+        if client.exposes_token() {
+            output::note(format_args!(
+                "warning: the token goes to {} unencrypted; use https where others may listen.",
+                client.base()
+            ));
+        }
+        Ok(client)
+    }
+
+    /// Whether stdin is taken by the token.
+    pub(super) fn reads_stdin(&self) -> bool {
+        self.token_file.as_deref().is_some_and(|path| path.as_os_str() == "-")
+    }
+}

@@ -1,0 +1,80 @@
+//! Where the token comes from: a file, stdin or the environment, but never an argument that `ps` would show.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::{CliError, Exit};
+use crate::client::Token;
+
+/// More than any token has.
+const MAX_TOKEN: u64 = 64 << 10;
+
+/// The token to use, if there is one. `--token-file` wins over `LARDER_TOKEN`, that over `LARDER_TOKEN_FILE`.
+pub(super) fn find(file: Option<&Path>) -> Result<Option<Token>, CliError> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(path) = file {
+        return if path.as_os_str() == "-" { from_reader(io::stdin(), "stdin").map(Some) } else { from_file(path) };
+    }
+    if let Some(text) = set("LARDER_TOKEN") {
+        return parse(text.to_str().unwrap_or_default(), "LARDER_TOKEN").map(Some);
+    }
+    set("LARDER_TOKEN_FILE").map_or(Ok(None), |path| from_file(Path::new(&path)))
+}
+
+fn from_file(path: &Path) -> Result<Option<Token>, CliError> {
+    let failed = |error| CliError::io(format_args!("read the token file {}", path.display()), &error);
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if metadata.is_file() && mode & 0o077 != 0 {
+        let path = path.display();
+        let detail = format!("The token file {path} can be read by others (mode {mode:04o}); run: chmod 600 {path}");
+        return Err(CliError::new(Exit::Auth, "TOKEN_FILE_EXPOSED", detail));
+    }
+    from_reader(file, &format!("the file {}", path.display())).map(Some)
+}
+
+fn from_reader(reader: impl Read, place: &str) -> Result<Token, CliError> {
+    let mut text = String::new();
+    reader
+        .take(MAX_TOKEN)
+        .read_to_string(&mut text)
+        .map_err(|error| CliError::io(format_args!("read the token from {place}"), &error))?;
+    parse(&text, place)
+}
+
+fn parse(text: &str, place: &str) -> Result<Token, CliError> {
+    text.parse()
+        .map_err(|error| CliError::new(Exit::Auth, "TOKEN_INVALID", format!("There is no token in {place}. {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+
+    use super::*;
+
+    #[test]
+    fn a_token_file_that_others_can_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        std::fs::write(&path, "secret\n").unwrap();
+        for (mode, allowed) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o644, false)] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let result = find(Some(&path));
+            assert_eq!(result.is_ok(), allowed, "{mode:o}");
+            if let Err(error) = result {
+                assert!(error.to_string().contains("chmod 600"), "{error}");
+                assert_eq!(error.exit(), Exit::Auth);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_token_file_is_refused() {
+        assert!(from_reader(&b"\n"[..], "x").is_err());
+        assert!(from_reader(&b"abc\n"[..], "x").is_ok());
+    }
+}

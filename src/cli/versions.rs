@@ -1,0 +1,99 @@
+//! `larder versions`
+
+use std::num::NonZeroUsize;
+
+use super::remote::Remote;
+use super::table::{Table, moment, size, text};
+use super::{CliError, Context, output};
+use crate::client::Client;
+use crate::client::wire::{History, Row};
+use crate::domain::{ManifestName, State, Target};
+
+/// Most rows that are asked for at once.
+const PAGE: usize = 500;
+
+/// Arguments of `larder versions`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  larder versions miren/main
+  larder versions miren/main@2026-05-14T18:20:00Z --json")]
+pub struct Args {
+    /// NAME lists its versions, newest first; NAME@SELECTOR shows one
+    ///
+    /// A selector is a version number, `active`, `previous`, `sha256:HEX` of a manifest, or a UTC time.
+    #[arg(value_name = "NAME[@SELECTOR]")]
+    target: Target,
+
+    /// Show at most this many
+    #[arg(long, value_name = "N", default_value = "20")]
+    limit: NonZeroUsize,
+
+    /// Show all
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+
+    #[command(flatten)]
+    remote: Remote,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let client = args.remote.client()?;
+    if args.target.explicit {
+        let row = client.row(&args.target).await?;
+        return if context.json { output::json(&row) } else { output::line(table([&row]).render()) };
+    }
+    let limit = if args.all { usize::MAX } else { args.limit.get() };
+    let history = collect(&client, &args.target.name, limit).await?;
+    if context.json {
+        return output::json(&history);
+    }
+    output::line(table(&history.versions).render())?;
+    if history.next.is_some() {
+        output::note("there are older versions; use --all or --limit N to see them");
+    }
+    Ok(())
+}
+
+async fn collect(client: &Client, name: &ManifestName, limit: usize) -> Result<History, CliError> {
+    let mut history = client.history(name, None, limit.min(PAGE)).await?;
+    while let Some(before) = history.next
+        && history.versions.len() < limit
+    {
+        let wanted = (limit - history.versions.len()).min(PAGE);
+        let page = client.history(name, Some(before), wanted).await?;
+        // A server that repeats itself must not keep us for ever.
+        history.next = page.next.filter(|next| *next < before);
+        history.versions.extend(page.versions);
+    }
+    Ok(history)
+}
+
+fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
+    let mut table = Table::new(&["VERSION", "STATE", "FILES", "SIZE", "PUBLISHED", "BY", "MANIFEST", "LABEL"]);
+    for row in rows {
+        table.add([
+            row.number.to_string(),
+            state(row),
+            row.artifact_manifest.files.to_string(),
+            size(row.artifact_manifest.total_bytes),
+            moment(row.published_at),
+            text(Some(&row.created_by)),
+            row.manifest.to_string(),
+            text(row.label.as_deref()),
+        ]);
+    }
+    table
+}
+
+/// The state, and whether the version is pinned.
+fn state(row: &Row) -> String {
+    let state = match row.state {
+        State::Prepared => "prepared",
+        State::Ready => "ready",
+        State::Active => "active",
+        State::Archived => "archived",
+        State::Retired => "retired",
+        State::Aborted => "aborted",
+    };
+    if row.pinned { format!("{state} pinned") } else { state.to_owned() }
+}

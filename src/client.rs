@@ -1,0 +1,246 @@
+//! Typed HTTP client of the service, for the command line and for other Rust programs.
+//!
+//! Owns the spelling of requests, the one retry policy, the verification of what arrives and the resuming of
+//! broken downloads. Must never print, never decide an exit code and never let a token leave for another host.
+//!
+//! # Why
+//! - Two connections pools differ only in redirects: reads follow them, writes never do, because a redirected
+//!   POST would silently become a GET.
+//! - There is no total time limit, a large blob takes as long as it takes. Silence is what ends a transfer.
+//! - A change whose reply got lost is repeated. Where the repetition meets its own effect (a lost precondition, a
+//!   session that is gone), the client looks at the name before it calls that a failure.
+
+mod answer;
+mod blobs;
+mod download;
+mod error;
+mod manifests;
+mod retry;
+mod sessions;
+mod source;
+mod token;
+mod versions;
+pub mod wire;
+
+use std::time::Duration;
+
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{Method, RequestBuilder, Url, redirect};
+
+pub use blobs::{BlobStream, Stored};
+pub use download::Position;
+pub use error::{ClientError, ErrorKind, Problem};
+pub use manifests::PublishedManifest;
+pub use retry::RetryPolicy;
+pub use sessions::{Prepared, Session};
+pub use source::{Fingerprint, Upload, hash_all};
+pub use token::Token;
+
+use crate::domain::Expect;
+
+/// Told how many bytes of one transfer are done; may go backwards when a transfer starts again.
+pub type Meter = std::sync::Arc<dyn Fn(u64) + Send + Sync>;
+
+/// How long setting up a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a transfer may stand still.
+const IDLE: Duration = Duration::from_secs(60);
+/// How many redirects a read follows.
+const MAX_REDIRECTS: usize = 10;
+
+/// A client of one server. Cheap to clone; clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    base: Url,
+    token: Option<Token>,
+    reader: reqwest::Client,
+    writer: reqwest::Client,
+    policy: RetryPolicy,
+}
+
+impl Client {
+    /// A client of the server at `base`, which may have a path (`https://example.org/larder`).
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when the address is not usable or the TLS set-up fails.
+    pub fn new(base: &str, token: Option<Token>, policy: RetryPolicy) -> Result<Self, ClientError> {
+        let base = parse_base(base)?;
+        let reader = builder().redirect(read_redirects()).build().map_err(|error| ClientError::setup(&error))?;
+        let writer =
+            builder().redirect(redirect::Policy::none()).build().map_err(|error| ClientError::setup(&error))?;
+        Ok(Self { base, token, reader, writer, policy })
+    }
+
+    /// The server's address.
+    #[must_use]
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Whether requests carry a token.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Whether the token travels readable for everybody on the way: plain HTTP to another host.
+    #[must_use]
+    pub fn exposes_token(&self) -> bool {
+        self.token.is_some() && self.base.scheme() == "http" && !is_loopback(&self.base)
+    }
+
+    /// Asks once whether the server is ready, without retries.
+    ///
+    /// # Errors
+    /// The reason why it is not.
+    pub async fn ready(&self) -> Result<(), ClientError> {
+        self.attempt(self.request(Method::GET, self.url("readyz"))).await.map(drop)
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path()));
+        url
+    }
+
+    /// A request, with the token. Only safe methods follow redirects.
+    fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        let client = if method.is_safe() { &self.reader } else { &self.writer };
+        let request = client.request(method, url);
+        match &self.token {
+            Some(token) => request.header(header::AUTHORIZATION, token.header()),
+            None => request,
+        }
+    }
+}
+
+/// Asks `url` once whether the service behind it is well. Five seconds, no retries, no proxy.
+///
+/// # Errors
+/// The reason why it is not, or [`ClientError::Setup`] for an address that cannot be asked.
+pub async fn probe(url: &str) -> Result<(), ClientError> {
+    let address = Url::parse(url).map_err(|error| ClientError::Setup(format!("{url:?} is no address: {error}.")))?;
+    let client = builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .redirect(redirect::Policy::none())
+        .build()
+        .map_err(|error| ClientError::setup(&error))?;
+    let response =
+        client.get(address.clone()).send().await.map_err(|error| ClientError::from_transport(&address, &error))?;
+    answer::checked(response).await.map(drop)
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    let mut headers = HeaderMap::new();
+    // A coded body would not match its digest.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    reqwest::Client::builder()
+        .user_agent(concat!("larder/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .connect_timeout(CONNECT)
+        .tcp_keepalive(Duration::from_secs(30))
+}
+
+/// At most ten hops and never from https down to http. The token is dropped by reqwest as soon as scheme, host or
+/// port differ.
+fn read_redirects() -> redirect::Policy {
+    redirect::Policy::custom(|attempt| {
+        let downgrade =
+            attempt.url().scheme() == "http" && attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+        if downgrade {
+            attempt.error("the redirect leads from https down to http")
+        } else if attempt.previous().len() > MAX_REDIRECTS {
+            attempt.error("there were more than 10 redirects")
+        } else {
+            attempt.follow()
+        }
+    })
+}
+
+fn parse_base(text: &str) -> Result<Url, ClientError> {
+    let refuse = |why: &str| ClientError::Setup(format!("The server address {text:?} {why}."));
+    let mut url = Url::parse(text).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(refuse("must start with http:// or https:// and name a host"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ClientError::Setup("The server address must not hold credentials; use a token instead.".into()));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("must not have a query or a fragment"));
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Adds what the caller requires of the name's state (RFC 9110 section 13).
+fn with_expectation(request: RequestBuilder, expect: &Expect) -> RequestBuilder {
+    let list = |digests: &[crate::domain::Digest]| {
+        digests.iter().map(|digest| format!("\"{digest}\"")).collect::<Vec<_>>().join(", ")
+    };
+    match expect {
+        Expect::Anything => request,
+        Expect::Nothing => request.header(header::IF_NONE_MATCH, "*"),
+        Expect::Something => request.header(header::IF_MATCH, "*"),
+        Expect::OneOf(digests) => request.header(header::IF_MATCH, list(digests)),
+        Expect::NoneOf(digests) => request.header(header::IF_NONE_MATCH, list(digests)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(base: &str) -> Result<Client, ClientError> {
+        Client::new(base, Some("secret".parse().unwrap()), RetryPolicy::default())
+    }
+
+    #[test]
+    fn paths_are_added_behind_the_path_of_the_base() {
+        for (base, wanted) in [
+            ("http://localhost:8080", "http://localhost:8080/manifests/a/b@previous"),
+            ("https://example.org/larder", "https://example.org/larder/manifests/a/b@previous"),
+            ("https://example.org/larder/", "https://example.org/larder/manifests/a/b@previous"),
+        ] {
+            assert_eq!(client(base).unwrap().url("manifests/a/b@previous").as_str(), wanted);
+        }
+    }
+
+    #[test]
+    fn unusable_addresses_are_refused() {
+        for bad in ["", "localhost:8080", "ftp://host", "http://", "http://u:p@host", "http://host?x", "http://host#x"]
+        {
+            assert!(matches!(client(bad), Err(ClientError::Setup(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_over_plain_http_to_another_host_is_noticed() {
+        for (base, exposed) in [
+            ("http://127.0.0.1:8080", false),
+            ("http://[::1]:8080", false),
+            ("http://localhost", false),
+            ("https://example.org", false),
+            ("http://example.org", true),
+            ("http://10.0.0.1", true),
+        ] {
+            assert_eq!(client(base).unwrap().exposes_token(), exposed, "{base}");
+        }
+    }
+
+    #[test]
+    fn debug_output_never_shows_the_token() {
+        assert!(!format!("{:?}", client("http://localhost").unwrap()).contains("secret"));
+    }
+}

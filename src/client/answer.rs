@@ -1,0 +1,117 @@
+//! Sending one request and reading its answer, within the limits on silence and size.
+
+use std::future::Future;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{self, HeaderMap, HeaderName};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
+
+use super::error::origin;
+use super::retry::{Retries, retry_after};
+use super::{Client, ClientError, IDLE, Problem};
+
+/// Largest answer that is held in memory: manifests and lists.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// A complete answer that is not an error.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) url: Url,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON of this form.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+        serde_json::from_slice(&self.body).map_err(|error| self.unexpected(error.to_string()))
+    }
+
+    /// A header as text, if it is there.
+    pub(super) fn header(&self, name: impl Into<HeaderName>) -> Option<&str> {
+        self.headers.get(name.into())?.to_str().ok()
+    }
+
+    /// The answer breaks the interface's promises.
+    pub(super) fn unexpected(&self, reason: String) -> ClientError {
+        ClientError::Protocol { server: origin(&self.url), reason }
+    }
+}
+
+impl Client {
+    /// Sends a request and reads its whole answer, trying again as the policy allows.
+    pub(super) async fn answer(&self, build: impl Fn() -> RequestBuilder) -> Result<Answer, ClientError> {
+        self.answer_within(&mut self.policy.start(), build).await
+    }
+
+    /// The same, for callers who want to know afterwards whether the request was repeated.
+    pub(super) async fn answer_within(
+        &self,
+        retries: &mut Retries,
+        build: impl Fn() -> RequestBuilder,
+    ) -> Result<Answer, ClientError> {
+        loop {
+            match self.answer_once(build()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => retries.pause(error).await?,
+            }
+        }
+    }
+
+    /// One attempt, with the whole answer.
+    pub(super) async fn answer_once(&self, request: RequestBuilder) -> Result<Answer, ClientError> {
+        let response = self.attempt(request).await?;
+        let (url, status, headers) = (response.url().clone(), response.status(), response.headers().clone());
+        let body = collect(response).await?;
+        Ok(Answer { url, status, headers, body })
+    }
+
+    /// One attempt, up to the head of the answer.
+    pub(super) async fn attempt(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let sent = within_idle(&self.base, request.send()).await?;
+        checked(sent.map_err(|error| ClientError::from_transport(&self.base, &error))?).await
+    }
+}
+
+/// Ends the wait for something that stays silent.
+pub(super) async fn within_idle<T>(url: &Url, future: impl Future<Output = T>) -> Result<T, ClientError> {
+    tokio::time::timeout(IDLE, future).await.map_err(|_| ClientError::Timeout { server: origin(url) })
+}
+
+/// Turns every status that is not a success into an error.
+pub(super) async fn checked(response: Response) -> Result<Response, ClientError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let text = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+    if status.is_redirection() {
+        let reason = text(header::LOCATION).map_or_else(|| status.to_string(), |place| format!("to {place}"));
+        return Err(ClientError::Redirected { reason });
+    }
+    let wait = text(header::RETRY_AFTER).and_then(retry_after);
+    let reason = status.canonical_reason().unwrap_or("without a reason");
+    // The status alone is already an answer; a body that breaks off adds nothing to report.
+    let body = collect(response).await.unwrap_or_default();
+    Err(ClientError::Refused(Box::new(Problem::read(status.as_u16(), reason, &body, wait))))
+}
+
+async fn collect(mut response: Response) -> Result<Bytes, ClientError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = next_chunk(&mut response).await? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            let reason = format!("it is longer than {MAX_ANSWER} bytes");
+            return Err(ClientError::Protocol { server: origin(response.url()), reason });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// The next piece of a body, or `None` at its end.
+pub(super) async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, ClientError> {
+    let url = response.url().clone();
+    within_idle(&url, response.chunk()).await?.map_err(|error| ClientError::from_transport(&url, &error))
+}

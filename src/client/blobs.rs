@@ -1,0 +1,230 @@
+//! Blobs: which are missing, upload from a file, download of a range.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use reqwest::header::{self, HeaderMap};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
+use tokio::io::AsyncReadExt as _;
+use tokio_util::io::ReaderStream;
+
+use super::answer::{checked, next_chunk};
+use super::error::origin;
+use super::wire::Missing;
+use super::{Client, ClientError, ErrorKind, Fingerprint, IDLE, Meter, Upload};
+use crate::domain::Digest;
+use crate::domain::manifest::Descriptor;
+
+/// Most digests that one question may hold.
+const MAX_ASKED: usize = 10_000;
+/// Bytes read from a file at once.
+const BUFFER: usize = 256 << 10;
+
+/// Whether an upload made a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is new.
+    New,
+    /// The server had it already.
+    Existing,
+}
+
+impl Client {
+    /// Which of these blobs the server does not have. Needs a token that may upload.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn missing(&self, digests: &[Digest]) -> Result<HashSet<Digest>, ClientError> {
+        let mut missing = HashSet::new();
+        for part in digests.chunks(MAX_ASKED) {
+            let question = serde_json::json!({ "digests": part });
+            let build = || self.request(Method::POST, self.url("blobs/missing")).json(&question);
+            missing.extend(self.answer(build).await?.json::<Missing>()?.missing);
+        }
+        Ok(missing)
+    }
+
+    /// Whether the server has this blob.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn has_blob(&self, digest: Digest) -> Result<bool, ClientError> {
+        let url = self.url(&format!("blobs/{digest}"));
+        match self.answer(|| self.request(Method::HEAD, url.clone())).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Uploads a file as the blob that it was when it was hashed. The file is streamed, never held.
+    ///
+    /// # Errors
+    /// [`ClientError::Changed`] when the file is no longer the same; else the server's refusal or the transport's
+    /// failure.
+    pub async fn put_blob(&self, upload: &Upload, meter: &Meter) -> Result<Stored, ClientError> {
+        let mut retries = self.policy.start();
+        loop {
+            let error = match self.put_blob_once(upload, meter).await {
+                Ok(stored) => return Ok(stored),
+                Err(error) => error,
+            };
+            if error.kind() == ErrorKind::Integrity {
+                return Err(explain(error, upload).await);
+            }
+            retries.pause(error).await?;
+            // The reply may be all that got lost, and the bytes are expensive.
+            if self.has_blob(upload.fingerprint.blob.digest).await? {
+                meter(upload.fingerprint.blob.size);
+                return Ok(Stored::Existing);
+            }
+        }
+    }
+
+    async fn put_blob_once(&self, upload: &Upload, meter: &Meter) -> Result<Stored, ClientError> {
+        let Descriptor { digest, size } = upload.fingerprint.blob;
+        let failed = |error| ClientError::reading(&upload.path, error);
+        let file = tokio::fs::File::open(&upload.path).await.map_err(failed)?;
+        if !upload.matches(&file.metadata().await.map_err(failed)?) {
+            return Err(ClientError::Changed { path: upload.path.clone() });
+        }
+        let sent = Arc::new(AtomicU64::new(0));
+        let request = self
+            .request(Method::PUT, self.url(&format!("blobs/{digest}")))
+            .header(header::CONTENT_LENGTH, size)
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .body(body(file, size, Arc::clone(&sent), Arc::clone(meter)));
+        let result = self.send_watched(request, &sent).await;
+        if matches!(result, Err(ClientError::Broken { .. })) && !still_matches(upload).await {
+            return Err(ClientError::Changed { path: upload.path.clone() });
+        }
+        let status = result?.status();
+        Ok(if status == StatusCode::CREATED { Stored::New } else { Stored::Existing })
+    }
+
+    /// Sends a request whose body takes its time, and ends it only when nothing moves any more.
+    async fn send_watched(&self, request: RequestBuilder, sent: &AtomicU64) -> Result<Response, ClientError> {
+        let sending = request.send();
+        tokio::pin!(sending);
+        let mut seen = sent.load(Ordering::Relaxed);
+        loop {
+            tokio::select! {
+                result = &mut sending => {
+                    let response = result.map_err(|error| ClientError::from_transport(&self.base, &error))?;
+                    return checked(response).await;
+                }
+                () = tokio::time::sleep(IDLE) => {
+                    let now = sent.load(Ordering::Relaxed);
+                    if now == seen {
+                        return Err(ClientError::Timeout { server: origin(&self.base) });
+                    }
+                    seen = now;
+                }
+            }
+        }
+    }
+
+    /// Opens a blob from `offset` on, one attempt.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn blob_from(&self, blob: Descriptor, offset: u64) -> Result<BlobStream, ClientError> {
+        let mut request = self.request(Method::GET, self.url(&format!("blobs/{}", blob.digest)));
+        if offset > 0 {
+            request = request
+                .header(header::RANGE, format!("bytes={offset}-"))
+                .header(header::IF_RANGE, format!("\"{}\"", blob.digest));
+        }
+        let response = self.attempt(request).await?;
+        let partial = response.status() == StatusCode::PARTIAL_CONTENT;
+        if partial && range_start(response.headers()) != Some(offset) {
+            let reason = format!("the range it sent does not begin at byte {offset}");
+            return Err(ClientError::Protocol { server: origin(response.url()), reason });
+        }
+        // A server or proxy without ranges sends everything again; the bytes are the same, so skip them.
+        Ok(BlobStream { response, skip: if partial { 0 } else { offset } })
+    }
+}
+
+/// The bytes of a blob as they arrive.
+#[derive(Debug)]
+pub struct BlobStream {
+    response: Response,
+    skip: u64,
+}
+
+impl BlobStream {
+    /// The next piece, or `None` at the end, which may come too early.
+    ///
+    /// # Errors
+    /// The transport's failure, or a minute of silence.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
+        while let Some(mut chunk) = next_chunk(&mut self.response).await? {
+            let skipped = self.skip.min(chunk.len() as u64);
+            self.skip -= skipped;
+            let chunk = chunk.split_off(usize::try_from(skipped).unwrap_or(chunk.len()));
+            if !chunk.is_empty() {
+                return Ok(Some(chunk));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The first byte position of `Content-Range: bytes FIRST-LAST/LENGTH`.
+fn range_start(headers: &HeaderMap) -> Option<u64> {
+    let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    value.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
+}
+
+fn body(file: tokio::fs::File, size: u64, sent: Arc<AtomicU64>, meter: Meter) -> Body {
+    if size == 0 {
+        return Body::from(Bytes::new());
+    }
+    let stream = ReaderStream::with_capacity(file.take(size), BUFFER).inspect_ok(move |chunk: &Bytes| {
+        let count = chunk.len() as u64;
+        meter(sent.fetch_add(count, Ordering::Relaxed) + count);
+    });
+    Body::wrap_stream(stream)
+}
+
+async fn still_matches(upload: &Upload) -> bool {
+    tokio::fs::metadata(&upload.path).await.is_ok_and(|metadata| upload.matches(&metadata))
+}
+
+/// The server received other bytes than announced: is it the file, or the way?
+async fn explain(error: ClientError, upload: &Upload) -> ClientError {
+    let path = upload.path.clone();
+    match fingerprint(&path).await {
+        Ok(now) if now.blob == upload.fingerprint.blob => error,
+        _ => ClientError::Changed { path },
+    }
+}
+
+async fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || Fingerprint::read(&path)).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_of_a_range_is_read() {
+        let start = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_RANGE, text.parse().unwrap());
+            range_start(&headers)
+        };
+        assert_eq!(start("bytes 10-99/100"), Some(10));
+        assert_eq!(start("bytes 0-0/*"), Some(0));
+        assert_eq!(start("bytes */100"), None);
+        assert_eq!(start("lines 1-2/3"), None);
+    }
+}

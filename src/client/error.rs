@@ -1,0 +1,322 @@
+//! Everything that can go wrong between a client and its server, in words for the person at the terminal.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Url;
+use serde_json::{Map, Value};
+
+use super::IDLE;
+use crate::domain::Digest;
+
+/// Why an operation did not succeed. Each text is a full sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The client cannot even be made.
+    #[error("{0}")]
+    Setup(String),
+    /// No connection came about.
+    #[error("Cannot reach {server} ({reason}); check --server and whether the server runs.")]
+    Connect {
+        /// Whom it was meant for.
+        server: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The other side fell silent.
+    #[error("{server} was silent for {} seconds; try again later.", IDLE.as_secs())]
+    Timeout {
+        /// Who was silent.
+        server: String,
+    },
+    /// The connection ended before the answer did.
+    #[error("The connection to {server} broke ({reason}); try again.")]
+    Broken {
+        /// Whose connection.
+        server: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The server answered with an error.
+    #[error("{0}")]
+    Refused(Box<Problem>),
+    /// A redirect that must not be followed.
+    #[error("The server redirects elsewhere ({reason}); set --server to the final address.")]
+    Redirected {
+        /// Where to, or why it was not followed.
+        reason: String,
+    },
+    /// The answer is not what this interface promises.
+    #[error("The answer of {server} is not one of a Larder server: {reason}.")]
+    Protocol {
+        /// Who answered.
+        server: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// Bytes arrived that are not those that were asked for.
+    #[error("{what} is damaged: expected {expected}, received {actual}.")]
+    Damaged {
+        /// What the bytes were meant to be.
+        what: String,
+        /// The digest that was asked for.
+        expected: Digest,
+        /// The digest of what came, or how its length differs.
+        actual: String,
+    },
+    /// A local file is not what it was when it was hashed.
+    #[error("The file {} changed while it was being published; publish again when nothing writes to it.", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A local file or stream failed.
+    #[error("Cannot {action}: {source}.")]
+    Io {
+        /// What was tried, such as `read /tmp/x`.
+        action: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What a failure means to the caller. The command line derives its exit code from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request cannot be made as asked.
+    Usage,
+    /// It never existed, or exists no more.
+    NotFound,
+    /// The token is missing, unknown or not allowed to do this.
+    Auth,
+    /// A stated precondition does not hold, or one is required.
+    Precondition,
+    /// Bytes do not match their digest.
+    Integrity,
+    /// Trying again later may help.
+    Unavailable,
+    /// Anything else.
+    Failure,
+}
+
+impl ClientError {
+    /// What the failure means to the caller.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Setup(_) => ErrorKind::Usage,
+            Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. } => ErrorKind::Unavailable,
+            Self::Refused(problem) => problem.kind(),
+            Self::Redirected { .. } | Self::Protocol { .. } | Self::Io { .. } => ErrorKind::Failure,
+            Self::Damaged { .. } | Self::Changed { .. } => ErrorKind::Integrity,
+        }
+    }
+
+    /// A stable word for programs.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Setup(_) => "USAGE",
+            Self::Connect { .. } => "UNREACHABLE",
+            Self::Timeout { .. } => "TIMEOUT",
+            Self::Broken { .. } => "CONNECTION_BROKEN",
+            Self::Refused(problem) => &problem.code,
+            Self::Redirected { .. } => "REDIRECTED",
+            Self::Protocol { .. } => "ANSWER_INVALID",
+            Self::Damaged { .. } => "DIGEST_INVALID",
+            Self::Changed { .. } => "FILE_CHANGED",
+            Self::Io { .. } => "IO",
+        }
+    }
+
+    /// What the server said, if it was the server who refused.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Refused(problem) => Some(problem),
+            _ => None,
+        }
+    }
+
+    pub(super) fn setup(error: &reqwest::Error) -> Self {
+        Self::Setup(format!("The HTTP client cannot be set up ({}).", reason(error)))
+    }
+
+    /// A failure to read a local file.
+    #[must_use]
+    pub fn reading(path: &Path, source: io::Error) -> Self {
+        Self::Io { action: format!("read {}", path.display()), source }
+    }
+
+    /// Sorts a failure below HTTP.
+    pub(super) fn from_transport(url: &Url, error: &reqwest::Error) -> Self {
+        let (server, reason) = (origin(url), reason(error));
+        if error.is_connect() {
+            Self::Connect { server, reason }
+        } else if error.is_timeout() {
+            Self::Timeout { server }
+        } else if error.is_redirect() {
+            Self::Redirected { reason }
+        } else if error.is_builder() {
+            Self::Setup(format!("The request cannot be made ({reason})."))
+        } else {
+            Self::Broken { server, reason }
+        }
+    }
+}
+
+/// `scheme://host:port`, enough to know whom we talked to.
+pub(super) fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// The causes below reqwest's own sentence, which only repeats the address.
+fn reason(error: &reqwest::Error) -> String {
+    let mut causes: Vec<String> = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if causes.last().is_none_or(|last| !last.contains(&text)) {
+            causes.push(text);
+        }
+        next = cause.source();
+    }
+    if causes.is_empty() { error.to_string() } else { causes.join(": ") }
+}
+
+/// An error answer of the server (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// HTTP status.
+    pub status: u16,
+    /// The server's stable code, such as `MANIFEST_UNKNOWN`.
+    pub code: String,
+    /// The server's sentence.
+    pub detail: String,
+    /// Further members, for programs.
+    pub members: Map<String, Value>,
+    /// What `Retry-After` asks for.
+    pub retry_after: Option<Duration>,
+}
+
+impl Problem {
+    /// Reads an error answer, whoever sent it: a proxy's page becomes a sentence too.
+    #[must_use]
+    pub fn read(status: u16, reason: &str, body: &[u8], retry_after: Option<Duration>) -> Self {
+        let mut members: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+        let mut text = |name: &str| match members.remove(name) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        };
+        let code = text("code").unwrap_or_else(|| format!("HTTP_{status}"));
+        let detail = text("detail").or_else(|| text("title"));
+        let detail = detail.unwrap_or_else(|| format!("The server answered {status} {reason}."));
+        for known in ["type", "title", "status"] {
+            members.remove(known);
+        }
+        Self { status, code, detail, members, retry_after }
+    }
+
+    /// The digests in the member `missing`.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Digest> {
+        self.texts("missing").filter_map(|text| text.parse().ok()).collect()
+    }
+
+    /// The digest in the member `current_etag`.
+    #[must_use]
+    pub fn current(&self) -> Option<Digest> {
+        self.members.get("current_etag")?.as_str()?.trim_matches('"').parse().ok()
+    }
+
+    fn texts(&self, member: &str) -> impl Iterator<Item = &str> {
+        self.members.get(member).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self.status {
+            404 | 410 => ErrorKind::NotFound,
+            401 | 403 => ErrorKind::Auth,
+            412 | 428 => ErrorKind::Precondition,
+            400 if matches!(self.code.as_str(), "DIGEST_INVALID" | "SIZE_INVALID") => ErrorKind::Integrity,
+            507 => ErrorKind::Failure,
+            408 | 429 | 500..=599 => ErrorKind::Unavailable,
+            _ => ErrorKind::Failure,
+        }
+    }
+}
+
+/// How many entries of a list a sentence repeats.
+const MAX_LISTED: usize = 20;
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)?;
+        for member in ["problems", "missing"] {
+            let count = self.texts(member).count();
+            for entry in self.texts(member).take(MAX_LISTED) {
+                write!(f, "\n  - {entry}")?;
+            }
+            if count > MAX_LISTED {
+                write!(f, "\n  - and {} more", count - MAX_LISTED)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(status: u16, body: &str) -> Problem {
+        Problem::read(status, "Reason", body.as_bytes(), None)
+    }
+
+    #[test]
+    fn every_status_has_a_meaning() {
+        for (status, code, kind) in [
+            (400, "X", ErrorKind::Failure),
+            (400, "DIGEST_INVALID", ErrorKind::Integrity),
+            (400, "SIZE_INVALID", ErrorKind::Integrity),
+            (401, "X", ErrorKind::Auth),
+            (403, "X", ErrorKind::Auth),
+            (404, "X", ErrorKind::NotFound),
+            (408, "X", ErrorKind::Unavailable),
+            (409, "X", ErrorKind::Failure),
+            (410, "X", ErrorKind::NotFound),
+            (412, "X", ErrorKind::Precondition),
+            (413, "SIZE_INVALID", ErrorKind::Failure),
+            (422, "X", ErrorKind::Failure),
+            (428, "X", ErrorKind::Precondition),
+            (429, "X", ErrorKind::Unavailable),
+            (500, "X", ErrorKind::Unavailable),
+            (503, "X", ErrorKind::Unavailable),
+            (507, "X", ErrorKind::Failure),
+        ] {
+            assert_eq!(problem(status, &format!(r#"{{"code":"{code}"}}"#)).kind(), kind, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn a_problem_shows_its_sentence_and_its_lists() {
+        let digest = Digest::of(b"x");
+        let body =
+            format!(r#"{{"code":"MANIFEST_BLOB_UNKNOWN","detail":"Blobs are missing.","missing":["{digest}"]}}"#);
+        let shown = problem(409, &body);
+        assert_eq!(shown.to_string(), format!("Blobs are missing.\n  - {digest}"));
+        assert_eq!(shown.missing(), [digest]);
+        assert_eq!(shown.current(), None);
+        let lost = problem(412, &format!(r#"{{"current_etag":"\"{digest}\""}}"#));
+        assert_eq!(lost.current(), Some(digest));
+    }
+
+    #[test]
+    fn a_proxy_page_becomes_a_sentence_too() {
+        let page = problem(502, "<html>bad gateway</html>");
+        assert_eq!((page.code.as_str(), page.to_string().as_str()), ("HTTP_502", "The server answered 502 Reason."));
+    }
+}

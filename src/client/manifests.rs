@@ -1,0 +1,111 @@
+//! Manifests and names.
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header;
+
+use super::retry::Retries;
+use super::wire::{Deleted, NamePage};
+use super::{Client, ClientError, ErrorKind, with_expectation};
+use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
+
+/// A manifest exactly as it was published, verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedManifest {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Their digest.
+    pub digest: Digest,
+    /// Number of its version, where the server (or a cache in between) says it.
+    pub version: Option<u64>,
+    /// Number of the name's state at that moment.
+    pub generation: Option<u64>,
+}
+
+impl Client {
+    /// Reads a manifest. Its bytes are checked against the digest that was asked for, else against the `ETag`.
+    ///
+    /// # Errors
+    /// [`ClientError::Damaged`] when they differ; else the server's refusal or the transport's failure.
+    pub async fn get_manifest(&self, target: &Target) -> Result<PublishedManifest, ClientError> {
+        let url = self.url(&format!("manifests/{target}"));
+        let answer = self.answer(|| self.request(Method::GET, url.clone())).await?;
+        let stated = answer.header(header::ETAG).and_then(etag_digest);
+        let stated = stated.ok_or_else(|| answer.unexpected("a manifest came without its digest as ETag".into()))?;
+        let expected = if let Selector::Manifest(asked) = target.selector { asked } else { stated };
+        let digest = Digest::of(&answer.body);
+        if digest != expected {
+            let what = format!("The manifest of {target}");
+            return Err(ClientError::Damaged { what, expected, actual: digest.to_string() });
+        }
+        let number = |name: &'static str| answer.header(header::HeaderName::from_static(name))?.parse().ok();
+        let (version, generation) = (number("larder-version"), number("larder-generation"));
+        Ok(PublishedManifest { bytes: answer.body, digest, version, generation })
+    }
+
+    /// One page of names that begin with `prefix`.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn names(&self, prefix: &str, after: Option<&str>) -> Result<NamePage, ClientError> {
+        let mut url = self.url("manifests");
+        url.query_pairs_mut().append_pair("limit", "1000");
+        if !prefix.is_empty() {
+            url.query_pairs_mut().append_pair("prefix", prefix);
+        }
+        if let Some(after) = after {
+            url.query_pairs_mut().append_pair("after", after);
+        }
+        // The same address shows people a page instead.
+        let build = || self.request(Method::GET, url.clone()).header(header::ACCEPT, "application/json");
+        self.answer(build).await?.json()
+    }
+
+    /// Deletes a name with all its versions.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn delete_name(
+        &self,
+        name: &ManifestName,
+        reason: Option<&str>,
+        expect: &Expect,
+    ) -> Result<Deleted, ClientError> {
+        let mut url = self.url(&format!("manifests/{name}"));
+        if let Some(reason) = reason {
+            url.query_pairs_mut().append_pair("reason", reason);
+        }
+        let mut retries = self.policy.start();
+        let build = || with_expectation(self.request(Method::DELETE, url.clone()), expect);
+        match self.answer_within(&mut retries, build).await {
+            Ok(answer) => answer.json(),
+            Err(error) if gone_by_us(&error, &retries) => {
+                Ok(Deleted { name: name.clone(), generation: None, deleted: true })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// An earlier attempt, whose reply got lost, did it.
+fn gone_by_us(error: &ClientError, retries: &Retries) -> bool {
+    retries.repeated() && error.kind() == ErrorKind::NotFound
+}
+
+/// The digest in a strong or weakened `ETag`; proxies weaken them.
+fn etag_digest(etag: &str) -> Option<Digest> {
+    etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_read_from_the_etag() {
+        let digest = Digest::of(b"x");
+        assert_eq!(etag_digest(&format!("\"{digest}\"")), Some(digest));
+        assert_eq!(etag_digest(&format!("W/\"{digest}\"")), Some(digest));
+        assert_eq!(etag_digest("\"abc\""), None);
+    }
+}

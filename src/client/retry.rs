@@ -1,0 +1,159 @@
+//! The one retry policy: what is tried again, how often, and after how long.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use jiff::Timestamp;
+
+use super::ClientError;
+use crate::clock::{Clock as _, SystemClock};
+
+/// First pause; each further one is twice as long, plus up to as much again by chance.
+const FIRST: Duration = Duration::from_millis(500);
+/// Longest pause that we choose ourselves.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Longest pause that a server may ask for. Beyond it, giving up with its answer is kinder than hanging.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How often a failed request is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    retries: u32,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::new(5)
+    }
+}
+
+impl RetryPolicy {
+    /// At most `retries` further attempts after the first.
+    #[must_use]
+    pub fn new(retries: u32) -> Self {
+        Self { retries }
+    }
+
+    pub(super) fn start(self) -> Retries {
+        Retries { policy: self, backoff: self.backoff(), progressed: false, repeated: false }
+    }
+
+    fn backoff(self) -> ExponentialBackoff {
+        // Many clients start at the same moment (a release!), so each must draw its own delays.
+        let seed = getrandom::u64().unwrap_or_default();
+        ExponentialBuilder::new()
+            .with_min_delay(FIRST)
+            .with_max_delay(LONGEST)
+            .with_max_times(usize::try_from(self.retries).unwrap_or(usize::MAX))
+            .with_jitter()
+            .with_jitter_seed(seed)
+            .build()
+    }
+}
+
+/// The attempts of one operation.
+#[derive(Debug)]
+pub(super) struct Retries {
+    policy: RetryPolicy,
+    backoff: ExponentialBackoff,
+    progressed: bool,
+    repeated: bool,
+}
+
+impl Retries {
+    /// Waits before the next attempt, or gives the error back when there must not be one.
+    pub(super) async fn pause(&mut self, error: ClientError) -> Result<(), ClientError> {
+        let Some(asked) = wait_of(&error).filter(|asked| *asked <= PATIENCE) else { return Err(error) };
+        if std::mem::take(&mut self.progressed) {
+            self.backoff = self.policy.backoff();
+        }
+        let Some(own) = self.backoff.next() else { return Err(error) };
+        let delay = if asked.is_zero() { own } else { asked + own / 4 };
+        tracing::warn!(%error, delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "trying again");
+        self.repeated = true;
+        tokio::time::sleep(delay).await;
+        Ok(())
+    }
+
+    /// There was progress: the next failure counts as the first.
+    pub(super) fn progressed(&mut self) {
+        self.progressed = true;
+    }
+
+    /// Whether an earlier attempt may have taken effect without our knowing.
+    pub(super) fn repeated(&self) -> bool {
+        self.repeated
+    }
+}
+
+/// How long the failure asks to wait before another attempt; `None` when another attempt is no use.
+fn wait_of(error: &ClientError) -> Option<Duration> {
+    match error {
+        ClientError::Connect { .. } | ClientError::Timeout { .. } | ClientError::Broken { .. } => Some(Duration::ZERO),
+        ClientError::Refused(problem) => {
+            matches!(problem.status, 408 | 429 | 500 | 502 | 503 | 504).then(|| problem.retry_after.unwrap_or_default())
+        }
+        ClientError::Setup(_)
+        | ClientError::Redirected { .. }
+        | ClientError::Protocol { .. }
+        | ClientError::Damaged { .. }
+        | ClientError::Changed { .. }
+        | ClientError::Io { .. } => None,
+    }
+}
+
+/// Reads `Retry-After`, seconds or a date (RFC 9110 section 10.2.3).
+pub(super) fn retry_after(value: &str) -> Option<Duration> {
+    retry_after_at(value, SystemClock.now())
+}
+
+fn retry_after_at(value: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = Timestamp::try_from(httpdate::parse_http_date(value).ok()?).ok()?;
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Problem;
+    use super::*;
+
+    fn refused(status: u16, retry_after: Option<Duration>) -> ClientError {
+        ClientError::Refused(Box::new(Problem::read(status, "", b"", retry_after)))
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for status in [408, 429, 500, 502, 503, 504] {
+            assert_eq!(wait_of(&refused(status, None)), Some(Duration::ZERO), "{status}");
+        }
+        for status in [400, 401, 403, 404, 409, 410, 412, 413, 415, 416, 422, 428, 501, 505, 507] {
+            assert_eq!(wait_of(&refused(status, Some(Duration::from_secs(1)))), None, "{status}");
+        }
+        assert_eq!(wait_of(&refused(503, Some(Duration::from_secs(7)))), Some(Duration::from_secs(7)));
+        let broken = ClientError::Broken { server: String::new(), reason: String::new() };
+        assert_eq!(wait_of(&broken), Some(Duration::ZERO));
+        assert_eq!(wait_of(&ClientError::Changed { path: "x".into() }), None);
+    }
+
+    #[tokio::test]
+    async fn attempts_are_bounded_and_long_waits_refused() {
+        let mut none = RetryPolicy::new(0).start();
+        assert!(none.pause(refused(503, None)).await.is_err());
+        let mut some = RetryPolicy::new(3).start();
+        assert!(some.pause(refused(503, Some(Duration::from_secs(3600)))).await.is_err());
+        assert!(!some.repeated());
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now: Timestamp = "2026-05-14T18:20:00Z".parse().unwrap();
+        let seconds = |text| retry_after_at(text, now).map(|wait| wait.as_secs());
+        assert_eq!(seconds("12"), Some(12));
+        assert_eq!(seconds("Thu, 14 May 2026 18:21:00 GMT"), Some(60));
+        assert_eq!(seconds("Thu, 14 May 2026 18:00:00 GMT"), Some(0));
+        assert_eq!(seconds("soon"), None);
+    }
+}

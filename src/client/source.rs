@@ -1,0 +1,111 @@
+//! Local files: their fingerprint, and whether they still are what they were.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::domain::Hasher;
+use crate::domain::manifest::Descriptor;
+
+/// Bytes read at once while hashing.
+const BUFFER: usize = 1 << 20;
+
+/// What a file held when it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Digest and size of its bytes.
+    pub blob: Descriptor,
+    /// When it was last written to, where the system knows.
+    pub modified: Option<SystemTime>,
+}
+
+impl Fingerprint {
+    /// Reads a regular file once. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not a regular file, or changed meanwhile.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        // Before opening: a FIFO would block until somebody writes to it.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let mut file = File::open(path)?;
+        let before = file.metadata()?;
+        let (hasher, size) = hash_all(&mut file)?;
+        let after = file.metadata()?;
+        if size != before.len() || !same_moment(&before, &after) {
+            return Err(io::Error::other("it changed while it was being read"));
+        }
+        let digest = hasher.finish();
+        Ok(Self { blob: Descriptor { digest, size }, modified: after.modified().ok() })
+    }
+}
+
+/// A file that is to become a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it held when it was hashed.
+    pub fingerprint: Fingerprint,
+}
+
+impl Upload {
+    /// Whether size and time of the file are still those of the fingerprint.
+    #[must_use]
+    pub fn matches(&self, metadata: &Metadata) -> bool {
+        let Fingerprint { blob, modified } = self.fingerprint;
+        metadata.is_file() && metadata.len() == blob.size && metadata.modified().ok() == modified
+    }
+}
+
+fn same_moment(before: &Metadata, after: &Metadata) -> bool {
+    before.len() == after.len() && before.modified().ok() == after.modified().ok()
+}
+
+/// The running hash and the length of everything that `reader` still has. Blocks.
+///
+/// # Errors
+/// What `reader` says.
+pub fn hash_all(reader: &mut impl Read) -> io::Result<(Hasher, u64)> {
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; BUFFER];
+    let mut length = 0;
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok((hasher, length)),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                length += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Digest;
+
+    #[test]
+    fn a_changed_file_no_longer_matches_its_fingerprint() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, b"abc").unwrap();
+        let upload = Upload { fingerprint: Fingerprint::read(&path).unwrap(), path: path.clone() };
+        assert_eq!(upload.fingerprint.blob, Descriptor { digest: Digest::of(b"abc"), size: 3 });
+        assert!(upload.matches(&path.metadata().unwrap()));
+        std::fs::write(&path, b"abcd").unwrap();
+        assert!(!upload.matches(&path.metadata().unwrap()));
+    }
+
+    #[test]
+    fn only_regular_files_have_a_fingerprint() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(Fingerprint::read(directory.path()).is_err());
+        assert!(Fingerprint::read(&directory.path().join("absent")).is_err());
+    }
+}

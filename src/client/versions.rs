@@ -1,0 +1,140 @@
+//! Versions: rows, history, and what can be done to one.
+
+use reqwest::{Method, header};
+
+use super::retry::Retries;
+use super::sessions::activated;
+use super::wire::{History, Receipt, Row};
+use super::{Client, ClientError, ErrorKind, with_expectation};
+use crate::domain::{Digest, Expect, ManifestName, Selector, State, Target};
+
+impl Client {
+    /// One version's row.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn row(&self, target: &Target) -> Result<Row, ClientError> {
+        let url = self.url(&format!("versions/{}@{}", target.name, target.selector));
+        self.answer(|| self.request(Method::GET, url.clone())).await?.json()
+    }
+
+    /// One page of a name's versions, newest first.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn history(
+        &self,
+        name: &ManifestName,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<History, ClientError> {
+        let mut url = self.url(&format!("versions/{name}"));
+        url.query_pairs_mut().append_pair("limit", &limit.to_string());
+        if let Some(before) = before {
+            url.query_pairs_mut().append_pair("before", &before.to_string());
+        }
+        // The same address shows people a page instead.
+        let build = || self.request(Method::GET, url.clone()).header(header::ACCEPT, "application/json");
+        self.answer(build).await?.json()
+    }
+
+    /// Makes a version the active one. Takes a row, not a selector: `@previous` means another version once the
+    /// promotion happened, so a repetition of it would undo it.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn promote(&self, name: &ManifestName, row: &Row, expect: &Expect) -> Result<Receipt, ClientError> {
+        let url = self.url(&format!("versions/{name}@{}/promote", row.number));
+        let mut retries = self.policy.start();
+        let build = || with_expectation(self.request(Method::POST, url.clone()), expect);
+        match self.answer_within(&mut retries, build).await {
+            Ok(answer) => answer.json(),
+            Err(error) => self.done_earlier(name, row.manifest, error, &retries).await,
+        }
+    }
+
+    /// Publishes the manifest of `row` under another name.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn copy(
+        &self,
+        name: &ManifestName,
+        row: &Row,
+        to: &ManifestName,
+        activate: bool,
+        expect: &Expect,
+    ) -> Result<Receipt, ClientError> {
+        let url = activated(self.url(&format!("versions/{name}@{}/copy", row.number)), activate);
+        let mut retries = self.policy.start();
+        let build = || {
+            let request = self.request(Method::POST, url.clone()).json(&serde_json::json!({ "to": to }));
+            with_expectation(request, expect)
+        };
+        match self.answer_within(&mut retries, build).await {
+            Ok(answer) => answer.json(),
+            Err(error) => self.done_earlier(to, row.manifest, error, &retries).await,
+        }
+    }
+
+    /// Keeps a version whatever the retention says, or no longer.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn set_pin(&self, target: &Target, pinned: bool) -> Result<Row, ClientError> {
+        let url = self.url(&format!("versions/{}@{}/pin", target.name, target.selector));
+        let method = if pinned { Method::PUT } else { Method::DELETE };
+        self.answer(|| self.request(method.clone(), url.clone())).await?.json()
+    }
+
+    /// Retires a version: its row stays, its bytes may go.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn retire(&self, name: &ManifestName, number: u64, reason: Option<&str>) -> Result<Row, ClientError> {
+        let mut url = self.url(&format!("manifests/{name}@{number}"));
+        if let Some(reason) = reason {
+            url.query_pairs_mut().append_pair("reason", reason);
+        }
+        let mut retries = self.policy.start();
+        match self.answer_within(&mut retries, || self.request(Method::DELETE, url.clone())).await {
+            Ok(answer) => answer.json(),
+            Err(error) if retries.repeated() && error.kind() == ErrorKind::NotFound => {
+                let selector = Selector::Number(number);
+                let row = self.row(&Target { name: name.clone(), selector, explicit: true }).await;
+                row.ok().filter(|row| row.state == State::Retired).ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A repeated change can fail its precondition because the first attempt succeeded and its reply got lost.
+    async fn done_earlier(
+        &self,
+        name: &ManifestName,
+        wanted: Digest,
+        error: ClientError,
+        retries: &Retries,
+    ) -> Result<Receipt, ClientError> {
+        let ours = error.problem().is_some_and(|problem| problem.status == 412 && problem.current() == Some(wanted));
+        if !ours || !retries.repeated() {
+            return Err(error);
+        }
+        let row = self.row(&Target::active(name.clone())).await?;
+        if row.manifest == wanted { self.receipt_for(name, &row).await } else { Err(error) }
+    }
+
+    /// What the lost reply would have said.
+    pub(super) async fn receipt_for(&self, name: &ManifestName, row: &Row) -> Result<Receipt, ClientError> {
+        let history = self.history(name, None, 1).await?;
+        Ok(Receipt {
+            name: name.clone(),
+            version: row.number,
+            generation: history.generation,
+            manifest: row.manifest,
+            state: row.state,
+            unchanged: false,
+            previous: history.previous,
+        })
+    }
+}
