@@ -27,7 +27,7 @@ pub fn start_logging(log: &Log) -> Result<(), String> {
     let _ = if text {
         builder.with_ansi(std::io::stderr().is_terminal()).try_init()
     } else {
-        builder.json().flatten_event(true).try_init()
+        builder.json().flatten_event(true).with_span_list(false).try_init()
     };
     Ok(())
 }
