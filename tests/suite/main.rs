@@ -1,4 +1,5 @@
 //! The integration suite: one binary, real sockets, real directories.
 
+mod config;
 mod http;
 mod support;
