@@ -2,4 +2,6 @@
 
 mod config;
 mod http;
+mod openapi;
 mod support;
+mod tidy;
