@@ -160,7 +160,7 @@ fn spell_name(name: &ManifestName) -> String {
     for (at, _) in tag.bytes().enumerate().filter(|(_, b)| b.is_ascii_uppercase()) {
         mask[at / 4] |= 1 << (at % 4);
     }
-    let digits: String = mask.iter().map(|nibble| format!("{nibble:x}")).collect();
+    let digits: String = mask.iter().filter_map(|nibble| char::from_digit(u32::from(*nibble), 16)).collect();
     match digits.trim_end_matches('0') {
         "" => text.to_owned(),
         digits => format!("{}!{digits}", text.to_ascii_lowercase()),

@@ -22,7 +22,7 @@ use crate::store::{FsStore, ObjectStore, StoreError};
 use accept::serve;
 
 /// How often staged files of dead writers are looked for.
-const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
+const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// Why a server could not start or go on.
 #[derive(Debug, thiserror::Error)]

@@ -9,11 +9,14 @@
 //! head lists. A row that changes again comes back into the head and shadows its older copy. Segments of one
 //! tier are merged [`FAN_OUT`] at a time, so their number grows with the logarithm of the version count.
 
+mod draft;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::version::{State, Summary, VersionRow};
 use super::{Digest, Expect, ManifestName, Selector};
+use draft::Draft;
 
 /// Most rows that a head carries itself.
 pub const INLINE_MAX: usize = 32;
@@ -212,6 +215,23 @@ impl Change {
             Self::Abort { .. } | Self::Pin { .. } | Self::Retire { .. } => None,
         }
     }
+
+    /// The version that already is what the change asks for. A retried request must succeed, whatever its
+    /// precondition said the first time (RFC 9110 section 13.1.1 allows just this).
+    fn already(&self, row: Option<&VersionRow>) -> Option<VersionRow> {
+        match self {
+            Self::Prepare { .. } | Self::Delete { .. } | Self::Abort { .. } => None,
+            Self::Commit { activate, .. } => row.filter(|row| match row.state {
+                State::Active | State::Archived => true,
+                State::Ready => !activate,
+                State::Prepared | State::Retired | State::Aborted => false,
+            }),
+            Self::Promote { .. } => row.filter(|row| row.state == State::Active),
+            Self::Pin { pinned, .. } => row.filter(|row| row.state.is_root() && row.pinned == *pinned),
+            Self::Retire { .. } => row.filter(|row| row.state == State::Retired),
+        }
+        .cloned()
+    }
 }
 
 /// Why a change cannot be made in the present state of the name.
@@ -287,7 +307,7 @@ impl Head {
         operation: Operation,
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
-        if let Some(unchanged) = current.and_then(|head| head.unchanged(change, row.as_ref())) {
+        if let Some(unchanged) = current.and_then(|_| change.already(row.as_ref())) {
             return Ok(Outcome::Unchanged(unchanged));
         }
         let active = current.and_then(Self::active).map(VersionRow::digest);
@@ -297,206 +317,6 @@ impl Head {
         let mut draft = Draft::new(current, name, operation, now);
         let row = draft.apply(change, row, everything)?;
         Ok(draft.finish(row))
-    }
-
-    /// The version that already is what `change` asks for. A retried request must succeed, whatever its
-    /// precondition said the first time (RFC 9110 section 13.1.1 allows just this).
-    fn unchanged(&self, change: &Change, row: Option<&VersionRow>) -> Option<VersionRow> {
-        match change {
-            Change::Prepare { .. } | Change::Delete { .. } | Change::Abort { .. } => None,
-            Change::Commit { activate, .. } => row.filter(|row| match row.state {
-                State::Active | State::Archived => true,
-                State::Ready => !activate,
-                State::Prepared | State::Retired | State::Aborted => false,
-            }),
-            Change::Promote { .. } => row.filter(|row| row.state == State::Active),
-            Change::Pin { pinned, .. } => row.filter(|row| row.state.is_root() && row.pinned == *pinned),
-            Change::Retire { .. } => row.filter(|row| row.state == State::Retired),
-        }
-        .cloned()
-    }
-}
-
-/// The next head while it is being made.
-struct Draft {
-    head: Head,
-    changed: u64,
-}
-
-impl Draft {
-    fn new(current: Option<&Head>, name: &ManifestName, operation: Operation, now: Timestamp) -> Self {
-        let head = match current {
-            Some(head) => Head { generation: head.generation + 1, time: now.max(head.time), operation, ..head.clone() },
-            None => Head {
-                format: 1,
-                name: name.clone(),
-                generation: 1,
-                time: now,
-                operation,
-                next_version: 1,
-                previous: None,
-                deleted: None,
-                rows: Vec::new(),
-                segments: Vec::new(),
-            },
-        };
-        Self { head, changed: 0 }
-    }
-
-    fn apply(
-        &mut self,
-        change: &Change,
-        row: Option<VersionRow>,
-        everything: Vec<VersionRow>,
-    ) -> Result<Option<VersionRow>, Rejection> {
-        let changed = match change {
-            Change::Prepare { summary, .. } => self.prepare(summary.clone()),
-            Change::Commit { activate, .. } => self.commit(found(row)?, *activate)?,
-            Change::Abort { .. } => self.abort(found(row)?)?,
-            Change::Promote { .. } => self.promote(found(row)?)?,
-            Change::Pin { pinned, .. } => self.pin(found(row)?, *pinned)?,
-            Change::Retire { reason, .. } => self.retire(found(row)?, reason)?,
-            Change::Delete { reason, .. } => return self.delete(everything, reason).map(|()| None),
-        };
-        self.changed = changed.number;
-        self.head.operation.version = Some(changed.number);
-        Ok(Some(changed))
-    }
-
-    fn prepare(&mut self, summary: Summary) -> VersionRow {
-        let by = self.head.operation.actor.clone();
-        let row = VersionRow::prepared(self.head.next_version, summary, by, self.head.time);
-        self.head.next_version += 1;
-        self.put(row)
-    }
-
-    fn commit(&mut self, mut row: VersionRow, activate: bool) -> Result<VersionRow, Rejection> {
-        if row.state != State::Prepared {
-            return Err(wrong_state(row));
-        }
-        row.published_at = Some(self.head.time);
-        self.head.deleted = None;
-        if activate {
-            return Ok(self.activate(row));
-        }
-        row.state = State::Ready;
-        Ok(self.put(row))
-    }
-
-    fn abort(&mut self, mut row: VersionRow) -> Result<VersionRow, Rejection> {
-        if row.state != State::Prepared {
-            return Err(wrong_state(row));
-        }
-        row.state = State::Aborted;
-        let spilled = self.head.segments.iter().any(|segment| segment.covers(row.number));
-        self.head.rows.retain(|other| other.number != row.number);
-        // Only a row that was spilled needs something to shadow it; any other just disappears.
-        Ok(if spilled { self.put(row) } else { row })
-    }
-
-    fn promote(&mut self, row: VersionRow) -> Result<VersionRow, Rejection> {
-        if !row.state.is_complete() {
-            return Err(wrong_state(row));
-        }
-        Ok(self.activate(row))
-    }
-
-    fn activate(&mut self, mut row: VersionRow) -> VersionRow {
-        let now = self.head.time;
-        if let Some(old) = self.head.rows.iter_mut().find(|other| other.state == State::Active) {
-            old.state = State::Archived;
-            old.archived_at = Some(now);
-            self.head.previous = Some(old.number);
-        }
-        row.state = State::Active;
-        row.promoted_at = Some(now);
-        row.archived_at = None;
-        self.put(row)
-    }
-
-    fn pin(&mut self, mut row: VersionRow, pinned: bool) -> Result<VersionRow, Rejection> {
-        if !row.state.is_complete() {
-            return Err(wrong_state(row));
-        }
-        row.pinned = pinned;
-        Ok(self.put(row))
-    }
-
-    fn retire(&mut self, mut row: VersionRow, reason: &str) -> Result<VersionRow, Rejection> {
-        if row.pinned {
-            return Err(Rejection::Pinned(row.number));
-        }
-        if !matches!(row.state, State::Ready | State::Archived) {
-            return Err(wrong_state(row));
-        }
-        self.set_retired(&mut row, reason);
-        Ok(self.put(row))
-    }
-
-    fn set_retired(&self, row: &mut VersionRow, reason: &str) {
-        row.state = State::Retired;
-        row.retired_at = Some(self.head.time);
-        row.retired_because = Some(reason.to_owned());
-    }
-
-    fn delete(&mut self, mut everything: Vec<VersionRow>, reason: &str) -> Result<(), Rejection> {
-        if everything.is_empty() || self.head.deleted.is_some() {
-            return Err(Rejection::NoSuchVersion);
-        }
-        if let Some(row) = everything.iter().find(|row| row.pinned && row.state.is_root()) {
-            return Err(Rejection::Pinned(row.number));
-        }
-        for row in &mut everything {
-            match row.state {
-                State::Prepared => row.state = State::Aborted,
-                State::Ready | State::Active | State::Archived => self.set_retired(row, reason),
-                State::Retired | State::Aborted => {}
-            }
-        }
-        self.head.rows = everything;
-        self.head.segments = Vec::new();
-        self.head.previous = None;
-        self.head.deleted = Some(Deletion { at: self.head.time, reason: reason.to_owned() });
-        self.head.operation.reason = Some(reason.to_owned());
-        Ok(())
-    }
-
-    /// Puts a row into the head, in place of its older copy.
-    fn put(&mut self, row: VersionRow) -> VersionRow {
-        let rows = &mut self.head.rows;
-        match rows.binary_search_by_key(&row.number, |other| other.number) {
-            Ok(at) => rows[at] = row.clone(),
-            Err(at) => rows.insert(at, row.clone()),
-        }
-        row
-    }
-
-    /// Takes the oldest rows out of a head that has grown too large.
-    fn finish(mut self, row: Option<VersionRow>) -> Outcome {
-        let mut spill = Vec::new();
-        if self.head.rows.len() > INLINE_MAX {
-            let surplus = self.head.rows.len() - INLINE_KEEP;
-            let stays = |row: &VersionRow| row.state == State::Active || row.number == self.changed;
-            let (old, new) = std::mem::take(&mut self.head.rows)
-                .into_iter()
-                .enumerate()
-                .partition::<Vec<_>, _>(|(at, row)| *at < surplus && !stays(row));
-            spill = old.into_iter().map(|(_, row)| row).collect();
-            self.head.rows = new.into_iter().map(|(_, row)| row).collect();
-        }
-        Outcome::Next { head: Box::new(self.head), row, spill }
-    }
-}
-
-fn found(row: Option<VersionRow>) -> Result<VersionRow, Rejection> {
-    row.filter(|row| row.state != State::Aborted).ok_or(Rejection::NoSuchVersion)
-}
-
-fn wrong_state(row: VersionRow) -> Rejection {
-    if row.state == State::Retired {
-        Rejection::Retired(Box::new(row))
-    } else {
-        Rejection::WrongState { number: row.number, state: row.state }
     }
 }
 

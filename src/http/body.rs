@@ -46,8 +46,8 @@ impl Inbound {
     /// A client that trickles bytes would hold its place for ever without ever pausing.
     fn check_rate(&self) -> Result<(), ApiError> {
         let elapsed = self.began.elapsed();
-        let expected = elapsed.as_secs_f64() * self.min_rate as f64;
-        if elapsed > self.idle && (self.received as f64) < expected {
+        let expected = elapsed.as_millis().saturating_mul(self.min_rate.into()) / 1000;
+        if elapsed > self.idle && u128::from(self.received) < expected {
             return Err(ApiError::too_slow("The body arrives too slowly; nothing was stored."));
         }
         Ok(())

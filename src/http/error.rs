@@ -23,13 +23,14 @@ pub struct ApiError {
     code: &'static str,
     detail: String,
     members: Map<String, Value>,
-    headers: HeaderMap,
+    /// Boxed to keep every `Result` of a handler small.
+    headers: Box<HeaderMap>,
 }
 
 impl ApiError {
     /// An error of a stable `code`. `detail` is a full sentence for the client's eyes.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), members: Map::new(), headers: HeaderMap::new() }
+        Self { status, code, detail: detail.into(), members: Map::new(), headers: Box::default() }
     }
 
     /// Adds a member that a program can act on.
@@ -148,7 +149,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, self.headers.clone()).into_response();
+        let mut response = (self.status, *self.headers.clone()).into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -315,8 +316,9 @@ impl From<ResolveError> for ApiError {
         let detail = sentence(&error.to_string());
         match error {
             ResolveError::NoSuchName(_) => Self::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", detail),
-            ResolveError::NoSuchVersion(_) => Self::new(StatusCode::NOT_FOUND, "VERSION_UNKNOWN", detail),
-            ResolveError::NotPublished(_) => Self::new(StatusCode::NOT_FOUND, "VERSION_UNKNOWN", detail),
+            ResolveError::NoSuchVersion(_) | ResolveError::NotPublished(_) => {
+                Self::new(StatusCode::NOT_FOUND, "VERSION_UNKNOWN", detail)
+            }
             ResolveError::NoSuchFile { .. } => Self::new(StatusCode::NOT_FOUND, "FILE_UNKNOWN", detail),
             ResolveError::Deleted { at, reason, .. } => Self::new(StatusCode::GONE, "MANIFEST_DELETED", detail)
                 .with("deleted_at", at.to_string())

@@ -69,7 +69,8 @@ async fn observe(request: Request, next: Next) -> Response {
     let (status, elapsed) = (response.status().as_u16(), began.elapsed());
     let quiet = matches!(route.as_str(), "/livez" | "/readyz" | "/healthz" | "/metrics");
     if !quiet {
-        span.in_scope(|| tracing::info!(%route, status, duration_ms = elapsed.as_millis() as u64, "answered"));
+        let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        span.in_scope(|| tracing::info!(%route, status, duration_ms, "answered"));
     }
     let labels = [("route", route), ("method", known_method(&method).to_owned()), ("status", status.to_string())];
     metrics::counter!("larder_http_requests_total", &labels).increment(1);
@@ -124,6 +125,7 @@ async fn render_problems(request: Request, next: Next) -> Response {
     response
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands over the box")]
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     ApiError::internal(format!("panic: {}", text.unwrap_or("of an unknown kind"))).into_response()

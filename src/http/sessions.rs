@@ -90,11 +90,9 @@ async fn abort(State(state): State<AppState>, caller: Caller, rest: Rest) -> Res
 /// A session is `NAME@NUMBER`.
 fn session(rest: &Rest) -> Result<(ManifestName, u64), ApiError> {
     let target = rest.target()?;
-    match target.selector {
-        Selector::Number(number) => Ok((target.name, number)),
-        _ => {
-            let detail = "A session is NAME@NUMBER, as the Location of its creation says.";
-            Err(ApiError::bad_request("SELECTOR_INVALID", detail))
-        }
-    }
+    let Selector::Number(number) = target.selector else {
+        let detail = "A session is NAME@NUMBER, as the Location of its creation says.";
+        return Err(ApiError::bad_request("SELECTOR_INVALID", detail));
+    };
+    Ok((target.name, number))
 }

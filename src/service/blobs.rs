@@ -149,12 +149,11 @@ impl Blobs {
         let digest = Digest::of(&bytes);
         let descriptor = Descriptor { digest, size: bytes.len() as u64 };
         let copies = self.copies(digest).await?;
-        match copies.usable() {
-            Some((generation, meta)) => self.mark_seen(digest, generation, meta, &copies).await?,
-            None => {
-                let key = LayoutKey::Blob(digest, copies.next_generation()).key();
-                self.store.create(&key, bytes).await?;
-            }
+        if let Some((generation, meta)) = copies.usable() {
+            self.mark_seen(digest, generation, meta, &copies).await?;
+        } else {
+            let key = LayoutKey::Blob(digest, copies.next_generation()).key();
+            self.store.create(&key, bytes).await?;
         }
         Ok(descriptor)
     }

@@ -105,6 +105,7 @@ impl Inner {
     }
 
     /// Links a written file into place and makes the link durable.
+    #[expect(clippy::needless_pass_by_value, reason = "whatever happens, the staged name is gone at the end")]
     fn publish(&self, staged: Staged, key: &Key) -> io::Result<Created> {
         staged.sync()?;
         let path = self.path(key);

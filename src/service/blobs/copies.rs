@@ -33,8 +33,8 @@ impl Copies {
 
     /// The newest generation whose bytes may be relied on.
     pub(super) fn usable(&self) -> Option<(u64, &ObjectMeta)> {
-        let sound = self.0.iter().rev().filter(|(_, generation)| !generation.condemned);
-        sound.filter_map(|(number, generation)| Some((*number, generation.bytes.as_ref()?))).next()
+        let mut sound = self.0.iter().rev().filter(|(_, generation)| !generation.condemned);
+        sound.find_map(|(number, generation)| Some((*number, generation.bytes.as_ref()?)))
     }
 
     /// Bytes that may be read or copied: those that may be relied on, else any that are still there.

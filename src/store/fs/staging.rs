@@ -16,7 +16,7 @@ use super::step::{Step, Steps};
 use super::{FsStore, blocking};
 
 /// Age below which a staged file is left alone even if nobody holds its lock (it may not be locked yet).
-pub const STALE_AFTER: Duration = Duration::from_secs(600);
+pub const STALE_AFTER: Duration = Duration::from_mins(10);
 
 /// A staged file and the lock on it that tells other processes its writer lives.
 #[derive(Debug)]

@@ -1,0 +1,31 @@
+# Builds the `larder` binary and puts it, alone, into an image without a shell. Only /data is ever written to.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+COPY migrations migrations
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target \
+    cargo build --release --locked \
+    && mkdir -p /out/data \
+    && cp target/release/larder /out/larder
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="larder" \
+      org.opencontainers.image.description="An asset service for publishing releases" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /out/larder /usr/local/bin/larder
+COPY --from=build --chown=65532:65532 /out/data /data
+# A number, so that Kubernetes can check `runAsNonRoot`.
+USER 65532:65532
+WORKDIR /data
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 \
+    CMD ["larder", "healthcheck", "--url", "http://127.0.0.1:8080/readyz"]
+ENTRYPOINT ["/usr/local/bin/larder"]
+CMD ["serve", "--data", "/data", "--listen", "0.0.0.0:8080"]

@@ -1,0 +1,91 @@
+//! The files in `config/`: they must say what the code does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use larder::config::{Config, Policy, Token, load};
+use toml::{Table, Value};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
+}
+
+fn default_toml() -> String {
+    fs::read_to_string(directory().join("default.toml")).unwrap()
+}
+
+/// The file with its commented-out settings switched on: `#key`, as opposed to `# prose`.
+fn uncommented(text: &str) -> String {
+    let is_setting = |line: &str| line.starts_with('#') && !line[1..].is_empty() && !line[1..].starts_with(' ');
+    text.lines().map(|line| if is_setting(line) { &line[1..] } else { line }).collect::<Vec<_>>().join("\n")
+}
+
+/// Every key below `value`, as `section.key`. Keys of the tables in a list count as keys below the list.
+fn keys(prefix: &str, value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Table(table) => {
+            for (key, value) in table {
+                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                found.push(path.clone());
+                keys(&path, value, found);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|item| keys(prefix, item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn default_toml_is_the_default() {
+    let parsed = load(Some(&directory().join("default.toml")), []).unwrap();
+    assert_eq!(parsed, Config::default());
+}
+
+#[test]
+fn default_toml_shows_every_key_there_is() {
+    let mut config = Config::default();
+    // Lists are empty by default; one entry each makes their keys visible.
+    let token = "id = 'x'\nsha256 = 'x'\nactions = ['admin']";
+    config.access.tokens.push(toml::from_str::<Token>(token).unwrap());
+    config.access.policies.push(toml::from_str::<Policy>("names = ['**']").unwrap());
+    let mut wanted = Vec::new();
+    keys("", &Value::try_from(&config).unwrap(), &mut wanted);
+    assert!(wanted.iter().any(|key| key == "access.policies.cas"), "{wanted:?}");
+
+    let mut shown = Vec::new();
+    keys("", &Value::Table(uncommented(&default_toml()).parse::<Table>().unwrap()), &mut shown);
+    let missing: Vec<_> = wanted.iter().filter(|key| !shown.contains(key)).collect();
+    assert!(missing.is_empty(), "config/default.toml does not show {missing:?}");
+}
+
+#[test]
+fn the_settings_that_are_commented_out_are_valid() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), uncommented(&default_toml())).unwrap();
+    let config = load(Some(file.path()), []).unwrap();
+    assert_eq!((config.access.tokens.len(), config.access.policies.len()), (1, 1));
+}
+
+#[test]
+fn every_file_can_be_used() {
+    let files = fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect();
+    assert!(files.len() >= 2, "{files:?}");
+    for file in files {
+        load(Some(&file), []).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+}
+
+#[test]
+fn the_readme_names_only_variables_that_work() {
+    let readme = fs::read_to_string(directory().join("README.md")).unwrap();
+    let words = readme.split(['`', ' ']).filter(|word| word.starts_with("LARDER__") && word.contains('='));
+    let variables: Vec<_> = words.filter_map(|word| word.split_once('=')).collect();
+    assert!(variables.len() >= 5, "{variables:?}");
+    let mut known = Vec::new();
+    keys("", &Value::try_from(Config::default()).unwrap(), &mut known);
+    for (name, _) in variables {
+        let key = name.trim_start_matches("LARDER__").to_ascii_lowercase().replace("__", ".");
+        assert!(known.contains(&key), "{name} sets no key");
+    }
+}

@@ -1,0 +1,172 @@
+//! The description in `src/http/openapi.json`: it must list the routes, methods and problem codes that there are.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// The methods that a route can register.
+const METHODS: [&str; 5] = ["get", "head", "put", "post", "delete"];
+/// Paths whose end is told apart by the handler, and the method of the route that they belong to.
+const BELOW: [(&str, &str); 4] = [
+    ("/versions/{target}/promote", "/versions/{*name}"),
+    ("/versions/{target}/pin", "/versions/{*name}"),
+    ("/versions/{target}/copy", "/versions/{*name}"),
+    ("/refs/{target}/{file}", "/refs/{*path}"),
+];
+
+fn sources() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = fs::read_dir(root.join("http")).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    files.chain([root.join("http.rs")]).collect()
+}
+
+fn description() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/openapi.json");
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// What follows the opening parenthesis of a call, up to the one that closes it.
+fn arguments(text: &str) -> &str {
+    let mut depth = 0;
+    let end = text.find(|letter: char| {
+        depth += i32::from(letter == '(') - i32::from(letter == ')');
+        depth < 0
+    });
+    &text[..end.unwrap()]
+}
+
+/// `METHOD ROUTE` for everything that the code registers.
+fn registered() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for path in sources() {
+        let text = fs::read_to_string(path).unwrap();
+        for (at, call) in text.match_indices(".route(") {
+            let call = arguments(&text[at + call.len()..]);
+            let (route, handlers) = call.trim_start().strip_prefix('"').unwrap().split_once('"').unwrap();
+            // A nested call is a handler's own; only the chain itself counts.
+            let chain = handlers.trim_start_matches([',', ' ', '\n']);
+            let methods = METHODS
+                .into_iter()
+                .filter(|method| chain.starts_with(&format!("{method}(")) || chain.contains(&format!(".{method}(")));
+            found.extend(methods.map(|method| format!("{method} {route}")));
+        }
+    }
+    assert!(found.len() > 15, "{found:?}");
+    found
+}
+
+/// The route of the code that serves a path of the description.
+fn route_of(path: &str, routes: &BTreeSet<String>) -> String {
+    if let Some((_, route)) = BELOW.iter().find(|(below, _)| *below == path) {
+        return (*route).to_owned();
+    }
+    let Some((fixed, _)) = path.split_once('{') else { return path.to_owned() };
+    let wild = routes.iter().filter_map(|entry| entry.split_once(' ')).map(|(_, route)| route);
+    let found = wild.filter(|route| route.starts_with(&format!("{fixed}{{*"))).last();
+    found.unwrap_or_else(|| panic!("no route for {path}")).to_owned()
+}
+
+fn described(routes: &BTreeSet<String>) -> BTreeSet<String> {
+    let description = description();
+    let paths = description["paths"].as_object().unwrap();
+    let operations = paths.iter().flat_map(|(path, item)| {
+        let route = route_of(path, routes);
+        let methods = METHODS.into_iter().filter(|method| item.get(method).is_some());
+        methods.map(|method| format!("{method} {route}")).collect::<Vec<_>>()
+    });
+    operations.collect()
+}
+
+#[test]
+fn every_route_is_described_and_nothing_else() {
+    let registered = registered();
+    let described = described(&registered);
+    let undescribed: Vec<_> = registered.difference(&described).collect();
+    assert!(undescribed.is_empty(), "{undescribed:?}");
+    // A GET answers HEAD too, so that HEAD may be described without being registered.
+    let invented: Vec<_> = described
+        .difference(&registered)
+        .filter(|entry| !entry.strip_prefix("head ").is_some_and(|route| registered.contains(&format!("get {route}"))))
+        .collect();
+    assert!(invented.is_empty(), "{invented:?}");
+}
+
+#[test]
+fn every_action_that_the_handler_knows_is_described() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/versions.rs")).unwrap();
+    let description = description();
+    for action in ["promote", "pin", "copy"] {
+        assert!(text.contains(&format!("Some(\"{action}\")")), "{action}");
+        assert!(description["paths"].get(format!("/versions/{{target}}/{action}")).is_some(), "{action}");
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_everything_is_used() {
+    fn walk(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                members.values().for_each(|value| walk(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| walk(value, found)),
+            _ => {}
+        }
+    }
+    let description = description();
+    let mut references = BTreeSet::new();
+    walk(&description, &mut references);
+    for reference in &references {
+        let target = reference.strip_prefix('#').and_then(|pointer| description.pointer(pointer));
+        assert!(target.is_some(), "{reference}");
+    }
+    for (section, entries) in description["components"].as_object().unwrap() {
+        for name in entries.as_object().unwrap().keys().filter(|_| section != "securitySchemes") {
+            assert!(references.contains(&format!("#/components/{section}/{name}")), "{section}/{name} is not used");
+        }
+    }
+}
+
+#[test]
+fn every_problem_code_is_listed_and_nothing_else() {
+    let mut used = BTreeSet::new();
+    for path in sources() {
+        let text = fs::read_to_string(path).unwrap();
+        let literals = text.split('"');
+        let is_code = |text: &&str| {
+            text.len() > 3 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') && !text.starts_with("CARGO")
+        };
+        used.extend(literals.filter(is_code).map(str::to_owned));
+    }
+    let description = description();
+    let listed = description["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
+    let listed: BTreeSet<String> = listed.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
+    assert_eq!(used, listed);
+}
+
+#[test]
+fn every_code_stands_with_a_status() {
+    let description = description();
+    let text = description["components"]["responses"].to_string() + &description["info"].to_string();
+    let codes = description["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
+    for code in codes.iter().filter_map(Value::as_str) {
+        assert!(text.contains(code), "no answer names {code}");
+    }
+}
+
+#[test]
+fn the_description_is_of_this_version_and_every_operation_has_its_own_name() {
+    let description = description();
+    assert_eq!(description["openapi"], "3.1.0");
+    assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let items = description["paths"].as_object().unwrap().values();
+    let operations: Vec<_> = items.flat_map(|item| METHODS.into_iter().filter_map(|method| item.get(method))).collect();
+    let names: BTreeSet<_> = operations.iter().filter_map(|operation| operation["operationId"].as_str()).collect();
+    assert_eq!(names.len(), operations.len());
+    for operation in operations {
+        assert!(operation["summary"].is_string() && operation["responses"].is_object(), "{operation}");
+    }
+}
