@@ -4,7 +4,7 @@
 //! broken downloads. Must never print, never decide an exit code and never let a token leave for another host.
 //!
 //! # Why
-//! - Two connections pools differ only in redirects: reads follow them, writes never do, because a redirected
+//! - Two connection pools differ only in redirects: reads follow them, writes never do, because a redirected
 //!   POST would silently become a GET.
 //! - There is no total time limit, a large blob takes as long as it takes. Silence is what ends a transfer.
 //! - A change whose reply got lost is repeated. Where the repetition meets its own effect (a lost precondition, a
@@ -44,7 +44,7 @@ pub type Meter = std::sync::Arc<dyn Fn(u64) + Send + Sync>;
 /// How long setting up a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a transfer may stand still.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// How many redirects a read follows.
 const MAX_REDIRECTS: usize = 10;
 
