@@ -31,7 +31,7 @@ pub use error::{CliError, Exit};
 pub use logging::init as init_logging;
 
 /// What every command is told beside its own arguments.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// One JSON document instead of text.
     pub json: bool,

@@ -29,8 +29,8 @@ use crate::domain::{FileName, Manifest, ManifestError, ManifestName};
 /// Arguments of `larder publish`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Readers see the new version with all its files at once, or not at all. Only what the server does not have yet is
-uploaded. Prints NAME@VERSION and the manifest's digest.
+    after_help = "Readers see the new version with all its files at once, or not at all. Only what the server does not have \
+yet is uploaded. Prints NAME@VERSION and the manifest's digest.
 
 Examples:
   larder publish miren/main --label main:abc1234 dist/*.tar.gz
@@ -60,9 +60,6 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
 
-    #[command(flatten)]
-    description: Description,
-
     /// Stage it only: readers do not see it until it is promoted
     #[arg(long)]
     stage: bool,
@@ -77,6 +74,9 @@ pub struct Args {
     /// How many files to hash and transfer at once
     #[arg(short, long, value_name = "N", default_value = "4")]
     jobs: NonZeroUsize,
+
+    #[command(flatten)]
+    description: Description,
 
     #[command(flatten)]
     remote: Remote,
@@ -95,11 +95,11 @@ struct Description {
     #[arg(long, value_name = "SHA")]
     commit: Option<String>,
 
-    /// When it was built (default: SOURCE_DATE_EPOCH, else now)
+    /// When it was built (default: `SOURCE_DATE_EPOCH`, else now)
     #[arg(long, value_name = "RFC3339")]
     build_date: Option<Timestamp>,
 
-    /// What kind of release it is
+    /// What kind of release it is (a dynamic one needs more: use --manifest)
     #[arg(long, value_enum, default_value_t)]
     kind: KindArg,
 
@@ -169,10 +169,14 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
         let source = source.as_ref().map(|upload| upload.fingerprint.blob);
         let bytes = document::write(&args.description, &files, source)?;
         let mut shelf = Shelf::default();
-        hashed.into_iter().for_each(|(_, upload)| shelf.add(upload));
+        for (_, upload) in hashed {
+            shelf.add(upload);
+        }
         (bytes, shelf)
     };
-    source.into_iter().for_each(|upload| shelf.add(upload));
+    if let Some(upload) = source {
+        shelf.add(upload);
+    }
     Ok(Publication {
         client,
         name: &args.name,
