@@ -140,6 +140,9 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let started = SystemClock.now();
+    if args.remote.reads_stdin() && args.manifest.as_deref().is_some_and(is_stdin) {
+        return Err(CliError::usage("stdin cannot give both the manifest and the token."));
+    }
     let client = args.remote.client()?;
     let publication = gather(&args, &client).await?;
     if args.dry_run {
@@ -157,7 +160,7 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
         None => None,
     };
     let (bytes, mut shelf) = if let Some(path) = &args.manifest {
-        let bytes = read_manifest(path, &args.remote)?;
+        let bytes = read_manifest(path)?;
         let manifest = parse(&bytes)?;
         (bytes, args.files.as_deref().map(|files| Shelf::below(files, &manifest)).unwrap_or_default())
     } else {
@@ -189,11 +192,8 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
     })
 }
 
-fn read_manifest(path: &Path, remote: &Remote) -> Result<Bytes, CliError> {
-    let bytes = if path.as_os_str() == "-" {
-        if remote.reads_stdin() {
-            return Err(CliError::usage("stdin cannot give both the manifest and the token."));
-        }
+fn read_manifest(path: &Path) -> Result<Bytes, CliError> {
+    let bytes = if is_stdin(path) {
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
     } else {
@@ -203,13 +203,17 @@ fn read_manifest(path: &Path, remote: &Remote) -> Result<Bytes, CliError> {
     Ok(bytes.into())
 }
 
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 fn parse(bytes: &[u8]) -> Result<Manifest, CliError> {
     Manifest::parse(bytes, usize::MAX).map_err(|error| {
         let problems = match &error {
             ManifestError::Invalid(problems) => problems.clone(),
             ManifestError::Malformed(problem) => vec![problem.clone()],
         };
-        let detail = format!("The manifest is not valid:\n  - {}", problems.join("\n  - "));
+        let detail = format!("The manifest is not valid.\n  - {}", problems.join("\n  - "));
         CliError::new(Exit::Failure, "MANIFEST_INVALID", detail).with("problems", problems)
     })
 }
