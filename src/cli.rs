@@ -35,7 +35,7 @@ use clap::{Parser, Subcommand};
 pub use error::{CliError, Exit};
 
 /// What every command is told beside its own arguments.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// One JSON document instead of text.
     pub json: bool,

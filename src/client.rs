@@ -4,7 +4,7 @@
 //! broken downloads. Must never print, never decide an exit code and never let a token leave for another host.
 //!
 //! # Why
-//! - Two connections pools differ only in redirects: reads follow them, writes never do, because a redirected
+//! - Two connection pools differ only in redirects: reads follow them, writes never do, because a redirected
 //!   POST would silently become a GET.
 //! - There is no total time limit, a large blob takes as long as it takes. Silence is what ends a transfer.
 //! - A change whose reply got lost is repeated. Where the repetition meets its own effect (a lost precondition, a
@@ -44,7 +44,9 @@ pub type Meter = std::sync::Arc<dyn Fn(u64) + Send + Sync>;
 /// How long setting up a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a transfer may stand still.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
+/// How long a probe may take in all.
+const PROBE: Duration = Duration::from_secs(5);
 /// How many redirects a read follows.
 const MAX_REDIRECTS: usize = 10;
 
@@ -65,9 +67,8 @@ impl Client {
     /// [`ClientError::Setup`] when the address is not usable or the TLS set-up fails.
     pub fn new(base: &str, token: Option<Token>, policy: RetryPolicy) -> Result<Self, ClientError> {
         let base = parse_base(base)?;
-        let reader = builder().redirect(read_redirects()).build().map_err(|error| ClientError::setup(&error))?;
-        let writer =
-            builder().redirect(redirect::Policy::none()).build().map_err(|error| ClientError::setup(&error))?;
+        let reader = build(&base, || builder().redirect(read_redirects()))?;
+        let writer = build(&base, || builder().redirect(redirect::Policy::none()))?;
         Ok(Self { base, token, reader, writer, policy })
     }
 
@@ -120,12 +121,12 @@ impl Client {
 /// The reason why it is not, or [`ClientError::Setup`] for an address that cannot be asked.
 pub async fn probe(url: &str) -> Result<(), ClientError> {
     let address = Url::parse(url).map_err(|error| ClientError::Setup(format!("{url:?} is no address: {error}.")))?;
-    let client = builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(5))
-        .redirect(redirect::Policy::none())
-        .build()
-        .map_err(|error| ClientError::setup(&error))?;
+    let mut builder = builder().no_proxy().timeout(PROBE).redirect(redirect::Policy::none());
+    if address.scheme() == "http" {
+        // Every few seconds for ever: no reason to read all certificate authorities each time.
+        builder = builder.tls_certs_only([]);
+    }
+    let client = builder.build().map_err(|error| ClientError::setup(&error))?;
     let response =
         client.get(address.clone()).send().await.map_err(|error| ClientError::from_transport(&address, &error))?;
     answer::checked(response).await.map(drop)
@@ -140,6 +141,15 @@ fn builder() -> reqwest::ClientBuilder {
         .default_headers(headers)
         .connect_timeout(CONNECT)
         .tcp_keepalive(Duration::from_secs(30))
+}
+
+/// A small container may have no certificate authorities at all, which is no reason not to speak plain HTTP.
+fn build(base: &Url, builder: impl Fn() -> reqwest::ClientBuilder) -> Result<reqwest::Client, ClientError> {
+    match builder().build() {
+        Err(_) if base.scheme() == "http" => builder().tls_certs_only([]).build(),
+        result => result,
+    }
+    .map_err(|error| ClientError::setup(&error))
 }
 
 /// At most ten hops and never from https down to http. The token is dropped by reqwest as soon as scheme, host or

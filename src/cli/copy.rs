@@ -7,7 +7,7 @@ use crate::domain::{ManifestName, Target};
 
 /// Arguments of `larder copy`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Both names then have the same manifest; no bytes are copied.
+#[command(after_help = "Both names then have the same manifest; no bytes are copied. --expect is about the name TO.
 
 Example:
   larder copy miren/v0.5.0 miren/latest")]
@@ -24,7 +24,6 @@ pub struct Args {
     #[arg(long)]
     stage: bool,
 
-    /// (of the name TO)
     #[command(flatten)]
     expect: ExpectArgs,
 

@@ -13,7 +13,7 @@ use crate::domain::Target;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Deleting a name ends all its versions. Deleting NAME@SELECTOR retires that one version, unless it is \
-active or pinned.
+active or pinned. --expect is only for a whole name.
 
 Examples:
   larder delete miren/pr-123
@@ -32,7 +32,6 @@ pub struct Args {
     #[arg(short, long)]
     yes: bool,
 
-    /// (only for a whole name)
     #[command(flatten)]
     expect: ExpectArgs,
 

@@ -7,7 +7,7 @@ use crate::domain::{Digest, Expect};
 /// What a change requires of the name.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ExpectArgs {
-    /// Only change the name if its active manifest has this ETag (`sha256:HEX`), if it has none (`none`), or if it
+    /// Only change the name if its active manifest has this `ETag` (sha256:HEX), if it has none (`none`), or if it
     /// has one (`any`)
     #[arg(long, value_name = "ETAG|none|any")]
     expect: Option<Wanted>,

@@ -24,9 +24,9 @@ const MAX_LISTED: usize = 50;
 /// Arguments of `larder fetch`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "All files come from one version, even if somebody publishes meanwhile. Files that are already there are
-kept; interrupted downloads continue where they stopped. A file appears under its name only when
-it is complete and verified.
+    after_help = "All files come from one version, even if somebody publishes meanwhile. Files that are already \
+there are kept; interrupted downloads continue where they stopped. A file appears under its name only when it is \
+complete and verified.
 
 Examples:
   larder fetch miren/main --output dist

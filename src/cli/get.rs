@@ -12,13 +12,13 @@ use crate::client::{Client, Position};
 use crate::domain::{FileName, Target};
 
 /// Bytes gathered before they are written.
-const BUFFER: usize = 1 << 20;
+const BUFFER: usize = 256 << 10;
 
 /// Arguments of `larder get`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Without FILE, the manifest's bytes exactly as they were published. With FILE, its bytes; they are verified at
-the end, so look at the exit code (6: damaged) before you trust what a pipe received.
+    after_help = "Without FILE, the manifest's bytes exactly as they were published. With FILE, its bytes; they are \
+verified at the end, so look at the exit code (6: damaged) before you trust what a pipe received.
 
 Examples:
   larder get miren/main | jq .artifacts

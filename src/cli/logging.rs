@@ -14,6 +14,7 @@ pub fn init() {
     let result = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
+        .without_time()
         .with_ansi(!plain && io::stderr().is_terminal())
         .with_writer(|| BesideBars)
         .try_init();

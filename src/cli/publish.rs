@@ -29,8 +29,8 @@ use crate::domain::{FileName, Manifest, ManifestError, ManifestName};
 /// Arguments of `larder publish`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Readers see the new version with all its files at once, or not at all. Only what the server does not have yet is
-uploaded. Prints NAME@VERSION and the manifest's digest.
+    after_help = "Readers see the new version with all its files at once, or not at all. Only what the server does not have \
+yet is uploaded. Prints NAME@VERSION and the manifest's digest.
 
 Examples:
   larder publish miren/main --label main:abc1234 dist/*.tar.gz
@@ -60,9 +60,6 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
 
-    #[command(flatten)]
-    description: Description,
-
     /// Stage it only: readers do not see it until it is promoted
     #[arg(long)]
     stage: bool,
@@ -77,6 +74,9 @@ pub struct Args {
     /// How many files to hash and transfer at once
     #[arg(short, long, value_name = "N", default_value = "4")]
     jobs: NonZeroUsize,
+
+    #[command(flatten)]
+    description: Description,
 
     #[command(flatten)]
     remote: Remote,
@@ -95,11 +95,11 @@ struct Description {
     #[arg(long, value_name = "SHA")]
     commit: Option<String>,
 
-    /// When it was built (default: SOURCE_DATE_EPOCH, else now)
+    /// When it was built (default: `SOURCE_DATE_EPOCH`, else now)
     #[arg(long, value_name = "RFC3339")]
     build_date: Option<Timestamp>,
 
-    /// What kind of release it is
+    /// What kind of release it is (a dynamic one needs more: use --manifest)
     #[arg(long, value_enum, default_value_t)]
     kind: KindArg,
 
@@ -140,6 +140,9 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let started = SystemClock.now();
+    if args.remote.reads_stdin() && args.manifest.as_deref().is_some_and(is_stdin) {
+        return Err(CliError::usage("stdin cannot give both the manifest and the token."));
+    }
     let client = args.remote.client()?;
     let publication = gather(&args, &client).await?;
     if args.dry_run {
@@ -157,7 +160,7 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
         None => None,
     };
     let (bytes, mut shelf) = if let Some(path) = &args.manifest {
-        let bytes = read_manifest(path, &args.remote)?;
+        let bytes = read_manifest(path)?;
         let manifest = parse(&bytes)?;
         (bytes, args.files.as_deref().map(|files| Shelf::below(files, &manifest)).unwrap_or_default())
     } else {
@@ -169,10 +172,14 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
         let source = source.as_ref().map(|upload| upload.fingerprint.blob);
         let bytes = document::write(&args.description, &files, source)?;
         let mut shelf = Shelf::default();
-        hashed.into_iter().for_each(|(_, upload)| shelf.add(upload));
+        for (_, upload) in hashed {
+            shelf.add(upload);
+        }
         (bytes, shelf)
     };
-    source.into_iter().for_each(|upload| shelf.add(upload));
+    if let Some(upload) = source {
+        shelf.add(upload);
+    }
     Ok(Publication {
         client,
         name: &args.name,
@@ -185,11 +192,8 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
     })
 }
 
-fn read_manifest(path: &Path, remote: &Remote) -> Result<Bytes, CliError> {
-    let bytes = if path.as_os_str() == "-" {
-        if remote.reads_stdin() {
-            return Err(CliError::usage("stdin cannot give both the manifest and the token."));
-        }
+fn read_manifest(path: &Path) -> Result<Bytes, CliError> {
+    let bytes = if is_stdin(path) {
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
     } else {
@@ -199,13 +203,17 @@ fn read_manifest(path: &Path, remote: &Remote) -> Result<Bytes, CliError> {
     Ok(bytes.into())
 }
 
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 fn parse(bytes: &[u8]) -> Result<Manifest, CliError> {
     Manifest::parse(bytes, usize::MAX).map_err(|error| {
         let problems = match &error {
             ManifestError::Invalid(problems) => problems.clone(),
             ManifestError::Malformed(problem) => vec![problem.clone()],
         };
-        let detail = format!("The manifest is not valid:\n  - {}", problems.join("\n  - "));
+        let detail = format!("The manifest is not valid.\n  - {}", problems.join("\n  - "));
         CliError::new(Exit::Failure, "MANIFEST_INVALID", detail).with("problems", problems)
     })
 }

@@ -21,7 +21,7 @@ pub(super) struct Remote {
 
     /// File that holds the token, or `-` for stdin; must be readable by its owner only
     ///
-    /// Without it, the environment variable LARDER_TOKEN gives the token, or else LARDER_TOKEN_FILE the file.
+    /// Without it, the environment variable `LARDER_TOKEN` gives the token, or else `LARDER_TOKEN_FILE` the file.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 

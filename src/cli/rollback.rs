@@ -6,13 +6,11 @@ use crate::domain::{Expect, ManifestName, Selector, Target};
 
 /// Arguments of `larder rollback`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "The same as promoting NAME@previous, but only if nobody changes the name in between (exit code 5).
-Rolling back twice returns to where it began.
+#[command(after_help = "The same as promoting NAME@previous, but only if nobody changes the name in between (exit \
+code 5). Rolling back twice returns to where it began.
 
 Example:
-  larder rollback miren/main"
-)]
+  larder rollback miren/main")]
 pub struct Args {
     /// The name to roll back
     #[arg(value_name = "NAME")]

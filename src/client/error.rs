@@ -19,7 +19,7 @@ pub enum ClientError {
     #[error("{0}")]
     Setup(String),
     /// No connection came about.
-    #[error("Cannot reach {server} ({reason}); check --server and whether the server runs.")]
+    #[error("Cannot reach {server} ({reason}); check the address and whether the server runs.")]
     Connect {
         /// Whom it was meant for.
         server: String,
@@ -173,18 +173,13 @@ pub(super) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// The causes below reqwest's own sentence, which only repeats the address.
+/// The innermost cause: the layers above only say which of them passed it on.
 fn reason(error: &reqwest::Error) -> String {
-    let mut causes: Vec<String> = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if causes.last().is_none_or(|last| !last.contains(&text)) {
-            causes.push(text);
-        }
-        next = cause.source();
+    let mut cause: &dyn Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
     }
-    if causes.is_empty() { error.to_string() } else { causes.join(": ") }
+    cause.to_string()
 }
 
 /// An error answer of the server (RFC 9457).

@@ -13,7 +13,7 @@ const FIRST: Duration = Duration::from_millis(500);
 /// Longest pause that we choose ourselves.
 const LONGEST: Duration = Duration::from_secs(30);
 /// Longest pause that a server may ask for. Beyond it, giving up with its answer is kinder than hanging.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How often a failed request is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -70,7 +70,11 @@ impl Client {
         let mut retries = self.policy.start();
         let build = || with_expectation(self.request(Method::PUT, url.clone()), &session.expect);
         match self.answer_within(&mut retries, build).await {
-            Ok(answer) => answer.json(),
+            Ok(answer) => {
+                let receipt: Receipt = answer.json()?;
+                // What a repetition finds already done was done by us.
+                Ok(Receipt { unchanged: receipt.unchanged && !retries.repeated(), ..receipt })
+            }
             Err(error) => self.committed_earlier(session, error, &retries).await,
         }
     }

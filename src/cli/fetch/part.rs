@@ -14,7 +14,7 @@ use crate::client::{Client, ClientError, Meter, Position, hash_all};
 use crate::domain::manifest::{Artifact, Descriptor};
 
 /// Bytes gathered before they are written.
-const BUFFER: usize = 1 << 20;
+const BUFFER: usize = 256 << 10;
 
 /// Makes sure that the artifact's bytes are at their place below `root`.
 pub(super) async fn obtain(
@@ -116,6 +116,17 @@ impl Part {
     }
 }
 
+impl Drop for Part {
+    /// Leaves no empty part behind when a fetch ends early. Still locked, so nobody else has begun to fill it.
+    fn drop(&mut self) {
+        let empty = self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+        if empty && self.place.is_part(&self.file, self.blob.digest).unwrap_or(false) {
+            // An empty part does no harm, so a failure to remove it is none.
+            let _ = self.place.remove_part(self.blob.digest);
+        }
+    }
+}
+
 /// Where to continue: behind what is there, unless that is more than there should be.
 fn resume_at(part: u64, size: u64) -> u64 {
     if part > size { 0 } else { part }
@@ -186,6 +197,13 @@ mod tests {
         assert!(Part::lock(root.path(), &name, blob(b"abc")).unwrap().is_none());
         assert!(Part::lock(root.path(), &name, blob(b"abd")).unwrap().is_some());
         assert!(Part::lock(root.path(), &name, blob(b"abcd")).unwrap().is_some());
+    }
+
+    #[test]
+    fn an_empty_part_is_not_left_behind() {
+        let root = tempfile::tempdir().unwrap();
+        drop(Part::lock(root.path(), &"f".parse().unwrap(), blob(b"abc")).unwrap().unwrap());
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::shelf::Shelf;
 use crate::cli::progress::Progress;
 use crate::cli::{CliError, Context, signals};
 use crate::client::wire::Receipt;
-use crate::client::{Client, ClientError, Prepared, Session, Upload};
+use crate::client::{Client, ClientError, Prepared, Problem, Session, Upload};
 use crate::domain::{Digest, Expect, Manifest, ManifestName};
 
 /// How often blobs that vanished meanwhile are uploaded again.
@@ -98,7 +98,7 @@ impl Publication<'_> {
 
 /// A commit that lacks blobs can be tried again with them; any other failure is final.
 fn still_missing(error: ClientError) -> Result<Vec<Digest>, CliError> {
-    let missing = error.problem().filter(|problem| problem.status == 409).map(|problem| problem.missing());
+    let missing = error.problem().filter(|problem| problem.status == 409).map(Problem::missing);
     match missing {
         Some(missing) if !missing.is_empty() => Ok(missing),
         _ => Err(error.into()),
@@ -108,7 +108,6 @@ fn still_missing(error: ClientError) -> Result<Vec<Digest>, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Problem;
 
     #[test]
     fn only_missing_blobs_are_worth_another_round() {
