@@ -4,6 +4,8 @@
 //! turn with hashing that file, and prints medians and ratios. Then it publishes trees of 500 and 5,000 small files
 //! and prints how much longer ten times the files take.
 
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark prints what the wall clock says")]
+
 mod support;
 
 use std::fs;

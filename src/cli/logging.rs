@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use super::progress;
 
 /// Sends logs to stderr, as `LARDER_LOG` asks (default `warn`). A subscriber that is already set stays.
-pub fn init() {
+pub(super) fn init() {
     let filter = EnvFilter::try_from_env("LARDER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|term| term == "dumb");

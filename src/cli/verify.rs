@@ -62,10 +62,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if let Some(checkpoint) = watcher.checkpoint {
         checkpoint.remove();
     }
-    conclude(totals, watcher.listed, context)
+    conclude(totals, &watcher.listed, context)
 }
 
-fn conclude(totals: Totals, listed: Vec<Finding>, context: &Context) -> Result<(), CliError> {
+fn conclude(totals: Totals, listed: &[Finding], context: &Context) -> Result<(), CliError> {
     if context.json {
         output::json(&json!({"totals": totals, "findings": listed}))?;
     } else {

@@ -29,7 +29,7 @@ const STREAMS: u32 = 64;
 ///
 /// # Errors
 /// Only when the listener is broken for good.
-pub async fn serve(
+pub(super) async fn serve(
     listener: TcpListener,
     app: Router,
     config: &config::Server,

@@ -1,5 +1,7 @@
 //! The integration suite: one binary, real sockets, real directories.
 
+#![expect(unreachable_pub, clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should panic")]
+
 mod config;
 mod http;
 mod openapi;

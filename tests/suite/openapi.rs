@@ -64,8 +64,8 @@ fn route_of(path: &str, routes: &BTreeSet<String>) -> String {
         return (*route).to_owned();
     }
     let Some((fixed, _)) = path.split_once('{') else { return path.to_owned() };
-    let wild = routes.iter().filter_map(|entry| entry.split_once(' ')).map(|(_, route)| route);
-    let found = wild.filter(|route| route.starts_with(&format!("{fixed}{{*"))).last();
+    let mut wild = routes.iter().filter_map(|entry| entry.split_once(' ')).map(|(_, route)| route);
+    let found = wild.rfind(|route| route.starts_with(&format!("{fixed}{{*")));
     found.unwrap_or_else(|| panic!("no route for {path}")).to_owned()
 }
 

@@ -23,7 +23,8 @@ pub struct TestServer {
     pub shutdown: Shutdown,
     pub http: reqwest::Client,
     task: JoinHandle<Result<(), ServerError>>,
-    _directory: Option<TempDir>,
+    /// Removed with the server.
+    directory: Option<TempDir>,
 }
 
 /// An answer whose form was checked.
@@ -72,7 +73,7 @@ impl TestServer {
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = TempDir::new().unwrap();
         let mut server = Self::on(directory.path(), change).await;
-        server._directory = Some(directory);
+        server.directory = Some(directory);
         server
     }
 
@@ -98,9 +99,10 @@ impl TestServer {
         let task = tokio::spawn(server.serve(listener, shutdown.clone()));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         let mut server =
-            Self { address, data: data.to_owned(), token: String::new(), shutdown, http, task, _directory: None };
+            Self { address, data: data.to_owned(), token: String::new(), shutdown, http, task, directory: None };
         server.get("/livez").await.expect(200);
-        server.token = std::fs::read_to_string(data.join("admin.token")).unwrap_or_default().trim().to_owned();
+        let token = std::fs::read_to_string(data.join("admin.token")).unwrap_or_default();
+        token.trim().clone_into(&mut server.token);
         server
     }
 

@@ -75,7 +75,7 @@ const BELONGS_TO: [(&str, &[&str]); 8] = [
     ("hyper_util", &["server"]),
     ("maud", &["http"]),
     ("reqwest", &["client", "cli"]),
-    ("rustix", &["store"]),
+    ("rustix", &["cli", "store"]),
     ("tower_http", &["http"]),
 ];
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// The binary that is measured.
-pub const LARDER: &str = env!("CARGO_BIN_EXE_larder");
+pub(crate) const LARDER: &str = env!("CARGO_BIN_EXE_larder");
 
 /// A running server. Killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     pub url: String,
     pub token: String,
@@ -16,7 +16,7 @@ pub struct Server {
 
 impl Server {
     /// Starts a server on an empty directory.
-    pub fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         let mut child = Command::new(LARDER)
             .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
@@ -39,7 +39,7 @@ impl Server {
     }
 
     /// A line of the kernel's status of the server, such as `VmHWM`, in KiB.
-    pub fn status(&self, key: &str) -> u64 {
+    pub(crate) fn status(&self, key: &str) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a Linux /proc");
         let line = text.lines().find(|line| line.starts_with(key)).expect("the key is there");
         line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number of kB")
@@ -54,17 +54,17 @@ impl Drop for Server {
 }
 
 /// The value behind `--NAME`, or a default. Other arguments are cargo's.
-pub fn argument(name: &str, default: &str) -> String {
+pub(crate) fn argument(name: &str, default: &str) -> String {
     let mut arguments = std::env::args();
     arguments.find(|argument| argument == &format!("--{name}")).and_then(|_| arguments.next()).unwrap_or(default.into())
 }
 
 /// A size such as `1GiB`.
-pub fn size_argument(name: &str, default: &str) -> u64 {
+pub(crate) fn size_argument(name: &str, default: &str) -> u64 {
     argument(name, default).parse::<bytesize::ByteSize>().expect("a size such as 1GiB").as_u64()
 }
 
 /// An empty directory below cargo's target directory, removed at the end; on the disk that is measured.
-pub fn directory() -> tempfile::TempDir {
+pub(crate) fn directory() -> tempfile::TempDir {
     tempfile::TempDir::new_in(PathBuf::from(env!("CARGO_TARGET_TMPDIR"))).expect("a directory to work in")
 }
