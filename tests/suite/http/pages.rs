@@ -39,10 +39,10 @@ async fn probes_and_metrics_answer() {
     let server = TestServer::start().await;
     assert_eq!(server.get("/livez").await.expect(200).text(), "ok\n");
     assert_eq!(server.get("/readyz").await.expect(200).text(), "ready\n");
-    server.get("/manifests/none").await.expect(404);
+    server.get("/manifests/never-published").await.expect(404);
     let metrics = server.get("/metrics").await.expect(200).text();
     assert!(metrics.contains("larder_http_requests_total"), "{metrics}");
-    assert!(!metrics.contains("none\""), "names must not become labels");
+    assert!(!metrics.contains("never-published"), "names must not become labels");
     std::fs::write(server.data.join("objects/layout/99"), "{\"layout\":99,\"min_reader\":99,\"min_writer\":99}")
         .unwrap();
     let answer = server.get("/readyz").await.expect(503);
