@@ -5,5 +5,6 @@
 mod config;
 mod http;
 mod openapi;
+mod readme;
 mod support;
 mod tidy;
