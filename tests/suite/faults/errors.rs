@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use larder::store::fs::Step;
-use larder::store::{Created, List, ObjectStore, Result, StoreErrorKind};
+use larder::store::{Created, List, Result, StoreErrorKind};
 use rustix::io::Errno;
 
 use crate::support::steps::FaultySteps;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use larder::clock::{Clock, ManualClock};
 use larder::domain::{Digest, Expect, Head, ManifestName, State, Target, VersionRow};
@@ -67,7 +66,6 @@ impl Release {
 /// All services over one store, as one process has them.
 #[derive(Debug, Clone)]
 pub struct Services {
-    pub store: Store,
     pub clock: Arc<ManualClock>,
     pub heads: Arc<Heads>,
     pub blobs: Arc<Blobs>,
@@ -106,7 +104,7 @@ impl Services {
         let limits = PublishLimits { manifest_bytes: 4 << 20, artifacts: 10_000 };
         let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
         let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
-        Self { store: Arc::clone(store), clock, heads, blobs, publish, resolve, versions }
+        Self { clock, heads, blobs, publish, resolve, versions }
     }
 
     /// Uploads one blob, as a client does that announces its length. `None` when it was there.
@@ -122,8 +120,10 @@ impl Services {
 
     /// Uploads all files of a release.
     pub async fn upload_all(&self, release: &Release) -> Result<(), BlobError> {
-        let uploads = stream::iter(&release.files).map(|(_, bytes)| self.upload(bytes)).buffer_unordered(4);
-        uploads.try_for_each(|_| std::future::ready(Ok(()))).await
+        for (_, bytes) in &release.files {
+            self.upload(bytes).await?;
+        }
+        Ok(())
     }
 
     /// Publishes a release whose files are uploaded.
