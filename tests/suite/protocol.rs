@@ -4,6 +4,7 @@ mod collected;
 mod costs;
 mod crashes;
 mod growth;
+mod healing;
 mod races;
 mod replies;
 mod times;
