@@ -149,11 +149,13 @@ impl Blobs {
         let digest = Digest::of(&bytes);
         let descriptor = Descriptor { digest, size: bytes.len() as u64 };
         let copies = self.copies(digest).await?;
-        if let Some((generation, meta)) = copies.usable() {
+        let damaged = copies.of_other_length(descriptor.size);
+        if let Some((generation, meta)) = copies.usable().filter(|_| damaged.is_empty()) {
             self.mark_seen(digest, generation, meta, &copies).await?;
         } else {
-            let key = LayoutKey::Blob(digest, copies.next_generation()).key();
+            let key = LayoutKey::Blob(digest, copies.generation_above(&damaged)).key();
             self.store.create(&key, bytes).await?;
+            self.bury(digest, &damaged).await?;
         }
         Ok(descriptor)
     }
@@ -164,21 +166,15 @@ impl Blobs {
     /// When the store fails.
     pub async fn begin(&self, digest: Digest, length: Option<u64>) -> Result<Intake, StoreError> {
         let copies = self.copies(digest).await?;
-        let (mut generation, mut damaged) = (copies.next_generation(), None);
-        match copies.usable() {
-            // Bytes of another length than announced: either the client is wrong or the store is damaged. The upload
-            // will tell, and heal the store if it was.
-            Some((present, meta)) if length.is_some_and(|length| length != meta.size) => {
-                generation = generation.max(present + 1);
-                damaged = Some(present);
-            }
-            Some((present, meta)) => {
-                self.mark_seen(digest, present, meta, &copies).await?;
-                self.store.persist(std::slice::from_ref(&meta.key)).await?;
-                return Ok(Intake::Present(meta.size));
-            }
-            None => {}
+        // Bytes of another length than announced: either the client is wrong or the store is damaged. The upload will
+        // tell, and heal the store if it was.
+        let damaged = length.map(|length| copies.of_other_length(length)).unwrap_or_default();
+        if let Some((present, meta)) = copies.usable().filter(|_| damaged.is_empty()) {
+            self.mark_seen(digest, present, meta, &copies).await?;
+            self.store.persist(std::slice::from_ref(&meta.key)).await?;
+            return Ok(Intake::Present(meta.size));
         }
+        let generation = copies.generation_above(&damaged);
         let upload = self.store.begin(&LayoutKey::Blob(digest, generation).key()).await?;
         Ok(Intake::Upload(Box::new(BlobUpload::new(upload, digest, length, damaged))))
     }
@@ -190,12 +186,17 @@ impl Blobs {
     pub async fn finish(&self, upload: BlobUpload) -> Result<Created, BlobError> {
         let (digest, damaged) = (upload.digest(), upload.replaces());
         let created = upload.commit().await?;
-        if let Some(generation) = damaged {
-            // The verified bytes are durable: the generation of another length cannot have this digest.
-            self.store.create(&LayoutKey::Condemned(digest, generation).key(), Bytes::new()).await?;
-            self.store.delete(&LayoutKey::Blob(digest, generation).key()).await?;
-        }
+        self.bury(digest, &damaged).await?;
         Ok(created)
+    }
+
+    /// Takes away generations that are proven damaged: bytes of another length were verified and are durable.
+    async fn bury(&self, digest: Digest, damaged: &[u64]) -> Result<(), StoreError> {
+        for generation in damaged {
+            self.store.create(&LayoutKey::Condemned(digest, *generation).key(), Bytes::new()).await?;
+            self.store.delete(&LayoutKey::Blob(digest, *generation).key()).await?;
+        }
+        Ok(())
     }
 
     async fn copies(&self, digest: Digest) -> Result<Copies, StoreError> {

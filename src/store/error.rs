@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::Key;
-
 /// What a caller can do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreErrorKind {
@@ -42,7 +40,7 @@ impl StoreError {
 
     /// The error of an operating-system call, judged by its error number.
     #[must_use]
-    pub fn io(key: &Key, error: std::io::Error) -> Self {
+    pub fn io(key: impl fmt::Display, error: std::io::Error) -> Self {
         Self::new(kind_of(&error), key, error)
     }
 

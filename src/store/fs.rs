@@ -20,9 +20,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
-use super::{
-    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, StoreErrorKind, Upload,
-};
+use super::{ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, Upload};
 use directories::Directories;
 use staging::{Staged, StagedUpload};
 
@@ -65,10 +63,7 @@ impl FsStore {
             fs::create_dir_all(&staging)?;
             fs::File::open(root)?.sync_all()
         };
-        prepare().map_err(|error| {
-            let key = root.display();
-            StoreError::new(StoreErrorKind::Denied, key, error)
-        })?;
+        prepare().map_err(|error| StoreError::io(root.display(), error))?;
         let directories = Directories::new(objects.clone(), Arc::clone(&steps));
         Ok(Self { inner: Arc::new(Inner { objects, staging, directories, steps }) })
     }
@@ -123,7 +118,11 @@ impl Inner {
     }
 
     fn copy(&self, from: &Key, to: &Key) -> io::Result<Option<Created>> {
+        self.steps.before(Step::Open)?;
         let Some(mut source) = absent_is_none(fs::File::open(self.path(from)))? else { return Ok(None) };
+        if !source.metadata()?.is_file() {
+            return Ok(None);
+        }
         let mut staged = Staged::new(&self.staging, Arc::clone(&self.steps))?;
         staged.copy_from(&mut source)?;
         self.publish(staged, to).map(Some)
@@ -131,8 +130,12 @@ impl Inner {
 
     fn delete(&self, key: &Key) -> io::Result<()> {
         self.steps.before(Step::Delete)?;
-        absent_is_none(fs::remove_file(self.path(key)))?;
-        Ok(())
+        let path = self.path(key);
+        match absent_is_none(fs::remove_file(&path)) {
+            // A directory of other objects is not an object.
+            Err(_) if path.is_dir() => Ok(()),
+            removed => removed.map(|_| ()),
+        }
     }
 
     fn persist(&self, keys: &[Key]) -> io::Result<()> {

@@ -1,10 +1,14 @@
 //! The integration suite: one binary, real sockets, real directories.
 
 #![expect(unreachable_pub, clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should panic")]
+#![expect(clippy::clone_on_ref_ptr, reason = "what is shared matters less in a test than what it says")]
 
 mod config;
+mod contract;
+mod faults;
 mod http;
 mod openapi;
+mod protocol;
 mod readme;
 mod support;
 mod tidy;

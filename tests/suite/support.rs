@@ -1,4 +1,9 @@
-//! What tests are made of.
+//! What the tests of several areas share.
 
+pub mod children;
+pub mod faulty;
 pub mod raw;
 pub mod server;
+pub mod services;
+pub mod steps;
+pub mod store;

@@ -1,1 +1,517 @@
+use proptest::prelude::*;
 
+use super::super::manifest::{Descriptor, Kind};
+use super::*;
+
+fn name() -> ManifestName {
+    "main".parse().unwrap()
+}
+
+fn summary(seed: u64) -> Summary {
+    let manifest = Descriptor { digest: Digest::of(&seed.to_le_bytes()), size: 100 };
+    Summary { manifest, label: None, kind: Kind::Files, files: 1, total_bytes: 1, entrypoint: None, source: None }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn prepare(seed: u64) -> Change {
+    Change::Prepare { summary: summary(seed), expect: Expect::Anything }
+}
+
+fn commit(number: u64) -> Change {
+    Change::Commit { number, activate: true, expect: Expect::Anything }
+}
+
+fn stage(number: u64) -> Change {
+    Change::Commit { number, activate: false, expect: Expect::Anything }
+}
+
+fn promote(number: u64) -> Change {
+    Change::Promote { selector: Selector::Number(number), expect: Expect::Anything }
+}
+
+fn pin(number: u64, pinned: bool) -> Change {
+    Change::Pin { selector: Selector::Number(number), pinned }
+}
+
+fn retire(number: u64) -> Change {
+    Change::Retire { selector: Selector::Number(number), reason: "old".into() }
+}
+
+fn delete() -> Change {
+    Change::Delete { expect: Expect::Anything, reason: "gone".into() }
+}
+
+/// A name and the rows that were spilled from its head, kept the way the service keeps them.
+#[derive(Debug, Default)]
+struct Log {
+    head: Option<Head>,
+    spilled: Vec<VersionRow>,
+    now: i64,
+}
+
+impl Log {
+    /// A name to which these changes were made, none of which may be refused.
+    fn of(changes: impl IntoIterator<Item = Change>) -> Self {
+        let mut log = Self::default();
+        for change in changes {
+            log.make(&change).unwrap();
+        }
+        log
+    }
+
+    /// Everything by ascending number; a row in the head shadows its spilled copy.
+    fn everything(&self) -> Vec<VersionRow> {
+        let inline = self.head.iter().flat_map(|head| head.rows.iter());
+        let mut all = self.spilled.clone();
+        for row in inline {
+            all.retain(|other| other.number != row.number);
+            all.push(row.clone());
+        }
+        all.sort_by_key(|row| row.number);
+        all
+    }
+
+    fn row(&self, number: u64) -> Option<VersionRow> {
+        self.everything().into_iter().find(|row| row.number == number)
+    }
+
+    fn state(&self, number: u64) -> Option<State> {
+        self.row(number).map(|row| row.state)
+    }
+
+    fn pick(&self, selector: Selector) -> Option<VersionRow> {
+        let head = self.head.as_ref()?;
+        match selector {
+            Selector::Active => head.active().cloned(),
+            Selector::Previous => self.row(head.previous?),
+            Selector::Number(number) => self.row(number),
+            Selector::Manifest(_) | Selector::At(_) => panic!("not used here"),
+        }
+    }
+
+    fn outcome(&self, change: &Change) -> Result<Outcome, Rejection> {
+        let row = change.selector().and_then(|selector| self.pick(selector));
+        let everything = if matches!(change, Change::Delete { .. }) { self.everything() } else { Vec::new() };
+        let operation =
+            Operation { id: "id".into(), action: change.action(), actor: "me".into(), version: None, reason: None };
+        Head::next(self.head.as_ref(), &name(), change, row, everything, operation, at(self.now))
+    }
+
+    /// Makes a change, and says whether it was necessary.
+    fn make(&mut self, change: &Change) -> Result<bool, Rejection> {
+        let Outcome::Next { mut head, spill, .. } = self.outcome(change)? else { return Ok(false) };
+        if head.segments.is_empty() {
+            // A deletion takes all rows back into the head before it spills them.
+            self.spilled.clear();
+        }
+        for row in spill {
+            self.spilled.retain(|other| other.number != row.number);
+            head.segments.push(segment(row.number));
+            self.spilled.push(row);
+        }
+        self.head = Some(*head);
+        Ok(true)
+    }
+
+    fn head(&self) -> &Head {
+        self.head.as_ref().unwrap()
+    }
+}
+
+/// A segment of one row: just enough for a head to know that the row left it.
+fn segment(number: u64) -> SegmentRef {
+    SegmentRef { digest: Digest::of(b""), first: number, last: number, rows: 1, tier: 0 }
+}
+
+fn rejected(log: &mut Log, change: &Change) -> Rejection {
+    let before = log.head.clone();
+    let rejection = log.make(change).expect_err("refused");
+    assert_eq!(log.head, before);
+    rejection
+}
+
+#[test]
+fn a_version_goes_through_its_states() {
+    let mut log = Log::of([prepare(1)]);
+    assert_eq!((log.state(1), log.head().active()), (Some(State::Prepared), None));
+    log.make(&stage(1)).unwrap();
+    assert_eq!((log.state(1), log.head().active()), (Some(State::Ready), None));
+    log.make(&promote(1)).unwrap();
+    assert_eq!(log.state(1), Some(State::Active));
+    log.make(&prepare(2)).unwrap();
+    log.make(&commit(2)).unwrap();
+    assert_eq!((log.state(1), log.state(2)), (Some(State::Archived), Some(State::Active)));
+    log.make(&retire(1)).unwrap();
+    assert_eq!(log.state(1), Some(State::Retired));
+}
+
+#[test]
+fn rows_are_dated_by_what_happened_to_them() {
+    let mut log = Log::default();
+    for (now, change) in [prepare(1), commit(1), prepare(2), commit(2), promote(1), retire(2)].into_iter().enumerate() {
+        log.now = i64::try_from(now).unwrap();
+        log.make(&change).unwrap();
+    }
+    let (one, two) = (log.row(1).unwrap(), log.row(2).unwrap());
+    assert_eq!((one.prepared_at, one.published_at, one.promoted_at), (at(0), Some(at(1)), Some(at(4))));
+    assert_eq!(one.archived_at, None, "it is active again");
+    assert_eq!((two.published_at, two.archived_at, two.retired_at), (Some(at(3)), Some(at(4)), Some(at(5))));
+    assert_eq!(two.retired_because.as_deref(), Some("old"));
+}
+
+#[test]
+fn previous_is_what_was_active_immediately_before() {
+    let mut log = Log::of([prepare(1), commit(1)]);
+    assert_eq!(log.head().previous, None);
+    for (change, previous) in [(prepare(2), None), (commit(2), Some(1)), (promote(1), Some(2)), (promote(1), Some(2))] {
+        log.make(&change).unwrap();
+        assert_eq!(log.head().previous, previous, "{change:?}");
+    }
+}
+
+#[test]
+fn what_is_already_so_is_not_written_again() {
+    let mut log = Log::of([prepare(1), commit(1), prepare(2), stage(2), pin(2, true), prepare(3), commit(3)]);
+    for change in [commit(1), stage(1), stage(2), promote(3), commit(3), pin(2, true), pin(1, false)] {
+        assert_eq!(log.make(&change), Ok(false), "{change:?}");
+    }
+    log.make(&retire(1)).unwrap();
+    assert_eq!(log.make(&retire(1)), Ok(false));
+}
+
+#[test]
+fn a_retried_change_succeeds_whatever_its_condition_said() {
+    let mut log = Log::of([prepare(1), commit(1), prepare(2)]);
+    let over_one = |change: Expect| Change::Commit { number: 2, activate: true, expect: change };
+    let expect = Expect::OneOf(vec![summary(1).manifest.digest]);
+    assert_eq!(log.make(&over_one(expect.clone())), Ok(true));
+    assert_eq!(log.make(&over_one(expect.clone())), Ok(false));
+    let promoted = Change::Promote { selector: Selector::Number(2), expect };
+    assert_eq!(log.make(&promoted), Ok(false));
+}
+
+#[test]
+fn a_condition_that_does_not_hold_refuses_every_kind_of_change_that_has_one() {
+    let mut log = Log::of([prepare(1), commit(1), prepare(2), stage(2), prepare(3)]);
+    let expect = Expect::OneOf(vec![Digest::of(b"something else")]);
+    let refused = [
+        Change::Prepare { summary: summary(4), expect: expect.clone() },
+        Change::Commit { number: 3, activate: true, expect: expect.clone() },
+        Change::Promote { selector: Selector::Number(2), expect: expect.clone() },
+        Change::Delete { expect, reason: "gone".into() },
+    ];
+    for change in refused {
+        let current = Some(summary(1).manifest.digest);
+        assert_eq!(rejected(&mut log, &change), Rejection::Precondition { current }, "{change:?}");
+    }
+}
+
+#[test]
+fn each_state_refuses_what_it_does_not_allow() {
+    use Rejection::{NoSuchVersion, Pinned};
+    let setup = [prepare(1), commit(1), prepare(2), stage(2), prepare(3), prepare(4), stage(4), retire(4)];
+    let mut log = Log::of(setup);
+    log.make(&pin(1, true)).unwrap();
+    let wrong = |number, state| Rejection::WrongState { number, state };
+    for (change, expected) in [
+        (Change::Abort { number: 1 }, wrong(1, State::Active)),
+        (Change::Abort { number: 2 }, wrong(2, State::Ready)),
+        (commit(2), wrong(2, State::Ready)),
+        (promote(3), wrong(3, State::Prepared)),
+        (pin(3, true), wrong(3, State::Prepared)),
+        (retire(3), wrong(3, State::Prepared)),
+        (retire(1), Pinned(1)),
+        (delete(), Pinned(1)),
+        (commit(9), NoSuchVersion),
+        (promote(9), NoSuchVersion),
+        (retire(9), NoSuchVersion),
+        (Change::Abort { number: 9 }, NoSuchVersion),
+    ] {
+        assert_eq!(rejected(&mut log, &change), expected, "{change:?}");
+    }
+    log.make(&pin(1, false)).unwrap();
+    assert_eq!(rejected(&mut log, &retire(1)), wrong(1, State::Active), "what readers get is not retired");
+    for change in [commit(4), promote(4), pin(4, true), Change::Abort { number: 4 }] {
+        assert!(matches!(rejected(&mut log, &change), Rejection::Retired(row) if row.number == 4), "{change:?}");
+    }
+}
+
+#[test]
+fn a_name_that_never_existed_refuses_everything_but_a_first_version() {
+    let mut log = Log::default();
+    for change in [commit(1), promote(1), pin(1, true), retire(1), Change::Abort { number: 1 }, delete()] {
+        assert_eq!(log.make(&change), Err(Rejection::NoSuchVersion), "{change:?}");
+    }
+    let update = Change::Prepare { summary: summary(1), expect: Expect::Something };
+    assert_eq!(log.make(&update), Err(Rejection::Precondition { current: None }));
+    assert_eq!(log.make(&prepare(1)), Ok(true));
+    assert_eq!(log.head().generation, 1);
+}
+
+#[test]
+fn an_aborted_version_disappears_and_its_number_is_not_used_again() {
+    let mut log = Log::of([prepare(1), Change::Abort { number: 1 }]);
+    assert!(log.everything().is_empty());
+    for change in [commit(1), promote(1), Change::Abort { number: 1 }] {
+        assert_eq!(rejected(&mut log, &change), Rejection::NoSuchVersion, "{change:?}");
+    }
+    log.make(&prepare(2)).unwrap();
+    assert_eq!(log.head().rows.iter().map(|row| row.number).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn an_aborted_version_that_had_left_the_head_does_not_come_back() {
+    let mut log = Log::of((1..=40).map(prepare));
+    assert!(log.head().inline(1).is_none(), "it was spilled");
+    log.make(&Change::Abort { number: 1 }).unwrap();
+    assert_eq!(log.state(1), Some(State::Aborted));
+    assert_eq!(rejected(&mut log, &commit(1)), Rejection::NoSuchVersion);
+    for seed in 41..=120 {
+        log.make(&prepare(seed)).unwrap();
+    }
+    assert_eq!(log.state(1), Some(State::Aborted), "when it is spilled again, too");
+}
+
+#[test]
+fn a_deletion_retires_or_aborts_every_version_wherever_it_is() {
+    let mut log = Log::default();
+    for number in 1..=60 {
+        log.make(&prepare(number)).unwrap();
+        match number % 3 {
+            0 => log.make(&commit(number)).unwrap(),
+            1 => log.make(&stage(number)).unwrap(),
+            _ => true,
+        };
+    }
+    assert!(!log.spilled.is_empty());
+    log.make(&delete()).unwrap();
+    for row in log.everything() {
+        let expected = if row.number % 3 == 2 { State::Aborted } else { State::Retired };
+        assert_eq!(row.state, expected, "{}", row.number);
+    }
+    let head = log.head();
+    assert_eq!((head.active(), head.previous), (None, None));
+    assert_eq!(head.deleted.as_ref().map(|deletion| deletion.reason.as_str()), Some("gone"));
+    assert_eq!(rejected(&mut log, &delete()), Rejection::NoSuchVersion, "there is nothing left");
+    log.make(&prepare(61)).unwrap();
+    assert!(log.head().deleted.is_some(), "a version that is not complete does not bring the name back");
+    log.make(&commit(61)).unwrap();
+    assert_eq!((log.head().deleted.as_ref(), log.state(61)), (None, Some(State::Active)));
+}
+
+#[test]
+fn a_clock_that_goes_backwards_does_not_turn_back_the_log() {
+    let mut log = Log { now: 100, ..Log::default() };
+    log.make(&prepare(1)).unwrap();
+    log.now = 0;
+    log.make(&commit(1)).unwrap();
+    assert_eq!((log.head().time, log.row(1).unwrap().published_at), (at(100), Some(at(100))));
+    log.now = 101;
+    log.make(&pin(1, true)).unwrap();
+    assert_eq!(log.head().time, at(101));
+}
+
+#[test]
+fn a_full_head_spills_its_oldest_rows_and_keeps_the_active_one() {
+    let mut log = Log::of([prepare(1), commit(1)]);
+    for number in 2..=INLINE_MAX as u64 {
+        log.make(&prepare(number)).unwrap();
+        log.make(&stage(number)).unwrap();
+    }
+    assert!(log.spilled.is_empty() && log.head().rows.len() == INLINE_MAX);
+    log.make(&prepare(33)).unwrap();
+    let inline: Vec<u64> = log.head().rows.iter().map(|row| row.number).collect();
+    assert_eq!(inline, [1, 26, 27, 28, 29, 30, 31, 32, 33]);
+    assert_eq!(log.spilled.iter().map(|row| row.number).collect::<Vec<_>>(), (2..=25).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_head_says_what_made_it() {
+    let mut log = Log::of([prepare(1), commit(1)]);
+    for (change, action, version) in [
+        (prepare(2), Action::Prepare, Some(2)),
+        (stage(2), Action::Publish, Some(2)),
+        (pin(1, true), Action::Pin, Some(1)),
+        (pin(1, false), Action::Unpin, Some(1)),
+        (promote(2), Action::Promote, Some(2)),
+        (retire(1), Action::Retire, Some(1)),
+        (prepare(3), Action::Prepare, Some(3)),
+        (Change::Abort { number: 3 }, Action::Abort, Some(3)),
+        (delete(), Action::Delete, None),
+    ] {
+        log.make(&change).unwrap();
+        let operation = &log.head().operation;
+        assert_eq!((operation.action, operation.version), (action, version));
+    }
+    assert_eq!(log.head().operation.reason.as_deref(), Some("gone"));
+}
+
+#[test]
+fn a_head_is_read_back_as_it_was_written() {
+    let mut log = Log::of((1..=40).map(prepare));
+    for change in [commit(40), pin(40, true), stage(39), retire(39), Change::Abort { number: 3 }] {
+        log.make(&change).unwrap();
+        let text = serde_json::to_string(log.head()).unwrap();
+        assert_eq!(serde_json::from_str::<Head>(&text).unwrap(), *log.head());
+    }
+}
+
+fn changes() -> impl Strategy<Value = Change> {
+    let number = || prop_oneof![3 => 1..4_u64, 1 => 1..60_u64];
+    let expect = || {
+        prop_oneof![
+            6 => Just(Expect::Anything),
+            1 => Just(Expect::Nothing),
+            1 => Just(Expect::Something),
+            1 => (1..40_u64).prop_map(|seed| Expect::OneOf(vec![summary(seed).manifest.digest])),
+            1 => (1..40_u64).prop_map(|seed| Expect::NoneOf(vec![summary(seed).manifest.digest])),
+        ]
+    };
+    let selector = || {
+        prop_oneof![
+            6 => number().prop_map(Selector::Number),
+            1 => Just(Selector::Active),
+            1 => Just(Selector::Previous),
+        ]
+    };
+    prop_oneof![
+        40 => (1..40_u64, expect()).prop_map(|(seed, expect)| Change::Prepare { summary: summary(seed), expect }),
+        40 => (number(), any::<bool>(), expect())
+            .prop_map(|(number, activate, expect)| Change::Commit { number, activate, expect }),
+        10 => number().prop_map(|number| Change::Abort { number }),
+        15 => (selector(), expect()).prop_map(|(selector, expect)| Change::Promote { selector, expect }),
+        10 => (selector(), any::<bool>()).prop_map(|(selector, pinned)| Change::Pin { selector, pinned }),
+        15 => selector().prop_map(|selector| Change::Retire { selector, reason: "old".into() }),
+        1 => expect().prop_map(|expect| Change::Delete { expect, reason: "gone".into() }),
+    ]
+}
+
+/// The same change about a version that is likely to exist: the newest for 1, the one before it for 2 and so on.
+fn aimed(change: Change, newest: u64) -> Change {
+    let aim = |number: u64| newest + 1 - number.min(newest);
+    let select =
+        |selector| if let Selector::Number(number) = selector { Selector::Number(aim(number)) } else { selector };
+    match change {
+        Change::Commit { number, activate, expect } => Change::Commit { number: aim(number), activate, expect },
+        Change::Abort { number } => Change::Abort { number: aim(number) },
+        Change::Promote { selector, expect } => Change::Promote { selector: select(selector), expect },
+        Change::Pin { selector, pinned } => Change::Pin { selector: select(selector), pinned },
+        Change::Retire { selector, reason } => Change::Retire { selector: select(selector), reason },
+        Change::Prepare { .. } | Change::Delete { .. } => change,
+    }
+}
+
+/// What must hold of a head by itself.
+fn check_head(head: &Head) -> Result<(), TestCaseError> {
+    prop_assert!(head.rows.len() <= INLINE_MAX);
+    prop_assert!(head.rows.windows(2).all(|pair| pair[0].number < pair[1].number), "sorted, each once");
+    prop_assert!(head.rows.iter().all(|row| row.number < head.next_version));
+    prop_assert!(head.rows.iter().filter(|row| row.state == State::Active).count() <= 1);
+    Ok(())
+}
+
+/// What must hold between a name before a change and after it.
+fn check_step(before: &Log, after: &Log, change: &Change) -> Result<(), TestCaseError> {
+    let (old, new) = (before.head.as_ref(), after.head());
+    prop_assert_eq!(new.generation, old.map_or(0, |head| head.generation) + 1);
+    prop_assert!(old.is_none_or(|head| head.time <= new.time));
+    let next = old.map_or(1, |head| head.next_version);
+    prop_assert_eq!(new.next_version, next + u64::from(matches!(change, Change::Prepare { .. })));
+    prop_assert!(
+        after.spilled.iter().all(|row| row.state != State::Active || new.inline(row.number).is_some()),
+        "the active row is in the head"
+    );
+    for row in before.everything() {
+        let now = after.row(row.number);
+        let legal = match row.state {
+            State::Prepared => now.is_none() || now.as_ref().is_some_and(|now| now.state != State::Archived),
+            State::Ready => now.as_ref().is_some_and(|now| !matches!(now.state, State::Prepared | State::Aborted)),
+            State::Active => {
+                now.as_ref().is_some_and(|now| matches!(now.state, State::Active | State::Archived | State::Retired))
+            }
+            State::Archived => {
+                now.as_ref().is_some_and(|now| matches!(now.state, State::Active | State::Archived | State::Retired))
+            }
+            State::Retired | State::Aborted => now.as_ref() == Some(&row),
+        };
+        prop_assert!(legal, "{:?} became {:?} by {:?}", row, now, change);
+        let retired = now.as_ref().is_some_and(|now| now.state == State::Retired);
+        prop_assert!(!(row.pinned && retired), "a pinned version was retired");
+        let same_bytes = now.is_none_or(|now| now.summary == row.summary && now.prepared_at == row.prepared_at);
+        prop_assert!(same_bytes, "a version stands for the same bytes for ever");
+    }
+    Ok(())
+}
+
+/// What an unchanged answer claims.
+fn check_unchanged(log: &Log, change: &Change, row: &VersionRow) -> Result<(), TestCaseError> {
+    let stored = log.row(row.number);
+    prop_assert_eq!(stored.as_ref(), Some(row), "the answer shows the row as it is");
+    let holds = match change {
+        Change::Commit { number, activate, .. } => {
+            row.number == *number && row.published_at.is_some() && (row.promoted_at.is_some() || !activate)
+        }
+        Change::Promote { .. } => row.state == State::Active,
+        Change::Pin { pinned, .. } => row.pinned == *pinned,
+        Change::Retire { .. } => row.state == State::Retired,
+        Change::Prepare { .. } | Change::Abort { .. } | Change::Delete { .. } => false,
+    };
+    prop_assert!(holds, "{:?} is not what {:?} asks for", row, change);
+    Ok(())
+}
+
+/// What must hold after a change that was made.
+fn check_done(log: &Log, change: &Change) -> Result<(), TestCaseError> {
+    let version = log.head().operation.version;
+    let state = version.and_then(|number| log.state(number));
+    let expected = match change {
+        Change::Prepare { .. } => Some(State::Prepared),
+        Change::Commit { activate: false, .. } => Some(State::Ready),
+        Change::Commit { .. } | Change::Promote { .. } => Some(State::Active),
+        Change::Retire { .. } => Some(State::Retired),
+        Change::Abort { .. } => {
+            prop_assert!(matches!(state, None | Some(State::Aborted)));
+            state
+        }
+        Change::Pin { pinned, .. } => {
+            prop_assert_eq!(log.row(version.unwrap()).unwrap().pinned, *pinned);
+            state
+        }
+        Change::Delete { .. } => {
+            let left = log.everything().into_iter().find(|row| row.state.is_root());
+            prop_assert_eq!(left, None, "a deletion leaves no root");
+            None
+        }
+    };
+    prop_assert_eq!(state, expected);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_changes_keeps_a_name_sound(
+        changes in proptest::collection::vec((changes(), -3..5_i64), 1..160)
+    ) {
+        let mut log = Log::default();
+        for (change, passed) in changes {
+            log.now += passed;
+            let change = aimed(change, log.head.as_ref().map_or(1, |head| head.next_version - 1));
+            let before = Log { head: log.head.clone(), spilled: log.spilled.clone(), now: log.now };
+            match log.outcome(&change) {
+                Err(_) => {}
+                Ok(Outcome::Unchanged(row)) => check_unchanged(&log, &change, &row)?,
+                Ok(Outcome::Next { .. }) => {
+                    log.make(&change).unwrap();
+                    check_head(log.head())?;
+                    check_step(&before, &log, &change)?;
+                    check_done(&log, &change)?;
+                }
+            }
+        }
+    }
+}

@@ -48,6 +48,17 @@ impl Copies {
         self.0.iter().rev().find(|(_, generation)| generation.condemned).map_or(0, |(number, _)| number + 1)
     }
 
+    /// The generations with bytes of another length, doomed ones too: readers may still be given those.
+    pub(super) fn of_other_length(&self, length: u64) -> Vec<u64> {
+        let differs = |generation: &Generation| generation.bytes.as_ref().is_some_and(|meta| meta.size != length);
+        self.0.iter().filter(|(_, generation)| differs(generation)).map(|(number, _)| *number).collect()
+    }
+
+    /// The generation to write so that it outranks these damaged ones.
+    pub(super) fn generation_above(&self, damaged: &[u64]) -> u64 {
+        self.next_generation().max(damaged.iter().max().map_or(0, |number| number + 1))
+    }
+
     /// When a hint last said that the generation was relied on, rounded down to the hour.
     pub(super) fn last_seen(&self, generation: u64) -> Option<Timestamp> {
         let hour = self.0.get(&generation)?.seen_hour?;

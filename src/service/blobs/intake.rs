@@ -49,11 +49,11 @@ pub struct BlobUpload {
     received: u64,
     hasher: Hasher,
     gathered: BytesMut,
-    damaged: Option<u64>,
+    damaged: Vec<u64>,
 }
 
 impl BlobUpload {
-    pub(super) fn new(upload: Box<dyn Upload>, digest: Digest, announced: Option<u64>, damaged: Option<u64>) -> Self {
+    pub(super) fn new(upload: Box<dyn Upload>, digest: Digest, announced: Option<u64>, damaged: Vec<u64>) -> Self {
         let (hasher, gathered) = (Hasher::new(), BytesMut::new());
         Self { upload, digest, announced, received: 0, hasher, gathered, damaged }
     }
@@ -62,9 +62,9 @@ impl BlobUpload {
         self.digest
     }
 
-    /// The damaged generation that this upload takes the place of.
-    pub(super) fn replaces(&self) -> Option<u64> {
-        self.damaged
+    /// The damaged generations that this upload takes the place of.
+    pub(super) fn replaces(&self) -> Vec<u64> {
+        self.damaged.clone()
     }
 
     /// Bytes taken in so far.

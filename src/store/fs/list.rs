@@ -120,7 +120,7 @@ impl Walk {
     fn enter(&mut self, directory: &str, begins_with: &str) -> Result<()> {
         let mut entries = self
             .read(directory, begins_with)
-            .map_err(|error| StoreError::new(StoreErrorKind::Internal, format!("listing of {directory:?}"), error))?;
+            .map_err(|error| StoreError::io(format!("listing of {directory:?}"), error))?;
         entries.sort_unstable_by(|a, b| b.key.cmp(&a.key));
         self.stack.extend(entries);
         Ok(())

@@ -70,6 +70,9 @@ impl Staged {
     /// Over NFS the reply to our own link can be lost and the retry be told that the name exists.
     fn judge_existing(&self, path: &Path) -> io::Result<Created> {
         let (ours, theirs) = (self.file.metadata()?, fs::metadata(path)?);
+        if !theirs.is_file() {
+            return Err(io::Error::other("there is a directory of other objects in its place"));
+        }
         let same = ours.dev() == theirs.dev() && ours.ino() == theirs.ino();
         Ok(if same { Created::New } else { Created::AlreadyExists })
     }

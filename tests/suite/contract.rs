@@ -1,0 +1,30 @@
+//! What every store must do, whatever it is made of: each sentence in the documentation of `ObjectStore` and
+//! `Upload` has a case here, and each backend runs all of them.
+//!
+//! A case gets an empty store and may assume nothing about what is behind it.
+
+/// One case, as a module with one test per backend. To add a backend, add its test here.
+macro_rules! contract {
+    ($case:ident, |$store:ident| async $body:block) => {
+        mod $case {
+            use super::*;
+
+            async fn case($store: Store) $body
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn fs() {
+                let backend = FsBackend::new();
+                case(backend.store()).await;
+                backend.finish().await;
+            }
+        }
+    };
+}
+
+mod copies;
+mod creates;
+mod deletes;
+mod keys;
+mod lists;
+mod reads;
+mod uploads;

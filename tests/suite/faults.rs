@@ -1,0 +1,6 @@
+//! The filesystem backend when the machine lets it down: full disks, refused calls, dying processes.
+
+mod children;
+mod errors;
+mod kills;
+mod staging;

@@ -1,0 +1,10 @@
+//! The storage protocol under failures and races, over the real filesystem backend with a script in between.
+
+mod collected;
+mod costs;
+mod crashes;
+mod growth;
+mod healing;
+mod races;
+mod replies;
+mod times;

@@ -1,0 +1,125 @@
+//! What things cost, in calls to the store: on S3 each one is a round trip and money.
+
+use bytes::Bytes;
+use larder::domain::Digest;
+use larder::layout::LayoutKey;
+
+use crate::support::faulty::{FaultyStore, Op};
+use crate::support::services::*;
+use crate::support::store::*;
+
+#[tokio::test]
+#[expect(clippy::print_stdout, reason = "the number is worth reading")]
+async fn publishing_six_files_to_a_name_takes_few_calls() {
+    let backend = FsBackend::quick();
+    let faulty = FaultyStore::over(&backend.store());
+    let services = Services::over(&faulty.store());
+    services.release("main", &Release::new("v1", 6)).await.unwrap();
+    let release = Release::new("v2", 6);
+    services.upload_all(&release).await.unwrap();
+    faulty.reset();
+    services.publish_only("main", &release, activate()).await.unwrap();
+    println!("publish of 6 files on an existing name: {} store calls {}", faulty.total(), faulty.breakdown());
+    assert_eq!(faulty.calls(Op::List), 8, "one for each file and two for the manifest");
+    assert_eq!(faulty.calls(Op::Create), 3, "the manifest and two heads");
+    assert!(faulty.total() <= 16, "{}", faulty.breakdown());
+}
+
+#[tokio::test]
+async fn uploading_a_blob_takes_few_calls_and_finding_it_fewer() {
+    let backend = FsBackend::quick();
+    let faulty = FaultyStore::over(&backend.store());
+    let (services, bytes) = (Services::over(&faulty.store()), Bytes::from("bytes"));
+    services.upload(&bytes).await.unwrap();
+    assert!(faulty.total() <= 4, "list, begin, write, commit: {}", faulty.breakdown());
+    faulty.reset();
+    services.upload(&bytes).await.unwrap();
+    assert!(faulty.total() <= 2, "list, persist: {}", faulty.breakdown());
+}
+
+#[tokio::test]
+async fn publishing_what_is_active_already_writes_nothing() {
+    let backend = FsBackend::quick();
+    let faulty = FaultyStore::over(&backend.store());
+    let (services, release) = (Services::over(&faulty.store()), Release::new("v1", 6));
+    services.release("main", &release).await.unwrap();
+    let before = all_keys(&backend.store()).await;
+    faulty.reset();
+    assert!(services.publish_only("main", &release, activate()).await.unwrap().unchanged);
+    assert!(faulty.total() <= 1, "{}", faulty.breakdown());
+    assert_eq!(all_keys(&backend.store()).await, before);
+}
+
+#[tokio::test]
+async fn hot_reads_list_nothing() {
+    let backend = FsBackend::quick();
+    let faulty = FaultyStore::over(&backend.store());
+    let services = Services::over(&faulty.store());
+    services.release("main", &Release::new("v1", 6)).await.unwrap();
+    let (main, file) = (target("main"), "file-3.txt".parse().unwrap());
+    services.resolve.manifest(&main).await.unwrap();
+    faulty.reset();
+    for _ in 0..10 {
+        services.resolve.manifest(&main).await.unwrap();
+        services.resolve.file(&main, &file).await.unwrap();
+    }
+    assert_eq!(faulty.calls(Op::List), 0, "{}", faulty.breakdown());
+    assert_eq!(faulty.total(), 20, "one look for a newer head each: {}", faulty.breakdown());
+}
+
+#[tokio::test]
+async fn hot_reads_follow_other_processes_without_listing() {
+    let backend = FsBackend::quick();
+    let faulty = FaultyStore::over(&backend.store());
+    let (reader, writer) = (Services::over(&faulty.store()), Services::over(&backend.store()));
+    writer.release("main", &Release::new("v0", 1)).await.unwrap();
+    reader.resolve.manifest(&target("main")).await.unwrap();
+    faulty.reset();
+    for version in 1..5 {
+        let label = format!("v{version}");
+        writer.release("main", &Release::new(label.as_str(), 1)).await.unwrap();
+        assert_eq!(reader.active("main").await, Some(label));
+    }
+    assert_eq!(faulty.calls(Op::List), 0, "{}", faulty.breakdown());
+    // Whoever slept through many changes catches up with one listing instead of walking all of them.
+    for version in 5..25 {
+        writer.release("main", &Release::new(format!("v{version}"), 1)).await.unwrap();
+    }
+    faulty.reset();
+    assert_eq!(reader.active("main").await.as_deref(), Some("v24"));
+    assert!(faulty.calls(Op::List) == 1 && faulty.total() <= 10, "{}", faulty.breakdown());
+}
+
+/// The calls that publishing so many files makes.
+async fn calls_for(files: usize) -> usize {
+    let backend = FsBackend::quick();
+    let faulty = FaultyStore::over(&backend.store());
+    let (services, release) = (Services::over(&faulty.store()), Release::new("large", files));
+    for (_, bytes) in &release.files {
+        backend.plant(&LayoutKey::Blob(Digest::of(bytes), 0).key(), bytes);
+    }
+    services.publish_only("main", &release, activate()).await.unwrap();
+    faulty.total()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishing_takes_calls_in_proportion_to_the_files() {
+    let (few, many) = (calls_for(500).await, calls_for(5_000).await);
+    assert!(few < 520 && many < 5_020, "{few} calls for 500 files, {many} for 5000");
+    assert!(many * 2 < few * 21 && many > few * 9, "{few} calls for 500 files, {many} for 5000");
+}
+
+#[tokio::test]
+async fn a_manifest_that_lists_one_blob_many_times_looks_for_it_once() {
+    let backend = FsBackend::quick();
+    let faulty = FaultyStore::over(&backend.store());
+    let services = Services::over(&faulty.store());
+    let mut release = Release::new("same", 50);
+    for (_, bytes) in &mut release.files {
+        *bytes = Bytes::from("the same for all");
+    }
+    services.upload(&release.files[0].1).await.unwrap();
+    faulty.reset();
+    services.publish_only("main", &release, activate()).await.unwrap();
+    assert!(faulty.total() <= 14, "{}", faulty.breakdown());
+}

@@ -1,0 +1,243 @@
+//! The services over a store, releases to publish, and the question whether a name is sound.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use larder::clock::{Clock, ManualClock, SystemClock};
+use larder::domain::{Digest, Expect, Head, ManifestName, State, Target, VersionRow};
+use larder::layout::LayoutKey;
+use larder::service::publish::Wish;
+use larder::service::{
+    BlobError, Blobs, Heads, Intake, Manifests, Publish, PublishError, PublishLimits, Receipt, Resolve, Versions,
+};
+use larder::store::{Created, StoreError};
+
+use super::store::Store;
+
+/// Who does everything here.
+pub const ACTOR: &str = "tester";
+
+pub fn name(text: &str) -> ManifestName {
+    text.parse().expect("a legal name")
+}
+
+pub fn target(text: &str) -> Target {
+    text.parse().expect("a legal target")
+}
+
+/// Files to publish together.
+#[derive(Debug, Clone)]
+pub struct Release {
+    pub label: String,
+    pub files: Vec<(String, Bytes)>,
+}
+
+impl Release {
+    /// A release of so many small files that no other label has.
+    pub fn new(label: impl Into<String>, files: usize) -> Self {
+        let label = label.into();
+        let file = |at: usize| (format!("file-{at}.txt"), Bytes::from(format!("file {at} of {label}")));
+        let files = (0..files).map(file).collect();
+        Self { label, files }
+    }
+
+    /// The manifest's bytes.
+    pub fn manifest(&self) -> Bytes {
+        let artifacts: Vec<_> = self
+            .files
+            .iter()
+            .map(|(name, bytes)| serde_json::json!({"name": name, "blob": Digest::of(bytes), "size": bytes.len()}))
+            .collect();
+        serde_json::json!({"version": self.label, "artifacts": artifacts}).to_string().into()
+    }
+
+    /// The manifest's digest.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.manifest())
+    }
+
+    /// The digest of one of the files.
+    pub fn file(&self, at: usize) -> Digest {
+        Digest::of(&self.files[at].1)
+    }
+}
+
+/// All services over one store, as one process has them.
+#[derive(Debug, Clone)]
+pub struct Services {
+    pub clock: Arc<ManualClock>,
+    pub heads: Arc<Heads>,
+    pub blobs: Arc<Blobs>,
+    pub publish: Arc<Publish>,
+    pub resolve: Arc<Resolve>,
+    pub versions: Arc<Versions>,
+}
+
+/// Make it active, whatever is there.
+pub fn activate() -> Wish {
+    Wish { activate: true, expect: Expect::Anything }
+}
+
+/// Make it active if this manifest is.
+pub fn activate_over(digest: Digest) -> Wish {
+    Wish { activate: true, expect: Expect::OneOf(vec![digest]) }
+}
+
+/// Do not make it active yet.
+pub fn stage() -> Wish {
+    Wish { activate: false, expect: Expect::Anything }
+}
+
+impl Services {
+    /// A process that knows nothing yet; its clock shows the present and stands still.
+    pub fn over(store: &Store) -> Self {
+        Self::with_clock(store, Arc::new(ManualClock::new(SystemClock.now())))
+    }
+
+    pub fn with_clock(store: &Store, clock: Arc<ManualClock>) -> Self {
+        let shared: Arc<dyn Clock> = clock.clone();
+        let heads = Arc::new(Heads::new(Arc::clone(store), Arc::clone(&shared)));
+        let blobs = Arc::new(Blobs::new(Arc::clone(store), shared, SignedDuration::from_hours(12)));
+        let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
+        let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
+        let limits = PublishLimits { manifest_bytes: 4 << 20, artifacts: 10_000 };
+        let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
+        let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
+        Self { clock, heads, blobs, publish, resolve, versions }
+    }
+
+    /// Uploads one blob, as a client does that announces its length. `None` when it was there.
+    pub async fn upload(&self, bytes: &Bytes) -> Result<Option<Created>, BlobError> {
+        match self.blobs.begin(Digest::of(bytes), Some(bytes.len() as u64)).await? {
+            Intake::Present(_) => Ok(None),
+            Intake::Upload(mut upload) => {
+                upload.write(bytes.clone()).await?;
+                self.blobs.finish(*upload).await.map(Some)
+            }
+        }
+    }
+
+    /// Uploads all files of a release.
+    pub async fn upload_all(&self, release: &Release) -> Result<(), BlobError> {
+        for (_, bytes) in &release.files {
+            self.upload(bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes a release whose files are uploaded.
+    pub async fn publish_only(&self, to: &str, release: &Release, wish: Wish) -> Result<Receipt, PublishError> {
+        self.publish.publish(&name(to), release.manifest(), wish, ACTOR).await
+    }
+
+    /// Uploads and publishes, as a pipeline does.
+    pub async fn release(&self, to: &str, release: &Release) -> Result<Receipt, PublishError> {
+        match self.upload_all(release).await {
+            Ok(()) => self.publish_only(to, release, activate()).await,
+            Err(BlobError::Store(error)) => Err(error.into()),
+            Err(error) => panic!("upload: {error}"),
+        }
+    }
+
+    /// The newest head of a name that exists.
+    pub async fn head(&self, of: &str) -> Arc<Head> {
+        self.heads.current(&name(of)).await.expect("read the head").expect("a name that exists")
+    }
+
+    /// The label of the active version, if any.
+    pub async fn active(&self, of: &str) -> Option<String> {
+        let head = self.heads.current(&name(of)).await.expect("read the head")?;
+        head.active().map(label)
+    }
+
+    /// All rows of a name, by ascending number.
+    pub async fn rows(&self, of: &str) -> Vec<VersionRow> {
+        let head = self.head(of).await;
+        let mut rows = self.heads.rows(&head, u64::MAX, usize::MAX).await.expect("read the rows");
+        rows.reverse();
+        rows
+    }
+}
+
+/// What the client called a version.
+pub fn label(row: &VersionRow) -> String {
+    row.summary.label.clone().expect("releases here have labels")
+}
+
+/// Looks at a name as a process that was just started, asserts that it is sound, and returns its active label:
+/// the log has no gaps, numbers were given out once, and every complete version has all of its bytes.
+pub async fn sound(store: &Store, of: &str) -> Option<String> {
+    let services = Services::over(store);
+    let newest = services.heads.current(&name(of)).await.expect("read the head")?;
+    assert_sound_log(&log(&services, of).await, &newest);
+    for row in services.rows(of).await.iter().filter(|row| row.state.is_complete()) {
+        assert_complete(&services, row).await;
+    }
+    newest.active().map(label)
+}
+
+/// Every head of a name, oldest first.
+pub async fn log(services: &Services, of: &str) -> Vec<Head> {
+    let mut heads = Vec::new();
+    for generation in 1.. {
+        match services.heads.read(&name(of), generation).await.expect("read a head") {
+            Some(head) => heads.push(head),
+            None => break,
+        }
+    }
+    heads
+}
+
+fn assert_sound_log(log: &[Head], newest: &Head) {
+    assert_eq!(log.last(), Some(newest), "the log ends at the newest head, without gaps");
+    for pair in log.windows(2) {
+        assert!(pair[0].time <= pair[1].time, "times of {} and its successor", pair[0].generation);
+        assert!(pair[0].next_version <= pair[1].next_version, "version numbers are never given out twice");
+    }
+    for head in log {
+        assert!(head.rows.iter().filter(|row| row.state == State::Active).count() <= 1, "{head:?}");
+    }
+}
+
+/// Every byte of a version is there, may be relied on, and has its digest.
+async fn assert_complete(services: &Services, row: &VersionRow) {
+    let manifest = blob(services, row.digest()).await.expect("read").expect("the bytes of a manifest");
+    assert_eq!(Digest::of(&manifest), row.digest());
+    let blobs = larder::domain::Manifest::parse(&manifest, usize::MAX).expect("a manifest").blobs();
+    let digests: Vec<Digest> = blobs.iter().map(|blob| blob.digest).chain([row.digest()]).collect();
+    for blob_of in &blobs {
+        let bytes = blob(services, blob_of.digest).await.expect("read").expect("the bytes of a file");
+        assert_eq!(
+            (Digest::of(&bytes), bytes.len() as u64),
+            (blob_of.digest, blob_of.size),
+            "of version {}",
+            row.number
+        );
+    }
+    let missing = services.blobs.missing(digests).await.expect("look for blobs");
+    assert!(missing.is_empty(), "version {} relies on doomed bytes: {missing:?}", row.number);
+}
+
+/// The bytes of a blob, as a reader gets them.
+pub async fn blob(services: &Services, digest: Digest) -> Result<Option<Bytes>, StoreError> {
+    match services.blobs.open(digest, None).await? {
+        Some(object) => object.bytes(u64::MAX).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Condemns a generation of a blob, as a collector does.
+pub async fn condemn(store: &Store, digest: Digest, generation: u64) {
+    store.create(&LayoutKey::Condemned(digest, generation).key(), Bytes::new()).await.expect("condemn");
+}
+
+/// Deletes the bytes of a generation, as a collector does.
+pub async fn sweep(store: &Store, digest: Digest, generation: u64) {
+    store.delete(&LayoutKey::Blob(digest, generation).key()).await.expect("sweep");
+}
+
+/// The bytes of one generation of a blob.
+pub async fn stored(store: &Store, digest: Digest, generation: u64) -> Option<Bytes> {
+    super::store::read(store, LayoutKey::Blob(digest, generation).key().as_str()).await
+}
