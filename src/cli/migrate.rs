@@ -16,12 +16,12 @@ Examples:
   larder migrate --data /var/lib/larder"
 )]
 pub struct Args {
-    #[command(flatten)]
-    settings: Settings,
-
     /// Say what would be done, and do nothing
     #[arg(long)]
     plan: bool,
+
+    #[command(flatten)]
+    settings: Settings,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

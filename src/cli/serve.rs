@@ -22,12 +22,12 @@ Examples:
   larder serve --data /var/lib/larder --listen 0.0.0.0:8080 --config /etc/larder.toml"
 )]
 pub struct Args {
-    #[command(flatten)]
-    settings: Settings,
-
     /// Address and port to listen on; port 0 takes any that is free [default: the configured one, or 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    settings: Settings,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

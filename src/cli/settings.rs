@@ -25,7 +25,7 @@ pub(super) struct Settings {
 impl Settings {
     /// The effective configuration.
     pub(super) fn load(&self) -> Result<Config, CliError> {
-        let mut config = config::load(self.config.as_deref(), std::env::vars())?;
+        let mut config = config::load(self.config.as_deref(), environment())?;
         if let Some(path) = &self.data {
             config.store = Store::Fs { path: path.clone() };
         }
@@ -42,6 +42,11 @@ impl Settings {
         }
         Ok(Arc::new(server::open_store(&config.store)?))
     }
+}
+
+/// The variables that are text; one that is not cannot be one of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
 }
 
 impl From<ConfigError> for CliError {

@@ -34,9 +34,6 @@ Examples:
   larder verify --data /var/lib/larder --checkpoint /var/tmp/larder-verify"
 )]
 pub struct Args {
-    #[command(flatten)]
-    settings: Settings,
-
     /// File to keep progress in
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
@@ -44,6 +41,9 @@ pub struct Args {
     /// Blobs to read at once
     #[arg(long, value_name = "N", default_value_t = 2)]
     jobs: usize,
+
+    #[command(flatten)]
+    settings: Settings,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

@@ -91,7 +91,10 @@ fn wait_of(error: &ClientError) -> Option<Duration> {
     match error {
         ClientError::Connect { .. } | ClientError::Timeout { .. } | ClientError::Broken { .. } => Some(Duration::ZERO),
         ClientError::Refused(problem) => {
-            matches!(problem.status, 408 | 429 | 500 | 502 | 503 | 504).then(|| problem.retry_after.unwrap_or_default())
+            // These two stay as they are until an operator does something.
+            let lasting = matches!(problem.code.as_str(), "STORE_DENIED" | "STORE_CORRUPT");
+            let passing = matches!(problem.status, 408 | 429 | 500 | 502 | 503 | 504) && !lasting;
+            passing.then(|| problem.retry_after.unwrap_or_default())
         }
         ClientError::Setup(_)
         | ClientError::Redirected { .. }
@@ -133,6 +136,8 @@ mod tests {
             assert_eq!(wait_of(&refused(status, Some(Duration::from_secs(1)))), None, "{status}");
         }
         assert_eq!(wait_of(&refused(503, Some(Duration::from_secs(7)))), Some(Duration::from_secs(7)));
+        let denied = Problem::read(500, "application/problem+json", br#"{"code":"STORE_DENIED"}"#, None);
+        assert_eq!(wait_of(&ClientError::Refused(Box::new(denied))), None);
         let broken = ClientError::Broken { server: String::new(), reason: String::new() };
         assert_eq!(wait_of(&broken), Some(Duration::ZERO));
         assert_eq!(wait_of(&ClientError::Changed { path: "x".into() }), None);

@@ -24,7 +24,7 @@ use super::versions::{RowBody, receipt_body};
 use super::{ApiError, AppState, pages, to_its_end};
 use crate::access::{Access, Caller};
 use crate::config::Permission;
-use crate::domain::{Digest, Expect, ManifestName, Target};
+use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
 use crate::service::publish::Wish;
 use crate::service::{NamePage, Names, Resolve, Resolved};
 
@@ -238,21 +238,48 @@ async fn remove(
 ) -> Result<Response, ApiError> {
     let target = rest.target()?;
     caller.require(Permission::Retire, &target.name)?;
-    let expect = required_expectation(&state.access, &target.name, &headers)?;
     let reason = removal.reason.unwrap_or_else(|| format!("by {}", caller.id()));
     if reason.chars().count() > MAX_REASON {
         let detail = format!("A reason has at most {MAX_REASON} characters.");
         return Err(ApiError::bad_request("QUERY_INVALID", detail));
     }
+    if target.explicit {
+        retire(state, &caller, target, &headers, reason).await
+    } else {
+        delete(state, caller, target.name, &headers, reason).await
+    }
+}
+
+/// What a version consists of never changes, so its precondition can be judged before the change, and no policy needs
+/// to require one.
+async fn retire(
+    state: AppState,
+    caller: &Caller,
+    target: Target,
+    headers: &HeaderMap,
+    reason: String,
+) -> Result<Response, ApiError> {
+    let row = state.resolve.row(&target).await?.row;
+    if !expectation(headers)?.holds(Some(row.digest())) {
+        return Err(ApiError::precondition_failed(Some(row.digest())));
+    }
+    let target = Target { selector: Selector::Number(row.number), ..target };
+    let (tasks, actor) = (state.tasks.clone(), caller.id().to_owned());
+    let receipt = to_its_end(&tasks, async move { Ok(state.versions.retire(&target, reason, &actor).await?) }).await?;
+    Ok(Json(RowBody::of(&receipt.row)).into_response())
+}
+
+async fn delete(
+    state: AppState,
+    caller: Caller,
+    name: ManifestName,
+    headers: &HeaderMap,
+    reason: String,
+) -> Result<Response, ApiError> {
+    let expect = required_expectation(&state.access, &name, headers)?;
     let tasks = state.tasks.clone();
-    to_its_end(&tasks, async move {
-        if target.explicit {
-            let receipt = state.versions.retire(&target, reason, caller.id()).await?;
-            return Ok(Json(RowBody::of(&receipt.row)).into_response());
-        }
-        let head = state.versions.delete(&target.name, expect, reason, caller.id()).await?;
-        let body = serde_json::json!({"name": head.name, "generation": head.generation, "deleted": true});
-        Ok(Json(body).into_response())
-    })
-    .await
+    let head =
+        to_its_end(&tasks, async move { Ok(state.versions.delete(&name, expect, reason, caller.id()).await?) }).await?;
+    let body = serde_json::json!({"name": head.name, "generation": head.generation, "deleted": true});
+    Ok(Json(body).into_response())
 }

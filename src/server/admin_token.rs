@@ -29,18 +29,18 @@ fn make(file: &Path) -> io::Result<()> {
     if file.exists() {
         return Ok(());
     }
-    let mut random = [0; 32];
+    let mut random = [0; 40];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let staged = file.with_extension(format!("{}.new", std::process::id()));
-    let _ = fs::remove_file(&staged);
+    // Named by chance, not by process: in two containers both may be process 1.
+    let staged = file.with_extension(format!("{}.new", hex::encode(&random[..8])));
     let mut writer = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
-    writeln!(writer, "larder_{}", hex::encode(random))?;
+    writeln!(writer, "larder_{}", hex::encode(&random[8..]))?;
     writer.sync_all()?;
     let linked = fs::hard_link(&staged, file);
     fs::remove_file(&staged)?;
     match linked {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        _ => fs::File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all(),
     }
 }
 

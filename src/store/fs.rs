@@ -61,7 +61,11 @@ impl FsStore {
         let prepare = || {
             fs::create_dir_all(&objects)?;
             fs::create_dir_all(&staging)?;
-            fs::File::open(root)?.sync_all()
+            fs::File::open(root)?.sync_all()?;
+            // The directory itself may be new. Above it we may not be allowed to look, which is no reason to fail.
+            let above = root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let _ = fs::File::open(above).and_then(|directory| directory.sync_all());
+            Ok(())
         };
         prepare().map_err(|error| StoreError::io(root.display(), error))?;
         let directories = Directories::new(objects.clone(), Arc::clone(&steps));

@@ -105,6 +105,7 @@ async fn some_names_must_be_changed_with_a_precondition() {
     as_who(&server, "ops", Method::DELETE, "/manifests/miren/locked", String::new())
         .await
         .problem(428, "PRECONDITION_REQUIRED");
+    as_who(&server, "ops", Method::DELETE, "/manifests/miren/locked@9", String::new()).await.expect(404);
     as_who(&server, "ops", Method::POST, "/versions/miren/locked@1/promote", String::new())
         .await
         .problem(428, "PRECONDITION_REQUIRED");

@@ -83,6 +83,8 @@ async fn a_moment_in_time_shows_what_was_active_then() {
 #[tokio::test]
 async fn a_retired_version_is_gone_but_its_row_stays() {
     let server = with_versions(3).await;
+    let request = server.request(Method::DELETE, "/manifests/main@1").header("if-match", "\"other\"");
+    send(request).await.problem(412, "PRECONDITION_FAILED");
     let row = server.delete("/manifests/main@1?reason=CVE-2026-1").await.expect(200).json();
     assert_eq!(row["state"], "retired");
     for path in ["/manifests/main@1", "/refs/main@1/file"] {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use larder::clock::{Clock, ManualClock, SystemClock};
 use larder::domain::{Digest, Expect, Head, ManifestName, State, Target, VersionRow};
 use larder::layout::LayoutKey;

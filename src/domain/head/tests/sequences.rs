@@ -1,0 +1,162 @@
+//! Any sequence of changes keeps the rules.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn changes() -> impl Strategy<Value = Change> {
+    let number = || prop_oneof![3 => 1..4_u64, 1 => 1..60_u64];
+    let expect = || {
+        prop_oneof![
+            6 => Just(Expect::Anything),
+            1 => Just(Expect::Nothing),
+            1 => Just(Expect::Something),
+            1 => (1..40_u64).prop_map(|seed| Expect::OneOf(vec![summary(seed).manifest.digest])),
+            1 => (1..40_u64).prop_map(|seed| Expect::NoneOf(vec![summary(seed).manifest.digest])),
+        ]
+    };
+    let selector = || {
+        prop_oneof![
+            6 => number().prop_map(Selector::Number),
+            1 => Just(Selector::Active),
+            1 => Just(Selector::Previous),
+        ]
+    };
+    prop_oneof![
+        40 => (1..40_u64, expect()).prop_map(|(seed, expect)| Change::Prepare { summary: summary(seed), expect }),
+        40 => (number(), any::<bool>(), expect())
+            .prop_map(|(number, activate, expect)| Change::Commit { number, activate, expect }),
+        10 => number().prop_map(|number| Change::Abort { number }),
+        15 => (selector(), expect()).prop_map(|(selector, expect)| Change::Promote { selector, expect }),
+        10 => (selector(), any::<bool>()).prop_map(|(selector, pinned)| Change::Pin { selector, pinned }),
+        15 => selector().prop_map(|selector| Change::Retire { selector, reason: "old".into() }),
+        1 => expect().prop_map(|expect| Change::Delete { expect, reason: "gone".into() }),
+    ]
+}
+
+/// The same change about a version that is likely to exist: the newest for 1, the one before it for 2 and so on.
+fn aimed(change: Change, newest: u64) -> Change {
+    let aim = |number: u64| newest + 1 - number.min(newest);
+    let select =
+        |selector| if let Selector::Number(number) = selector { Selector::Number(aim(number)) } else { selector };
+    match change {
+        Change::Commit { number, activate, expect } => Change::Commit { number: aim(number), activate, expect },
+        Change::Abort { number } => Change::Abort { number: aim(number) },
+        Change::Promote { selector, expect } => Change::Promote { selector: select(selector), expect },
+        Change::Pin { selector, pinned } => Change::Pin { selector: select(selector), pinned },
+        Change::Retire { selector, reason } => Change::Retire { selector: select(selector), reason },
+        Change::Prepare { .. } | Change::Delete { .. } => change,
+    }
+}
+
+/// What must hold of a head by itself.
+fn check_head(head: &Head) -> Result<(), TestCaseError> {
+    prop_assert!(head.rows.len() <= INLINE_MAX);
+    prop_assert!(head.rows.windows(2).all(|pair| pair[0].number < pair[1].number), "sorted, each once");
+    prop_assert!(head.rows.iter().all(|row| row.number < head.next_version));
+    prop_assert!(head.rows.iter().filter(|row| row.state == State::Active).count() <= 1);
+    Ok(())
+}
+
+/// What must hold between a name before a change and after it.
+fn check_step(before: &Log, after: &Log, change: &Change) -> Result<(), TestCaseError> {
+    let (old, new) = (before.head.as_ref(), after.head());
+    prop_assert_eq!(new.generation, old.map_or(0, |head| head.generation) + 1);
+    prop_assert!(old.is_none_or(|head| head.time <= new.time));
+    let next = old.map_or(1, |head| head.next_version);
+    prop_assert_eq!(new.next_version, next + u64::from(matches!(change, Change::Prepare { .. })));
+    prop_assert!(
+        after.spilled.iter().all(|row| row.state != State::Active || new.inline(row.number).is_some()),
+        "the active row is in the head"
+    );
+    for row in before.everything() {
+        let now = after.row(row.number);
+        let legal = match row.state {
+            State::Prepared => now.is_none() || now.as_ref().is_some_and(|now| now.state != State::Archived),
+            State::Ready => now.as_ref().is_some_and(|now| !matches!(now.state, State::Prepared | State::Aborted)),
+            State::Active => {
+                now.as_ref().is_some_and(|now| matches!(now.state, State::Active | State::Archived | State::Retired))
+            }
+            State::Archived => {
+                now.as_ref().is_some_and(|now| matches!(now.state, State::Active | State::Archived | State::Retired))
+            }
+            State::Retired | State::Aborted => now.as_ref() == Some(&row),
+        };
+        prop_assert!(legal, "{:?} became {:?} by {:?}", row, now, change);
+        let retired = now.as_ref().is_some_and(|now| now.state == State::Retired);
+        prop_assert!(!(row.pinned && retired), "a pinned version was retired");
+        let same_bytes = now.is_none_or(|now| now.summary == row.summary && now.prepared_at == row.prepared_at);
+        prop_assert!(same_bytes, "a version stands for the same bytes for ever");
+    }
+    Ok(())
+}
+
+/// What an unchanged answer claims.
+fn check_unchanged(log: &Log, change: &Change, row: &VersionRow) -> Result<(), TestCaseError> {
+    let stored = log.row(row.number);
+    prop_assert_eq!(stored.as_ref(), Some(row), "the answer shows the row as it is");
+    let holds = match change {
+        Change::Commit { number, activate, .. } => {
+            row.number == *number && row.published_at.is_some() && (row.promoted_at.is_some() || !activate)
+        }
+        Change::Promote { .. } => row.state == State::Active,
+        Change::Pin { pinned, .. } => row.pinned == *pinned,
+        Change::Retire { .. } => row.state == State::Retired,
+        Change::Prepare { .. } | Change::Abort { .. } | Change::Delete { .. } => false,
+    };
+    prop_assert!(holds, "{:?} is not what {:?} asks for", row, change);
+    Ok(())
+}
+
+/// What must hold after a change that was made.
+fn check_done(log: &Log, change: &Change) -> Result<(), TestCaseError> {
+    let version = log.head().operation.version;
+    let state = version.and_then(|number| log.state(number));
+    let expected = match change {
+        Change::Prepare { .. } => Some(State::Prepared),
+        Change::Commit { activate: false, .. } => Some(State::Ready),
+        Change::Commit { .. } | Change::Promote { .. } => Some(State::Active),
+        Change::Retire { .. } => Some(State::Retired),
+        Change::Abort { .. } => {
+            prop_assert!(matches!(state, None | Some(State::Aborted)));
+            state
+        }
+        Change::Pin { pinned, .. } => {
+            prop_assert_eq!(log.row(version.unwrap()).unwrap().pinned, *pinned);
+            state
+        }
+        Change::Delete { .. } => {
+            let left = log.everything().into_iter().find(|row| row.state.is_root());
+            prop_assert_eq!(left, None, "a deletion leaves no root");
+            None
+        }
+    };
+    prop_assert_eq!(state, expected);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_changes_keeps_a_name_sound(
+        changes in proptest::collection::vec((changes(), -3..5_i64), 1..160)
+    ) {
+        let mut log = Log::default();
+        for (change, passed) in changes {
+            log.now += passed;
+            let change = aimed(change, log.head.as_ref().map_or(1, |head| head.next_version - 1));
+            let before = Log { head: log.head.clone(), spilled: log.spilled.clone(), now: log.now };
+            match log.outcome(&change) {
+                Err(_) => {}
+                Ok(Outcome::Unchanged(row)) => check_unchanged(&log, &change, &row)?,
+                Ok(Outcome::Next { .. }) => {
+                    log.make(&change).unwrap();
+                    check_head(log.head())?;
+                    check_step(&before, &log, &change)?;
+                    check_done(&log, &change)?;
+                }
+            }
+        }
+    }
+}
