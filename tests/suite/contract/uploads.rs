@@ -139,7 +139,8 @@ contract!(racing_commits_have_one_winner_whose_bytes_stay, |store| async {
             tokio::spawn(async move {
                 // Every other one is a plain create: both compete for the same key.
                 let bytes = Bytes::from(format!("racer {racer}"));
-                let upload = if racer % 2 == 0 { Some(begin(&store, &name, &[bytes.clone()]).await) } else { None };
+                let upload =
+                    if racer % 2 == 0 { Some(begin(&store, &name, std::slice::from_ref(&bytes)).await) } else { None };
                 start.wait().await;
                 let created = match upload {
                     Some(upload) => upload.commit().await.unwrap(),

@@ -1,7 +1,7 @@
 //! Names with many versions: rows that left the head are found as if they had not.
 
 use futures_util::TryStreamExt as _;
-use larder::domain::head::FAN_OUT;
+use larder::domain::head::{FAN_OUT, INLINE_MAX};
 use larder::domain::{Expect, Rejection, Selector, State, Target};
 use larder::layout;
 use larder::service::{ChangeError, ResolveError};
@@ -174,13 +174,12 @@ async fn a_spill_cut_off_at_any_call_loses_no_row() {
     use crate::support::faulty::Rule;
     let backend = FsBackend::quick();
     let services = Services::over(&backend.store());
-    // The next publish but a few makes the head spill.
-    for number in 1..=larder::domain::head::INLINE_MAX as u64 {
+    for number in 1..=INLINE_MAX as u64 {
         services.release("main", &release(number)).await.unwrap();
     }
-    let mut next = larder::domain::head::INLINE_MAX as u64 + 1;
+    // The head is full: each publish that gets as far as preparing makes it spill, sooner or later.
     let mut cut_off = 0;
-    for nth in 1..30 {
+    for (nth, next) in (1..30).zip(INLINE_MAX as u64 + 1..) {
         let faulty = FaultyStore::over(&backend.store());
         faulty.script(Rule::any().from(nth).fail());
         let before = services.rows("main").await.iter().filter(|row| row.state.is_complete()).count();
@@ -189,7 +188,6 @@ async fn a_spill_cut_off_at_any_call_loses_no_row() {
         sound(&backend.store(), "main").await.unwrap();
         let after = services.rows("main").await.iter().filter(|row| row.state.is_complete()).count();
         assert_eq!(after, before + usize::from(published.is_ok()), "cut off at call {nth}");
-        next += 1;
     }
     assert!(cut_off >= 8, "only {cut_off} publishes were cut off");
     let keys = keys(&backend.store(), "segments/main/", None, None).await;
