@@ -154,8 +154,8 @@ impl Blobs {
             self.mark_seen(digest, generation, meta, &copies).await?;
         } else {
             let key = LayoutKey::Blob(digest, copies.generation_above(&damaged)).key();
-            self.store.create(&key, bytes).await?;
             self.bury(digest, &damaged).await?;
+            self.store.create(&key, bytes).await?;
         }
         Ok(descriptor)
     }
@@ -185,12 +185,14 @@ impl Blobs {
     /// A [`BlobError`]; nothing is stored then.
     pub async fn finish(&self, upload: BlobUpload) -> Result<Created, BlobError> {
         let (digest, damaged) = (upload.digest(), upload.replaces());
-        let created = upload.commit().await?;
+        let verified = upload.verify().await?;
         self.bury(digest, &damaged).await?;
-        Ok(created)
+        verified.commit().await
     }
 
-    /// Takes away generations that are proven damaged: bytes of another length were verified and are durable.
+    /// Takes away generations that are proven damaged, because bytes of another length were just verified. Done before
+    /// those are committed: when the two are separated by a crash, the blob is missing, which the next upload mends,
+    /// and not two blobs of which readers get the wrong one.
     async fn bury(&self, digest: Digest, damaged: &[u64]) -> Result<(), StoreError> {
         for generation in damaged {
             self.store.create(&LayoutKey::Condemned(digest, *generation).key(), Bytes::new()).await?;

@@ -17,6 +17,9 @@ use crate::domain::{
 };
 use crate::store::{StoreError, StoreErrorKind};
 
+/// How often a manifest is stored again that is collected before it is protected.
+const MAX_PUTS: u32 = 8;
+
 /// Why a publish did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -127,7 +130,8 @@ impl Publish {
     /// Publishes a manifest whose blobs are all there, in one request.
     ///
     /// # Errors
-    /// A [`PublishError`]; the name is as before then.
+    /// A [`PublishError`]; the name is as before then. Only after a failure of the store itself it may have been
+    /// published all the same; publishing it again then changes nothing and says so.
     pub async fn publish(
         &self,
         name: &ManifestName,
@@ -249,10 +253,14 @@ impl Publish {
         descriptor: Descriptor,
         bytes: Bytes,
     ) -> Result<Vec<Check>, StoreError> {
-        while !self.blobs.secure(vec![descriptor]).await?.is_empty() {
+        for _ in 0..MAX_PUTS {
+            if self.blobs.secure(vec![descriptor]).await?.is_empty() {
+                return self.blobs.secure(manifest.blobs()).await;
+            }
             self.blobs.put(bytes.clone()).await?;
         }
-        self.blobs.secure(manifest.blobs()).await
+        let why = "the manifest is being collected faster than it can be stored";
+        Err(StoreError::new(StoreErrorKind::Unavailable, descriptor.digest, why))
     }
 
     /// Step P2 for a version that was prepared earlier.

@@ -104,8 +104,8 @@ impl BlobUpload {
         Ok(stored?)
     }
 
-    /// Verifies length and digest, then makes the blob visible and durable.
-    pub(super) async fn commit(mut self) -> Result<Created, BlobError> {
+    /// Passes on what is left and verifies length and digest.
+    pub(super) async fn verify(mut self) -> Result<Verified, BlobError> {
         if !self.gathered.is_empty() {
             let gathered = self.gathered.split().freeze();
             self.pass_on(gathered).await?;
@@ -118,6 +118,16 @@ impl BlobUpload {
             self.upload.abort().await;
             return Err(BlobError::DigestMismatch { expected: self.digest, actual });
         }
-        Ok(self.upload.commit().await?)
+        Ok(Verified(self.upload))
+    }
+}
+
+/// An upload whose bytes are known to be right, but that nobody can see yet.
+pub(super) struct Verified(Box<dyn Upload>);
+
+impl Verified {
+    /// Makes the blob visible and durable.
+    pub(super) async fn commit(self) -> Result<Created, BlobError> {
+        Ok(self.0.commit().await?)
     }
 }

@@ -89,7 +89,7 @@ async fn a_blob_condemned_after_it_was_looked_at_is_seen_by_that_collector() {
     let seen = std::sync::Arc::new(std::sync::Mutex::new(None));
     let marked = std::sync::Arc::clone(&seen);
     let label = release.label.clone();
-    faulty.script(Rule::on(Op::Persist).key(stem(&release)).run(move || {
+    faulty.script(Rule::on(Op::List).key(stem(&release)).run(move || {
         let (services, marked, label) = (services.clone(), std::sync::Arc::clone(&marked), label.clone());
         async move {
             let rows = services.rows("main").await;

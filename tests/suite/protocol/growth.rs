@@ -1,7 +1,7 @@
 //! Names with many versions: rows that left the head are found as if they had not.
 
 use futures_util::TryStreamExt as _;
-use larder::domain::head::FAN_OUT;
+use larder::domain::head::{FAN_OUT, INLINE_MAX};
 use larder::domain::{Expect, Rejection, Selector, State, Target};
 use larder::layout;
 use larder::service::{ChangeError, ResolveError};
@@ -174,12 +174,12 @@ async fn a_spill_cut_off_at_any_call_loses_no_row() {
     use crate::support::faulty::Rule;
     let backend = FsBackend::quick();
     let services = Services::over(&backend.store());
-    // The next publish but a few makes the head spill.
-    for number in 1..=larder::domain::head::INLINE_MAX as u64 {
+    for number in 1..=INLINE_MAX as u64 {
         services.release("main", &release(number)).await.unwrap();
     }
+    // The head is full: each publish that gets as far as preparing makes it spill, sooner or later.
     let mut cut_off = 0;
-    for (nth, next) in (1..30).zip(larder::domain::head::INLINE_MAX as u64 + 1..) {
+    for (nth, next) in (1..30).zip(INLINE_MAX as u64 + 1..) {
         let faulty = FaultyStore::over(&backend.store());
         faulty.script(Rule::any().from(nth).fail());
         let before = services.rows("main").await.iter().filter(|row| row.state.is_complete()).count();
