@@ -2,6 +2,7 @@
 
 #![expect(unreachable_pub, clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should panic")]
 
+mod cli;
 mod config;
 mod http;
 mod openapi;
