@@ -2,6 +2,7 @@
 
 use clap::CommandFactory as _;
 use larder::cli::Cli;
+use serde_json::json;
 
 use super::fake::{Fake, answer};
 use super::{folder, publish};
@@ -220,4 +221,19 @@ fn a_reader_that_goes_away_is_no_error() {
         format!("{binary} get main f --server {} | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}", server.url());
     let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(141), ""));
+}
+
+#[test]
+fn text_from_elsewhere_cannot_steer_the_terminal() {
+    let server = ServerProcess::start();
+    let files = folder(&[("f", b"1")]);
+    server.larder("publish main f --label").arg("red \u{1b}[31m alert").within(&files).ok();
+    for command in ["versions main", "ls --long"] {
+        let shown = server.larder(command).ok().stdout;
+        assert!(shown.contains("red ?[31m alert") && !shown.contains('\u{1b}'), "{shown:?}");
+    }
+    let rude = Fake::start(|_, _| answer(404, &[], br#"{"code":"X","detail":"gone \u001b[2J"}"#));
+    let output = larder("ls").env("LARDER_SERVER", rude.url()).exits(3);
+    assert!(!output.stderr.contains('\u{1b}'), "{:?}", output.stderr);
+    assert_eq!(json!(output.stderr.lines().count()), json!(1));
 }
