@@ -101,7 +101,29 @@ fn a_commit_whose_answer_gets_lost_is_a_success() {
     let publish = server.larder("publish main f --expect none --json").env("LARDER_SERVER", way.url());
     let receipt = publish.within(&files).ok().json();
     assert_eq!((&receipt["version"], &receipt["state"]), (&json!(1), &json!("active")));
+    assert_eq!(receipt["unchanged"], json!(false), "it was this publish that changed the name");
     assert_eq!(server.states("main"), ["active"]);
+}
+
+#[test]
+fn a_commit_whose_answer_gets_lost_is_a_success_also_when_somebody_else_came_next() {
+    let server = ServerProcess::start();
+    let (files, next) = (folder(&[("f", b"1")]), folder(&[("f", b"2")]));
+    let (address, publish) = (server.address, server.larder("publish main f").within(&next));
+    let publish = std::sync::Mutex::new(Some(publish));
+    let way = Fake::start(move |request, _| {
+        let reply = request.pass_on(address);
+        if request.is("PUT", "/sessions/")
+            && let Some(publish) = publish.lock().unwrap().take()
+        {
+            publish.ok();
+            return Act::Close;
+        }
+        Act::Answer(reply)
+    });
+    let publish = server.larder("publish main f --expect none --json").env("LARDER_SERVER", way.url());
+    assert_eq!(publish.within(&files).ok().json()["version"], json!(1));
+    assert_eq!(server.states("main"), ["active", "archived"]);
 }
 
 #[test]
