@@ -136,7 +136,7 @@ impl Cli {
             Command::Copy(args) => copy::run(args, &context).await,
             Command::Delete(args) => delete::run(args, &context).await,
             Command::Healthcheck(args) => healthcheck::run(args, &context).await,
-            Command::Completions(args) => complete::run(&args),
+            Command::Completions(args) => complete::run(&args, &context),
         }
     }
 }

@@ -6,7 +6,10 @@ use clap::Parser as _;
 use larder::cli::{Cli, CliError};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let json = cli.json;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -20,4 +23,16 @@ fn run(cli: Cli) -> Result<(), CliError> {
     // An interrupted command must not wait for a hash of a large file that nobody wants any more.
     runtime.shutdown_background();
     result
+}
+
+/// Ends with what is wrong with the arguments, or with the help that they ask for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // They were not understood, so there is nothing to ask but the words themselves.
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if !json || !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let paragraph = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    CliError::usage(paragraph.split_whitespace().collect::<Vec<_>>().join(" ")).report(true)
 }

@@ -3,7 +3,7 @@
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::{Cli, CliError, output};
+use super::{Cli, CliError, Context, output};
 
 /// Arguments of `larder completions`.
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,10 @@ pub struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), CliError> {
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), CliError> {
+    if context.json {
+        return Err(CliError::usage("A completion script is no JSON document; leave out --json."));
+    }
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "larder", &mut script);
     output::bytes(&script)

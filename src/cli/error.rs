@@ -83,7 +83,8 @@ impl CliError {
     pub fn report(&self, json: bool) -> ExitCode {
         // Whoever closed our output does not want to hear from us.
         if self.exit != Exit::PipeClosed {
-            let text = if json { self.json().to_string() } else { format!("larder: error: {self}") };
+            let text =
+                if json { self.json().to_string() } else { format!("larder: error: {}", harmless(&self.detail)) };
             // With stderr gone, the exit code is all that is left to say.
             let _ = writeln!(io::stderr(), "{text}");
         }
@@ -97,6 +98,11 @@ impl CliError {
         error.insert("exit_code".into(), json!(self.exit as u8));
         json!({ "error": error })
     }
+}
+
+/// Text that may come from elsewhere, for a terminal: lines, but nothing that steers it.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
 
 impl fmt::Display for CliError {

@@ -230,7 +230,9 @@ impl Publish {
             return Err(PublishError::TooLarge { limit });
         }
         let manifest = Manifest::parse(&bytes, self.limits.artifacts)?;
-        if let Some(receipt) = self.unchanged(name, Digest::of(&bytes), wish.activate).await? {
+        if let Some(receipt) = self.unchanged(name, Digest::of(&bytes), wish.activate).await?
+            && self.is_whole(&manifest, receipt.row.summary.manifest).await?
+        {
             return Ok((receipt, Vec::new()));
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
@@ -261,6 +263,13 @@ impl Publish {
         }
         let why = "the manifest is being collected faster than it can be stored";
         Err(StoreError::new(StoreErrorKind::Unavailable, descriptor.digest, why))
+    }
+
+    /// Whether nothing that a published version needs was lost. Publishing it again heals it.
+    async fn is_whole(&self, manifest: &Manifest, own: Descriptor) -> Result<bool, StoreError> {
+        let mut blobs = manifest.blobs();
+        blobs.push(own);
+        Ok(self.blobs.secure(blobs).await?.is_empty())
     }
 
     /// Step P2 for a version that was prepared earlier.

@@ -2,6 +2,7 @@
 
 pub mod children;
 pub mod faulty;
+pub mod process;
 pub mod raw;
 pub mod server;
 pub mod services;

@@ -223,3 +223,17 @@ async fn reads_of_a_moving_name_are_revalidated() {
     server.publish("main", &FILES[..1]).await;
     revalidate().await.expect(200);
 }
+
+#[tokio::test]
+async fn publishing_what_is_active_again_heals_what_was_lost_of_it() {
+    let server = TestServer::start().await;
+    server.publish("main", &FILES).await;
+    let digest = Digest::of(FILES[0].1);
+    let hex = digest.hex();
+    let file = server.data.join(format!("objects/blobs/sha256/{}/{}/{hex}.0", &hex[..2], &hex[2..4]));
+    std::fs::remove_file(file).unwrap();
+    let problem = server.put("/manifests/main", manifest(&FILES).to_string()).await;
+    assert_eq!(problem.problem(409, "MANIFEST_BLOB_UNKNOWN")["missing"], json!([digest]));
+    server.publish("main", &FILES).await;
+    server.get(&format!("/blobs/{digest}")).await.expect(200);
+}

@@ -46,7 +46,7 @@ async fn publishing_what_is_active_already_writes_nothing() {
     let before = all_keys(&backend.store()).await;
     faulty.reset();
     assert!(services.publish_only("main", &release, activate()).await.unwrap().unchanged);
-    assert!(faulty.total() <= 1, "{}", faulty.breakdown());
+    assert!(faulty.total() <= 9, "one look at the name, one at each blob: {}", faulty.breakdown());
     assert_eq!(all_keys(&backend.store()).await, before);
 }
 
