@@ -112,6 +112,8 @@ impl Observer for Watcher {
 fn describe(finding: &Finding) -> String {
     match finding {
         Finding::UnreadableName { name, why } => format!("{name}: {why}"),
+        Finding::DamagedHead { name, generation, why } => format!("{name}: head {generation} is damaged: {why}"),
+        Finding::UnlistedName { name } => format!("{name}: has a history, but is not listed among the names"),
         Finding::DamagedManifest { name, version, why } => format!("{name}@{version}: the manifest is damaged: {why}"),
         Finding::BadReference { name, version, blob, stored: None } => {
             format!("{name}@{version}: blob {} is missing", blob.digest)

@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Longest manifest name, in bytes.
 pub const MAX_NAME: usize = 255;
+/// Longest segment of a manifest name but the last, in bytes: it becomes a segment of keys.
+pub const MAX_COMPONENT: usize = 250;
 /// Longest artifact name, in bytes.
 pub const MAX_FILE: usize = 1024;
 /// Longest single segment of an artifact name, in bytes (what common filesystems allow).
@@ -43,7 +45,7 @@ impl NameError {
 }
 
 const COMPONENT_RULE: &str =
-    "use lower-case letters and digits, separated by one '.', one or two '_', or any number of '-'";
+    "use at most 250 lower-case letters and digits, separated by one '.', one or two '_', or any number of '-'";
 const TAG_RULE: &str = "use 1 to 128 letters, digits, '.', '_' and '-', starting with a letter, a digit or '_'";
 
 /// The mutable name of a manifest, such as `main` or `miren/v0.5.0`.
@@ -92,7 +94,7 @@ fn is_component(text: &str) -> bool {
     let alnum = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = text.as_bytes();
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
-    if !alnum(*first) || !alnum(*last) {
+    if !alnum(*first) || !alnum(*last) || bytes.len() > MAX_COMPONENT {
         return false;
     }
     bytes
@@ -216,8 +218,10 @@ mod tests {
         }
         assert!("x".repeat(128).parse::<ManifestName>().is_ok());
         assert!("x".repeat(129).parse::<ManifestName>().is_err());
-        assert!(format!("{}/x", "a".repeat(253)).parse::<ManifestName>().is_ok());
-        assert!(format!("{}/x", "a".repeat(254)).parse::<ManifestName>().is_err());
+        assert!(format!("{}/x", "a".repeat(250)).parse::<ManifestName>().is_ok());
+        assert!(format!("{}/x", "a".repeat(251)).parse::<ManifestName>().is_err());
+        assert!(format!("a/{}/xyz", "a".repeat(249)).parse::<ManifestName>().is_ok());
+        assert!(format!("a/{}/xyzz", "a".repeat(249)).parse::<ManifestName>().is_err());
     }
 
     #[test]

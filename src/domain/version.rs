@@ -87,6 +87,8 @@ pub struct VersionRow {
     pub number: u64,
     /// Where it is in its life.
     pub state: State,
+    /// Generation of the head that last changed this row.
+    pub generation: u64,
     /// A pinned version is never retired, whatever the retention.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
@@ -115,12 +117,13 @@ pub struct VersionRow {
 }
 
 impl VersionRow {
-    /// A row in its first state.
+    /// A row in its first state. The head that takes it in sets its generation.
     #[must_use]
     pub fn prepared(number: u64, summary: Summary, created_by: String, now: Timestamp) -> Self {
         Self {
             number,
             state: State::Prepared,
+            generation: 0,
             pinned: false,
             summary,
             created_by,

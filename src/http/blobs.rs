@@ -15,13 +15,14 @@ use base64::Engine as _;
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use super::body::{Inbound, check_headers};
 use super::caching::{Freshness, defuse, set_attachment, set_freshness};
 use super::conditional::{self, Verdict, etag};
 use super::extract::{Params, Rest};
 use super::range::{self, Wanted};
-use super::{ApiError, AppState, Patience};
+use super::{ApiError, AppState, Patience, to_its_end};
 use crate::access::{Access, Caller};
 use crate::config::Permission;
 use crate::domain::{Digest, FileName};
@@ -189,6 +190,7 @@ fn stream(object: Object) -> Body {
 async fn upload(
     State(blobs): State<Arc<Blobs>>,
     State(patience): State<Patience>,
+    State(tasks): State<TaskTracker>,
     caller: Caller,
     rest: Rest,
     headers: HeaderMap,
@@ -204,7 +206,7 @@ async fn upload(
         Intake::Present(_) => Created::AlreadyExists,
         Intake::Upload(mut upload) => {
             receive(Inbound::new(body, patience, patience.blob_size), &mut upload).await?;
-            blobs.finish(*upload).await?
+            to_its_end(&tasks, async move { Ok(blobs.finish(*upload).await?) }).await?
         }
     };
     metrics::counter!("larder_blob_uploads_total", "result" => if created == Created::New { "new" } else { "present" })

@@ -69,6 +69,17 @@ pub enum LayoutError {
 /// # Errors
 /// When the store fails or a marker cannot be read.
 pub async fn find(store: &dyn ObjectStore) -> Result<Found, StoreError> {
+    if let Some(marker) = newest(store).await? {
+        return Ok(Found::Marked(marker));
+    }
+    if is_empty(store).await? {
+        return Ok(Found::Empty);
+    }
+    // Between the two looks another process may have made the marker of a store that was empty until then.
+    Ok(newest(store).await?.map_or(Found::Unmarked, Found::Marked))
+}
+
+async fn newest(store: &dyn ObjectStore) -> Result<Option<Marker>, StoreError> {
     let mut newest = None;
     let mut listing = store.list(&super::markers(), List::default());
     while let Some(meta) = listing.try_next().await? {
@@ -79,9 +90,8 @@ pub async fn find(store: &dyn ObjectStore) -> Result<Found, StoreError> {
     }
     drop(listing);
     match newest {
-        Some(number) => read(store, &LayoutKey::Marker(number).key()).await.map(Found::Marked),
-        None if is_empty(store).await? => Ok(Found::Empty),
-        None => Ok(Found::Unmarked),
+        Some(number) => read(store, &LayoutKey::Marker(number).key()).await.map(Some),
+        None => Ok(None),
     }
 }
 

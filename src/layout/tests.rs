@@ -69,8 +69,14 @@ fn the_longest_names_spell_legal_keys() {
     let name: ManifestName = format!("{}/{tag}", "a".repeat(126)).parse().unwrap();
     let key = LayoutKey::Head(name.clone(), 7);
     assert_eq!(LayoutKey::parse(&key.key()), Some(key));
-    let key = LayoutKey::Segment(name, Digest::of(b""));
-    assert_eq!(LayoutKey::parse(&key.key()), Some(key));
+    let wide: ManifestName = format!("{}/ABCD", "a".repeat(250)).parse().unwrap();
+    for name in [name, wide] {
+        for key in
+            [LayoutKey::Segment(name.clone(), Digest::of(b"")), LayoutKey::Head(name.clone(), 1), LayoutKey::Name(name)]
+        {
+            assert_eq!(LayoutKey::parse(&key.key()), Some(key));
+        }
+    }
 }
 
 #[test]

@@ -134,7 +134,10 @@ impl Blobs {
                     Check::WrongSize { stated: blob, actual: meta.size }
                 });
             }
-            let Some(doomed) = copies.readable() else { return Ok(Check::Missing(blob)) };
+            // Doomed bytes are right by construction, unless they were doomed for being damaged.
+            let Some(doomed) = copies.readable().filter(|meta| meta.size == blob.size) else {
+                return Ok(Check::Missing(blob));
+            };
             // Whoever wins the copy, the next look decides: the new generation may be doomed again already.
             self.store.copy(&doomed.key, &LayoutKey::Blob(blob.digest, copies.next_generation()).key()).await?;
         }
@@ -184,10 +187,16 @@ impl Blobs {
     /// # Errors
     /// A [`BlobError`]; nothing is stored then.
     pub async fn finish(&self, upload: BlobUpload) -> Result<Created, BlobError> {
-        let (digest, damaged) = (upload.digest(), upload.replaces());
+        let (digest, size, damaged) = (upload.digest(), upload.received(), upload.replaces());
         let verified = upload.verify().await?;
         self.bury(digest, &damaged).await?;
-        verified.commit().await
+        let created = verified.commit().await?;
+        // The generation may have been doomed since the upload began, or taken by somebody's copy of damaged bytes: what
+        // is answered as stored must be there to rely on.
+        match self.secure_one(Descriptor { digest, size }).await? {
+            Check::Present(_) => Ok(created),
+            Check::Missing(_) | Check::WrongSize { .. } => Err(BlobError::Store(contended(digest))),
+        }
     }
 
     /// Takes away generations that are proven damaged, because bytes of another length were just verified. Done before

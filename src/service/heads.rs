@@ -168,7 +168,7 @@ impl Heads {
             Selector::Active => return Ok(head.active().cloned()),
             Selector::Previous => head.previous,
             Selector::Number(number) => Some(number),
-            Selector::Manifest(digest) => return self.segments.find(head, |row| row.digest() == digest).await,
+            Selector::Manifest(digest) => return self.segments.best(head, digest).await,
             Selector::At(time) => {
                 let then = self.at(head, time).await?;
                 then.as_ref().and_then(Head::active).map(|row| row.number)
@@ -229,20 +229,40 @@ impl Heads {
         let now = self.clock.now();
         match Head::next(current.as_deref(), name, change, row, everything, operation, now)? {
             Outcome::Unchanged(row) => {
-                let head = current.expect("only an existing name can be unchanged");
+                let known = known.expect("only an existing name can be unchanged");
+                let head = self.make_durable(known).await?;
                 Ok(Some(Changed { head, row: Some(row), unchanged: true }))
             }
             Outcome::Next { mut head, row, spill } => {
-                match &known {
+                match known {
                     None => drop(self.store.create(&LayoutKey::Name(name.clone()).key(), bytes::Bytes::new()).await?),
-                    Some(Known { durable: true, .. }) => {}
-                    Some(Known { head, .. }) => self.store.persist(&[key_of(head)]).await?,
+                    Some(known) => drop(self.make_durable(known).await?),
                 }
                 self.segments.spill(&mut head, spill).await?;
                 let created = self.create(&head).await?;
                 Ok(created.then(|| Changed { head: self.remember(*head, true).head, row, unchanged: false }))
             }
         }
+    }
+
+    /// The newest head, which survives a crash of the machine once this returns: what is answered as done, or built
+    /// upon, must not be taken back.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn current_durable(&self, name: &ManifestName) -> Result<Option<Arc<Head>>, StoreError> {
+        match self.known(name).await? {
+            Some(known) => self.make_durable(known).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn make_durable(&self, known: Known) -> Result<Arc<Head>, StoreError> {
+        if !known.durable {
+            self.store.persist(&[key_of(&known.head)]).await?;
+            self.newest.insert(known.head.name.clone(), Known { durable: true, ..known.clone() });
+        }
+        Ok(known.head)
     }
 
     /// Creates a head. `false` when its generation is taken by somebody else's.

@@ -169,13 +169,7 @@ impl Publish {
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
         }
-        let (missing, wrong_size) = sort(bad);
-        if wrong_size.is_empty() {
-            return Ok(Prepared::Session(receipt, missing.into_iter().map(|blob| blob.digest).collect()));
-        }
-        // No upload can mend a manifest that is wrong about what is stored.
-        self.abort_quietly(name, receipt.row.number, actor).await;
-        Err(PublishError::Blobs { missing, wrong_size })
+        Ok(Prepared::Session(receipt, to_upload(bad)))
     }
 
     /// A session's version, and which of its blobs must still be uploaded.
@@ -187,8 +181,8 @@ impl Publish {
         if row.state != State::Prepared {
             return Ok((row, Vec::new()));
         }
-        let (missing, _) = sort(self.check(row.summary.manifest).await?);
-        Ok((row, missing.into_iter().map(|blob| blob.digest).collect()))
+        let missing = to_upload(self.check(row.summary.manifest).await?);
+        Ok((row, missing))
     }
 
     /// Completes a session.
@@ -301,7 +295,7 @@ impl Publish {
         digest: Digest,
         activate: bool,
     ) -> Result<Option<Receipt>, StoreError> {
-        let Some(head) = self.heads.current(name).await? else { return Ok(None) };
+        let Some(head) = self.heads.current_durable(name).await? else { return Ok(None) };
         let wanted = |row: &&VersionRow| {
             row.digest() == digest && (row.state == State::Active || (!activate && row.state == State::Ready))
         };
@@ -322,6 +316,13 @@ impl Publish {
             tracing::warn!(manifest.name = %name, version = number, %error, "could not abort a failed publish");
         }
     }
+}
+
+/// What a session's client must upload. A blob that is stored with another size than stated is among it: if the store
+/// is damaged the upload heals it, and if the manifest is wrong the commit will say so.
+fn to_upload(checks: Vec<Check>) -> Vec<Digest> {
+    let (missing, wrong_size) = sort(checks);
+    missing.into_iter().chain(wrong_size.into_iter().map(|(blob, _)| blob)).map(|blob| blob.digest).collect()
 }
 
 fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {

@@ -2,7 +2,8 @@
 //! bytes that its key promises.
 //!
 //! Needs memory for one manifest and a few chunks, whatever the size of the store. The first pass follows
-//! references, the second re-hashes blobs in the order of their keys, so that it can go on where it was stopped.
+//! references, the second looks at every object in the order of the keys and re-hashes the blobs, so that it can go on
+//! where it was stopped.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::{Blobs, Heads, Manifests};
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Hasher, Head, ManifestName, State, VersionRow};
+use crate::domain::{Digest, Hasher, Head, ManifestName, Selector, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
 
@@ -28,6 +29,20 @@ pub enum Finding {
         name: ManifestName,
         /// Why.
         why: String,
+    },
+    /// A head of a name's log is gone or damaged: what was active then cannot be said any more.
+    DamagedHead {
+        /// The name.
+        name: ManifestName,
+        /// The head.
+        generation: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A name has a log but is not listed.
+    UnlistedName {
+        /// The name.
+        name: ManifestName,
     },
     /// A version's manifest is gone or damaged.
     DamagedManifest {
@@ -87,7 +102,7 @@ pub trait Observer: Send {
     /// Something is wrong.
     fn finding(&mut self, finding: &Finding);
 
-    /// All blobs up to and including this key were verified.
+    /// All objects up to and including this key were verified.
     fn verified(&mut self, key: &Key, totals: &Totals);
 }
 
@@ -126,7 +141,7 @@ impl Verify {
         }
     }
 
-    /// Verifies everything; of the blobs those whose keys come after `after`. Re-hashes `jobs` blobs at once.
+    /// Verifies everything; of the objects those whose keys come after `after`. Re-hashes `jobs` blobs at once.
     ///
     /// # Errors
     /// When the store cannot be listed. What is wrong with single objects is a finding, not an error.
@@ -138,7 +153,7 @@ impl Verify {
     ) -> Result<Totals, StoreError> {
         let mut run = Run { observer, totals: Totals::default() };
         self.references(&mut run).await?;
-        self.bytes(after, jobs, &mut run).await?;
+        self.objects(after, jobs, &mut run).await?;
         Ok(run.totals)
     }
 
@@ -146,10 +161,8 @@ impl Verify {
         let prefix = layout::names("").expect("the prefix of all names is legal");
         let mut names = self.store.list(&prefix, List::default());
         while let Some(meta) = names.try_next().await? {
-            let Some(LayoutKey::Name(name)) = LayoutKey::parse(&meta.key) else {
-                run.report(&Finding::UnknownKey { key: meta.key.to_string() });
-                continue;
-            };
+            // What is not the mark of a name is found in the second pass.
+            let Some(LayoutKey::Name(name)) = LayoutKey::parse(&meta.key) else { continue };
             run.totals.names += 1;
             if let Err(error) = self.name(&name, run).await {
                 if error.is_retryable() {
@@ -164,11 +177,19 @@ impl Verify {
     async fn name(&self, name: &ManifestName, run: &mut Run<'_>) -> Result<(), StoreError> {
         // A name whose first head was never created is what a writer leaves behind that died between the two.
         let Some(newest) = self.heads.current(name).await? else { return Ok(()) };
-        for generation in 1..=newest.generation {
-            let gap = || StoreError::new(StoreErrorKind::Corrupt, name, format!("head {generation} is gone"));
-            self.heads.read(name, generation).await?.ok_or_else(gap)?;
-            run.totals.heads += 1;
+        for generation in 1..newest.generation {
+            let why = match self.heads.read(name, generation).await {
+                Ok(Some(_)) => {
+                    run.totals.heads += 1;
+                    continue;
+                }
+                Ok(None) => "it is gone".to_owned(),
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => error.to_string(),
+            };
+            run.report(&Finding::DamagedHead { name: name.clone(), generation, why });
         }
+        run.totals.heads += 1;
         self.versions(&newest, run).await
     }
 
@@ -180,43 +201,59 @@ impl Verify {
             before = last.number;
             for row in page.iter().filter(|row| row.state.is_complete()) {
                 run.totals.versions += 1;
-                self.version(&head.name, row, run).await?;
+                let findings = self.version(&head.name, row, run).await?;
+                // Beside a running server the version may have been retired, and its bytes collected, since its row was
+                // read.
+                if !findings.is_empty() && self.is_still_complete(&head.name, row.number).await? {
+                    for finding in &findings {
+                        run.report(finding);
+                    }
+                }
             }
         }
     }
 
-    async fn version(&self, name: &ManifestName, row: &VersionRow, run: &mut Run<'_>) -> Result<(), StoreError> {
-        debug_assert_ne!(row.state, State::Prepared);
-        let damaged = |why: String| Finding::DamagedManifest { name: name.clone(), version: row.number, why };
+    async fn is_still_complete(&self, name: &ManifestName, number: u64) -> Result<bool, StoreError> {
+        let Some(head) = self.heads.current(name).await? else { return Ok(false) };
+        let row = self.heads.select(&head, Selector::Number(number)).await?;
+        Ok(row.is_some_and(|row| row.state.is_complete()))
+    }
+
+    /// What is wrong with one version.
+    async fn version(
+        &self,
+        name: &ManifestName,
+        row: &VersionRow,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<Finding>, StoreError> {
+        let version = row.number;
+        let damaged = |why: String| Ok(vec![Finding::DamagedManifest { name: name.clone(), version, why }]);
         let loaded = match self.manifests.load(row.summary.manifest).await {
             Ok(Some(loaded)) => loaded,
-            Ok(None) => {
-                run.report(&damaged("its bytes are gone".into()));
-                return Ok(());
-            }
+            Ok(None) => return damaged("its bytes are gone".into()),
             Err(error) if error.is_retryable() => return Err(error),
-            Err(error) => {
-                run.report(&damaged(error.to_string()));
-                return Ok(());
-            }
+            Err(error) => return damaged(error.to_string()),
         };
+        let mut findings = Vec::new();
         for blob in loaded.manifest.blobs() {
             run.totals.references += 1;
             let stored = self.blobs.stat(blob.digest).await?.map(|meta| meta.size);
             if stored != Some(blob.size) {
-                run.report(&Finding::BadReference { name: name.clone(), version: row.number, blob, stored });
+                findings.push(Finding::BadReference { name: name.clone(), version, blob, stored });
             }
         }
-        Ok(())
+        Ok(findings)
     }
 
-    async fn bytes(&self, after: Option<Key>, jobs: usize, run: &mut Run<'_>) -> Result<(), StoreError> {
-        let listing = self.store.list(&layout::blobs(), List { start_after: after, limit: None });
+    /// Looks at every object by its key, and re-hashes those that are blobs.
+    async fn objects(&self, after: Option<Key>, jobs: usize, run: &mut Run<'_>) -> Result<(), StoreError> {
+        let everything = "".parse().expect("the empty prefix is legal");
+        let listing = self.store.list(&everything, List { start_after: after, limit: None });
         let checks = listing.map_ok(|meta| {
             let store = Arc::clone(&self.store);
             async move {
                 let key = meta.key.clone();
-                let check = tokio::spawn(async move { check_blob(&*store, &meta.key).await }).await;
+                let check = tokio::spawn(async move { check_object(&*store, &meta.key).await }).await;
                 let failed = |error| StoreError::new(StoreErrorKind::Internal, &key, error);
                 Ok((key.clone(), check.map_err(failed)??))
             }
@@ -245,31 +282,38 @@ enum Checked {
     Bad(Finding),
 }
 
-async fn check_blob(store: &dyn ObjectStore, key: &Key) -> Result<Checked, StoreError> {
-    let digest = match LayoutKey::parse(key) {
-        Some(LayoutKey::Blob(digest, _)) => digest,
-        Some(LayoutKey::Condemned(..) | LayoutKey::Seen(..)) => return Ok(Checked::NoBlob),
-        _ => return Ok(Checked::Bad(Finding::UnknownKey { key: key.to_string() })),
-    };
-    let bad = |why: String| Checked::Bad(Finding::DamagedBlob { key: key.to_string(), why });
-    let mut object = match store.get(key, None).await {
-        Ok(Some(object)) => object,
-        Ok(None) => return Ok(Checked::NoBlob),
-        Err(error) if error.is_retryable() => return Err(error),
-        Err(error) => return Ok(bad(error.to_string())),
-    };
-    let mut hasher = Hasher::new();
-    loop {
-        match object.body.try_next().await {
-            Ok(Some(chunk)) => hasher.update(&chunk),
-            Ok(None) => break,
-            Err(error) => return Ok(bad(error.to_string())),
+async fn check_object(store: &dyn ObjectStore, key: &Key) -> Result<Checked, StoreError> {
+    match LayoutKey::parse(key) {
+        Some(LayoutKey::Blob(digest, _)) => check_blob(store, key, digest).await,
+        // The oldest head of a name: the name must be listed, or nobody would find what it refers to.
+        Some(LayoutKey::Head(name, 1)) => {
+            let mark = LayoutKey::Name(name.clone()).key();
+            let listed = store.head(&mark).await?.is_some();
+            Ok(if listed { Checked::NoBlob } else { Checked::Bad(Finding::UnlistedName { name }) })
         }
+        Some(_) => Ok(Checked::NoBlob),
+        None => Ok(Checked::Bad(Finding::UnknownKey { key: key.to_string() })),
     }
-    let actual = hasher.finish();
-    Ok(if actual == digest {
-        Checked::Sound(object.meta.size)
-    } else {
-        bad(format!("its bytes have the digest {actual}"))
-    })
+}
+
+async fn check_blob(store: &dyn ObjectStore, key: &Key, digest: Digest) -> Result<Checked, StoreError> {
+    let why = match hash(store, key).await {
+        Ok(None) => return Ok(Checked::NoBlob),
+        Ok(Some((actual, size))) if actual == digest => return Ok(Checked::Sound(size)),
+        Ok(Some((actual, _))) => format!("its bytes have the digest {actual}"),
+        Err(error) if error.is_retryable() => return Err(error),
+        // It may have been deleted while it was read.
+        Err(_) if store.head(key).await?.is_none() => return Ok(Checked::NoBlob),
+        Err(error) => error.to_string(),
+    };
+    Ok(Checked::Bad(Finding::DamagedBlob { key: key.to_string(), why }))
+}
+
+async fn hash(store: &dyn ObjectStore, key: &Key) -> Result<Option<(Digest, u64)>, StoreError> {
+    let Some(mut object) = store.get(key, None).await? else { return Ok(None) };
+    let mut hasher = Hasher::new();
+    while let Some(chunk) = object.body.try_next().await? {
+        hasher.update(&chunk);
+    }
+    Ok(Some((hasher.finish(), object.meta.size)))
 }

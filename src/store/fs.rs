@@ -90,7 +90,7 @@ impl Inner {
 
     fn meta(&self, key: &Key) -> io::Result<Option<ObjectMeta>> {
         self.steps.before(Step::Open)?;
-        absent_is_none(fs::metadata(self.path(key)))
+        absent_is_none(&self.objects, fs::metadata(self.path(key)))
             .map(|found| found.filter(fs::Metadata::is_file).map(|metadata| object_meta(key.clone(), &metadata)))
     }
 
@@ -123,7 +123,7 @@ impl Inner {
 
     fn copy(&self, from: &Key, to: &Key) -> io::Result<Option<Created>> {
         self.steps.before(Step::Open)?;
-        let Some(mut source) = absent_is_none(fs::File::open(self.path(from)))? else { return Ok(None) };
+        let Some(mut source) = absent_is_none(&self.objects, fs::File::open(self.path(from)))? else { return Ok(None) };
         if !source.metadata()?.is_file() {
             return Ok(None);
         }
@@ -135,7 +135,7 @@ impl Inner {
     fn delete(&self, key: &Key) -> io::Result<()> {
         self.steps.before(Step::Delete)?;
         let path = self.path(key);
-        match absent_is_none(fs::remove_file(&path)) {
+        match absent_is_none(&self.objects, fs::remove_file(&path)) {
             // A directory of other objects is not an object.
             Err(_) if path.is_dir() => Ok(()),
             removed => removed.map(|_| ()),
@@ -162,7 +162,7 @@ impl ObjectStore for FsStore {
     }
 
     async fn get(&self, key: &Key, range: Option<ByteRange>) -> Result<Option<Object>> {
-        self.on(key, move |inner, key| read::open(&inner.path(&key), &key, range, &inner.steps)).await
+        self.on(key, move |inner, key| read::open(&inner.objects, &key, range, &inner.steps)).await
     }
 
     async fn create(&self, key: &Key, bytes: Bytes) -> Result<Created> {
@@ -214,11 +214,15 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     }
 }
 
-fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+/// Reads "no such file" as an absent key, but only while the store itself is there: when the file system under it is
+/// unmounted, nothing may be taken for absent.
+fn absent_is_none<T>(objects: &Path, result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         // A parent that is missing, or that is a file, means the key is absent too.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            if objects.is_dir() { Ok(None) } else { Err(rustix::io::Errno::STALE.into()) }
+        }
         Err(error) => Err(error),
     }
 }

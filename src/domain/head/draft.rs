@@ -94,6 +94,7 @@ impl Draft {
         if let Some(old) = self.head.rows.iter_mut().find(|other| other.state == State::Active) {
             old.state = State::Archived;
             old.archived_at = Some(now);
+            old.generation = self.head.generation;
             self.head.previous = Some(old.number);
         }
         row.state = State::Active;
@@ -134,12 +135,13 @@ impl Draft {
         if let Some(row) = everything.iter().find(|row| row.pinned && row.state.is_root()) {
             return Err(Rejection::Pinned(row.number));
         }
-        for row in &mut everything {
-            match row.state {
-                State::Prepared => row.state = State::Aborted,
-                State::Ready | State::Active | State::Archived => self.set_retired(row, reason),
-                State::Retired | State::Aborted => {}
+        for row in everything.iter_mut().filter(|row| row.state.is_root()) {
+            if row.state == State::Prepared {
+                row.state = State::Aborted;
+            } else {
+                self.set_retired(row, reason);
             }
+            row.generation = self.head.generation;
         }
         self.head.rows = everything;
         self.head.segments = Vec::new();
@@ -150,7 +152,8 @@ impl Draft {
     }
 
     /// Puts a row into the head, in place of its older copy.
-    fn put(&mut self, row: VersionRow) -> VersionRow {
+    fn put(&mut self, mut row: VersionRow) -> VersionRow {
+        row.generation = self.head.generation;
         let rows = &mut self.head.rows;
         match rows.binary_search_by_key(&row.number, |other| other.number) {
             Ok(at) => rows[at] = row.clone(),

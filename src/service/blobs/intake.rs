@@ -111,6 +111,7 @@ impl BlobUpload {
             self.pass_on(gathered).await?;
         }
         if let Some(announced) = self.announced.filter(|announced| self.received != *announced) {
+            self.upload.abort().await;
             return Err(BlobError::SizeMismatch { announced, received: self.received });
         }
         let actual = self.hasher.finish();

@@ -8,11 +8,15 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 
-use crate::domain::head::{FAN_OUT, SegmentRef};
-use crate::domain::{Digest, Head, VersionRow};
+use crate::domain::head::{FAN_OUT, INLINE_KEEP, INLINE_MAX, SegmentRef};
+use crate::domain::{Digest, Head, State, VersionRow};
 use crate::layout::LayoutKey;
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 
+/// Most rows in a segment: what merging from tier to tier comes to.
+const MAX_ROWS: usize = (INLINE_MAX - INLINE_KEEP) * FAN_OUT.pow(MAX_TIER);
+/// Segments of this tier are not merged any further, so that none grows beyond what is read at once.
+const MAX_TIER: u32 = 3;
 /// Largest segment that is read, in bytes.
 const MAX_SEGMENT: u64 = 256 << 20;
 /// Rows that are remembered.
@@ -47,19 +51,19 @@ impl Segments {
         Ok(None)
     }
 
-    /// The newest row that `wanted` accepts.
-    pub(super) async fn find(
-        &self,
-        head: &Head,
-        wanted: impl Fn(&VersionRow) -> bool + Send,
-    ) -> Result<Option<VersionRow>, StoreError> {
-        let mut before = u64::MAX;
+    /// The newest version with this manifest that can be read; else the newest that cannot, so that the answer can
+    /// say why.
+    pub(super) async fn best(&self, head: &Head, manifest: Digest) -> Result<Option<VersionRow>, StoreError> {
+        let (mut before, mut unreadable) = (u64::MAX, None);
         loop {
             let page = self.newest(head, before, 256).await?;
-            let Some(last) = page.last() else { return Ok(None) };
+            let Some(last) = page.last() else { return Ok(unreadable) };
             before = last.number;
-            if let Some(row) = page.into_iter().find(|row| wanted(row)) {
-                return Ok(Some(row));
+            for row in page.into_iter().filter(|row| row.digest() == manifest && row.state != State::Aborted) {
+                if row.state.is_complete() {
+                    return Ok(Some(row));
+                }
+                unreadable.get_or_insert(row);
             }
         }
     }
@@ -104,8 +108,11 @@ impl Segments {
         if rows.is_empty() {
             return Ok(());
         }
-        let segment = self.write(head, rows, 0).await?;
-        head.segments.push(segment);
+        let tier = if rows.len() > MAX_ROWS { MAX_TIER } else { 0 };
+        for rows in rows.chunks(MAX_ROWS) {
+            let segment = self.write(head, rows.to_vec(), tier).await?;
+            head.segments.push(segment);
+        }
         while let Some((from, tier)) = mergeable(&head.segments) {
             let mut merged = BTreeMap::new();
             for segment in &head.segments[from..] {
@@ -154,5 +161,6 @@ impl Segments {
 fn mergeable(segments: &[SegmentRef]) -> Option<(usize, u32)> {
     let from = segments.len().checked_sub(FAN_OUT)?;
     let tier = segments[from].tier;
-    segments[from..].iter().all(|segment| segment.tier == tier).then_some((from, tier))
+    let merges = tier < MAX_TIER && segments[from..].iter().all(|segment| segment.tier == tier);
+    merges.then_some((from, tier))
 }

@@ -111,8 +111,8 @@ impl Walk {
 
     fn look(&self, key: &str) -> Result<Option<ObjectMeta>> {
         let parsed: Key = key.parse().map_err(|error| StoreError::new(StoreErrorKind::Internal, key, error))?;
-        let metadata =
-            absent_is_none(fs::metadata(self.root.join(key))).map_err(|error| StoreError::io(&parsed, error))?;
+        let metadata = absent_is_none(&self.root, fs::metadata(self.root.join(key)))
+            .map_err(|error| StoreError::io(&parsed, error))?;
         Ok(metadata.map(|metadata| object_meta(parsed, &metadata)))
     }
 
@@ -128,7 +128,9 @@ impl Walk {
 
     fn read(&self, directory: &str, begins_with: &str) -> io::Result<Vec<Entry>> {
         self.steps.before(Step::ReadDirectory)?;
-        let Some(reader) = absent_is_none(fs::read_dir(self.root.join(directory)))? else { return Ok(Vec::new()) };
+        let Some(reader) = absent_is_none(&self.root, fs::read_dir(self.root.join(directory)))? else {
+            return Ok(Vec::new());
+        };
         let mut entries = Vec::new();
         for entry in reader {
             let entry = entry?;

@@ -19,13 +19,13 @@ const CHUNK: usize = 128 * 1024;
 
 /// Opens an object and reads its first chunk, all in the calling (blocking) thread.
 pub(super) fn open(
-    path: &Path,
+    objects: &Path,
     key: &Key,
     range: Option<ByteRange>,
     steps: &Arc<dyn Steps>,
 ) -> io::Result<Option<Object>> {
     steps.before(Step::Open)?;
-    let Some(file) = absent_is_none(fs::File::open(path))? else { return Ok(None) };
+    let Some(file) = absent_is_none(objects, fs::File::open(objects.join(key.as_str())))? else { return Ok(None) };
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Ok(None);

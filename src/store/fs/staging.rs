@@ -158,7 +158,8 @@ pub(super) fn sweep(directory: &Path) -> io::Result<usize> {
 }
 
 fn is_stale(path: &Path) -> io::Result<bool> {
-    let file = fs::File::open(path)?;
+    // Over NFS only a file that is open for writing can be locked exclusively.
+    let file = fs::OpenOptions::new().write(true).open(path)?;
     let metadata = file.metadata()?;
     let age = metadata.modified()?.elapsed().unwrap_or_default();
     Ok(metadata.is_file() && age >= STALE_AFTER && file.try_lock().is_ok())

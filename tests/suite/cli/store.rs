@@ -89,9 +89,11 @@ fn a_lost_head_and_a_foreign_file_are_named() {
     // Newest first.
     fs::remove_file(heads.join(&everything(&heads)[1])).unwrap();
     fs::write(server.data.join("objects/blobs/sha256/zz"), "?").unwrap();
+    publish(&server, "other", &[("f", b"3")]);
+    fs::remove_file(server.data.join("objects/names/other@")).unwrap();
     let found = findings(&server);
     let kinds: Vec<_> = found.iter().map(|finding| finding["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["unreadable_name", "unknown_key"], "{found:?}");
+    assert_eq!(kinds, ["damaged_head", "unknown_key", "unlisted_name"], "{found:?}");
 }
 
 #[test]

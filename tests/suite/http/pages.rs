@@ -49,3 +49,20 @@ async fn probes_and_metrics_answer() {
     assert!(answer.text().starts_with("not ready"));
     server.get("/livez").await.expect(200);
 }
+
+#[tokio::test]
+async fn nothing_is_taken_for_absent_while_the_store_is_gone() {
+    let server = TestServer::start().await;
+    server.publish("main", &[("file", b"content")]).await;
+    let (objects, away) = (server.data.join("objects"), server.data.join("away"));
+    std::fs::rename(&objects, &away).unwrap();
+    let blob = format!("/blobs/{}", larder::domain::Digest::of(b"content"));
+    for path in ["/manifests/main", "/manifests/other", "/manifests", "/versions/main", blob.as_str()] {
+        let answer = server.get(path).await;
+        assert!(!answer.header("retry-after").is_empty());
+        answer.problem(503, "UNAVAILABLE");
+    }
+    server.get("/readyz").await.expect(503);
+    std::fs::rename(&away, &objects).unwrap();
+    server.get("/manifests/main").await.expect(200);
+}

@@ -181,3 +181,19 @@ async fn two_servers_on_one_directory_see_each_other() {
     assert_eq!(a, b);
     assert_eq!(numbers(&a), (1..=22).rev().collect::<Vec<u64>>());
 }
+
+#[tokio::test]
+async fn a_digest_picks_a_version_that_can_be_read() {
+    let server = TestServer::start().await;
+    let files: [(&str, &[u8]); 1] = [("file", b"content 1")];
+    let digest = server.publish("main", &files).await["manifest"].as_str().unwrap().to_owned();
+    server.publish("main", &[("file", b"content 2")]).await;
+    server.post("/sessions/main", &manifest(&files)).await.expect(201);
+    let by_digest = format!("main@{digest}");
+    assert_eq!(file_of(&server, &by_digest).await, "content 1", "a session does not hide what is published");
+    server.put("/sessions/main@3?activate=false", "").await.expect(201);
+    server.delete("/manifests/main@3").await.expect(200);
+    assert_eq!(file_of(&server, &by_digest).await, "content 1", "a retired twin does not either");
+    server.delete("/manifests/main@1").await.expect(200);
+    server.get(&format!("/manifests/{by_digest}")).await.problem(410, "VERSION_RETIRED");
+}
