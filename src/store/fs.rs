@@ -27,7 +27,9 @@ use staging::{Staged, StagedUpload};
 pub use staging::STALE_AFTER;
 pub use step::{NoFaults, Step, Steps};
 
-/// A store in a directory of a local (or NFS) filesystem. Cheap to clone. Any number of processes may share one.
+/// A store in a directory of a filesystem. Cheap to clone. Any number of processes of one machine may share one. Over
+/// NFS, processes on several machines only see each other's objects in time if clients cache neither names nor their
+/// absence (`lookupcache=none,noac`); without that the guarantees of [`ObjectStore`] do not hold.
 #[derive(Debug, Clone)]
 pub struct FsStore {
     inner: Arc<Inner>,
