@@ -1,6 +1,7 @@
 //! The server: parts put together, connections accepted, and an orderly end.
 
 mod accept;
+mod activity;
 mod admin_token;
 
 use std::path::PathBuf;
@@ -23,6 +24,9 @@ use accept::serve;
 
 /// How often staged files of dead writers are looked for.
 const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_hours(1);
+
+/// How often metrics are summed up.
+const SUM_UP_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Why a server could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +100,7 @@ impl Server {
         if let Some(store) = self.sweeps {
             sweep_staging(store, shutdown.clone());
         }
+        sum_up_metrics(shutdown.clone());
         let (health, tasks) = (Arc::clone(&self.state.health), self.state.tasks.clone());
         serve(listener, router(self.state), &self.config.server, &health, &shutdown).await?;
         finish_tasks(&tasks, &shutdown).await;
@@ -141,6 +146,15 @@ async fn finish_tasks(tasks: &TaskTracker, shutdown: &Shutdown) {
         () = tasks.wait() => {}
         () = shutdown.hard.cancelled() => {}
     }
+}
+
+fn sum_up_metrics(shutdown: Shutdown) {
+    tokio::spawn(async move {
+        while !shutdown.soft.is_cancelled() {
+            crate::telemetry::sum_up_metrics();
+            tokio::time::sleep(SUM_UP_EVERY).await;
+        }
+    });
 }
 
 fn sweep_staging(store: FsStore, shutdown: Shutdown) {

@@ -46,6 +46,14 @@ pub fn start_metrics() {
     });
 }
 
+/// Sums up what was measured. Measurements are kept one by one until then, so this has to be called now and then even
+/// if nobody asks for the metrics.
+pub fn sum_up_metrics() {
+    if let Some(Some(handle)) = METRICS.get() {
+        handle.run_upkeep();
+    }
+}
+
 /// The metrics in Prometheus' text format.
 #[must_use]
 pub fn render_metrics() -> String {

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use super::expect::ExpectArgs;
 use super::remote::Remote;
-use super::{CliError, Context, Exit, output};
+use super::{CliError, Context, Exit, output, table};
 use crate::client::Client;
 use crate::client::wire::Row;
 use crate::domain::Target;
@@ -69,7 +69,7 @@ async fn delete(args: &Args, client: &Client, context: &Context) -> Result<(), C
 }
 
 fn describe(args: &Args, row: &Row) -> String {
-    let label = row.label.as_deref().map(|label| format!(" ({label})")).unwrap_or_default();
+    let label = row.label.as_deref().map(|label| format!(" ({})", table::text(Some(label)))).unwrap_or_default();
     format!("Retire {}@{}{label}?", args.target.name, row.number)
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{CliError, Exit};
 use crate::config::{self, Config, ConfigError, Store};
 use crate::layout::marker::LayoutError;
-use crate::server::{self, ServerError};
-use crate::store::{ObjectStore, StoreError, StoreErrorKind};
+use crate::server::ServerError;
+use crate::store::{FsStore, ObjectStore, StoreError, StoreErrorKind};
 
 /// The configuration, and the data directory that overrides what it says.
 #[derive(Debug, Clone, clap::Args)]
@@ -32,15 +32,14 @@ impl Settings {
         Ok(config)
     }
 
-    /// The store, which must exist: looking at a store must not make one.
+    /// The store, which must exist: looking at a store makes nothing, not even a directory.
     pub(super) fn open_existing(&self) -> Result<Arc<dyn ObjectStore>, CliError> {
-        let config = self.load()?;
-        let Store::Fs { path } = &config.store;
+        let Store::Fs { path } = self.load()?.store;
         if !path.join("objects").is_dir() {
             let detail = format!("There is no store in {}: give its directory with --data DIR.", path.display());
             return Err(CliError::new(Exit::NotFound, "STORE_UNKNOWN", detail));
         }
-        Ok(Arc::new(server::open_store(&config.store)?))
+        Ok(Arc::new(FsStore::open_existing(&path)?))
     }
 }
 

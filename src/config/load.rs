@@ -69,11 +69,24 @@ fn read(path: &Path) -> Result<Table, ConfigError> {
         std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
     let parse_error = |error: toml::de::Error| ConfigError::Parse {
         origin: path.display().to_string(),
-        detail: error.to_string().trim().to_owned(),
+        detail: match error.span() {
+            Some(span) => format!("{}: {}", place(&text, span.start), error.message()),
+            None => error.message().to_owned(),
+        },
     };
     // Parsed into the real types first: only then do errors point at a line.
     toml::from_str::<Config>(&text).map_err(parse_error)?;
     text.parse().map_err(parse_error)
+}
+
+/// The line of a problem and its key; never its value, which may be a token that was put in the wrong place.
+fn place(text: &str, at: usize) -> String {
+    let number = text[..at].matches('\n').count() + 1;
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    match line.split_once('=') {
+        Some((key, _)) => format!("line {number} ({})", key.trim()),
+        None => format!("line {number}"),
+    }
 }
 
 fn set(table: &mut Table, variable: &str, text: &str) -> Result<(), ConfigError> {

@@ -60,3 +60,16 @@ fn the_default_is_spelled_and_read_back() {
     let text = toml::to_string(&Config::default()).unwrap();
     assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config::default());
 }
+
+#[test]
+fn numbers_need_no_quotes_and_mistakes_show_no_secrets() {
+    let env = [
+        ("LARDER__SERVER__MIN_RATE", "0"),
+        ("LARDER__LIMITS__MANIFEST_SIZE", "512"),
+        ("LARDER__SERVER__DRAIN_DELAY", "0"),
+    ];
+    let config = from_env(&env).unwrap();
+    assert_eq!((config.server.min_rate.bytes(), config.limits.manifest_size.bytes()), (0, 512));
+    let message = from_text("[[access.tokens]]\nid = \"ci\"\ntoken = \"S3cretPlain\"\n").unwrap_err().to_string();
+    assert!(message.contains("line 3") && message.contains("token") && !message.contains("S3cretPlain"), "{message}");
+}

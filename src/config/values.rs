@@ -84,6 +84,14 @@ impl fmt::Display for Size {
     }
 }
 
+/// A number needs no quotes.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text such as \"30s\" or \"4MiB\", or a whole number")]
+enum Written {
+    Number(u64),
+    Text(String),
+}
+
 macro_rules! as_text {
     ($type:ty) => {
         impl fmt::Debug for $type {
@@ -100,7 +108,12 @@ macro_rules! as_text {
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                let written = Written::deserialize(deserializer)?;
+                let text = match written {
+                    Written::Number(number) => number.to_string(),
+                    Written::Text(text) => text,
+                };
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     };

@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPECT, HeaderMap, HeaderName, HeaderValue,
+    LOCATION,
 };
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -15,9 +16,8 @@ use base64::Engine as _;
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 
-use super::body::{Inbound, check_headers};
+use super::body::{self, Inbound, check_headers};
 use super::caching::{Freshness, defuse, set_attachment, set_freshness};
 use super::conditional::{self, Verdict, etag};
 use super::extract::{Params, Rest};
@@ -61,7 +61,7 @@ async fn missing(
 ) -> Result<Json<Answer>, ApiError> {
     caller.require_somewhere(Permission::Upload)?;
     check_headers(&headers, MAX_QUESTION)?;
-    let _place = held.acquire().await.map_err(ApiError::internal)?;
+    let _place = body::place(&held).await?;
     let body = Inbound::new(body, patience, MAX_QUESTION).collect().await?;
     let question: Question = serde_json::from_slice(&body).map_err(|error| {
         ApiError::bad_request("DIGEST_INVALID", format!("Send {{\"digests\": [\"sha256:…\", …]}}: {error}."))
@@ -188,36 +188,50 @@ fn stream(object: Object) -> Body {
 }
 
 async fn upload(
-    State(blobs): State<Arc<Blobs>>,
-    State(patience): State<Patience>,
-    State(tasks): State<TaskTracker>,
+    State(state): State<AppState>,
     caller: Caller,
     rest: Rest,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    // Everything up to here and including `begin` looks at the headers only, so that a client that waits for
-    // `100 Continue` is spared sending a body that is not wanted.
     let digest: Digest = rest.0.parse()?;
-    caller.require_somewhere(Permission::Upload)?;
-    let length = check_headers(&headers, patience.blob_size)?;
-    check_stated_digests(&headers, digest)?;
-    let created = match blobs.begin(digest, length).await? {
-        Intake::Present(_) => Created::AlreadyExists,
-        Intake::Upload(mut upload) => {
-            receive(Inbound::new(body, patience, patience.blob_size), &mut upload).await?;
-            to_its_end(&tasks, async move { Ok(blobs.finish(*upload).await?) }).await?
-        }
-    };
-    metrics::counter!("larder_blob_uploads_total", "result" => if created == Created::New { "new" } else { "present" })
-        .increment(1);
+    let mut body = Inbound::new(body, state.patience, state.patience.blob_size);
+    let taken = take_in(&state, &caller, digest, &headers, &mut body).await;
+    if !headers.contains_key(EXPECT) {
+        body.discard().await;
+    }
+    let created = taken?;
+    let result = if created == Created::New { "new" } else { "present" };
+    metrics::counter!("larder_blob_uploads_total", "result" => result).increment(1);
     let status = if created == Created::New { StatusCode::CREATED } else { StatusCode::OK };
     let location = HeaderValue::try_from(format!("/blobs/{digest}")).map_err(ApiError::internal)?;
     let etag = HeaderValue::try_from(etag(digest)).map_err(ApiError::internal)?;
     Ok((status, [(LOCATION, location), (ETAG, etag)], Json(serde_json::json!({"digest": digest}))).into_response())
 }
 
-async fn receive(mut body: Inbound, upload: &mut BlobUpload) -> Result<(), ApiError> {
+/// Everything up to and including `begin` looks at the headers only, so that a client that waits for `100 Continue` is
+/// spared sending a body that is not wanted.
+async fn take_in(
+    state: &AppState,
+    caller: &Caller,
+    digest: Digest,
+    headers: &HeaderMap,
+    body: &mut Inbound,
+) -> Result<Created, ApiError> {
+    caller.require_somewhere(Permission::Upload)?;
+    let length = check_headers(headers, state.patience.blob_size)?;
+    check_stated_digests(headers, digest)?;
+    match state.blobs.begin(digest, length).await? {
+        Intake::Present(_) => Ok(Created::AlreadyExists),
+        Intake::Upload(mut upload) => {
+            receive(body, &mut upload).await?;
+            let blobs = Arc::clone(&state.blobs);
+            to_its_end(&state.tasks, async move { Ok(blobs.finish(*upload).await?) }).await
+        }
+    }
+}
+
+async fn receive(body: &mut Inbound, upload: &mut BlobUpload) -> Result<(), ApiError> {
     while let Some(bytes) = body.next().await? {
         metrics::counter!("larder_received_bytes_total").increment(bytes.len() as u64);
         upload.write(bytes).await?;

@@ -1,5 +1,6 @@
 //! Request bodies: counted, and cut off when they are too long or too slow.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -7,9 +8,27 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::{ApiError, Patience};
+
+/// Longest time that a body which is held in memory may take to arrive.
+const HELD_FOR: Duration = Duration::from_secs(120);
+/// Most bytes of an unwanted body that are taken in so that its sender sees the answer.
+const DISCARDED: usize = 256 << 20;
+/// Longest time for that.
+const DISCARDED_FOR: Duration = Duration::from_secs(10);
+/// Longest wait for a place among the bodies that are held in memory.
+const PLACE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A place among the bodies that are held in memory, as soon as there is one.
+pub(super) async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+    match timeout(PLACE_WITHIN, Arc::clone(places).acquire_owned()).await {
+        Ok(place) => place.map_err(ApiError::internal),
+        Err(_) => Err(ApiError::busy()),
+    }
+}
 
 /// A request body that is read frame by frame.
 pub(super) struct Inbound {
@@ -19,16 +38,33 @@ pub(super) struct Inbound {
     limit: u64,
     received: u64,
     began: Instant,
+    /// Nothing more will come, or nothing more is wanted.
+    over: bool,
 }
 
 impl Inbound {
     /// Does not ask for the body yet: a client that waits for `100 Continue` sends it when it is first read.
     pub(super) fn new(body: Body, patience: Patience, limit: u64) -> Self {
-        Self { body, idle: patience.idle.std(), min_rate: patience.min_rate, limit, received: 0, began: Instant::now() }
+        Self {
+            body,
+            idle: patience.idle.std(),
+            min_rate: patience.min_rate,
+            limit,
+            received: 0,
+            began: Instant::now(),
+            over: false,
+        }
     }
 
     /// The next bytes; `None` at the end of a complete body.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        let next = self.frame().await;
+        // A body that broke off, paused or trickled is not worth waiting for any longer.
+        self.over = !matches!(next, Ok(Some(_)));
+        next
+    }
+
+    async fn frame(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
             let frame = timeout(self.idle, self.body.frame()).await;
             let frame = frame.map_err(|_| ApiError::too_slow("The body paused for too long; nothing was stored."))?;
@@ -53,13 +89,35 @@ impl Inbound {
         Ok(())
     }
 
-    /// The whole body, which may not be larger than the limit.
+    /// The whole body, which may not be larger than the limit. It takes up memory meanwhile, so it has to come soon.
     pub(super) async fn collect(mut self) -> Result<Bytes, ApiError> {
-        let mut all = BytesMut::new();
-        while let Some(bytes) = self.next().await? {
-            all.extend_from_slice(&bytes);
+        let all = async {
+            let mut all = BytesMut::new();
+            while let Some(bytes) = self.next().await? {
+                all.extend_from_slice(&bytes);
+            }
+            Ok(all.freeze())
+        };
+        let late = |_| ApiError::too_slow("The body took too long; nothing was stored.");
+        timeout(HELD_FOR, all).await.map_err(late)?
+    }
+
+    /// Takes in and forgets what is left of a body that was answered early, within bounds. Most clients only look for
+    /// an answer once they have sent everything, and take a connection that is closed meanwhile for a failure.
+    pub(super) async fn discard(&mut self) {
+        if self.over {
+            return;
         }
-        Ok(all.freeze())
+        let mut left = DISCARDED;
+        let rest = async {
+            while let Some(Ok(frame)) = self.body.frame().await {
+                left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(DISCARDED_FOR, rest).await;
     }
 }
 

@@ -62,6 +62,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", detail)
     }
 
+    /// For resources whose methods the router does not know.
+    pub(super) fn method_not_allowed_but(allow: &str) -> Self {
+        Self::method_not_allowed().header(header::ALLOW, allow)
+    }
+
     pub(super) fn method_not_allowed() -> Self {
         let detail = "This method is not allowed here; the Allow header lists those that are.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", detail)
@@ -116,6 +121,11 @@ impl ApiError {
 
     pub(super) fn too_slow(detail: &str) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", detail).header(header::CONNECTION, "close")
+    }
+
+    pub(super) fn busy() -> Self {
+        let detail = "The server is busy with other requests of this kind; try again shortly.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", detail).retry_after()
     }
 
     /// A failure of ours. `source` is logged, never sent.

@@ -82,7 +82,9 @@ where
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(ApiError::unauthorized("Send the token as `Authorization: Bearer TOKEN`."));
         }
-        Arc::<Access>::from_ref(state).identify(token.trim()).ok_or_else(ApiError::invalid_token)
+        let caller = Arc::<Access>::from_ref(state).identify(token.trim()).ok_or_else(ApiError::invalid_token)?;
+        tracing::Span::current().record("subject", caller.id());
+        Ok(caller)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
@@ -64,7 +64,11 @@ pub(super) fn routes() -> Router<AppState> {
 async fn ready(State(health): State<Arc<Health>>) -> Response {
     match health.problem().await {
         None => text(StatusCode::OK, "ready\n".to_owned()),
-        Some(problem) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n")),
+        Some(problem) => {
+            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n"));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
+            response
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::{ApiError, AppState};
 
@@ -39,6 +40,7 @@ pub(super) fn wrap(routes: Router<AppState>) -> Router<AppState> {
         .layer(fixed(CORP, HeaderValue::from_static("cross-origin")))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(RandomId))
+        .layer(from_fn(drop_odd_ids))
 }
 
 /// Ids for requests that bring none of their own.
@@ -53,6 +55,16 @@ impl MakeRequestId for RandomId {
     }
 }
 
+/// A request id that a client brings ends up in log lines, so it must look like one.
+async fn drop_odd_ids(mut request: Request, next: Next) -> Response {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:/+=-".contains(&b);
+    let plain = |id: &HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(|b| legal(*b));
+    if !request.headers().get("x-request-id").is_none_or(plain) {
+        request.headers_mut().remove("x-request-id");
+    }
+    next.run(request).await
+}
+
 fn request_id(request: &Request) -> String {
     let id = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
     id.unwrap_or_default().chars().take(128).collect()
@@ -64,7 +76,7 @@ async fn observe(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", id = %request_id(&request), %method, path = %request.uri().path());
+    let span = tracing::info_span!("request", id = %request_id(&request), %method, path = %request.uri().path(), subject = Empty);
     let response = next.run(request).instrument(span.clone()).await;
     let (status, elapsed) = (response.status().as_u16(), began.elapsed());
     let quiet = matches!(route.as_str(), "/livez" | "/readyz" | "/healthz" | "/metrics");

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::blobs::{REPR_DIGEST, judged, repr_digest};
-use super::body::{Inbound, check_headers};
+use super::body::{self, Inbound, check_headers};
 use super::caching::{Freshness, defuse, set_freshness};
 use super::conditional::{etag, expectation};
 use super::extract::{Activation, Params, Rest};
@@ -215,7 +215,7 @@ pub(super) struct Held {
 pub(super) async fn read_manifest(state: &AppState, headers: &HeaderMap, body: Body) -> Result<Held, ApiError> {
     let limit = state.publish.limits().manifest_bytes;
     check_headers(headers, limit)?;
-    let place = Arc::clone(&state.held).acquire_owned().await.map_err(ApiError::internal)?;
+    let place = body::place(&state.held).await?;
     let bytes = Inbound::new(body, state.patience, limit).collect().await?;
     Ok(Held { bytes, _place: place })
 }

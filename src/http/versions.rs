@@ -128,13 +128,23 @@ async fn show(
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     set_freshness(&mut headers, Freshness::Revalidate, state.access.is_public(&target.name));
     match (tail.as_deref(), target.explicit) {
-        (Some("promote" | "pin" | "copy"), _) => Err(ApiError::method_not_allowed()),
+        (Some("promote" | "pin" | "copy"), _) => Err(not_allowed(tail.as_deref())),
         (Some(_), _) => Err(ApiError::no_route()),
         (None, true) => {
             let found = state.resolve.row(&target).await?;
             Ok((headers, Json(RowBody::of(&found.row))).into_response())
         }
         (None, false) => history(&state.versions, &target.name, page, html, headers).await,
+    }
+}
+
+/// The answer to a method that what stands behind the selector does not know.
+fn not_allowed(tail: Option<&str>) -> ApiError {
+    match tail {
+        None => ApiError::method_not_allowed_but("GET, HEAD"),
+        Some("promote" | "copy") => ApiError::method_not_allowed_but("POST"),
+        Some("pin") => ApiError::method_not_allowed_but("PUT, DELETE"),
+        Some(_) => ApiError::no_route(),
     }
 }
 
@@ -179,7 +189,7 @@ async fn act(
     match tail.as_deref() {
         Some("promote") => promote(state, caller, target, &headers).await,
         Some("copy") => copy(state, caller, target, &headers, activation.activate, body).await,
-        Some("pin") | None => Err(ApiError::method_not_allowed()),
+        Some("pin") | None => Err(not_allowed(tail.as_deref())),
         Some(_) => Err(ApiError::no_route()),
     }
 }
@@ -232,7 +242,7 @@ async fn unpin(State(state): State<AppState>, caller: Caller, rest: Rest) -> Res
 async fn set_pin(state: AppState, caller: Caller, rest: &Rest, pinned: bool) -> Result<Response, ApiError> {
     let Place { target, tail } = rest.place()?;
     if tail.as_deref() != Some("pin") {
-        return Err(ApiError::method_not_allowed());
+        return Err(not_allowed(tail.as_deref()));
     }
     caller.require(Permission::Pin, &target.name)?;
     let tasks = state.tasks.clone();

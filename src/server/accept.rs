@@ -12,8 +12,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::activity::{Activity, Watched};
 use crate::config;
 use crate::http::Health;
 use crate::lifecycle::Shutdown;
@@ -23,7 +25,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes that a connection buffers of what it reads and writes.
 const BUFFER: usize = 64 * 1024;
 /// Requests that one HTTP/2 connection has under way at once.
-const STREAMS: u32 = 64;
+const STREAMS: u32 = 32;
 
 /// Accepts connections until told to stop, then lets those under way finish within the drain time-out.
 ///
@@ -39,6 +41,7 @@ pub(super) async fn serve(
     let connections = Connections {
         app,
         graceful: GracefulShutdown::new(),
+        closing: CancellationToken::new(),
         places: Arc::new(Semaphore::new(config.max_connections)),
         tracker: TaskTracker::new(),
         header_timeout: config.header_timeout.std(),
@@ -64,6 +67,8 @@ pub(super) async fn serve(
 struct Connections {
     app: Router,
     graceful: GracefulShutdown,
+    /// Nothing new is accepted any more, and connections that sent nothing yet are closed.
+    closing: CancellationToken,
     places: Arc<Semaphore>,
     tracker: TaskTracker,
     header_timeout: Duration,
@@ -90,22 +95,29 @@ impl Connections {
     fn spawn(&self, stream: TcpStream, place: tokio::sync::OwnedSemaphorePermit) {
         let (app, watcher) = (self.app.clone(), self.graceful.watcher());
         let (header_timeout, idle_timeout) = (self.header_timeout, self.idle_timeout);
-        let hard = self.shutdown.hard.clone();
+        let (closing, hard) = (self.closing.clone(), self.shutdown.hard.clone());
         self.tracker.spawn(async move {
             let _place = place;
-            let Ok(Some(http2)) = tokio::time::timeout(header_timeout, is_http2(&stream)).await else { return };
+            // Until its first bytes are there, a connection is nothing to wait for when the server stops.
+            let http2 = tokio::select! {
+                first = tokio::time::timeout(header_timeout, is_http2(&stream)) => first.ok().flatten(),
+                () = closing.cancelled() => None,
+            };
+            let Some(http2) = http2 else { return };
             let _ = stream.set_nodelay(true);
             let mut stream = TimeoutStream::new(stream);
             // A client that takes nothing for so long has gone, or holds its place on purpose.
             stream.set_write_timeout(Some(idle_timeout));
+            let activity = Activity::new();
+            let service = TowerToHyperService::new(Watched::new(app, activity.clone()));
             let builder = builder(http2, header_timeout);
-            let service = TowerToHyperService::new(app);
             let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
             let connection = watcher.watch(connection.into_owned());
             tokio::select! {
                 result = connection => if let Err(error) = result {
                     tracing::debug!(%error, "a connection ended");
                 },
+                () = activity.idle(idle_timeout), if http2 => tracing::debug!("an idle connection was closed"),
                 () = hard.cancelled() => {}
             }
         });
@@ -113,6 +125,7 @@ impl Connections {
 
     async fn drain(self, limit: Duration) {
         self.tracker.close();
+        self.closing.cancel();
         let finished = async {
             self.graceful.shutdown().await;
             self.tracker.wait().await;
@@ -133,6 +146,7 @@ impl Connections {
 /// detection would wait for them without end.
 async fn is_http2(stream: &TcpStream) -> Option<bool> {
     let mut seen = [0; PREFACE.len()];
+    let mut pause = Duration::from_millis(5);
     loop {
         let length = stream.peek(&mut seen).await.ok().filter(|length| *length > 0)?;
         if !PREFACE.starts_with(&seen[..length]) {
@@ -141,7 +155,8 @@ async fn is_http2(stream: &TcpStream) -> Option<bool> {
         if length == PREFACE.len() {
             return Some(true);
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(200));
     }
 }
 

@@ -46,7 +46,12 @@ fn make(file: &Path) -> io::Result<()> {
 
 fn read(file: &Path) -> io::Result<String> {
     let mode = fs::metadata(file)?.permissions().mode();
-    if mode & 0o077 != 0 {
+    // Container platforms open the files of a volume to a group. What is ours we can close again.
+    let open = mode & 0o077 != 0;
+    let closed = open && fs::set_permissions(file, fs::Permissions::from_mode(0o600)).is_ok();
+    if closed {
+        tracing::warn!(file = %file.display(), "others could read the admin token; its mode is 600 again");
+    } else if open {
         let problem = format!("others can read it (mode {:o}); run chmod 600 on it", mode & 0o777);
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
     }

@@ -96,6 +96,15 @@ pub enum Prepared {
     Session(Receipt, Vec<Digest>),
 }
 
+/// Whether a version that is prepared already may be taken up again.
+#[derive(Debug, Clone, Copy)]
+enum Resume {
+    /// One request, one version.
+    Never,
+    /// A client that asks twice for a session gets the same one.
+    OwnSession,
+}
+
 /// What a client wants to become of its manifest.
 #[derive(Debug, Clone)]
 pub struct Wish {
@@ -139,7 +148,7 @@ impl Publish {
         wish: Wish,
         actor: &str,
     ) -> Result<Receipt, PublishError> {
-        let (receipt, bad) = match self.prepare_checked(name, bytes, &wish, actor).await? {
+        let (receipt, bad) = match self.prepare_checked(name, bytes, &wish, actor, Resume::Never).await? {
             (receipt, _) if receipt.unchanged => return Ok(receipt),
             prepared => prepared,
         };
@@ -165,7 +174,7 @@ impl Publish {
         wish: &Wish,
         actor: &str,
     ) -> Result<Prepared, PublishError> {
-        let (receipt, bad) = self.prepare_checked(name, bytes, wish, actor).await?;
+        let (receipt, bad) = self.prepare_checked(name, bytes, wish, actor, Resume::OwnSession).await?;
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
         }
@@ -218,6 +227,7 @@ impl Publish {
         bytes: Bytes,
         wish: &Wish,
         actor: &str,
+        resume: Resume,
     ) -> Result<(Receipt, Vec<Check>), PublishError> {
         let limit = self.limits.manifest_bytes;
         if bytes.len() as u64 > limit {
@@ -231,8 +241,15 @@ impl Publish {
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = Summary::of(&manifest, descriptor);
+        let resumed = match resume {
+            Resume::OwnSession => self.own_session(name, descriptor.digest, wish, actor).await?,
+            Resume::Never => None,
+        };
         let change = Change::Prepare { summary, expect: wish.expect.clone() };
-        let receipt = Receipt::new(self.heads.change(name, &change, actor).await?);
+        let receipt = match resumed {
+            Some(receipt) => receipt,
+            None => Receipt::new(self.heads.change(name, &change, actor).await?),
+        };
         match self.secure(&manifest, descriptor, bytes).await {
             Ok(bad) => Ok((receipt, bad)),
             Err(error) => {
@@ -300,6 +317,22 @@ impl Publish {
             row.digest() == digest && (row.state == State::Active || (!activate && row.state == State::Ready))
         };
         Ok(head.rows.iter().rev().find(wanted).map(|row| Receipt::of(&head, row.clone(), true)))
+    }
+
+    /// A session that the same actor opened for the same manifest: its answer was lost, or its client died.
+    async fn own_session(
+        &self,
+        name: &ManifestName,
+        digest: Digest,
+        wish: &Wish,
+        actor: &str,
+    ) -> Result<Option<Receipt>, StoreError> {
+        let Some(head) = self.heads.current_durable(name).await? else { return Ok(None) };
+        if !wish.expect.holds(head.active().map(VersionRow::digest)) {
+            return Ok(None);
+        }
+        let own = |row: &&VersionRow| row.state == State::Prepared && row.digest() == digest && row.created_by == actor;
+        Ok(head.rows.iter().rev().find(own).map(|row| Receipt::of(&head, row.clone(), false)))
     }
 
     async fn row(&self, name: &ManifestName, number: u64) -> Result<VersionRow, PublishError> {

@@ -52,6 +52,16 @@ impl FsStore {
         Self::with_steps(root, Arc::new(NoFaults))
     }
 
+    /// Opens the store in `root` only if it is there, and makes nothing: for looking at stores that may be read-only.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn open_existing(root: &Path) -> Result<Self> {
+        let objects = root.join("objects");
+        fs::read_dir(&objects).map_err(|error| StoreError::io(objects.display(), error))?;
+        Ok(Self::over(root, Arc::new(NoFaults)))
+    }
+
     /// Like [`FsStore::open`], with somebody told of every system call before it is made, who may fail it or end
     /// the process. This is how tests fill the disk and pull the plug.
     ///
@@ -70,8 +80,13 @@ impl FsStore {
             Ok(())
         };
         prepare().map_err(|error| StoreError::io(root.display(), error))?;
+        Ok(Self::over(root, steps))
+    }
+
+    fn over(root: &Path, steps: Arc<dyn Steps>) -> Self {
+        let (objects, staging) = (root.join("objects"), root.join("staging"));
         let directories = Directories::new(objects.clone(), Arc::clone(&steps));
-        Ok(Self { inner: Arc::new(Inner { objects, staging, directories, steps }) })
+        Self { inner: Arc::new(Inner { objects, staging, directories, steps }) }
     }
 
     /// Removes staged files whose writer died, and returns how many. A file whose writer lives, in whatever

@@ -137,7 +137,10 @@ fn every_problem_code_is_listed_and_nothing_else() {
         let text = fs::read_to_string(path).unwrap();
         let literals = text.split('"');
         let is_code = |text: &&str| {
-            text.len() > 3 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') && !text.starts_with("CARGO")
+            text.len() > 3
+                && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+                && !text.starts_with("CARGO")
+                && *text != "POST"
         };
         used.extend(literals.filter(is_code).map(str::to_owned));
     }

@@ -32,7 +32,15 @@ impl Staged {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let path = directory.join(hex::encode(random));
-        let file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let create = || fs::OpenOptions::new().write(true).create_new(true).open(&path);
+        let file = match create() {
+            // A store that was opened to be looked at has no staging directory yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(directory)?;
+                create()?
+            }
+            created => created?,
+        };
         let staged = Self { path, file, steps };
         // File systems without locks leave the age as the only sign of life, which the sweep respects.
         let _ = staged.file.try_lock();

@@ -116,4 +116,8 @@ async fn a_request_id_is_made_or_taken_over() {
     let answer = send(server.anonymous(Method::GET, "/nothing").header("x-request-id", "mine-1")).await;
     assert_eq!(answer.header("x-request-id"), "mine-1");
     assert_eq!(answer.json()["instance"], "urn:larder:request:mine-1");
+    for odd in ["a b", "x} request{id=fake", &"x".repeat(129)] {
+        let answer = send(server.anonymous(Method::GET, "/livez").header("x-request-id", odd)).await;
+        assert_eq!(answer.header("x-request-id").len(), 24, "{odd}");
+    }
 }

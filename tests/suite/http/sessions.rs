@@ -87,3 +87,15 @@ async fn a_size_that_is_wrong_is_found_at_the_commit() {
     assert_eq!(problem["wrong_size"][0]["actual"], 5);
     server.delete("/sessions/main@1").await.expect(204);
 }
+
+#[tokio::test]
+async fn asking_for_a_session_twice_gives_the_same_one() {
+    let server = TestServer::start().await;
+    for _ in 0..2 {
+        let session = server.post("/sessions/main", &manifest(&FILES)).await.expect(201).json();
+        assert_eq!(session["location"], "/sessions/main@1");
+        assert_eq!(session["missing"].as_array().unwrap().len(), 2);
+    }
+    let other = server.post("/sessions/main", &manifest(&FILES[..1])).await.expect(201).json();
+    assert_eq!(other["version"], 2);
+}

@@ -182,3 +182,69 @@ async fn http2_without_tls_is_understood() {
     let request = http2.put(server.url(&format!("/blobs/{}", Digest::of(b"h2")))).bearer_auth(&server.token);
     assert_eq!(request.body("h2").send().await.unwrap().status(), 201);
 }
+
+/// The beginning of an HTTP/2 connection whose client leaves no room for the bodies of answers.
+const NO_ROOM: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+
+#[tokio::test]
+async fn an_http2_connection_on_which_nothing_happens_is_closed() {
+    let server = impatient().await;
+    let mut client = Raw::connect(server.address).await;
+    client.send(NO_ROOM).await;
+    client.rest().await;
+}
+
+#[tokio::test]
+async fn an_http2_client_that_takes_nothing_is_cut_off() {
+    let server = impatient().await;
+    let digest = server.put_blob(&vec![1_u8; 1 << 20]).await;
+    let mut client = Raw::connect(server.address).await;
+    client.send(NO_ROOM).await;
+    // HEADERS of stream 1: :method GET, :scheme http, :authority x, :path, all as literals without an index.
+    let path = format!("/blobs/{digest}");
+    let mut block = vec![0x82, 0x86, 0x01, 0x01, b'x', 0x04, u8::try_from(path.len()).unwrap()];
+    block.extend(path.as_bytes());
+    let mut frame = vec![0, 0, u8::try_from(block.len()).unwrap(), 1, 5, 0, 0, 0, 1];
+    frame.extend(block);
+    client.send(frame).await;
+    let rest = client.rest().await;
+    assert!(rest.len() < 1000, "{} bytes for which there was no room", rest.len());
+}
+
+#[tokio::test]
+async fn a_connection_that_sends_nothing_does_not_hold_up_the_end() {
+    let server = TestServer::start().await;
+    let silent = Raw::connect(server.address).await;
+    sleep(Duration::from_millis(100)).await;
+    timeout(Duration::from_secs(5), server.stop()).await.expect("stops at once").unwrap();
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_client_that_only_listens_at_the_end_sees_an_early_answer() {
+    let server = TestServer::start().await;
+    let bytes = vec![4_u8; 24 << 20];
+    let digest = server.put_blob(&bytes).await;
+    for (token, status) in [(server.token.as_str(), 200), ("nonsense-but-none", 401)] {
+        let mut client = Raw::connect(server.address).await;
+        let authorization = if status == 200 { format!("authorization: Bearer {token}\r\n") } else { String::new() };
+        let length = bytes.len();
+        let head =
+            format!("PUT /blobs/{digest} HTTP/1.1\r\nhost: x\r\n{authorization}content-length: {length}\r\n\r\n");
+        client.send(head).await;
+        client.send(&bytes).await;
+        assert_eq!(client.answer().await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_too_long_for_memory_is_told_to_come_back() {
+    let server = TestServer::with(|config| config.limits.bodies_in_memory = 1).await;
+    let mut slow = Raw::connect(server.address).await;
+    let head = format!("PUT /manifests/main HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n", server.token);
+    slow.send(format!("{head}content-length: 1000\r\n\r\n{{")).await;
+    sleep(Duration::from_millis(200)).await;
+    let answer = server.put("/manifests/other", "{}").await;
+    assert!(!answer.header("retry-after").is_empty());
+    answer.problem(503, "UNAVAILABLE");
+}

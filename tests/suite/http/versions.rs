@@ -127,17 +127,19 @@ async fn a_copy_is_one_pointer_to_the_same_bytes() {
 #[tokio::test]
 async fn actions_need_a_selector_and_their_own_method() {
     let server = with_versions(1).await;
-    for (method, path, status) in [
-        (Method::GET, "/versions/main@1/promote", 405),
-        (Method::POST, "/versions/main@1/pin", 405),
-        (Method::PUT, "/versions/main@1/promote", 405),
-        (Method::POST, "/versions/main", 405),
-        (Method::POST, "/versions/main@1/explode", 404),
-        (Method::GET, "/versions/main@1/explode", 404),
-        (Method::PATCH, "/versions/main", 405),
+    for (method, path, allow) in [
+        (Method::GET, "/versions/main@1/promote", "POST"),
+        (Method::POST, "/versions/main@1/pin", "PUT, DELETE"),
+        (Method::PUT, "/versions/main@1/promote", "POST"),
+        (Method::POST, "/versions/main", "GET, HEAD"),
+        (Method::DELETE, "/versions/main", "GET, HEAD"),
+        (Method::PATCH, "/versions/main", "GET,HEAD,POST,PUT,DELETE"),
     ] {
         let answer = send(server.request(method.clone(), path)).await;
-        assert_eq!(answer.status.as_u16(), status, "{method} {path}");
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, allow), "{method} {path}");
+    }
+    for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
+        send(server.request(method, "/versions/main@1/explode")).await.problem(404, "NOT_FOUND");
     }
 }
 
