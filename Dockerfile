@@ -1,4 +1,4 @@
-# Builds the `larder` binary and puts it, alone, into an image without a shell. Only /data is ever written to.
+# Builds the `larder` binary and puts it into a small image. Only /data is ever written to.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && mkdir -p /out/data \
     && cp target/release/larder /out/larder
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM debian:bookworm-slim
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="larder" \
@@ -22,6 +22,8 @@ LABEL org.opencontainers.image.title="larder" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+# Whom to trust when `larder` talks to another server over TLS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/larder /usr/local/bin/larder
 COPY --from=build --chown=65532:65532 /out/data /data
 # A number, so that Kubernetes can check `runAsNonRoot`.
