@@ -237,3 +237,20 @@ async fn a_key_that_is_not_a_blob_ends_in_an_error_and_not_in_a_second_upload() 
     assert_eq!(error.kind, StoreErrorKind::Corrupt);
     assert_eq!(sound(&backend.store(), "main").await.as_deref(), Some("v1"));
 }
+
+#[tokio::test]
+async fn an_upload_that_took_too_long_does_not_end_in_bytes_that_are_doomed() {
+    let backend = FsBackend::quick();
+    let (store, faulty) = (backend.store(), FaultyStore::over(&backend.store()));
+    let bytes = bytes::Bytes::from("slowly");
+    let digest = larder::domain::Digest::of(&bytes);
+    let collector = backend.store();
+    // Somebody else's upload of the same digest was faster, and its bytes were collected meanwhile.
+    faulty.script(Rule::on(Op::Commit).nth(1).run(move || {
+        let collector = collector.clone();
+        async move { condemn(&collector, digest, 0).await }
+    }));
+    assert_eq!(Services::over(&faulty.store()).upload(&bytes).await.unwrap(), Some(Created::New));
+    sweep(&store, digest, 0).await;
+    assert_eq!(stored(&store, digest, 1).await.unwrap(), bytes, "what was answered as stored is there to rely on");
+}

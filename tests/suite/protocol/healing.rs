@@ -135,3 +135,16 @@ async fn a_damaged_manifest_is_reported_and_never_served() {
     let Err(larder::service::ResolveError::Store(error)) = read else { panic!("served") };
     assert_eq!(error.kind, larder::store::StoreErrorKind::Corrupt);
 }
+
+#[tokio::test]
+async fn bytes_that_are_doomed_for_being_damaged_are_not_rescued() {
+    let release = Release::new("v1", 1);
+    let (_backend, store) = truncated(&release.files[0].1).await;
+    condemn(&store, release.file(0), 0).await;
+    let services = Services::over(&store);
+    let refused = services.publish_only("main", &release, activate()).await.unwrap_err();
+    assert!(matches!(&refused, PublishError::Blobs { missing, .. } if missing.len() == 1), "{refused}");
+    assert_eq!(stored(&store, release.file(0), 1).await, None, "the damage was copied");
+    services.release("main", &release).await.unwrap();
+    assert_eq!(stored(&store, release.file(0), 1).await.unwrap(), release.files[0].1);
+}

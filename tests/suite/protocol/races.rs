@@ -6,7 +6,7 @@ use larder::service::publish::Prepared;
 use larder::service::{ChangeError, PublishError, Receipt};
 
 use super::replies::{HEADS, history, with_first_version};
-use crate::support::faulty::{Op, Rule};
+use crate::support::faulty::{FaultyStore, Op, Rule};
 use crate::support::services::*;
 use crate::support::store::*;
 
@@ -226,4 +226,18 @@ async fn racing_promotions_leave_one_active_version_and_a_sound_log() {
     }
     assert!(sound(&backend.store(), "main").await.is_some());
     assert_eq!(history(&backend.store()).await.len(), 4);
+}
+
+#[tokio::test]
+async fn servers_that_start_at_once_on_an_empty_store_all_start() {
+    use larder::layout::marker;
+    let backend = FsBackend::quick();
+    let faulty = FaultyStore::over(&backend.store());
+    let other = backend.store();
+    // Between the first look for a marker and the look whether there is anything at all.
+    faulty.script(Rule::on(Op::List).nth(2).run(move || {
+        let other = other.clone();
+        async move { drop(marker::open(&*other).await.unwrap()) }
+    }));
+    assert_eq!(marker::open(&*faulty.store()).await.unwrap().layout, marker::CURRENT);
 }

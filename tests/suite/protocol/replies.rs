@@ -167,3 +167,17 @@ async fn a_name_is_marked_before_its_first_head_is_made() {
     assert!(all_keys(&backend.store()).await.contains(&format!("names/{main}@")));
     assert_eq!(sound(&backend.store(), "main").await, None);
 }
+
+#[tokio::test]
+async fn what_another_process_did_is_made_durable_before_it_is_answered_as_done() {
+    let (backend, faulty) = with_first_version().await;
+    let release = Release::new("v2", 1);
+    Services::over(&backend.store()).release("main", &release).await.unwrap();
+    // Its head may not have survived yet. Whoever says that all is done must have made sure.
+    faulty.script(Rule::on(Op::Persist).key("heads/main/").fail());
+    let (publish, promote) = (Services::over(&faulty.store()), Services::over(&faulty.store()));
+    assert!(publish.publish_only("main", &release, activate()).await.is_err());
+    let again = promote.versions.promote(&target("main@2"), larder::domain::Expect::Anything, ACTOR).await;
+    assert!(again.is_err(), "promoting what is active already");
+    faulty.reset();
+}
