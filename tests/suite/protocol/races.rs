@@ -129,7 +129,7 @@ async fn a_promotion_during_a_publish_is_kept_as_the_previous_version() {
     for label in ["v1", "v2"] {
         services.release("main", &Release::new(label, 2)).await.unwrap();
     }
-    let faulty = crate::support::faulty::FaultyStore::over(&backend.store());
+    let faulty = FaultyStore::over(&backend.store());
     faulty.script(Rule::on(Op::Create).key(HEADS).nth(2).run(move || {
         let services = services.clone();
         async move {
@@ -237,7 +237,7 @@ async fn servers_that_start_at_once_on_an_empty_store_all_start() {
     // Between the first look for a marker and the look whether there is anything at all.
     faulty.script(Rule::on(Op::List).nth(2).run(move || {
         let other = other.clone();
-        async move { drop(marker::open(&*other).await.unwrap()) }
+        async move { assert_eq!(marker::open(&*other).await.unwrap().layout, marker::CURRENT) }
     }));
     assert_eq!(marker::open(&*faulty.store()).await.unwrap().layout, marker::CURRENT);
 }

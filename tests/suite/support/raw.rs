@@ -54,6 +54,34 @@ impl Raw {
         }
     }
 
+    /// Reads HTTP/2 frames to the end of the connection, and answers every PING as a living client does. Returns how
+    /// many bytes of bodies came.
+    pub async fn frames(&mut self) -> usize {
+        timeout(PATIENCE, self.read_frames()).await.expect("the connection ends in time")
+    }
+
+    async fn read_frames(&mut self) -> usize {
+        const DATA: u8 = 0;
+        const PING: u8 = 6;
+        let mut received = 0;
+        loop {
+            let mut head = [0; 9];
+            if self.0.read_exact(&mut head).await.is_err() {
+                return received;
+            }
+            let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+            let mut payload = vec![0; length];
+            if self.0.read_exact(&mut payload).await.is_err() {
+                return received;
+            }
+            received += if head[3] == DATA { length } else { 0 };
+            if head[3] == PING && head[4] == 0 {
+                let answer = [&[0, 0, 8, PING, 1, 0, 0, 0, 0], payload.as_slice()].concat();
+                let _ = self.0.write_all(&answer).await;
+            }
+        }
+    }
+
     /// Reads to the end of the connection.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
