@@ -90,6 +90,10 @@ pub struct List {
     pub start_after: Option<Key>,
     /// Stop after this many.
     pub limit: Option<usize>,
+    /// Show only the first key of each group. The group of a key is what it begins with, up to and including the first
+    /// occurrence of this text; a key without it is a group of its own. Costs about as much as the groups, not as the
+    /// keys in them.
+    pub first_of: Option<&'static str>,
 }
 
 /// A directory or bucket of immutable objects. See the crate's documentation for what is built on it.
@@ -119,6 +123,24 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// Deletes the object under `key`. A key that is not there is no error.
     async fn delete(&self, key: &Key) -> Result<()>;
+
+    /// Creates an empty object under each of `keys` that is free. Once this returns, there is an object under each key
+    /// that survives a crash of the machine. After an error any of them may exist. The order is not defined.
+    async fn create_empty(&self, keys: &[Key]) -> Result<()> {
+        for key in keys {
+            self.create(key, Bytes::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the objects under `keys`, as [`ObjectStore::delete`] would one by one. After an error any of them may be
+    /// gone. The order is not defined.
+    async fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        for key in keys {
+            self.delete(key).await?;
+        }
+        Ok(())
+    }
 
     /// Lists the objects whose keys start with `prefix`, in the byte order of their keys. Shows every object whose
     /// creation finished before the call began and that is not deleted meanwhile. An error ends the stream: a

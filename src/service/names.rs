@@ -49,7 +49,7 @@ impl Names {
     ) -> Result<NamePage, StoreError> {
         let Some(keys) = layout::names(prefix) else { return Ok(NamePage { heads: Vec::new(), next: None }) };
         let start_after = after.map(|name| LayoutKey::Name(name.clone()).key());
-        let listing = self.store.list(&keys, List { start_after, limit: None });
+        let listing = self.store.list(&keys, List { start_after, ..List::default() });
         let visible = &visible;
         let mut found = listing
             .and_then(|meta| async move { name_of(&meta.key) })

@@ -248,7 +248,7 @@ impl Verify {
     /// Looks at every object by its key, and re-hashes those that are blobs.
     async fn objects(&self, after: Option<Key>, jobs: usize, run: &mut Run<'_>) -> Result<(), StoreError> {
         let everything = "".parse().expect("the empty prefix is legal");
-        let listing = self.store.list(&everything, List { start_after: after, limit: None });
+        let listing = self.store.list(&everything, List { start_after: after, ..List::default() });
         let checks = listing.map_ok(|meta| {
             let store = Arc::clone(&self.store);
             async move {

@@ -149,6 +149,21 @@ impl Inner {
         self.publish(staged, to).map(Some)
     }
 
+    /// Creates empty objects where they are to be, without staging: an empty file is complete from the start. Syncing
+    /// their directories comes last, so that one commit of the file system's journal serves them all.
+    fn create_empty(&self, keys: &[Key]) -> io::Result<()> {
+        for key in keys {
+            let path = self.path(key);
+            self.directories.ensure(path.parent().unwrap_or(&self.objects))?;
+            self.steps.before(Step::Link)?;
+            match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+        }
+        self.persist(keys)
+    }
+
     fn delete(&self, key: &Key) -> io::Result<()> {
         self.steps.before(Step::Delete)?;
         let path = self.path(key);
@@ -198,6 +213,18 @@ impl ObjectStore for FsStore {
 
     async fn delete(&self, key: &Key) -> Result<()> {
         self.on(key, |inner, key| inner.delete(&key)).await
+    }
+
+    async fn create_empty(&self, keys: &[Key]) -> Result<()> {
+        let Some(first) = keys.first() else { return Ok(()) };
+        let keys = keys.to_vec();
+        self.on(first, move |inner, _| inner.create_empty(&keys)).await
+    }
+
+    async fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        let Some(first) = keys.first() else { return Ok(()) };
+        let keys = keys.to_vec();
+        self.on(first, move |inner, _| keys.iter().try_for_each(|key| inner.delete(key))).await
     }
 
     fn list(&self, prefix: &Prefix, options: List) -> BoxStream<'_, Result<ObjectMeta>> {

@@ -58,6 +58,7 @@ struct Walk {
     begins_with: Option<(String, String)>,
     start_after: String,
     left: usize,
+    first_of: Option<&'static str>,
     steps: Arc<dyn Steps>,
 }
 
@@ -74,6 +75,7 @@ impl Walk {
             begins_with: Some((directory, rest.to_owned())),
             start_after: options.start_after.map(|key| key.to_string()).unwrap_or_default(),
             left: options.limit.unwrap_or(usize::MAX),
+            first_of: options.first_of,
             steps,
         }
     }
@@ -103,10 +105,23 @@ impl Walk {
             if entry.is_directory() {
                 self.enter(&entry.key, "")?;
             } else if let Some(meta) = self.look(&entry.key)? {
+                self.leave_group(&entry.key);
                 return Ok(Some(meta));
             }
         }
         Ok(None)
+    }
+
+    /// Forgets the rest of the group whose first key was just found.
+    fn leave_group(&mut self, key: &str) {
+        let Some((before, infix)) = self.first_of.and_then(|infix| Some((key.split_once(infix)?.0, infix))) else {
+            return;
+        };
+        let group = &key[..before.len() + infix.len()];
+        // What is still to be visited of it lies on top, because its keys sort next to each other.
+        while self.stack.last().is_some_and(|entry| entry.key.starts_with(group)) {
+            self.stack.pop();
+        }
     }
 
     fn look(&self, key: &str) -> Result<Option<ObjectMeta>> {

@@ -113,3 +113,25 @@ contract!(persisting_what_is_there_changes_nothing, |store| async {
     assert_eq!(all_keys(&store).await, ["a/b/c", "a/d"]);
     assert_eq!(read(&store, "a/b/c").await.unwrap(), "1");
 });
+
+contract!(many_empty_objects_at_once_leave_those_that_are_there, |store| async {
+    put(&store, "d/b", "full").await;
+    store.create_empty(&[]).await.unwrap();
+    store.create_empty(&["d/a", "d/b", "f/g/h", "d/a"].map(key)).await.unwrap();
+    assert_eq!(all_keys(&store).await, ["d/a", "d/b", "f/g/h"]);
+    assert_eq!(read(&store, "d/a").await.unwrap(), "");
+    assert_eq!(read(&store, "d/b").await.unwrap(), "full");
+    assert_eq!(create(&store, "f/g/h", "late").await, Created::AlreadyExists);
+});
+
+contract!(an_empty_object_and_a_full_one_race_for_a_key_and_one_wins, |store| async {
+    for round in 0..20 {
+        let key = key(&format!("race/{round}"));
+        let keys = [key.clone()];
+        let (empty, full) = tokio::join!(store.create_empty(&keys), store.create(&key, "full".into()));
+        empty.unwrap();
+        let stored = read(&store, key.as_str()).await.unwrap();
+        let expected = if full.unwrap() == Created::New { "full" } else { "" };
+        assert_eq!(stored, expected, "whoever was first stays");
+    }
+});

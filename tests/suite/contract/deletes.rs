@@ -42,3 +42,12 @@ contract!(racing_deletes_all_succeed, |store| async {
         assert_absent(&store, &name).await;
     }
 });
+
+contract!(many_deletes_at_once_take_what_is_there, |store| async {
+    for name in ["d/a", "d/b", "e", "f/g/h"] {
+        put(&store, name, name).await;
+    }
+    store.delete_all(&[]).await.unwrap();
+    store.delete_all(&["d/a", "d/absent", "f/g/h", "d/a", "e/below"].map(key)).await.unwrap();
+    assert_eq!(all_keys(&store).await, ["d/b", "e"]);
+});

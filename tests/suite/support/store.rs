@@ -126,7 +126,7 @@ pub async fn upload(store: &Store, text: &str, chunks: &[Bytes]) -> Created {
 
 /// The keys of a listing.
 pub async fn keys(store: &Store, prefix: &str, start_after: Option<&str>, limit: Option<usize>) -> Vec<String> {
-    let options = List { start_after: start_after.map(key), limit };
+    let options = List { start_after: start_after.map(key), limit, ..List::default() };
     let prefix = prefix.parse().expect("a legal prefix");
     store.list(&prefix, options).map_ok(|meta| meta.key.to_string()).try_collect().await.expect("list")
 }
