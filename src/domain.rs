@@ -9,6 +9,8 @@ pub mod head;
 pub mod manifest;
 pub mod name;
 pub mod pattern;
+pub mod retention;
+pub mod run;
 pub mod selector;
 pub mod version;
 
@@ -18,5 +20,7 @@ pub use head::{Action, Change, Head, Operation, Rejection};
 pub use manifest::{Descriptor, Manifest, ManifestError};
 pub use name::{FileName, ManifestName, NameError};
 pub use pattern::NamePattern;
+pub use retention::{Retention, RetentionRules};
+pub use run::RunId;
 pub use selector::{Selector, SelectorError, Target};
 pub use version::{State, Summary, VersionRow};

@@ -9,6 +9,7 @@
 //! | `names/<NAME>@` | this name exists |
 //! | `heads/<NAME>/@/<u64::MAX - generation>` | a head; the number in groups of three digits, newest first |
 //! | `segments/<NAME>/@/<hex>` | rows that no longer fit the head, under the digest of their bytes |
+//! | `collector/runs/<u64::MAX - second>-<id>.started` | a run of the collector began; `.plan-<part>` what it is about to delete, `.report` what came of it |
 //!
 //! Upper-case letters can only occur in the last segment of a name. There they are written in lower case and
 //! their positions follow behind a `!`, as a hex mask: `Main` is `main!1`. So two names never share a key, not
@@ -18,7 +19,7 @@
 pub mod marker;
 pub mod migrate;
 
-use crate::domain::{Digest, ManifestName};
+use crate::domain::{Digest, ManifestName, RunId};
 use crate::store::{Key, Prefix};
 
 /// Every kind of object in the store.
@@ -38,7 +39,25 @@ pub enum LayoutKey {
     Head(ManifestName, u64),
     /// A segment of a name's rows.
     Segment(ManifestName, Digest),
+    /// Something that a run of the collector left.
+    Run(RunId, RunPart),
 }
+
+/// What a run of the collector leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunPart {
+    /// That it began, and how it was set up.
+    Started,
+    /// What it was about to delete among the digests that begin with this byte or a later one.
+    Plan(u8),
+    /// What came of it.
+    Report,
+}
+
+/// What ends the part of a head's key that all heads of a name have in common.
+pub const HEADS_OF_A_NAME: &str = "/@/";
+/// What ends the part of a key that says what kind of object it is.
+pub const AREA: &str = "/";
 
 impl LayoutKey {
     /// Spells the key.
@@ -52,6 +71,7 @@ impl LayoutKey {
             Self::Name(name) => format!("names/{}@", spell_name(name)),
             Self::Head(name, generation) => format!("{}{}", head_stem(name), spell_descending(*generation)),
             Self::Segment(name, digest) => format!("segments/{}/@/{}", spell_name(name), digest.hex()),
+            Self::Run(run, part) => format!("{}{}", run_stem(run), spell_part(*part)),
         };
         text.parse().expect("names, digests and numbers spell legal keys")
     }
@@ -73,6 +93,7 @@ impl LayoutKey {
                 let (name, hex) = rest.split_once("/@/")?;
                 Self::Segment(parse_name(name)?, Digest::from_hex(hex).ok()?)
             }
+            "collector" => parse_run(rest.strip_prefix("runs/")?)?,
             _ => return None,
         };
         (parsed.key() == *key).then_some(parsed)
@@ -110,6 +131,36 @@ pub fn heads(name: &ManifestName) -> Prefix {
     prefix(&head_stem(name))
 }
 
+/// The prefix of the heads of all names.
+#[must_use]
+pub fn all_heads() -> Prefix {
+    prefix("heads/")
+}
+
+/// The prefix of everything.
+#[must_use]
+pub fn everything() -> Prefix {
+    prefix("")
+}
+
+/// The prefix of everything that runs of the collector left, newest first.
+#[must_use]
+pub fn runs() -> Prefix {
+    prefix("collector/runs/")
+}
+
+/// The prefix of everything that one run of the collector left.
+#[must_use]
+pub fn run(run: &RunId) -> Prefix {
+    prefix(&run_stem(run))
+}
+
+/// A key that sorts before every key of blobs whose digests begin with this byte, and after all of those before.
+#[must_use]
+pub fn before_blobs(first_byte: u8) -> Key {
+    format!("blobs/sha256/{first_byte:02x}").parse().expect("digits spell legal keys")
+}
+
 fn prefix(text: &str) -> Prefix {
     text.parse().expect("names and digests spell legal prefixes")
 }
@@ -117,6 +168,32 @@ fn prefix(text: &str) -> Prefix {
 fn blob_stem(digest: &Digest) -> String {
     let hex = digest.hex();
     format!("blobs/sha256/{}/{}/{hex}.", &hex[..2], &hex[2..4])
+}
+
+fn run_stem(run: &RunId) -> String {
+    format!("collector/runs/{:020}-{:08x}.", u64::MAX - run.second, run.random)
+}
+
+fn spell_part(part: RunPart) -> String {
+    match part {
+        RunPart::Started => "started".to_owned(),
+        RunPart::Plan(first) => format!("plan-{first:02x}"),
+        RunPart::Report => "report".to_owned(),
+    }
+}
+
+fn parse_run(text: &str) -> Option<LayoutKey> {
+    let (stem, part) = text.split_once('.')?;
+    let (descending, random) = stem.split_once('-')?;
+    let second = u64::MAX - descending.parse::<u64>().ok()?;
+    let run = RunId { second, random: u32::from_str_radix(random, 16).ok()? };
+    let part = match (part, part.strip_prefix("plan-")) {
+        ("started", _) => RunPart::Started,
+        ("report", _) => RunPart::Report,
+        (_, Some(first)) => RunPart::Plan(u8::from_str_radix(first, 16).ok()?),
+        _ => return None,
+    };
+    Some(LayoutKey::Run(run, part))
 }
 
 fn head_stem(name: &ManifestName) -> String {

@@ -43,6 +43,8 @@ pub enum Action {
     Unpin,
     /// Versions were retired.
     Retire,
+    /// Versions whose time was up were retired or given up.
+    Expire,
     /// The name was deleted.
     Delete,
 }
@@ -77,6 +79,9 @@ pub struct SegmentRef {
     pub rows: u64,
     /// How often its rows have been merged.
     pub tier: u32,
+    /// Rows in it that were roots when it was written. None of the others can ever become one again, so a segment
+    /// with none need not be read to find the roots.
+    pub roots: u64,
 }
 
 impl SegmentRef {
@@ -124,6 +129,17 @@ pub struct Head {
     pub segments: Vec<SegmentRef>,
 }
 
+/// A version whose time is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Its number.
+    pub number: u64,
+    /// The generation of its row that this was said of.
+    pub generation: u64,
+    /// Why.
+    pub reason: String,
+}
+
 /// A change that somebody wants to make to a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -169,6 +185,11 @@ pub enum Change {
         /// Why.
         reason: String,
     },
+    /// Retire or give up versions whose time is up. Those that changed since that was found out are left alone.
+    Expire {
+        /// Which ones.
+        due: Vec<Due>,
+    },
     /// Retire everything and stop listing the name.
     Delete {
         /// What the client requires of the name.
@@ -190,6 +211,7 @@ impl Change {
             Self::Pin { pinned: true, .. } => Action::Pin,
             Self::Pin { pinned: false, .. } => Action::Unpin,
             Self::Retire { .. } => Action::Retire,
+            Self::Expire { .. } => Action::Expire,
             Self::Delete { .. } => Action::Delete,
         }
     }
@@ -202,7 +224,7 @@ impl Change {
             Self::Promote { selector, .. } | Self::Pin { selector, .. } | Self::Retire { selector, .. } => {
                 Some(*selector)
             }
-            Self::Prepare { .. } | Self::Delete { .. } => None,
+            Self::Prepare { .. } | Self::Expire { .. } | Self::Delete { .. } => None,
         }
     }
 
@@ -212,7 +234,7 @@ impl Change {
             | Self::Commit { expect, .. }
             | Self::Promote { expect, .. }
             | Self::Delete { expect, .. } => Some(expect),
-            Self::Abort { .. } | Self::Pin { .. } | Self::Retire { .. } => None,
+            Self::Abort { .. } | Self::Pin { .. } | Self::Retire { .. } | Self::Expire { .. } => None,
         }
     }
 
@@ -220,7 +242,7 @@ impl Change {
     /// precondition said the first time (RFC 9110 section 13.1.1 allows just this).
     fn already(&self, row: Option<&VersionRow>) -> Option<VersionRow> {
         match self {
-            Self::Prepare { .. } | Self::Delete { .. } | Self::Abort { .. } => None,
+            Self::Prepare { .. } | Self::Delete { .. } | Self::Abort { .. } | Self::Expire { .. } => None,
             Self::Commit { activate, .. } => row.filter(|row| match row.state {
                 State::Active | State::Archived => true,
                 State::Ready => !activate,
@@ -265,13 +287,13 @@ pub enum Rejection {
 /// What a change comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The name is already as wanted; nothing to write. Carries the version that was found so.
-    Unchanged(VersionRow),
+    /// The name is already as wanted; nothing to write. Carries the version that was found so, if it is about one.
+    Unchanged(Option<VersionRow>),
     /// The next head, and the rows that must be spilled before it is created.
     Next {
         /// The head to create. Its segment list does not include the spilled rows yet.
         head: Box<Head>,
-        /// The version the change was about, in its new state. `None` for a deletion.
+        /// The version the change was about, in its new state. `None` if it was not about a single one.
         row: Option<VersionRow>,
         /// Rows that no longer fit, by ascending number.
         spill: Vec<VersionRow>,
@@ -294,7 +316,7 @@ impl Head {
     /// The head that `change` makes of `current` (`None`: the name has never existed).
     ///
     /// `row` is the version that [`Change::selector`] picks, wherever it is stored. For a deletion, `everything`
-    /// holds all rows of the name.
+    /// holds all rows of the name, for an expiry those that it is about.
     ///
     /// # Errors
     /// A [`Rejection`] when the present state does not allow the change.
@@ -308,7 +330,7 @@ impl Head {
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
         if let Some(unchanged) = current.and_then(|_| change.already(row.as_ref())) {
-            return Ok(Outcome::Unchanged(unchanged));
+            return Ok(Outcome::Unchanged(Some(unchanged)));
         }
         let active = current.and_then(Self::active).map(VersionRow::digest);
         if change.expect().is_some_and(|expect| !expect.holds(active)) {

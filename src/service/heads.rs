@@ -47,7 +47,7 @@ pub enum ChangeError {
 pub struct Changed {
     /// The newest head.
     pub head: Arc<Head>,
-    /// The version that it was about. `None` for a deletion.
+    /// The version that it was about. `None` if it was not about a single one.
     pub row: Option<VersionRow>,
     /// Whether the name was already as wanted.
     pub unchanged: bool,
@@ -180,6 +180,14 @@ impl Heads {
         }
     }
 
+    /// The rows of all versions whose blobs must be kept, by ascending number.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn roots(&self, head: &Head) -> Result<Vec<VersionRow>, StoreError> {
+        self.segments.roots(head).await
+    }
+
     /// Rows with numbers below `before`, newest first: at least `limit` of them unless there are fewer.
     ///
     /// # Errors
@@ -222,6 +230,11 @@ impl Heads {
         if let Some(head) = &current {
             match (change, change.selector()) {
                 (Change::Delete { .. }, _) => everything = self.segments.everything(head).await?,
+                (Change::Expire { due }, _) => {
+                    for due in due {
+                        everything.extend(self.segments.row(head, due.number).await?);
+                    }
+                }
                 (_, Some(selector)) => row = self.select(head, selector).await?,
                 (_, None) => {}
             }
@@ -229,9 +242,10 @@ impl Heads {
         let now = self.clock.now();
         match Head::next(current.as_deref(), name, change, row, everything, operation, now)? {
             Outcome::Unchanged(row) => {
-                let known = known.expect("only an existing name can be unchanged");
+                // Only an existing name can be unchanged.
+                let known = known.ok_or(Rejection::NoSuchVersion)?;
                 let head = self.make_durable(known).await?;
-                Ok(Some(Changed { head, row: Some(row), unchanged: true }))
+                Ok(Some(Changed { head, row, unchanged: true }))
             }
             Outcome::Next { mut head, row, spill } => {
                 match known {

@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 
 use super::super::version::{State, Summary, VersionRow};
-use super::{Change, Deletion, Head, INLINE_KEEP, INLINE_MAX, ManifestName, Operation, Outcome, Rejection};
+use super::{Change, Deletion, Due, Head, INLINE_KEEP, INLINE_MAX, ManifestName, Operation, Outcome, Rejection};
 
 /// The next head while it is being made.
 pub(super) struct Draft {
     head: Head,
     changed: u64,
+    /// It turned out that there is nothing to change.
+    idle: bool,
 }
 
 impl Draft {
@@ -28,7 +30,7 @@ impl Draft {
                 segments: Vec::new(),
             },
         };
-        Self { head, changed: 0 }
+        Self { head, changed: 0, idle: false }
     }
 
     pub(super) fn apply(
@@ -44,6 +46,10 @@ impl Draft {
             Change::Promote { .. } => self.promote(found(row)?)?,
             Change::Pin { pinned, .. } => self.pin(found(row)?, *pinned)?,
             Change::Retire { reason, .. } => self.retire(found(row)?, reason)?,
+            Change::Expire { due } => {
+                self.idle = !self.expire(due, everything);
+                return Ok(None);
+            }
             Change::Delete { reason, .. } => return self.delete(everything, reason).map(|()| None),
         };
         self.changed = changed.number;
@@ -128,6 +134,25 @@ impl Draft {
         row.retired_because = Some(reason.to_owned());
     }
 
+    /// Retires or gives up those of `rows` that are due and still as they were then. Whether there were any.
+    fn expire(&mut self, due: &[Due], rows: Vec<VersionRow>) -> bool {
+        let mut any = false;
+        for mut row in rows {
+            let is_due = |due: &&Due| due.number == row.number && due.generation == row.generation && !row.pinned;
+            let Some(due) = due.iter().find(is_due) else { continue };
+            match row.state {
+                State::Prepared => drop(self.abort(row)),
+                State::Ready | State::Archived => {
+                    self.set_retired(&mut row, &due.reason);
+                    self.put(row);
+                }
+                State::Active | State::Retired | State::Aborted => continue,
+            }
+            any = true;
+        }
+        any
+    }
+
     fn delete(&mut self, mut everything: Vec<VersionRow>, reason: &str) -> Result<(), Rejection> {
         if everything.is_empty() || self.head.deleted.is_some() {
             return Err(Rejection::NoSuchVersion);
@@ -164,6 +189,9 @@ impl Draft {
 
     /// Takes the oldest rows out of a head that has grown too large.
     pub(super) fn finish(mut self, row: Option<VersionRow>) -> Outcome {
+        if self.idle {
+            return Outcome::Unchanged(None);
+        }
         let mut spill = Vec::new();
         if self.head.rows.len() > INLINE_MAX {
             let surplus = self.head.rows.len() - INLINE_KEEP;

@@ -40,6 +40,10 @@ fn retire(number: u64) -> Change {
     Change::Retire { selector: Selector::Number(number), reason: "old".into() }
 }
 
+fn expire(number: u64, generation: u64) -> Change {
+    Change::Expire { due: vec![Due { number, generation, reason: "late".into() }] }
+}
+
 fn delete() -> Change {
     Change::Delete { expect: Expect::Anything, reason: "gone".into() }
 }
@@ -94,7 +98,11 @@ impl Log {
 
     fn outcome(&self, change: &Change) -> Result<Outcome, Rejection> {
         let row = change.selector().and_then(|selector| self.pick(selector));
-        let everything = if matches!(change, Change::Delete { .. }) { self.everything() } else { Vec::new() };
+        let everything = match change {
+            Change::Delete { .. } => self.everything(),
+            Change::Expire { due } => due.iter().filter_map(|due| self.row(due.number)).collect(),
+            _ => Vec::new(),
+        };
         let operation =
             Operation { id: "id".into(), action: change.action(), actor: "me".into(), version: None, reason: None };
         Head::next(self.head.as_ref(), &name(), change, row, everything, operation, at(self.now))
@@ -123,7 +131,7 @@ impl Log {
 
 /// A segment of one row: just enough for a head to know that the row left it.
 fn segment(number: u64) -> SegmentRef {
-    SegmentRef { digest: Digest::of(b""), first: number, last: number, rows: 1, tier: 0 }
+    SegmentRef { digest: Digest::of(b""), first: number, last: number, rows: 1, tier: 0, roots: 1 }
 }
 
 fn rejected(log: &mut Log, change: &Change) -> Rejection {
@@ -329,6 +337,22 @@ fn a_full_head_spills_its_oldest_rows_and_keeps_the_active_one() {
 }
 
 #[test]
+fn an_expiry_takes_only_what_has_not_changed_since() {
+    let mut log = Log::of([prepare(1), commit(1), prepare(2), commit(2), prepare(3), stage(3), prepare(4)]);
+    let generation = |log: &Log, number| log.row(number).unwrap().generation;
+    let (archived, active, staged) = (generation(&log, 1), generation(&log, 2), generation(&log, 3));
+    log.make(&pin(3, true)).unwrap();
+    for (number, generation) in [(1, archived - 1), (2, active), (3, staged), (3, staged + 2), (9, 1)] {
+        assert_eq!(log.make(&expire(number, generation)), Ok(false), "{number} of generation {generation}");
+    }
+    assert_eq!(log.make(&expire(1, archived)), Ok(true));
+    assert_eq!(log.row(1).unwrap().retired_because.as_deref(), Some("late"));
+    assert_eq!(log.make(&expire(4, 7)), Ok(true));
+    assert_eq!(log.row(4), None, "given up");
+    assert_eq!(rejected(&mut log, &commit(4)), Rejection::NoSuchVersion, "whoever stalled cannot bring it back");
+}
+
+#[test]
 fn a_head_says_what_made_it() {
     let mut log = Log::of([prepare(1), commit(1)]);
     for (change, action, version) in [
@@ -340,6 +364,10 @@ fn a_head_says_what_made_it() {
         (retire(1), Action::Retire, Some(1)),
         (prepare(3), Action::Prepare, Some(3)),
         (Change::Abort { number: 3 }, Action::Abort, Some(3)),
+        (pin(2, true), Action::Pin, Some(2)),
+        (prepare(4), Action::Prepare, Some(4)),
+        (expire(4, 12), Action::Expire, None),
+        (pin(2, false), Action::Unpin, Some(2)),
         (delete(), Action::Delete, None),
     ] {
         log.make(&change).unwrap();

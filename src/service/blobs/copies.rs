@@ -27,7 +27,11 @@ impl Copies {
                 let known = &mut self.0.entry(generation).or_default().seen_hour;
                 *known = (*known).max(Some(hour));
             }
-            LayoutKey::Marker(_) | LayoutKey::Name(_) | LayoutKey::Head(..) | LayoutKey::Segment(..) => {}
+            LayoutKey::Marker(_)
+            | LayoutKey::Name(_)
+            | LayoutKey::Head(..)
+            | LayoutKey::Segment(..)
+            | LayoutKey::Run(..) => {}
         }
     }
 

@@ -102,6 +102,21 @@ impl Segments {
         Ok(rows)
     }
 
+    /// The rows of all roots, by ascending number. Segments that can neither hold nor shadow any are not read, so that
+    /// a long history of retired versions costs nothing.
+    pub(super) async fn roots(&self, head: &Head) -> Result<Vec<VersionRow>, StoreError> {
+        let mut found = BTreeMap::new();
+        for (at, segment) in head.segments.iter().enumerate() {
+            let shadows =
+                |older: &SegmentRef| older.roots > 0 && older.first <= segment.last && segment.first <= older.last;
+            if segment.roots > 0 || head.segments[..at].iter().any(shadows) {
+                found.extend(self.read(head, segment).await?.iter().map(|row| (row.number, row.clone())));
+            }
+        }
+        found.extend(head.rows.iter().map(|row| (row.number, row.clone())));
+        Ok(found.into_values().filter(|row| row.state.is_root()).collect())
+    }
+
     /// Writes rows that no longer fit into a segment, merges segments where enough of one size have come together,
     /// and lists the result in `head`.
     pub(super) async fn spill(&self, head: &mut Head, rows: Vec<VersionRow>) -> Result<(), StoreError> {
@@ -134,7 +149,8 @@ impl Segments {
             serde_json::to_vec(&rows).map_err(|error| StoreError::new(StoreErrorKind::Internal, &head.name, error))?;
         let digest = Digest::of(&bytes);
         self.store.create(&LayoutKey::Segment(head.name.clone(), digest).key(), bytes.into()).await?;
-        let segment = SegmentRef { digest, first, last, rows: rows.len() as u64, tier };
+        let roots = rows.iter().filter(|row| row.state.is_root()).count() as u64;
+        let segment = SegmentRef { digest, first, last, rows: rows.len() as u64, tier, roots };
         self.remembered.insert(digest, Arc::new(rows));
         Ok(segment)
     }

@@ -30,12 +30,17 @@ fn changes() -> impl Strategy<Value = Change> {
         15 => (selector(), expect()).prop_map(|(selector, expect)| Change::Promote { selector, expect }),
         10 => (selector(), any::<bool>()).prop_map(|(selector, pinned)| Change::Pin { selector, pinned }),
         15 => selector().prop_map(|selector| Change::Retire { selector, reason: "old".into() }),
+        15 => proptest::collection::vec((number(), 0..5_u64), 0..4).prop_map(|due| Change::Expire {
+            // Generation 0 stands for a row that changed since; `aimed` fills in the others.
+            due: due.into_iter().map(|(number, fresh)| Due { number, generation: fresh, reason: "late".into() }).collect()
+        }),
         1 => expect().prop_map(|expect| Change::Delete { expect, reason: "gone".into() }),
     ]
 }
 
 /// The same change about a version that is likely to exist: the newest for 1, the one before it for 2 and so on.
-fn aimed(change: Change, newest: u64) -> Change {
+fn aimed(change: Change, log: &Log) -> Change {
+    let newest = log.head.as_ref().map_or(1, |head| head.next_version - 1);
     let aim = |number: u64| newest + 1 - number.min(newest);
     let select =
         |selector| if let Selector::Number(number) = selector { Selector::Number(aim(number)) } else { selector };
@@ -45,6 +50,14 @@ fn aimed(change: Change, newest: u64) -> Change {
         Change::Promote { selector, expect } => Change::Promote { selector: select(selector), expect },
         Change::Pin { selector, pinned } => Change::Pin { selector: select(selector), pinned },
         Change::Retire { selector, reason } => Change::Retire { selector: select(selector), reason },
+        Change::Expire { due } => {
+            let generation = |number| log.row(number).map_or(0, |row| row.generation);
+            let aim = |due: Due| {
+                let number = aim(due.number);
+                Due { number, generation: if due.generation == 0 { 0 } else { generation(number) }, ..due }
+            };
+            Change::Expire { due: due.into_iter().map(aim).collect() }
+        }
         Change::Prepare { .. } | Change::Delete { .. } => change,
     }
 }
@@ -92,7 +105,16 @@ fn check_step(before: &Log, after: &Log, change: &Change) -> Result<(), TestCase
 }
 
 /// What an unchanged answer claims.
-fn check_unchanged(log: &Log, change: &Change, row: &VersionRow) -> Result<(), TestCaseError> {
+fn check_unchanged(log: &Log, change: &Change, row: Option<&VersionRow>) -> Result<(), TestCaseError> {
+    let Some(row) = row else {
+        let Change::Expire { due } = change else { panic!("{change:?} is about a version") };
+        let is_due = |row: &VersionRow| {
+            let due = due.iter().any(|due| due.number == row.number && due.generation == row.generation);
+            due && row.state.is_root() && row.state != State::Active && !row.pinned
+        };
+        prop_assert_eq!(log.everything().into_iter().find(is_due), None, "nothing was due");
+        return Ok(());
+    };
     let stored = log.row(row.number);
     prop_assert_eq!(stored.as_ref(), Some(row), "the answer shows the row as it is");
     let holds = match change {
@@ -102,14 +124,14 @@ fn check_unchanged(log: &Log, change: &Change, row: &VersionRow) -> Result<(), T
         Change::Promote { .. } => row.state == State::Active,
         Change::Pin { pinned, .. } => row.pinned == *pinned,
         Change::Retire { .. } => row.state == State::Retired,
-        Change::Prepare { .. } | Change::Abort { .. } | Change::Delete { .. } => false,
+        Change::Prepare { .. } | Change::Abort { .. } | Change::Expire { .. } | Change::Delete { .. } => false,
     };
     prop_assert!(holds, "{:?} is not what {:?} asks for", row, change);
     Ok(())
 }
 
 /// What must hold after a change that was made.
-fn check_done(log: &Log, change: &Change) -> Result<(), TestCaseError> {
+fn check_done(before: &Log, log: &Log, change: &Change) -> Result<(), TestCaseError> {
     let version = log.head().operation.version;
     let state = version.and_then(|number| log.state(number));
     let expected = match change {
@@ -124,6 +146,15 @@ fn check_done(log: &Log, change: &Change) -> Result<(), TestCaseError> {
         Change::Pin { pinned, .. } => {
             prop_assert_eq!(log.row(version.unwrap()).unwrap().pinned, *pinned);
             state
+        }
+        Change::Expire { due } => {
+            for row in before.everything() {
+                let due = due.iter().any(|due| due.number == row.number && due.generation == row.generation);
+                let over = due && row.state.is_root() && row.state != State::Active && !row.pinned;
+                let left = log.state(row.number).is_some_and(State::is_root);
+                prop_assert_eq!(left, row.state.is_root() && !over, "{:?}", row);
+            }
+            None
         }
         Change::Delete { .. } => {
             let left = log.everything().into_iter().find(|row| row.state.is_root());
@@ -145,16 +176,16 @@ proptest! {
         let mut log = Log::default();
         for (change, passed) in changes {
             log.now += passed;
-            let change = aimed(change, log.head.as_ref().map_or(1, |head| head.next_version - 1));
+            let change = aimed(change, &log);
             let before = Log { head: log.head.clone(), spilled: log.spilled.clone(), now: log.now };
             match log.outcome(&change) {
                 Err(_) => {}
-                Ok(Outcome::Unchanged(row)) => check_unchanged(&log, &change, &row)?,
+                Ok(Outcome::Unchanged(row)) => check_unchanged(&log, &change, row.as_ref())?,
                 Ok(Outcome::Next { .. }) => {
                     log.make(&change).unwrap();
                     check_head(log.head())?;
                     check_step(&before, &log, &change)?;
-                    check_done(&log, &change)?;
+                    check_done(&before, &log, &change)?;
                 }
             }
         }

@@ -1,0 +1,117 @@
+use proptest::prelude::*;
+
+use super::super::manifest::{Descriptor, Kind};
+use super::super::{Digest, Summary};
+use super::*;
+
+fn row(number: u64, state: State, pinned: bool) -> VersionRow {
+    let manifest = Descriptor { digest: Digest::of(&number.to_le_bytes()), size: 1 };
+    let summary =
+        Summary { manifest, label: None, kind: Kind::Files, files: 1, total_bytes: 1, entrypoint: None, source: None };
+    let mut row = VersionRow::prepared(number, summary, "tester".into(), Timestamp::UNIX_EPOCH);
+    (row.state, row.pinned) = (state, pinned);
+    row
+}
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
+}
+
+const NOTHING: Retention = Retention {
+    keep_last: 0,
+    keep_for: SignedDuration::ZERO,
+    staged_for: SignedDuration::ZERO,
+    prepared_for: SignedDuration::ZERO,
+};
+
+#[test]
+fn each_state_has_its_own_time() {
+    let rules = Retention { keep_last: 0, keep_for: days(30), staged_for: days(10), prepared_for: days(1) };
+    for (state, limit, stays, over) in [
+        (State::Archived, 30, Verdict::KeepFor, Verdict::ArchiveExpired),
+        (State::Ready, 10, Verdict::Staged, Verdict::StagingExpired),
+        (State::Prepared, 1, Verdict::Prepared, Verdict::PreparationExpired),
+    ] {
+        let rows = [row(1, state, false)];
+        assert_eq!(rules.judge(&rows, |_| days(limit) - SignedDuration::from_secs(1)), [stays]);
+        assert_eq!(rules.judge(&rows, |_| days(limit)), [over]);
+        assert!(over.is_over() && !stays.is_over());
+    }
+}
+
+#[test]
+fn the_last_ones_stay_whatever_their_age() {
+    let rows: Vec<_> = [
+        (1, State::Archived),
+        (2, State::Archived),
+        (3, State::Active),
+        (4, State::Archived),
+        (5, State::Ready),
+        (6, State::Prepared),
+    ]
+    .map(|(number, state)| row(number, state, false))
+    .into();
+    let kept = |keep_last| {
+        let verdicts = Retention { keep_last, ..NOTHING }.judge(&rows, |_| days(1000));
+        rows.iter()
+            .zip(verdicts)
+            .filter(|(_, verdict)| !verdict.is_over())
+            .map(|(row, _)| row.number)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kept(0), [3], "without any retention only the active one");
+    assert_eq!(kept(1), [3, 4], "number 4 was rolled back from");
+    assert_eq!(kept(2), [3, 4], "the active one counts");
+    assert_eq!(kept(3), [2, 3, 4]);
+    assert_eq!(kept(u64::MAX), [1, 2, 3, 4], "staged and prepared versions have times of their own");
+}
+
+#[test]
+fn the_first_matching_rule_counts() {
+    let rule = |keep_last| Retention { keep_last, ..NOTHING };
+    let rules = RetentionRules(vec![
+        (vec!["nightly/*".parse().unwrap(), "main".parse().unwrap()], rule(1)),
+        (vec!["nightly/**".parse().unwrap()], rule(7)),
+    ]);
+    assert_eq!(rules.of(&"main".parse().unwrap()), rule(1));
+    assert_eq!(rules.of(&"nightly/x".parse().unwrap()), rule(1));
+    assert_eq!(rules.of(&"nightly/x/y".parse().unwrap()), rule(7));
+    assert_eq!(rules.of(&"other".parse().unwrap()), Retention::default());
+}
+
+fn rows_strategy() -> impl Strategy<Value = Vec<VersionRow>> {
+    let state = prop_oneof![Just(State::Archived), Just(State::Ready), Just(State::Prepared)];
+    let row_strategy = (state, any::<bool>());
+    (proptest::collection::vec(row_strategy, 0..12), any::<prop::sample::Index>()).prop_map(|(states, active)| {
+        let mut rows: Vec<_> = (1..)
+            .zip(states)
+            .map(|(number, (state, pinned))| row(number, state, pinned && state != State::Prepared))
+            .collect();
+        if !rows.is_empty() {
+            let at = active.index(rows.len());
+            rows[at].state = State::Active;
+        }
+        rows
+    })
+}
+
+proptest! {
+    #[test]
+    fn active_and_pinned_versions_always_stay(rows in rows_strategy(), keep_last in 0..5_u64, age in 0..100_i64, limit in 0..100_i64) {
+        let rules = Retention { keep_last, keep_for: days(limit), staged_for: days(limit), prepared_for: days(limit) };
+        for (row, verdict) in rows.iter().zip(rules.judge(&rows, |_| days(age))) {
+            let protected = row.state == State::Active || row.pinned;
+            prop_assert!(!(protected && verdict.is_over()), "{row:?}: {verdict}");
+            prop_assert!(protected || row.state == State::Archived || verdict.is_over() == (age >= limit));
+        }
+    }
+
+    #[test]
+    fn keeping_more_never_loses_a_version(rows in rows_strategy(), keep_last in 0..5_u64, age in 0..100_i64, limit in 0..100_i64) {
+        let rules = |keep_last| Retention { keep_last, keep_for: days(limit), ..NOTHING };
+        let (fewer, more) = (rules(keep_last).judge(&rows, |_| days(age)), rules(keep_last + 1).judge(&rows, |_| days(age)));
+        for (few, many) in fewer.into_iter().zip(more) {
+            prop_assert!(few.is_over() || !many.is_over());
+        }
+    }
+}
