@@ -4,6 +4,7 @@
 //! else. Must never talk HTTP itself: that is [`crate::client`].
 
 mod check_config;
+mod collect;
 mod complete;
 mod copy;
 mod delete;
@@ -80,6 +81,8 @@ pub enum Command {
     Serve(serve::Args),
     /// Check that nothing stored is missing or damaged
     Verify(verify::Args),
+    /// Retire versions past their retention, and delete what no version needs
+    Collect(collect::Args),
     /// Bring a store to the layout of this version
     Migrate(migrate::Args),
     /// Print the configuration as it takes effect, or what is wrong with it
@@ -123,6 +126,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(args, &context).await,
             Command::Verify(args) => verify::run(args, &context).await,
+            Command::Collect(args) => collect::run(args, &context).await,
             Command::Migrate(args) => migrate::run(args, &context).await,
             Command::CheckConfig(args) => check_config::run(&args, &context),
             Command::Publish(args) => publish::run(args, &context).await,

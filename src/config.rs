@@ -3,6 +3,7 @@
 //! Every key of the file can be set from the environment as `LARDER__SECTION__KEY` (two underscores between
 //! levels). Secrets are never part of it: tokens are configured by their hash.
 
+mod collector;
 mod load;
 mod values;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::NamePattern;
 
+pub use collector::{Collector, RetentionRule};
 pub use load::{ConfigError, load};
 pub use values::{Duration, Size};
 
@@ -28,7 +30,7 @@ pub struct Config {
     pub limits: Limits,
     /// Who may do what.
     pub access: Access,
-    /// What the collector may take away.
+    /// How long versions are kept, and how bytes that nobody needs are given back.
     pub collector: Collector,
     /// What is logged.
     pub log: Log,
@@ -197,20 +199,6 @@ pub struct Policy {
     pub cas: Cas,
 }
 
-/// `[collector]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Collector {
-    /// Age below which unreferenced bytes are left alone. Only saves work and uploads; safety needs no age.
-    pub min_age: Duration,
-}
-
-impl Default for Collector {
-    fn default() -> Self {
-        Self { min_age: Duration::from_secs(24 * 3600) }
-    }
-}
-
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -266,6 +254,7 @@ impl Config {
             problems.push("limits.manifest_size must be at most 1GiB: manifests are read into memory".to_owned());
         }
         self.access.validate(&mut problems);
+        self.collector.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }

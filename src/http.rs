@@ -5,6 +5,7 @@
 mod blobs;
 mod body;
 mod caching;
+mod collector;
 mod conditional;
 mod error;
 mod extract;
@@ -29,6 +30,7 @@ use tracing::Instrument as _;
 
 use crate::access::Access;
 use crate::config::{Config, Duration};
+use crate::service::collect::Runs;
 use crate::service::{Blobs, Names, Publish, Resolve, Versions};
 
 pub use error::ApiError;
@@ -49,6 +51,8 @@ pub struct AppState {
     pub versions: Arc<Versions>,
     /// Names.
     pub names: Arc<Names>,
+    /// Runs of the collector.
+    pub runs: Arc<Runs>,
     /// Readiness.
     pub health: Arc<Health>,
     /// What clients must keep to.
@@ -91,6 +95,7 @@ pub fn router(state: AppState) -> Router {
         .merge(sessions::routes())
         .merge(versions::routes())
         .merge(refs::routes())
+        .merge(collector::routes())
         .merge(health::routes())
         .fallback(async || ApiError::no_route())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed());

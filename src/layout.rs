@@ -76,6 +76,15 @@ impl LayoutKey {
         text.parse().expect("names, digests and numbers spell legal keys")
     }
 
+    /// The digest of the blob that the object is part of, or says something about.
+    #[must_use]
+    pub fn digest_of_blob(&self) -> Option<Digest> {
+        match self {
+            Self::Blob(digest, _) | Self::Condemned(digest, _) | Self::Seen(digest, ..) => Some(*digest),
+            Self::Marker(_) | Self::Name(_) | Self::Head(..) | Self::Segment(..) | Self::Run(..) => None,
+        }
+    }
+
     /// Reads a key back. `None` for a key that this layout does not know, or that is spelled in another way than
     /// [`LayoutKey::key`] would.
     #[must_use]

@@ -3,6 +3,7 @@
 mod accept;
 mod activity;
 mod admin_token;
+mod collector;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,10 +18,13 @@ use crate::config::{Config, Store};
 use crate::http::{AppState, Health, Patience, router};
 use crate::layout::marker::{self, LayoutError};
 use crate::lifecycle::Shutdown;
-use crate::service::{Blobs, Heads, Manifests, Names, Publish, PublishLimits, Resolve, Versions};
+use crate::service::collect::Runs;
+use crate::service::{Blobs, Collect, Heads, Manifests, Names, Publish, PublishLimits, Resolve, Versions};
 use crate::store::{FsStore, ObjectStore, StoreError};
 
 use accept::serve;
+
+pub use collector::{Turn, Turns, settings as collector_settings};
 
 /// How often staged files of dead writers are looked for.
 const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_hours(1);
@@ -65,6 +69,8 @@ pub fn open_store(config: &Store) -> Result<FsStore, StoreError> {
 pub struct Server {
     config: Config,
     state: AppState,
+    /// The collector and its turns, if this server collects.
+    collector: Option<(Collect, Arc<dyn Clock>)>,
     sweeps: Option<FsStore>,
 }
 
@@ -88,8 +94,10 @@ impl Server {
         marker::open(&*store).await?;
         let admin = admin_token::find_or_make(&config)?;
         let access = Arc::new(Access::new(&config.access, admin.as_deref()));
+        let collect = || Collect::new(Arc::clone(&store), Arc::clone(&clock), collector_settings(&config.collector));
+        let collector = config.collector.enabled.then(|| (collect(), Arc::clone(&clock)));
         let state = state(store, clock, &config, access);
-        Ok(Self { config, state, sweeps: None })
+        Ok(Self { config, state, collector, sweeps: None })
     }
 
     /// Accepts connections until told to stop, then drains.
@@ -102,6 +110,11 @@ impl Server {
         }
         sum_up_metrics(shutdown.clone());
         let (health, tasks) = (Arc::clone(&self.state.health), self.state.tasks.clone());
+        if let Some((collect, clock)) = self.collector {
+            let interval = self.config.collector.interval.std();
+            let turns = Turns::new(Arc::clone(&self.state.runs), clock, interval, shutdown.soft.clone());
+            tasks.spawn(collector::run(collect, turns, Arc::clone(&health)));
+        }
         serve(listener, router(self.state), &self.config.server, &health, &shutdown).await?;
         finish_tasks(&tasks, &shutdown).await;
         tracing::info!("stopped");
@@ -132,6 +145,7 @@ fn state(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: &Config, ac
         resolve,
         versions,
         names: Arc::new(Names::new(Arc::clone(&store), heads)),
+        runs: Arc::new(Runs::new(Arc::clone(&store))),
         health: Arc::new(Health::new(store)),
         patience: Patience::new(config),
         held: Arc::new(Semaphore::new(config.limits.bodies_in_memory)),

@@ -4,6 +4,7 @@
 //! by hand.
 
 pub mod blobs;
+pub mod collect;
 pub mod heads;
 pub mod manifests;
 pub mod names;
@@ -13,6 +14,7 @@ pub mod verify;
 pub mod versions;
 
 pub use blobs::{BlobError, BlobUpload, Blobs, Intake};
+pub use collect::{Collect, CollectError};
 pub use heads::{ChangeError, Changed, Heads};
 pub use manifests::{Loaded, Manifests};
 pub use names::{NamePage, Names};

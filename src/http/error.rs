@@ -77,6 +77,11 @@ impl ApiError {
             .with("digest", digest.to_string())
     }
 
+    pub(super) fn run_unknown(run: &str) -> Self {
+        let detail = "There is no such run of the collector; GET /collector/runs lists those that are remembered.";
+        Self::new(StatusCode::NOT_FOUND, "RUN_UNKNOWN", detail).with("run", run.chars().take(80).collect::<String>())
+    }
+
     pub(super) fn unauthorized(detail: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", detail)
             .header(header::WWW_AUTHENTICATE, "Bearer realm=\"larder\"")

@@ -1,7 +1,7 @@
 //! `/livez`, `/readyz` and `/metrics`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use jiff::Timestamp;
 
 use super::AppState;
 use crate::layout::marker;
@@ -23,18 +24,33 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Health {
     store: Arc<dyn ObjectStore>,
     draining: AtomicBool,
+    collector_failed: Mutex<Option<Timestamp>>,
 }
 
 impl Health {
     /// Health of a server on `store`.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, draining: AtomicBool::new(false) }
+        Self { store, draining: AtomicBool::new(false), collector_failed: Mutex::default() }
     }
 
     /// From now on the server is not ready: it is about to stop.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// When the collector's last run failed, if it did. The server goes on getting traffic, but says so.
+    pub fn set_collector_failed(&self, at: Option<Timestamp>) {
+        *self.collector_failed.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// What a server that is ready says.
+    fn remark(&self) -> String {
+        let failed = *self.collector_failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.map_or_else(
+            || "ready\n".to_owned(),
+            |at| format!("ready, but the collector's run of {at:.0} failed; GET /collector/runs and the log say why\n"),
+        )
     }
 
     /// Why the server is not ready, if it is not.
@@ -63,7 +79,7 @@ pub(super) fn routes() -> Router<AppState> {
 
 async fn ready(State(health): State<Arc<Health>>) -> Response {
     match health.problem().await {
-        None => text(StatusCode::OK, "ready\n".to_owned()),
+        None => text(StatusCode::OK, health.remark()),
         Some(problem) => {
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n"));
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));

@@ -19,7 +19,7 @@ use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::layout::{self, LayoutKey};
 use crate::store::{ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
-use copies::Copies;
+pub(super) use copies::Copies;
 
 pub use intake::{BlobError, BlobUpload, Intake};
 

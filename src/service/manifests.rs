@@ -63,6 +63,17 @@ impl Manifests {
         if let Some(loaded) = self.remembered.get(&descriptor.digest) {
             return Ok(Some(loaded));
         }
+        let Some((bytes, manifest)) = self.read(descriptor).await? else { return Ok(None) };
+        let loaded = Arc::new(Loaded::new(bytes, manifest));
+        self.remembered.insert(descriptor.digest, Arc::clone(&loaded));
+        Ok(Some(loaded))
+    }
+
+    /// Like [`Manifests::load`], for those who read every manifest once and want neither memory nor index of it.
+    ///
+    /// # Errors
+    /// As [`Manifests::load`].
+    pub async fn read(&self, descriptor: Descriptor) -> Result<Option<(Bytes, Manifest)>, StoreError> {
         let Some(object) = self.blobs.open(descriptor.digest, None).await? else { return Ok(None) };
         let key = object.meta.key.clone();
         let corrupt = |why: String| StoreError::new(StoreErrorKind::Corrupt, &key, why);
@@ -71,8 +82,6 @@ impl Manifests {
             return Err(corrupt("the bytes of this manifest do not have its digest".into()));
         }
         let manifest = Manifest::parse(&bytes, usize::MAX).map_err(|error| corrupt(error.to_string()))?;
-        let loaded = Arc::new(Loaded::new(bytes, manifest));
-        self.remembered.insert(descriptor.digest, Arc::clone(&loaded));
-        Ok(Some(loaded))
+        Ok(Some((bytes, manifest)))
     }
 }

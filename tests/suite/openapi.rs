@@ -9,7 +9,8 @@ use serde_json::Value;
 /// The methods that a route can register.
 const METHODS: [&str; 5] = ["get", "head", "put", "post", "delete"];
 /// Paths whose end is told apart by the handler, and the method of the route that they belong to.
-const BELOW: [(&str, &str); 4] = [
+const BELOW: [(&str, &str); 5] = [
+    ("/collector/runs/{run}/plan", "/collector/runs/{*run}"),
     ("/versions/{target}/promote", "/versions/{*name}"),
     ("/versions/{target}/pin", "/versions/{*name}"),
     ("/versions/{target}/copy", "/versions/{*name}"),

@@ -11,22 +11,45 @@ use crate::store::ObjectMeta;
 struct Generation {
     bytes: Option<ObjectMeta>,
     condemned: bool,
-    seen_hour: Option<u64>,
+    /// Hours since 1970 in which somebody left a hint, in the order of the listing.
+    seen_hours: Vec<u64>,
+}
+
+impl Generation {
+    fn last_seen(&self) -> Option<u64> {
+        self.seen_hours.iter().max().copied()
+    }
+}
+
+/// A generation that has bytes.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::service) struct Present<'a> {
+    pub(in crate::service) number: u64,
+    pub(in crate::service) size: u64,
+    pub(in crate::service) condemned: bool,
+    meta: &'a ObjectMeta,
+    last_seen: Option<u64>,
+}
+
+impl Present<'_> {
+    /// When the bytes were made or last relied on, at the latest.
+    pub(in crate::service) fn last_sign(&self) -> Timestamp {
+        // A hint is about some moment of its hour.
+        let seen = self.last_seen.and_then(|hour| start_of(hour.saturating_add(1)));
+        seen.map_or(self.meta.modified, |seen| seen.max(self.meta.modified))
+    }
 }
 
 /// The generations of one digest.
 #[derive(Debug, Default)]
-pub(super) struct Copies(BTreeMap<u64, Generation>);
+pub(in crate::service) struct Copies(BTreeMap<u64, Generation>);
 
 impl Copies {
-    pub(super) fn add(&mut self, key: &LayoutKey, meta: ObjectMeta) {
+    pub(in crate::service) fn add(&mut self, key: &LayoutKey, meta: ObjectMeta) {
         match *key {
             LayoutKey::Blob(_, generation) => self.0.entry(generation).or_default().bytes = Some(meta),
             LayoutKey::Condemned(_, generation) => self.0.entry(generation).or_default().condemned = true,
-            LayoutKey::Seen(_, generation, hour) => {
-                let known = &mut self.0.entry(generation).or_default().seen_hour;
-                *known = (*known).max(Some(hour));
-            }
+            LayoutKey::Seen(_, generation, hour) => self.0.entry(generation).or_default().seen_hours.push(hour),
             LayoutKey::Marker(_)
             | LayoutKey::Name(_)
             | LayoutKey::Head(..)
@@ -47,6 +70,24 @@ impl Copies {
         self.usable().map(|(_, meta)| meta).or_else(any)
     }
 
+    /// The generations that have bytes, by ascending number.
+    pub(in crate::service) fn with_bytes(&self) -> impl Iterator<Item = Present<'_>> {
+        self.0.iter().filter_map(|(number, generation)| {
+            let meta = generation.bytes.as_ref()?;
+            let (condemned, last_seen) = (generation.condemned, generation.last_seen());
+            Some(Present { number: *number, size: meta.size, condemned, meta, last_seen })
+        })
+    }
+
+    /// The hints, as generation and hour, that say nothing: about bytes that are gone, or older than another one.
+    pub(in crate::service) fn stale_hints(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().flat_map(|(number, generation)| {
+            let last = generation.last_seen().filter(|_| generation.bytes.is_some());
+            let hours = generation.seen_hours.iter().copied();
+            hours.filter(move |hour| Some(*hour) != last).map(|hour| (*number, hour))
+        })
+    }
+
     /// The generation to write when there is none that may be relied on: numbers of doomed bytes are never reused.
     pub(super) fn next_generation(&self) -> u64 {
         self.0.iter().rev().find(|(_, generation)| generation.condemned).map_or(0, |(number, _)| number + 1)
@@ -54,8 +95,7 @@ impl Copies {
 
     /// The generations with bytes of another length, doomed ones too: readers may still be given those.
     pub(super) fn of_other_length(&self, length: u64) -> Vec<u64> {
-        let differs = |generation: &Generation| generation.bytes.as_ref().is_some_and(|meta| meta.size != length);
-        self.0.iter().filter(|(_, generation)| differs(generation)).map(|(number, _)| *number).collect()
+        self.with_bytes().filter(|generation| generation.size != length).map(|generation| generation.number).collect()
     }
 
     /// The generation to write so that it outranks these damaged ones.
@@ -65,7 +105,11 @@ impl Copies {
 
     /// When a hint last said that the generation was relied on, rounded down to the hour.
     pub(super) fn last_seen(&self, generation: u64) -> Option<Timestamp> {
-        let hour = self.0.get(&generation)?.seen_hour?;
-        Timestamp::from_second(i64::try_from(hour.checked_mul(3600)?).ok()?).ok()
+        start_of(self.0.get(&generation)?.last_seen()?)
     }
+}
+
+/// When an hour since 1970 began.
+fn start_of(hour: u64) -> Option<Timestamp> {
+    Timestamp::from_second(i64::try_from(hour.checked_mul(3600)?).ok()?).ok()
 }

@@ -1,0 +1,161 @@
+//! The collector in the background: when it runs, and who is told how it went.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Collector;
+use crate::domain::RetentionRules;
+use crate::http::Health;
+use crate::service::collect::{Outcome, Report, RunSummary, Runs, Settings};
+use crate::service::{Collect, CollectError};
+
+/// What the configuration says, as the service takes it.
+#[must_use]
+pub fn settings(config: &Collector) -> Settings {
+    let rules = config.retention.iter().map(|rule| (rule.names.clone(), rule.retention()));
+    Settings {
+        retention: RetentionRules(rules.collect()),
+        min_age: config.min_age.signed(),
+        jobs: NonZeroUsize::new(config.jobs).unwrap_or(NonZeroUsize::MIN),
+        memory: config.memory.bytes(),
+        lists_per_second: NonZeroU32::new(config.lists_per_second),
+        deletes_per_second: NonZeroU32::new(config.deletes_per_second),
+        reports_for: config.reports_for.signed(),
+    }
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Run.
+    Due,
+    /// Leave it: a run began a short while ago, perhaps somebody else's.
+    NotDue,
+    /// Stop.
+    Stop,
+}
+
+/// When a collector runs: many of them on one store run as often as one. Nothing depends on that.
+#[derive(Debug)]
+pub struct Turns {
+    /// The runs of all of them.
+    pub runs: Arc<Runs>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Time between two runs.
+    pub interval: Duration,
+    /// Ends the turns.
+    pub stop: CancellationToken,
+    first: bool,
+}
+
+impl Turns {
+    /// Turns on `runs`.
+    #[must_use]
+    pub fn new(runs: Arc<Runs>, clock: Arc<dyn Clock>, interval: Duration, stop: CancellationToken) -> Self {
+        Self { runs, clock, interval, stop, first: true }
+    }
+
+    /// Waits for the next turn. The first one comes soon.
+    pub async fn next(&mut self) -> Turn {
+        let wait = if std::mem::take(&mut self.first) { Duration::ZERO } else { self.interval };
+        tokio::select! {
+            () = tokio::time::sleep(wait + jitter(self.interval)) => {}
+            () = self.stop.cancelled() => return Turn::Stop,
+        }
+        match self.runs.newest().await {
+            Ok(Some(newest)) if !self.is_due(newest) => Turn::NotDue,
+            // A store that fails here fails the run too, which says so.
+            Ok(_) | Err(_) => Turn::Due,
+        }
+    }
+
+    /// Whether the newest run began long enough ago. A time in the future says nothing.
+    fn is_due(&self, newest: Timestamp) -> bool {
+        let age = self.clock.now().duration_since(newest);
+        age.is_negative() || age.unsigned_abs() >= self.interval * 9 / 10
+    }
+}
+
+/// A random part of a tenth of the interval.
+fn jitter(interval: Duration) -> Duration {
+    let mut random = [0; 4];
+    // Without random numbers all servers start at once, which only wastes work.
+    let _ = getrandom::fill(&mut random);
+    interval / 10 * (u32::from_be_bytes(random) >> 16) / (1 << 16)
+}
+
+/// Collects in the background of a server, and shows in metrics, logs and readiness how it goes.
+pub(super) async fn run(collect: Collect, mut turns: Turns, health: Arc<Health>) {
+    loop {
+        match turns.next().await {
+            Turn::Due => {
+                let result = collect.run(&turns.stop).await;
+                count(&result);
+                log(&result);
+                let failed = result.is_err_and(|error| !matches!(error, CollectError::Stopped));
+                health.set_collector_failed(failed.then(|| turns.clock.now()));
+            }
+            // Somebody else ran; what it found holds for us too.
+            Turn::NotDue => {
+                let newest = turns.runs.page(None, 1).await.map(|mut page| page.pop());
+                if let Ok(Some(RunSummary::Ended(report))) = newest {
+                    let failed = report.outcome == Outcome::Failed;
+                    health.set_collector_failed(failed.then_some(report.started.started));
+                }
+            }
+            Turn::Stop => return,
+        }
+    }
+}
+
+fn count(result: &Result<Report, CollectError>) {
+    let outcome = match result {
+        Ok(_) => "completed",
+        Err(CollectError::Stopped) => "stopped",
+        Err(_) => "failed",
+    };
+    metrics::counter!("larder_collector_runs_total", "outcome" => outcome).increment(1);
+    let Ok(report) = result else { return };
+    let totals = &report.totals;
+    metrics::counter!("larder_collector_deleted_blobs_total").increment(totals.deleted.blobs);
+    metrics::counter!("larder_collector_deleted_bytes_total").increment(totals.deleted.bytes);
+    metrics::counter!("larder_collector_expired_versions_total").increment(totals.expired);
+    metrics::gauge!("larder_collector_lost_blobs").set(as_float(totals.lost));
+    metrics::gauge!("larder_collector_needed_bytes").set(as_float(totals.needed.bytes));
+    metrics::histogram!("larder_collector_run_duration_seconds").record(as_float(report.duration_ms) / 1000.0);
+    let success = report.started.started.as_second();
+    metrics::gauge!("larder_collector_last_success_timestamp_seconds").set(as_float(success.unsigned_abs()));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats; beyond 2^53 the last digits do not matter")]
+fn as_float(number: u64) -> f64 {
+    number as f64
+}
+
+fn log(result: &Result<Report, CollectError>) {
+    match result {
+        Ok(report) => {
+            let totals = &report.totals;
+            tracing::info!(
+                run = %report.started.run, duration_ms = report.duration_ms, expired = totals.expired,
+                deleted_blobs = totals.deleted.blobs, deleted_bytes = totals.deleted.bytes,
+                healed_blobs = totals.healed.blobs, lost_blobs = totals.lost, needed_blobs = totals.needed.blobs,
+                "collected"
+            );
+            if report.clock_ahead_seconds.abs() > 60 {
+                tracing::warn!(
+                    seconds = report.clock_ahead_seconds,
+                    "this host's clock is ahead of the store's; far off, nothing is retired"
+                );
+            }
+        }
+        Err(CollectError::Stopped) => tracing::info!("the collector was stopped; its next run goes on"),
+        Err(error) => tracing::error!(%error, "the collector's run failed; nothing is deleted until this is mended"),
+    }
+}

@@ -1,0 +1,75 @@
+//! The live set: which digests some root needs.
+//!
+//! A digest is remembered by its first eight bytes. Two digests that agree in them are taken for one, which can only
+//! keep bytes that might have gone, and needs a sixth of the memory.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use super::CollectError;
+use crate::domain::manifest::Descriptor;
+use crate::domain::retention::Verdict;
+use crate::domain::{Digest, ManifestName};
+
+/// Bytes that one remembered digest takes, with what the table keeps in reserve while it grows.
+const BYTES_EACH: u64 = 48;
+
+/// A version whose blobs must be kept.
+#[derive(Debug, Clone)]
+pub(super) struct Root {
+    pub(super) name: ManifestName,
+    pub(super) version: u64,
+    pub(super) verdict: Verdict,
+    pub(super) manifest: Descriptor,
+}
+
+/// What the live set remembers of a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Fingerprint(u64);
+
+impl Fingerprint {
+    pub(super) fn of(digest: &Digest) -> Self {
+        let first = digest.bytes().first_chunk().expect("a digest has 32 bytes");
+        Self(u64::from_be_bytes(*first))
+    }
+
+    fn first_byte(self) -> u8 {
+        self.0.to_be_bytes()[0]
+    }
+}
+
+/// The digests that roots need, of those that begin with one of some bytes.
+#[derive(Debug)]
+pub(super) struct Live {
+    range: RangeInclusive<u8>,
+    most: u64,
+    digests: HashMap<Fingerprint, u32>,
+    roots: Vec<Root>,
+}
+
+impl Live {
+    /// An empty set that may take so many bytes of memory.
+    pub(super) fn new(range: RangeInclusive<u8>, memory: u64) -> Self {
+        Self { range, most: memory / BYTES_EACH, digests: HashMap::new(), roots: Vec::new() }
+    }
+
+    /// Adds what a root needs, its manifest among it.
+    ///
+    /// # Errors
+    /// [`CollectError::Memory`] when there is no room for it.
+    pub(super) fn add(&mut self, root: Root, needs: &[Fingerprint]) -> Result<(), CollectError> {
+        let at = u32::try_from(self.roots.len()).map_err(|_| CollectError::Memory)?;
+        self.roots.push(root);
+        for digest in needs.iter().filter(|digest| self.range.contains(&digest.first_byte())) {
+            self.digests.entry(*digest).or_insert(at);
+        }
+        let fits = self.digests.len() as u64 + self.roots.len() as u64 * 4 <= self.most;
+        fits.then_some(()).ok_or(CollectError::Memory)
+    }
+
+    /// A root that needs these bytes, if there is one.
+    pub(super) fn needed_by(&self, digest: &Digest) -> Option<&Root> {
+        let at = self.digests.get(&Fingerprint::of(digest))?;
+        self.roots.get(usize::try_from(*at).ok()?)
+    }
+}

@@ -1,0 +1,99 @@
+//! Condemning and sweeping: tombstones first, bytes last, and a sound copy before either for whoever needs them.
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::live::{Live, Root};
+use super::plan::Candidate;
+use super::report::Totals;
+use super::{Collect, CollectError, Run};
+use crate::domain::manifest::Descriptor;
+use crate::store::Key;
+
+/// Objects that are created or deleted in one call.
+const BATCH: usize = 256;
+
+impl Collect {
+    /// Dooms the generations that are to go. From then on nobody may begin to rely on them; who did before has a head
+    /// that the second marking sees.
+    pub(super) async fn condemn(&self, run: &Run, candidates: &[Candidate]) -> Result<(), CollectError> {
+        let keys: Vec<Key> = candidates.iter().filter(|one| !one.condemned).map(Candidate::tombstone).collect();
+        let batches = keys.chunks(BATCH).map(|keys| async move {
+            run.check()?;
+            run.deletes.wait(keys.len()).await;
+            Ok::<_, CollectError>(self.store.create_empty(keys).await?)
+        });
+        stream::iter(batches).buffer_unordered(self.settings.jobs.get()).boxed().try_collect().await
+    }
+
+    /// Deletes the bytes of candidates that neither live set needs, and heals the others. Every candidate must be
+    /// condemned, and `again` must have been marked after that.
+    pub(super) async fn sweep(
+        &self,
+        run: &Run,
+        candidates: &[Candidate],
+        live: &Live,
+        again: &Live,
+    ) -> Result<Totals, CollectError> {
+        let needed = |candidate: &Candidate| {
+            let digest = &candidate.digest;
+            live.needed_by(digest).or_else(|| again.needed_by(digest))
+        };
+        let batches = candidates.chunks(BATCH).map(|batch| async move {
+            run.check()?;
+            let (mut totals, mut dead) = (Totals::default(), Vec::with_capacity(batch.len()));
+            for candidate in batch {
+                match needed(candidate) {
+                    None => {
+                        totals.deleted.add(candidate.size);
+                        dead.push(candidate.bytes());
+                    }
+                    Some(root) => self.heal(candidate, root, &mut totals).await?,
+                }
+            }
+            self.delete(run, &dead).await?;
+            Ok::<_, CollectError>(totals)
+        });
+        let mut done = stream::iter(batches).buffer_unordered(self.settings.jobs.get()).boxed();
+        let mut totals = Totals::default();
+        while let Some(batch) = done.try_next().await? {
+            totals.merge(&batch);
+        }
+        Ok(totals)
+    }
+
+    /// Deletes keys at the configured pace.
+    pub(super) async fn delete(&self, run: &Run, keys: &[Key]) -> Result<(), CollectError> {
+        for keys in keys.chunks(BATCH) {
+            run.check()?;
+            run.deletes.wait(keys.len()).await;
+            self.store.delete_all(keys).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives whoever needs condemned bytes a copy that may be relied on, and only then deletes those.
+    async fn heal(&self, candidate: &Candidate, root: &Root, totals: &mut Totals) -> Result<(), CollectError> {
+        let Some(blob) = self.described(candidate, root).await? else { return Ok(()) };
+        if self.blobs.secure(vec![blob]).await?.is_empty() {
+            self.store.delete(&candidate.bytes()).await?;
+            totals.healed.add(candidate.size);
+        } else {
+            totals.lost += 1;
+            tracing::error!(
+                blob.digest = %blob.digest, manifest.name = %root.name, version = root.version,
+                "a blob that a version needs has no sound bytes; run `larder verify`"
+            );
+        }
+        Ok(())
+    }
+
+    /// The blob as the root's manifest describes it. `None` when the root does not name it after all, or was collected
+    /// itself meanwhile: the next run decides.
+    async fn described(&self, candidate: &Candidate, root: &Root) -> Result<Option<Descriptor>, CollectError> {
+        if root.manifest.digest == candidate.digest {
+            return Ok(Some(root.manifest));
+        }
+        let Some((_, manifest)) = self.manifests.read(root.manifest).await? else { return Ok(None) };
+        Ok(manifest.blobs().into_iter().find(|blob| blob.digest == candidate.digest))
+    }
+}
