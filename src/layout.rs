@@ -9,7 +9,7 @@
 //! | `names/<NAME>@` | this name exists |
 //! | `heads/<NAME>/@/<u64::MAX - generation>` | a head; the number in groups of three digits, newest first |
 //! | `segments/<NAME>/@/<hex>` | rows that no longer fit the head, under the digest of their bytes |
-//! | `collector/runs/<u64::MAX - second>-<id>.started` | a run of the collector began; `.plan-<part>` what it is about to delete, `.report` what came of it |
+//! | `collector/runs/<u64::MAX - millisecond>-<id>.started` | a run of the collector began; `.plan-<part>` what it is about to delete, `.report` what came of it |
 //!
 //! Upper-case letters can only occur in the last segment of a name. There they are written in lower case and
 //! their positions follow behind a `!`, as a hex mask: `Main` is `main!1`. So two names never share a key, not
@@ -180,7 +180,7 @@ fn blob_stem(digest: &Digest) -> String {
 }
 
 fn run_stem(run: &RunId) -> String {
-    format!("collector/runs/{:020}-{:08x}.", u64::MAX - run.second, run.random)
+    format!("collector/runs/{:020}-{:08x}.", u64::MAX - run.millisecond, run.random)
 }
 
 fn spell_part(part: RunPart) -> String {
@@ -194,8 +194,8 @@ fn spell_part(part: RunPart) -> String {
 fn parse_run(text: &str) -> Option<LayoutKey> {
     let (stem, part) = text.split_once('.')?;
     let (descending, random) = stem.split_once('-')?;
-    let second = u64::MAX - descending.parse::<u64>().ok()?;
-    let run = RunId { second, random: u32::from_str_radix(random, 16).ok()? };
+    let millisecond = u64::MAX - descending.parse::<u64>().ok()?;
+    let run = RunId { millisecond, random: u32::from_str_radix(random, 16).ok()? };
     let part = match (part, part.strip_prefix("plan-")) {
         ("started", _) => RunPart::Started,
         ("report", _) => RunPart::Report,

@@ -9,14 +9,14 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How the time of a run is written.
-const FORMAT: &str = "%Y%m%dT%H%M%SZ";
+const FORMAT: &str = "%Y%m%dT%H%M%S%.3fZ";
 
-/// Which run of the collector: when it began, and a number that tells runs of one second apart. Written as
-/// `20261121T142234Z-0badcafe`.
+/// Which run of the collector: when it began, and a number that tells runs of one moment apart. Written as
+/// `20261121T142234.567Z-0badcafe`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId {
-    /// Second since 1970 in which it began, by the clock of its host.
-    pub second: u64,
+    /// Millisecond since 1970 in which it began, by the clock of its host.
+    pub millisecond: u64,
     /// A random number.
     pub random: u32,
 }
@@ -25,19 +25,20 @@ impl RunId {
     /// A run that begins at `time`.
     #[must_use]
     pub fn new(time: Timestamp, random: u32) -> Self {
-        Self { second: u64::try_from(time.as_second()).unwrap_or(0), random }
+        Self { millisecond: u64::try_from(time.as_millisecond()).unwrap_or(0), random }
     }
 
-    /// The second in which it began. The last one of the calendar, if its number is beyond it.
+    /// When it began. The last moment of the calendar, if the number is beyond it.
     #[must_use]
     pub fn time(&self) -> Timestamp {
-        i64::try_from(self.second).ok().and_then(|second| Timestamp::from_second(second).ok()).unwrap_or(Timestamp::MAX)
+        let known = i64::try_from(self.millisecond).ok().and_then(|number| Timestamp::from_millisecond(number).ok());
+        known.unwrap_or(Timestamp::MAX)
     }
 }
 
 /// Why a text is not the id of a run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not the id of a run such as 20261121T142234Z-0badcafe")]
+#[error("{0:?} is not the id of a run such as 20261121T142234.567Z-0badcafe")]
 pub struct RunIdError(String);
 
 impl FromStr for RunId {
@@ -78,15 +79,16 @@ mod tests {
 
     #[test]
     fn one_spelling_round_trips() {
-        let run = RunId::new(Timestamp::from_second(1_795_271_000).unwrap(), 0xbad_cafe);
-        assert_eq!(run.to_string(), "20261121T142320Z-0badcafe");
+        let run = RunId::new(Timestamp::from_millisecond(1_795_271_000_050).unwrap(), 0xbad_cafe);
+        assert_eq!(run.to_string(), "20261121T142320.050Z-0badcafe");
         assert_eq!(run.to_string().parse(), Ok(run));
         for wrong in [
             "",
-            "20261121T142320Z",
-            "20261121T142320Z-badcafe",
-            "20261121T142320Z-0BADCAFE",
-            "20261341T000000Z-00000000",
+            "20261121T142320.050Z",
+            "20261121T142320Z-0badcafe",
+            "20261121T142320.050Z-badcafe",
+            "20261121T142320.050Z-0BADCAFE",
+            "20261341T000000.000Z-00000000",
         ] {
             assert!(wrong.parse::<RunId>().is_err(), "{wrong}");
         }

@@ -26,14 +26,14 @@ fn keys_strategy() -> impl Strategy<Value = LayoutKey> {
         (names_strategy(), any::<u64>()).prop_map(|(n, g)| LayoutKey::Head(n, g)),
         (names_strategy(), digest).prop_map(|(n, d)| LayoutKey::Segment(n, d)),
         (any::<u64>(), any::<u32>(), parts_strategy())
-            .prop_map(|(second, random, part)| LayoutKey::Run(RunId { second, random }, part)),
+            .prop_map(|(millisecond, random, part)| LayoutKey::Run(RunId { millisecond, random }, part)),
     ]
 }
 
 proptest! {
     #[test]
     fn newer_runs_sort_first(a in any::<u64>(), b in any::<u64>()) {
-        let key = |second| LayoutKey::Run(RunId { second, random: 7 }, RunPart::Started).key();
+        let key = |millisecond| LayoutKey::Run(RunId { millisecond, random: 7 }, RunPart::Started).key();
         prop_assert_eq!(a.cmp(&b), key(b).cmp(&key(a)));
     }
 
@@ -68,7 +68,7 @@ fn keys_look_as_documented() {
     let digest = Digest::of(b"abc");
     let hex = digest.hex();
     let name: ManifestName = "miren/v1.0-RC1".parse().unwrap();
-    let run = RunId { second: 1_795_271_000, random: 0xbad_cafe };
+    let run = RunId { millisecond: 1_795_271_000_050, random: 0xbad_cafe };
     for (key, text) in [
         (LayoutKey::Marker(1), "layout/1".to_owned()),
         (LayoutKey::Blob(digest, 0), format!("blobs/sha256/ba/78/{hex}.0")),
@@ -79,8 +79,8 @@ fn keys_look_as_documented() {
         (LayoutKey::Name(name.clone()), "names/miren/v1.0-rc1!06@".to_owned()),
         (LayoutKey::Head("main".parse().unwrap(), 1), "heads/main/@/18/446/744/073/709/551/614".to_owned()),
         (LayoutKey::Segment("main".parse().unwrap(), digest), format!("segments/main/@/{hex}")),
-        (LayoutKey::Run(run, RunPart::Started), "collector/runs/18446744071914280615-0badcafe.started".to_owned()),
-        (LayoutKey::Run(run, RunPart::Plan(0)), "collector/runs/18446744071914280615-0badcafe.plan-00".to_owned()),
+        (LayoutKey::Run(run, RunPart::Started), "collector/runs/18446742278438551565-0badcafe.started".to_owned()),
+        (LayoutKey::Run(run, RunPart::Plan(0)), "collector/runs/18446742278438551565-0badcafe.plan-00".to_owned()),
     ] {
         assert_eq!(key.key().as_str(), text);
     }

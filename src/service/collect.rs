@@ -332,14 +332,17 @@ impl Collect {
         Ok(plans)
     }
 
-    /// Refuses to go on when every kind of evidence that something is needed is gone at once.
+    /// Refuses to go on when heads are missing that must be there: then nobody knows what their names need.
     async fn guard(&self, marked: &Marked) -> Result<(), CollectError> {
-        if marked.names() > 0 {
-            return Ok(());
+        let now = marked.names();
+        if let Some(earlier) = Runs::new(Arc::clone(&self.store)).last_completed().await? {
+            let (before, run) = (earlier.totals.names, earlier.started.run);
+            return if now < before { Err(CollectError::LostNames { now, before, run }) } else { Ok(()) };
         }
         let names = layout::names("").expect("the prefix of all names is legal");
         let mut names = self.store.list(&names, List { limit: Some(1), ..List::default() });
-        if names.try_next().await?.is_some() { Err(CollectError::NoHeads) } else { Ok(()) }
+        let any = names.try_next().await?.is_some();
+        if now == 0 && any { Err(CollectError::NoHeads) } else { Ok(()) }
     }
 
     /// Refuses to go on when the store has kinds of objects that this binary does not know.
@@ -354,6 +357,3 @@ impl Collect {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,7 @@
 //! The built binary, as people and scripts run it: what it prints, how it exits, and what it survives.
 
 mod access;
+mod collect;
 mod commands;
 mod crash;
 mod fake;

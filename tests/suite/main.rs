@@ -4,6 +4,7 @@
 #![expect(clippy::clone_on_ref_ptr, reason = "what is shared matters less in a test than what it says")]
 
 mod cli;
+mod collect;
 mod config;
 mod contract;
 mod faults;

@@ -1,6 +1,7 @@
 //! What the tests of several areas share.
 
 pub mod children;
+pub mod collecting;
 pub mod faulty;
 pub mod process;
 pub mod raw;

@@ -1,6 +1,6 @@
 //! Why a run of the collector ends before its time.
 
-use crate::domain::{Digest, ManifestName};
+use crate::domain::{Digest, ManifestName, RunId};
 use crate::layout::marker::LayoutError;
 use crate::service::ChangeError;
 use crate::store::{Key, StoreError, StoreErrorKind};
@@ -31,8 +31,24 @@ pub enum CollectError {
         digest: Digest,
     },
     /// Names were published to once, but not a single head is there.
-    #[error("there are names but no heads: part of the store is not mounted, or was lost; restore it from a backup")]
+    #[error(
+        "there are names but no heads: part of the store is not mounted, or was lost; restore it from a backup (or, if \
+         nothing was ever published, publish something)"
+    )]
     NoHeads,
+    /// Heads are never deleted, so the number of names cannot shrink.
+    #[error(
+        "{now} names have heads, but the run {run} found {before}: part of the store is not mounted, or was lost; restore \
+         it from a backup, or remove collector/ from the store if you took it back to an earlier state on purpose"
+    )]
+    LostNames {
+        /// How many there are.
+        now: u64,
+        /// How many there were.
+        before: u64,
+        /// When there were.
+        run: RunId,
+    },
     /// The digests of a 256th of the store do not fit.
     #[error("the digests of the store do not fit into collector.memory; raise it")]
     Memory,

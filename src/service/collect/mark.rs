@@ -134,25 +134,38 @@ impl Collect {
         generation: u64,
     ) -> Result<OfName, CollectError> {
         let (collect, run) = (self.clone(), run.clone());
-        let task = tokio::spawn(async move { collect.mark_name(&run, expiry, name, generation).await });
+        let task = tokio::spawn(async move { collect.mark_name(&run, expiry, &name, generation).await });
         AbortOnDropHandle::new(task).await.map_err(CollectError::task)?
     }
 
     async fn mark_name(
-        self,
+        &self,
         run: &Run,
         expiry: Expiry,
-        name: ManifestName,
+        name: &ManifestName,
         generation: u64,
     ) -> Result<OfName, CollectError> {
-        let mut head = Arc::new(self.head(&name, generation).await?);
+        let mut head = Arc::new(self.head(name, generation).await?);
+        loop {
+            match self.mark_head(run, expiry, Arc::clone(&head)).await {
+                // The version may have been retired since its head was read, and its manifest collected by another run.
+                Err(CollectError::LostManifest { name, version, digest }) => match self.heads.current(&name).await? {
+                    Some(newer) if newer.generation > head.generation => head = newer,
+                    _ => return Err(CollectError::LostManifest { name, version, digest }),
+                },
+                marked => return marked,
+            }
+        }
+    }
+
+    async fn mark_head(&self, run: &Run, expiry: Expiry, mut head: Arc<Head>) -> Result<OfName, CollectError> {
         let mut rows = self.heads.roots(&head).await?;
         let mut verdicts = self.judge(run, expiry, &head, &rows).await?;
         let mut over: Vec<(u64, Verdict)> = Vec::new();
         if verdicts.iter().any(|verdict| verdict.is_over()) {
             over = rows.iter().zip(&verdicts).filter(|(_, v)| v.is_over()).map(|(row, v)| (row.number, *v)).collect();
             if expiry == Expiry::Retire {
-                head = self.expire(&name, &rows, &verdicts).await?;
+                head = self.expire(&head.name, &rows, &verdicts).await?;
                 rows = self.heads.roots(&head).await?;
                 // Whoever was pinned or promoted meanwhile stays.
                 over.retain(|(number, _)| rows.iter().all(|row| row.number != *number));
@@ -160,7 +173,7 @@ impl Collect {
             }
         }
         let seen = Seen { generation: head.generation, settled: true };
-        let mut marked = OfName { name, seen, roots: Vec::new(), over };
+        let mut marked = OfName { name: head.name.clone(), seen, roots: Vec::new(), over };
         let stay = rows.into_iter().zip(verdicts).filter(|(_, verdict)| !verdict.is_over());
         let mut needs =
             stream::iter(stay).map(|(row, verdict)| self.needs(&head, row, verdict)).buffered(READ_AHEAD).boxed();

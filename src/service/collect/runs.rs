@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::report::{Report, Started};
+use super::report::{Outcome, Report, Started};
 use super::{Collect, CollectError, Run};
 use crate::domain::RunId;
 use crate::layout::{self, LayoutKey, RunPart};
 use crate::store::{Created, Key, List, Object, ObjectStore, StoreError, StoreErrorKind};
 
+/// Runs among which a completed one is looked for.
+const LOOKED_AT: usize = 50;
 /// Largest report that is read, in bytes.
 const MAX_REPORT: u64 = 1 << 20;
 
@@ -102,6 +104,28 @@ impl Runs {
     /// # Errors
     /// When the store fails or holds what is not of a run.
     pub async fn page(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
+        let mut page = Vec::new();
+        for run in self.ids(before, limit).await? {
+            page.extend(self.summary(run).await?);
+        }
+        Ok(page)
+    }
+
+    /// The newest of the last runs that did all they had planned, if there is one among them.
+    ///
+    /// # Errors
+    /// When the store fails or holds what is not of a run.
+    pub async fn last_completed(&self) -> Result<Option<Report>, StoreError> {
+        for run in self.ids(None, LOOKED_AT).await? {
+            match self.read::<Report>(run, RunPart::Report).await? {
+                Some(report) if report.outcome == Outcome::Completed => return Ok(Some(report)),
+                Some(_) | None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn ids(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunId>, StoreError> {
         // The parts of a run sort before those of the next: plan, report, started.
         let start_after = before.map(|run| LayoutKey::Run(run, RunPart::Started).key());
         let prefix = layout::runs();
@@ -119,12 +143,7 @@ impl Runs {
             }
             runs.push(run);
         }
-        drop(listing);
-        let mut page = Vec::with_capacity(runs.len());
-        for run in runs {
-            page.extend(self.summary(run).await?);
-        }
-        Ok(page)
+        Ok(runs)
     }
 
     /// One run, or `None` when nothing is left of it.

@@ -6,6 +6,7 @@ use super::live::{Live, Root};
 use super::plan::Candidate;
 use super::report::Totals;
 use super::{Collect, CollectError, Run};
+use crate::domain::Selector;
 use crate::domain::manifest::Descriptor;
 use crate::store::Key;
 
@@ -77,7 +78,7 @@ impl Collect {
         if self.blobs.secure(vec![blob]).await?.is_empty() {
             self.store.delete(&candidate.bytes()).await?;
             totals.healed.add(candidate.size);
-        } else {
+        } else if self.still_needs(root).await? {
             totals.lost += 1;
             tracing::error!(
                 blob.digest = %blob.digest, manifest.name = %root.name, version = root.version,
@@ -85,6 +86,13 @@ impl Collect {
             );
         }
         Ok(())
+    }
+
+    /// Whether the version is still a root. If it is not, another collector may have taken the bytes meanwhile.
+    async fn still_needs(&self, root: &Root) -> Result<bool, CollectError> {
+        let Some(head) = self.heads.current(&root.name).await? else { return Ok(false) };
+        let row = self.heads.select(&head, Selector::Number(root.version)).await?;
+        Ok(row.is_some_and(|row| row.state.is_root()))
     }
 
     /// The blob as the root's manifest describes it. `None` when the root does not name it after all, or was collected

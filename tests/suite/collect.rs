@@ -1,0 +1,7 @@
+//! The collector: what goes, what stays, and what it does when in doubt.
+
+mod blobs;
+mod doubt;
+mod reports;
+mod retention;
+mod server;

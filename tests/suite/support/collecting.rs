@@ -1,0 +1,93 @@
+//! Collectors to run, and stores whose objects grow old at once.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use larder::clock::SystemClock;
+use larder::domain::{Digest, Retention, RetentionRules};
+use larder::layout::{self, LayoutKey};
+use larder::service::collect::{Report, Settings};
+use larder::service::{Collect, CollectError};
+use larder::store::List;
+use tokio_util::sync::CancellationToken;
+
+use super::store::{FsBackend, Store};
+
+/// Nothing stays but what is active or pinned.
+pub const NOTHING: Retention = Retention {
+    keep_last: 0,
+    keep_for: SignedDuration::ZERO,
+    staged_for: SignedDuration::ZERO,
+    prepared_for: SignedDuration::ZERO,
+};
+
+/// A store that a server has been started on once.
+pub fn marked() -> FsBackend {
+    let backend = FsBackend::quick();
+    backend.plant(&LayoutKey::Marker(1).key(), br#"{"layout": 1, "min_reader": 1, "min_writer": 1}"#);
+    backend
+}
+
+/// These rules for every name.
+pub fn for_all(rules: Retention) -> RetentionRules {
+    RetentionRules(vec![(vec!["**".parse().expect("a pattern")], rules)])
+}
+
+/// Takes away all that may go, at once.
+pub fn greedy() -> Settings {
+    Settings { retention: for_all(NOTHING), min_age: SignedDuration::ZERO, ..Settings::default() }
+}
+
+/// Keeps every version for the default time, but no blob longer than it is needed.
+pub fn patient() -> Settings {
+    Settings { min_age: SignedDuration::ZERO, ..Settings::default() }
+}
+
+pub fn collector(store: &Store, settings: Settings) -> Collect {
+    Collect::new(Arc::clone(store), Arc::new(SystemClock), settings)
+}
+
+/// One run.
+pub async fn collect(store: &Store, settings: Settings) -> Result<Report, CollectError> {
+    collector(store, settings).run(&CancellationToken::new()).await
+}
+
+/// The generations of blobs that have bytes.
+pub async fn copies(store: &Store) -> BTreeSet<(Digest, u64)> {
+    use futures_util::TryStreamExt as _;
+    let mut found = BTreeSet::new();
+    let prefix = layout::blobs();
+    let mut listing = store.list(&prefix, List::default());
+    while let Some(meta) = listing.try_next().await.expect("list") {
+        if let Some(LayoutKey::Blob(digest, generation)) = LayoutKey::parse(&meta.key) {
+            found.insert((digest, generation));
+        }
+    }
+    found
+}
+
+impl FsBackend {
+    /// Makes all objects whose keys start with `prefix` older, by the store's own time stamps.
+    pub fn age(&self, prefix: &str, by: Duration) {
+        age_below(&self.root().join("objects"), "", prefix, by);
+    }
+}
+
+fn age_below(root: &Path, key: &str, prefix: &str, by: Duration) {
+    for entry in fs::read_dir(root.join(key)).expect("read a directory") {
+        let entry = entry.expect("read an entry");
+        let name = entry.file_name().into_string().expect("keys are text");
+        let below = if key.is_empty() { name } else { format!("{key}/{name}") };
+        if entry.file_type().expect("a kind").is_dir() {
+            age_below(root, &below, prefix, by);
+        } else if below.starts_with(prefix) {
+            let file = fs::OpenOptions::new().write(true).open(entry.path()).expect("open an object");
+            let modified = file.metadata().expect("look at it").modified().expect("a time stamp");
+            file.set_modified(modified - by).expect("set its time stamp");
+        }
+    }
+}
