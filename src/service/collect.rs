@@ -91,7 +91,7 @@ impl Default for Settings {
         Self {
             retention: RetentionRules::default(),
             min_age: SignedDuration::from_hours(24),
-            jobs: const { NonZeroUsize::new(4).expect("not zero") },
+            jobs: const { NonZeroUsize::new(16).expect("not zero") },
             memory: 128 << 20,
             lists_per_second: None,
             deletes_per_second: None,
@@ -288,19 +288,13 @@ impl Collect {
         for plan in plans {
             self.delete(run, &plan.litter).await?;
         }
-        let lists: Vec<&[Candidate]> =
-            plans.iter().map(|plan| &plan.candidates[..]).filter(|list| !list.is_empty()).collect();
-        if lists.is_empty() {
+        if plans.iter().all(|plan| plan.candidates.is_empty()) {
             return Ok(());
         }
-        for candidates in &lists {
-            self.condemn(run, candidates).await?;
-        }
+        self.condemn(run, plans).await?;
         self.mark(run, Expiry::Leave, &mut again, marked, &mut Totals::default(), |_, _, _| ()).await?;
         self.persist_heads(marked).await?;
-        for candidates in &lists {
-            totals.merge(&self.sweep(run, candidates, live, &again).await?);
-        }
+        totals.merge(&self.sweep(run, plans, live, &again).await?);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::live::{Live, Root};
-use super::plan::Candidate;
+use super::plan::{Candidate, Plan};
 use super::report::Totals;
 use super::{Collect, CollectError, Run};
 use crate::domain::Selector;
@@ -11,17 +11,17 @@ use crate::domain::manifest::Descriptor;
 use crate::store::Key;
 
 /// Objects that are created or deleted in one call.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 
 impl Collect {
     /// Dooms the generations that are to go. From then on nobody may begin to rely on them; who did before has a head
     /// that the second marking sees.
-    pub(super) async fn condemn(&self, run: &Run, candidates: &[Candidate]) -> Result<(), CollectError> {
-        let keys: Vec<Key> = candidates.iter().filter(|one| !one.condemned).map(Candidate::tombstone).collect();
-        let batches = keys.chunks(BATCH).map(|keys| async move {
+    pub(super) async fn condemn(&self, run: &Run, plans: &[Plan]) -> Result<(), CollectError> {
+        let batches = batches(plans).map(|batch| async move {
             run.check()?;
+            let keys: Vec<Key> = batch.iter().filter(|one| !one.condemned).map(Candidate::tombstone).collect();
             run.deletes.wait(keys.len()).await;
-            Ok::<_, CollectError>(self.store.create_empty(keys).await?)
+            Ok::<_, CollectError>(self.store.create_empty(&keys).await?)
         });
         stream::iter(batches).buffer_unordered(self.settings.jobs.get()).boxed().try_collect().await
     }
@@ -31,7 +31,7 @@ impl Collect {
     pub(super) async fn sweep(
         &self,
         run: &Run,
-        candidates: &[Candidate],
+        plans: &[Plan],
         live: &Live,
         again: &Live,
     ) -> Result<Totals, CollectError> {
@@ -39,7 +39,7 @@ impl Collect {
             let digest = &candidate.digest;
             live.needed_by(digest).or_else(|| again.needed_by(digest))
         };
-        let batches = candidates.chunks(BATCH).map(|batch| async move {
+        let batches = batches(plans).map(|batch| async move {
             run.check()?;
             let (mut totals, mut dead) = (Totals::default(), Vec::with_capacity(batch.len()));
             for candidate in batch {
@@ -104,4 +104,9 @@ impl Collect {
         let Some((_, manifest)) = self.manifests.read(root.manifest).await? else { return Ok(None) };
         Ok(manifest.blobs().into_iter().find(|blob| blob.digest == candidate.digest))
     }
+}
+
+/// The candidates of all plans, in batches of neighbours.
+fn batches(plans: &[Plan]) -> impl Iterator<Item = &[Candidate]> {
+    plans.iter().flat_map(|plan| plan.candidates.chunks(BATCH))
 }
