@@ -77,6 +77,12 @@ impl ApiError {
             .with("digest", digest.to_string())
     }
 
+    pub(super) fn session_unknown() -> Self {
+        let detail =
+            "There is no such session. If there was one, it was given up, or not completed in time; begin a new one.";
+        Self::new(StatusCode::NOT_FOUND, "VERSION_UNKNOWN", detail)
+    }
+
     pub(super) fn run_unknown(run: &str) -> Self {
         let detail = "There is no such run of the collector; GET /collector/runs lists those that are remembered.";
         Self::new(StatusCode::NOT_FOUND, "RUN_UNKNOWN", detail).with("run", run.chars().take(80).collect::<String>())

@@ -14,8 +14,8 @@ use super::versions::receipt_body;
 use super::{ApiError, AppState, to_its_end};
 use crate::access::Caller;
 use crate::config::Permission;
-use crate::domain::{ManifestName, Selector};
-use crate::service::Prepared;
+use crate::domain::{ManifestName, Rejection, Selector};
+use crate::service::{ChangeError, Prepared, PublishError};
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/sessions/{*name}", post(prepare).get(show).put(commit).delete(abort))
@@ -57,7 +57,7 @@ async fn prepare(
 async fn show(State(state): State<AppState>, caller: Caller, rest: Rest) -> Result<Response, ApiError> {
     let (name, number) = session(&rest)?;
     caller.require(Permission::Publish, &name)?;
-    let (row, missing) = state.publish.session(&name, number).await?;
+    let (row, missing) = state.publish.session(&name, number).await.map_err(refusal)?;
     let body = serde_json::json!({"name": name, "version": number, "state": row.state, "missing": missing});
     Ok(Json(body).into_response())
 }
@@ -74,7 +74,11 @@ async fn commit(
     let wish = wish(&state.access, &name, &headers, activation.activate)?;
     let tasks = state.tasks.clone();
     let receipt =
-        to_its_end(&tasks, async move { Ok(state.publish.commit(&name, number, wish, caller.id()).await?) }).await?;
+        to_its_end(
+            &tasks,
+            async move { state.publish.commit(&name, number, wish, caller.id()).await.map_err(refusal) },
+        )
+        .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(receipt_body(&receipt))).into_response())
 }
@@ -85,6 +89,14 @@ async fn abort(State(state): State<AppState>, caller: Caller, rest: Rest) -> Res
     let tasks = state.tasks.clone();
     to_its_end(&tasks, async move { Ok(state.publish.abort(&name, number, caller.id()).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A session that is not there has most often been given up: by its client, or because its time was over.
+fn refusal(error: PublishError) -> ApiError {
+    match error {
+        PublishError::Change(ChangeError::Rejected(Rejection::NoSuchVersion)) => ApiError::session_unknown(),
+        error => error.into(),
+    }
 }
 
 /// A session is `NAME@NUMBER`.

@@ -43,7 +43,8 @@ async fn a_session_can_be_staged_or_given_up() {
     server.put_blob(b"other").await;
     server.post("/sessions/main", &manifest(&[("o", b"other")])).await.expect(201);
     server.delete("/sessions/main@3").await.expect(204);
-    server.put("/sessions/main@3", "").await.problem(404, "VERSION_UNKNOWN");
+    let gone = server.put("/sessions/main@3", "").await.problem(404, "VERSION_UNKNOWN");
+    assert!(gone["detail"].as_str().unwrap().contains("begin a new one"), "{gone}");
     server.delete("/sessions/main@3").await.expect(404);
     server.delete("/sessions/main@1").await.problem(409, "VERSION_STATE");
     server.put("/sessions/main@99", "").await.expect(404);
