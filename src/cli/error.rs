@@ -101,7 +101,7 @@ impl CliError {
 }
 
 /// Text that may come from elsewhere, for a terminal: lines, but nothing that steers it.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{CliError, output, token};
-use crate::client::{Client, RetryPolicy};
+use crate::client::{Client, RetryPolicy, Token};
 
 /// The server and how to talk to it.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,18 +34,23 @@ impl Remote {
     /// The client for this server.
     pub(super) fn client(&self) -> Result<Client, CliError> {
         let token = token::find(self.token_file.as_deref())?;
-        let client = Client::new(&self.server, token, RetryPolicy::new(self.retries))?;
-        if client.exposes_token() {
-            output::note(format_args!(
-                "warning: the token goes to {} unencrypted; use https where others may listen.",
-                client.base()
-            ));
-        }
-        Ok(client)
+        connect(&self.server, token, self.retries)
     }
 
     /// Whether stdin is taken by the token.
     pub(super) fn reads_stdin(&self) -> bool {
         self.token_file.as_deref().is_some_and(|path| path.as_os_str() == "-")
     }
+}
+
+/// A client of the server at this address. Warns if others may read the token on its way.
+pub(super) fn connect(server: &str, token: Option<Token>, retries: u32) -> Result<Client, CliError> {
+    let client = Client::new(server, token, RetryPolicy::new(retries))?;
+    if client.exposes_token() {
+        output::note(format_args!(
+            "warning: the token goes to {} unencrypted; use https where others may listen.",
+            client.base()
+        ));
+    }
+    Ok(client)
 }

@@ -15,15 +15,20 @@ const MAX_TOKEN: u64 = 64 << 10;
 pub(super) fn find(file: Option<&Path>) -> Result<Option<Token>, CliError> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(path) = file {
-        return if path.as_os_str() == "-" { from_reader(io::stdin(), "stdin").map(Some) } else { from_file(path) };
+        return read(path).map(Some);
     }
     if let Some(text) = set("LARDER_TOKEN") {
         return parse(text.to_str().unwrap_or_default(), "LARDER_TOKEN").map(Some);
     }
-    set("LARDER_TOKEN_FILE").map_or(Ok(None), |path| from_file(Path::new(&path)))
+    set("LARDER_TOKEN_FILE").map(|path| from_file(Path::new(&path))).transpose()
 }
 
-fn from_file(path: &Path) -> Result<Option<Token>, CliError> {
+/// The token in a file, or on stdin for `-`.
+pub(super) fn read(path: &Path) -> Result<Token, CliError> {
+    if path.as_os_str() == "-" { from_reader(io::stdin(), "stdin") } else { from_file(path) }
+}
+
+fn from_file(path: &Path) -> Result<Token, CliError> {
     let failed = |error| CliError::io(format_args!("read the token file {}", path.display()), &error);
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
@@ -33,7 +38,7 @@ fn from_file(path: &Path) -> Result<Option<Token>, CliError> {
         let detail = format!("The token file {path} can be read by others (mode {mode:04o}); run: chmod 600 {path}");
         return Err(CliError::new(Exit::Auth, "TOKEN_FILE_EXPOSED", detail));
     }
-    from_reader(file, &format!("the file {}", path.display())).map(Some)
+    from_reader(file, &format!("the file {}", path.display()))
 }
 
 fn from_reader(reader: impl Read, place: &str) -> Result<Token, CliError> {

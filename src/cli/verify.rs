@@ -1,24 +1,26 @@
 //! `larder verify`
 
-use std::fs;
+mod checkpoint;
+mod peer;
+
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::json;
-use tokio::time::Instant;
 
+use self::checkpoint::Checkpoint;
+use self::peer::Peer;
+use super::error::harmless;
 use super::settings::Settings;
-use super::{CliError, Context, Exit, output};
+use super::{CliError, Context, Exit, output, remote, token};
 use crate::clock::SystemClock;
 use crate::layout::marker;
 use crate::service::Verify;
-use crate::service::verify::{Finding, Observer, Totals};
+use crate::service::verify::{Cure, Finding, Observer, Outcome, Remedy, Source, Totals};
 use crate::store::Key;
 
-/// How often progress is saved.
-const SAVE_EVERY: Duration = Duration::from_secs(2);
 /// Findings that are listed with `--json`; the rest are counted.
 const MAX_LISTED: usize = 10_000;
 
@@ -26,12 +28,19 @@ const MAX_LISTED: usize = 10_000;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Follows every reference of every version that can be read, then reads every blob and compares its digest. Safe beside
-running servers. Exits with 8 if anything is missing or damaged. With --checkpoint an interrupted run goes on where it
-was; the file is removed at the end.
+running servers. Exits with 8 if anything is missing or damaged, and was not healed. With --checkpoint an interrupted
+run goes on where it was; the file is removed at the end.
+
+Changes nothing unless told to heal. --heal-from fetches every lost or damaged blob from another Larder that has it; where
+that fails, everything stays as it is. --discard-damaged deletes bytes that, read twice, do not have their digest and that
+cannot be replaced: until then a server takes them for the blob, so that uploading it again changes nothing. With both,
+what cannot be fetched is discarded. Run it as the user that the server runs as.
 
 Examples:
   larder verify --data /var/lib/larder
-  larder verify --data /var/lib/larder --checkpoint /var/tmp/larder-verify"
+  larder verify --data /var/lib/larder --checkpoint /var/tmp/larder-verify
+  larder verify --data /var/lib/larder --heal-from https://other.example.org
+  larder verify --data /var/lib/larder --discard-damaged"
 )]
 pub struct Args {
     /// File to keep progress in
@@ -43,11 +52,52 @@ pub struct Args {
     jobs: usize,
 
     #[command(flatten)]
+    healing: Healing,
+
+    #[command(flatten)]
     settings: Settings,
 }
 
+/// What to do about lost and damaged blobs.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Healing")]
+struct Healing {
+    /// Fetch lost and damaged blobs from the Larder at this address
+    #[arg(long, value_name = "URL")]
+    heal_from: Option<String>,
+
+    /// File that holds a token for that Larder, or `-` for stdin; must be readable by its owner only
+    ///
+    /// LARDER_TOKEN is not used: it is for another server.
+    #[arg(long, value_name = "FILE", requires = "heal_from")]
+    heal_token_file: Option<PathBuf>,
+
+    /// How often a failed request to that Larder is tried again
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "heal_from")]
+    heal_retries: u32,
+
+    /// Delete damaged bytes that cannot be replaced, so that publishing the same files again heals them
+    #[arg(long)]
+    discard_damaged: bool,
+}
+
+impl Healing {
+    fn remedy(&self, context: &Context) -> Result<Remedy, CliError> {
+        let source = self.heal_from.as_deref().map(|url| self.peer(url, context)).transpose()?;
+        Ok(Remedy { source, discard_damaged: self.discard_damaged })
+    }
+
+    fn peer(&self, url: &str, context: &Context) -> Result<Arc<dyn Source>, CliError> {
+        let token = self.heal_token_file.as_deref().map(token::read).transpose()?;
+        let client = remote::connect(url, token, self.heal_retries)?;
+        Ok(Arc::new(Peer { client, context: context.clone() }))
+    }
+}
+
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let store = args.settings.open_existing()?;
+    let remedy = args.healing.remedy(context)?;
+    let opened = if remedy.is_some() { args.settings.open_to_change() } else { args.settings.open_existing() };
+    let store = opened?;
     marker::check(&*store).await?;
     let checkpoint = args.checkpoint.map(Checkpoint::open).transpose()?;
     let after = checkpoint.as_ref().and_then(|checkpoint| checkpoint.after.clone());
@@ -55,50 +105,99 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         output::note(format_args!("going on after {key}"));
     }
     let mut watcher = Watcher { json: context.json, listed: Vec::new(), checkpoint, failed: None };
-    let totals = Verify::new(store, Arc::new(SystemClock)).run(after, args.jobs, &mut watcher).await?;
+    let verify = Verify::new(store, Arc::new(SystemClock)).healing(remedy);
+    let totals = verify.run(after, args.jobs, &mut watcher).await?;
     if let Some(error) = watcher.failed {
         return Err(CliError::io("save progress", &error));
     }
     if let Some(checkpoint) = watcher.checkpoint {
         checkpoint.remove();
     }
-    conclude(totals, &watcher.listed, context)
+    conclude(totals, &watcher.listed, &args.healing, context)
 }
 
-fn conclude(totals: Totals, listed: &[Finding], context: &Context) -> Result<(), CliError> {
+fn conclude(totals: Totals, listed: &[Listed], healing: &Healing, context: &Context) -> Result<(), CliError> {
     if context.json {
         output::json(&json!({"totals": totals, "findings": listed}))?;
     } else {
+        let result = match (totals.findings, totals.healed) {
+            (0, _) => "all is well".to_owned(),
+            (found, 0) => format!("{found} findings"),
+            (found, healed) if found == healed => format!("{found} findings, all healed"),
+            (found, healed) => format!("{found} findings, {healed} healed"),
+        };
         output::line(format_args!(
-            "{} names, {} versions, {} references; {} blobs with {} re-hashed: {}",
+            "{} names, {} versions, {} references; {} blobs with {} re-hashed: {result}",
             totals.names,
             totals.versions,
             totals.references,
             totals.blobs,
             bytesize::ByteSize::b(totals.bytes).display().iec(),
-            if totals.findings == 0 { "all is well".to_owned() } else { format!("{} findings", totals.findings) },
         ))?;
     }
-    if totals.findings == 0 {
+    if totals.findings == totals.healed {
         return Ok(());
     }
-    let detail = "The store is damaged. Upload the blobs named above again, or restore them from a backup.";
-    Err(CliError::new(Exit::Partial, "DAMAGED", detail).with("findings", totals.findings))
+    let error = CliError::new(Exit::Partial, "DAMAGED", what_next(healing));
+    Err(error.with("findings", totals.findings).with("healed", totals.healed))
+}
+
+/// What to do about findings that are left.
+fn what_next(healing: &Healing) -> String {
+    let next = match (&healing.heal_from, healing.discard_damaged) {
+        (None, false) => {
+            "Verify again with --heal-from URL if another Larder has the blobs named above. Or verify again with \
+             --discard-damaged, then publish the same files again, which uploads what is missing."
+        }
+        (Some(_), false) => {
+            "What is said above to be missing can be published again; what is damaged too, once you have verified again \
+             with --discard-damaged as well."
+        }
+        (_, true) => "Publish the same files again, which uploads what is missing.",
+    };
+    format!("The store is damaged. {next} What that does not heal must be restored from a backup.")
+}
+
+/// A finding as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    finding: Finding,
+    healed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    how: Option<Cure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why_not: Option<String>,
+}
+
+impl Listed {
+    fn new(finding: &Finding, outcome: &Outcome) -> Self {
+        let (how, why_not) = match outcome {
+            Outcome::Healed(cure) => (Some(*cure), None),
+            Outcome::Left(why) => (None, why.clone()),
+        };
+        Self { finding: finding.clone(), healed: how.is_some(), how, why_not }
+    }
 }
 
 struct Watcher {
     json: bool,
-    listed: Vec<Finding>,
+    listed: Vec<Listed>,
     checkpoint: Option<Checkpoint>,
     failed: Option<io::Error>,
 }
 
 impl Observer for Watcher {
-    fn finding(&mut self, finding: &Finding) {
+    fn finding(&mut self, finding: &Finding, outcome: &Outcome) {
         if !self.json {
-            let _ = output::line(describe(finding));
+            let found = describe(finding);
+            let _ = match outcome {
+                Outcome::Healed(cure) => output::line(format_args!("healed ({}): {found}", method(*cure))),
+                Outcome::Left(None) => output::line(found),
+                Outcome::Left(Some(why)) => output::line(format_args!("{found}; not healed: {}", harmless(why))),
+            };
         } else if self.listed.len() < MAX_LISTED {
-            self.listed.push(finding.clone());
+            self.listed.push(Listed::new(finding, outcome));
         }
     }
 
@@ -106,6 +205,15 @@ impl Observer for Watcher {
         if let Some(checkpoint) = &mut self.checkpoint {
             self.failed = checkpoint.save(key).err().or(self.failed.take());
         }
+    }
+}
+
+fn method(cure: Cure) -> &'static str {
+    match cure {
+        Cure::Fetched => "fetched",
+        Cure::OtherCopy => "another copy was sound",
+        Cure::Discarded => "discarded",
+        Cure::Gone => "gone by now",
     }
 }
 
@@ -124,45 +232,4 @@ fn describe(finding: &Finding) -> String {
         Finding::DamagedBlob { key, why } => format!("{key}: {why}"),
         Finding::UnknownKey { key } => format!("{key}: not an object that this version of larder knows"),
     }
-}
-
-/// The last key that was verified, in a file.
-struct Checkpoint {
-    file: PathBuf,
-    after: Option<Key>,
-    saved: Instant,
-}
-
-impl Checkpoint {
-    fn open(file: PathBuf) -> Result<Self, CliError> {
-        let after = match fs::read_to_string(&file) {
-            Ok(text) => Some(parse(&file, &text)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(CliError::io(format_args!("read {}", file.display()), &error)),
-        };
-        Ok(Self { file, after, saved: Instant::now() })
-    }
-
-    fn save(&mut self, key: &Key) -> io::Result<()> {
-        if self.saved.elapsed() < SAVE_EVERY {
-            return Ok(());
-        }
-        self.saved = Instant::now();
-        let staged = self.file.with_extension("new");
-        fs::write(&staged, format!("{key}\n"))?;
-        fs::rename(staged, &self.file)
-    }
-
-    fn remove(self) {
-        if let Err(error) = fs::remove_file(&self.file)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            output::note(format_args!("could not remove {}: {error}", self.file.display()));
-        }
-    }
-}
-
-fn parse(file: &Path, text: &str) -> Result<Key, CliError> {
-    let problem = || CliError::usage(format!("{} is not a checkpoint of larder verify; remove it.", file.display()));
-    text.trim().parse().map_err(|_| problem())
 }

@@ -13,7 +13,7 @@ use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
-use super::answer::{checked, next_chunk};
+use super::answer::{Answer, checked, next_chunk};
 use super::error::origin;
 use super::wire::Missing;
 use super::{Client, ClientError, ErrorKind, Fingerprint, IDLE, Meter, Upload};
@@ -54,10 +54,24 @@ impl Client {
     /// # Errors
     /// The server's refusal, or the transport's failure.
     pub async fn has_blob(&self, digest: Digest) -> Result<bool, ClientError> {
+        Ok(self.look_at(digest).await?.is_some())
+    }
+
+    /// How many bytes the server says a blob has; `None` when it does not have the blob.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn blob_size(&self, digest: Digest) -> Result<Option<u64>, ClientError> {
+        let Some(answer) = self.look_at(digest).await? else { return Ok(None) };
+        let size = answer.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        size.map(Some).ok_or_else(|| answer.unexpected("it does not say how long the blob is".to_owned()))
+    }
+
+    async fn look_at(&self, digest: Digest) -> Result<Option<Answer>, ClientError> {
         let url = self.url(&format!("blobs/{digest}"));
         match self.answer(|| self.request(Method::HEAD, url.clone())).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -177,9 +177,31 @@ impl Blobs {
             self.store.persist(std::slice::from_ref(&meta.key)).await?;
             return Ok(Intake::Present(meta.size));
         }
+        Ok(Intake::Upload(Box::new(self.stage(&copies, digest, damaged, length).await?)))
+    }
+
+    /// Begins an upload that takes the place of these generations, which are proven damaged; there may be none. Nothing
+    /// happens to them before the new bytes are verified.
+    pub(super) async fn begin_replacing(
+        &self,
+        digest: Digest,
+        damaged: Vec<u64>,
+        length: Option<u64>,
+    ) -> Result<BlobUpload, StoreError> {
+        let copies = self.copies(digest).await?;
+        self.stage(&copies, digest, damaged, length).await
+    }
+
+    async fn stage(
+        &self,
+        copies: &Copies,
+        digest: Digest,
+        damaged: Vec<u64>,
+        length: Option<u64>,
+    ) -> Result<BlobUpload, StoreError> {
         let generation = copies.generation_above(&damaged);
         let upload = self.store.begin(&LayoutKey::Blob(digest, generation).key()).await?;
-        Ok(Intake::Upload(Box::new(BlobUpload::new(upload, digest, length, damaged))))
+        Ok(BlobUpload::new(upload, digest, length, damaged))
     }
 
     /// Verifies and commits an upload.
@@ -199,10 +221,20 @@ impl Blobs {
         }
     }
 
-    /// Takes away generations that are proven damaged, because bytes of another length were just verified. Done before
-    /// those are committed: when the two are separated by a crash, the blob is missing, which the next upload mends,
-    /// and not two blobs of which readers get the wrong one.
-    async fn bury(&self, digest: Digest, damaged: &[u64]) -> Result<(), StoreError> {
+    /// Takes away generations that are proven damaged: they have another length than bytes that were just verified, or a
+    /// full reading gave another digest. Done before sound bytes are committed: when the two are separated by a crash,
+    /// the blob is missing, which the next upload mends, and not two blobs of which readers get the wrong one.
+    ///
+    /// Safe without asking who needs the blob, because what is deleted is of no use to anybody. Damaged bytes stay
+    /// damaged (nothing is overwritten, and the number is never used again), so it does not matter how long ago the proof
+    /// was given. Who is reading them keeps reading them, and finds at the end that they do not have their digest.
+    ///
+    /// The tombstone comes first, so that no number of deleted bytes is ever free. Between the two, and for longer if the
+    /// process dies there, whoever makes doomed bytes of the right size available again (a publisher, an upload, the
+    /// collector) may copy the damage to the next generation. Nothing relies on less than before then, and `verify` finds
+    /// the copy; but it may take the number of sound bytes that are about to be committed, so who is told that those
+    /// exist already must read what does.
+    pub(super) async fn bury(&self, digest: Digest, damaged: &[u64]) -> Result<(), StoreError> {
         for generation in damaged {
             self.store.create(&LayoutKey::Condemned(digest, *generation).key(), Bytes::new()).await?;
             self.store.delete(&LayoutKey::Blob(digest, *generation).key()).await?;
@@ -210,7 +242,8 @@ impl Blobs {
         Ok(())
     }
 
-    async fn copies(&self, digest: Digest) -> Result<Copies, StoreError> {
+    /// All that is stored about a digest.
+    pub(super) async fn copies(&self, digest: Digest) -> Result<Copies, StoreError> {
         let mut copies = Copies::default();
         let mut listing = self.store.list(&layout::blob(&digest), List::default());
         while let Some(meta) = listing.try_next().await? {

@@ -1,110 +1,32 @@
 //! Verifying a store: every version that can still be read has all its blobs, and every stored blob has the
-//! bytes that its key promises.
+//! bytes that its key promises. What is lost or damaged can be healed on the way.
 //!
-//! Needs memory for one manifest and a few chunks, whatever the size of the store. The first pass follows
-//! references, the second looks at every object in the order of the keys and re-hashes the blobs, so that it can go on
-//! where it was stopped.
+//! Needs memory for one manifest and a few chunks, whatever the size of the store, and for each blob that cannot be
+//! healed. One pass follows references, the other looks at every object in the order of the keys and re-hashes the blobs,
+//! so that it can go on where it was stopped. References come first, because they are quickly told; but last when
+//! healing, because what is discarded on the way may be something that a version needs.
+
+mod finding;
+mod heal;
+mod reading;
 
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use serde::Serialize;
 
+pub use finding::{Cure, Finding, Observer, Outcome, Totals};
+pub use heal::{Remedy, Source, SourceError};
+
+use self::heal::{Healer, Patient};
+use self::reading::{Checked, check_object};
 use super::{Blobs, Heads, Manifests};
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Digest, Hasher, Head, ManifestName, Selector, VersionRow};
+use crate::domain::{Head, ManifestName, Selector, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
 
 /// Versions that are read at once from a name's history.
 const ROWS: usize = 256;
-
-/// Something that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Finding {
-    /// A name's log or rows cannot be read.
-    UnreadableName {
-        /// The name.
-        name: ManifestName,
-        /// Why.
-        why: String,
-    },
-    /// A head of a name's log is gone or damaged: what was active then cannot be said any more.
-    DamagedHead {
-        /// The name.
-        name: ManifestName,
-        /// The head.
-        generation: u64,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// A name has a log but is not listed.
-    UnlistedName {
-        /// The name.
-        name: ManifestName,
-    },
-    /// A version's manifest is gone or damaged.
-    DamagedManifest {
-        /// The name.
-        name: ManifestName,
-        /// The version.
-        version: u64,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// A version refers to a blob that is not there, or that has another size.
-    BadReference {
-        /// The name.
-        name: ManifestName,
-        /// The version.
-        version: u64,
-        /// The blob.
-        blob: Descriptor,
-        /// The size that is stored; `None` when nothing is.
-        stored: Option<u64>,
-    },
-    /// A blob's bytes do not have its digest, or cannot be read.
-    DamagedBlob {
-        /// Its key.
-        key: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// An object that this layout does not know.
-    UnknownKey {
-        /// Its key.
-        key: String,
-    },
-}
-
-/// What was looked at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
-    /// Names.
-    pub names: u64,
-    /// Heads of their logs.
-    pub heads: u64,
-    /// Versions that can be read.
-    pub versions: u64,
-    /// References from them to blobs.
-    pub references: u64,
-    /// Blobs that were re-hashed in this run.
-    pub blobs: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Findings.
-    pub findings: u64,
-}
-
-/// Is told what the verification finds and how far it is.
-pub trait Observer: Send {
-    /// Something is wrong.
-    fn finding(&mut self, finding: &Finding);
-
-    /// All objects up to and including this key were verified.
-    fn verified(&mut self, key: &Key, totals: &Totals);
-}
 
 /// The verify service.
 #[derive(Debug)]
@@ -113,18 +35,37 @@ pub struct Verify {
     heads: Heads,
     blobs: Arc<Blobs>,
     manifests: Manifests,
+    remedy: Remedy,
 }
 
-/// What a pass needs at hand to report.
+/// What a pass needs at hand to report and to heal.
 struct Run<'a> {
     observer: &'a mut dyn Observer,
     totals: Totals,
+    healer: Option<Healer<'a>>,
 }
 
 impl Run<'_> {
-    fn report(&mut self, finding: &Finding) {
+    fn report(&mut self, finding: &Finding, outcome: &Outcome) {
         self.totals.findings += 1;
-        self.observer.finding(finding);
+        self.totals.healed += u64::from(matches!(outcome, Outcome::Healed(_)));
+        self.observer.finding(finding, outcome);
+    }
+
+    /// Reports what is not about a blob, so that there is nothing to heal it with.
+    fn report_only(&mut self, finding: &Finding) {
+        let why = self.healer.as_ref().map(|_| "only blobs can be healed; restore it from a backup".to_owned());
+        self.report(finding, &Outcome::Left(why));
+    }
+
+    /// Heals if that is wanted, then reports.
+    async fn treat(&mut self, finding: &Finding, patient: Patient) -> Result<Outcome, StoreError> {
+        let outcome = match &mut self.healer {
+            Some(healer) => healer.heal(patient).await?,
+            None => Outcome::Left(None),
+        };
+        self.report(finding, &outcome);
+        Ok(outcome)
     }
 }
 
@@ -138,22 +79,37 @@ impl Verify {
             manifests: Manifests::new(Arc::clone(&blobs)),
             store,
             blobs,
+            remedy: Remedy::default(),
         }
+    }
+
+    /// The same service, but what it finds lost or damaged it heals by these means. Safe beside servers, collectors and
+    /// other verifications: sound bytes are never deleted, and damaged ones only as `remedy` says.
+    #[must_use]
+    pub fn healing(self, remedy: Remedy) -> Self {
+        Self { remedy, ..self }
     }
 
     /// Verifies everything; of the objects those whose keys come after `after`. Re-hashes `jobs` blobs at once.
     ///
     /// # Errors
-    /// When the store cannot be listed. What is wrong with single objects is a finding, not an error.
+    /// When the store cannot be listed or is not available. What is wrong with single objects is a finding, not an
+    /// error.
     pub async fn run(
         &self,
         after: Option<Key>,
         jobs: usize,
         observer: &mut dyn Observer,
     ) -> Result<Totals, StoreError> {
-        let mut run = Run { observer, totals: Totals::default() };
-        self.references(&mut run).await?;
-        self.objects(after, jobs, &mut run).await?;
+        let healer = self.remedy.is_some().then(|| Healer::new(&*self.store, &self.blobs, &self.remedy));
+        let mut run = Run { observer, totals: Totals::default(), healer };
+        if run.healer.is_some() {
+            self.objects(after, jobs, &mut run).await?;
+            self.references(&mut run).await?;
+        } else {
+            self.references(&mut run).await?;
+            self.objects(after, jobs, &mut run).await?;
+        }
         Ok(run.totals)
     }
 
@@ -168,7 +124,7 @@ impl Verify {
                 if error.is_retryable() {
                     return Err(error);
                 }
-                run.report(&Finding::UnreadableName { name, why: error.to_string() });
+                run.report_only(&Finding::UnreadableName { name, why: error.to_string() });
             }
         }
         Ok(())
@@ -187,7 +143,7 @@ impl Verify {
                 Err(error) if error.is_retryable() => return Err(error),
                 Err(error) => error.to_string(),
             };
-            run.report(&Finding::DamagedHead { name: name.clone(), generation, why });
+            run.report_only(&Finding::DamagedHead { name: name.clone(), generation, why });
         }
         run.totals.heads += 1;
         self.versions(&newest, run).await
@@ -201,13 +157,9 @@ impl Verify {
             before = last.number;
             for row in page.iter().filter(|row| row.state.is_complete()) {
                 run.totals.versions += 1;
-                let findings = self.version(&head.name, row, run).await?;
-                // Beside a running server the version may have been retired, and its bytes collected, since its row was
-                // read.
-                if !findings.is_empty() && self.is_still_complete(&head.name, row.number).await? {
-                    for finding in &findings {
-                        run.report(finding);
-                    }
+                // What a lost manifest refers to can be followed once that is healed.
+                if self.version(&head.name, row, run).await? {
+                    self.version(&head.name, row, run).await?;
                 }
             }
         }
@@ -219,16 +171,31 @@ impl Verify {
         Ok(row.is_some_and(|row| row.state.is_complete()))
     }
 
-    /// What is wrong with one version.
-    async fn version(
+    /// Verifies one version. Says whether its manifest was healed, and its references are still to be followed.
+    async fn version(&self, name: &ManifestName, row: &VersionRow, run: &mut Run<'_>) -> Result<bool, StoreError> {
+        let found = self.wrong_with(name, row, run).await?;
+        // Beside a running server the version may have been retired, and its bytes collected, since its row was read.
+        if found.is_empty() || !self.is_still_complete(name, row.number).await? {
+            return Ok(false);
+        }
+        let mut healed_manifest = false;
+        for (finding, blob) in found {
+            let outcome = run.treat(&finding, Patient::Needed(blob)).await?;
+            healed_manifest |= matches!((&finding, outcome), (Finding::DamagedManifest { .. }, Outcome::Healed(_)));
+        }
+        Ok(healed_manifest)
+    }
+
+    /// What is wrong with a version, and with which blob.
+    async fn wrong_with(
         &self,
         name: &ManifestName,
         row: &VersionRow,
         run: &mut Run<'_>,
-    ) -> Result<Vec<Finding>, StoreError> {
-        let version = row.number;
-        let damaged = |why: String| Ok(vec![Finding::DamagedManifest { name: name.clone(), version, why }]);
-        let loaded = match self.manifests.load(row.summary.manifest).await {
+    ) -> Result<Vec<(Finding, Descriptor)>, StoreError> {
+        let (version, manifest) = (row.number, row.summary.manifest);
+        let damaged = |why: String| Ok(vec![(Finding::DamagedManifest { name: name.clone(), version, why }, manifest)]);
+        let loaded = match self.manifests.load(manifest).await {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return damaged("its bytes are gone".into()),
             Err(error) if error.is_retryable() => return Err(error),
@@ -239,7 +206,7 @@ impl Verify {
             run.totals.references += 1;
             let stored = self.blobs.stat(blob.digest).await?.map(|meta| meta.size);
             if stored != Some(blob.size) {
-                findings.push(Finding::BadReference { name: name.clone(), version, blob, stored });
+                findings.push((Finding::BadReference { name: name.clone(), version, blob, stored }, blob));
             }
         }
         Ok(findings)
@@ -266,54 +233,14 @@ impl Verify {
                     run.totals.bytes += bytes;
                 }
                 Checked::NoBlob => {}
-                Checked::Bad(finding) => run.report(&finding),
+                Checked::Damaged(digest, generation, why) => {
+                    let finding = Finding::DamagedBlob { key: key.to_string(), why };
+                    run.treat(&finding, Patient::Copy(digest, generation)).await?;
+                }
+                Checked::Bad(finding) => run.report_only(&finding),
             }
             run.observer.verified(&key, &run.totals);
         }
         Ok(())
     }
-}
-
-enum Checked {
-    /// A blob with the right bytes, so many.
-    Sound(u64),
-    /// A tombstone or hint, or a blob that was deleted since it was listed.
-    NoBlob,
-    Bad(Finding),
-}
-
-async fn check_object(store: &dyn ObjectStore, key: &Key) -> Result<Checked, StoreError> {
-    match LayoutKey::parse(key) {
-        Some(LayoutKey::Blob(digest, _)) => check_blob(store, key, digest).await,
-        // The oldest head of a name: the name must be listed, or nobody would find what it refers to.
-        Some(LayoutKey::Head(name, 1)) => {
-            let mark = LayoutKey::Name(name.clone()).key();
-            let listed = store.head(&mark).await?.is_some();
-            Ok(if listed { Checked::NoBlob } else { Checked::Bad(Finding::UnlistedName { name }) })
-        }
-        Some(_) => Ok(Checked::NoBlob),
-        None => Ok(Checked::Bad(Finding::UnknownKey { key: key.to_string() })),
-    }
-}
-
-async fn check_blob(store: &dyn ObjectStore, key: &Key, digest: Digest) -> Result<Checked, StoreError> {
-    let why = match hash(store, key).await {
-        Ok(None) => return Ok(Checked::NoBlob),
-        Ok(Some((actual, size))) if actual == digest => return Ok(Checked::Sound(size)),
-        Ok(Some((actual, _))) => format!("its bytes have the digest {actual}"),
-        Err(error) if error.is_retryable() => return Err(error),
-        // It may have been deleted while it was read.
-        Err(_) if store.head(key).await?.is_none() => return Ok(Checked::NoBlob),
-        Err(error) => error.to_string(),
-    };
-    Ok(Checked::Bad(Finding::DamagedBlob { key: key.to_string(), why }))
-}
-
-async fn hash(store: &dyn ObjectStore, key: &Key) -> Result<Option<(Digest, u64)>, StoreError> {
-    let Some(mut object) = store.get(key, None).await? else { return Ok(None) };
-    let mut hasher = Hasher::new();
-    while let Some(chunk) = object.body.try_next().await? {
-        hasher.update(&chunk);
-    }
-    Ok(Some((hasher.finish(), object.meta.size)))
 }
