@@ -6,5 +6,6 @@ mod crashes;
 mod growth;
 mod healing;
 mod races;
+mod remedies;
 mod replies;
 mod times;

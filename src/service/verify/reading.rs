@@ -58,8 +58,11 @@ pub(super) async fn read_blob(store: &dyn ObjectStore, key: &Key, digest: Digest
         Ok(Some((actual, _))) => Ok(Reading::Wrong(actual)),
         Err(error) if error.is_retryable() => Err(error),
         // It may have been deleted while it was read.
-        Err(_) if store.head(key).await?.is_none() => Ok(Reading::Gone),
-        Err(error) => Ok(Reading::Unreadable(error)),
+        Err(error) => match store.head(key).await {
+            Ok(None) => Ok(Reading::Gone),
+            Err(again) if again.is_retryable() => Err(again),
+            Ok(Some(_)) | Err(_) => Ok(Reading::Unreadable(error)),
+        },
     }
 }
 

@@ -34,7 +34,7 @@ type Hook = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 #[derive(Clone)]
 enum Effect {
-    Fail,
+    Fail(StoreErrorKind),
     LoseReply,
     Run(Hook),
 }
@@ -52,7 +52,14 @@ pub struct Rule {
 impl Rule {
     /// Calls of every kind.
     pub fn any() -> Self {
-        Self { op: None, key: String::new(), first: 1, last: usize::MAX, effect: Effect::Fail, seen: 0 }
+        Self {
+            op: None,
+            key: String::new(),
+            first: 1,
+            last: usize::MAX,
+            effect: Effect::Fail(StoreErrorKind::Unavailable),
+            seen: 0,
+        }
     }
 
     /// Calls of one kind.
@@ -77,7 +84,12 @@ impl Rule {
 
     /// The call fails without having been made.
     pub fn fail(self) -> Self {
-        Self { effect: Effect::Fail, ..self }
+        self.fail_as(StoreErrorKind::Unavailable)
+    }
+
+    /// The call fails in this way without having been made.
+    pub fn fail_as(self, kind: StoreErrorKind) -> Self {
+        Self { effect: Effect::Fail(kind), ..self }
     }
 
     /// The call is made, but its reply is lost.
@@ -134,7 +146,7 @@ impl Script {
         for effect in effects {
             match effect {
                 Effect::Run(hook) => hook().await,
-                Effect::Fail => return Err(scripted(op, key)),
+                Effect::Fail(kind) => return Err(failure(kind, op, key)),
                 Effect::LoseReply => lost = true,
             }
         }
@@ -149,7 +161,11 @@ impl Script {
 }
 
 fn scripted(op: Op, key: &str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, key, format!("scripted failure of {op:?}"))
+    failure(StoreErrorKind::Unavailable, op, key)
+}
+
+fn failure(kind: StoreErrorKind, op: Op, key: &str) -> StoreError {
+    StoreError::new(kind, key, format!("scripted failure of {op:?}"))
 }
 
 /// A store with a script.
