@@ -27,14 +27,14 @@ const MAX_LISTED: usize = 10_000;
 /// Arguments of `larder verify`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Follows every reference of every version that can be read, then reads every blob and compares its digest. Safe beside
-running servers. Exits with 8 if anything is missing or damaged, and was not healed. With --checkpoint an interrupted
-run goes on where it was; the file is removed at the end.
+    after_help = "Follows every reference of every version that can be read, then reads every blob and compares its digest. Safe \
+beside running servers. Exits with 8 if anything is missing or damaged, and was not healed. With --checkpoint an \
+interrupted run goes on where it was; the file is removed at the end.
 
-Changes nothing unless told to heal. --heal-from fetches every lost or damaged blob from another Larder that has it; where
-that fails, everything stays as it is. --discard-damaged deletes bytes that, read twice, do not have their digest and that
-cannot be replaced: until then a server takes them for the blob, so that uploading it again changes nothing. With both,
-what cannot be fetched is discarded. Run it as the user that the server runs as.
+Changes nothing unless told to heal. --heal-from fetches every lost or damaged blob from another Larder that has it; \
+where that fails, everything stays as it is. --discard-damaged deletes bytes that, read twice, do not have their digest \
+and that cannot be replaced: until then a server takes them for the blob, so that uploading it again changes nothing. \
+With both, what cannot be fetched is discarded. Run it as the user that the server runs as.
 
 Examples:
   larder verify --data /var/lib/larder
@@ -120,11 +120,12 @@ fn conclude(totals: Totals, listed: &[Listed], healing: &Healing, context: &Cont
     if context.json {
         output::json(&json!({"totals": totals, "findings": listed}))?;
     } else {
+        let found = format!("{} finding{}", totals.findings, if totals.findings == 1 { "" } else { "s" });
         let result = match (totals.findings, totals.healed) {
             (0, _) => "all is well".to_owned(),
-            (found, 0) => format!("{found} findings"),
-            (found, healed) if found == healed => format!("{found} findings, all healed"),
-            (found, healed) => format!("{found} findings, {healed} healed"),
+            (_, 0) => found,
+            (all, healed) if all == healed => format!("{found}, all healed"),
+            (_, healed) => format!("{found}, {healed} healed"),
         };
         output::line(format_args!(
             "{} names, {} versions, {} references; {} blobs with {} re-hashed: {result}",

@@ -6,6 +6,7 @@ mod commands;
 mod crash;
 mod fake;
 mod fetch;
+mod heal;
 mod publish;
 mod retries;
 mod serve;
