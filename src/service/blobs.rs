@@ -86,7 +86,7 @@ impl Blobs {
                 return Ok(Some(object));
             }
         }
-        Ok(None)
+        Err(contended(digest))
     }
 
     /// Which of these must be uploaded. Bytes that are doomed do not count.
@@ -251,7 +251,27 @@ impl Blobs {
                 .ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, &meta.key, "an unknown kind of key"))?;
             copies.add(&key, meta);
         }
+        drop(listing);
+        self.follow(digest, &mut copies).await?;
         Ok(copies)
+    }
+
+    /// Looks for bytes behind the last tombstone. A collector that gives doomed bytes a new copy and then deletes them
+    /// may do so during a listing, which then shows neither; that must not be taken for a loss. Bytes only go after
+    /// their tombstone came, so where there are no bytes and after that no tombstone, there never were any.
+    async fn follow(&self, digest: Digest, copies: &mut Copies) -> Result<(), StoreError> {
+        while copies.has_moved() {
+            let generation = copies.next_generation();
+            for key in [LayoutKey::Blob(digest, generation), LayoutKey::Condemned(digest, generation)] {
+                if let Some(meta) = self.store.head(&key.key()).await? {
+                    copies.add(&key, meta);
+                }
+            }
+            if copies.has_moved() && copies.next_generation() == generation {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// Leaves a hint that a generation was relied on, if the last sign of use is old. So a plain pipeline (upload,

@@ -70,6 +70,11 @@ impl Copies {
         self.usable().map(|(_, meta)| meta).or_else(any)
     }
 
+    /// Whether there are tombstones, but no bytes: all were deleted, or the last copy was made while they were listed.
+    pub(super) fn has_moved(&self) -> bool {
+        !self.0.is_empty() && self.0.values().all(|generation| generation.bytes.is_none())
+    }
+
     /// The generations that have bytes, by ascending number.
     pub(in crate::service) fn with_bytes(&self) -> impl Iterator<Item = Present<'_>> {
         self.0.iter().filter_map(|(number, generation)| {
