@@ -289,9 +289,11 @@ impl Publish {
         if !own.is_empty() {
             return Ok(own);
         }
-        let gone = || StoreError::new(StoreErrorKind::Corrupt, descriptor.digest, "the manifest is gone");
-        let loaded = self.manifests.load(descriptor).await?.ok_or_else(gone)?;
-        Ok(self.blobs.secure(loaded.manifest.blobs()).await?)
+        match self.manifests.load(descriptor).await? {
+            Some(loaded) => Ok(self.blobs.secure(loaded.manifest.blobs()).await?),
+            // The version was given up and its manifest collected in between.
+            None => Ok(vec![Check::Missing(descriptor)]),
+        }
     }
 
     async fn commit_head(

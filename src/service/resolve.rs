@@ -110,12 +110,20 @@ impl Resolve {
     /// # Errors
     /// A [`ResolveError`].
     pub async fn manifest(&self, target: &Target) -> Result<(Resolved, Arc<Loaded>), ResolveError> {
-        let found = self.readable(target).await?;
-        let descriptor = found.row.summary.manifest;
-        let lost =
-            || StoreError::new(StoreErrorKind::Corrupt, descriptor.digest, "the bytes of this manifest are gone");
-        let loaded = self.manifests.load(descriptor).await?.ok_or_else(lost)?;
-        Ok((found, loaded))
+        let mut found = self.readable(target).await?;
+        loop {
+            let descriptor = found.row.summary.manifest;
+            if let Some(loaded) = self.manifests.load(descriptor).await? {
+                return Ok((found, loaded));
+            }
+            // The version may have been retired and collected since its row was read. If not, it has lost its manifest.
+            let again = self.readable(target).await?;
+            if again.row.number == found.row.number {
+                let why = "the bytes of this manifest are gone";
+                return Err(StoreError::new(StoreErrorKind::Corrupt, descriptor.digest, why).into());
+            }
+            found = again;
+        }
     }
 
     /// One file of a version.
