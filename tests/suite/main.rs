@@ -11,6 +11,7 @@ mod faults;
 mod http;
 mod openapi;
 mod protocol;
+mod races;
 mod readme;
 mod support;
 mod tidy;
