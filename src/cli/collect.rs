@@ -183,10 +183,10 @@ impl From<CollectError> for CliError {
             CollectError::Change(_) => Self::new(Exit::Unavailable, "UNAVAILABLE", format!("{error}.")),
             CollectError::Stopped => Self::new(Exit::Failure, "STOPPED", "The run was stopped; the next one goes on."),
             CollectError::LostManifest { .. } | CollectError::LostNames { .. } | CollectError::NoHeads => {
-                Self::new(Exit::Integrity, "DAMAGED", format!("{error}; nothing was deleted."))
+                Self::new(Exit::Integrity, "DAMAGED", format!("{error}. The run ended there and deletes nothing more."))
             }
             CollectError::UnknownKey(_) | CollectError::Memory => {
-                Self::new(Exit::Failure, "COLLECT", format!("{error}; nothing was deleted."))
+                Self::new(Exit::Failure, "COLLECT", format!("{error}. The run ended there and deletes nothing more."))
             }
         }
     }

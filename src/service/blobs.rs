@@ -274,6 +274,21 @@ impl Blobs {
         Ok(())
     }
 
+    /// Whether a blob had no bytes at some moment during the call. Unlike a listing, which may miss bytes that are moved
+    /// to the next generation while it is made, this is conclusive: bytes only go after their tombstone came, and the next
+    /// generation is only made after that. So where there are no bytes and after that no tombstone, there were none at all.
+    pub(super) async fn is_gone(&self, digest: Digest) -> Result<bool, StoreError> {
+        for generation in 0.. {
+            if self.store.head(&LayoutKey::Blob(digest, generation).key()).await?.is_some() {
+                return Ok(false);
+            }
+            if self.store.head(&LayoutKey::Condemned(digest, generation).key()).await?.is_none() {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
     /// Leaves a hint that a generation was relied on, if the last sign of use is old. So a plain pipeline (upload,
     /// then publish) is not told that a blob is there and a moment later that it is missing.
     async fn mark_seen(

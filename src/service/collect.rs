@@ -294,8 +294,7 @@ impl Collect {
         self.condemn(run, plans).await?;
         self.mark(run, Expiry::Leave, &mut again, marked, &mut Totals::default(), |_, _, _| ()).await?;
         self.persist_heads(marked).await?;
-        totals.merge(&self.sweep(run, plans, live, &again).await?);
-        Ok(())
+        self.sweep(run, plans, live, &again, totals).await
     }
 
     /// The plans for a range of digests, in their order, several parts of it at once.

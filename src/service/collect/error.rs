@@ -5,7 +5,8 @@ use crate::layout::marker::LayoutError;
 use crate::service::ChangeError;
 use crate::store::{Key, StoreError, StoreErrorKind};
 
-/// Why a run ended early. Nothing that was not planned and condemned before has been deleted.
+/// Why a run ended early. It deletes nothing more; what makes it doubt what is needed is found before it deletes anything,
+/// unless the store is gone through in several passes.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
     /// The store failed, or holds what cannot be read.

@@ -255,18 +255,20 @@ impl Collect {
     ) -> Result<(Root, Option<Vec<Fingerprint>>), CollectError> {
         let manifest = row.summary.manifest;
         let root = Root { name: head.name.clone(), version: row.number, verdict, manifest };
-        let needs = match self.manifests.read(manifest).await? {
-            Some((_, parsed)) => {
+        loop {
+            if let Some((_, parsed)) = self.manifests.read(manifest).await? {
                 let blobs = parsed.blobs().into_iter().map(|blob| blob.digest).chain([manifest.digest]);
-                Some(blobs.map(|digest| Fingerprint::of(&digest)).collect())
+                return Ok((root, Some(blobs.map(|digest| Fingerprint::of(&digest)).collect())));
             }
-            None if row.state == State::Prepared => None,
-            None => {
+            if row.state != State::Prepared {
                 let (name, version) = (head.name.clone(), row.number);
                 return Err(CollectError::LostManifest { name, version, digest: manifest.digest });
             }
-        };
-        Ok((root, needs))
+            // Not found is not enough: another collector may be moving it from one generation to the next.
+            if self.blobs.is_gone(manifest.digest).await? {
+                return Ok((root, None));
+            }
+        }
     }
 }
 

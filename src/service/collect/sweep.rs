@@ -34,7 +34,8 @@ impl Collect {
         plans: &[Plan],
         live: &Live,
         again: &Live,
-    ) -> Result<Totals, CollectError> {
+        totals: &mut Totals,
+    ) -> Result<(), CollectError> {
         let needed = |candidate: &Candidate| {
             let digest = &candidate.digest;
             live.needed_by(digest).or_else(|| again.needed_by(digest))
@@ -55,11 +56,10 @@ impl Collect {
             Ok::<_, CollectError>(totals)
         });
         let mut done = stream::iter(batches).buffer_unordered(self.settings.jobs.get()).boxed();
-        let mut totals = Totals::default();
         while let Some(batch) = done.try_next().await? {
             totals.merge(&batch);
         }
-        Ok(totals)
+        Ok(())
     }
 
     /// Deletes keys at the configured pace.

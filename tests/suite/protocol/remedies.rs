@@ -379,7 +379,7 @@ async fn damage_that_is_copied_in_the_middle_of_a_heal_is_healed_too() {
     let (backend, store, release) = flipped().await;
     let (digest, faulty) = (release.file(0), FaultyStore::over(&store));
     let (other, again) = (Services::over(&backend.store()), release.clone());
-    faulty.script(Rule::on(Op::Delete).key(digest.hex().to_string()).nth(1).run(move || {
+    faulty.script(Rule::on(Op::Delete).key(digest.hex()).nth(1).run(move || {
         let (other, again) = (other.clone(), again.clone());
         async move { drop(other.publish_only("other", &again, activate()).await.unwrap()) }
     }));
@@ -399,7 +399,7 @@ async fn bytes_that_are_collected_in_the_middle_of_a_heal_are_no_harm() {
         let (digest, faulty) = (Digest::of(&bytes), FaultyStore::over(&store));
         backend.plant(&bytes_key(digest, 0), &flip(&bytes));
         let collector = backend.store();
-        faulty.script(Rule::on(op).key(digest.hex().to_string()).nth(1).run(move || {
+        faulty.script(Rule::on(op).key(digest.hex()).nth(1).run(move || {
             let collector = collector.clone();
             async move { drop(collect(&collector, patient()).await.unwrap()) }
         }));
