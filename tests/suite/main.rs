@@ -9,6 +9,7 @@ mod config;
 mod contract;
 mod faults;
 mod http;
+mod model;
 mod openapi;
 mod protocol;
 mod races;

@@ -1,0 +1,143 @@
+//! What a run of the model consists of: who does what, what is there from the start, and which rule is broken.
+
+use super::bits::last;
+use super::copies::Copies;
+
+pub const NAMES: usize = 2;
+pub const DIGESTS: usize = 3;
+pub const PUBLISHERS: usize = 2;
+pub const COLLECTORS: usize = 3;
+
+/// A rule that the model can be told to break, to show that it would notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    Nothing,
+    /// A sweep takes the tombstone away with the bytes, so that the number is given out again.
+    ReuseGenerations,
+    /// The sweep believes the first mark.
+    NoSecondMark,
+    /// A publisher checks its blobs before it creates the head that makes them roots.
+    CheckBeforeRoot,
+    /// What turns out to be live is saved by taking the tombstone away.
+    WithdrawTombstones,
+    /// A prepared version past its time-out just does not count, without a head that ends it.
+    AbortWithoutHead,
+    /// A head is written over whatever is there.
+    OverwriteHeads,
+    /// A publisher believes in its copy, also when there was nothing left to copy.
+    NoSecondLookAfterCopy,
+    /// An upload believes in the bytes that it committed.
+    NoSecondLookAfterUpload,
+    /// A collector believes in the copy that it made. The only one here that nothing rests on.
+    NoSecondLookAfterHeal,
+    /// A collector copies doomed bytes of a live digest, whatever their length.
+    HealCopiesAnyLength,
+    /// A collector takes doomed bytes away before it copies them.
+    HealDeletesBeforeCopy,
+    /// The second mark believes the first about names whose heads are the same, also where a manifest was absent.
+    SecondMarkSkipsAbsentManifests,
+    /// A publisher that finds its manifest gone puts it back after it has checked the blobs.
+    BlobsBeforeManifest,
+    /// An upload commits the right bytes before it takes the damaged ones away.
+    CommitBeforeBury,
+    /// A listing shows some generations of a digest as they were before others.
+    TornListings,
+    /// The plan leaves out doomed bytes that somebody else's tombstone doomed.
+    OnlyOwnTombstones,
+}
+
+/// What a publisher does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    /// Uploads a blob.
+    Upload { digest: u8 },
+    /// Publishes a manifest whose blobs should be there, in one request; if they are not, the version is aborted.
+    Publish { name: u8, manifest: u8 },
+    /// Prepares a version, or takes up one that is prepared already; uploads what is missing; commits.
+    Session { name: u8, manifest: u8 },
+    /// Makes the newest archived version active again.
+    Rollback { name: u8 },
+    /// Retires everything.
+    Delete { name: u8 },
+}
+
+/// A manifest and the blobs that it refers to.
+#[derive(Debug, Clone, Copy)]
+pub struct Manifest {
+    /// The digest of its own bytes. `None`: they are not modelled and always there.
+    pub own: Option<u8>,
+    /// The set of digests that it refers to.
+    pub blobs: u8,
+}
+
+impl Manifest {
+    /// A manifest whose own bytes are not modelled.
+    pub const fn flat(blobs: u8) -> Self {
+        Self { own: None, blobs }
+    }
+
+    /// A manifest with bytes of its own.
+    pub const fn stored(own: u8, blobs: u8) -> Self {
+        Self { own: Some(own), blobs }
+    }
+
+    /// Everything that a version with this manifest needs.
+    pub fn needs(self) -> u8 {
+        self.blobs | self.own.map_or(0, |own| 1 << own)
+    }
+}
+
+/// What there is at the start and what everybody does. The clock may say anything at any time.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub title: &'static str,
+    pub names: u8,
+    pub manifests: Vec<Manifest>,
+    pub stock: [Copies; DIGESTS],
+    pub scripts: [Vec<Op>; PUBLISHERS],
+    /// How many runs each collector makes.
+    pub runs: [u8; COLLECTORS],
+    /// Whether collectors may find versions due, whenever they look.
+    pub expiry: bool,
+    /// Whether collectors may find bytes too young, whenever they look.
+    pub young: bool,
+    /// Whether a copy reads its source some time before its target appears.
+    pub slow_copies: bool,
+    /// The events that must be possible for the setup to mean anything: names of properties.
+    pub reaches: &'static [&'static str],
+    pub broken: Broken,
+}
+
+impl Setup {
+    pub fn breaks(&self, rule: Broken) -> bool {
+        self.broken == rule
+    }
+
+    pub fn manifest(&self, manifest: u8) -> Manifest {
+        self.manifests[usize::from(manifest)]
+    }
+
+    pub fn has_sessions(&self) -> bool {
+        self.scripts.iter().flatten().any(|op| matches!(op, Op::Session { .. }))
+    }
+
+    pub fn has_uploads(&self) -> bool {
+        self.has_sessions() || self.scripts.iter().flatten().any(|op| matches!(op, Op::Upload { .. }))
+    }
+
+    pub fn has_damage(&self) -> bool {
+        self.stock.iter().any(|copies| copies.damaged() != 0)
+    }
+
+    /// How many digests there are.
+    pub fn digests(&self) -> u8 {
+        let stocked = (0..DIGESTS).filter(|digest| self.stock[*digest].has_bytes());
+        let stocked = stocked.fold(0, |set, digest| set | 1 << digest);
+        let uploaded = self.scripts.iter().flatten().fold(0, |set, op| match op {
+            Op::Upload { digest } => set | 1 << digest,
+            _ => set,
+        });
+        let all = self.manifests.iter().fold(stocked | uploaded, |set, manifest| set | manifest.needs());
+        last(all).map_or(0, |highest| highest + 1)
+    }
+}

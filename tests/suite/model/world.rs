@@ -1,0 +1,106 @@
+//! The state of the model: the shared store, and what each actor remembers.
+
+use std::hash::{Hash, Hasher};
+
+use super::bits::Bits;
+use super::collector::Collector;
+use super::copies::{Bytes, Copies};
+use super::heads::{Change, Head, Name};
+use super::publisher::Publisher;
+use super::setup::{Broken, COLLECTORS, DIGESTS, NAMES, PUBLISHERS, Setup};
+
+/// What is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Store {
+    pub blobs: [Copies; DIGESTS],
+    pub names: [Name; NAMES],
+    /// Somebody was told that a blob is stored when nobody could rely on it. Never in a correct protocol.
+    pub lied: bool,
+}
+
+/// Everything. Whatever an actor does not need any more is reset, so that states that differ in nothing are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct World {
+    pub store: Store,
+    pub publishers: [Publisher; PUBLISHERS],
+    pub collectors: [Collector; COLLECTORS],
+}
+
+impl World {
+    pub fn of(setup: &Setup) -> Self {
+        let publisher = |who| Publisher::start(setup, who, 0);
+        Self {
+            store: Store { blobs: setup.stock, names: [Name::default(); NAMES], lied: false },
+            publishers: std::array::from_fn(publisher),
+            collectors: setup.runs.map(Collector::idle),
+        }
+    }
+}
+
+impl Store {
+    pub fn copies(&self, digest: u8) -> Copies {
+        self.blobs[usize::from(digest)]
+    }
+
+    pub fn copies_mut(&mut self, digest: u8) -> &mut Copies {
+        &mut self.blobs[usize::from(digest)]
+    }
+
+    pub fn head(&self, name: u8) -> Head {
+        self.names[usize::from(name)].head
+    }
+
+    /// Creates the head after `seen`. `false`: somebody else did. `manifest` is what the changer thinks it is about.
+    pub fn create_head(&mut self, setup: &Setup, name: u8, seen: Head, change: Change, manifest: u8) -> bool {
+        let name = &mut self.names[usize::from(name)];
+        if name.head.generation != seen.generation && !setup.breaks(Broken::OverwriteHeads) {
+            return false;
+        }
+        let next = seen.next(change).expect("it was possible when it was decided");
+        if next.generation >= name.head.generation {
+            name.head = next;
+        }
+        name.note(change, seen, manifest);
+        true
+    }
+
+    /// Copies bytes into a generation, unless it has some. Without a source nothing happens.
+    pub fn copy(&mut self, digest: u8, from: u8, to: u8) {
+        if let Some(bytes) = self.copies(digest).bytes(from) {
+            self.copies_mut(digest).create(to, bytes);
+        }
+    }
+
+    /// Notes that somebody is told that a blob is stored.
+    pub fn note_stored(&mut self, digest: u8) {
+        self.lied |= !matches!(self.copies(digest).usable(), Some((_, Bytes::Good)));
+    }
+
+    pub fn pack(&self) -> u128 {
+        let mut bits = Bits::default();
+        for copies in &self.blobs {
+            copies.pack(&mut bits);
+        }
+        for name in &self.names {
+            name.pack(&mut bits);
+        }
+        bits.flag(self.lied);
+        bits.packed()
+    }
+}
+
+/// Collectors differ in nothing but what they have done, so worlds that differ only in their order count as one. The
+/// checker knows states by their hashes alone.
+impl Hash for World {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.store.pack());
+        for publisher in &self.publishers {
+            state.write_u128(publisher.pack());
+        }
+        let mut collectors = self.collectors.each_ref().map(Collector::pack);
+        collectors.sort_unstable();
+        for collector in collectors {
+            state.write_u128(collector);
+        }
+    }
+}
