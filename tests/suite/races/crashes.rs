@@ -38,13 +38,18 @@ async fn collector_dies(death: Death, nth: usize) -> (bool, usize) {
     let (store, faulty) = (backend.store(), FaultyStore::over(&backend.store()));
     let services = Services::over(&store);
     services.upload_all(&v3()).await.unwrap();
-    let publisher = services.clone();
+    let (publisher, published) = (services.clone(), tokio_util::task::TaskTracker::new());
+    let tracker = published.clone();
     faulty.script(Rule::on(Op::Create).key(".condemned").nth(1).run(move || {
         let publisher = publisher.clone();
-        async move { drop(publisher.publish_only("main", &v3(), activate()).await.unwrap()) }
+        // In a task of its own, so that it does not die with the collector.
+        let task = tracker.spawn(async move { publisher.publish_only("main", &v3(), activate()).await });
+        async move { drop(task.await.unwrap().unwrap()) }
     }));
     die(&faulty, death, nth);
     let (survived, calls) = (try_collect(&faulty.store()).await.is_ok(), faulty.total());
+    published.close();
+    published.wait().await;
     let at = format!("{death:?} call {nth}");
     let active = served(&store, "main").await;
     assert!(["v2", "v3"].contains(&active.as_str()), "{active} is active, {at}");
