@@ -8,6 +8,7 @@ use super::report::Totals;
 use super::{Collect, CollectError, Run};
 use crate::domain::Selector;
 use crate::domain::manifest::Descriptor;
+use crate::domain::retention::Verdict;
 use crate::store::Key;
 
 /// Objects that are created or deleted in one call.
@@ -88,11 +89,15 @@ impl Collect {
         Ok(())
     }
 
-    /// Whether the version is still a root. If it is not, another collector may have taken the bytes meanwhile.
+    /// Whether the version was complete when it was marked, and is so still. If not, nothing is lost: whoever publishes it
+    /// has yet to look at its blobs, or another collector has taken them after it was retired.
     async fn still_needs(&self, root: &Root) -> Result<bool, CollectError> {
+        if root.verdict == Verdict::Prepared {
+            return Ok(false);
+        }
         let Some(head) = self.heads.current(&root.name).await? else { return Ok(false) };
         let row = self.heads.select(&head, Selector::Number(root.version)).await?;
-        Ok(row.is_some_and(|row| row.state.is_root()))
+        Ok(row.is_some_and(|row| row.state.is_complete()))
     }
 
     /// The blob as the root's manifest describes it. `None` when the root does not name it after all, or was collected
