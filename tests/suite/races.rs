@@ -13,7 +13,7 @@
 //! | R6: a cache of what exists outlives the bytes | `r06_a_server_that_knew_a_blob_notices_that_another_collected_it`, `r06_a_reader_whose_version_is_collected_under_it_gets_the_next_one` |
 //! | R7: retention defeats a pin | `r07_a_pin_comes_before_any_call_of_a_run`, `r07_a_rollback_comes_before_any_call_of_a_run`, `r07_a_run_comes_before_any_call_of_a_pin`, `r07_a_run_comes_before_any_call_of_a_copy` |
 //! | R8: two replicas change one index | `r08_two_replicas_publish_and_a_collector_retires_at_every_head` |
-//! | R9: two collectors at once | `r09_two_collectors_stall_at_every_pair_of_steps`, `r09_a_collector_runs_before_any_call_of_another` |
+//! | R9: two collectors at once | `r09_two_collectors_stall_at_every_pair_of_steps`, `r09_a_collector_runs_before_any_call_of_another`, `r09_what_another_collector_took_before_a_session_began_is_not_called_lost` |
 //! | R10: a crash between metadata and bytes | `r10_a_collector_dies_at_any_call`, `r10_a_publisher_dies_at_any_call` |
 //! | R11: an incomplete listing or a failed read is taken for absence | `r11_a_run_that_cannot_list_or_read_deletes_nothing`, `r11_a_run_that_finds_damage_says_where_and_deletes_nothing`, `r11_a_run_that_finds_an_unknown_key_says_which_and_deletes_nothing`, `r11_a_copy_that_moves_during_a_listing_is_not_taken_for_lost`, `r11_a_blob_that_moves_during_a_listing_is_neither_missing_nor_lost` |
 //! | R12: success is recorded before bytes are durable | `r12_nothing_is_acknowledged_that_was_not_made_durable`, `r12_nothing_is_deleted_before_the_heads_that_allow_it_are_durable` |

@@ -105,6 +105,22 @@ async fn r09_a_collector_runs_before_any_call_of_another() {
     .await;
 }
 
+/// R9, for alarms. One collector has deleted what a session needs before it began; to another the session shows that they
+/// are needed after all. Nothing is lost: the session's client is told what to send.
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_what_another_collector_took_before_a_session_began_is_not_called_lost() {
+    let backend = with_releases(&[v1()]).await;
+    let (store, services) = (backend.store(), Services::over(&backend.store()));
+    services.upload_all(&v2()).await.unwrap();
+    let slow = Stopped::at((Op::List, "heads/", 2), &store).await;
+    assert_eq!(collect(&store).await.totals.deleted.blobs, 2);
+    services.publish.prepare(&name("main"), v2().manifest(), &activate(), ACTOR).await.unwrap();
+    slow.finish().await;
+    services.upload_all(&v2()).await.unwrap();
+    services.publish.commit(&name("main"), 2, activate(), ACTOR).await.unwrap();
+    assert_eq!(sound(&store, "main").await.as_deref(), Some("v2"));
+}
+
 /// Asserts that a run ends in an error that says this, deletes nothing, and says the same in its report.
 async fn assert_refuses(store: &Store, faulty: &FaultyStore, says: &str) {
     let before = stored_blobs(store).await;
