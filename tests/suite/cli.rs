@@ -11,6 +11,7 @@ mod publish;
 mod retries;
 mod serve;
 mod signals;
+mod soak;
 mod store;
 
 use std::fs;

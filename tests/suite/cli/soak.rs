@@ -1,0 +1,325 @@
+//! Servers and collectors on one directory that are killed at random while clients publish, roll back, pin, copy, delete
+//! and read. A few seconds of it in every run of the suite, as long as wanted with
+//! `LARDER_SOAK=5m cargo test --release --test suite -- soak --nocapture` (and `LARDER_SOAK_SEED=` what it printed).
+
+mod client;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use larder::domain::{Digest, Manifest, State};
+use larder::layout::LayoutKey;
+use larder::store::FsStore;
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::support::process::{Larder, Output, free_port, larder, until};
+use crate::support::services::{Release, Services, sound};
+use crate::support::store::{Store, all_keys, key, read};
+use client::Client;
+
+const SERVERS: usize = 3;
+const COLLECTORS: usize = 2;
+const CLIENTS: usize = 4;
+const NAMES: [&str; 4] = ["fast/a", "fast/b", "kept/a", "kept/b"];
+/// The longest time to wait for the floors, where the machine is slow.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Collects all the time, and keeps next to nothing.
+const CONFIG: &str = r#"
+[collector]
+interval = "100ms"
+min_age = "0s"
+reports_for = "30s"
+
+[[collector.retention]]
+names = ["fast/**"]
+keep_last = 0
+keep_for = "0s"
+staged_for = "0s"
+prepared_for = "2s"
+
+[[collector.retention]]
+names = ["**"]
+keep_last = 2
+keep_for = "1s"
+staged_for = "1s"
+prepared_for = "2s"
+
+[log]
+filter = "warn"
+"#;
+
+/// Numbers without a pattern, the same ones for a seed.
+#[derive(Debug)]
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64, thread: usize) -> Self {
+        let mut dice = Self(seed ^ (thread as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        dice.below(2);
+        dice
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from((self.0 >> 11) % bound as u64).unwrap()
+    }
+
+    fn time(&mut self, milliseconds: usize) -> Duration {
+        Duration::from_millis(self.below(milliseconds) as u64)
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+struct Counts {
+    killed_servers: AtomicUsize,
+    killed_collectors: AtomicUsize,
+    /// Runs of `larder collect` that came to their end.
+    runs: AtomicUsize,
+    publishes: AtomicUsize,
+    /// Publishes that were refused because blobs were missing, and then sent.
+    refusals: AtomicUsize,
+    /// Rollbacks, promotions, pins, copies and deletions that were made.
+    changes: AtomicUsize,
+    /// Versions of which every byte was read.
+    reads: AtomicUsize,
+    /// Readers whose version was retired under them.
+    overtaken: AtomicUsize,
+    /// Requests that got no answer.
+    disturbances: AtomicUsize,
+}
+
+fn count(counter: &AtomicUsize) {
+    counter.fetch_add(1, Ordering::SeqCst);
+}
+
+/// What is never to be forgotten: a name, a version, and its manifest.
+type Acknowledged = (&'static str, u64, Digest);
+
+struct Soak {
+    seed: u64,
+    data: PathBuf,
+    config: PathBuf,
+    ports: Vec<u16>,
+    counts: Counts,
+    acknowledged: Mutex<Vec<Acknowledged>>,
+    stop: AtomicBool,
+}
+
+/// Ends all threads when one fails.
+struct StopAll<'a>(&'a AtomicBool);
+
+impl Drop for StopAll<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Soak {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    fn pause(&self, time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time && !self.stopped() {
+            thread::sleep(Duration::from_millis(5).min(time));
+        }
+    }
+
+    fn larder(&self, arguments: &str) -> Larder {
+        larder(arguments).arg("--config").arg(&self.config).arg("--data").arg(&self.data)
+    }
+
+    fn store(&self) -> Store {
+        Arc::new(FsStore::open(&self.data).unwrap())
+    }
+
+    fn is_up(port: u16) -> bool {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    }
+
+    /// Starts a server again and again, and kills it at some moment, often before it is up.
+    fn serve(&self, number: usize) {
+        let _stop = StopAll(&self.stop);
+        let (port, mut dice) = (self.ports[number], Dice::new(self.seed, number));
+        while !self.stopped() {
+            let server = self.larder(&format!("serve --listen 127.0.0.1:{port}")).start();
+            self.pause(dice.time(3000));
+            server.signal(Signal::KILL);
+            assert_well(&server.wait(), None);
+            count(&self.counts.killed_servers);
+        }
+    }
+
+    /// Does one run after the other, and kills every third at some moment.
+    fn collect(&self, number: usize) {
+        let _stop = StopAll(&self.stop);
+        let mut dice = Dice::new(self.seed, SERVERS + number);
+        while !self.stopped() {
+            let run = self.larder("collect --once --json").start();
+            if dice.below(3) == 0 {
+                self.pause(dice.time(60));
+                run.signal(Signal::KILL);
+            }
+            let output = run.wait();
+            assert_well(&output, Some(0));
+            count(if output.code().is_some() { &self.counts.runs } else { &self.counts.killed_collectors });
+            self.pause(dice.time(50));
+        }
+    }
+
+    /// Whether enough happened for the run to mean something.
+    fn means_something(&self) -> bool {
+        let at_least = |counter: &AtomicUsize, least: usize| counter.load(Ordering::SeqCst) >= least;
+        let counts = &self.counts;
+        at_least(&counts.killed_servers, 5)
+            && at_least(&counts.killed_collectors, 5)
+            && at_least(&counts.runs, 10)
+            && at_least(&counts.publishes, 40)
+            && at_least(&counts.changes, 20)
+            && at_least(&counts.reads, 20)
+    }
+
+    fn wait(&self, time: Duration) {
+        let began = Instant::now();
+        while !self.stopped() && (began.elapsed() < time || !self.means_something()) {
+            assert!(began.elapsed() < time + PATIENCE, "too little happened: {:?}", self.counts);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A process ended by SIGKILL, or else with this code, and never complained.
+#[track_caller]
+fn assert_well(output: &Output, code: Option<i32>) {
+    let killed = output.code().is_none();
+    assert!(killed || output.code() == code, "{output:#?}");
+    assert!(!output.stderr.contains("ERROR") && !output.stderr.contains("panicked"), "{output:#?}");
+}
+
+/// How long the soak is to last.
+fn duration() -> Duration {
+    let wanted = std::env::var("LARDER_SOAK").ok();
+    wanted.map_or(Duration::from_secs(8), |text| humantime::parse_duration(&text).expect("LARDER_SOAK is a time"))
+}
+
+fn seed() -> u64 {
+    let wanted = std::env::var("LARDER_SOAK_SEED").ok();
+    wanted.map_or_else(|| getrandom::u64().unwrap(), |text| text.parse().expect("LARDER_SOAK_SEED is a number"))
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a failure can be repeated, and a long run says what it did")]
+fn soak_of_servers_and_collectors_that_are_killed_at_random() {
+    // In memory where that can be had: what SIGKILL leaves does not depend on the disk.
+    let memory = std::path::Path::new("/dev/shm");
+    let directory = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
+    let (data, config, seed) = (directory.path().join("data"), directory.path().join("larder.toml"), seed());
+    std::fs::write(&config, CONFIG).unwrap();
+    eprintln!("LARDER_SOAK_SEED={seed}");
+    let ports = std::iter::repeat_with(free_port).take(SERVERS).collect();
+    let (counts, acknowledged, stop) = (Counts::default(), Mutex::default(), AtomicBool::new(false));
+    let soak = Soak { seed, data, config, ports, counts, acknowledged, stop };
+    let first = soak.larder(&format!("serve --listen 127.0.0.1:{}", soak.ports[0])).start();
+    until("the first server is up", || Soak::is_up(soak.ports[0]));
+    first.signal(Signal::KILL);
+    drop(first);
+    // A store with a name but no head yet looks damaged to a collector.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let release = Release::new("first", 1);
+    runtime.block_on(Services::over(&soak.store()).release(NAMES[3], &release)).unwrap();
+    thread::scope(|scope| {
+        for number in 0..SERVERS {
+            let soak = &soak;
+            scope.spawn(move || soak.serve(number));
+        }
+        for number in 0..COLLECTORS {
+            let soak = &soak;
+            scope.spawn(move || soak.collect(number));
+        }
+        for number in 0..CLIENTS {
+            let soak = &soak;
+            scope.spawn(move || Client::new(soak, number).run());
+        }
+        soak.wait(duration());
+        soak.stop.store(true, Ordering::SeqCst);
+    });
+    // By then the time of everything that is still prepared is up.
+    thread::sleep(Duration::from_millis(2500));
+    let output = soak.larder("collect --once --json --min-age 0s").ok();
+    assert_eq!(output.json()["totals"]["lost"], 0, "{output:#?}");
+    soak.larder("verify").ok();
+    let deleted = runtime.block_on(soak.check());
+    eprintln!("{:?}, {deleted} blobs deleted", soak.counts);
+    assert!(deleted > 50, "only {deleted} blobs were deleted");
+}
+
+impl Soak {
+    /// Looks at the store when all is over. Returns how many generations of blobs were deleted.
+    async fn check(&self) -> usize {
+        let store = self.store();
+        let mut needed = BTreeSet::new();
+        for name in NAMES {
+            // Every byte is there, has its digest, and may be relied on.
+            sound(&store, name).await;
+            let rows = Services::over(&store).rows(name).await;
+            let published = |row: &&larder::domain::VersionRow| !matches!(row.state, State::Prepared | State::Aborted);
+            for (of, number, digest) in self.acknowledged.lock().unwrap().iter().filter(|(of, ..)| *of == name) {
+                let row = rows.iter().filter(published).find(|row| row.number == *number);
+                assert_eq!(
+                    row.map(larder::domain::VersionRow::digest),
+                    Some(*digest),
+                    "{of}@{number} was acknowledged"
+                );
+            }
+            for row in rows.iter().filter(|row| row.state.is_root()) {
+                needed.extend(needs(&store, row.digest()).await);
+            }
+        }
+        self.check_blobs(&store, &needed).await
+    }
+
+    /// What is stored is what is needed, and nothing else.
+    async fn check_blobs(&self, store: &Store, needed: &BTreeSet<Digest>) -> usize {
+        let (mut stored, mut condemned) = (BTreeSet::new(), BTreeSet::new());
+        for text in all_keys(store).await {
+            match LayoutKey::parse(&key(&text)).expect("a known key") {
+                LayoutKey::Blob(digest, generation) => drop(stored.insert((digest, generation))),
+                LayoutKey::Condemned(digest, generation) => drop(condemned.insert((digest, generation))),
+                _ => {}
+            }
+        }
+        assert!(stored.is_disjoint(&condemned), "{:?}", stored.intersection(&condemned));
+        let digests: BTreeSet<Digest> = stored.iter().map(|(digest, _)| *digest).collect();
+        assert_eq!((&digests, stored.len()), (needed, needed.len()));
+        condemned.len()
+    }
+}
+
+/// The digests that a version needs.
+async fn needs(store: &Store, manifest: Digest) -> BTreeSet<Digest> {
+    let services = Services::over(store);
+    // What is prepared may not have its manifest.
+    let meta = services.blobs.stat(manifest).await.unwrap();
+    let Some(meta) = meta else { return BTreeSet::new() };
+    let bytes = read(store, meta.key.as_str()).await.expect("nobody deletes any more");
+    let manifest_itself = Digest::of(&bytes);
+    let blobs = Manifest::parse(&bytes, usize::MAX).unwrap().blobs();
+    blobs.iter().map(|blob| blob.digest).chain([manifest_itself]).collect()
+}
