@@ -124,8 +124,9 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Deletes the object under `key`. A key that is not there is no error.
     async fn delete(&self, key: &Key) -> Result<()>;
 
-    /// Creates an empty object under each of `keys` that is free. Once this returns, there is an object under each key
-    /// that survives a crash of the machine. After an error any of them may exist. The order is not defined.
+    /// Creates an empty object under each of `keys` that is free. Once this returns, there is an object under each key;
+    /// whether it survives a crash of the machine is for [`ObjectStore::persist`] to settle, best for many at once. After
+    /// an error any of them may exist. The order is not defined.
     async fn create_empty(&self, keys: &[Key]) -> Result<()> {
         for key in keys {
             self.create(key, Bytes::new()).await?;

@@ -40,8 +40,8 @@ impl Default for Collector {
             min_age: Duration::from_secs(DAY),
             jobs: 16,
             memory: Size::from_bytes(128 << 20),
-            lists_per_second: 200_000,
-            deletes_per_second: 50_000,
+            lists_per_second: 500_000,
+            deletes_per_second: 200_000,
             reports_for: Duration::from_secs(90 * DAY),
             retention: Vec::new(),
         }

@@ -51,7 +51,7 @@ use crate::domain::retention::Verdict;
 use crate::domain::{ManifestName, RetentionRules, RunId};
 use crate::layout::marker;
 use crate::layout::{self, LayoutKey};
-use crate::store::{List, ObjectStore};
+use crate::store::{List, ObjectStore, StoreError};
 use live::Live;
 use mark::{Expiry, Marked};
 use pace::Pace;
@@ -205,12 +205,15 @@ impl Collect {
         told: &mut bool,
         tell: &mut (impl FnMut(Entry<'_>) + Send),
     ) -> Result<(), CollectError> {
+        let earlier = self.last_completed().await?;
         let (mut live, mut marked) = (self.live(range.clone()), Marked::default());
         let mut versions = Vec::new();
         let note = |name: &ManifestName, version, verdict| versions.push((name.clone(), version, verdict));
         self.mark(run, Expiry::Pretend, &mut live, &mut marked, totals, note).await?;
-        self.guard(&marked).await?;
         totals.names = marked.names();
+        if !self.guard(run, earlier.as_ref(), &marked).await? {
+            return Ok(());
+        }
         if !std::mem::replace(told, true) {
             for (name, version, verdict) in &versions {
                 tell(Entry::version(name, *version, *verdict));
@@ -251,6 +254,7 @@ impl Collect {
 
     /// One pass over the digests that begin with one of these bytes.
     async fn pass(&self, run: &Run, range: RangeInclusive<u8>, totals: &mut Totals) -> Result<(), CollectError> {
+        let earlier = self.last_completed().await?;
         let mut marked = Marked::default();
         let mut live = self.live(range.clone());
         let mut expired = Vec::new();
@@ -260,8 +264,10 @@ impl Collect {
             }
         };
         self.mark(run, Expiry::Retire, &mut live, &mut marked, totals, note).await?;
-        self.guard(&marked).await?;
         totals.names = marked.names();
+        if !self.guard(run, earlier.as_ref(), &marked).await? {
+            return Ok(());
+        }
         let live = Arc::new(live);
         let plans = self.plan(run, range.clone(), &live, totals).await?;
         let mut journal = Journal::new(&*self.store, run.id, *range.start());
@@ -325,17 +331,33 @@ impl Collect {
         Ok(plans)
     }
 
-    /// Refuses to go on when heads are missing that must be there: then nobody knows what their names need.
-    async fn guard(&self, marked: &Marked) -> Result<(), CollectError> {
+    /// Whether to go on. Refuses when heads are missing that must be there: then nobody knows what their names need.
+    /// `earlier` is a report from before they were listed.
+    async fn guard(&self, run: &Run, earlier: Option<&Report>, marked: &Marked) -> Result<bool, CollectError> {
         let now = marked.names();
-        if let Some(earlier) = Runs::new(Arc::clone(&self.store)).last_completed().await? {
-            let (before, run) = (earlier.totals.names, earlier.started.run);
-            return if now < before { Err(CollectError::LostNames { now, before, run }) } else { Ok(()) };
+        if let Some((before, run)) = earlier.map(|report| (report.totals.names, report.started.run))
+            && now < before
+        {
+            return Err(CollectError::LostNames { now, before, run });
+        }
+        if now > 0 {
+            return Ok(true);
         }
         let names = layout::names("").expect("the prefix of all names is legal");
-        let mut names = self.store.list(&names, List { limit: Some(1), ..List::default() });
-        let any = names.try_next().await?.is_some();
-        if now == 0 && any { Err(CollectError::NoHeads) } else { Ok(()) }
+        let mut names = self.store.list(&names, List::default());
+        let mut none = true;
+        while let Some(mark) = names.try_next().await? {
+            // The first head of a name follows its mark at once.
+            if run.now.duration_since(mark.modified) > MAX_SKEW {
+                return Err(CollectError::NoHeads);
+            }
+            none = false;
+        }
+        Ok(none)
+    }
+
+    async fn last_completed(&self) -> Result<Option<Report>, StoreError> {
+        Runs::new(Arc::clone(&self.store)).last_completed().await
     }
 
     /// Refuses to go on when the store has kinds of objects that this binary does not know.

@@ -27,6 +27,10 @@ use staging::{Staged, StagedUpload};
 pub use staging::STALE_AFTER;
 pub use step::{NoFaults, Step, Steps};
 
+/// Most directories that are synced one by one. Beyond that the whole file system is synced once, which also waits for
+/// what others have written to it, but not for a disk's flush of each directory.
+const SYNCED_EACH: usize = 512;
+
 /// A store in a directory of a filesystem. Cheap to clone. Any number of processes of one machine may share one. Over
 /// NFS, processes on several machines only see each other's objects in time if clients cache neither names nor their
 /// absence (`lookupcache=none,noac`); without that the guarantees of [`ObjectStore`] do not hold.
@@ -149,19 +153,27 @@ impl Inner {
         self.publish(staged, to).map(Some)
     }
 
-    /// Creates empty objects where they are to be, without staging: an empty file is complete from the start. Syncing
-    /// their directories comes last, so that one commit of the file system's journal serves them all.
+    /// Creates empty objects where they are to be, without staging: an empty file is complete from the start.
     fn create_empty(&self, keys: &[Key]) -> io::Result<()> {
         for key in keys {
             let path = self.path(key);
-            self.directories.ensure(path.parent().unwrap_or(&self.objects))?;
-            self.steps.before(Step::Link)?;
-            match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
+            match self.create_new(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.directories.ensure(path.parent().unwrap_or(&self.objects))?;
+                    self.create_new(&path)?;
+                }
+                created => created?,
             }
         }
-        self.persist(keys)
+        Ok(())
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<()> {
+        self.steps.before(Step::Link)?;
+        match fs::OpenOptions::new().write(true).create_new(true).open(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn delete(&self, key: &Key) -> io::Result<()> {
@@ -179,6 +191,10 @@ impl Inner {
             keys.iter().filter_map(|key| self.path(key).parent().map(Path::to_path_buf)).collect();
         directories.sort_unstable();
         directories.dedup();
+        if directories.len() > SYNCED_EACH {
+            self.steps.before(Step::SyncDirectory)?;
+            return Ok(rustix::fs::syncfs(fs::File::open(&self.objects)?)?);
+        }
         for directory in directories {
             self.directories.ensure(&directory)?;
             self.directories.sync(&directory)?;

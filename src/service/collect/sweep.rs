@@ -13,18 +13,30 @@ use crate::store::Key;
 
 /// Objects that are created or deleted in one call.
 const BATCH: usize = 128;
+/// Tombstones that are made durable in one call.
+const PERSISTED: usize = 16 * 1024;
 
 impl Collect {
     /// Dooms the generations that are to go. From then on nobody may begin to rely on them; who did before has a head
     /// that the second marking sees.
     pub(super) async fn condemn(&self, run: &Run, plans: &[Plan]) -> Result<(), CollectError> {
-        let batches = batches(plans).map(|batch| async move {
-            run.check()?;
-            let keys: Vec<Key> = batch.iter().filter(|one| !one.condemned).map(Candidate::tombstone).collect();
-            run.deletes.wait(keys.len()).await;
-            Ok::<_, CollectError>(self.store.create_empty(&keys).await?)
-        });
-        stream::iter(batches).buffer_unordered(self.settings.jobs.get()).boxed().try_collect().await
+        let candidates = plans.iter().flat_map(|plan| &plan.candidates).filter(|candidate| !candidate.condemned);
+        let mut tombstones = candidates.map(Candidate::tombstone);
+        loop {
+            let keys: Vec<Key> = tombstones.by_ref().take(PERSISTED).collect();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let batches = keys.chunks(BATCH).map(|keys| async move {
+                run.check()?;
+                run.deletes.wait(keys.len()).await;
+                Ok::<_, CollectError>(self.store.create_empty(keys).await?)
+            });
+            let jobs = self.settings.jobs.get();
+            stream::iter(batches).buffer_unordered(jobs).boxed().try_collect::<()>().await?;
+            // A number whose tombstone a crash takes back would be free again after its bytes are gone.
+            self.store.persist(&keys).await?;
+        }
     }
 
     /// Deletes the bytes of candidates that neither live set needs, and heals the others. Every candidate must be

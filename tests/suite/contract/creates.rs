@@ -135,3 +135,11 @@ contract!(an_empty_object_and_a_full_one_race_for_a_key_and_one_wins, |store| as
         assert_eq!(stored, expected, "whoever was first stays");
     }
 });
+
+contract!(any_number_of_objects_can_be_made_durable_at_once, |store| async {
+    let keys: Vec<_> = (0..1_000).map(|at| key(&format!("many/{:03}/{at}", at % 700))).collect();
+    store.create_empty(&keys).await.unwrap();
+    store.persist(&keys).await.unwrap();
+    store.persist(&[]).await.unwrap();
+    assert_eq!(all_keys(&store).await.len(), 1_000);
+});

@@ -211,6 +211,7 @@ async fn r11_a_run_that_finds_damage_says_where_and_deletes_nothing() {
     for generation in 1..=4 {
         backend.store().delete(&LayoutKey::Head(name("main"), generation).key()).await.unwrap();
     }
+    backend.age("names/", std::time::Duration::from_secs(600));
     assert_refuses(&backend.store(), &FaultyStore::over(&backend.store()), "names but no heads").await;
 }
 

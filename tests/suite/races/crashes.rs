@@ -38,8 +38,8 @@ async fn collector_dies(death: Death, nth: usize) -> (bool, usize) {
     let (store, faulty) = (backend.store(), FaultyStore::over(&backend.store()));
     let services = Services::over(&store);
     services.upload_all(&v3()).await.unwrap();
-    let (publisher, published) = (services.clone(), tokio_util::task::TaskTracker::new());
-    let tracker = published.clone();
+    let (publisher, tasks) = (services.clone(), tokio_util::task::TaskTracker::new());
+    let tracker = tasks.clone();
     faulty.script(Rule::on(Op::Create).key(".condemned").nth(1).run(move || {
         let publisher = publisher.clone();
         // In a task of its own, so that it does not die with the collector.
@@ -48,8 +48,8 @@ async fn collector_dies(death: Death, nth: usize) -> (bool, usize) {
     }));
     die(&faulty, death, nth);
     let (survived, calls) = (try_collect(&faulty.store()).await.is_ok(), faulty.total());
-    published.close();
-    published.wait().await;
+    tasks.close();
+    tasks.wait().await;
     let at = format!("{death:?} call {nth}");
     let active = served(&store, "main").await;
     assert!(["v2", "v3"].contains(&active.as_str()), "{active} is active, {at}");
