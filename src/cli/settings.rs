@@ -34,21 +34,12 @@ impl Settings {
 
     /// The store, which must exist: looking at a store makes nothing, not even a directory.
     pub(super) fn open_existing(&self) -> Result<Arc<dyn ObjectStore>, CliError> {
-        Ok(Arc::new(FsStore::open_existing(&self.existing()?)?))
-    }
-
-    /// The store, which must exist, to change it: a copy may lack what is needed only for writing.
-    pub(super) fn open_to_change(&self) -> Result<Arc<dyn ObjectStore>, CliError> {
-        Ok(Arc::new(FsStore::open(&self.existing()?)?))
-    }
-
-    fn existing(&self) -> Result<PathBuf, CliError> {
         let Store::Fs { path } = self.load()?.store;
         if !path.join("objects").is_dir() {
             let detail = format!("There is no store in {}: give its directory with --data DIR.", path.display());
             return Err(CliError::new(Exit::NotFound, "STORE_UNKNOWN", detail));
         }
-        Ok(path)
+        Ok(Arc::new(FsStore::open_existing(&path)?))
     }
 }
 

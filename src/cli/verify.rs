@@ -96,8 +96,7 @@ impl Healing {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let remedy = args.healing.remedy(context)?;
-    let opened = if remedy.is_some() { args.settings.open_to_change() } else { args.settings.open_existing() };
-    let store = opened?;
+    let store = args.settings.open_existing()?;
     marker::check(&*store).await?;
     let checkpoint = args.checkpoint.map(Checkpoint::open).transpose()?;
     let after = checkpoint.as_ref().and_then(|checkpoint| checkpoint.after.clone());
@@ -156,7 +155,10 @@ fn what_next(healing: &Healing) -> String {
         }
         (_, true) => "Publish the same files again, which uploads what is missing.",
     };
-    format!("The store is damaged. {next} What that does not heal must be restored from a backup.")
+    format!(
+        "The store is damaged. {next} A manifest is the same only byte for byte (publish --manifest FILE); without it, \
+         delete its version. What is no blob must be restored from a backup."
+    )
 }
 
 /// A finding as `--json` shows it.

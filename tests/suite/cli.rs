@@ -45,6 +45,11 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
     std::iter::repeat_with(&mut next).take(length.div_ceil(8)).flatten().take(length).collect()
 }
 
+/// A server whose collector does not run: it may come at any moment, changes the store, and calls damage an error.
+fn quiet() -> ServerProcess {
+    ServerProcess::after("export LARDER__COLLECTOR__ENABLED=false")
+}
+
 /// Publishes these files under a name; returns the receipt.
 fn publish(server: &ServerProcess, name: &str, files: &[(&str, &[u8])]) -> serde_json::Value {
     let files = folder(files);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::fake::{Act, Fake, answer};
-use super::{blob_path, everything, folder, noise, publish};
+use super::{blob_path, everything, folder, noise, quiet};
 use crate::support::process::{Larder, ServerProcess, larder};
 
 const FILES: &[(&str, &[u8])] = &[("f", b"the first"), ("g", b"the second"), ("h", b"the third"), ("i", b"the fourth")];
@@ -23,9 +23,15 @@ fn heal(server: &ServerProcess, from: &str) -> Larder {
     verify(server, &format!("--heal-from {from} --heal-retries 0"))
 }
 
+/// Publishes these files under a name, always with the same manifest; returns the receipt.
+fn publish(server: &ServerProcess, name: &str, files: &[(&str, &[u8])]) -> Value {
+    let command = server.larder(&format!("publish {name} . --json")).env("SOURCE_DATE_EPOCH", "0");
+    command.within(&folder(files)).ok().json()
+}
+
 /// Two servers that published the same files.
 fn twins() -> (ServerProcess, ServerProcess) {
-    let (one, other) = (ServerProcess::start(), ServerProcess::start());
+    let (one, other) = (quiet(), quiet());
     assert_eq!(publish(&one, "main", FILES)["manifest"], publish(&other, "main", FILES)["manifest"]);
     (one, other)
 }
@@ -104,7 +110,7 @@ fn another_larder_that_is_down_leaves_everything_as_it_is() {
 
 #[test]
 fn wrong_bytes_from_elsewhere_leave_everything_as_it_is() {
-    let damaged = ServerProcess::start();
+    let damaged = quiet();
     let bytes = noise(100_000, 7);
     publish(&damaged, "main", &[("f", &bytes)]);
     let path = blob_path(&damaged, &bytes);
@@ -130,7 +136,7 @@ fn wrong_bytes_from_elsewhere_leave_everything_as_it_is() {
 
 #[test]
 fn a_transfer_that_breaks_goes_on_where_it_was() {
-    let (damaged, other) = (ServerProcess::start(), ServerProcess::start());
+    let (damaged, other) = (quiet(), quiet());
     let bytes = noise(3 << 20, 9);
     for server in [&damaged, &other] {
         publish(server, "main", &[("f", &bytes)]);
@@ -162,7 +168,7 @@ fn blobs_that_need_a_token_are_fetched_with_one() {
     let other = ServerProcess::with(&format!("--config {}", files.path().join("larder.toml").display()));
     let publishing = larder("publish main f").env("LARDER_SERVER", other.url()).env("LARDER_TOKEN", token);
     publishing.within(&files).ok();
-    let damaged = ServerProcess::start();
+    let damaged = quiet();
     publish(&damaged, "main", &[("f", b"guarded")]);
     flip(&blob_path(&damaged, b"guarded"));
     // The variable is for another server, and is not given to this one.
@@ -178,7 +184,7 @@ fn blobs_that_need_a_token_are_fetched_with_one() {
 
 #[test]
 fn discarded_bytes_are_healed_by_publishing_the_same_files_again() {
-    let server = ServerProcess::start();
+    let server = quiet();
     publish(&server, "main", FILES);
     let manifest = server.larder("get main").ok().stdout;
     flip(&blob_path(&server, b"the first"));
@@ -190,6 +196,18 @@ fn discarded_bytes_are_healed_by_publishing_the_same_files_again() {
     publish(&server, "main", FILES);
     assert_eq!(server.uploads(), 5, "only what was damaged is uploaded again");
     assert!(verify(&server, "").ok().stdout.contains("all is well"));
+}
+
+#[test]
+fn a_version_whose_manifest_is_lost_for_good_can_be_deleted() {
+    let server = quiet();
+    publish(&server, "main", FILES);
+    flip(&blob_path(&server, server.larder("get main").ok().stdout.as_bytes()));
+    publish(&server, "main", &FILES[..1]);
+    verify(&server, "--discard-damaged").exits(8).says("delete its version");
+    server.larder("delete main@1 --yes").ok();
+    verify(&server, "").ok();
+    larder("collect --once --data").arg(&server.data).ok();
 }
 
 #[test]
@@ -220,7 +238,7 @@ fn a_copy_of_a_store_is_healed_though_it_lacks_what_only_servers_need() {
 
 #[test]
 fn how_to_heal_must_be_said_completely() {
-    let server = ServerProcess::start();
+    let server = quiet();
     verify(&server, "--heal-token-file token").exits(2);
     verify(&server, "--heal-retries 1").exits(2);
     heal(&server, "ftp://example.org").exits(2).says("ftp://example.org");

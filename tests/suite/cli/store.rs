@@ -5,7 +5,7 @@ use std::fs;
 use larder::domain::Digest;
 use serde_json::{Value, json};
 
-use super::{blob_path, everything, folder, publish};
+use super::{blob_path, everything, folder, publish, quiet};
 use crate::support::process::{Larder, ServerProcess, larder};
 
 fn verify(server: &ServerProcess, arguments: &str) -> Larder {
@@ -22,7 +22,7 @@ fn findings(server: &ServerProcess) -> Vec<Value> {
 
 #[test]
 fn a_store_that_is_well_is_said_to_be_so() {
-    let server = ServerProcess::start();
+    let server = quiet();
     publish(&server, "main", &[("f", b"one"), ("g", b"two")]);
     publish(&server, "main", &[("f", b"one"), ("g", b"three")]);
     publish(&server, "team/other", &[("f", b"one")]);
@@ -35,7 +35,7 @@ fn a_store_that_is_well_is_said_to_be_so() {
 
 #[test]
 fn a_damaged_blob_is_named() {
-    let server = ServerProcess::start();
+    let server = quiet();
     publish(&server, "main", &[("good", b"good"), ("bad", b"bad")]);
     fs::write(blob_path(&server, b"bad"), "bAd").unwrap();
     let found = findings(&server);
@@ -47,7 +47,7 @@ fn a_damaged_blob_is_named() {
 
 #[test]
 fn a_missing_blob_is_named_and_healed_by_an_upload() {
-    let server = ServerProcess::start();
+    let server = quiet();
     let files: &[(&str, &[u8])] = &[("f", b"precious")];
     publish(&server, "main", files);
     fs::remove_file(blob_path(&server, b"precious")).unwrap();
@@ -61,7 +61,7 @@ fn a_missing_blob_is_named_and_healed_by_an_upload() {
 
 #[test]
 fn a_truncated_blob_is_named() {
-    let server = ServerProcess::start();
+    let server = quiet();
     publish(&server, "main", &[("f", b"precious")]);
     fs::write(blob_path(&server, b"precious"), "prec").unwrap();
     let found = findings(&server);
@@ -72,7 +72,7 @@ fn a_truncated_blob_is_named() {
 
 #[test]
 fn a_damaged_manifest_is_named_with_its_version() {
-    let server = ServerProcess::start();
+    let server = quiet();
     publish(&server, "main", &[("f", b"1")]);
     let manifest = server.larder("get main").ok().stdout;
     fs::write(blob_path(&server, manifest.as_bytes()), manifest.replace("\"f\"", "\"g\"")).unwrap();
@@ -82,7 +82,7 @@ fn a_damaged_manifest_is_named_with_its_version() {
 
 #[test]
 fn a_lost_head_and_a_foreign_file_are_named() {
-    let server = ServerProcess::start();
+    let server = quiet();
     publish(&server, "main", &[("f", b"1")]);
     publish(&server, "main", &[("f", b"2")]);
     let heads = server.data.join("objects/heads/main/@");
@@ -98,7 +98,7 @@ fn a_lost_head_and_a_foreign_file_are_named() {
 
 #[test]
 fn a_verification_goes_on_where_the_last_one_was() {
-    let server = ServerProcess::start();
+    let server = quiet();
     publish(&server, "main", &[("f", b"one"), ("g", b"two"), ("h", b"three")]);
     let objects = server.data.join("objects");
     let keys: Vec<_> = everything(&objects).into_iter().filter(|key| key.starts_with("blobs/")).collect();
@@ -130,7 +130,7 @@ fn looking_at_a_store_never_makes_one() {
 
 #[test]
 fn a_store_that_is_up_to_date_needs_no_migration() {
-    let server = ServerProcess::start();
+    let server = quiet();
     publish(&server, "main", &[("f", b"1")]);
     let before = everything(&server.data);
     for arguments in ["migrate --plan --data", "migrate --data"] {
@@ -141,7 +141,7 @@ fn a_store_that_is_up_to_date_needs_no_migration() {
 
 #[test]
 fn a_store_of_a_newer_version_is_left_alone() {
-    let mut server = ServerProcess::start();
+    let mut server = quiet();
     publish(&server, "main", &[("f", b"1")]);
     server.kill();
     fs::write(server.data.join("objects/layout/2"), r#"{"layout":2,"min_reader":2,"min_writer":2}"#).unwrap();
@@ -154,7 +154,7 @@ fn a_store_of_a_newer_version_is_left_alone() {
 
 #[test]
 fn a_store_without_a_marker_is_left_alone() {
-    let mut server = ServerProcess::start();
+    let mut server = quiet();
     publish(&server, "main", &[("f", b"1")]);
     server.kill();
     fs::remove_file(server.data.join("objects/layout/1")).unwrap();
