@@ -15,12 +15,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server on an empty directory.
+    /// Starts a server on a store, or on an empty directory. It does nothing on its own.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[("LARDER__COLLECTOR__ENABLED", "false")])
+    }
+
+    /// Starts a server with these variables of its configuration set.
+    pub(crate) fn start_with(data: &Path, variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(LARDER)
             .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("LARDER__LOG__FILTER", "warn")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the built binary starts");
