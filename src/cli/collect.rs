@@ -86,7 +86,8 @@ async fn once(collect: &Collect, stop: &CancellationToken, context: &Context) ->
     if report.totals.lost == 0 {
         return Ok(());
     }
-    let detail = "Versions need blobs that have no sound bytes. `larder verify` names them; upload them again.";
+    let detail =
+        "Versions need blobs that have no sound bytes. `larder verify` names them, and heals them with --heal-from.";
     Err(CliError::new(Exit::Partial, "DAMAGED", detail).with("lost", report.totals.lost))
 }
 
