@@ -144,7 +144,8 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     }
 
     /// Lists the objects whose keys start with `prefix`, in the byte order of their keys. Shows every object whose
-    /// creation finished before the call began and that is not deleted meanwhile. An error ends the stream: a
+    /// creation finished before the call began and that is not deleted meanwhile. So it is no picture of one moment: of
+    /// two objects, one of which is created before the other is deleted, it may show neither. An error ends the stream: a
     /// listing that ends without one is complete.
     fn list(&self, prefix: &Prefix, options: List) -> BoxStream<'_, Result<ObjectMeta>>;
 

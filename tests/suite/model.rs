@@ -31,7 +31,10 @@
 //! - The listing of one digest is one step: what is found absent was absent at one moment. Much rests on that. A listing
 //!   that misses both the old and the new place of bytes that are being copied loses data
 //!   ([`setup::Broken::TornListings`]). One that looks at the generations one by one, the lowest first, is as good: bytes
-//!   only ever move to higher ones. One that fixes the names first and then leaves out what has vanished is not.
+//!   only ever move to higher ones. One that fixes the names first and then leaves out what has vanished is not, and that
+//!   is what a directory gives. So the second mark, before it takes a manifest for absent, looks at the generations one by
+//!   one (`Blobs::is_gone`); everybody else who looks at a listing may be told that bytes are missing which are not, but
+//!   relies on nothing for it.
 //! - Collectors that differ in nothing but their place are the same, which halves the states.
 //!
 //! # How to run more of it
