@@ -17,6 +17,11 @@ macro_rules! contract {
                 case(backend.store()).await;
                 backend.finish().await;
             }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn of_schedules() {
+                case(crate::schedule::quiet_store()).await;
+            }
         }
     };
 }

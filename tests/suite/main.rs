@@ -14,5 +14,6 @@ mod openapi;
 mod protocol;
 mod races;
 mod readme;
+mod schedule;
 mod support;
 mod tidy;

@@ -1,0 +1,101 @@
+//! What is true of the store at this moment, seen from outside: no version that can be read ever lacks a blob.
+
+use std::collections::BTreeMap;
+
+use larder::domain::{Digest, Head, ManifestName, State};
+use larder::layout::{self, LayoutKey};
+use larder::store::Key;
+
+use super::objects::Objects;
+
+/// The versions of all names, and what they consist of.
+#[derive(Debug, Default)]
+pub struct Truth {
+    rows: BTreeMap<(ManifestName, u64), (State, Digest)>,
+    generations: BTreeMap<ManifestName, u64>,
+    contents: BTreeMap<Digest, Vec<Digest>>,
+    /// Whether somebody is known to take tombstones away, to see what comes of it.
+    pub withdrawals: bool,
+}
+
+impl Truth {
+    /// Tells what a manifest refers to.
+    pub fn knows(&mut self, manifest: Digest, blobs: Vec<Digest>) {
+        self.contents.insert(manifest, blobs);
+    }
+
+    /// Whether a version can be read, by the newest head.
+    pub fn is_complete(&self, name: &ManifestName, number: u64) -> bool {
+        self.rows.get(&(name.clone(), number)).is_some_and(|(state, _)| state.is_complete())
+    }
+
+    /// What is wrong since this object was created, if anything.
+    pub fn created(&mut self, key: &Key, objects: &Objects) -> Result<(), String> {
+        let bytes = &objects.entry(key).expect("it was just created").bytes;
+        match LayoutKey::parse(key) {
+            Some(LayoutKey::Blob(digest, _)) if Digest::of(bytes) != digest => Err(format!("{key} has other bytes")),
+            Some(LayoutKey::Head(name, generation)) => {
+                let head: Head = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+                let before = self.generations.insert(name.clone(), generation).unwrap_or(0);
+                if before + 1 != generation {
+                    return Err(format!("{key} is not the successor of generation {before}"));
+                }
+                self.head(&name, &head, objects)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn head(&mut self, name: &ManifestName, head: &Head, objects: &Objects) -> Result<(), String> {
+        for row in &head.rows {
+            let known = self.rows.insert((name.clone(), row.number), (row.state, row.digest()));
+            let was_complete = known.is_some_and(|(state, _)| state.is_complete());
+            if row.state.is_complete() && !was_complete {
+                self.whole(name, row.number, row.digest(), objects)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is wrong since this object was deleted, if anything.
+    pub fn deleted(&self, key: &Key, objects: &Objects) -> Result<(), String> {
+        match LayoutKey::parse(key) {
+            Some(LayoutKey::Blob(digest, _)) if !is_there(digest, objects) => {
+                let lost = self.complete().find(|(_, _, manifest)| self.digests(*manifest).any(|of| of == digest));
+                lost.map_or(Ok(()), |(name, number, _)| Err(format!("{name}@{number} lost {digest} with {key}")))
+            }
+            Some(LayoutKey::Blob(..) | LayoutKey::Seen(..) | LayoutKey::Run(..)) => Ok(()),
+            Some(LayoutKey::Condemned(..)) if self.withdrawals => Ok(()),
+            _ => Err(format!("{key} is deleted, which is for ever")),
+        }
+    }
+
+    /// Whether every version that can be read has all of its bytes.
+    pub fn all_whole(&self, objects: &Objects) -> Result<(), String> {
+        self.complete().try_for_each(|(name, number, manifest)| self.whole(name, number, manifest, objects))
+    }
+
+    fn whole(&self, name: &ManifestName, number: u64, manifest: Digest, objects: &Objects) -> Result<(), String> {
+        match self.digests(manifest).find(|digest| !is_there(*digest, objects)) {
+            Some(lacks) => Err(format!("{name}@{number} can be read, but lacks {lacks}")),
+            None => Ok(()),
+        }
+    }
+
+    fn complete(&self) -> impl Iterator<Item = (&ManifestName, u64, Digest)> {
+        let rows = self.rows.iter().filter(|(_, (state, _))| state.is_complete());
+        rows.map(|((name, number), (_, manifest))| (name, *number, *manifest))
+    }
+
+    /// Everything that a version with this manifest needs.
+    pub fn digests(&self, manifest: Digest) -> impl Iterator<Item = Digest> {
+        let blobs = self.contents.get(&manifest).expect("all manifests here are known");
+        blobs.iter().copied().chain([manifest])
+    }
+}
+
+/// Whether there are bytes of a digest, doomed or not.
+fn is_there(digest: Digest, objects: &Objects) -> bool {
+    let prefix = layout::blob(&digest);
+    objects.after(prefix.as_str(), None).any(|(key, _)| matches!(LayoutKey::parse(key), Some(LayoutKey::Blob(..))))
+}
