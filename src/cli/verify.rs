@@ -26,22 +26,22 @@ const MAX_LISTED: usize = 10_000;
 
 /// Arguments of `larder verify`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Follows every reference of every version that can be read, then reads every blob and compares its digest. Safe \
-beside running servers. Exits with 8 if anything is missing or damaged, and was not healed. With --checkpoint an \
-interrupted run goes on where it was; the file is removed at the end.
+#[command(after_help = "Follows every reference of every version that can be read, then reads every blob and compares
+its digest. Safe beside running servers. Exits with 8 if anything is missing or damaged, and was
+not healed. With --checkpoint an interrupted run goes on where it was; the file is removed at
+the end.
 
-Changes nothing unless told to heal. --heal-from fetches every lost or damaged blob from another Larder that has it; \
-where that fails, everything stays as it is. --discard-damaged deletes bytes that, read twice, do not have their digest \
-and that cannot be replaced: until then a server takes them for the blob, so that uploading it again changes nothing. \
-With both, what cannot be fetched is discarded. Run it as the user that the server runs as.
+Changes nothing unless told to heal. --heal-from fetches every lost or damaged blob from another
+Larder that has it; where that fails, everything stays as it is. --discard-damaged deletes bytes
+that, read twice, do not have their digest and that cannot be replaced: until then a server
+takes them for the blob, so that uploading it again changes nothing. With both, what cannot be
+fetched is discarded. Run it as the user that the server runs as.
 
 Examples:
   larder verify --data /var/lib/larder
   larder verify --data /var/lib/larder --checkpoint /var/tmp/larder-verify
   larder verify --data /var/lib/larder --heal-from https://other.example.org
-  larder verify --data /var/lib/larder --discard-damaged"
-)]
+  larder verify --data /var/lib/larder --discard-damaged")]
 pub struct Args {
     /// File to keep progress in
     #[arg(long, value_name = "FILE")]
