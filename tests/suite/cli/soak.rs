@@ -192,6 +192,7 @@ impl Soak {
             && at_least(&counts.killed_collectors, 5)
             && at_least(&counts.runs, 10)
             && at_least(&counts.publishes, 40)
+            && at_least(&counts.refusals, 10)
             && at_least(&counts.changes, 20)
             && at_least(&counts.reads, 20)
     }

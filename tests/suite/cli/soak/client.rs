@@ -1,5 +1,6 @@
 //! One client of the soak: what it does at random, and what it holds the servers to.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -13,7 +14,9 @@ use super::{COLLECTORS, Dice, NAMES, SERVERS, Soak, StopAll, count};
 use crate::support::process::{Reply, exchange};
 
 /// Different files that there are. So few that names share them, and that they come and go.
-const FILES: usize = 30;
+const FILES: usize = 90;
+/// Versions that one client keeps pinned. More, and after a while nothing would ever be collected.
+const PINS: usize = 2;
 /// How often a publish is tried again when blobs are missing.
 const TRIES: usize = 6;
 
@@ -21,6 +24,8 @@ pub(super) struct Client<'a> {
     soak: &'a Soak,
     dice: Dice,
     token: String,
+    /// What this client pinned, oldest first.
+    pinned: VecDeque<(&'static str, u64)>,
 }
 
 /// The bytes of a file.
@@ -31,7 +36,7 @@ fn file(number: usize) -> Vec<u8> {
 impl<'a> Client<'a> {
     pub(super) fn new(soak: &'a Soak, number: usize) -> Self {
         let token = std::fs::read_to_string(soak.data.join("admin.token")).unwrap().trim().to_owned();
-        Self { soak, dice: Dice::new(soak.seed, SERVERS + COLLECTORS + number), token }
+        Self { soak, dice: Dice::new(soak.seed, SERVERS + COLLECTORS + number), token, pinned: VecDeque::new() }
     }
 
     pub(super) fn run(mut self) {
@@ -44,9 +49,8 @@ impl<'a> Client<'a> {
                 25..45 => self.publish_in_a_session(name),
                 45..70 => self.read(name),
                 70..78 => self.change("POST", &format!("/versions/{name}@previous/promote"), &Value::Null),
-                78..82 => self.of_some_version(name, "POST", "promote"),
-                82..85 => self.of_some_version(name, "PUT", "pin"),
-                85..90 => self.of_some_version(name, "DELETE", "pin"),
+                78..82 => self.promote(name),
+                82..90 => self.pin(name),
                 90..95 => self.copy(name),
                 95..97 => self.change("DELETE", &format!("/manifests/{name}"), &Value::Null),
                 _ => {
@@ -184,19 +188,35 @@ impl<'a> Client<'a> {
         Some(())
     }
 
-    fn of_some_version(&mut self, name: &'static str, method: &str, what: &str) -> Option<()> {
+    /// The number of one of the newest versions.
+    fn some_version(&mut self, name: &'static str) -> Option<u64> {
         let history = self.send("GET", &format!("/versions/{name}?limit=6"), b"")?;
         if history.status != 200 {
-            return Some(());
+            return None;
         }
         let history = history.json();
         let rows = history["versions"].as_array().unwrap();
         let numbers: Vec<u64> = rows.iter().map(|row| row["number"].as_u64().unwrap()).collect();
-        if numbers.is_empty() {
-            return Some(());
+        if numbers.is_empty() { None } else { Some(self.dice.one_of(&numbers)) }
+    }
+
+    fn promote(&mut self, name: &'static str) -> Option<()> {
+        let number = self.some_version(name)?;
+        self.change("POST", &format!("/versions/{name}@{number}/promote"), &Value::Null)
+    }
+
+    /// Pins a version, and lets go of the one that was pinned first.
+    fn pin(&mut self, name: &'static str) -> Option<()> {
+        let number = self.some_version(name)?;
+        // Whatever the answer, or none: it may be pinned now.
+        self.pinned.push_back((name, number));
+        self.change("PUT", &format!("/versions/{name}@{number}/pin"), &Value::Null)?;
+        while self.pinned.len() > PINS {
+            let (name, number) = self.pinned[0];
+            self.change("DELETE", &format!("/versions/{name}@{number}/pin"), &Value::Null)?;
+            self.pinned.pop_front();
         }
-        let number = self.dice.one_of(&numbers);
-        self.change(method, &format!("/versions/{name}@{number}/{what}"), &Value::Null)
+        Some(())
     }
 
     fn copy(&mut self, name: &'static str) -> Option<()> {
