@@ -2,8 +2,8 @@
 //!
 //! # Why nothing live is ever lost
 //!
-//! A run goes through these steps in this order, and any doubt (a listing that fails, a head that cannot be read, a key
-//! that nobody knows) ends it:
+//! A run goes through these steps in this order, and any doubt (a listing that fails, a head that cannot be read, an object
+//! among heads or blobs or in a place of its own that nobody knows) ends it:
 //!
 //! 1. **Retire** versions past their retention and give up prepared ones past their time, by creating heads. Whoever
 //!    stalls meanwhile and then wants to commit or promote such a version finds that its row is gone.

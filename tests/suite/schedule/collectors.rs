@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use super::naive::{Flaw, Naive};
 use super::process::Process;
 use super::random::Random;
-use super::world::World;
 
 /// Which collectors are at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +80,7 @@ impl Collector {
     }
 
     /// One run.
-    pub async fn run(&self, world: &World, process: &Process) -> Result<(), End> {
+    pub async fn run(&self, process: &Process) -> Result<(), End> {
         match self.kind {
             Kind::Naive(flaw) => {
                 let retires = self.settings.retention.0[0].1.keep_for.is_zero();
@@ -90,17 +89,8 @@ impl Collector {
             Kind::Real => {
                 let clock: Arc<dyn Clock> = process.services.clock.clone();
                 let collect = Collect::new(Arc::clone(&process.store), clock, self.settings.clone());
-                let report = match collect.run(&CancellationToken::new()).await {
-                    // It was retired since its head was read, and another collector was faster.
-                    Err(CollectError::LostManifest { name, version, .. })
-                        if !world.with(|store| store.truth.is_complete(&name, version)) =>
-                    {
-                        return Err(End::Failed(format!("{name}@{version} is retired")));
-                    }
-                    ended => ended?,
-                };
-                // What it misses may have been another collector's to delete, after the version was retired.
-                if report.totals.lost > 0 { Err(End::Failed(format!("{report:?}"))) } else { Ok(()) }
+                let report = collect.run(&CancellationToken::new()).await?;
+                if report.totals.lost > 0 { Err(End::Wrong(format!("{report:?}"))) } else { Ok(()) }
             }
         }
     }
@@ -121,11 +111,8 @@ impl From<CollectError> for End {
             CollectError::Store(error)
             | CollectError::Layout(LayoutError::Store(error))
             | CollectError::Change(ChangeError::Store(error)) => error.into(),
-            // The first publisher of all has marked its name, but not created its first head yet. Or a name was created
-            // since, and another collector has counted it.
-            CollectError::NoHeads | CollectError::LostNames { .. } | CollectError::Change(ChangeError::Contended) => {
-                Self::Failed(error.to_string())
-            }
+            // The first publisher of all has marked its name, but died before it created its first head.
+            CollectError::NoHeads | CollectError::Change(ChangeError::Contended) => Self::Failed(error.to_string()),
             other => Self::Wrong(other.to_string()),
         }
     }

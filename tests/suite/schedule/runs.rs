@@ -123,7 +123,7 @@ pub async fn end(world: &Arc<World>, claims: &[Claim], release: &Release, collec
     let last = Process::start(world, "last", SignedDuration::ZERO);
     oracle::check(&last.store, claims).await;
     last.services.release(NAMES[0], release).await.expect("publishing still works");
-    collector.run(world, &last).await.expect("nothing disturbs the last collector");
+    collector.run(&last).await.expect("nothing disturbs the last collector");
     oracle::check_collected(world, &last.store).await;
     // Calls of those who are long gone may still take effect.
     for mut late in late {
@@ -177,7 +177,7 @@ async fn collect(world: Arc<World>, number: usize, runs: usize, collector: Colle
     for _ in 0..runs {
         let process = Process::start(&world, "collector", collector.skew);
         world.note(format!("      collector {number}: begins {collector:?}"));
-        match process.serve(&world, number, collector.run(&world, &process)).await {
+        match process.serve(&world, number, collector.run(&process)).await {
             Some(Ok(())) => world.note(format!("      collector {number}: is done")),
             Some(Err(End::Failed(why))) => world.note(format!("      collector {number}: gives up: {why}")),
             Some(Err(End::Wrong(why))) => world.report(format!("collector {number}: {why}")),
@@ -230,7 +230,7 @@ fn whatever_happens_no_version_loses_a_byte() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seeds = match (number("LARDER_SEED"), number("LARDER_SCHEDULES")) {
         (Some(seed), _) => seed..seed + 1,
-        (None, count) => 0..count.unwrap_or(300),
+        (None, count) => 0..count.unwrap_or(1_000),
     };
     eprintln!("schedules with the seeds {seeds:?}");
     assert_sound(seeds, Kind::Real);

@@ -72,8 +72,8 @@ fn a_manifest_that_moves_while_it_is_looked_for_still_protects_its_blobs() {
             world.set_quiet(false);
             let (receipt, _, _) = tokio::join!(
                 publisher.services.publish_only("main", &release, activate()),
-                collector.run(&world, &healer),
-                collector.run(&world, &sweeper),
+                collector.run(&healer),
+                collector.run(&sweeper),
             );
             receipt.expect("nothing went wrong");
             end(&world, &[], &release, &collector).await;

@@ -68,7 +68,7 @@ fn play(who: Who, nth: usize, fate: Fate) -> Nth {
         world.set_quiet(false);
         let (receipt, _) = tokio::join!(
             publishing.serve(&world, 0, publishing.services.release("main", &releases[2])),
-            process.serve(&world, 1, collector.run(&world, &process)),
+            process.serve(&world, 1, collector.run(&process)),
         );
         let calls = world.calls(who.process());
         if calls < nth {
