@@ -38,7 +38,7 @@ impl Default for Collector {
             enabled: true,
             interval: Duration::from_secs(3600),
             min_age: Duration::from_secs(DAY),
-            jobs: 16,
+            jobs: 32,
             memory: Size::from_bytes(128 << 20),
             lists_per_second: 500_000,
             deletes_per_second: 200_000,

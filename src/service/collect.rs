@@ -91,7 +91,7 @@ impl Default for Settings {
         Self {
             retention: RetentionRules::default(),
             min_age: SignedDuration::from_hours(24),
-            jobs: const { NonZeroUsize::new(16).expect("not zero") },
+            jobs: const { NonZeroUsize::new(32).expect("not zero") },
             memory: 128 << 20,
             lists_per_second: None,
             deletes_per_second: None,

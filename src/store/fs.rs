@@ -153,27 +153,21 @@ impl Inner {
         self.publish(staged, to).map(Some)
     }
 
-    /// Creates empty objects where they are to be, without staging: an empty file is complete from the start.
+    /// Creates empty objects as links to one empty file, so that each costs a directory entry and no inode.
     fn create_empty(&self, keys: &[Key]) -> io::Result<()> {
+        let staged = Staged::new(&self.staging, Arc::clone(&self.steps))?;
+        staged.sync()?;
         for key in keys {
             let path = self.path(key);
-            match self.create_new(&path) {
+            match staged.link_empty(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.directories.ensure(path.parent().unwrap_or(&self.objects))?;
-                    self.create_new(&path)?;
+                    staged.link_empty(&path)?;
                 }
-                created => created?,
+                linked => linked?,
             }
         }
         Ok(())
-    }
-
-    fn create_new(&self, path: &Path) -> io::Result<()> {
-        self.steps.before(Step::Link)?;
-        match fs::OpenOptions::new().write(true).create_new(true).open(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
-        }
     }
 
     fn delete(&self, key: &Key) -> io::Result<()> {

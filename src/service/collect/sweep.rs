@@ -14,7 +14,7 @@ use crate::store::Key;
 /// Objects that are created or deleted in one call.
 const BATCH: usize = 128;
 /// Tombstones that are made durable in one call.
-const PERSISTED: usize = 16 * 1024;
+const PERSISTED: usize = 64 * 1024;
 
 impl Collect {
     /// Dooms the generations that are to go. From then on nobody may begin to rely on them; who did before has a head

@@ -75,6 +75,18 @@ impl Staged {
         }
     }
 
+    /// Gives the file, which is empty, one more name if that is free.
+    pub(super) fn link_empty(&self, path: &Path) -> io::Result<()> {
+        self.steps.before(Step::Link)?;
+        let linked = match fs::hard_link(&self.path, path) {
+            Err(error) if lacks_hard_links(&error) => {
+                fs::OpenOptions::new().write(true).create_new(true).open(path).map(|_| ())
+            }
+            linked => linked,
+        };
+        linked.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
+    }
+
     /// Over NFS the reply to our own link can be lost and the retry be told that the name exists.
     fn judge_existing(&self, path: &Path) -> io::Result<Created> {
         let (ours, theirs) = (self.file.metadata()?, fs::metadata(path)?);
