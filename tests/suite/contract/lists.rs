@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use larder::store::List;
+use tokio::sync::Semaphore;
 
 use crate::support::store::*;
 
@@ -123,8 +124,14 @@ contract!(a_listing_shows_everything_created_before_it_began, |store| async {
     let name = |at: usize| format!("grow/{}/{at:03}", at % 7);
     let (made, maker) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&store));
     let count = Arc::clone(&made);
+    // However fast the store is, some objects come after the first listing.
+    let listed_once = Arc::new(Semaphore::new(0));
+    let half_time = Arc::clone(&listed_once);
     let making = tokio::spawn(async move {
         for at in 0..COUNT {
+            if at == COUNT / 2 {
+                half_time.acquire().await.unwrap().forget();
+            }
             put(&maker, &name(at), "").await;
             count.store(at + 1, Ordering::SeqCst);
         }
@@ -136,6 +143,7 @@ contract!(a_listing_shows_everything_created_before_it_began, |store| async {
         assert!(listed.is_sorted(), "{listed:?}");
         assert!((0..before).all(|at| listed.contains(&name(at))), "{before} were there, {listed:?} are listed");
         rounds += 1;
+        listed_once.add_permits(1);
         if before == COUNT {
             break;
         }
