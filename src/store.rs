@@ -11,6 +11,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
@@ -96,6 +97,51 @@ pub struct List {
     pub first_of: Option<&'static str>,
 }
 
+/// An object in the making that outlives the process that began it: whoever knows this may go on with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts {
+    /// The key that the object will have.
+    pub key: Key,
+    /// What the store calls it: at most 1 KiB of printable ASCII.
+    pub id: String,
+}
+
+/// One part that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Which one, from 1 without gaps; at most [`MAX_PARTS`].
+    pub number: u32,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What the store calls these bytes: at most 256 bytes of printable ASCII.
+    pub tag: String,
+}
+
+/// Most parts of an object.
+pub const MAX_PARTS: u32 = 10_000;
+/// Fewest bytes of a part that is not the last one.
+pub const MIN_PART: u64 = 5 << 20;
+
+/// An object in the making that a store found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// How to go on with it, or abort it.
+    pub parts: Parts,
+    /// When it was begun, by the store's own clock.
+    pub begun: Timestamp,
+}
+
+/// How a client is to be handed an object that it fetches from the store itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handover {
+    /// How long the address works.
+    pub valid_for: std::time::Duration,
+    /// `Content-Type` of the answer.
+    pub media_type: String,
+    /// `Content-Disposition` of the answer.
+    pub disposition: String,
+}
+
 /// A directory or bucket of immutable objects. See the crate's documentation for what is built on it.
 ///
 /// Common to all methods: they may be called any number of times and from any number of processes at once; a
@@ -155,6 +201,46 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     async fn persist(&self, keys: &[Key]) -> Result<()> {
         let _ = keys;
         Ok(())
+    }
+
+    /// Begins an object that is written in parts, by any number of processes one after the other. Nothing is visible
+    /// before [`ObjectStore::commit_parts`], and it stays until that or [`ObjectStore::abort_parts`].
+    async fn begin_parts(&self, key: &Key) -> Result<Parts> {
+        Err(StoreError::new(StoreErrorKind::Internal, key, "this store has no parts"))
+    }
+
+    /// Writes part `number`, which begins at `offset` of the object. Every part but the last has the same size, at least
+    /// [`MIN_PART`]. When this returns, the part survives a crash of the machine. Writing a part again replaces it, and
+    /// the same bytes get the same tag. `None` when the object was committed or aborted meanwhile.
+    async fn write_part(&self, parts: &Parts, number: u32, offset: u64, bytes: Bytes) -> Result<Option<Part>> {
+        let _ = (number, offset, bytes);
+        Err(StoreError::new(StoreErrorKind::Internal, &parts.key, "this store has no parts"))
+    }
+
+    /// Makes the object of these parts, in their order, visible and durable. Same guarantees as [`Upload::commit`].
+    /// `None` when it was committed or aborted meanwhile, or when a part is not the one that was written.
+    async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>> {
+        let _ = written;
+        Err(StoreError::new(StoreErrorKind::Internal, &parts.key, "this store has no parts"))
+    }
+
+    /// Gives an object in parts up; nothing of it remains. One that is gone already is no error.
+    async fn abort_parts(&self, parts: &Parts) -> Result<()> {
+        let _ = parts;
+        Ok(())
+    }
+
+    /// Lists the objects that were begun, in parts or as an [`Upload`], and neither committed nor aborted, as far as
+    /// the store remembers them.
+    fn unfinished(&self) -> BoxStream<'_, Result<Unfinished>> {
+        futures_util::stream::empty().boxed()
+    }
+
+    /// An address from which whoever has it can fetch the object under `key` without asking us, for a while. `None` when
+    /// the store has no such addresses. Whether the object exists is not looked at.
+    async fn hand_over(&self, key: &Key, handover: &Handover) -> Result<Option<String>> {
+        let _ = (key, handover);
+        Ok(None)
     }
 }
 
