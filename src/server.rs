@@ -94,7 +94,7 @@ impl Server {
         marker::open(&*store).await?;
         let admin = admin_token::find_or_make(&config)?;
         let access = Arc::new(Access::new(&config.access, admin.as_deref()));
-        let collect = || Collect::new(Arc::clone(&store), Arc::clone(&clock), collector_settings(&config.collector));
+        let collect = || Collect::new(Arc::clone(&store), Arc::clone(&clock), collector_settings(&config));
         let collector = config.collector.enabled.then(|| (collect(), Arc::clone(&clock)));
         let state = state(store, clock, &config, access);
         Ok(Self { config, state, collector, sweeps: None })

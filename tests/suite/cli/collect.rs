@@ -33,6 +33,19 @@ fn the_command_collects_beside_a_server_and_says_what_it_did() {
 }
 
 #[test]
+fn a_share_of_the_time_is_a_percentage_and_the_rest_is_rest() {
+    let server = ServerProcess::start();
+    publish(&server, "main", &[("f", b"one")]);
+    for wrong in ["0", "101", "a tenth"] {
+        let refused = larder("collect --once --share").arg(wrong).arg("--data").arg(&server.data).exits(2);
+        assert!(refused.stderr.contains("must be 1 to 100"), "{refused:#?}");
+    }
+    let report = larder("collect --once --json --share 1 --data").arg(&server.data).ok().json();
+    assert_eq!(report["totals"]["young"]["blobs"], 0);
+    assert_eq!(report["totals"]["needed"]["blobs"], 2);
+}
+
+#[test]
 fn an_empty_dry_run_is_a_document_too() {
     let server = ServerProcess::start();
     let document = larder("collect --dry-run --json --data").arg(&server.data).ok().json();
