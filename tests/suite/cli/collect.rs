@@ -7,7 +7,8 @@ use crate::support::process::{ServerProcess, larder, until};
 
 #[test]
 fn the_command_collects_beside_a_server_and_says_what_it_did() {
-    let server = ServerProcess::start();
+    // What another process retired is asked for a moment later.
+    let server = ServerProcess::after("export LARDER__HEADS__MAX_STALENESS=0s");
     for text in ["one", "two"] {
         publish(&server, "main", &[("f", text.as_bytes())]);
     }
