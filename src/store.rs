@@ -6,6 +6,7 @@
 mod error;
 pub mod fs;
 mod key;
+pub mod s3;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 pub use error::{StoreError, StoreErrorKind};
 pub use fs::FsStore;
 pub use key::{Key, KeyError, MAX_KEY, Prefix};
+pub use s3::S3Store;
 
 /// What every operation of a store returns.
 pub type Result<T> = std::result::Result<T, StoreError>;

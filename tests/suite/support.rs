@@ -1,5 +1,6 @@
 //! What the tests of several areas share.
 
+pub mod ceph;
 pub mod children;
 pub mod collecting;
 pub mod faulty;
