@@ -4,6 +4,7 @@ mod accept;
 mod activity;
 mod admin_token;
 mod collector;
+mod store;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::store::{FsStore, ObjectStore, StoreError};
 use accept::serve;
 
 pub use collector::{Turn, Turns, settings as collector_settings};
+pub use store::{open_store, s3_settings};
 
 /// How often staged files of dead writers are looked for.
 const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_hours(1);
@@ -54,16 +56,6 @@ pub enum ServerError {
     Accept(#[from] std::io::Error),
 }
 
-/// Opens the store that is configured.
-///
-/// # Errors
-/// When it cannot be opened.
-pub fn open_store(config: &Store) -> Result<FsStore, StoreError> {
-    match config {
-        Store::Fs { path } => FsStore::open(path),
-    }
-}
-
 /// A server whose store was opened and checked, but that does not listen yet.
 #[derive(Debug)]
 pub struct Server {
@@ -71,6 +63,7 @@ pub struct Server {
     state: AppState,
     /// The collector and its turns, if this server collects.
     collector: Option<(Collect, Arc<dyn Clock>)>,
+    /// The store, if dead writers leave files behind in it.
     sweeps: Option<FsStore>,
 }
 
@@ -80,9 +73,16 @@ impl Server {
     /// # Errors
     /// A [`ServerError`].
     pub async fn open(config: Config) -> Result<Self, ServerError> {
-        let store = open_store(&config.store)?;
-        let server = Self::over(Arc::new(store.clone()), Arc::new(SystemClock), config).await?;
-        Ok(Self { sweeps: Some(store), ..server })
+        let sweeps = match &config.store {
+            Store::Fs { path } => Some(FsStore::open(path)?),
+            Store::S3(_) => None,
+        };
+        let store = match &sweeps {
+            Some(store) => Arc::new(store.clone()),
+            None => open_store(&config.store).await?,
+        };
+        let server = Self::over(store, Arc::new(SystemClock), config).await?;
+        Ok(Self { sweeps, ..server })
     }
 
     /// Like [`Server::open`], over a store and a clock of the caller's.

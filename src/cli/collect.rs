@@ -47,7 +47,7 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let store = args.settings.open_existing()?;
+    let store = args.settings.open_existing().await?;
     let mut config = args.settings.load()?.collector;
     config.min_age = args.min_age.unwrap_or(config.min_age);
     let shutdown = Shutdown::on_signals().map_err(|error| CliError::io("watch for signals", &error))?;

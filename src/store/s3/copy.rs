@@ -66,13 +66,11 @@ async fn in_parts(inner: &Arc<Inner>, from: &Key, to: &Key, size: u64) -> Result
     });
     let parts: Option<Vec<Part>> =
         stream::iter(copied).buffered(PARTS_AT_ONCE).try_collect::<Vec<_>>().await?.into_iter().collect();
-    match parts {
-        Some(parts) => multipart.complete(&parts).await.map(Some),
-        None => {
-            multipart.abort().await;
-            Ok(None)
-        }
+    if let Some(parts) = parts {
+        return multipart.complete(&parts).await.map(Some);
     }
+    multipart.abort().await;
+    Ok(None)
 }
 
 /// `None` when the source is gone.

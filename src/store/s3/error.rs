@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 
 use super::super::{StoreError, StoreErrorKind};
 
@@ -85,10 +85,10 @@ where
                 of_answer(service.raw(), code.unwrap_or_default(), message.unwrap_or_default())
             }
             SdkError::ConstructionFailure(_) => Self::new(Reason::Other, StoreErrorKind::Internal, chain(&error)),
-            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(|e| e.is_user()) => {
+            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(ConnectorError::is_user) => {
                 Self::new(Reason::Other, StoreErrorKind::Internal, chain(&error))
             }
-            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_none_or(|e| e.is_other()) => {
+            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_none_or(ConnectorError::is_other) => {
                 of_other(chain(&error))
             }
             SdkError::ResponseError(response) if response.raw().status().as_u16() >= 400 => {

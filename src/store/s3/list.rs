@@ -124,19 +124,19 @@ impl Listing<'_> {
 
 /// The multipart uploads that are open below our prefix.
 pub(super) fn unfinished(inner: &Inner) -> BoxStream<'_, Result<Unfinished>> {
-    let begin = Some((None, None));
-    let pages = stream::unfold(begin, move |markers: Option<(Option<String>, Option<String>)>| async move {
-        let (key_marker, id_marker) = markers?;
-        match ask_unfinished(inner, key_marker, id_marker).await {
-            Ok(page) => {
-                let next = page.is_truncated().unwrap_or(false);
-                let next = next.then(|| (page.next_key_marker.clone(), page.next_upload_id_marker.clone()));
-                let found: Vec<_> = page.uploads.unwrap_or_default().into_iter().map(Ok).collect();
-                Some((found, next.filter(|(key, _)| key.is_some())))
+    let pages =
+        stream::unfold(Some((None, None)), move |markers: Option<(Option<String>, Option<String>)>| async move {
+            let (key_marker, id_marker) = markers?;
+            match ask_unfinished(inner, key_marker, id_marker).await {
+                Ok(page) => {
+                    let next = page.is_truncated().unwrap_or(false);
+                    let next = next.then(|| (page.next_key_marker.clone(), page.next_upload_id_marker.clone()));
+                    let found: Vec<_> = page.uploads.unwrap_or_default().into_iter().map(Ok).collect();
+                    Some((found, next.filter(|(key, _)| key.is_some())))
+                }
+                Err(failure) => Some((vec![Err(failure.about("listing of unfinished objects"))], None)),
             }
-            Err(failure) => Some((vec![Err(failure.about("listing of unfinished objects"))], None)),
-        }
-    });
+        });
     pages
         .flat_map(stream::iter)
         .filter_map(move |found| async move {

@@ -179,13 +179,11 @@ impl Multipart {
             return Ok(created);
         }
         // Some engines give an upload up when its key is written by somebody else.
-        match inner.look(&key).await.map_err(|failure| failure.about(&key))? {
-            Some(_) => Ok(Created::AlreadyExists),
-            None => {
-                let text = "the engine, or somebody, gave the multipart upload up before it was completed";
-                Err(StoreError::new(StoreErrorKind::Unavailable, &key, text))
-            }
+        if inner.look(&key).await.map_err(|failure| failure.about(&key))?.is_some() {
+            return Ok(Created::AlreadyExists);
         }
+        let text = "the engine, or somebody, gave the multipart upload up before it was completed";
+        Err(StoreError::new(StoreErrorKind::Unavailable, &key, text))
     }
 
     pub(super) async fn abort(mut self) {

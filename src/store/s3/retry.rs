@@ -84,7 +84,8 @@ impl Attempts {
         Failure: From<E>,
     {
         loop {
-            let answer = tokio::time::timeout(self.limit, attempt()).await;
+            // The futures of the SDK are large.
+            let answer = tokio::time::timeout(self.limit, Box::pin(attempt())).await;
             let failure = match answer {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => Failure::from(error),

@@ -122,12 +122,11 @@ impl State {
 
     /// Sends what is gathered as the next part.
     async fn send(&mut self, inner: &Arc<Inner>, key: &Key) -> Result<()> {
-        let sending = match self.sending.take() {
-            Some(sending) => sending,
-            None => {
-                let multipart = Multipart::begin(inner, key).await?;
-                Sending { running: JoinSet::new(), written: Vec::new(), next: 1, multipart }
-            }
+        let sending = if let Some(sending) = self.sending.take() {
+            sending
+        } else {
+            let multipart = Multipart::begin(inner, key).await?;
+            Sending { running: JoinSet::new(), written: Vec::new(), next: 1, multipart }
         };
         let sending = self.sending.insert(sending);
         while sending.running.len() >= inner.settings.parts_at_once {
