@@ -20,6 +20,13 @@ macro_rules! contract {
             }
 
             #[tokio::test(flavor = "multi_thread")]
+            async fn s3() {
+                let backend = S3Model::start().await;
+                case(backend.store().await).await;
+                backend.finish().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
             async fn ceph() {
                 let Some(backend) = Ceph::start().await else { return };
                 case(backend.store().await).await;
@@ -35,6 +42,7 @@ macro_rules! contract {
 }
 
 use crate::support::ceph::Ceph;
+use crate::support::s3::S3Model;
 
 mod copies;
 mod creates;

@@ -14,6 +14,7 @@ mod openapi;
 mod protocol;
 mod races;
 mod readme;
+mod s3;
 mod schedule;
 mod support;
 mod tidy;

@@ -6,6 +6,7 @@ pub mod collecting;
 pub mod faulty;
 pub mod process;
 pub mod raw;
+pub mod s3;
 pub mod server;
 pub mod services;
 pub mod steps;

@@ -87,7 +87,10 @@ async fn copy_part(
     let request = || {
         let request = inner.client.upload_part_copy().bucket(&inner.settings.bucket).key(inner.full(to)).upload_id(id);
         let bytes = format!("bytes={}-{}", range.start, range.end - 1);
-        request.part_number(number.cast_signed()).copy_source(source(inner, from)).copy_source_range(bytes).send()
+        let request =
+            request.part_number(number.cast_signed()).copy_source(source(inner, from)).copy_source_range(bytes);
+        // The SDK leaves the length of nothing out, and some engines insist on it.
+        request.customize().mutate_request(|request| drop(request.headers_mut().insert("content-length", "0"))).send()
     };
     match attempts.run(request).await {
         Ok(answer) => {

@@ -1,7 +1,7 @@
 //! Multipart uploads: begun, written part by part, completed or aborted.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
@@ -63,10 +63,19 @@ impl Inner {
         let list = list.build();
         let unless = self.conditional_complete.load(Ordering::Relaxed).then(|| "*".to_owned());
         let mut attempts = Attempts::heavy("commit", self.settings.patience, size);
+        let tried = AtomicBool::new(false);
         let request = || {
+            let again = tried.swap(true, Ordering::Relaxed);
             let request = self.client.complete_multipart_upload().bucket(&self.settings.bucket).key(self.full(key));
             let request = request.upload_id(&upload.id).multipart_upload(list.clone());
-            request.set_if_none_match(unless.clone()).send()
+            let request = request.set_if_none_match(unless.clone());
+            async move {
+                // Some engines go on answering 500 when the upload is gone.
+                if again {
+                    self.find_multipart(upload).await?;
+                }
+                request.send().await.map_err(Failure::from)
+            }
         };
         match attempts.run(request).await {
             Ok(_) => Ok(Some(Created::New)),
@@ -82,6 +91,13 @@ impl Inner {
             Err(failure) if matches!(failure.reason, Reason::NoUpload | Reason::Absent | Reason::BadPart) => Ok(None),
             Err(failure) => Err(failure.about(key)),
         }
+    }
+
+    /// Fails with [`Reason::NoUpload`] when there is no such upload any more.
+    async fn find_multipart(&self, upload: &Parts) -> std::result::Result<(), Failure> {
+        let request = self.client.list_parts().bucket(&self.settings.bucket).key(self.full(&upload.key));
+        request.upload_id(&upload.id).max_parts(1).send().await?;
+        Ok(())
     }
 
     /// What became of an upload that is gone, after attempts to complete it whose answers were lost.

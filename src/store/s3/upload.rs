@@ -2,7 +2,7 @@
 //!
 //! What fits into one part becomes one conditional PUT at the commit, like a small object. Parts after the first thousand
 //! are twice as large, after the next thousand twice as large again, and so on: so the 10,000 parts of an object hold more
-//! than S3 takes.
+//! than the largest blob, and more with more memory.
 
 use std::sync::Arc;
 
@@ -92,7 +92,9 @@ impl Upload for S3Upload {
 impl State {
     async fn write(&mut self, inner: &Arc<Inner>, key: &Key, mut bytes: Bytes) -> Result<()> {
         while !bytes.is_empty() {
-            let part = part_size(inner, self.sending.as_ref().map_or(1, |sending| sending.next));
+            let number = self.sending.as_ref().map_or(1, |sending| sending.next);
+            let part = part_size(inner.settings.part_size, inner.memory.largest(), number);
+            let part = usize::try_from(part).unwrap_or(usize::MAX);
             if self.buffer.len() >= part {
                 self.send(inner, key).await?;
                 continue;
@@ -166,8 +168,34 @@ impl Sending {
     }
 }
 
-/// Bytes of a part, by its number.
-fn part_size(inner: &Inner, number: u32) -> usize {
-    let doubled = inner.settings.part_size.saturating_mul(1 << ((number - 1) / OF_ONE_SIZE).min(20));
-    usize::try_from(doubled.min(inner.memory.largest())).unwrap_or(usize::MAX)
+/// Bytes of a part, by its number, where the first ones have `first` and none more than `largest`.
+fn part_size(first: u64, largest: u64, number: u32) -> u64 {
+    let doubled = first.saturating_mul(1 << (number.saturating_sub(1) / OF_ONE_SIZE).min(20));
+    doubled.min(largest.max(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::MAX_PARTS;
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn all_parts(first: u64, largest: u64) -> u64 {
+        (1..=MAX_PARTS).map(|number| part_size(first, largest, number)).sum()
+    }
+
+    #[test]
+    fn parts_grow_with_their_number_and_never_shrink() {
+        assert_eq!([1, 1000, 1001, 2001].map(|number| part_size(5, 1000, number)), [5, 5, 10, 20]);
+        assert_eq!(part_size(5, 12, 9_999), 12);
+        assert!((1..MAX_PARTS).all(|number| part_size(5, 999, number) <= part_size(5, 999, number + 1)));
+    }
+
+    #[test]
+    fn ten_thousand_parts_hold_the_largest_blobs_even_with_little_memory() {
+        // The default, and the least memory that there may be for the smallest parts.
+        assert!(all_parts(8 * MIB, 96 * MIB) > 600 << 30);
+        assert!(all_parts(5 * MIB, 7 * MIB) > 64 << 30);
+    }
 }
