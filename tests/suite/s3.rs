@@ -1,5 +1,6 @@
 //! The S3 backend on bad days, and what it costs: against the model, and against the real engine where that can be had.
 
+mod commands;
 mod deletes;
 mod lists;
 mod parts;
