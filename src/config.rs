@@ -5,6 +5,7 @@
 
 mod collector;
 mod load;
+mod store;
 mod values;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use crate::domain::NamePattern;
 
 pub use collector::{Collector, RetentionRule};
 pub use load::{ConfigError, load};
+pub use store::{Bucket, Delivery, Store};
 pub use values::{Duration, Size};
 
 /// Everything that can be configured. Its default is what an unconfigured server runs with.
@@ -71,23 +73,6 @@ impl Default for Server {
             drain_delay: Duration::from_secs(0),
             drain_timeout: Duration::from_secs(25),
         }
-    }
-}
-
-/// `[store]`, by its `type`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Store {
-    /// A directory of this machine.
-    Fs {
-        /// The data directory.
-        path: PathBuf,
-    },
-}
-
-impl Default for Store {
-    fn default() -> Self {
-        Self::Fs { path: PathBuf::from("./larder-data") }
     }
 }
 
@@ -289,6 +274,7 @@ impl Config {
         if limits.manifest_size.bytes() > 1 << 30 {
             problems.push("limits.manifest_size must be at most 1GiB: manifests are read into memory".to_owned());
         }
+        self.store.validate(&mut problems);
         self.access.validate(&mut problems);
         self.collector.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }

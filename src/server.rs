@@ -4,6 +4,7 @@ mod accept;
 mod activity;
 mod admin_token;
 mod collector;
+mod store;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Cache, Config, Store};
+use crate::config::{self, Cache, Config, Store};
 use crate::http::{AppState, Delivery, Health, Patience, router};
 use crate::layout::marker::{self, LayoutError};
 use crate::lifecycle::Shutdown;
@@ -25,6 +26,7 @@ use crate::store::{FsStore, ObjectStore, StoreError};
 use accept::serve;
 
 pub use collector::{Turn, Turns, settings as collector_settings};
+pub use store::{open_store, s3_settings};
 
 /// How often staged files of dead writers, and blobs that nobody reads any more, are looked for.
 const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_hours(1);
@@ -62,16 +64,6 @@ pub enum ServerError {
     Accept(#[from] std::io::Error),
 }
 
-/// Opens the store that is configured.
-///
-/// # Errors
-/// When it cannot be opened.
-pub fn open_store(config: &Store) -> Result<FsStore, StoreError> {
-    match config {
-        Store::Fs { path } => FsStore::open(path),
-    }
-}
-
 /// A server whose store was opened and checked, but that does not listen yet.
 #[derive(Debug)]
 pub struct Server {
@@ -79,6 +71,7 @@ pub struct Server {
     state: AppState,
     /// The collector and its turns, if this server collects.
     collector: Option<(Collect, Arc<dyn Clock>)>,
+    /// The store, if dead writers leave files behind in it.
     sweeps: Option<FsStore>,
     cache: Option<Arc<BlobCache>>,
 }
@@ -89,9 +82,16 @@ impl Server {
     /// # Errors
     /// A [`ServerError`].
     pub async fn open(config: Config) -> Result<Self, ServerError> {
-        let store = open_store(&config.store)?;
-        let server = Self::over(Arc::new(store.clone()), Arc::new(SystemClock), config).await?;
-        Ok(Self { sweeps: Some(store), ..server })
+        let sweeps = match &config.store {
+            Store::Fs { path } => Some(FsStore::open(path)?),
+            Store::S3(_) => None,
+        };
+        let store = match &sweeps {
+            Some(store) => Arc::new(store.clone()),
+            None => open_store(&config.store).await?,
+        };
+        let server = Self::over(store, Arc::new(SystemClock), config).await?;
+        Ok(Self { sweeps, ..server })
     }
 
     /// Like [`Server::open`], over a store and a clock of the caller's.
@@ -177,10 +177,19 @@ fn state(
         names: Arc::new(Names::new(Arc::clone(&store), heads)),
         runs: Arc::new(Runs::new(Arc::clone(&store))),
         health: Arc::new(Health::new(store)),
-        delivery: Delivery::Stream,
+        delivery: delivery(&config.store),
         patience: Patience::new(config),
         held: Arc::new(Semaphore::new(config.limits.bodies_in_memory)),
         tasks: TaskTracker::new(),
+    }
+}
+
+fn delivery(store: &Store) -> Delivery {
+    match store {
+        Store::S3(bucket) if bucket.delivery == config::Delivery::Redirect => {
+            Delivery::Redirect { valid_for: bucket.redirect_for.std() }
+        }
+        Store::S3(_) | Store::Fs { .. } => Delivery::Stream,
     }
 }
 

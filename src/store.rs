@@ -6,6 +6,7 @@
 mod error;
 pub mod fs;
 mod key;
+pub mod s3;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 pub use error::{StoreError, StoreErrorKind};
 pub use fs::FsStore;
 pub use key::{Key, KeyError, MAX_KEY, Prefix};
+pub use s3::S3Store;
 
 /// What every operation of a store returns.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -164,7 +166,7 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     async fn begin(&self, key: &Key) -> Result<Box<dyn Upload>>;
 
     /// Creates `to` with the bytes of `from` if `to` is free, without moving them through the caller. `None` when
-    /// `from` is gone. Same guarantees as [`ObjectStore::create`].
+    /// `from` is gone. Same guarantees as [`Upload::commit`].
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Created>>;
 
     /// Deletes the object under `key`. A key that is not there is no error.
@@ -250,8 +252,10 @@ pub trait Upload: Send {
     /// Appends bytes. After an error or a cancelled call the upload can only be aborted.
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
 
-    /// Makes the object visible and durable if its key is still free. Same guarantees as
-    /// [`ObjectStore::create`].
+    /// Makes the object visible and durable if its key is still free. Same guarantees as [`ObjectStore::create`], but
+    /// for one: of callers in several processes that race for a key, more than one may get [`Created::New`], and the
+    /// object of any of them stays. Buckets cannot do better for large objects. So a key that is streamed or copied to
+    /// must determine its bytes, and nobody may draw a conclusion from having been first.
     async fn commit(self: Box<Self>) -> Result<Created>;
 
     /// Gives the upload up; nothing of it remains.

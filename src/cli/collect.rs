@@ -55,7 +55,7 @@ fn share(text: &str) -> Result<Share, String> {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let store = args.settings.open_existing()?;
+    let store = args.settings.open_existing().await?;
     let mut config = args.settings.load()?;
     config.collector.min_age = args.min_age.unwrap_or(config.collector.min_age);
     let mut settings = collector_settings(&config);

@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let store = args.settings.open_existing()?;
+    let store = args.settings.open_existing().await?;
     let steps = migrate::plan(&*store).await?;
     let mut rows = Vec::new();
     for step in &steps {

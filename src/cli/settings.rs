@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::{CliError, Exit};
 use crate::config::{self, Config, ConfigError, Store};
 use crate::layout::marker::LayoutError;
-use crate::server::ServerError;
+use crate::server::{self, ServerError};
 use crate::store::{FsStore, ObjectStore, StoreError, StoreErrorKind};
 
 /// The configuration, and the data directory that overrides what it says.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Store")]
 pub(super) struct Settings {
-    /// Data directory [default: the configured one, or ./larder-data]
+    /// Data directory, in place of the configured store [default: ./larder-data, if none is configured]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
@@ -33,8 +33,9 @@ impl Settings {
     }
 
     /// The store, which must exist: looking at a store makes nothing, not even a directory.
-    pub(super) fn open_existing(&self) -> Result<Arc<dyn ObjectStore>, CliError> {
-        let Store::Fs { path } = self.load()?.store;
+    pub(super) async fn open_existing(&self) -> Result<Arc<dyn ObjectStore>, CliError> {
+        let config = self.load()?.store;
+        let Store::Fs { path } = config else { return Ok(server::open_store(&config).await?) };
         if !path.join("objects").is_dir() {
             let detail = format!("There is no store in {}: give its directory with --data DIR.", path.display());
             return Err(CliError::new(Exit::NotFound, "STORE_UNKNOWN", detail));

@@ -96,7 +96,7 @@ impl Healing {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let remedy = args.healing.remedy(context)?;
-    let store = args.settings.open_existing()?;
+    let store = args.settings.open_existing().await?;
     marker::check(&*store).await?;
     let checkpoint = args.checkpoint.map(Checkpoint::open).transpose()?;
     let after = checkpoint.as_ref().and_then(|checkpoint| checkpoint.after.clone());

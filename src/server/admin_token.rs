@@ -11,13 +11,16 @@ use crate::config::{Config, Store};
 /// Name of the token's file in the data directory.
 const FILE: &str = "admin.token";
 
-/// Its file, if a server of this configuration has one: only where no tokens are configured.
+/// Its file, if a server of this configuration has one: only with a data directory, and where no tokens are configured.
 pub(super) fn file(config: &Config) -> Option<PathBuf> {
-    let Store::Fs { path } = &config.store;
-    config.access.tokens.is_empty().then(|| path.join(FILE))
+    match &config.store {
+        Store::Fs { path } => config.access.tokens.is_empty().then(|| path.join(FILE)),
+        // A bucket is no place for a secret, and no place of one machine's.
+        Store::S3(_) => None,
+    }
 }
 
-/// The admin token: made on first use, kept in the data directory. `None` when tokens are configured.
+/// The admin token: made on first use, kept in the data directory. `None` when there is to be none.
 pub(super) fn find_or_make(config: &Config) -> Result<Option<String>, ServerError> {
     let Some(file) = file(config) else { return Ok(None) };
     let token = make(&file).and_then(|()| read(&file));

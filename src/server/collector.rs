@@ -37,6 +37,7 @@ pub fn settings(config: &Config) -> Settings {
 fn share_of(store: &Store) -> u8 {
     match store {
         Store::Fs { .. } => SHARE_OF_A_DISK,
+        Store::S3(_) => 100,
     }
 }
 

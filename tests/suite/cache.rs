@@ -87,7 +87,7 @@ impl Replica {
 }
 
 fn noise(length: usize, seed: u8) -> Vec<u8> {
-    (0..length).map(|at| (at.wrapping_mul(31) >> 3) as u8 ^ seed).collect()
+    (0..length).map(|at| (at.wrapping_mul(31) >> 3).to_le_bytes()[0] ^ seed).collect()
 }
 
 fn is_empty(directory: &Path) -> bool {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use larder::config::{Config, Policy, Token, load};
+use larder::config::{Bucket, Config, Policy, Size, Store, Token, load};
 use toml::{Table, Value};
 
 fn directory() -> PathBuf {
@@ -64,6 +64,75 @@ fn the_settings_that_are_commented_out_are_valid() {
     fs::write(file.path(), uncommented(&default_toml())).unwrap();
     let config = load(Some(file.path()), []).unwrap();
     assert_eq!((config.access.tokens.len(), config.access.policies.len()), (1, 1));
+}
+
+/// The `[store]` section for a bucket, which `default.toml` describes in lines that begin with `#` and three spaces.
+fn bucket_section() -> String {
+    let lines = default_toml().lines().filter_map(|line| line.strip_prefix("#   ")).collect::<Vec<_>>().join("\n");
+    format!("[store]\n{lines}\n")
+}
+
+#[test]
+fn default_toml_describes_every_key_of_a_bucket_with_its_default() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), bucket_section()).unwrap();
+    let Store::S3(described) = load(Some(file.path()), []).unwrap().store else { panic!("not a bucket") };
+    let without_default = Bucket {
+        bucket: "releases".to_owned(),
+        prefix: "larder".to_owned(),
+        region: Some("eu-central-1".to_owned()),
+        endpoint: Some("https://s3.example.org".to_owned()),
+        path_style: Some(true),
+        ..Bucket::default()
+    };
+    assert_eq!(*described, without_default);
+
+    let mut wanted = Vec::new();
+    keys("", &Value::try_from(Store::S3(described)).unwrap(), &mut wanted);
+    let mut shown = Vec::new();
+    keys("", &bucket_section().parse::<Table>().unwrap()["store"], &mut shown);
+    assert_eq!(wanted.len(), 16, "{wanted:?}");
+    assert!(wanted.iter().all(|key| shown.contains(key)), "{wanted:?}");
+}
+
+#[test]
+fn all_problems_with_a_bucket_are_named_at_once() {
+    let bad = Bucket {
+        bucket: "a/b".to_owned(),
+        prefix: "/larder".to_owned(),
+        endpoint: Some("s3.example.org".to_owned()),
+        part_size: Size::from_bytes(1),
+        parts_at_once: 0,
+        memory: Size::from_bytes(0),
+        give_up_after: "0s".parse().unwrap(),
+        ..Bucket::default()
+    };
+    let config = Config { store: Store::S3(Box::new(bad)), ..Config::default() };
+    let problems = config.validate().unwrap_err();
+    for key in ["bucket", "prefix", "endpoint", "part_size", "parts_at_once", "memory", "give_up_after"] {
+        assert!(problems.iter().any(|problem| problem.starts_with(&format!("store.{key} "))), "{key}: {problems:#?}");
+    }
+    assert_eq!(problems.len(), 7, "{problems:#?}");
+}
+
+#[test]
+fn a_bucket_can_be_configured_by_variables_alone() {
+    let variables =
+        [("TYPE", "s3"), ("BUCKET", "releases"), ("PATH_STYLE", "true"), ("PARTS_AT_ONCE", "2"), ("MEMORY", "64MiB")];
+    let variables = variables.map(|(key, value)| (format!("LARDER__STORE__{key}"), value.to_owned()));
+    let Store::S3(bucket) = load(None, variables).unwrap().store else { panic!("not a bucket") };
+    assert_eq!((bucket.bucket.as_str(), bucket.path_style, bucket.parts_at_once), ("releases", Some(true), 2));
+    assert_eq!(bucket.memory.bytes(), 64 << 20);
+}
+
+#[test]
+fn keys_of_the_other_kind_of_store_are_mistakes() {
+    for text in ["type = 's3'\nbucket = 'b'\npath = '/data'", "type = 'fs'\npath = '/data'\nbucket = 'b'"] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), format!("[store]\n{text}")).unwrap();
+        let error = load(Some(file.path()), []).unwrap_err().to_string();
+        assert!(error.contains("unknown field"), "{text}: {error}");
+    }
 }
 
 #[test]

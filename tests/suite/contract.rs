@@ -7,6 +7,7 @@
 macro_rules! contract {
     ($case:ident, |$store:ident| async $body:block) => {
         mod $case {
+            use super::super::*;
             use super::*;
 
             async fn case($store: Store) $body
@@ -19,12 +20,29 @@ macro_rules! contract {
             }
 
             #[tokio::test(flavor = "multi_thread")]
+            async fn s3() {
+                let backend = S3Model::start().await;
+                case(backend.store().await).await;
+                backend.finish().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn ceph() {
+                let Some(backend) = Ceph::start().await else { return };
+                case(backend.store().await).await;
+                backend.finish().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
             async fn of_schedules() {
                 case(crate::schedule::quiet_store()).await;
             }
         }
     };
 }
+
+use crate::support::ceph::Ceph;
+use crate::support::s3::S3Model;
 
 mod copies;
 mod creates;

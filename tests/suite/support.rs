@@ -1,10 +1,12 @@
 //! What the tests of several areas share.
 
+pub mod ceph;
 pub mod children;
 pub mod collecting;
 pub mod faulty;
 pub mod process;
 pub mod raw;
+pub mod s3;
 pub mod server;
 pub mod services;
 pub mod steps;

@@ -79,8 +79,8 @@ impl TestServer {
 
     /// A server on an existing directory.
     pub async fn on(data: &Path, change: impl FnOnce(&mut Config)) -> Self {
-        let store = server::open_store(&config::Store::Fs { path: data.to_owned() }).unwrap();
-        Self::over(data, Arc::new(store), Arc::new(SystemClock), change).await
+        let store = server::open_store(&config::Store::Fs { path: data.to_owned() }).await.unwrap();
+        Self::over(data, store, Arc::new(SystemClock), change).await
     }
 
     /// A server on any store and clock; `data` is where its admin token is.

@@ -136,6 +136,19 @@ pub async fn all_keys(store: &Store) -> Vec<String> {
     keys(store, "", None, None).await
 }
 
+/// Asserts that what was begun was committed or aborted, if need be a little later.
+pub async fn assert_nothing_unfinished(store: &Store) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let left: Vec<_> = store.unfinished().try_collect().await.expect("list what is unfinished");
+        if left.is_empty() {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "left unfinished: {left:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Asserts that nothing whatever is visible under a key.
 pub async fn assert_absent(store: &Store, text: &str) {
     assert_eq!(store.head(&key(text)).await.expect("head"), None, "{text}");

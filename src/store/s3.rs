@@ -1,0 +1,221 @@
+//! The S3 backend: a bucket, or a prefix of one, of immutable objects.
+//!
+//! Needs of the engine: a PUT with `If-None-Match: *` that is atomic, and listings that show at once what was written.
+//! Never overwrites what it was told is there, never keeps whole objects in memory, and never lets the SDK retry.
+//!
+//! # What is exact, and what is not
+//! - A small object is one conditional PUT: of all writers, in whatever process, exactly one is told [`Created::New`].
+//! - Every write carries a random mark in the object's metadata. When the answer to a write is lost and the next attempt
+//!   finds the key taken, the mark tells whether by us.
+//! - An object that was streamed and is larger than one part, and a copy, are made visible by requests whose conditions
+//!   most engines ignore. The key is looked at before; writers of one process take turns. Writers of several processes
+//!   that do this for one key in the same moment may all be told [`Created::New`], and the last one's object stays. So
+//!   both are only for keys that determine their bytes, such as the generations of a blob: then it does not matter whose
+//!   object stays. Engines that are known to honour the conditions are sent them ([`S3Store::assume`]).
+//! - Nothing has to be persisted: engines answer a write when it is durable.
+
+mod client;
+mod copy;
+mod create;
+mod delete;
+mod error;
+mod list;
+mod memory;
+mod parts;
+mod read;
+mod retry;
+mod upload;
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::presigning::PresigningConfig;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{
+    ByteRange, Created, Handover, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, Result, StoreError,
+    StoreErrorKind, Unfinished, Upload,
+};
+use memory::Memory;
+
+pub use client::{AccessKey, S3Settings};
+pub use retry::Patience;
+
+/// Keys that writers of one process may be waiting for at once without waiting for each other, at best.
+const TURNS: usize = 256;
+/// Requests at once of calls that are about many keys.
+const AT_ONCE: usize = 32;
+
+/// What an engine is known to honour beyond what every engine must.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Engine {
+    /// `If-None-Match: *` on `CompleteMultipartUpload`.
+    pub conditional_complete: bool,
+    /// `If-None-Match: *` on `CopyObject`.
+    pub conditional_copy: bool,
+}
+
+/// A store in a bucket. Cheap to clone. Any number of processes may share one.
+#[derive(Clone)]
+pub struct S3Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    settings: S3Settings,
+    /// What every key in the bucket begins with: empty, or ending with `/`.
+    prefix: String,
+    memory: Memory,
+    turns: Vec<Mutex<()>>,
+    conditional_complete: AtomicBool,
+    conditional_copy: AtomicBool,
+    /// The engine was found not to take deletions in batches.
+    deletes_one_by_one: AtomicBool,
+}
+
+impl fmt::Debug for S3Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Store").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}
+
+impl S3Store {
+    /// A store in the bucket that `settings` names. Asks the bucket nothing: whether it can be used shows with the first
+    /// call.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Internal`] when the settings contradict each other.
+    pub async fn connect(settings: S3Settings) -> Result<Self> {
+        settings.check().map_err(|text| StoreError::new(StoreErrorKind::Internal, &settings.bucket, text))?;
+        let client = client::connect(&settings).await;
+        let prefix = if settings.prefix.is_empty() { String::new() } else { format!("{}/", settings.prefix) };
+        let inner = Inner {
+            client,
+            prefix,
+            memory: Memory::new(settings.memory, settings.patience.give_up),
+            turns: std::iter::repeat_with(Mutex::default).take(TURNS).collect(),
+            conditional_complete: AtomicBool::default(),
+            conditional_copy: AtomicBool::default(),
+            deletes_one_by_one: AtomicBool::default(),
+            settings,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What the store was opened with.
+    #[must_use]
+    pub fn settings(&self) -> &S3Settings {
+        &self.inner.settings
+    }
+
+    /// Has the store rely on what its engine was found to honour. Without this it relies on neither.
+    pub fn assume(&self, engine: Engine) {
+        self.inner.conditional_complete.store(engine.conditional_complete, Ordering::Relaxed);
+        self.inner.conditional_copy.store(engine.conditional_copy, Ordering::Relaxed);
+    }
+}
+
+impl Inner {
+    /// The key in the bucket.
+    fn full(&self, key: &Key) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// One of our keys, from one in the bucket.
+    fn own(&self, full: &str) -> Result<Key> {
+        let text = full.strip_prefix(&self.prefix).unwrap_or(full);
+        text.parse().map_err(|error| {
+            let text = format!("{error}: it is not an object that Larder made; move it out of the store");
+            StoreError::new(StoreErrorKind::Internal, full, text)
+        })
+    }
+
+    /// Waits until no other writer of this process is in the middle of looking at a key and then taking it.
+    async fn turn(&self, key: &Key) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let at = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or_default();
+        self.turns[at].lock().await
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3Store {
+    async fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
+        let seen = self.inner.look(key).await.map_err(|failure| failure.about(key))?;
+        Ok(seen.map(|seen| seen.meta))
+    }
+
+    async fn get(&self, key: &Key, range: Option<ByteRange>) -> Result<Option<Object>> {
+        read::open(&self.inner, key, range).await
+    }
+
+    async fn create(&self, key: &Key, bytes: Bytes) -> Result<Created> {
+        self.inner.create(key, bytes).await
+    }
+
+    async fn begin(&self, key: &Key) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(upload::S3Upload::new(Arc::clone(&self.inner), key.clone())))
+    }
+
+    async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Created>> {
+        copy::copy(&self.inner, from, to).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.inner.delete(key).await
+    }
+
+    async fn create_empty(&self, keys: &[Key]) -> Result<()> {
+        self.inner.create_empty(keys).await
+    }
+
+    async fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        self.inner.delete_all(keys).await
+    }
+
+    fn list(&self, prefix: &Prefix, options: List) -> BoxStream<'_, Result<ObjectMeta>> {
+        list::objects(&self.inner, prefix, options)
+    }
+
+    async fn begin_parts(&self, key: &Key) -> Result<Parts> {
+        let id = self.inner.begin_multipart(key, &create::mark()).await.map_err(|failure| failure.about(key))?;
+        Ok(Parts { key: key.clone(), id })
+    }
+
+    async fn write_part(&self, parts: &Parts, number: u32, _: u64, bytes: Bytes) -> Result<Option<Part>> {
+        let size = bytes.len() as u64;
+        let tag = self.inner.put_part(&parts.key, &parts.id, number, bytes).await?;
+        Ok(tag.map(|tag| Part { number, size, tag }))
+    }
+
+    async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>> {
+        self.inner.commit_parts(parts, written).await
+    }
+
+    async fn abort_parts(&self, parts: &Parts) -> Result<()> {
+        self.inner.abort_multipart(&parts.key, &parts.id).await.map_err(|failure| failure.about(&parts.key))
+    }
+
+    fn unfinished(&self) -> BoxStream<'_, Result<Unfinished>> {
+        list::unfinished(&self.inner)
+    }
+
+    async fn hand_over(&self, key: &Key, handover: &Handover) -> Result<Option<String>> {
+        let internal = |text: String| StoreError::new(StoreErrorKind::Internal, key, text);
+        let config = PresigningConfig::expires_in(handover.valid_for).map_err(|error| internal(error.to_string()))?;
+        let request = self.inner.client.get_object().bucket(&self.inner.settings.bucket).key(self.inner.full(key));
+        let request =
+            request.response_content_type(&handover.media_type).response_content_disposition(&handover.disposition);
+        let signed = request.presigned(config).await;
+        let signed = signed.map_err(|error| error::Failure::from(error).about(key))?;
+        Ok(Some(signed.uri().to_owned()))
+    }
+}

@@ -1,0 +1,10 @@
+//! The S3 backend on bad days, and what it costs: against the model, and against the real engine where that can be had.
+
+mod commands;
+mod deletes;
+mod lists;
+mod parts;
+mod reads;
+mod replies;
+mod retries;
+mod uploads;
