@@ -10,6 +10,7 @@
 //! | `heads/<NAME>/@/<u64::MAX - generation>` | a head; the number in groups of three digits, newest first |
 //! | `segments/<NAME>/@/<hex>` | rows that no longer fit the head, under the digest of their bytes |
 //! | `collector/runs/<u64::MAX - millisecond>-<id>.started` | a run of the collector began; `.plan-<part>` what it is about to delete, `.report` what came of it |
+//! | `probe/<random>/<number>` | with what a store is tried out; removed again |
 //!
 //! Upper-case letters can only occur in the last segment of a name. There they are written in lower case and
 //! their positions follow behind a `!`, as a hex mask: `Main` is `main!1`. So two names never share a key, not
@@ -41,6 +42,8 @@ pub enum LayoutKey {
     Segment(ManifestName, Digest),
     /// Something that a run of the collector left.
     Run(RunId, RunPart),
+    /// An object with which a store is tried out, by a probe with this random number.
+    Probe(u128, u32),
 }
 
 /// What a run of the collector leaves.
@@ -72,6 +75,7 @@ impl LayoutKey {
             Self::Head(name, generation) => format!("{}{}", head_stem(name), spell_descending(*generation)),
             Self::Segment(name, digest) => format!("segments/{}/@/{}", spell_name(name), digest.hex()),
             Self::Run(run, part) => format!("{}{}", run_stem(run), spell_part(*part)),
+            Self::Probe(probe, number) => format!("{}{number:02}", probe_stem(*probe)),
         };
         text.parse().expect("names, digests and numbers spell legal keys")
     }
@@ -81,7 +85,9 @@ impl LayoutKey {
     pub fn digest_of_blob(&self) -> Option<Digest> {
         match self {
             Self::Blob(digest, _) | Self::Condemned(digest, _) | Self::Seen(digest, ..) => Some(*digest),
-            Self::Marker(_) | Self::Name(_) | Self::Head(..) | Self::Segment(..) | Self::Run(..) => None,
+            Self::Marker(_) | Self::Name(_) | Self::Head(..) | Self::Segment(..) | Self::Run(..) | Self::Probe(..) => {
+                None
+            }
         }
     }
 
@@ -103,6 +109,10 @@ impl LayoutKey {
                 Self::Segment(parse_name(name)?, Digest::from_hex(hex).ok()?)
             }
             "collector" => parse_run(rest.strip_prefix("runs/")?)?,
+            "probe" => {
+                let (probe, number) = rest.split_once('/')?;
+                Self::Probe(u128::from_str_radix(probe, 16).ok()?, number.parse().ok()?)
+            }
             _ => return None,
         };
         (parsed.key() == *key).then_some(parsed)
@@ -164,6 +174,18 @@ pub fn run(run: &RunId) -> Prefix {
     prefix(&run_stem(run))
 }
 
+/// The prefix of everything that probes wrote.
+#[must_use]
+pub fn probes() -> Prefix {
+    prefix("probe/")
+}
+
+/// The prefix of everything that one probe wrote.
+#[must_use]
+pub fn probe(probe: u128) -> Prefix {
+    prefix(&probe_stem(probe))
+}
+
 /// A key that sorts before every key of blobs whose digests begin with this byte, and after all of those before.
 #[must_use]
 pub fn before_blobs(first_byte: u8) -> Key {
@@ -181,6 +203,10 @@ fn blob_stem(digest: &Digest) -> String {
 
 fn run_stem(run: &RunId) -> String {
     format!("collector/runs/{:020}-{:08x}.", u64::MAX - run.millisecond, run.random)
+}
+
+fn probe_stem(probe: u128) -> String {
+    format!("probe/{probe:032x}/")
 }
 
 fn spell_part(part: RunPart) -> String {

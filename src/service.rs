@@ -9,6 +9,7 @@ mod flights;
 pub mod heads;
 pub mod manifests;
 pub mod names;
+pub mod probe;
 pub mod publish;
 pub mod resolve;
 pub mod verify;

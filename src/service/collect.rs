@@ -230,7 +230,8 @@ impl Collect {
             let passed = self.pass(run, range, &mut part).await;
             ranges.settle(passed, &part, totals)?;
         }
-        self.forget_old_reports(run).await
+        self.forget_old_reports(run).await?;
+        self.forget_probes(run).await
     }
 
     /// One pass over the digests that begin with one of these bytes.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,6 +13,8 @@ use crate::domain::RunId;
 use crate::layout::{self, LayoutKey, RunPart};
 use crate::store::{Created, Key, List, Object, ObjectStore, StoreError, StoreErrorKind};
 
+/// By then a probe has ended, whatever became of it.
+const PROBE_IS_OVER: SignedDuration = SignedDuration::from_hours(1);
 /// Runs among which a completed one is looked for.
 const LOOKED_AT: usize = 50;
 /// Largest report that is read, in bytes.
@@ -59,6 +61,22 @@ impl Collect {
             match LayoutKey::parse(&meta.key) {
                 Some(LayoutKey::Run(..)) => old.push(meta.key),
                 _ => return Err(CollectError::UnknownKey(meta.key)),
+            }
+        }
+        self.delete(run, &old).await
+    }
+
+    /// Deletes what probes left whose processes died.
+    pub(super) async fn forget_probes(&self, run: &Run) -> Result<(), CollectError> {
+        let prefix = layout::probes();
+        let mut listing = self.store.list(&prefix, List::default());
+        let mut old = Vec::new();
+        while let Some(meta) = listing.try_next().await? {
+            if !matches!(LayoutKey::parse(&meta.key), Some(LayoutKey::Probe(..))) {
+                return Err(CollectError::UnknownKey(meta.key));
+            }
+            if run.now.duration_since(meta.modified) > PROBE_IS_OVER {
+                old.push(meta.key);
             }
         }
         self.delete(run, &old).await
