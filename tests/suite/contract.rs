@@ -31,5 +31,6 @@ mod creates;
 mod deletes;
 mod keys;
 mod lists;
+mod parts;
 mod reads;
 mod uploads;

@@ -62,7 +62,7 @@ struct Waiting {
 
 impl Waiting {
     fn changes_something(&self) -> bool {
-        matches!(self.op, "create" | "commit" | "copy" | "delete")
+        matches!(self.op, "create" | "commit" | "copy" | "delete" | "write part" | "commit parts" | "abort parts")
     }
 }
 
