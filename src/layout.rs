@@ -10,6 +10,7 @@
 //! | `heads/<NAME>/@/<u64::MAX - generation>` | a head; the number in groups of three digits, newest first |
 //! | `segments/<NAME>/@/<hex>` | rows that no longer fit the head, under the digest of their bytes |
 //! | `collector/runs/<u64::MAX - millisecond>-<id>.started` | a run of the collector began; `.plan-<part>` what it is about to delete, `.report` what came of it |
+//! | `uploads/<id>.<99999 - number>` | a resumable upload: 0 is how it began, `n` how far it is after part `n`; newest first |
 //!
 //! Upper-case letters can only occur in the last segment of a name. There they are written in lower case and
 //! their positions follow behind a `!`, as a hex mask: `Main` is `main!1`. So two names never share a key, not
@@ -19,7 +20,7 @@
 pub mod marker;
 pub mod migrate;
 
-use crate::domain::{Digest, ManifestName, RunId};
+use crate::domain::{Digest, ManifestName, RunId, UploadId};
 use crate::store::{Key, Prefix};
 
 /// Every kind of object in the store.
@@ -41,7 +42,12 @@ pub enum LayoutKey {
     Segment(ManifestName, Digest),
     /// Something that a run of the collector left.
     Run(RunId, RunPart),
+    /// A resumable upload as it was after so many steps, at most [`MAX_STEP`].
+    Upload(UploadId, u32),
 }
+
+/// The highest number of a step of a resumable upload.
+pub const MAX_STEP: u32 = 99_999;
 
 /// What a run of the collector leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +78,7 @@ impl LayoutKey {
             Self::Head(name, generation) => format!("{}{}", head_stem(name), spell_descending(*generation)),
             Self::Segment(name, digest) => format!("segments/{}/@/{}", spell_name(name), digest.hex()),
             Self::Run(run, part) => format!("{}{}", run_stem(run), spell_part(*part)),
+            Self::Upload(id, step) => format!("{}{:05}", upload_stem(id), MAX_STEP.saturating_sub(*step)),
         };
         text.parse().expect("names, digests and numbers spell legal keys")
     }
@@ -81,7 +88,9 @@ impl LayoutKey {
     pub fn digest_of_blob(&self) -> Option<Digest> {
         match self {
             Self::Blob(digest, _) | Self::Condemned(digest, _) | Self::Seen(digest, ..) => Some(*digest),
-            Self::Marker(_) | Self::Name(_) | Self::Head(..) | Self::Segment(..) | Self::Run(..) => None,
+            Self::Marker(_) | Self::Name(_) | Self::Head(..) | Self::Segment(..) | Self::Run(..) | Self::Upload(..) => {
+                None
+            }
         }
     }
 
@@ -103,6 +112,10 @@ impl LayoutKey {
                 Self::Segment(parse_name(name)?, Digest::from_hex(hex).ok()?)
             }
             "collector" => parse_run(rest.strip_prefix("runs/")?)?,
+            "uploads" => {
+                let (id, number) = rest.split_once('.')?;
+                Self::Upload(id.parse().ok()?, MAX_STEP.checked_sub(number.parse().ok()?)?)
+            }
             _ => return None,
         };
         (parsed.key() == *key).then_some(parsed)
@@ -164,6 +177,18 @@ pub fn run(run: &RunId) -> Prefix {
     prefix(&run_stem(run))
 }
 
+/// The prefix of all resumable uploads.
+#[must_use]
+pub fn uploads() -> Prefix {
+    prefix("uploads/")
+}
+
+/// The prefix of one resumable upload, newest step first.
+#[must_use]
+pub fn upload(id: &UploadId) -> Prefix {
+    prefix(&upload_stem(id))
+}
+
 /// A key that sorts before every key of blobs whose digests begin with this byte, and after all of those before.
 #[must_use]
 pub fn before_blobs(first_byte: u8) -> Key {
@@ -181,6 +206,10 @@ fn blob_stem(digest: &Digest) -> String {
 
 fn run_stem(run: &RunId) -> String {
     format!("collector/runs/{:020}-{:08x}.", u64::MAX - run.millisecond, run.random)
+}
+
+fn upload_stem(id: &UploadId) -> String {
+    format!("uploads/{id}.")
 }
 
 fn spell_part(part: RunPart) -> String {

@@ -19,7 +19,9 @@ use crate::http::{AppState, Health, Patience, router};
 use crate::layout::marker::{self, LayoutError};
 use crate::lifecycle::Shutdown;
 use crate::service::collect::Runs;
-use crate::service::{Blobs, Collect, Heads, Manifests, Names, Publish, PublishLimits, Resolve, Versions};
+use crate::service::{
+    Blobs, Collect, Heads, Manifests, Names, Publish, PublishLimits, Resolve, UploadLimits, Uploads, Versions,
+};
 use crate::store::{FsStore, ObjectStore, StoreError};
 
 use accept::serve;
@@ -134,6 +136,12 @@ fn state(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: &Config, ac
     let seen_after = config.collector.min_age.signed() / 2;
     let heads = Arc::new(Heads::new(Arc::clone(&store), Arc::clone(&clock)));
     let blobs = Arc::new(Blobs::new(Arc::clone(&store), clock, seen_after));
+    let upload_limits = UploadLimits {
+        part_size: config.limits.upload_part.bytes(),
+        blob_size: config.limits.blob_size.bytes(),
+        memory: config.limits.upload_memory.bytes(),
+    };
+    let uploads = Arc::new(Uploads::new(Arc::clone(&store), Arc::clone(&blobs), upload_limits));
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
@@ -141,6 +149,7 @@ fn state(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: &Config, ac
     AppState {
         access,
         blobs,
+        uploads,
         publish,
         resolve,
         versions,

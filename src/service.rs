@@ -10,6 +10,7 @@ pub mod manifests;
 pub mod names;
 pub mod publish;
 pub mod resolve;
+pub mod uploads;
 pub mod verify;
 pub mod versions;
 
@@ -20,5 +21,6 @@ pub use manifests::{Loaded, Manifests};
 pub use names::{NamePage, Names};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
 pub use resolve::{Resolve, ResolveError, Resolved};
+pub use uploads::{Append, UploadError, UploadLimits, Uploads};
 pub use verify::Verify;
 pub use versions::{History, Versions};

@@ -18,7 +18,9 @@ use crate::clock::Clock;
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::layout::{self, LayoutKey};
-use crate::store::{ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use crate::store::{
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, StoreError, StoreErrorKind,
+};
 pub(super) use copies::Copies;
 
 pub use intake::{BlobError, BlobUpload, Intake};
@@ -42,6 +44,14 @@ pub enum Check {
         /// What is stored.
         actual: u64,
     },
+}
+
+/// Where the bytes of a digest are to go.
+pub(super) enum Aim {
+    /// Nowhere: they are there and may be relied on; their size.
+    Present(u64),
+    /// Under this key, in place of these damaged generations.
+    Free(Key, Vec<u64>),
 }
 
 /// The blobs in a store.
@@ -168,6 +178,17 @@ impl Blobs {
     /// # Errors
     /// When the store fails.
     pub async fn begin(&self, digest: Digest, length: Option<u64>) -> Result<Intake, StoreError> {
+        match self.aim(digest, length).await? {
+            Aim::Present(size) => Ok(Intake::Present(size)),
+            Aim::Free(key, damaged) => {
+                let upload = self.store.begin(&key).await?;
+                Ok(Intake::Upload(Box::new(BlobUpload::new(upload, digest, length, damaged))))
+            }
+        }
+    }
+
+    /// Where the bytes of a digest are to go, unless there is nothing to do.
+    pub(super) async fn aim(&self, digest: Digest, length: Option<u64>) -> Result<Aim, StoreError> {
         let copies = self.copies(digest).await?;
         // Bytes of another length than announced: either the client is wrong or the store is damaged. The upload will
         // tell, and heal the store if it was.
@@ -175,9 +196,9 @@ impl Blobs {
         if let Some((present, meta)) = copies.usable().filter(|_| damaged.is_empty()) {
             self.mark_seen(digest, present, meta, &copies).await?;
             self.store.persist(std::slice::from_ref(&meta.key)).await?;
-            return Ok(Intake::Present(meta.size));
+            return Ok(Aim::Present(meta.size));
         }
-        Ok(Intake::Upload(Box::new(self.stage(&copies, digest, damaged, length).await?)))
+        Ok(Aim::Free(LayoutKey::Blob(digest, copies.generation_above(&damaged)).key(), damaged))
     }
 
     /// Begins an upload that takes the place of these generations, which are proven damaged; there may be none. Nothing
@@ -188,18 +209,7 @@ impl Blobs {
         damaged: Vec<u64>,
         length: Option<u64>,
     ) -> Result<BlobUpload, StoreError> {
-        let copies = self.copies(digest).await?;
-        self.stage(&copies, digest, damaged, length).await
-    }
-
-    async fn stage(
-        &self,
-        copies: &Copies,
-        digest: Digest,
-        damaged: Vec<u64>,
-        length: Option<u64>,
-    ) -> Result<BlobUpload, StoreError> {
-        let generation = copies.generation_above(&damaged);
+        let generation = self.copies(digest).await?.generation_above(&damaged);
         let upload = self.store.begin(&LayoutKey::Blob(digest, generation).key()).await?;
         Ok(BlobUpload::new(upload, digest, length, damaged))
     }
@@ -218,6 +228,35 @@ impl Blobs {
         match self.secure_one(Descriptor { digest, size }).await? {
             Check::Present(_) => Ok(created),
             Check::Missing(_) | Check::WrongSize { .. } => Err(BlobError::Store(contended(digest))),
+        }
+    }
+
+    /// Makes an object in parts a blob whose bytes were verified as they passed. `None` when the object was aborted, or is
+    /// not what was written, and there is no such blob either; or when the blob was collected that very moment.
+    ///
+    /// The object's key was chosen when it was begun, perhaps days ago. Whatever became of that generation since, the look
+    /// at the end decides, as it does for every upload: bytes under a number that was condemned meanwhile are right, but
+    /// nothing relies on them; they are copied to the next number, and the collector takes the first ones away.
+    pub(super) async fn finish_parts(
+        &self,
+        blob: Descriptor,
+        parts: &Parts,
+        written: &[Part],
+    ) -> Result<Option<Created>, StoreError> {
+        let Aim::Free(_, damaged) = self.aim(blob.digest, Some(blob.size)).await? else {
+            self.store.abort_parts(parts).await?;
+            return Ok(Some(Created::AlreadyExists));
+        };
+        self.bury(blob.digest, &damaged).await?;
+        let created = self.store.commit_parts(parts, written).await?;
+        match self.secure_one(blob).await? {
+            // Somebody else may have made it, and be in the middle of making it durable.
+            Check::Present(key) => {
+                self.store.persist(&[key]).await?;
+                Ok(Some(created.unwrap_or(Created::AlreadyExists)))
+            }
+            // The parts are used up, so what is lost now can only be sent again.
+            Check::Missing(_) | Check::WrongSize { .. } => Ok(None),
         }
     }
 

@@ -34,6 +34,7 @@ mod ranges;
 mod report;
 mod runs;
 mod sweep;
+mod uploads;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
@@ -58,6 +59,7 @@ use pace::Pace;
 use plan::{Candidate, Plan, Youth};
 use ranges::Ranges;
 use report::Journal;
+use uploads::Uploads;
 
 pub use error::CollectError;
 pub use plan::Fate;
@@ -84,6 +86,8 @@ pub struct Settings {
     pub deletes_per_second: Option<NonZeroU32>,
     /// How long reports of earlier runs are kept.
     pub reports_for: SignedDuration,
+    /// How long uploads are kept that nobody goes on with, and records of complete ones.
+    pub uploads_for: SignedDuration,
 }
 
 impl Default for Settings {
@@ -96,6 +100,7 @@ impl Default for Settings {
             lists_per_second: None,
             deletes_per_second: None,
             reports_for: SignedDuration::from_hours(90 * 24),
+            uploads_for: SignedDuration::from_hours(24),
         }
     }
 }
@@ -194,6 +199,7 @@ impl Collect {
             let passed = self.preview_pass(&run, range, &mut part, &mut told, &mut tell).await;
             ranges.settle(passed, &part, &mut totals)?;
         }
+        self.uploads(&run, Uploads::Count, &mut totals).await?;
         Ok(totals)
     }
 
@@ -249,6 +255,7 @@ impl Collect {
             let passed = self.pass(run, range, &mut part).await;
             ranges.settle(passed, &part, totals)?;
         }
+        self.uploads(run, Uploads::GiveUp, totals).await?;
         self.forget_old_reports(run).await
     }
 

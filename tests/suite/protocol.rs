@@ -9,3 +9,4 @@ mod races;
 mod remedies;
 mod replies;
 mod times;
+mod uploads;

@@ -9,3 +9,4 @@ pub mod server;
 pub mod services;
 pub mod steps;
 pub mod store;
+pub mod uploading;

@@ -54,7 +54,8 @@ impl Copies {
             | LayoutKey::Name(_)
             | LayoutKey::Head(..)
             | LayoutKey::Segment(..)
-            | LayoutKey::Run(..) => {}
+            | LayoutKey::Run(..)
+            | LayoutKey::Upload(..) => {}
         }
     }
 
