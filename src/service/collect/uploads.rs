@@ -36,8 +36,12 @@ impl Collect {
             run.check()?;
             let found = uploads::find(&self.store, id).await?;
             match found {
-                Found::Open { parts, .. } if young.includes(newest) => drop(known.insert(parts.id)),
-                Found::Open { parts, done } => self.give_up(id, &parts, done, what, totals).await?,
+                Found::Open { parts, done } => {
+                    if !young.includes(newest) {
+                        self.give_up(id, &parts, done, what, totals).await?;
+                    }
+                    known.insert(parts.id);
+                }
                 Found::Remains if young.includes(newest) => {}
                 Found::Remains => self.forget(id, what).await?,
                 Found::Foreign => {

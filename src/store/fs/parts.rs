@@ -101,7 +101,8 @@ impl Inner {
             return Ok(None);
         };
         self.directories.sync(directory)?;
-        self.abort_parts(parts)?;
+        // It is committed, whether its staged names go now or when somebody gives up what is unfinished.
+        let _ = self.abort_parts(parts);
         Ok(Some(created))
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::fake::{Act, Fake, Request, answer};
 use super::{folder, noise};
-use crate::support::process::{Larder, ServerProcess, free_port, until};
+use crate::support::process::{Larder, ServerProcess, free_port, larder, until};
 
 const PART: usize = 5 << 20;
 const LENGTH: usize = 2 * PART + 1234;
@@ -157,4 +157,29 @@ fn a_server_that_stays_away_is_given_up() {
     });
     publish(&server, &way, "--retries 1").within(&files).exits(7);
     assert_eq!(way.requests_of("PATCH", "/uploads/").len(), 2);
+}
+
+#[test]
+fn what_a_publish_left_unfinished_is_given_up_by_the_collector() {
+    let (server, files) = (server(), folder(&[("large", &noise(LENGTH, 8))]));
+    let address = server.address;
+    let way = Fake::start(move |request, _| {
+        if !request.is("PATCH", "/uploads/") {
+            return Act::Answer(request.pass_on(address));
+        }
+        pass_on_some(request, address, PART + 1000);
+        until("the part counts", || offset(request, address) == PART);
+        Act::Close
+    });
+    publish(&server, &way, "--retries 0").within(&files).exits(7);
+    let collect = || larder("collect --once --min-age 0s --data").arg(&server.data);
+    let kept = collect().ok().stdout;
+    assert!(!kept.contains("unfinished"), "{kept}");
+    larder("verify --data").arg(&server.data).ok();
+    let dry = larder("collect --dry-run --data").arg(&server.data).env("LARDER__COLLECTOR__UPLOADS_FOR", "0s");
+    dry.ok().says("give up 1 unfinished upload");
+    let gone = collect().env("LARDER__COLLECTOR__UPLOADS_FOR", "0s").ok().stdout;
+    assert!(gone.contains("gave up 1 unfinished upload"), "{gone}");
+    assert_eq!(std::fs::read_dir(server.data.join("parts")).unwrap().count(), 0);
+    server.larder("publish main large --resumable-from 1MiB").within(&files).ok();
 }
