@@ -115,9 +115,19 @@ async fn begin(
 async fn take_in(state: &AppState, upload: Progress, body: &mut Inbound, complete: bool) -> Result<Taken, ApiError> {
     let digest = upload.digest();
     let mut append = Append::new(&state.uploads, upload)?;
-    while let Some(bytes) = body.next().await? {
-        metrics::counter!("larder_received_bytes_total").increment(bytes.len() as u64);
-        append.write(bytes).await?;
+    loop {
+        match body.next().await {
+            Ok(Some(bytes)) => {
+                metrics::counter!("larder_received_bytes_total").increment(bytes.len() as u64);
+                append.write(bytes).await?;
+            }
+            Ok(None) => break,
+            Err(error) => {
+                // Who is answered that the body was too slow may ask at once where to go on.
+                append.settle().await?;
+                return Err(error);
+            }
+        }
     }
     let ended = async move {
         if complete {

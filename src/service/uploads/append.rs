@@ -1,18 +1,21 @@
-//! Appending to a resumable upload: bytes are gathered until they fill a part, stored, and recorded.
+//! Appending to a resumable upload: bytes are gathered until they fill a part, stored, and recorded. The next part is
+//! gathered while one is being stored; never are two stored at once, so the records have no gaps.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
-use super::record::Records;
+use super::record::{Records, Step};
 use super::{PLACE, Progress, UploadError, Uploads};
 use crate::domain::Hasher;
 use crate::domain::manifest::Descriptor;
 use crate::service::BlobError;
-use crate::store::{Created, MAX_PARTS, Part};
+use crate::store::{Created, MAX_PARTS, Part, StoreError, StoreErrorKind};
 
 /// Longest wait for the memory of a part.
 const PLACE_WITHIN: Duration = Duration::from_secs(30);
@@ -22,10 +25,14 @@ const PLACE_WITHIN: Duration = Duration::from_secs(30);
 pub struct Append {
     uploads: Arc<Uploads>,
     upload: Progress,
+    /// Bytes that were taken in, with those that were there before.
+    received: u64,
     hasher: Hasher,
     gathered: BytesMut,
     /// The memory of the part that is being gathered.
     place: Option<OwnedSemaphorePermit>,
+    /// The part before it, which is being stored meanwhile. Goes on without us.
+    storing: Option<JoinHandle<Result<Step, UploadError>>>,
 }
 
 impl Append {
@@ -34,23 +41,17 @@ impl Append {
     /// # Errors
     /// [`UploadError::Foreign`].
     pub fn new(uploads: &Arc<Uploads>, upload: Progress) -> Result<Self, UploadError> {
-        let hasher = upload.step.hasher()?;
-        Ok(Self { uploads: Arc::clone(uploads), upload, hasher, gathered: BytesMut::new(), place: None })
+        let (uploads, received, hasher) = (Arc::clone(uploads), upload.offset(), upload.step.hasher()?);
+        Ok(Self { uploads, upload, received, hasher, gathered: BytesMut::new(), place: None, storing: None })
     }
 
-    /// The upload as it is now: what was gathered but is not stored does not count.
-    #[must_use]
-    pub fn upload(&self) -> &Progress {
-        &self.upload
-    }
-
-    /// Takes in the next bytes. Those that fill a part are stored before this returns.
+    /// Takes in the next bytes. Those that fill a part are being stored when this returns, while more may be taken in.
     ///
     /// # Errors
     /// A size mismatch as soon as more arrive than were announced; [`UploadError::Moved`] when somebody else appends too;
     /// [`UploadError::Gone`]; when the store fails. The upload is as it was after the last part that was stored.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), UploadError> {
-        let received = self.upload.offset() + (self.gathered.len() + bytes.len()) as u64;
+        let received = self.received + bytes.len() as u64;
         let most = if self.upload.step.sealed { Some(self.upload.offset()) } else { self.upload.length() };
         if let Some(announced) = most.filter(|most| received > *most) {
             return Err(BlobError::SizeMismatch { announced, received }.into());
@@ -63,16 +64,30 @@ impl Append {
             let part_size = usize::try_from(self.upload.part_size()).unwrap_or(usize::MAX);
             if self.place.is_none() {
                 self.place = Some(self.place().await?);
-                let rest = self.upload.length().map_or(u64::MAX, |length| length - self.upload.offset());
+                let rest = self.upload.length().map_or(u64::MAX, |length| length - self.received);
                 self.gathered.reserve(usize::try_from(rest).unwrap_or(usize::MAX).min(part_size));
             }
             let taken = bytes.split_to(bytes.len().min(part_size - self.gathered.len()));
+            self.received += taken.len() as u64;
             self.hasher.update(&taken);
             self.gathered.extend_from_slice(&taken);
             if self.gathered.len() == part_size {
                 self.store(false).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Waits until all parts are stored that were filled.
+    ///
+    /// # Errors
+    /// As [`Append::write`].
+    pub async fn settle(&mut self) -> Result<(), UploadError> {
+        let Some(storing) = self.storing.take() else { return Ok(()) };
+        let ended = storing.await;
+        let failed = |error| StoreError::new(StoreErrorKind::Internal, self.upload.id, error);
+        self.upload.step = ended.map_err(failed)??;
+        self.upload.number += 1;
         Ok(())
     }
 
@@ -87,28 +102,20 @@ impl Append {
         }
     }
 
-    /// Stores what was gathered as the next part.
+    /// Begins to store what was gathered as the next part, after the one before it.
     async fn store(&mut self, last: bool) -> Result<(), UploadError> {
-        let number = self.upload.number + 1;
-        if number > MAX_PARTS {
+        self.settle().await?;
+        if self.upload.number == MAX_PARTS {
             return Err(UploadError::TooLarge { limit: self.upload.part_size() * u64::from(MAX_PARTS) });
         }
-        let (store, parts) = (&self.uploads.store, self.upload.beginning.parts()?);
-        // The next part gets a buffer of its own: this one may be on its way for a while.
-        let bytes = std::mem::take(&mut self.gathered).freeze();
-        let written = store.write_part(&parts, number, self.upload.offset(), bytes).await?;
-        self.place = None;
-        let Some(part) = written else {
-            // Whoever asks where it is must not be told to go on.
-            self.uploads.give_up(&self.upload).await?;
-            return Err(UploadError::Gone);
+        let (uploads, upload, hasher) = (Arc::clone(&self.uploads), self.upload.clone(), self.hasher.clone());
+        let (bytes, place) = (std::mem::take(&mut self.gathered).freeze(), self.place.take());
+        let work = async move {
+            let stored = store_part(&uploads, &upload, bytes, &hasher, last).await;
+            drop(place);
+            stored
         };
-        let sealed = last && part.size < self.upload.part_size();
-        let step = self.upload.step.after(part, &self.hasher, sealed)?;
-        if !self.records().add(number, &step).await? {
-            return Err(UploadError::Moved);
-        }
-        (self.upload.number, self.upload.step) = (number, step);
+        self.storing = Some(tokio::spawn(work.in_current_span()));
         Ok(())
     }
 
@@ -123,11 +130,11 @@ impl Append {
     /// [`UploadError::Unfilled`] when there are bytes left that do not fill a part; they are forgotten. Else as
     /// [`Append::write`].
     pub async fn pause(mut self) -> Result<Progress, UploadError> {
-        let received = self.upload.offset() + self.gathered.len() as u64;
-        if self.gathered.is_empty() {
-        } else if self.upload.length() == Some(received) {
+        if !self.gathered.is_empty() && self.upload.length() == Some(self.received) {
             self.store(true).await?;
-        } else {
+        }
+        self.settle().await?;
+        if !self.gathered.is_empty() {
             let (offset, part_size) = (self.upload.offset(), self.upload.part_size());
             return Err(UploadError::Unfilled { offset, part_size });
         }
@@ -140,12 +147,14 @@ impl Append {
     /// When length or digest are not those that were stated; then the upload is gone. [`UploadError::Gone`] when it was
     /// given up meanwhile. After any other error completing can be tried again.
     pub async fn complete(mut self) -> Result<Created, UploadError> {
-        let received = self.upload.offset() + self.gathered.len() as u64;
+        self.settle().await?;
+        let received = self.received;
         if let Some(announced) = self.upload.length().filter(|announced| *announced != received) {
             return self.refuse(BlobError::SizeMismatch { announced, received }).await;
         }
         if !self.gathered.is_empty() || self.upload.number == 0 {
             self.store(true).await?;
+            self.settle().await?;
         }
         let (expected, actual) = (self.upload.digest(), self.hasher.clone().finish());
         if actual != expected {
@@ -189,4 +198,23 @@ impl Append {
             tracing::warn!(upload = %self.upload.id, %error, "an upload is complete, but its record is not");
         }
     }
+}
+
+/// Stores the next part of an upload and records it.
+async fn store_part(
+    uploads: &Uploads,
+    upload: &Progress,
+    bytes: Bytes,
+    hasher: &Hasher,
+    last: bool,
+) -> Result<Step, UploadError> {
+    let (number, parts) = (upload.number + 1, upload.beginning.parts()?);
+    let Some(part) = uploads.store.write_part(&parts, number, upload.offset(), bytes).await? else {
+        // Whoever asks where it is must not be told to go on.
+        uploads.give_up(upload).await?;
+        return Err(UploadError::Gone);
+    };
+    let sealed = last && part.size < upload.part_size();
+    let step = upload.step.after(part, hasher, sealed)?;
+    if uploads.records(upload.id).add(number, &step).await? { Ok(step) } else { Err(UploadError::Moved) }
 }

@@ -1,11 +1,13 @@
 //! Resumable uploads under failures and races: the blob is right in the end, or the client is told to begin anew.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::future::join;
 use larder::domain::{Digest, UploadId};
 use larder::layout::LayoutKey;
 use larder::service::uploads::Begun;
-use larder::service::{BlobError, UploadError};
+use larder::service::{Append, BlobError, UploadError};
 use larder::store::Created;
 
 use crate::support::collecting::{collect, greedy, marked};
@@ -146,6 +148,25 @@ async fn bytes_that_do_not_fill_a_part_are_forgotten_with_their_connection() {
     assert!(matches!(unfilled, Err(UploadError::Unfilled { offset: 2000, part_size: 1000 })), "{unfilled:?}");
     let upload = look(&services, id).await.unwrap();
     assert_eq!(complete(&services, upload, &bytes).await.unwrap(), Created::New);
+    assert_sound(&backend.store(), &bytes).await;
+}
+
+#[tokio::test]
+async fn the_next_bytes_are_taken_in_while_a_part_is_being_stored() {
+    let (backend, bytes) = (marked(), three_parts());
+    let faulty = FaultyStore::over(&backend.store());
+    let stall = faulty.stall(Rule::on(Op::WritePart).nth(1));
+    let services = Services::over(&faulty.store());
+    let upload = begin_upload(&services, &bytes).await;
+    let id = upload.id;
+    let mut append = Append::new(&services.uploads, upload).unwrap();
+    let taken = tokio::time::timeout(Duration::from_secs(20), append.write(bytes.slice(..1900))).await;
+    taken.expect("nobody waits for the part").unwrap();
+    stall.reached().await;
+    assert_eq!(look(&services, id).await.unwrap().offset(), 0, "what is not stored does not count");
+    stall.release();
+    append.write(bytes.slice(1900..)).await.unwrap();
+    append.complete().await.unwrap();
     assert_sound(&backend.store(), &bytes).await;
 }
 

@@ -27,10 +27,11 @@ pub async fn look(services: &Services, id: UploadId) -> Option<Progress> {
     services.uploads.look(id).await.expect("look at an upload")
 }
 
-/// Appends bytes, without an end.
+/// Appends bytes, without an end. The parts that they fill are stored.
 pub async fn append(services: &Services, upload: Progress, bytes: &Bytes) -> Result<Append, UploadError> {
     let mut append = Append::new(&services.uploads, upload)?;
     append.write(bytes.clone()).await?;
+    append.settle().await?;
     Ok(append)
 }
 
