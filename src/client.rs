@@ -1,7 +1,7 @@
 //! Typed HTTP client of the service, for the command line and for other Rust programs.
 //!
 //! Owns the spelling of requests, the one retry policy, the verification of what arrives and the resuming of
-//! broken downloads. Must never print, never decide an exit code and never let a token leave for another host.
+//! broken downloads and uploads. Must never print, never decide an exit code and never let a token leave for another host.
 //!
 //! # Why
 //! - Two connection pools differ only in redirects: reads follow them, writes never do, because a redirected
@@ -19,6 +19,7 @@ mod retry;
 mod sessions;
 mod source;
 mod token;
+mod uploads;
 mod versions;
 pub mod wire;
 
@@ -47,6 +48,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_mins(1);
 /// How long a probe may take in all.
 const PROBE: Duration = Duration::from_secs(5);
+/// Bytes from which on a blob is uploaded so that a broken connection does not cost all of them.
+const RESUMABLE_FROM: u64 = 64 << 20;
 /// How many redirects a read follows.
 const MAX_REDIRECTS: usize = 10;
 
@@ -58,6 +61,7 @@ pub struct Client {
     reader: reqwest::Client,
     writer: reqwest::Client,
     policy: RetryPolicy,
+    resumable_from: u64,
 }
 
 impl Client {
@@ -69,7 +73,13 @@ impl Client {
         let base = parse_base(base)?;
         let reader = build(&base, || builder().redirect(read_redirects()))?;
         let writer = build(&base, || builder().redirect(redirect::Policy::none()))?;
-        Ok(Self { base, token, reader, writer, policy })
+        Ok(Self { base, token, reader, writer, policy, resumable_from: RESUMABLE_FROM })
+    }
+
+    /// The same client, but blobs of so many bytes and more are uploaded resumably; by default those of 64 MiB.
+    #[must_use]
+    pub fn resuming_from(self, bytes: u64) -> Self {
+        Self { resumable_from: bytes, ..self }
     }
 
     /// The server's address.

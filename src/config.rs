@@ -120,7 +120,14 @@ pub struct Limits {
     pub artifacts: usize,
     /// Requests at once whose bodies are held in memory (manifests, lists of digests); more wait.
     pub bodies_in_memory: usize,
+    /// Fewest bytes of a part of a resumable upload that is not the last one.
+    pub upload_part: Size,
+    /// Memory for parts of resumable uploads on their way to the store; who finds none waits.
+    pub upload_memory: Size,
 }
+
+/// Fewest bytes of a part that every store takes.
+const MIN_PART: u64 = 5 << 20;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -129,6 +136,8 @@ impl Default for Limits {
             manifest_size: Size::from_bytes(4 << 20),
             artifacts: 10_000,
             bodies_in_memory: 16,
+            upload_part: Size::from_bytes(8 << 20),
+            upload_memory: Size::from_bytes(192 << 20),
         }
     }
 }
@@ -275,6 +284,10 @@ impl Config {
             problems.push("limits.manifest_size must be at most 1GiB: manifests are read into memory".to_owned());
         }
         self.store.validate(&mut problems);
+        if limits.upload_part.bytes() < MIN_PART || limits.upload_memory < limits.upload_part {
+            let text = "limits.upload_part must be at least 5MiB, and limits.upload_memory at least as much as that";
+            problems.push(text.to_owned());
+        }
         self.access.validate(&mut problems);
         self.collector.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }

@@ -12,9 +12,10 @@ pub mod pattern;
 pub mod retention;
 pub mod run;
 pub mod selector;
+pub mod upload;
 pub mod version;
 
-pub use digest::{Digest, DigestError, Hasher};
+pub use digest::{Digest, DigestError, HashState, Hasher};
 pub use expect::Expect;
 pub use head::{Action, Change, Head, Operation, Rejection};
 pub use manifest::{Descriptor, Manifest, ManifestError};
@@ -23,4 +24,5 @@ pub use pattern::NamePattern;
 pub use retention::{Retention, RetentionRules};
 pub use run::RunId;
 pub use selector::{Selector, SelectorError, Target};
+pub use upload::UploadId;
 pub use version::{State, Summary, VersionRow};

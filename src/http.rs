@@ -18,6 +18,8 @@ mod pages;
 mod range;
 mod refs;
 mod sessions;
+mod upload_problems;
+mod uploads;
 mod versions;
 
 use std::sync::Arc;
@@ -31,7 +33,7 @@ use tracing::Instrument as _;
 use crate::access::Access;
 use crate::config::{Config, Duration};
 use crate::service::collect::Runs;
-use crate::service::{Blobs, Names, Publish, Resolve, Versions};
+use crate::service::{Blobs, Names, Publish, Resolve, Uploads, Versions};
 
 pub use error::ApiError;
 pub use health::Health;
@@ -43,6 +45,8 @@ pub struct AppState {
     pub access: Arc<Access>,
     /// Blobs.
     pub blobs: Arc<Blobs>,
+    /// Resumable uploads.
+    pub uploads: Arc<Uploads>,
     /// Publishing.
     pub publish: Arc<Publish>,
     /// Resolving.
@@ -86,6 +90,8 @@ pub struct Patience {
     pub idle: Duration,
     /// Slowest average rate in bytes per second, once `idle` has passed.
     pub min_rate: u64,
+    /// How long a resumable upload is kept to which nothing is appended.
+    pub uploads_for: Duration,
 }
 
 impl Patience {
@@ -96,6 +102,7 @@ impl Patience {
             blob_size: config.limits.blob_size.bytes(),
             idle: config.server.idle_timeout,
             min_rate: config.server.min_rate.bytes(),
+            uploads_for: config.collector.uploads_for,
         }
     }
 }
@@ -105,6 +112,7 @@ pub fn router(state: AppState) -> Router {
     let routes = Router::new()
         .merge(index::routes())
         .merge(blobs::routes())
+        .merge(uploads::routes())
         .merge(manifests::routes())
         .merge(sessions::routes())
         .merge(versions::routes())

@@ -10,7 +10,8 @@
 //! | `heads/<NAME>/@/<u64::MAX - generation>` | a head; the number in groups of three digits, newest first |
 //! | `segments/<NAME>/@/<hex>` | rows that no longer fit the head, under the digest of their bytes |
 //! | `collector/runs/<u64::MAX - millisecond>-<id>.started` | a run of the collector began; `.plan-<part>` what it is about to delete, `.report` what came of it |
-//! | `probe/<random>/<number>` | with what a store is tried out; removed again |
+//! | `probe/<random>.<number>` | with what a store is tried out; removed again |
+//! | `uploads/<id>.<99999 - number>` | a resumable upload: 0 is how it began, `n` how far it is after part `n`; newest first |
 //!
 //! Upper-case letters can only occur in the last segment of a name. There they are written in lower case and
 //! their positions follow behind a `!`, as a hex mask: `Main` is `main!1`. So two names never share a key, not
@@ -20,7 +21,7 @@
 pub mod marker;
 pub mod migrate;
 
-use crate::domain::{Digest, ManifestName, RunId};
+use crate::domain::{Digest, ManifestName, RunId, UploadId};
 use crate::store::{Key, Prefix};
 
 /// Every kind of object in the store.
@@ -44,7 +45,12 @@ pub enum LayoutKey {
     Run(RunId, RunPart),
     /// An object with which a store is tried out, by a probe with this random number.
     Probe(u128, u32),
+    /// A resumable upload as it was after so many steps, at most [`MAX_STEP`].
+    Upload(UploadId, u32),
 }
+
+/// The highest number of a step of a resumable upload.
+pub const MAX_STEP: u32 = 99_999;
 
 /// What a run of the collector leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +82,7 @@ impl LayoutKey {
             Self::Segment(name, digest) => format!("segments/{}/@/{}", spell_name(name), digest.hex()),
             Self::Run(run, part) => format!("{}{}", run_stem(run), spell_part(*part)),
             Self::Probe(probe, number) => format!("{}{number:02}", probe_stem(*probe)),
+            Self::Upload(id, step) => format!("{}{:05}", upload_stem(id), MAX_STEP.saturating_sub(*step)),
         };
         text.parse().expect("names, digests and numbers spell legal keys")
     }
@@ -85,9 +92,13 @@ impl LayoutKey {
     pub fn digest_of_blob(&self) -> Option<Digest> {
         match self {
             Self::Blob(digest, _) | Self::Condemned(digest, _) | Self::Seen(digest, ..) => Some(*digest),
-            Self::Marker(_) | Self::Name(_) | Self::Head(..) | Self::Segment(..) | Self::Run(..) | Self::Probe(..) => {
-                None
-            }
+            Self::Marker(_)
+            | Self::Name(_)
+            | Self::Head(..)
+            | Self::Segment(..)
+            | Self::Run(..)
+            | Self::Probe(..)
+            | Self::Upload(..) => None,
         }
     }
 
@@ -110,8 +121,12 @@ impl LayoutKey {
             }
             "collector" => parse_run(rest.strip_prefix("runs/")?)?,
             "probe" => {
-                let (probe, number) = rest.split_once('/')?;
+                let (probe, number) = rest.split_once('.')?;
                 Self::Probe(u128::from_str_radix(probe, 16).ok()?, number.parse().ok()?)
+            }
+            "uploads" => {
+                let (id, number) = rest.split_once('.')?;
+                Self::Upload(id.parse().ok()?, MAX_STEP.checked_sub(number.parse().ok()?)?)
             }
             _ => return None,
         };
@@ -186,6 +201,18 @@ pub fn probe(probe: u128) -> Prefix {
     prefix(&probe_stem(probe))
 }
 
+/// The prefix of all resumable uploads.
+#[must_use]
+pub fn uploads() -> Prefix {
+    prefix("uploads/")
+}
+
+/// The prefix of one resumable upload, newest step first.
+#[must_use]
+pub fn upload(id: &UploadId) -> Prefix {
+    prefix(&upload_stem(id))
+}
+
 /// A key that sorts before every key of blobs whose digests begin with this byte, and after all of those before.
 #[must_use]
 pub fn before_blobs(first_byte: u8) -> Key {
@@ -206,7 +233,11 @@ fn run_stem(run: &RunId) -> String {
 }
 
 fn probe_stem(probe: u128) -> String {
-    format!("probe/{probe:032x}/")
+    format!("probe/{probe:032x}.")
+}
+
+fn upload_stem(id: &UploadId) -> String {
+    format!("uploads/{id}.")
 }
 
 fn spell_part(part: RunPart) -> String {

@@ -18,7 +18,8 @@
 //! what may follow it is decided by one pure function ([`domain::Head::next`]). Publishing
 //! ([`service::publish`]) first makes a version's blobs roots, then checks them, then commits. The collector
 //! ([`service::collect`]) first condemns what nobody needs, then looks for roots again, then deletes. Whoever comes second
-//! sees the other: that is the whole argument, and it stands beside the code of each step.
+//! sees the other: that is the whole argument, and it stands beside the code of each step. A blob may also arrive over
+//! several requests and servers ([`service::uploads`]).
 //!
 //! # Map
 //!
@@ -29,7 +30,7 @@
 //! | [`domain`] | grammars, manifests, state transitions | do I/O, read a clock |
 //! | [`store`] | the write-once seam and its backends | know what a manifest or a version is |
 //! | [`layout`] | the spelling of keys, the layout marker, migrations | decide anything about versions |
-//! | [`service`] | the storage protocol: publish, resolve, versions, collect, verify | know HTTP, spell keys by hand |
+//! | [`service`] | the storage protocol: publish, resolve, versions, uploads, collect, verify | know HTTP, spell keys by hand |
 //! | [`config`], [`access`], [`clock`], [`telemetry`], [`lifecycle`] | what their names say | reach the store |
 //! | [`http`] | routes, headers, the one error boundary | touch the store, decide anything |
 //! | [`server`] | putting the parts together, accepting connections | handle a request |

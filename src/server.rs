@@ -20,7 +20,10 @@ use crate::http::{AppState, Delivery, Health, Patience, router};
 use crate::layout::marker::{self, LayoutError};
 use crate::lifecycle::Shutdown;
 use crate::service::collect::Runs;
-use crate::service::{BlobCache, Blobs, Collect, Heads, Manifests, Names, Publish, PublishLimits, Resolve, Versions};
+use crate::service::{
+    BlobCache, Blobs, Collect, Heads, Manifests, Names, Publish, PublishLimits, Resolve, UploadLimits, Uploads,
+    Versions,
+};
 use crate::store::{FsStore, ObjectStore, StoreError};
 
 use accept::serve;
@@ -164,6 +167,12 @@ fn state(
         Heads::new(Arc::clone(&store), Arc::clone(&clock)).with_max_staleness(config.heads.max_staleness.std()),
     );
     let blobs = Arc::new(Blobs::new(Arc::clone(&store), clock, seen_after).with_cache(cache));
+    let upload_limits = UploadLimits {
+        part_size: config.limits.upload_part.bytes(),
+        blob_size: config.limits.blob_size.bytes(),
+        memory: config.limits.upload_memory.bytes(),
+    };
+    let uploads = Arc::new(Uploads::new(Arc::clone(&store), Arc::clone(&blobs), upload_limits));
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
@@ -171,6 +180,7 @@ fn state(
     AppState {
         access,
         blobs,
+        uploads,
         publish,
         resolve,
         versions,

@@ -12,6 +12,7 @@ pub mod names;
 pub mod probe;
 pub mod publish;
 pub mod resolve;
+pub mod uploads;
 pub mod verify;
 pub mod versions;
 
@@ -22,5 +23,6 @@ pub use manifests::{Loaded, Manifests};
 pub use names::{NamePage, Names};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
 pub use resolve::{Resolve, ResolveError, Resolved};
+pub use uploads::{Append, UploadError, UploadLimits, Uploads};
 pub use verify::Verify;
 pub use versions::{History, Versions};

@@ -111,6 +111,9 @@ fn describe(report: &Report) -> String {
     if totals.healed.blobs > 0 {
         parts.push(format!("healed {}", counted(totals.healed)));
     }
+    if totals.uploads > 0 {
+        parts.push(format!("gave up {}", many(totals.uploads, "unfinished upload")));
+    }
     let seconds = report.clock_ahead_seconds;
     if seconds.abs() > 60 {
         parts.push(format!("this host's clock is {seconds} s ahead of the store's (far off it retires nothing)"));
@@ -160,7 +163,8 @@ async fn preview(collect: &Collect, stop: &CancellationToken, context: &Context)
         bytes: totals.unreferenced.bytes + totals.condemned.bytes,
     };
     let (go, kept) = (counted(go), kept(&totals));
-    output::note(format_args!("would delete {go}, keep {kept}, retire {}", many(totals.expired, "version")));
+    let (expired, uploads) = (many(totals.expired, "version"), many(totals.uploads, "unfinished upload"));
+    output::note(format_args!("would delete {go}, keep {kept}, retire {expired}, give up {uploads}"));
     Ok(())
 }
 

@@ -23,6 +23,7 @@ use super::remote::Remote;
 use super::{CliError, Context, Exit, output, table};
 use crate::client::Client;
 use crate::clock::{Clock as _, SystemClock};
+use crate::config::Size;
 use crate::domain::manifest::Kind;
 use crate::domain::{FileName, Manifest, ManifestError, ManifestName};
 
@@ -74,6 +75,10 @@ pub struct Args {
     /// How many files to hash and transfer at once
     #[arg(short, long, value_name = "N", default_value = "4")]
     jobs: NonZeroUsize,
+
+    /// Upload files of this size and more so that they can be resumed [default: 64MiB]
+    #[arg(long, value_name = "SIZE", hide = true)]
+    resumable_from: Option<Size>,
 
     #[command(flatten)]
     description: Description,
@@ -143,7 +148,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if args.remote.reads_stdin() && args.manifest.as_deref().is_some_and(is_stdin) {
         return Err(CliError::usage("stdin cannot give both the manifest and the token."));
     }
-    let client = args.remote.client()?;
+    let mut client = args.remote.client()?;
+    if let Some(size) = args.resumable_from {
+        client = client.resuming_from(size.bytes());
+    }
     let publication = gather(&args, &client).await?;
     if args.dry_run {
         return plan::show(&publication, context).await;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::answer::{Answer, checked, next_chunk};
@@ -76,12 +76,18 @@ impl Client {
         }
     }
 
-    /// Uploads a file as the blob that it was when it was hashed. The file is streamed, never held.
+    /// Uploads a file as the blob that it was when it was hashed. The file is streamed, never held. A large one goes on
+    /// where it was when a connection breaks, if the server can do that.
     ///
     /// # Errors
     /// [`ClientError::Changed`] when the file is no longer the same; else the server's refusal or the transport's
     /// failure.
     pub async fn put_blob(&self, upload: &Upload, meter: &Meter) -> Result<Stored, ClientError> {
+        if upload.fingerprint.blob.size >= self.resumable_from
+            && let Some(stored) = self.put_resumable(upload, meter).await?
+        {
+            return Ok(stored);
+        }
         let mut retries = self.policy.start();
         loop {
             let error = match self.put_blob_once(upload, meter).await {
@@ -101,24 +107,35 @@ impl Client {
     }
 
     async fn put_blob_once(&self, upload: &Upload, meter: &Meter) -> Result<Stored, ClientError> {
-        let Descriptor { digest, size } = upload.fingerprint.blob;
+        let request = self
+            .request(Method::PUT, self.url(&format!("blobs/{}", upload.fingerprint.blob.digest)))
+            .header(header::CONTENT_TYPE, "application/octet-stream");
+        let status = self.send_file(request, upload, 0, meter).await?.status();
+        Ok(if status == StatusCode::CREATED { Stored::New } else { Stored::Existing })
+    }
+
+    /// Sends a file from byte `from` on as the body of a request.
+    pub(super) async fn send_file(
+        &self,
+        request: RequestBuilder,
+        upload: &Upload,
+        from: u64,
+        meter: &Meter,
+    ) -> Result<Response, ClientError> {
         let failed = |error| ClientError::reading(&upload.path, error);
-        let file = tokio::fs::File::open(&upload.path).await.map_err(failed)?;
+        let mut file = tokio::fs::File::open(&upload.path).await.map_err(failed)?;
         if !upload.matches(&file.metadata().await.map_err(failed)?) {
             return Err(ClientError::Changed { path: upload.path.clone() });
         }
-        let sent = Arc::new(AtomicU64::new(0));
-        let request = self
-            .request(Method::PUT, self.url(&format!("blobs/{digest}")))
-            .header(header::CONTENT_LENGTH, size)
-            .header(header::CONTENT_TYPE, "application/octet-stream")
-            .body(body(file, size, Arc::clone(&sent), Arc::clone(meter)));
+        file.seek(io::SeekFrom::Start(from)).await.map_err(failed)?;
+        let (sent, size) = (Arc::new(AtomicU64::new(from)), upload.fingerprint.blob.size.saturating_sub(from));
+        let request =
+            request.header(header::CONTENT_LENGTH, size).body(body(file, size, Arc::clone(&sent), Arc::clone(meter)));
         let result = self.send_watched(request, &sent).await;
         if matches!(result, Err(ClientError::Broken { .. })) && !still_matches(upload).await {
             return Err(ClientError::Changed { path: upload.path.clone() });
         }
-        let status = result?.status();
-        Ok(if status == StatusCode::CREATED { Stored::New } else { Stored::Existing })
+        result
     }
 
     /// Sends a request whose body takes its time, and ends it only when nothing moves any more.
@@ -212,7 +229,7 @@ async fn still_matches(upload: &Upload) -> bool {
 }
 
 /// The server received other bytes than announced: is it the file, or the way?
-async fn explain(error: ClientError, upload: &Upload) -> ClientError {
+pub(super) async fn explain(error: ClientError, upload: &Upload) -> ClientError {
     let path = upload.path.clone();
     match fingerprint(&path).await {
         Ok(now) if now.blob == upload.fingerprint.blob => error,

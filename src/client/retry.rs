@@ -93,7 +93,9 @@ fn wait_of(error: &ClientError) -> Option<Duration> {
         ClientError::Refused(problem) => {
             // These two stay as they are until an operator does something.
             let lasting = matches!(problem.code.as_str(), "STORE_DENIED" | "STORE_CORRUPT");
-            let passing = matches!(problem.status, 408 | 429 | 500 | 502 | 503 | 504) && !lasting;
+            // An earlier request of ours may still be at work; where it got to can be asked.
+            let moved = problem.code == "UPLOAD_OFFSET";
+            let passing = matches!(problem.status, 408 | 429 | 500 | 502 | 503 | 504) && !lasting || moved;
             passing.then(|| problem.retry_after.unwrap_or_default())
         }
         ClientError::Setup(_)
@@ -138,6 +140,8 @@ mod tests {
         assert_eq!(wait_of(&refused(503, Some(Duration::from_secs(7)))), Some(Duration::from_secs(7)));
         let denied = Problem::read(500, "application/problem+json", br#"{"code":"STORE_DENIED"}"#, None);
         assert_eq!(wait_of(&ClientError::Refused(Box::new(denied))), None);
+        let moved = Problem::read(409, "", br#"{"code":"UPLOAD_OFFSET"}"#, None);
+        assert_eq!(wait_of(&ClientError::Refused(Box::new(moved))), Some(Duration::ZERO));
         let broken = ClientError::Broken { server: String::new(), reason: String::new() };
         assert_eq!(wait_of(&broken), Some(Duration::ZERO));
         assert_eq!(wait_of(&ClientError::Changed { path: "x".into() }), None);

@@ -30,6 +30,8 @@ pub struct Collector {
     pub deletes_per_second: u32,
     /// How long reports are kept.
     pub reports_for: Duration,
+    /// How long a resumable upload is kept to which nothing is appended.
+    pub uploads_for: Duration,
     /// How long versions are kept; the first rule whose pattern matches counts.
     pub retention: Vec<RetentionRule>,
 }
@@ -46,6 +48,7 @@ impl Default for Collector {
             lists_per_second: 500_000,
             deletes_per_second: 200_000,
             reports_for: Duration::from_secs(90 * DAY),
+            uploads_for: Duration::from_secs(DAY),
             retention: Vec::new(),
         }
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
+use sha2::digest::common::hazmat::{SerializableState as _, SerializedState};
 
 /// What is wrong with a digest's text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +101,18 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// A running SHA-256 written down, so that another process can go on with it. Nothing secret is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashState {
+    /// Who can read it: the hash function, and the library whose own form it is.
+    form: String,
+    /// The state in hex.
+    state: String,
+}
+
+/// The form of states that this binary writes and reads.
+const HASH_FORM: &str = "sha256/sha2-0.11";
+
 /// A running SHA-256 over bytes that pass by once.
 #[derive(Debug, Clone, Default)]
 pub struct Hasher(sha2::Sha256);
@@ -114,6 +127,20 @@ impl Hasher {
     /// Takes in the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
+    }
+
+    /// What was taken in so far, for [`Hasher::resume`].
+    #[must_use]
+    pub fn state(&self) -> HashState {
+        HashState { form: HASH_FORM.to_owned(), state: hex::encode(self.0.serialize()) }
+    }
+
+    /// Goes on where [`Hasher::state`] was taken. `None` for a state of another form, or one that is damaged.
+    #[must_use]
+    pub fn resume(state: &HashState) -> Option<Self> {
+        let bytes = hex::decode(&state.state).ok().filter(|_| state.form == HASH_FORM)?;
+        let bytes = SerializedState::<sha2::Sha256>::try_from(bytes.as_slice()).ok()?;
+        sha2::Sha256::deserialize(&bytes).ok().map(Self)
     }
 
     /// The digest of everything taken in.
@@ -138,6 +165,22 @@ mod tests {
         hasher.update(b"a");
         hasher.update(b"bc");
         assert_eq!(hasher.finish(), digest);
+    }
+
+    #[test]
+    fn a_hash_goes_on_wherever_it_was_written_down() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for at in [0, 1, 55, 63, 64, 65, 128, 256] {
+            let mut hasher = Hasher::new();
+            hasher.update(&bytes[..at]);
+            let written = serde_json::to_string(&hasher.state()).unwrap();
+            let mut resumed = Hasher::resume(&serde_json::from_str(&written).unwrap()).unwrap();
+            resumed.update(&bytes[at..]);
+            assert_eq!(resumed.finish(), Digest::of(&bytes), "{at}");
+        }
+        let state = Hasher::new().state();
+        assert!(Hasher::resume(&HashState { form: "sha256/other".into(), ..state.clone() }).is_none());
+        assert!(Hasher::resume(&HashState { state: state.state[2..].to_owned(), ..state }).is_none());
     }
 
     #[test]

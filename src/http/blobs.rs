@@ -234,7 +234,11 @@ async fn upload(
     if !headers.contains_key(EXPECT) {
         body.discard().await;
     }
-    let created = taken?;
+    stored(digest, taken?)
+}
+
+/// The answer to an upload that is complete.
+pub(super) fn stored(digest: Digest, created: Created) -> Result<Response, ApiError> {
     let result = if created == Created::New { "new" } else { "present" };
     metrics::counter!("larder_blob_uploads_total", "result" => result).increment(1);
     let status = if created == Created::New { StatusCode::CREATED } else { StatusCode::OK };
@@ -276,26 +280,31 @@ async fn receive(body: &mut Inbound, upload: &mut BlobUpload) -> Result<(), ApiE
 /// A digest that the request states in `Repr-Digest` or `Content-Digest` (RFC 9530) must be the one in its address.
 fn check_stated_digests(headers: &HeaderMap, digest: Digest) -> Result<(), ApiError> {
     for name in ["repr-digest", "content-digest"] {
-        let Some(stated) = headers.get(name) else { continue };
-        let malformed = || {
-            let detail = format!("{name} must be a structured field such as sha-256=:BASE64:.");
-            ApiError::bad_request("DIGEST_INVALID", detail)
-        };
-        let text = stated.to_str().map_err(|_| malformed())?;
-        let fields: sfv::Dictionary = sfv::Parser::new(text).parse().map_err(|_| malformed())?;
-        let sha256 = fields.iter().find(|(key, _)| key.as_str() == "sha-256").map(|(_, member)| member);
-        let same = match sha256 {
-            None => true,
-            Some(sfv::ListEntry::Item(item)) => match &item.bare_item {
-                sfv::BareItem::ByteSequence(bytes) => bytes == digest.bytes(),
-                _ => return Err(malformed()),
-            },
-            Some(sfv::ListEntry::InnerList(_)) => return Err(malformed()),
-        };
-        if !same {
+        if stated_digest(headers, name)?.is_some_and(|stated| stated != digest) {
             let detail = format!("{name} states another digest than the address.");
             return Err(ApiError::bad_request("DIGEST_INVALID", detail).with("expected", digest.to_string()));
         }
     }
     Ok(())
+}
+
+/// The SHA-256 digest in a header of RFC 9530, if it has one.
+pub(super) fn stated_digest(headers: &HeaderMap, name: &str) -> Result<Option<Digest>, ApiError> {
+    let Some(stated) = headers.get(name) else { return Ok(None) };
+    let malformed = || {
+        let detail = format!("{name} must be a structured field such as sha-256=:BASE64:.");
+        ApiError::bad_request("DIGEST_INVALID", detail)
+    };
+    let text = stated.to_str().map_err(|_| malformed())?;
+    let fields: sfv::Dictionary = sfv::Parser::new(text).parse().map_err(|_| malformed())?;
+    match fields.iter().find(|(key, _)| key.as_str() == "sha-256").map(|(_, member)| member) {
+        None => Ok(None),
+        Some(sfv::ListEntry::Item(item)) => match &item.bare_item {
+            sfv::BareItem::ByteSequence(bytes) => {
+                Digest::from_hex(&hex::encode(bytes)).map(Some).map_err(|_| malformed())
+            }
+            _ => Err(malformed()),
+        },
+        Some(sfv::ListEntry::InnerList(_)) => Err(malformed()),
+    }
 }

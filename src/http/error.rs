@@ -156,7 +156,8 @@ impl ApiError {
         let mut body = self.members.clone();
         let slug = self.code.to_ascii_lowercase().replace('_', "-");
         let title = self.status.canonical_reason().unwrap_or("Error");
-        body.insert("type".into(), json!(format!("urn:larder:problem:{slug}")));
+        // Problems that a standard gives a type to bring it along.
+        body.entry("type").or_insert_with(|| json!(format!("urn:larder:problem:{slug}")));
         body.insert("title".into(), json!(title));
         body.insert("status".into(), json!(self.status.as_u16()));
         body.insert("code".into(), json!(self.code));

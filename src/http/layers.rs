@@ -92,7 +92,7 @@ async fn observe(request: Request, next: Next) -> Response {
 
 /// Clients can invent methods without end; labels cannot.
 fn known_method(method: &Method) -> &str {
-    let known = [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE, Method::OPTIONS];
+    let known = [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE, Method::PATCH, Method::OPTIONS];
     if known.contains(method) { method.as_str() } else { "other" }
 }
 

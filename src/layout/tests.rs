@@ -27,6 +27,7 @@ fn keys_strategy() -> impl Strategy<Value = LayoutKey> {
         (names_strategy(), digest).prop_map(|(n, d)| LayoutKey::Segment(n, d)),
         (any::<u64>(), any::<u32>(), parts_strategy())
             .prop_map(|(millisecond, random, part)| LayoutKey::Run(RunId { millisecond, random }, part)),
+        (any::<[u8; 16]>(), 0..=MAX_STEP).prop_map(|(id, step)| LayoutKey::Upload(UploadId(id), step)),
     ]
 }
 
@@ -34,6 +35,12 @@ proptest! {
     #[test]
     fn newer_runs_sort_first(a in any::<u64>(), b in any::<u64>()) {
         let key = |millisecond| LayoutKey::Run(RunId { millisecond, random: 7 }, RunPart::Started).key();
+        prop_assert_eq!(a.cmp(&b), key(b).cmp(&key(a)));
+    }
+
+    #[test]
+    fn newer_steps_of_an_upload_sort_first(id in any::<[u8; 16]>(), a in 0..=MAX_STEP, b in 0..=MAX_STEP) {
+        let key = |step| LayoutKey::Upload(UploadId(id), step).key();
         prop_assert_eq!(a.cmp(&b), key(b).cmp(&key(a)));
     }
 
@@ -80,6 +87,8 @@ fn keys_look_as_documented() {
         (LayoutKey::Head("main".parse().unwrap(), 1), "heads/main/@/18/446/744/073/709/551/614".to_owned()),
         (LayoutKey::Segment("main".parse().unwrap(), digest), format!("segments/main/@/{hex}")),
         (LayoutKey::Run(run, RunPart::Started), "collector/runs/18446742278438551565-0badcafe.started".to_owned()),
+        (LayoutKey::Upload(UploadId([0xab; 16]), 0), format!("uploads/{}.99999", "ab".repeat(16))),
+        (LayoutKey::Upload(UploadId([0xab; 16]), 3), format!("uploads/{}.99996", "ab".repeat(16))),
         (LayoutKey::Run(run, RunPart::Plan(0)), "collector/runs/18446742278438551565-0badcafe.plan-00".to_owned()),
     ] {
         assert_eq!(key.key().as_str(), text);
@@ -116,6 +125,11 @@ fn other_spellings_are_unknown() {
         "heads/main/@/18446744073709551614",
         "heads/main/@/18/446/744/073/709/551/61",
         "x",
+        "uploads/abab",
+        "uploads/abab.99999",
+        "uploads/abababababababababababababababab.9999",
+        "uploads/abababababababababababababababab.100000",
+        "uploads/ABABABABABABABABABABABABABABABAB.99999",
         &format!("blobs/sha256/00/00/{hex}.0"),
         &format!("blobs/sha256/ba/78/{hex}.00"),
         &format!("blobs/sha256/ba/78/{hex}"),

@@ -31,6 +31,7 @@ pub fn settings(config: &Config) -> Settings {
         lists_per_second: NonZeroU32::new(config.lists_per_second),
         deletes_per_second: NonZeroU32::new(config.deletes_per_second),
         reports_for: config.reports_for.signed(),
+        uploads_for: config.uploads_for.signed(),
     }
 }
 
@@ -137,6 +138,7 @@ fn count(result: &Result<Report, CollectError>) {
     let totals = &report.totals;
     metrics::counter!("larder_collector_deleted_blobs_total").increment(totals.deleted.blobs);
     metrics::counter!("larder_collector_deleted_bytes_total").increment(totals.deleted.bytes);
+    metrics::counter!("larder_collector_abandoned_uploads_total").increment(totals.uploads);
     metrics::counter!("larder_collector_expired_versions_total").increment(totals.expired);
     metrics::gauge!("larder_collector_lost_blobs").set(as_float(totals.lost));
     metrics::gauge!("larder_collector_needed_bytes").set(as_float(totals.needed.bytes));
@@ -157,7 +159,7 @@ fn log(result: &Result<Report, CollectError>) {
             tracing::info!(
                 run = %report.started.run, duration_ms = report.duration_ms, expired = totals.expired,
                 deleted_blobs = totals.deleted.blobs, deleted_bytes = totals.deleted.bytes,
-                healed_blobs = totals.healed.blobs, lost_blobs = totals.lost, needed_blobs = totals.needed.blobs,
+                healed_blobs = totals.healed.blobs, abandoned_uploads = totals.uploads, lost_blobs = totals.lost, needed_blobs = totals.needed.blobs,
                 "collected"
             );
             if report.clock_ahead_seconds.abs() > 60 {

@@ -8,6 +8,7 @@
 pub mod cache;
 mod copies;
 mod intake;
+mod reading;
 
 use std::sync::Arc;
 
@@ -19,10 +20,7 @@ use crate::clock::Clock;
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::layout::{self, LayoutKey};
-use crate::store::{
-    ByteRange, Created, Handover, Key, List, Object, ObjectMeta, ObjectStore, StoreError, StoreErrorKind,
-};
-use cache::Found;
+use crate::store::{Created, Key, List, ObjectMeta, ObjectStore, Part, Parts, StoreError, StoreErrorKind};
 pub(super) use copies::Copies;
 
 pub use cache::BlobCache;
@@ -49,6 +47,14 @@ pub enum Check {
     },
 }
 
+/// Where the bytes of a digest are to go.
+pub(super) enum Aim {
+    /// Nowhere: they are there and may be relied on; their size.
+    Present(u64),
+    /// Under this key, in place of these damaged generations.
+    Free(Key, Vec<u64>),
+}
+
 /// The blobs in a store.
 #[derive(Debug)]
 pub struct Blobs {
@@ -70,78 +76,6 @@ impl Blobs {
     #[must_use]
     pub fn with_cache(self, cache: Option<Arc<BlobCache>>) -> Self {
         Self { cache, ..self }
-    }
-
-    /// What is known of a blob without reading it, or `None` when there are no bytes.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn stat(&self, digest: Digest) -> Result<Option<ObjectMeta>, StoreError> {
-        if let Some(size) = self.cache.as_ref().and_then(|cache| cache.size(digest)) {
-            let (key, modified) = (LayoutKey::Blob(digest, 0).key(), Timestamp::UNIX_EPOCH);
-            return Ok(Some(ObjectMeta { key, size, modified }));
-        }
-        // The common case costs one request: most blobs only ever have generation 0.
-        if let Some(meta) = self.store.head(&LayoutKey::Blob(digest, 0).key()).await? {
-            return Ok(Some(meta));
-        }
-        Ok(self.copies(digest).await?.readable().cloned())
-    }
-
-    /// Opens a blob, or a range that starts within it, for a reader. `None` when there are no bytes. With a cache, any
-    /// number of readers of a whole blob at once cost the store one request.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn open(
-        self: &Arc<Self>,
-        digest: Digest,
-        range: Option<ByteRange>,
-    ) -> Result<Option<Object>, StoreError> {
-        let Some(cache) = &self.cache else { return self.open_stored(digest, range).await };
-        if let Some(object) = cache.get(digest, range).await {
-            return Ok(Some(object));
-        }
-        // A part alone is not worth fetching the whole for.
-        if range.is_none() {
-            let blobs = Arc::clone(self);
-            let open = async move { blobs.open_stored(digest, None).await };
-            match cache.fetch(&self.store, digest, open).await? {
-                Found::Object(object) => return Ok(Some(object)),
-                Found::Nothing => return Ok(None),
-                Found::NotHere => {}
-            }
-        }
-        self.open_stored(digest, range).await
-    }
-
-    /// Opens what the store has.
-    async fn open_stored(&self, digest: Digest, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
-        if let Some(object) = self.store.get(&LayoutKey::Blob(digest, 0).key(), range).await? {
-            return Ok(Some(object));
-        }
-        for _ in 0..MAX_CHASE {
-            let Some(meta) = self.copies(digest).await?.readable().cloned() else { return Ok(None) };
-            if let Some(object) = self.store.get(&meta.key, range).await? {
-                return Ok(Some(object));
-            }
-        }
-        Err(contended(digest))
-    }
-
-    /// An address from which a client can fetch the blob without us, or `None` when there is none: the store has no such
-    /// addresses, or a cache here has the bytes.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn hand_over(&self, digest: Digest, handover: &Handover) -> Result<Option<String>, StoreError> {
-        if self.cache.as_ref().is_some_and(|cache| cache.size(digest).is_some()) {
-            return Ok(None);
-        }
-        match self.stat(digest).await? {
-            Some(meta) => self.store.hand_over(&meta.key, handover).await,
-            None => Ok(None),
-        }
     }
 
     /// Which of these must be uploaded. Bytes that are doomed do not count.
@@ -223,6 +157,17 @@ impl Blobs {
     /// # Errors
     /// When the store fails.
     pub async fn begin(&self, digest: Digest, length: Option<u64>) -> Result<Intake, StoreError> {
+        match self.aim(digest, length).await? {
+            Aim::Present(size) => Ok(Intake::Present(size)),
+            Aim::Free(key, damaged) => {
+                let upload = self.store.begin(&key).await?;
+                Ok(Intake::Upload(Box::new(BlobUpload::new(upload, digest, length, damaged))))
+            }
+        }
+    }
+
+    /// Where the bytes of a digest are to go, unless there is nothing to do.
+    pub(super) async fn aim(&self, digest: Digest, length: Option<u64>) -> Result<Aim, StoreError> {
         let copies = self.copies(digest).await?;
         // Bytes of another length than announced: either the client is wrong or the store is damaged. The upload will
         // tell, and heal the store if it was.
@@ -230,9 +175,9 @@ impl Blobs {
         if let Some((present, meta)) = copies.usable().filter(|_| damaged.is_empty()) {
             self.mark_seen(digest, present, meta, &copies).await?;
             self.store.persist(std::slice::from_ref(&meta.key)).await?;
-            return Ok(Intake::Present(meta.size));
+            return Ok(Aim::Present(meta.size));
         }
-        Ok(Intake::Upload(Box::new(self.stage(&copies, digest, damaged, length).await?)))
+        Ok(Aim::Free(LayoutKey::Blob(digest, copies.generation_above(&damaged)).key(), damaged))
     }
 
     /// Begins an upload that takes the place of these generations, which are proven damaged; there may be none. Nothing
@@ -243,18 +188,7 @@ impl Blobs {
         damaged: Vec<u64>,
         length: Option<u64>,
     ) -> Result<BlobUpload, StoreError> {
-        let copies = self.copies(digest).await?;
-        self.stage(&copies, digest, damaged, length).await
-    }
-
-    async fn stage(
-        &self,
-        copies: &Copies,
-        digest: Digest,
-        damaged: Vec<u64>,
-        length: Option<u64>,
-    ) -> Result<BlobUpload, StoreError> {
-        let generation = copies.generation_above(&damaged);
+        let generation = self.copies(digest).await?.generation_above(&damaged);
         let upload = self.store.begin(&LayoutKey::Blob(digest, generation).key()).await?;
         Ok(BlobUpload::new(upload, digest, length, damaged))
     }
@@ -273,6 +207,35 @@ impl Blobs {
         match self.secure_one(Descriptor { digest, size }).await? {
             Check::Present(_) => Ok(created),
             Check::Missing(_) | Check::WrongSize { .. } => Err(BlobError::Store(contended(digest))),
+        }
+    }
+
+    /// Makes an object in parts a blob whose bytes were verified as they passed. `None` when the object was aborted, or is
+    /// not what was written, and there is no such blob either; or when the blob was collected that very moment.
+    ///
+    /// The object's key was chosen when it was begun, perhaps days ago. Whatever became of that generation since, the look
+    /// at the end decides, as it does for every upload: bytes under a number that was condemned meanwhile are right, but
+    /// nothing relies on them; they are copied to the next number, and the collector takes the first ones away.
+    pub(super) async fn finish_parts(
+        &self,
+        blob: Descriptor,
+        parts: &Parts,
+        written: &[Part],
+    ) -> Result<Option<Created>, StoreError> {
+        let Aim::Free(_, damaged) = self.aim(blob.digest, Some(blob.size)).await? else {
+            self.store.abort_parts(parts).await?;
+            return Ok(Some(Created::AlreadyExists));
+        };
+        self.bury(blob.digest, &damaged).await?;
+        let created = self.store.commit_parts(parts, written).await?;
+        match self.secure_one(blob).await? {
+            // Somebody else may have made it, and be in the middle of making it durable.
+            Check::Present(key) => {
+                self.store.persist(&[key]).await?;
+                Ok(Some(created.unwrap_or(Created::AlreadyExists)))
+            }
+            // The parts are used up, so what is lost now can only be sent again.
+            Check::Missing(_) | Check::WrongSize { .. } => Ok(None),
         }
     }
 

@@ -35,6 +35,7 @@ mod report;
 mod runs;
 mod settings;
 mod sweep;
+mod uploads;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ use pace::{Pace, Rest};
 use plan::{Candidate, Plan, Youth};
 use ranges::Ranges;
 use report::Journal;
+use uploads::Uploads;
 
 pub use error::CollectError;
 pub use plan::Fate;
@@ -171,6 +173,7 @@ impl Collect {
             let passed = self.preview_pass(&run, range, &mut part, &mut told, &mut tell).await;
             ranges.settle(passed, &part, &mut totals)?;
         }
+        self.uploads(&run, Uploads::Count, &mut totals).await?;
         Ok(totals)
     }
 
@@ -230,6 +233,7 @@ impl Collect {
             let passed = self.pass(run, range, &mut part).await;
             ranges.settle(passed, &part, totals)?;
         }
+        self.uploads(run, Uploads::GiveUp, totals).await?;
         self.forget_old_reports(run).await?;
         self.forget_probes(run).await
     }

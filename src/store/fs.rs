@@ -1,12 +1,13 @@
 //! The filesystem backend: a directory of immutable files.
 //!
-//! `ROOT/objects/KEY` holds the objects, `ROOT/staging/` files that are being written. An object is staged,
-//! synced, and linked into place: `link(2)` is the create-if-absent that is atomic among threads and processes.
+//! `ROOT/objects/KEY` holds the objects, `ROOT/staging/` files that are being written, `ROOT/parts/` those that are
+//! written in parts, by one process after the other. An object is staged, synced, and linked into place: `link(2)` is the create-if-absent that is atomic among threads and processes.
 //! Then the directory is synced, and before that every directory above it that was new. Directories are never
 //! removed, so one that was made durable once needs no second look.
 
 mod directories;
 mod list;
+mod parts;
 mod read;
 mod staging;
 mod step;
@@ -17,10 +18,14 @@ use std::{fs, io};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
-use super::{ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, Upload};
+use super::{
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, Result, StoreError,
+    Unfinished, Upload,
+};
 use directories::Directories;
 use staging::{Staged, StagedUpload};
 
@@ -43,6 +48,7 @@ pub struct FsStore {
 struct Inner {
     objects: PathBuf,
     staging: PathBuf,
+    parts: PathBuf,
     directories: Directories,
     steps: Arc<dyn Steps>,
 }
@@ -72,11 +78,10 @@ impl FsStore {
     /// # Errors
     /// As [`FsStore::open`].
     pub fn with_steps(root: &Path, steps: Arc<dyn Steps>) -> Result<Self> {
-        let objects = root.join("objects");
-        let staging = root.join("staging");
         let prepare = || {
-            fs::create_dir_all(&objects)?;
-            fs::create_dir_all(&staging)?;
+            for directory in ["objects", "staging", "parts"] {
+                fs::create_dir_all(root.join(directory))?;
+            }
             fs::File::open(root)?.sync_all()?;
             // The directory itself may be new. Above it we may not be allowed to look, which is no reason to fail.
             let above = root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -90,7 +95,8 @@ impl FsStore {
     fn over(root: &Path, steps: Arc<dyn Steps>) -> Self {
         let (objects, staging) = (root.join("objects"), root.join("staging"));
         let directories = Directories::new(objects.clone(), Arc::clone(&steps));
-        Self { inner: Arc::new(Inner { objects, staging, directories, steps }) }
+        let parts = root.join("parts");
+        Self { inner: Arc::new(Inner { objects, staging, parts, directories, steps }) }
     }
 
     /// Removes staged files whose writer died, and returns how many. A file whose writer lives, in whatever
@@ -245,6 +251,34 @@ impl ObjectStore for FsStore {
         let Some(first) = keys.first() else { return Ok(()) };
         let keys = keys.to_vec();
         self.on(first, move |inner, _| inner.persist(&keys)).await
+    }
+
+    async fn begin_parts(&self, key: &Key) -> Result<Parts> {
+        self.on(key, |inner, key| inner.begin_parts(&key)).await
+    }
+
+    async fn write_part(&self, parts: &Parts, number: u32, offset: u64, bytes: Bytes) -> Result<Option<Part>> {
+        let owned = parts.clone();
+        self.on(&parts.key, move |inner, _| inner.write_part(&owned, number, offset, &bytes)).await
+    }
+
+    async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>> {
+        let (owned, written) = (parts.clone(), written.to_vec());
+        self.on(&parts.key, move |inner, _| inner.commit_parts(&owned, &written)).await
+    }
+
+    async fn abort_parts(&self, parts: &Parts) -> Result<()> {
+        let owned = parts.clone();
+        self.on(&parts.key, move |inner, _| inner.abort_parts(&owned)).await
+    }
+
+    fn unfinished(&self) -> BoxStream<'_, Result<Unfinished>> {
+        let inner = Arc::clone(&self.inner);
+        let all = async move {
+            let place = inner.parts.display().to_string();
+            blocking(move || inner.unfinished()).await.map_err(|error| StoreError::io(place, error))
+        };
+        stream::once(all).map_ok(|all| stream::iter(all.into_iter().map(Ok))).try_flatten().boxed()
     }
 }
 

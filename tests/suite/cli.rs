@@ -13,6 +13,7 @@ mod serve;
 mod signals;
 mod soak;
 mod store;
+mod uploads;
 
 use std::fs;
 use std::path::Path;

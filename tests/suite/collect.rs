@@ -5,3 +5,4 @@ mod doubt;
 mod reports;
 mod retention;
 mod server;
+mod uploads;

@@ -49,5 +49,6 @@ mod creates;
 mod deletes;
 mod keys;
 mod lists;
+mod parts;
 mod reads;
 mod uploads;

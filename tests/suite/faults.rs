@@ -3,4 +3,5 @@
 mod children;
 mod errors;
 mod kills;
+mod parts;
 mod staging;

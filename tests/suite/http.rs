@@ -9,4 +9,5 @@ mod paths;
 mod refs;
 mod sessions;
 mod slow;
+mod uploads;
 mod versions;

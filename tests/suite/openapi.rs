@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 /// The methods that a route can register.
-const METHODS: [&str; 5] = ["get", "head", "put", "post", "delete"];
+const METHODS: [&str; 7] = ["get", "head", "put", "post", "patch", "delete", "options"];
 /// Paths whose end is told apart by the handler, and the method of the route that they belong to.
 const BELOW: [(&str, &str); 5] = [
     ("/collector/runs/{run}/plan", "/collector/runs/{*run}"),

@@ -10,3 +10,4 @@ mod remedies;
 mod replies;
 mod staleness;
 mod times;
+mod uploads;

@@ -20,7 +20,7 @@ const PORT: &str = ":8080";
 /// How long everything may take, in tenths of a second.
 const PATIENCE: u32 = 1200;
 /// What the walk-through must show, in this order.
-const SHOWN: [&str; 11] = [
+const SHOWN: [&str; 12] = [
     "\nmain@1 sha256:",
     "\"artifacts\"",
     "\ntool-linux-amd64.txt: OK\n",
@@ -28,6 +28,7 @@ const SHOWN: [&str; 11] = [
     "larder: main went back from version 2 to version 1\n",
     "\nmain@1 pinned\n",
     "\nlatest@1 sha256:",
+    "\nupload-offset: 8388608",
     "PRECONDITION_FAILED",
     "notes@1 retired\n",
     " retired ",

@@ -54,7 +54,9 @@ impl Copies {
             | LayoutKey::Name(_)
             | LayoutKey::Head(..)
             | LayoutKey::Segment(..)
-            | LayoutKey::Run(..) | LayoutKey::Probe(..) => {}
+            | LayoutKey::Run(..)
+            | LayoutKey::Upload(..)
+            | LayoutKey::Probe(..) => {}
         }
     }
 

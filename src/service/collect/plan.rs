@@ -67,7 +67,7 @@ impl Youth {
         Self(min_age.is_positive().then(|| now.checked_sub(min_age).unwrap_or(Timestamp::MIN)))
     }
 
-    fn includes(self, last_sign: Timestamp) -> bool {
+    pub(super) fn includes(self, last_sign: Timestamp) -> bool {
         self.0.is_some_and(|limit| last_sign > limit)
     }
 }

@@ -57,6 +57,9 @@ pub struct Totals {
     pub healed: Count,
     /// Is needed, but has no sound bytes.
     pub lost: u64,
+    /// Uploads that were given up because nobody went on with them.
+    #[serde(default)]
+    pub uploads: u64,
 }
 
 impl Totals {
@@ -75,6 +78,7 @@ impl Totals {
         self.versions = part.versions.max(self.versions);
         self.expired += part.expired;
         self.lost += part.lost;
+        self.uploads += part.uploads;
         for (count, other) in [
             (&mut self.needed, part.needed),
             (&mut self.young, part.young),

@@ -25,6 +25,8 @@ pub struct Settings {
     pub deletes_per_second: Option<NonZeroU32>,
     /// How long reports of earlier runs are kept.
     pub reports_for: SignedDuration,
+    /// How long uploads are kept that nobody goes on with, and records of complete ones.
+    pub uploads_for: SignedDuration,
 }
 
 impl Default for Settings {
@@ -38,6 +40,7 @@ impl Default for Settings {
             lists_per_second: None,
             deletes_per_second: None,
             reports_for: SignedDuration::from_hours(90 * 24),
+            uploads_for: SignedDuration::from_hours(24),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use rustix::io::Errno;
 
 use super::super::{Created, Key, Result, StoreError, StoreErrorKind, Upload};
@@ -47,6 +48,16 @@ impl Staged {
         Ok(staged)
     }
 
+    /// Its name, which no other file has.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned()
+    }
+
+    /// When it was last written to, by the clock of the file system.
+    pub(super) fn made(&self) -> io::Result<Timestamp> {
+        Timestamp::try_from(self.file.metadata()?.modified()?).map_err(io::Error::other)
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.steps.before(Step::Write)?;
         self.file.write_all(bytes)
@@ -67,12 +78,7 @@ impl Staged {
     /// Gives the file its final name if that is free.
     pub(super) fn link(&self, path: &Path) -> io::Result<Created> {
         self.steps.before(Step::Link)?;
-        match fs::hard_link(&self.path, path) {
-            Ok(()) => Ok(Created::New),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.judge_existing(path),
-            Err(error) if lacks_hard_links(&error) => self.rename(path),
-            Err(error) => Err(error),
-        }
+        link(&self.file, &self.path, path)
     }
 
     /// Gives the file, which is empty, one more name if that is free.
@@ -86,25 +92,35 @@ impl Staged {
         };
         linked.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
     }
+}
 
-    /// Over NFS the reply to our own link can be lost and the retry be told that the name exists.
-    fn judge_existing(&self, path: &Path) -> io::Result<Created> {
-        let (ours, theirs) = (self.file.metadata()?, fs::metadata(path)?);
-        if !theirs.is_file() {
-            return Err(io::Error::other("there is a directory of other objects in its place"));
-        }
-        let same = ours.dev() == theirs.dev() && ours.ino() == theirs.ino();
-        Ok(if same { Created::New } else { Created::AlreadyExists })
+/// Gives the file `ours`, which is at `from`, the name `to` if that is free.
+pub(super) fn link(ours: &fs::File, from: &Path, to: &Path) -> io::Result<Created> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(Created::New),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => judge_existing(ours, to),
+        Err(error) if lacks_hard_links(&error) => rename(from, to),
+        Err(error) => Err(error),
     }
+}
 
-    /// The other atomic create-if-absent, for file systems without hard links.
-    fn rename(&self, path: &Path) -> io::Result<Created> {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        match renameat_with(CWD, &self.path, CWD, path, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(Created::New),
-            Err(Errno::EXIST) => Ok(Created::AlreadyExists),
-            Err(errno) => Err(errno.into()),
-        }
+/// Over NFS the reply to our own link can be lost and the retry be told that the name exists.
+fn judge_existing(ours: &fs::File, path: &Path) -> io::Result<Created> {
+    let (ours, theirs) = (ours.metadata()?, fs::metadata(path)?);
+    if !theirs.is_file() {
+        return Err(io::Error::other("there is a directory of other objects in its place"));
+    }
+    let same = ours.dev() == theirs.dev() && ours.ino() == theirs.ino();
+    Ok(if same { Created::New } else { Created::AlreadyExists })
+}
+
+/// The other atomic create-if-absent, for file systems without hard links.
+fn rename(from: &Path, to: &Path) -> io::Result<Created> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(Created::New),
+        Err(Errno::EXIST) => Ok(Created::AlreadyExists),
+        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -121,7 +121,7 @@ impl Client {
     }
 
     fn note(&self, text: &str) {
-        self.world.note(format!("      client {}: {text}", self.number));
+        self.world.note(&format!("      client {}: {text}", self.number));
     }
 
     fn actor(&self) -> String {

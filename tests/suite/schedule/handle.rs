@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use larder::store::{
-    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, StoreErrorKind, Upload,
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, Result, StoreError,
+    StoreErrorKind, Unfinished, Upload,
 };
 use tokio::sync::oneshot;
 
@@ -192,6 +193,36 @@ impl ObjectStore for Handle {
             Some(first) => self.call("persist", first.as_str(), |_| ()).await,
             None => Ok(()),
         }
+    }
+
+    async fn begin_parts(&self, key: &Key) -> Result<Parts> {
+        let wanted = key.clone();
+        self.call("begin parts", key.as_str(), move |store| store.objects.begin_parts(&wanted)).await
+    }
+
+    async fn write_part(&self, parts: &Parts, number: u32, _: u64, bytes: Bytes) -> Result<Option<Part>> {
+        let of = parts.clone();
+        let write = move |store: &mut State| store.objects.write_part(&of, number, bytes);
+        self.call("write part", parts.key.as_str(), write).await
+    }
+
+    async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>> {
+        let (of, written) = (parts.clone(), written.to_vec());
+        let commit = move |store: &mut State| {
+            let bytes = store.objects.put_together(&of, &written)?;
+            Some(create(store, &of.key, bytes))
+        };
+        self.call("commit parts", parts.key.as_str(), commit).await
+    }
+
+    async fn abort_parts(&self, parts: &Parts) -> Result<()> {
+        let of = parts.clone();
+        self.call("abort parts", parts.key.as_str(), move |store| store.objects.abort_parts(&of)).await
+    }
+
+    fn unfinished(&self) -> BoxStream<'_, Result<Unfinished>> {
+        let all = self.call("unfinished", "", |store| store.objects.unfinished());
+        stream::once(all).map_ok(|all| stream::iter(all.into_iter().map(Ok))).try_flatten().boxed()
     }
 }
 

@@ -6,7 +6,8 @@ use std::ops::Bound;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
-use larder::store::{ByteRange, Created, Key, Object, ObjectMeta};
+use larder::domain::Digest;
+use larder::store::{ByteRange, Created, Key, Object, ObjectMeta, Part, Parts, Unfinished};
 
 /// An object, and when it came among all that happened.
 #[derive(Debug, Clone)]
@@ -17,10 +18,20 @@ pub struct Entry {
     pub born: u64,
 }
 
+/// An object in the making, in parts.
+#[derive(Debug, Clone)]
+struct Making {
+    key: Key,
+    begun: Timestamp,
+    written: BTreeMap<u32, (Part, Bytes)>,
+}
+
 /// All objects of a store.
 #[derive(Debug, Clone)]
 pub struct Objects {
     entries: BTreeMap<Key, Entry>,
+    /// Those in the making, by their ids.
+    making: BTreeMap<String, Making>,
     /// The store's clock. It stands still until it is moved.
     pub now: Timestamp,
     /// How many objects were created and deleted.
@@ -29,7 +40,7 @@ pub struct Objects {
 
 impl Objects {
     pub fn new(now: Timestamp) -> Self {
-        Self { entries: BTreeMap::new(), now, changes: 0 }
+        Self { entries: BTreeMap::new(), making: BTreeMap::new(), now, changes: 0 }
     }
 
     pub fn entry(&self, key: &Key) -> Option<&Entry> {
@@ -53,6 +64,42 @@ impl Objects {
         let entry = self.entries.remove(key)?;
         self.changes += 1;
         Some(entry)
+    }
+
+    pub fn begin_parts(&mut self, key: &Key) -> Parts {
+        self.changes += 1;
+        let parts = Parts { key: key.clone(), id: self.changes.to_string() };
+        let making = Making { key: key.clone(), begun: self.now, written: BTreeMap::new() };
+        self.making.insert(parts.id.clone(), making);
+        parts
+    }
+
+    pub fn write_part(&mut self, parts: &Parts, number: u32, bytes: Bytes) -> Option<Part> {
+        let making = self.making.get_mut(&parts.id)?;
+        let part = Part { number, size: bytes.len() as u64, tag: Digest::of(&bytes).hex() };
+        making.written.insert(number, (part.clone(), bytes));
+        Some(part)
+    }
+
+    /// The bytes of an object whose parts were written so, and no other way. It is no longer in the making then.
+    pub fn put_together(&mut self, parts: &Parts, written: &[Part]) -> Option<Bytes> {
+        let making = self.making.get(&parts.id)?;
+        let found = |part: &Part| making.written.get(&part.number).filter(|(of, _)| of == part).map(|(_, bytes)| bytes);
+        let bytes: Vec<Bytes> = written.iter().map(|part| found(part).cloned()).collect::<Option<_>>()?;
+        self.making.remove(&parts.id);
+        Some(bytes.concat().into())
+    }
+
+    pub fn abort_parts(&mut self, parts: &Parts) {
+        self.making.remove(&parts.id);
+    }
+
+    pub fn unfinished(&self) -> Vec<Unfinished> {
+        let shown = |(id, making): (&String, &Making)| Unfinished {
+            parts: Parts { key: making.key.clone(), id: id.clone() },
+            begun: making.begun,
+        };
+        self.making.iter().map(shown).collect()
     }
 
     /// The objects that begin with `prefix` and sort after `after`, in order.

@@ -176,12 +176,12 @@ async fn act(world: &Arc<World>, random: &mut Random, releases: &Arc<Vec<Release
 async fn collect(world: Arc<World>, number: usize, runs: usize, collector: Collector) {
     for _ in 0..runs {
         let process = Process::start(&world, "collector", collector.skew);
-        world.note(format!("      collector {number}: begins {collector:?}"));
+        world.note(&format!("      collector {number}: begins {collector:?}"));
         match process.serve(&world, number, collector.run(&process)).await {
-            Some(Ok(())) => world.note(format!("      collector {number}: is done")),
-            Some(Err(End::Failed(why))) => world.note(format!("      collector {number}: gives up: {why}")),
+            Some(Ok(())) => world.note(&format!("      collector {number}: is done")),
+            Some(Err(End::Failed(why))) => world.note(&format!("      collector {number}: gives up: {why}")),
             Some(Err(End::Wrong(why))) => world.report(format!("collector {number}: {why}")),
-            None => world.note(format!("      collector {number}: is dead")),
+            None => world.note(&format!("      collector {number}: is dead")),
         }
     }
 }

@@ -33,6 +33,18 @@ pub fn masked(key: &str) -> String {
     }
 }
 
+/// A text that may name such keys, without what is random in them.
+fn masked_within(text: &str) -> String {
+    let mut parts = text.split("collector/runs/");
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (moment, rest) = part.split_once('-').unwrap_or((part, ""));
+        let rest = rest.trim_start_matches(|letter: char| letter.is_ascii_hexdigit());
+        write!(masked, "collector/runs/{moment}-?{rest}").expect("write to a text");
+    }
+    masked
+}
+
 /// Who calls: a process, and the client on whose behalf, if the task still knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Caller {
@@ -62,7 +74,7 @@ struct Waiting {
 
 impl Waiting {
     fn changes_something(&self) -> bool {
-        matches!(self.op, "create" | "commit" | "copy" | "delete")
+        matches!(self.op, "create" | "commit" | "copy" | "delete" | "write part" | "commit parts" | "abort parts")
     }
 }
 
@@ -179,8 +191,8 @@ impl World {
     }
 
     /// Says in the trace what somebody is about to do, or what came of it.
-    pub fn note(&self, text: String) {
-        self.inner().trace.push(text);
+    pub fn note(&self, text: &str) {
+        self.inner().trace.push(masked_within(text));
     }
 
     /// A new process, with its number, its end and its clock, which is wrong by `skew`.

@@ -39,7 +39,8 @@ pub fn for_all(rules: Retention) -> RetentionRules {
 
 /// Takes away all that may go, at once.
 pub fn greedy() -> Settings {
-    Settings { retention: for_all(NOTHING), min_age: SignedDuration::ZERO, ..Settings::default() }
+    let (min_age, uploads_for) = (SignedDuration::ZERO, SignedDuration::ZERO);
+    Settings { retention: for_all(NOTHING), min_age, uploads_for, ..Settings::default() }
 }
 
 /// Keeps every version for the default time, but no blob longer than it is needed.

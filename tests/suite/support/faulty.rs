@@ -9,7 +9,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use larder::store::{
-    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, StoreErrorKind, Upload,
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, Result, StoreError,
+    StoreErrorKind, Unfinished, Upload,
 };
 use tokio::sync::Semaphore;
 
@@ -28,6 +29,11 @@ pub enum Op {
     Delete,
     List,
     Persist,
+    BeginParts,
+    WritePart,
+    CommitParts,
+    AbortParts,
+    Unfinished,
 }
 
 type Hook = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
@@ -275,6 +281,32 @@ impl ObjectStore for FaultyStore {
     async fn persist(&self, keys: &[Key]) -> Result<()> {
         let first = keys.first().map_or("", Key::as_str);
         self.script.call(Op::Persist, first, self.inner.persist(keys)).await
+    }
+
+    async fn begin_parts(&self, key: &Key) -> Result<Parts> {
+        self.script.call(Op::BeginParts, key.as_str(), self.inner.begin_parts(key)).await
+    }
+
+    async fn write_part(&self, parts: &Parts, number: u32, offset: u64, bytes: Bytes) -> Result<Option<Part>> {
+        let write = self.inner.write_part(parts, number, offset, bytes);
+        self.script.call(Op::WritePart, parts.key.as_str(), write).await
+    }
+
+    async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>> {
+        self.script.call(Op::CommitParts, parts.key.as_str(), self.inner.commit_parts(parts, written)).await
+    }
+
+    async fn abort_parts(&self, parts: &Parts) -> Result<()> {
+        self.script.call(Op::AbortParts, parts.key.as_str(), self.inner.abort_parts(parts)).await
+    }
+
+    fn unfinished(&self) -> BoxStream<'_, Result<Unfinished>> {
+        let verdict = self.script.before(Op::Unfinished, "");
+        let listing = move |verdict: Result<bool>| match verdict {
+            Err(error) => stream::once(async { Err(error) }).boxed(),
+            Ok(_) => self.inner.unfinished(),
+        };
+        stream::once(verdict).flat_map(listing).boxed()
     }
 }
 

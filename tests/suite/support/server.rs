@@ -200,6 +200,8 @@ fn check_problem(answer: &Answer, url: &reqwest::Url) {
     assert_eq!(body["status"], answer.status.as_u16(), "{url}");
     let detail = body["detail"].as_str().unwrap();
     assert!(detail.ends_with('.') && detail.len() > 20, "{detail}");
-    assert!(body["type"].as_str().unwrap().starts_with("urn:larder:problem:"));
+    let kind = body["type"].as_str().unwrap();
+    let registered = kind.starts_with("https://iana.org/assignments/http-problem-types#");
+    assert!(registered || kind.starts_with("urn:larder:problem:"), "{kind}");
     assert!(body["instance"].as_str().unwrap().ends_with(answer.header("x-request-id")));
 }

@@ -10,11 +10,15 @@ use larder::domain::{Digest, Expect, Head, ManifestName, State, Target, VersionR
 use larder::layout::LayoutKey;
 use larder::service::publish::Wish;
 use larder::service::{
-    BlobError, Blobs, Heads, Intake, Manifests, Publish, PublishError, PublishLimits, Receipt, Resolve, Versions,
+    BlobError, Blobs, Heads, Intake, Manifests, Publish, PublishError, PublishLimits, Receipt, Resolve, UploadLimits,
+    Uploads, Versions,
 };
 use larder::store::{Created, StoreError};
 
 use super::store::Store;
+
+/// Resumable uploads in parts so small that tests need few bytes.
+pub const UPLOAD_LIMITS: UploadLimits = UploadLimits { part_size: 1000, blob_size: 1 << 20, memory: 1 << 20 };
 
 /// Who does everything here.
 pub const ACTOR: &str = "tester";
@@ -72,6 +76,7 @@ pub struct Services {
     pub clock: Arc<ManualClock>,
     pub heads: Arc<Heads>,
     pub blobs: Arc<Blobs>,
+    pub uploads: Arc<Uploads>,
     pub publish: Arc<Publish>,
     pub resolve: Arc<Resolve>,
     pub versions: Arc<Versions>,
@@ -107,12 +112,13 @@ impl Services {
         let shared: Arc<dyn Clock> = clock.clone();
         let heads = Arc::new(Heads::new(Arc::clone(store), Arc::clone(&shared)).with_max_staleness(most));
         let blobs = Arc::new(Blobs::new(Arc::clone(store), shared, SignedDuration::from_hours(12)));
+        let uploads = Arc::new(Uploads::new(Arc::clone(store), Arc::clone(&blobs), UPLOAD_LIMITS));
         let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
         let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
         let limits = PublishLimits { manifest_bytes: 4 << 20, artifacts: 10_000 };
         let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
         let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
-        Self { clock, heads, blobs, publish, resolve, versions }
+        Self { clock, heads, blobs, uploads, publish, resolve, versions }
     }
 
     /// Uploads one blob, as a client does that announces its length. `None` when it was there.

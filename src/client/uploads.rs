@@ -1,0 +1,160 @@
+//! Large files: uploaded so that a broken connection costs no more than what was on its way.
+//!
+//! The upload lives as long as the call: its address is kept nowhere, so a process that is started again begins anew.
+
+use reqwest::header::{self, HeaderName};
+use reqwest::{Method, StatusCode, Url};
+
+use super::answer::Answer;
+use super::blobs::explain;
+use super::retry::Retries;
+use super::{Client, ClientError, ErrorKind, Meter, Stored, Upload};
+use crate::domain::UploadId;
+use crate::domain::manifest::Descriptor;
+
+/// How often an upload is begun anew that the server gave up.
+const MAX_BEGINNINGS: usize = 3;
+/// How many bytes the server has.
+const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
+/// Whether these are all.
+const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
+/// How many there will be.
+const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
+
+/// What came of the wish to upload.
+enum Begun {
+    /// The server has the blob.
+    Stored,
+    /// Send the bytes here.
+    At(Url),
+    /// The server has no resumable uploads.
+    Unknown,
+}
+
+/// Where an upload is.
+enum Standing {
+    /// The server has so many bytes.
+    Offset(u64),
+    /// It is complete.
+    Complete,
+    /// It is gone.
+    Gone(ClientError),
+}
+
+impl Client {
+    /// Uploads a file, and goes on where a broken connection left off. `None` when the server cannot do that.
+    pub(super) async fn put_resumable(&self, upload: &Upload, meter: &Meter) -> Result<Option<Stored>, ClientError> {
+        let mut retries = self.policy.start();
+        let blob = upload.fingerprint.blob;
+        let mut beginnings = 0;
+        loop {
+            let url = match self.begin_upload(blob, &mut retries).await? {
+                Begun::At(url) => url,
+                Begun::Unknown => return Ok(None),
+                Begun::Stored => {
+                    meter(blob.size);
+                    return Ok(Some(Stored::Existing));
+                }
+            };
+            beginnings += 1;
+            match self.append(&url, upload, meter, &mut retries).await? {
+                Ok(stored) => return Ok(Some(stored)),
+                Err(gone) if beginnings == MAX_BEGINNINGS => return Err(gone),
+                Err(gone) => tracing::warn!(error = %gone, "beginning anew"),
+            }
+        }
+    }
+
+    async fn begin_upload(&self, blob: Descriptor, retries: &mut Retries) -> Result<Begun, ClientError> {
+        let mut url = self.url("uploads");
+        url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
+        let build = || {
+            let request = self.request(Method::POST, url.clone()).header(header::CONTENT_LENGTH, 0);
+            request.header(UPLOAD_LENGTH, blob.size).header(UPLOAD_COMPLETE, "?0")
+        };
+        let answer = match self.answer_within(retries, build).await {
+            Ok(answer) => answer,
+            Err(error) if matches!(status(&error), Some(404 | 405 | 501)) => return Ok(Begun::Unknown),
+            Err(error) => return Err(error),
+        };
+        if answer.status == StatusCode::OK || is_complete(&answer) {
+            return Ok(Begun::Stored);
+        }
+        // Only the id is taken from the answer: the token must not leave for another host.
+        let location = answer.header(header::LOCATION).unwrap_or_default();
+        let id = location.rsplit('/').next().unwrap_or_default().parse::<UploadId>();
+        let id = id.map_err(|_| answer.unexpected(format!("{location:?} is not the address of an upload")))?;
+        Ok(Begun::At(self.url(&format!("uploads/{id}"))))
+    }
+
+    /// Sends everything that the server does not have yet. The inner error is that of an upload that is gone.
+    async fn append(
+        &self,
+        url: &Url,
+        upload: &Upload,
+        meter: &Meter,
+        retries: &mut Retries,
+    ) -> Result<Result<Stored, ClientError>, ClientError> {
+        let mut offset = 0;
+        loop {
+            let error = match self.append_once(url, upload, offset, meter).await {
+                Ok(stored) => return Ok(Ok(stored)),
+                Err(error) => error,
+            };
+            match status(&error) {
+                Some(404 | 410) => return Ok(Err(error)),
+                // The reply to an earlier attempt got lost.
+                Some(400) if error.code() == "UPLOAD_COMPLETE" => {}
+                Some(400) if error.kind() == ErrorKind::Integrity => return Err(explain(error, upload).await),
+                _ => retries.pause(error).await?,
+            }
+            match self.standing(url, retries).await? {
+                Standing::Gone(error) => return Ok(Err(error)),
+                Standing::Complete => {
+                    meter(upload.fingerprint.blob.size);
+                    return Ok(Ok(Stored::New));
+                }
+                Standing::Offset(now) => {
+                    if now > offset {
+                        retries.progressed();
+                    }
+                    offset = now;
+                    meter(offset);
+                }
+            }
+        }
+    }
+
+    async fn append_once(&self, url: &Url, upload: &Upload, from: u64, meter: &Meter) -> Result<Stored, ClientError> {
+        let request = self
+            .request(Method::PATCH, url.clone())
+            .header(header::CONTENT_TYPE, "application/partial-upload")
+            .header(UPLOAD_OFFSET, from)
+            .header(UPLOAD_COMPLETE, "?1");
+        let response = self.send_file(request, upload, from, meter).await?;
+        Ok(if response.status() == StatusCode::CREATED { Stored::New } else { Stored::Existing })
+    }
+
+    /// Asks where to go on.
+    async fn standing(&self, url: &Url, retries: &mut Retries) -> Result<Standing, ClientError> {
+        let answer = match self.answer_within(retries, || self.request(Method::HEAD, url.clone())).await {
+            Ok(answer) => answer,
+            Err(error) if matches!(status(&error), Some(404 | 410)) => return Ok(Standing::Gone(error)),
+            Err(error) => return Err(error),
+        };
+        if is_complete(&answer) {
+            return Ok(Standing::Complete);
+        }
+        let offset = answer.header(UPLOAD_OFFSET).and_then(|offset| offset.parse().ok());
+        let lacks = || answer.unexpected("it does not say how many bytes of the upload it has".to_owned());
+        offset.map(Standing::Offset).ok_or_else(lacks)
+    }
+}
+
+fn is_complete(answer: &Answer) -> bool {
+    answer.header(UPLOAD_COMPLETE) == Some("?1")
+}
+
+fn status(error: &ClientError) -> Option<u16> {
+    error.problem().map(|problem| problem.status)
+}

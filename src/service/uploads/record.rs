@@ -1,0 +1,216 @@
+//! What the store remembers of a resumable upload: how it began, and a record after each part. None is ever changed, so
+//! whoever creates the next one first is the one who goes on.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+
+use super::UploadError;
+use crate::domain::{Digest, HashState, Hasher, UploadId};
+use crate::layout::{self, LayoutKey};
+use crate::store::{Created, Key, List, ObjectStore, Part, Parts, StoreError, StoreErrorKind};
+
+/// The form of the records that this binary writes and reads.
+const FORM: u32 = 1;
+/// Parts that one record remembers at most. All that an object consists of are found in a hundredth as many records.
+const BLOCK: u32 = 100;
+/// Largest record that is read, in bytes.
+const MAX_RECORD: u64 = 256 << 10;
+/// Records that are read at once.
+const READ_AHEAD: usize = 8;
+
+/// What every record begins with.
+#[derive(Deserialize)]
+struct Form {
+    form: u32,
+}
+
+/// How an upload began.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Beginning {
+    form: u32,
+    pub(super) digest: Digest,
+    pub(super) length: Option<u64>,
+    /// The token that it belongs to.
+    pub(super) owner: String,
+    /// Bytes of every part but the last.
+    pub(super) part_size: u64,
+    /// The object in the making: its key, and what the store calls it.
+    key: String,
+    parts: String,
+}
+
+impl Beginning {
+    pub(super) fn new(digest: Digest, length: Option<u64>, owner: &str, part_size: u64, parts: Parts) -> Self {
+        let (owner, key) = (owner.to_owned(), parts.key.to_string());
+        Self { form: FORM, digest, length, owner, part_size, key, parts: parts.id }
+    }
+
+    /// The object in the making.
+    pub(super) fn parts(&self) -> Result<Parts, StoreError> {
+        let key = self.key.parse().map_err(|error| StoreError::new(StoreErrorKind::Corrupt, &self.key, error))?;
+        Ok(Parts { key, id: self.parts.clone() })
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Written {
+    number: u32,
+    size: u64,
+    tag: String,
+}
+
+/// How far an upload is after a part, or that it is over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Step {
+    form: u32,
+    pub(super) offset: u64,
+    hash: HashState,
+    /// The last parts, at most [`BLOCK`], from one that follows a multiple of it.
+    block: Vec<Written>,
+    /// The last part is shorter than the others: nothing may follow.
+    pub(super) sealed: bool,
+    /// The blob is stored.
+    pub(super) done: bool,
+    /// Tells records apart that are the same otherwise.
+    writer: String,
+}
+
+impl Step {
+    /// How an upload is that has no parts.
+    pub(super) fn zero() -> Self {
+        let hash = Hasher::new().state();
+        Self { form: FORM, offset: 0, hash, block: Vec::new(), sealed: false, done: false, writer: String::new() }
+    }
+
+    pub(super) fn hasher(&self) -> Result<Hasher, UploadError> {
+        Hasher::resume(&self.hash).ok_or(UploadError::Foreign)
+    }
+
+    /// How it is after one more part.
+    pub(super) fn after(&self, part: Part, hasher: &Hasher, sealed: bool) -> Result<Self, StoreError> {
+        let mut block = if part.number % BLOCK == 1 { Vec::new() } else { self.block.clone() };
+        let offset = self.offset + part.size;
+        block.push(Written { number: part.number, size: part.size, tag: part.tag });
+        Ok(Self { form: FORM, offset, hash: hasher.state(), block, sealed, done: false, writer: random_name()? })
+    }
+
+    /// How it is once the blob is stored.
+    pub(super) fn done(&self) -> Result<Self, StoreError> {
+        Ok(Self { block: Vec::new(), done: true, writer: random_name()?, ..self.clone() })
+    }
+}
+
+/// The records of one upload.
+#[derive(Debug, Clone)]
+pub(super) struct Records {
+    store: Arc<dyn ObjectStore>,
+    id: UploadId,
+}
+
+impl Records {
+    pub(super) fn of(store: &Arc<dyn ObjectStore>, id: UploadId) -> Self {
+        Self { store: Arc::clone(store), id }
+    }
+
+    fn key(&self, step: u32) -> Key {
+        LayoutKey::Upload(self.id, step).key()
+    }
+
+    /// How it began and the newest step with its number, or `None` when there is no such upload.
+    pub(super) async fn read(&self) -> Result<Option<(Beginning, u32, Step)>, UploadError> {
+        let prefix = layout::upload(&self.id);
+        let mut newest = self.store.list(&prefix, List { limit: Some(1), ..List::default() });
+        let Some(meta) = newest.try_next().await? else { return Ok(None) };
+        drop(newest);
+        let Some(LayoutKey::Upload(_, number)) = LayoutKey::parse(&meta.key) else {
+            return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not of a resumable upload").into());
+        };
+        let Some(beginning) = self.get::<Beginning>(0).await? else { return Ok(None) };
+        if number == 0 {
+            return Ok(Some((beginning, 0, Step::zero())));
+        }
+        // Gone since it was listed: the upload is being given up.
+        Ok(self.get::<Step>(number).await?.map(|step| (beginning, number, step)))
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, step: u32) -> Result<Option<T>, UploadError> {
+        let key = self.key(step);
+        let Some(object) = self.store.get(&key, None).await? else { return Ok(None) };
+        let bytes = object.bytes(MAX_RECORD).await?;
+        let damaged = |error| UploadError::from(StoreError::new(StoreErrorKind::Corrupt, &key, error));
+        let Form { form } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if form != FORM {
+            return Err(UploadError::Foreign);
+        }
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    }
+
+    pub(super) async fn begin(&self, beginning: &Beginning) -> Result<(), StoreError> {
+        // The id is random: who finds it taken was told nothing of an earlier attempt of their own.
+        self.create(0, beginning).await.map(|_| ())
+    }
+
+    /// Creates a step. `false` when somebody else was first.
+    pub(super) async fn add(&self, number: u32, step: &Step) -> Result<bool, UploadError> {
+        let failed = match self.create(number, step).await {
+            Ok(Created::New) => return Ok(true),
+            Ok(Created::AlreadyExists) => None,
+            Err(error) => Some(error),
+        };
+        // The reply may be all that was lost.
+        match (self.get::<Step>(number).await, failed) {
+            (Ok(Some(there)), _) => Ok(there.writer == step.writer),
+            (Ok(None), None) => Err(UploadError::Gone),
+            (_, Some(error)) => Err(error.into()),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    async fn create(&self, number: u32, record: &impl Serialize) -> Result<Created, StoreError> {
+        let key = self.key(number);
+        let bytes = serde_json::to_vec(record).map_err(|e| StoreError::new(StoreErrorKind::Internal, &key, e))?;
+        self.store.create(&key, bytes.into()).await
+    }
+
+    /// All parts up to `number`, whose record is `last`.
+    pub(super) async fn parts(&self, number: u32, last: &Step) -> Result<Vec<Part>, UploadError> {
+        let ends = (1..).map(|block| block * BLOCK).take_while(|end| *end < number);
+        let blocks = stream::iter(ends).map(async |end| self.get::<Step>(end).await?.ok_or(UploadError::Gone));
+        let mut earlier: Vec<Step> = blocks.buffered(READ_AHEAD).try_collect().await?;
+        earlier.push(last.clone());
+        let written = earlier.into_iter().flat_map(|step| step.block);
+        let parts: Vec<Part> = written.map(|Written { number, size, tag }| Part { number, size, tag }).collect();
+        let whole = (1..=number).eq(parts.iter().map(|part| part.number));
+        let incomplete =
+            || StoreError::new(StoreErrorKind::Corrupt, self.key(number), "the records do not name every part");
+        if whole { Ok(parts) } else { Err(incomplete().into()) }
+    }
+
+    /// Deletes the steps between the beginning and `number`.
+    pub(super) async fn forget_steps_before(&self, number: u32) -> Result<(), StoreError> {
+        let keys: Vec<Key> = (1..number).map(|step| self.key(step)).collect();
+        if keys.is_empty() { Ok(()) } else { self.store.delete_all(&keys).await }
+    }
+
+    /// Deletes everything, the beginning first: from then on there is no such upload, for anybody.
+    pub(super) async fn forget(&self) -> Result<(), StoreError> {
+        self.store.delete(&self.key(0)).await?;
+        let prefix = layout::upload(&self.id);
+        let keys: Vec<Key> = self.store.list(&prefix, List::default()).map_ok(|meta| meta.key).try_collect().await?;
+        if keys.is_empty() { Ok(()) } else { self.store.delete_all(&keys).await }
+    }
+}
+
+/// A name that nobody else draws.
+pub(super) fn random_name() -> Result<String, StoreError> {
+    Ok(hex::encode(random()?))
+}
+
+/// Random bytes, as many as an id has.
+pub(super) fn random() -> Result<[u8; 16], StoreError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| StoreError::new(StoreErrorKind::Internal, "random numbers", error))?;
+    Ok(random)
+}
