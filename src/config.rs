@@ -9,6 +9,7 @@ mod store;
 mod values;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,10 @@ pub struct Config {
     pub server: Server,
     /// Where everything is stored.
     pub store: Store,
+    /// How old what is known of a name may be.
+    pub heads: Heads,
+    /// Blobs on a local disk, for a server that is far from its bucket.
+    pub cache: Cache,
     /// How large things may be.
     pub limits: Limits,
     /// Who may do what.
@@ -68,6 +73,38 @@ impl Default for Server {
             drain_delay: Duration::from_secs(0),
             drain_timeout: Duration::from_secs(25),
         }
+    }
+}
+
+/// `[heads]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Heads {
+    /// How far reads of a name may be behind what another server published.
+    pub max_staleness: Duration,
+}
+
+impl Default for Heads {
+    fn default() -> Self {
+        Self { max_staleness: Duration::from_secs(1) }
+    }
+}
+
+/// `[cache]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Its directory. Without one there is no cache.
+    pub path: Option<PathBuf>,
+    /// Most bytes of blobs in it.
+    pub size: Size,
+    /// What nobody has read for so long is given up.
+    pub unused_for: Duration,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { path: None, size: Size::from_bytes(10 << 30), unused_for: Duration::from_secs(30 * 24 * 3600) }
     }
 }
 

@@ -55,12 +55,26 @@ pub struct AppState {
     pub runs: Arc<Runs>,
     /// Readiness.
     pub health: Arc<Health>,
+    /// How blobs get to clients.
+    pub delivery: Delivery,
     /// What clients must keep to.
     pub patience: Patience,
     /// Places for requests whose bodies are held in memory.
     pub held: Arc<Semaphore>,
     /// Changes under way, which must not end with the connection that asked for them.
     pub tasks: TaskTracker,
+}
+
+/// How blobs get to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Through the server.
+    Stream,
+    /// From the store, where it has addresses for that.
+    Redirect {
+        /// How long an address works.
+        valid_for: std::time::Duration,
+    },
 }
 
 /// How large and how slow a request body may be.

@@ -15,12 +15,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Store};
-use crate::http::{AppState, Health, Patience, router};
+use crate::config::{Cache, Config, Store};
+use crate::http::{AppState, Delivery, Health, Patience, router};
 use crate::layout::marker::{self, LayoutError};
 use crate::lifecycle::Shutdown;
 use crate::service::collect::Runs;
-use crate::service::{Blobs, Collect, Heads, Manifests, Names, Publish, PublishLimits, Resolve, Versions};
+use crate::service::{BlobCache, Blobs, Collect, Heads, Manifests, Names, Publish, PublishLimits, Resolve, Versions};
 use crate::store::{FsStore, ObjectStore, StoreError};
 
 use accept::serve;
@@ -28,7 +28,7 @@ use accept::serve;
 pub use collector::{Turn, Turns, settings as collector_settings};
 pub use store::{open_store, s3_settings};
 
-/// How often staged files of dead writers are looked for.
+/// How often staged files of dead writers, and blobs that nobody reads any more, are looked for.
 const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// How often metrics are summed up.
@@ -51,6 +51,14 @@ pub enum ServerError {
         /// Why.
         source: std::io::Error,
     },
+    /// The cache cannot be used.
+    #[error("cannot use the cache in {path}: {source}")]
+    Cache {
+        /// Its directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The listener failed.
     #[error("cannot accept connections: {0}")]
     Accept(#[from] std::io::Error),
@@ -65,6 +73,7 @@ pub struct Server {
     collector: Option<(Collect, Arc<dyn Clock>)>,
     /// The store, if dead writers leave files behind in it.
     sweeps: Option<FsStore>,
+    cache: Option<Arc<BlobCache>>,
 }
 
 impl Server {
@@ -94,10 +103,11 @@ impl Server {
         marker::open(&*store).await?;
         let admin = admin_token::find_or_make(&config)?;
         let access = Arc::new(Access::new(&config.access, admin.as_deref()));
-        let collect = || Collect::new(Arc::clone(&store), Arc::clone(&clock), collector_settings(&config.collector));
+        let collect = || Collect::new(Arc::clone(&store), Arc::clone(&clock), collector_settings(&config));
         let collector = config.collector.enabled.then(|| (collect(), Arc::clone(&clock)));
-        let state = state(store, clock, &config, access);
-        Ok(Self { config, state, collector, sweeps: None })
+        let cache = open_cache(&config.cache, Arc::clone(&clock)).await?;
+        let state = state(store, clock, &config, access, cache.clone());
+        Ok(Self { config, state, collector, sweeps: None, cache })
     }
 
     /// Accepts connections until told to stop, then drains.
@@ -109,6 +119,9 @@ impl Server {
             sweep_staging(store, shutdown.clone());
         }
         sum_up_metrics(shutdown.clone());
+        if let Some(cache) = self.cache {
+            tidy_cache(cache, shutdown.clone());
+        }
         let (health, tasks) = (Arc::clone(&self.state.health), self.state.tasks.clone());
         if let Some((collect, clock)) = self.collector {
             let interval = self.config.collector.interval.std();
@@ -128,12 +141,29 @@ pub fn admin_token_file(config: &Config) -> Option<PathBuf> {
     admin_token::file(config)
 }
 
-fn state(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: &Config, access: Arc<Access>) -> AppState {
+async fn open_cache(config: &Cache, clock: Arc<dyn Clock>) -> Result<Option<Arc<BlobCache>>, ServerError> {
+    let Some(path) = config.path.clone() else { return Ok(None) };
+    let (directory, size, unused_for) = (path.clone(), config.size.bytes(), config.unused_for.std());
+    let opened = tokio::task::spawn_blocking(move || BlobCache::open(&directory, size, unused_for, clock)).await;
+    let cache =
+        opened.map_err(std::io::Error::other).flatten().map_err(|source| ServerError::Cache { path, source })?;
+    Ok(Some(Arc::new(cache)))
+}
+
+fn state(
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    config: &Config,
+    access: Arc<Access>,
+    cache: Option<Arc<BlobCache>>,
+) -> AppState {
     let limits =
         PublishLimits { manifest_bytes: config.limits.manifest_size.bytes(), artifacts: config.limits.artifacts };
     let seen_after = config.collector.min_age.signed() / 2;
-    let heads = Arc::new(Heads::new(Arc::clone(&store), Arc::clone(&clock)));
-    let blobs = Arc::new(Blobs::new(Arc::clone(&store), clock, seen_after));
+    let heads = Arc::new(
+        Heads::new(Arc::clone(&store), Arc::clone(&clock)).with_max_staleness(config.heads.max_staleness.std()),
+    );
+    let blobs = Arc::new(Blobs::new(Arc::clone(&store), clock, seen_after).with_cache(cache));
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
@@ -147,6 +177,7 @@ fn state(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: &Config, ac
         names: Arc::new(Names::new(Arc::clone(&store), heads)),
         runs: Arc::new(Runs::new(Arc::clone(&store))),
         health: Arc::new(Health::new(store)),
+        delivery: Delivery::Stream,
         patience: Patience::new(config),
         held: Arc::new(Semaphore::new(config.limits.bodies_in_memory)),
         tasks: TaskTracker::new(),
@@ -167,6 +198,17 @@ fn sum_up_metrics(shutdown: Shutdown) {
         while !shutdown.soft.is_cancelled() {
             crate::telemetry::sum_up_metrics();
             tokio::time::sleep(SUM_UP_EVERY).await;
+        }
+    });
+}
+
+fn tidy_cache(cache: Arc<BlobCache>, shutdown: Shutdown) {
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => cache.tidy().await,
+                () = shutdown.soft.cancelled() => return,
+            }
         }
     });
 }

@@ -5,6 +5,7 @@
 
 pub mod blobs;
 pub mod collect;
+mod flights;
 pub mod heads;
 pub mod manifests;
 pub mod names;
@@ -13,9 +14,9 @@ pub mod resolve;
 pub mod verify;
 pub mod versions;
 
-pub use blobs::{BlobError, BlobUpload, Blobs, Intake};
+pub use blobs::{BlobCache, BlobError, BlobUpload, Blobs, Intake};
 pub use collect::{Collect, CollectError};
-pub use heads::{ChangeError, Changed, Heads};
+pub use heads::{AsOf, ChangeError, Changed, Heads};
 pub use manifests::{Loaded, Manifests};
 pub use names::{NamePage, Names};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};

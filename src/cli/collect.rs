@@ -12,7 +12,7 @@ use crate::clock::SystemClock;
 use crate::config::Duration;
 use crate::lifecycle::Shutdown;
 use crate::server::{Turn, Turns, collector_settings};
-use crate::service::collect::{Count, Entry, Fate, Report, Runs, Totals};
+use crate::service::collect::{Count, Entry, Fate, Report, Runs, Share, Totals};
 use crate::service::{Collect, CollectError};
 
 /// Arguments of `larder collect`.
@@ -42,17 +42,29 @@ pub struct Args {
     #[arg(long, value_name = "TIME")]
     min_age: Option<Duration>,
 
+    /// Percent of the time to work in, so that others come first [default: 100 with --once, else the configured one]
+    #[arg(long, value_name = "PERCENT", value_parser = share)]
+    share: Option<Share>,
+
     #[command(flatten)]
     settings: Settings,
 }
 
+fn share(text: &str) -> Result<Share, String> {
+    text.parse().ok().and_then(Share::new).ok_or_else(|| "must be 1 to 100".to_owned())
+}
+
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let store = args.settings.open_existing().await?;
-    let mut config = args.settings.load()?.collector;
-    config.min_age = args.min_age.unwrap_or(config.min_age);
+    let mut config = args.settings.load()?;
+    config.collector.min_age = args.min_age.unwrap_or(config.collector.min_age);
+    let mut settings = collector_settings(&config);
+    if let Some(share) = args.share.or((args.once || args.dry_run).then_some(Share::ALL)) {
+        settings.share = share;
+    }
     let shutdown = Shutdown::on_signals().map_err(|error| CliError::io("watch for signals", &error))?;
     let stop = shutdown.soft;
-    let collect = Collect::new(Arc::clone(&store), Arc::new(SystemClock), collector_settings(&config));
+    let collect = Collect::new(Arc::clone(&store), Arc::new(SystemClock), settings);
     if args.dry_run {
         return preview(&collect, &stop, context).await;
     }
@@ -60,7 +72,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         return once(&collect, &stop, context).await;
     }
     let runs = Arc::new(Runs::new(store));
-    let mut turns = Turns::new(runs, Arc::new(SystemClock), config.interval.std(), stop.clone());
+    let mut turns = Turns::new(runs, Arc::new(SystemClock), config.collector.interval.std(), stop.clone());
     loop {
         match turns.next().await {
             Turn::Stop => return Ok(()),

@@ -20,6 +20,8 @@ pub struct Collector {
     pub min_age: Duration,
     /// Calls to the store at once.
     pub jobs: usize,
+    /// Percent of the time in which a run that nobody waits for works. By the kind of store when it is not given.
+    pub share: Option<u8>,
     /// Memory for digests; a store with more of them is gone through in several passes.
     pub memory: Size,
     /// Objects listed a second, at most. 0 is no bound.
@@ -39,6 +41,7 @@ impl Default for Collector {
             interval: Duration::from_secs(3600),
             min_age: Duration::from_secs(DAY),
             jobs: 32,
+            share: None,
             memory: Size::from_bytes(128 << 20),
             lists_per_second: 500_000,
             deletes_per_second: 200_000,
@@ -108,6 +111,9 @@ impl Collector {
         }
         if self.jobs == 0 {
             problems.push("collector.jobs must be at least 1".to_owned());
+        }
+        if self.share.is_some_and(|share| !(1..=100).contains(&share)) {
+            problems.push("collector.share must be 1 to 100, in percent".to_owned());
         }
         if self.memory.bytes() < 1 << 20 {
             problems.push("collector.memory must be at least 1MiB".to_owned());

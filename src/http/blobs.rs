@@ -6,8 +6,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPECT, HeaderMap, HeaderName, HeaderValue,
-    LOCATION,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPECT, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, REFERRER_POLICY, VARY,
 };
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -18,16 +18,16 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::body::{self, Inbound, check_headers};
-use super::caching::{Freshness, defuse, set_attachment, set_freshness};
+use super::caching::{Freshness, defuse, disposition, set_attachment, set_freshness};
 use super::conditional::{self, Verdict, etag};
 use super::extract::{Params, Rest};
 use super::range::{self, Wanted};
-use super::{ApiError, AppState, Patience, to_its_end};
+use super::{ApiError, AppState, Delivery, Patience, to_its_end};
 use crate::access::{Access, Caller};
 use crate::config::Permission;
 use crate::domain::{Digest, FileName};
 use crate::service::{BlobUpload, Blobs, Intake};
-use crate::store::{Created, Object};
+use crate::store::{Created, Handover, Object};
 
 /// Digest of a whole representation (RFC 9530 section 3).
 pub(super) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
@@ -80,6 +80,7 @@ struct Download {
 
 async fn read(
     State(blobs): State<Arc<Blobs>>,
+    State(delivery): State<Delivery>,
     State(access): State<Arc<Access>>,
     caller: Caller,
     rest: Rest,
@@ -88,6 +89,9 @@ async fn read(
 ) -> Result<Response, ApiError> {
     let digest: Digest = rest.0.parse()?;
     require_blob_read(&access, &caller)?;
+    if let Some(elsewhere) = hand_over(&delivery, &blobs, digest, &download, &headers).await? {
+        return Ok(elsewhere);
+    }
     let wanted = conditional::range_applies(&headers, digest) && headers.contains_key("range");
     if !wanted && !headers.contains_key("if-none-match") && !headers.contains_key("if-match") {
         let object = blobs.open(digest, None).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
@@ -110,6 +114,36 @@ async fn read(
     answer.insert(CONTENT_RANGE, HeaderValue::try_from(content_range).map_err(ApiError::internal)?);
     answer.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     Ok((StatusCode::PARTIAL_CONTENT, answer, stream(object)).into_response())
+}
+
+/// Sends the client to the store for the bytes, if that is how they are delivered. Not clients that show who they are: many
+/// would show it to the store too, which some answer with an error and none has a right to see. Nor conditional requests:
+/// what they ask, the store would judge by entity tags of its own.
+async fn hand_over(
+    delivery: &Delivery,
+    blobs: &Blobs,
+    digest: Digest,
+    download: &Download,
+    request: &HeaderMap,
+) -> Result<Option<Response>, ApiError> {
+    let Delivery::Redirect { valid_for } = *delivery else { return Ok(None) };
+    if ["authorization", "if-match", "if-none-match", "if-range"].iter().any(|name| request.contains_key(*name)) {
+        return Ok(None);
+    }
+    let name = download.name.as_ref().map(FileName::base);
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let handover = Handover { valid_for, media_type: text(&media_type(name)), disposition: text(&disposition(name)) };
+    let Some(address) = blobs.hand_over(digest, &handover).await? else { return Ok(None) };
+    let mut headers = HeaderMap::with_capacity(6);
+    headers.insert(LOCATION, HeaderValue::try_from(&address).map_err(ApiError::internal)?);
+    // Whoever has the address has the bytes until it expires.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(VARY, HeaderValue::from_static("Authorization"));
+    headers.insert(REPR_DIGEST, repr_digest(digest));
+    defuse(&mut headers);
+    metrics::counter!("larder_handed_over_total").increment(1);
+    Ok(Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response()))
 }
 
 async fn head(

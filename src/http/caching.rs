@@ -35,9 +35,13 @@ pub(super) fn set_freshness(headers: &mut HeaderMap, freshness: Freshness, publi
 
 /// `Content-Disposition: attachment` with a name, if there is one (RFC 6266, RFC 8187).
 pub(super) fn set_attachment(headers: &mut HeaderMap, name: Option<&str>) {
+    headers.insert(CONTENT_DISPOSITION, disposition(name));
+}
+
+/// Its value.
+pub(super) fn disposition(name: Option<&str>) -> HeaderValue {
     let value = name.map_or_else(|| "attachment".to_owned(), attachment);
-    let value = HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("attachment"));
-    headers.insert(CONTENT_DISPOSITION, value);
+    HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
 }
 
 fn attachment(name: &str) -> String {

@@ -1,15 +1,17 @@
 //! What handlers get of a request: checked names instead of raw paths, callers instead of headers.
 
 use axum::extract::{FromRef, FromRequestParts, Path, Query};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::ApiError;
 use crate::access::{Access, Caller};
 use crate::config::Permission;
 use crate::domain::{FileName, ManifestName, Target};
+use crate::service::AsOf;
 
 /// The decoded rest of the path behind the route's fixed part. Still has to be parsed.
 pub(super) struct Rest(pub(super) String);
@@ -112,6 +114,22 @@ impl Caller {
             }
             Self::Token { id, .. } => ApiError::forbidden(format!("The token {id} does not grant `{wanted}` {scope}.")),
         }
+    }
+}
+
+/// How old an answer about a name may be: not at all if the client says so (RFC 9111 section 5.2.1).
+pub(super) struct Fresh(pub(super) AsOf);
+
+impl<S: Send + Sync> FromRequestParts<S> for Fresh {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let values = |name| parts.headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        let mut directives = values(CACHE_CONTROL).flat_map(|value| value.split(',')).map(str::trim);
+        let now = directives.any(|directive| {
+            ["no-cache", "no-store", "max-age=0"].iter().any(|one| directive.eq_ignore_ascii_case(one))
+        });
+        Ok(Self(if now { AsOf::Now } else { AsOf::Recent }))
     }
 }
 

@@ -18,7 +18,7 @@ use super::blobs::{REPR_DIGEST, judged, repr_digest};
 use super::body::{self, Inbound, check_headers};
 use super::caching::{Freshness, defuse, set_freshness};
 use super::conditional::{etag, expectation};
-use super::extract::{Activation, Params, Rest};
+use super::extract::{Activation, Fresh, Params, Rest};
 use super::negotiate::WantsHtml;
 use super::versions::{RowBody, receipt_body};
 use super::{ApiError, AppState, pages, to_its_end};
@@ -26,7 +26,7 @@ use crate::access::{Access, Caller};
 use crate::config::Permission;
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
 use crate::service::publish::Wish;
-use crate::service::{NamePage, Names, Resolve, Resolved};
+use crate::service::{AsOf, NamePage, Names, Resolve, Resolved};
 
 /// Number of the version that was served.
 const VERSION: HeaderName = HeaderName::from_static("larder-version");
@@ -114,11 +114,12 @@ async fn read(
     State(access): State<Arc<Access>>,
     caller: Caller,
     rest: Rest,
+    Fresh(fresh): Fresh,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let target = rest.target()?;
     caller.require_read(&access, &target.name)?;
-    let (found, loaded) = resolve.manifest(&target).await?;
+    let (found, loaded) = resolve.manifest(&target, fresh).await?;
     let answer = manifest_headers(&target, &found, access.is_public(&target.name));
     let judged = judged(&headers, found.row.digest(), &answer)?;
     Ok(judged.unwrap_or_else(|| (answer, loaded.bytes.clone()).into_response()))
@@ -129,11 +130,12 @@ async fn head(
     State(access): State<Arc<Access>>,
     caller: Caller,
     rest: Rest,
+    Fresh(fresh): Fresh,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let target = rest.target()?;
     caller.require_read(&access, &target.name)?;
-    let found = resolve.readable(&target).await?;
+    let found = resolve.readable(&target, fresh).await?;
     let answer = manifest_headers(&target, &found, access.is_public(&target.name));
     let judged = judged(&headers, found.row.digest(), &answer)?;
     Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
@@ -259,7 +261,7 @@ async fn retire(
     headers: &HeaderMap,
     reason: String,
 ) -> Result<Response, ApiError> {
-    let row = state.resolve.row(&target).await?.row;
+    let row = state.resolve.row(&target, AsOf::Now).await?.row;
     if !expectation(headers)?.holds(Some(row.digest())) {
         return Err(ApiError::precondition_failed(Some(row.digest())));
     }

@@ -11,7 +11,7 @@ use axum::routing::get;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::caching::{Freshness, defuse, set_freshness};
-use super::extract::Rest;
+use super::extract::{Fresh, Rest};
 use super::{ApiError, AppState};
 use crate::access::{Access, Caller};
 use crate::service::Resolve;
@@ -29,10 +29,11 @@ async fn follow(
     State(access): State<Arc<Access>>,
     caller: Caller,
     rest: Rest,
+    Fresh(fresh): Fresh,
 ) -> Result<Response, ApiError> {
     let (target, file) = rest.file()?;
     caller.require_read(&access, &target.name)?;
-    let (_, artifact) = resolve.file(&target, &file).await?;
+    let (_, artifact) = resolve.file(&target, &file, fresh).await?;
     let location =
         format!("/blobs/{}?name={}", artifact.blob.digest, utf8_percent_encode(artifact.name.base(), IN_QUERY));
     let mut headers = HeaderMap::with_capacity(8);

@@ -20,7 +20,7 @@ use crate::access::Caller;
 use crate::config::Permission;
 use crate::domain::manifest::Kind;
 use crate::domain::{Digest, FileName, ManifestName, State as VersionState, Target, VersionRow};
-use crate::service::{Receipt, ResolveError, Versions};
+use crate::service::{AsOf, Receipt, ResolveError, Versions};
 
 /// Rows on a page, unless asked otherwise.
 const PAGE: usize = 50;
@@ -131,7 +131,7 @@ async fn show(
         (Some("promote" | "pin" | "copy"), _) => Err(not_allowed(tail.as_deref())),
         (Some(_), _) => Err(ApiError::no_route()),
         (None, true) => {
-            let found = state.resolve.row(&target).await?;
+            let found = state.resolve.row(&target, AsOf::Now).await?;
             Ok((headers, Json(RowBody::of(&found.row))).into_response())
         }
         (None, false) => history(&state.versions, &target.name, page, html, headers).await,

@@ -8,24 +8,36 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::Collector;
+use crate::config::{Config, Store};
 use crate::domain::RetentionRules;
 use crate::http::Health;
-use crate::service::collect::{Outcome, Report, RunSummary, Runs, Settings};
+use crate::service::collect::{Outcome, Report, RunSummary, Runs, Settings, Share};
 use crate::service::{Collect, CollectError};
 
-/// What the configuration says, as the service takes it.
+/// Percent of the time in which a run works on a directory if nothing else is configured: publishes sync to the same disk.
+const SHARE_OF_A_DISK: u8 = 10;
+
+/// What the configuration says, as the service takes it, for runs that nobody waits for.
 #[must_use]
-pub fn settings(config: &Collector) -> Settings {
+pub fn settings(config: &Config) -> Settings {
+    let Config { collector: config, store, .. } = config;
     let rules = config.retention.iter().map(|rule| (rule.names.clone(), rule.retention()));
     Settings {
         retention: RetentionRules(rules.collect()),
         min_age: config.min_age.signed(),
         jobs: NonZeroUsize::new(config.jobs).unwrap_or(NonZeroUsize::MIN),
+        share: Share::new(config.share.unwrap_or_else(|| share_of(store))).unwrap_or(Share::ALL),
         memory: config.memory.bytes(),
         lists_per_second: NonZeroU32::new(config.lists_per_second),
         deletes_per_second: NonZeroU32::new(config.deletes_per_second),
         reports_for: config.reports_for.signed(),
+    }
+}
+
+fn share_of(store: &Store) -> u8 {
+    match store {
+        Store::Fs { .. } => SHARE_OF_A_DISK,
+        Store::S3(_) => 100,
     }
 }
 

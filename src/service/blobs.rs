@@ -5,6 +5,7 @@
 //! may delete its bytes at any later time, so nothing new may rely on it. Reading is less strict than relying:
 //! doomed bytes that are still there are correct by construction.
 
+pub mod cache;
 mod copies;
 mod intake;
 
@@ -18,9 +19,13 @@ use crate::clock::Clock;
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::layout::{self, LayoutKey};
-use crate::store::{ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use crate::store::{
+    ByteRange, Created, Handover, Key, List, Object, ObjectMeta, ObjectStore, StoreError, StoreErrorKind,
+};
+use cache::Found;
 pub(super) use copies::Copies;
 
+pub use cache::BlobCache;
 pub use intake::{BlobError, BlobUpload, Intake};
 
 /// Digests that are looked up at once within one request.
@@ -50,6 +55,7 @@ pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     seen_after: SignedDuration,
+    cache: Option<Arc<BlobCache>>,
 }
 
 impl Blobs {
@@ -57,7 +63,13 @@ impl Blobs {
     /// a hint that makes it young again; half the collector's minimum age is right.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, seen_after: SignedDuration) -> Self {
-        Self { store, clock, seen_after }
+        Self { store, clock, seen_after, cache: None }
+    }
+
+    /// Lets readers be served from a cache where it can. Whether bytes may be relied on is always asked of the store.
+    #[must_use]
+    pub fn with_cache(self, cache: Option<Arc<BlobCache>>) -> Self {
+        Self { cache, ..self }
     }
 
     /// What is known of a blob without reading it, or `None` when there are no bytes.
@@ -65,6 +77,10 @@ impl Blobs {
     /// # Errors
     /// When the store fails.
     pub async fn stat(&self, digest: Digest) -> Result<Option<ObjectMeta>, StoreError> {
+        if let Some(size) = self.cache.as_ref().and_then(|cache| cache.size(digest)) {
+            let (key, modified) = (LayoutKey::Blob(digest, 0).key(), Timestamp::UNIX_EPOCH);
+            return Ok(Some(ObjectMeta { key, size, modified }));
+        }
         // The common case costs one request: most blobs only ever have generation 0.
         if let Some(meta) = self.store.head(&LayoutKey::Blob(digest, 0).key()).await? {
             return Ok(Some(meta));
@@ -72,11 +88,35 @@ impl Blobs {
         Ok(self.copies(digest).await?.readable().cloned())
     }
 
-    /// Opens a blob, or a range that starts within it. `None` when there are no bytes.
+    /// Opens a blob, or a range that starts within it, for a reader. `None` when there are no bytes. With a cache, any
+    /// number of readers of a whole blob at once cost the store one request.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn open(&self, digest: Digest, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
+    pub async fn open(
+        self: &Arc<Self>,
+        digest: Digest,
+        range: Option<ByteRange>,
+    ) -> Result<Option<Object>, StoreError> {
+        let Some(cache) = &self.cache else { return self.open_stored(digest, range).await };
+        if let Some(object) = cache.get(digest, range).await {
+            return Ok(Some(object));
+        }
+        // A part alone is not worth fetching the whole for.
+        if range.is_none() {
+            let blobs = Arc::clone(self);
+            let open = async move { blobs.open_stored(digest, None).await };
+            match cache.fetch(&self.store, digest, open).await? {
+                Found::Object(object) => return Ok(Some(object)),
+                Found::Nothing => return Ok(None),
+                Found::NotHere => {}
+            }
+        }
+        self.open_stored(digest, range).await
+    }
+
+    /// Opens what the store has.
+    async fn open_stored(&self, digest: Digest, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
         if let Some(object) = self.store.get(&LayoutKey::Blob(digest, 0).key(), range).await? {
             return Ok(Some(object));
         }
@@ -87,6 +127,21 @@ impl Blobs {
             }
         }
         Err(contended(digest))
+    }
+
+    /// An address from which a client can fetch the blob without us, or `None` when there is none: the store has no such
+    /// addresses, or a cache here has the bytes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn hand_over(&self, digest: Digest, handover: &Handover) -> Result<Option<String>, StoreError> {
+        if self.cache.as_ref().is_some_and(|cache| cache.size(digest).is_some()) {
+            return Ok(None);
+        }
+        match self.stat(digest).await? {
+            Some(meta) => self.store.hand_over(&meta.key, handover).await,
+            None => Ok(None),
+        }
     }
 
     /// Which of these must be uploaded. Bytes that are doomed do not count.

@@ -33,9 +33,9 @@ mod plan;
 mod ranges;
 mod report;
 mod runs;
+mod settings;
 mod sweep;
 
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -48,13 +48,13 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Blobs, Heads, Manifests};
 use crate::clock::Clock;
 use crate::domain::retention::Verdict;
-use crate::domain::{ManifestName, RetentionRules, RunId};
+use crate::domain::{ManifestName, RunId};
 use crate::layout::marker;
 use crate::layout::{self, LayoutKey};
 use crate::store::{List, ObjectStore, StoreError};
 use live::Live;
 use mark::{Expiry, Marked};
-use pace::Pace;
+use pace::{Pace, Rest};
 use plan::{Candidate, Plan, Youth};
 use ranges::Ranges;
 use report::Journal;
@@ -63,42 +63,15 @@ pub use error::CollectError;
 pub use plan::Fate;
 pub use report::{Count, Entry, Outcome, Report, Started, Totals};
 pub use runs::{RunSummary, Runs};
+pub use settings::{Settings, Share};
 
 /// Clocks that differ by more than this are not to be trusted with retiring anything.
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// How the collector is set up.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How long versions are kept.
-    pub retention: RetentionRules,
-    /// Age below which unreferenced bytes are left alone.
-    pub min_age: SignedDuration,
-    /// Calls to the store at once.
-    pub jobs: NonZeroUsize,
-    /// Bytes of memory for digests. A store with more of them is gone through in several passes.
-    pub memory: u64,
-    /// Objects listed a second, at most.
-    pub lists_per_second: Option<NonZeroU32>,
-    /// Objects deleted, and tombstones created, a second, at most.
-    pub deletes_per_second: Option<NonZeroU32>,
-    /// How long reports of earlier runs are kept.
-    pub reports_for: SignedDuration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            retention: RetentionRules::default(),
-            min_age: SignedDuration::from_hours(24),
-            jobs: const { NonZeroUsize::new(32).expect("not zero") },
-            memory: 128 << 20,
-            lists_per_second: None,
-            deletes_per_second: None,
-            reports_for: SignedDuration::from_hours(90 * 24),
-        }
-    }
-}
+/// Objects that are created or deleted in one call by a run that may take all of the time.
+const BATCH: usize = 128;
+/// The same for a run that rests in between: so few that nobody waits long for the call to end.
+const GENTLE_BATCH: usize = 16;
 
 /// What all steps of a run have in common.
 #[derive(Debug, Clone)]
@@ -111,6 +84,10 @@ struct Run {
     young: Youth,
     lists: Arc<Pace>,
     deletes: Arc<Pace>,
+    rest: Rest,
+    jobs: usize,
+    /// Objects that are created or deleted in one call.
+    batch: usize,
     stop: CancellationToken,
 }
 
@@ -230,6 +207,7 @@ impl Collect {
     }
 
     fn prepare(&self, id: RunId, now: Timestamp, host: Timestamp, stop: &CancellationToken) -> Run {
+        let all = self.settings.share == Share::ALL;
         Run {
             id,
             now,
@@ -237,6 +215,9 @@ impl Collect {
             young: Youth::new(now, self.settings.min_age),
             lists: Arc::new(Pace::new(self.settings.lists_per_second)),
             deletes: Arc::new(Pace::new(self.settings.deletes_per_second)),
+            rest: Rest::new(self.settings.share, stop.clone()),
+            jobs: if all { self.settings.jobs.get() } else { 1 },
+            batch: if all { BATCH } else { GENTLE_BATCH },
             stop: stop.clone(),
         }
     }
@@ -318,7 +299,7 @@ impl Collect {
                 AbortOnDropHandle::new(task).await.map_err(CollectError::task)?
             }
         });
-        let mut done = stream::iter(parts).buffered(self.settings.jobs.get()).boxed();
+        let mut done = stream::iter(parts).buffered(run.jobs).boxed();
         let (mut plans, mut candidates) = (Vec::new(), 0);
         while let Some(plan) = done.try_next().await? {
             candidates += plan.candidates.len() + 2 * plan.litter.len();

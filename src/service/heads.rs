@@ -3,7 +3,9 @@
 //! Why reading needs no LIST: heads are numbered without gaps and never deleted, so whoever knows generation
 //! *g* is current until *g + 1* exists. One GET of a key that is normally absent answers that.
 //!
-//! Why a remembered head can never show the past: it is only ever the place to start looking from.
+//! Why a remembered head can never show the past: it is only ever the place to start looking from. Readers who accept an
+//! answer that is a moment old are given it without a look, up to the age that is configured. What is remembered only
+//! ever moves forward, so on one server nobody who reads twice goes back in time.
 
 mod segments;
 
@@ -11,8 +13,11 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
+use moka::ops::compute::Op;
 use moka::sync::Cache;
+use tokio::time::{Duration, Instant};
 
+use super::flights::Flights;
 use crate::clock::Clock;
 use crate::domain::{Change, Head, ManifestName, Operation, Rejection, Selector, VersionRow, head::Outcome};
 use crate::layout::{self, LayoutKey};
@@ -53,10 +58,22 @@ pub struct Changed {
     pub unchanged: bool,
 }
 
+/// How old an answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AsOf {
+    /// As old as is configured.
+    #[default]
+    Recent,
+    /// It shows everything that was done before it was asked for, on whatever server.
+    Now,
+}
+
 /// A head that was read or made.
 #[derive(Debug, Clone)]
 struct Known {
     head: Arc<Head>,
+    /// When the store was asked whether it is the newest one.
+    checked: Instant,
     /// Whether it is known to survive a crash of the machine. One that another process made may be visible a moment
     /// before it does, and a log must not have a durable head behind one that is not.
     durable: bool,
@@ -69,6 +86,8 @@ pub struct Heads {
     clock: Arc<dyn Clock>,
     newest: Cache<ManifestName, Known>,
     segments: Segments,
+    max_staleness: Duration,
+    looks: Flights<ManifestName, Option<Known>>,
 }
 
 impl Heads {
@@ -81,7 +100,35 @@ impl Heads {
         };
         let newest = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
         let segments = Segments::new(Arc::clone(&store));
-        Self { store, clock, newest, segments }
+        Self { store, clock, newest, segments, max_staleness: Duration::ZERO, looks: Flights::default() }
+    }
+
+    /// Lets [`AsOf::Recent`] answers be so old.
+    #[must_use]
+    pub fn with_max_staleness(self, max_staleness: Duration) -> Self {
+        Self { max_staleness, ..self }
+    }
+
+    /// The newest head, as fresh as is asked for, or `None` when the name has never existed. Recent answers to any number
+    /// of callers at once cost the store one look.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn look(self: &Arc<Self>, name: &ManifestName, fresh: AsOf) -> Result<Option<Arc<Head>>, StoreError> {
+        if fresh == AsOf::Now || self.max_staleness.is_zero() {
+            return self.current(name).await;
+        }
+        if let Some(known) = self.newest.get(name).filter(|known| known.checked.elapsed() < self.max_staleness) {
+            return Ok(Some(known.head));
+        }
+        let ask = || {
+            let (heads, name) = (Arc::clone(self), name.clone());
+            async move { heads.known(&name).await }
+        };
+        let found = self.looks.join(name, self.max_staleness, ask).await?;
+        // More may have become known since that look landed.
+        let best = found.map(|known| self.keep(known)).or_else(|| self.newest.get(name));
+        Ok(best.map(|known| known.head))
     }
 
     /// The newest head, or `None` when the name has never existed.
@@ -95,15 +142,17 @@ impl Heads {
     async fn known(&self, name: &ManifestName) -> Result<Option<Known>, StoreError> {
         let Some(mut known) = self.newest.get(name) else { return self.list_newest(name).await };
         for _ in 0..MAX_WALK {
+            let asked = Instant::now();
             match self.read(name, known.head.generation + 1).await? {
-                Some(newer) => known = self.remember(newer, false),
-                None => return Ok(Some(known)),
+                Some(newer) => known = self.remember(newer, asked, false),
+                None => return Ok(Some(self.keep(Known { checked: asked, ..known }))),
             }
         }
         self.list_newest(name).await
     }
 
     async fn list_newest(&self, name: &ManifestName) -> Result<Option<Known>, StoreError> {
+        let asked = Instant::now();
         let first = List { limit: Some(1), ..List::default() };
         let Some(meta) = self.store.list(&layout::heads(name), first).try_next().await? else { return Ok(None) };
         let Some(LayoutKey::Head(_, generation)) = LayoutKey::parse(&meta.key) else {
@@ -111,13 +160,24 @@ impl Heads {
         };
         let lost = || StoreError::new(StoreErrorKind::Corrupt, &meta.key, "listed, but not there");
         let head = self.read(name, generation).await?.ok_or_else(lost)?;
-        Ok(Some(self.remember(head, false)))
+        Ok(Some(self.remember(head, asked, false)))
     }
 
-    fn remember(&self, head: Head, durable: bool) -> Known {
-        let known = Known { head: Arc::new(head), durable };
-        self.newest.insert(known.head.name.clone(), known.clone());
-        known
+    fn remember(&self, head: Head, checked: Instant, durable: bool) -> Known {
+        self.keep(Known { head: Arc::new(head), checked, durable })
+    }
+
+    /// Remembers a head unless more is known by now, and returns what is known.
+    fn keep(&self, known: Known) -> Known {
+        let name = known.head.name.clone();
+        let mut best = known;
+        let kept = self.newest.entry(name).and_compute_with(|entry| {
+            if let Some(entry) = entry {
+                best = newer(entry.into_value(), best.clone());
+            }
+            Op::Put(best.clone())
+        });
+        kept.into_entry().map_or(best, moka::Entry::into_value)
     }
 
     /// The head of one generation.
@@ -224,6 +284,7 @@ impl Heads {
         change: &Change,
         operation: Operation,
     ) -> Result<Option<Changed>, ChangeError> {
+        let asked = Instant::now();
         let known = self.known(name).await?;
         let current = known.as_ref().map(|known| Arc::clone(&known.head));
         let (mut row, mut everything) = (None, Vec::new());
@@ -254,7 +315,12 @@ impl Heads {
                 }
                 self.segments.spill(&mut head, spill).await?;
                 let created = self.create(&head).await?;
-                Ok(created.then(|| Changed { head: self.remember(*head, true).head, row, unchanged: false }))
+                let head = Arc::new(*head);
+                Ok(created.then(|| {
+                    // What is answered is this head, even if somebody has built on it since.
+                    self.keep(Known { head: Arc::clone(&head), checked: asked, durable: true });
+                    Changed { head, row, unchanged: false }
+                }))
             }
         }
     }
@@ -274,7 +340,7 @@ impl Heads {
     async fn make_durable(&self, known: Known) -> Result<Arc<Head>, StoreError> {
         if !known.durable {
             self.store.persist(&[key_of(&known.head)]).await?;
-            self.newest.insert(known.head.name.clone(), Known { durable: true, ..known.clone() });
+            self.keep(Known { durable: true, ..known.clone() });
         }
         Ok(known.head)
     }
@@ -299,6 +365,19 @@ impl Heads {
             (Ok(None), None) => Err(gap(&head.name, head.generation)),
         }
     }
+}
+
+/// The one of two that knows more.
+fn newer(a: Known, b: Known) -> Known {
+    let durable =
+        |one: &Known, other: &Known| one.durable || (other.durable && other.head.generation == one.head.generation);
+    let (newest, other) = if a.head.generation >= b.head.generation { (a, b) } else { (b, a) };
+    let checked = if newest.head.generation == other.head.generation {
+        newest.checked.max(other.checked)
+    } else {
+        newest.checked
+    };
+    Known { durable: durable(&newest, &other), checked, head: newest.head }
 }
 
 fn key_of(head: &Head) -> Key {

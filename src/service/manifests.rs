@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use moka::sync::Cache;
+use tokio::time::Duration;
 
 use super::Blobs;
+use super::flights::Flights;
 use crate::domain::manifest::{Artifact, Descriptor};
 use crate::domain::{Digest, FileName, Manifest};
 use crate::store::{StoreError, StoreErrorKind};
@@ -14,6 +16,9 @@ use crate::store::{StoreError, StoreErrorKind};
 /// Bytes of manifests and their indexes that are remembered. They never change, so they are always valid; whether a
 /// version may still be read is decided by its row, not here.
 const REMEMBERED_BYTES: u64 = 32 << 20;
+
+/// How old a reading under way may be to be waited for. Its bytes are valid however old; this is for those that find none.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A manifest that was read and verified.
 #[derive(Debug)]
@@ -44,6 +49,7 @@ impl Loaded {
 pub struct Manifests {
     blobs: Arc<Blobs>,
     remembered: Cache<Digest, Arc<Loaded>>,
+    reads: Flights<Digest, Option<Arc<Loaded>>>,
 }
 
 impl Manifests {
@@ -52,21 +58,28 @@ impl Manifests {
     pub fn new(blobs: Arc<Blobs>) -> Self {
         let weigh = |_: &Digest, loaded: &Arc<Loaded>| u32::try_from(1024 + loaded.bytes.len() * 4).unwrap_or(u32::MAX);
         let remembered = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
-        Self { blobs, remembered }
+        Self { blobs, remembered, reads: Flights::default() }
     }
 
-    /// Reads a manifest and verifies its digest. `None` when its bytes are gone.
+    /// Reads a manifest and verifies its digest. `None` when its bytes are gone. Any number of callers at once cost the
+    /// store one reading.
     ///
     /// # Errors
     /// When the store fails, or holds other bytes than were published.
-    pub async fn load(&self, descriptor: Descriptor) -> Result<Option<Arc<Loaded>>, StoreError> {
+    pub async fn load(self: &Arc<Self>, descriptor: Descriptor) -> Result<Option<Arc<Loaded>>, StoreError> {
         if let Some(loaded) = self.remembered.get(&descriptor.digest) {
             return Ok(Some(loaded));
         }
-        let Some((bytes, manifest)) = self.read(descriptor).await? else { return Ok(None) };
-        let loaded = Arc::new(Loaded::new(bytes, manifest));
-        self.remembered.insert(descriptor.digest, Arc::clone(&loaded));
-        Ok(Some(loaded))
+        let read = || {
+            let manifests = Arc::clone(self);
+            async move {
+                let Some((bytes, manifest)) = manifests.read(descriptor).await? else { return Ok(None) };
+                let loaded = Arc::new(Loaded::new(bytes, manifest));
+                manifests.remembered.insert(descriptor.digest, Arc::clone(&loaded));
+                Ok(Some(loaded))
+            }
+        };
+        self.reads.join(&descriptor.digest, PATIENCE, read).await
     }
 
     /// Like [`Manifests::load`], for those who read every manifest once and want neither memory nor index of it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::Heads;
+use super::{AsOf, Heads};
 use crate::domain::{Head, ManifestName};
 use crate::layout::{self, LayoutKey};
 use crate::store::{List, ObjectStore, StoreError, StoreErrorKind};
@@ -54,7 +54,7 @@ impl Names {
         let mut found = listing
             .and_then(|meta| async move { name_of(&meta.key) })
             .try_filter(|name| std::future::ready(name.as_str().starts_with(prefix) && visible(name)))
-            .map_ok(|name| async move { self.heads.current(&name).await })
+            .map_ok(|name| async move { self.heads.look(&name, AsOf::Recent).await })
             .try_buffered(LOOKUPS)
             .try_filter_map(|head| async move { Ok(head.filter(|head| head.active().is_some())) })
             .boxed();

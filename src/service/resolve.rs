@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Heads, Loaded, Manifests};
+use super::{AsOf, Heads, Loaded, Manifests};
 use crate::domain::manifest::Artifact;
 use crate::domain::{FileName, ManifestName, Selector, State, Target, VersionRow};
 use crate::store::{StoreError, StoreErrorKind};
@@ -74,9 +74,9 @@ impl Resolve {
     ///
     /// # Errors
     /// A [`ResolveError`].
-    pub async fn row(&self, target: &Target) -> Result<Resolved, ResolveError> {
+    pub async fn row(&self, target: &Target, fresh: AsOf) -> Result<Resolved, ResolveError> {
         let name = &target.name;
-        let Some(head) = self.heads.current(name).await? else {
+        let Some(head) = self.heads.look(name, fresh).await? else {
             return Err(ResolveError::NoSuchName(name.clone()));
         };
         let row = self.heads.select(&head, target.selector).await?;
@@ -96,8 +96,8 @@ impl Resolve {
     ///
     /// # Errors
     /// A [`ResolveError`].
-    pub async fn readable(&self, target: &Target) -> Result<Resolved, ResolveError> {
-        let found = self.row(target).await?;
+    pub async fn readable(&self, target: &Target, fresh: AsOf) -> Result<Resolved, ResolveError> {
+        let found = self.row(target, fresh).await?;
         match found.row.state {
             State::Ready | State::Active | State::Archived => Ok(found),
             State::Prepared | State::Aborted => Err(ResolveError::NotPublished(found.row.number)),
@@ -109,16 +109,17 @@ impl Resolve {
     ///
     /// # Errors
     /// A [`ResolveError`].
-    pub async fn manifest(&self, target: &Target) -> Result<(Resolved, Arc<Loaded>), ResolveError> {
-        let mut found = self.readable(target).await?;
+    pub async fn manifest(&self, target: &Target, fresh: AsOf) -> Result<(Resolved, Arc<Loaded>), ResolveError> {
+        let mut found = self.readable(target, fresh).await?;
+        let mut now = fresh == AsOf::Now;
         loop {
             let descriptor = found.row.summary.manifest;
             if let Some(loaded) = self.manifests.load(descriptor).await? {
                 return Ok((found, loaded));
             }
             // The version may have been retired and collected since its row was read. If not, it has lost its manifest.
-            let again = self.readable(target).await?;
-            if again.row.number == found.row.number {
+            let again = self.readable(target, AsOf::Now).await?;
+            if again.row.number == found.row.number && std::mem::replace(&mut now, true) {
                 let why = "the bytes of this manifest are gone";
                 return Err(StoreError::new(StoreErrorKind::Corrupt, descriptor.digest, why).into());
             }
@@ -130,8 +131,13 @@ impl Resolve {
     ///
     /// # Errors
     /// A [`ResolveError`].
-    pub async fn file(&self, target: &Target, file: &FileName) -> Result<(Resolved, Artifact), ResolveError> {
-        let (found, loaded) = self.manifest(target).await?;
+    pub async fn file(
+        &self,
+        target: &Target,
+        file: &FileName,
+        fresh: AsOf,
+    ) -> Result<(Resolved, Artifact), ResolveError> {
+        let (found, loaded) = self.manifest(target, fresh).await?;
         match loaded.artifact(file) {
             Some(artifact) => Ok((found, artifact.clone())),
             None => Err(ResolveError::NoSuchFile { target: target.clone(), file: file.clone() }),

@@ -34,7 +34,7 @@ pub struct Verify {
     store: Arc<dyn ObjectStore>,
     heads: Heads,
     blobs: Arc<Blobs>,
-    manifests: Manifests,
+    manifests: Arc<Manifests>,
     remedy: Remedy,
 }
 
@@ -76,7 +76,7 @@ impl Verify {
         let blobs = Arc::new(Blobs::new(Arc::clone(&store), Arc::clone(&clock), jiff::SignedDuration::MAX));
         Self {
             heads: Heads::new(Arc::clone(&store), clock),
-            manifests: Manifests::new(Arc::clone(&blobs)),
+            manifests: Arc::new(Manifests::new(Arc::clone(&blobs))),
             store,
             blobs,
             remedy: Remedy::default(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::publish::Wish;
-use super::{ChangeError, Heads, Publish, PublishError, Receipt, Resolve, ResolveError};
+use super::{AsOf, ChangeError, Heads, Publish, PublishError, Receipt, Resolve, ResolveError};
 use crate::domain::head::Change;
 use crate::domain::{Expect, Head, ManifestName, Selector, State, Target, VersionRow};
 use crate::store::StoreError;
@@ -124,7 +124,7 @@ impl Versions {
     /// # Errors
     /// A [`CopyError`].
     pub async fn copy(&self, from: &Target, to: &ManifestName, wish: Wish, actor: &str) -> Result<Receipt, CopyError> {
-        let (_, loaded) = self.resolve.manifest(from).await?;
+        let (_, loaded) = self.resolve.manifest(from, AsOf::Now).await?;
         Ok(self.publish.publish(to, loaded.bytes.clone(), wish, actor).await?)
     }
 }

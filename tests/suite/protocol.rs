@@ -8,4 +8,5 @@ mod healing;
 mod races;
 mod remedies;
 mod replies;
+mod staleness;
 mod times;

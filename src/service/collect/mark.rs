@@ -93,8 +93,8 @@ impl Collect {
             Ok((!known.is_settled(&name, generation)).then_some((name, generation)))
         });
         let mut names = changed
-            .map_ok(|(name, generation)| self.spawn_name(run, expiry, name, generation))
-            .try_buffer_unordered(self.settings.jobs.get())
+            .map_ok(|(name, generation)| run.rest.after(self.spawn_name(run, expiry, name, generation)))
+            .try_buffer_unordered(run.jobs)
             .boxed();
         let mut found = Vec::new();
         while let Some(name) = names.try_next().await? {

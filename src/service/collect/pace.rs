@@ -1,9 +1,12 @@
-//! Bounds on how fast a run lists and deletes, so that it is never in the way of those who publish and read.
+//! Bounds on how fast a run works, so that it is never in the way of those who publish and read.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::Share;
 
 /// A bound of so many a second. Shared by all who work at once.
 #[derive(Debug)]
@@ -32,9 +35,78 @@ impl Pace {
     }
 }
 
+/// How long a run rests after each call, so that work takes only its share of the time.
+///
+/// A bound of so many calls a second would have to know how fast the store is. This one does not: on a slow disk each
+/// call takes longer, and so does each rest.
+#[derive(Debug, Clone)]
+pub(super) struct Rest {
+    share: Share,
+    stop: CancellationToken,
+}
+
+impl Rest {
+    /// Rests that `stop` cuts short.
+    pub(super) fn new(share: Share, stop: CancellationToken) -> Self {
+        Self { share, stop }
+    }
+
+    /// Does some work, then rests for it.
+    pub(super) async fn after<T>(&self, work: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let result = work.await;
+        self.since(began).await;
+        result
+    }
+
+    /// Rests for the work that began then.
+    pub(super) async fn since(&self, began: Instant) {
+        let share = u32::from(self.share.percent());
+        if share == 100 {
+            return;
+        }
+        let rest = began.elapsed() * (100 - share) / share;
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenth_of_the_time_is_work() {
+        let rest = Rest::new(Share::new(10).expect("ten percent"), CancellationToken::new());
+        let began = Instant::now();
+        for _ in 0..5 {
+            rest.after(tokio::time::sleep(Duration::from_millis(20))).await;
+        }
+        assert_eq!(began.elapsed(), Duration::from_secs(1), "five times 20 ms are a tenth of it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_rests_who_may_take_all_the_time() {
+        let rest = Rest::new(Share::ALL, CancellationToken::new());
+        let began = Instant::now();
+        rest.after(tokio::time::sleep(Duration::from_millis(20))).await;
+        assert_eq!(began.elapsed(), Duration::from_millis(20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rest_ends_when_the_run_is_stopped() {
+        let stop = CancellationToken::new();
+        let rest = Rest::new(Share::new(1).expect("one percent"), stop.clone());
+        let began = Instant::now();
+        let work = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            stop.cancel();
+        };
+        rest.after(work).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(10));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn all_together_keep_to_the_bound() {

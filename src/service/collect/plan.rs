@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use futures_util::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::live::Live;
 use super::report::{Entry, Totals};
@@ -107,7 +108,7 @@ pub(super) async fn plan(
     let end = last.checked_add(1).map(layout::before_blobs);
     let mut listing = store.list(&layout::blobs(), List { start_after, ..List::default() });
     let mut planner = Planner { run, live, tell, plan: Plan::default(), current: None };
-    let mut listed = 0;
+    let (mut listed, mut began) = (0, Instant::now());
     while let Some(meta) = listing.try_next().await? {
         if end.as_ref().is_some_and(|end| meta.key >= *end) {
             break;
@@ -119,6 +120,8 @@ pub(super) async fn plan(
         if listed % PACED == 0 {
             run.check()?;
             run.lists.wait(PACED).await;
+            run.rest.since(began).await;
+            began = Instant::now();
         }
     }
     planner.close();

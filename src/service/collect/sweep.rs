@@ -11,8 +11,6 @@ use crate::domain::manifest::Descriptor;
 use crate::domain::retention::Verdict;
 use crate::store::Key;
 
-/// Objects that are created or deleted in one call.
-const BATCH: usize = 128;
 /// Tombstones that are made durable in one call.
 const PERSISTED: usize = 64 * 1024;
 
@@ -27,15 +25,14 @@ impl Collect {
             if keys.is_empty() {
                 return Ok(());
             }
-            let batches = keys.chunks(BATCH).map(|keys| async move {
+            let batches = keys.chunks(run.batch).map(|keys| async move {
                 run.check()?;
                 run.deletes.wait(keys.len()).await;
-                Ok::<_, CollectError>(self.store.create_empty(keys).await?)
+                Ok::<_, CollectError>(run.rest.after(self.store.create_empty(keys)).await?)
             });
-            let jobs = self.settings.jobs.get();
-            stream::iter(batches).buffer_unordered(jobs).boxed().try_collect::<()>().await?;
+            stream::iter(batches).buffer_unordered(run.jobs).boxed().try_collect::<()>().await?;
             // A number whose tombstone a crash takes back would be free again after its bytes are gone.
-            self.store.persist(&keys).await?;
+            run.rest.after(self.store.persist(&keys)).await?;
         }
     }
 
@@ -53,7 +50,7 @@ impl Collect {
             let digest = &candidate.digest;
             live.needed_by(digest).or_else(|| again.needed_by(digest))
         };
-        let batches = batches(plans).map(|batch| async move {
+        let batches = batches(plans, run.batch).map(|batch| async move {
             run.check()?;
             let (mut totals, mut dead) = (Totals::default(), Vec::with_capacity(batch.len()));
             for candidate in batch {
@@ -62,13 +59,13 @@ impl Collect {
                         totals.deleted.add(candidate.size);
                         dead.push(candidate.bytes());
                     }
-                    Some(root) => self.heal(candidate, root, &mut totals).await?,
+                    Some(root) => run.rest.after(self.heal(candidate, root, &mut totals)).await?,
                 }
             }
             self.delete(run, &dead).await?;
             Ok::<_, CollectError>(totals)
         });
-        let mut done = stream::iter(batches).buffer_unordered(self.settings.jobs.get()).boxed();
+        let mut done = stream::iter(batches).buffer_unordered(run.jobs).boxed();
         while let Some(batch) = done.try_next().await? {
             totals.merge(&batch);
         }
@@ -77,10 +74,10 @@ impl Collect {
 
     /// Deletes keys at the configured pace.
     pub(super) async fn delete(&self, run: &Run, keys: &[Key]) -> Result<(), CollectError> {
-        for keys in keys.chunks(BATCH) {
+        for keys in keys.chunks(run.batch) {
             run.check()?;
             run.deletes.wait(keys.len()).await;
-            self.store.delete_all(keys).await?;
+            run.rest.after(self.store.delete_all(keys)).await?;
         }
         Ok(())
     }
@@ -124,6 +121,6 @@ impl Collect {
 }
 
 /// The candidates of all plans, in batches of neighbours.
-fn batches(plans: &[Plan]) -> impl Iterator<Item = &[Candidate]> {
-    plans.iter().flat_map(|plan| plan.candidates.chunks(BATCH))
+fn batches(plans: &[Plan], size: usize) -> impl Iterator<Item = &[Candidate]> {
+    plans.iter().flat_map(move |plan| plan.candidates.chunks(size))
 }

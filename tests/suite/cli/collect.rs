@@ -7,7 +7,8 @@ use crate::support::process::{ServerProcess, larder, until};
 
 #[test]
 fn the_command_collects_beside_a_server_and_says_what_it_did() {
-    let server = ServerProcess::start();
+    // What another process retired is asked for a moment later.
+    let server = ServerProcess::after("export LARDER__HEADS__MAX_STALENESS=0s");
     for text in ["one", "two"] {
         publish(&server, "main", &[("f", text.as_bytes())]);
     }
@@ -30,6 +31,19 @@ fn the_command_collects_beside_a_server_and_says_what_it_did() {
     assert_eq!((report["outcome"].as_str(), &report["totals"]["deleted"]["blobs"]), (Some("completed"), &json!(2)));
     server.larder("get main").ok();
     larder("verify --data").arg(&server.data).ok();
+}
+
+#[test]
+fn a_share_of_the_time_is_a_percentage_and_the_rest_is_rest() {
+    let server = ServerProcess::start();
+    publish(&server, "main", &[("f", b"one")]);
+    for wrong in ["0", "101", "a tenth"] {
+        let refused = larder("collect --once --share").arg(wrong).arg("--data").arg(&server.data).exits(2);
+        assert!(refused.stderr.contains("must be 1 to 100"), "{refused:#?}");
+    }
+    let report = larder("collect --once --json --share 1 --data").arg(&server.data).ok().json();
+    assert_eq!(report["totals"]["young"]["blobs"], 0);
+    assert_eq!(report["totals"]["needed"]["blobs"], 2);
 }
 
 #[test]

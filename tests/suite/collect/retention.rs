@@ -42,13 +42,17 @@ async fn a_retired_version_answers_with_when_and_why_and_keeps_its_row() {
     assert_eq!((report.totals.expired, report.totals.versions, report.totals.deleted.blobs), (1, 1, 3));
     // The process that served it all the time, with its memory, says the same as a new one.
     for services in [services, Services::over(&store)] {
-        let ResolveError::Retired(row) = services.resolve.manifest(&target("main@1")).await.unwrap_err() else {
+        let ResolveError::Retired(row) = services.resolve.manifest(&target("main@1"), AsOf::Now).await.unwrap_err()
+        else {
             panic!("not retired")
         };
         assert!(row.retired_at.is_some());
         assert_eq!(row.retired_because.as_deref(), Some("retention: archived longer ago than it is kept"));
         let file = "file-0.txt".parse().unwrap();
-        assert!(matches!(services.resolve.file(&target("main@1"), &file).await.unwrap_err(), ResolveError::Retired(_)));
+        assert!(matches!(
+            services.resolve.file(&target("main@1"), &file, AsOf::Now).await.unwrap_err(),
+            ResolveError::Retired(_)
+        ));
         for rollback in ["main@1", "main@previous"] {
             let error = services.versions.promote(&target(rollback), Expect::Anything, ACTOR).await.unwrap_err();
             assert!(
@@ -56,7 +60,7 @@ async fn a_retired_version_answers_with_when_and_why_and_keeps_its_row() {
                 "{rollback}: {error:?}"
             );
         }
-        let row = services.resolve.row(&target("main@1")).await.unwrap().row;
+        let row = services.resolve.row(&target("main@1"), AsOf::Now).await.unwrap().row;
         assert_eq!((label(&row).as_str(), row.created_by.as_str(), row.summary.files), ("v1", ACTOR, 2));
     }
     assert_eq!(sound(&store, "main").await.as_deref(), Some("v2"));

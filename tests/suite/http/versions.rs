@@ -1,5 +1,6 @@
 //! Versions: history, promotion, pins, retirement, copies, selectors.
 
+use larder::config::{Config, Duration};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -161,8 +162,8 @@ async fn everything_survives_a_restart() {
 #[tokio::test]
 async fn two_servers_on_one_directory_see_each_other() {
     let directory = tempfile::TempDir::new().unwrap();
-    let one = TestServer::on(directory.path(), |_| {}).await;
-    let two = TestServer::on(directory.path(), |_| {}).await;
+    let one = TestServer::on(directory.path(), always_fresh).await;
+    let two = TestServer::on(directory.path(), always_fresh).await;
     assert_eq!(one.token, two.token);
     one.publish("main", &[("file", b"one")]).await;
     assert_eq!(file_of(&two, "main").await, "one");
@@ -182,6 +183,30 @@ async fn two_servers_on_one_directory_see_each_other() {
     let (a, b) = (one.get("/versions/main").await.json(), two.get("/versions/main").await.json());
     assert_eq!(a, b);
     assert_eq!(numbers(&a), (1..=22).rev().collect::<Vec<u64>>());
+}
+
+fn always_fresh(config: &mut Config) {
+    config.heads.max_staleness = Duration::from_secs(0);
+}
+
+#[tokio::test]
+async fn who_insists_is_told_what_another_server_published_a_moment_ago() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let long = |config: &mut Config| config.heads.max_staleness = Duration::from_secs(3600);
+    let (one, two) = (TestServer::on(directory.path(), long).await, TestServer::on(directory.path(), long).await);
+    one.publish("main", &[("file", b"one")]).await;
+    assert_eq!(file_of(&two, "main").await, "one");
+    one.publish("main", &[("file", b"two")]).await;
+    assert_eq!(file_of(&two, "main").await, "one", "within the hour that is configured");
+    for directive in ["max-age=0", "no-transform, No-Cache"] {
+        let request = two.anonymous(Method::GET, "/refs/main/file").header("cache-control", directive);
+        let target = send(request).await.expect(307).header("location").to_owned();
+        assert_eq!(two.get(&target).await.expect(200).body, b"two", "{directive}");
+        assert_eq!(file_of(&two, "main").await, "two", "and nobody goes back after that");
+        one.publish("main", &[("file", b"one")]).await;
+        one.publish("main", &[("file", b"two")]).await;
+    }
+    assert_eq!(two.get("/versions/main").await.json()["versions"].as_array().unwrap().len(), 6, "always fresh");
 }
 
 #[tokio::test]

@@ -57,11 +57,11 @@ async fn hot_reads_list_nothing() {
     let services = Services::over(&faulty.store());
     services.release("main", &Release::new("v1", 6)).await.unwrap();
     let (main, file) = (target("main"), "file-3.txt".parse().unwrap());
-    services.resolve.manifest(&main).await.unwrap();
+    services.resolve.manifest(&main, AsOf::Now).await.unwrap();
     faulty.reset();
     for _ in 0..10 {
-        services.resolve.manifest(&main).await.unwrap();
-        services.resolve.file(&main, &file).await.unwrap();
+        services.resolve.manifest(&main, AsOf::Now).await.unwrap();
+        services.resolve.file(&main, &file, AsOf::Now).await.unwrap();
     }
     assert_eq!(faulty.calls(Op::List), 0, "{}", faulty.breakdown());
     assert_eq!(faulty.total(), 20, "one look for a newer head each: {}", faulty.breakdown());
@@ -73,7 +73,7 @@ async fn hot_reads_follow_other_processes_without_listing() {
     let faulty = FaultyStore::over(&backend.store());
     let (reader, writer) = (Services::over(&faulty.store()), Services::over(&backend.store()));
     writer.release("main", &Release::new("v0", 1)).await.unwrap();
-    reader.resolve.manifest(&target("main")).await.unwrap();
+    reader.resolve.manifest(&target("main"), AsOf::Now).await.unwrap();
     faulty.reset();
     for version in 1..5 {
         let label = format!("v{version}");

@@ -53,14 +53,14 @@ async fn history_and_lookups_reach_every_version() {
         assert!(labels_by_page(&services, limit).await.into_iter().eq((1..=VERSIONS).rev()), "pages of {limit}");
     }
     for number in 1..=VERSIONS {
-        let found = services.resolve.readable(&numbered(number)).await.unwrap().row;
+        let found = services.resolve.readable(&numbered(number), AsOf::Now).await.unwrap().row;
         let state = if number == VERSIONS { State::Active } else { State::Archived };
         assert_eq!((label(&found), found.state), (format!("v{number}"), state));
         let by_digest = Target { selector: Selector::Manifest(release(number).digest()), ..numbered(1) };
-        assert_eq!(services.resolve.readable(&by_digest).await.unwrap().row.number, number);
+        assert_eq!(services.resolve.readable(&by_digest, AsOf::Now).await.unwrap().row.number, number);
     }
     for number in [0, VERSIONS + 1, u64::MAX] {
-        let found = services.resolve.readable(&numbered(number)).await;
+        let found = services.resolve.readable(&numbered(number), AsOf::Now).await;
         assert!(matches!(found, Err(ResolveError::NoSuchVersion(_))), "{number}");
     }
 }
@@ -118,9 +118,9 @@ async fn pins_and_retirements_of_rows_that_left_the_head_hold() {
     }
     let fresh = Services::over(&backend.store());
     assert!(fresh.head("main").await.inline(5).is_none(), "it left the head again");
-    assert!(fresh.resolve.row(&numbered(5)).await.unwrap().row.pinned);
-    assert!(!fresh.resolve.row(&numbered(4)).await.unwrap().row.pinned);
-    let retired = fresh.resolve.readable(&numbered(6)).await;
+    assert!(fresh.resolve.row(&numbered(5), AsOf::Now).await.unwrap().row.pinned);
+    assert!(!fresh.resolve.row(&numbered(4), AsOf::Now).await.unwrap().row.pinned);
+    let retired = fresh.resolve.readable(&numbered(6), AsOf::Now).await;
     assert!(matches!(&retired, Err(ResolveError::Retired(row)) if row.number == 6), "{retired:?}");
     let rows = fresh.rows("main").await;
     assert!(rows.iter().map(|row| row.number).eq(1..=VERSIONS + 60), "each version once");
@@ -144,7 +144,7 @@ async fn a_version_that_left_the_head_can_be_promoted() {
         services.release("main", &release(number)).await.unwrap();
     }
     let fresh = Services::over(&backend.store());
-    assert_eq!(fresh.resolve.row(&numbered(2)).await.unwrap().row.state, State::Archived);
+    assert_eq!(fresh.resolve.row(&numbered(2), AsOf::Now).await.unwrap().row.state, State::Archived);
     assert_eq!(fresh.rows("main").await.iter().filter(|row| row.state == State::Active).count(), 1);
 }
 
@@ -162,9 +162,12 @@ async fn deleting_a_name_with_many_versions_retires_them_all() {
     assert!(rows.iter().map(|row| row.number).eq(1..=VERSIONS));
     assert!(rows.iter().all(|row| row.state == State::Retired && row.retired_because.as_deref() == Some("gone")));
     for number in [1, 150, VERSIONS] {
-        assert!(matches!(fresh.resolve.readable(&numbered(number)).await, Err(ResolveError::Retired(_))), "{number}");
+        assert!(
+            matches!(fresh.resolve.readable(&numbered(number), AsOf::Now).await, Err(ResolveError::Retired(_))),
+            "{number}"
+        );
     }
-    assert!(matches!(fresh.resolve.readable(&target("main")).await, Err(ResolveError::Deleted { .. })));
+    assert!(matches!(fresh.resolve.readable(&target("main"), AsOf::Now).await, Err(ResolveError::Deleted { .. })));
     assert_eq!(fresh.release("main", &release(VERSIONS + 1)).await.unwrap().row.number, VERSIONS + 1);
     assert!(labels_by_page(&fresh, 70).await.into_iter().eq((1..=VERSIONS + 1).rev()));
 }

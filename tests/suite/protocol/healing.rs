@@ -131,7 +131,7 @@ async fn a_damaged_manifest_is_reported_and_never_served() {
     store.delete(&key).await.unwrap();
     let damaged = String::from_utf8(release.manifest().to_vec()).unwrap().replace("file-0", "file-9");
     store.create(&key, damaged.into()).await.unwrap();
-    let read = Services::over(&store).resolve.manifest(&target("main")).await;
+    let read = Services::over(&store).resolve.manifest(&target("main"), AsOf::Now).await;
     let Err(larder::service::ResolveError::Store(error)) = read else { panic!("served") };
     assert_eq!(error.kind, larder::store::StoreErrorKind::Corrupt);
 }

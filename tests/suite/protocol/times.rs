@@ -33,7 +33,7 @@ async fn at(services: &Services, time: Timestamp) -> Option<String> {
 
 async fn pick(services: &Services, selector: Selector) -> Option<String> {
     let target = Target { name: name("main"), selector, explicit: true };
-    match services.resolve.readable(&target).await {
+    match services.resolve.readable(&target, AsOf::Now).await {
         Ok(found) => Some(label(&found.row)),
         Err(ResolveError::NoSuchVersion(_)) => None,
         Err(other) => panic!("{other}"),
@@ -150,5 +150,5 @@ async fn a_manifest_digest_picks_its_newest_version() {
     }
     let digest = Release::new("same", 1).digest();
     let target = Target { name: name("main"), selector: Selector::Manifest(digest), explicit: true };
-    assert_eq!(services.resolve.readable(&target).await.unwrap().row.number, 3);
+    assert_eq!(services.resolve.readable(&target, AsOf::Now).await.unwrap().row.number, 3);
 }

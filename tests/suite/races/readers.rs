@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use larder::clock::{Clock as _, SystemClock};
+use larder::config::{self, Config};
 use larder::domain::Digest;
 use larder::store::FsStore;
 use larder::store::fs::STALE_AFTER;
@@ -14,13 +15,13 @@ use serde_json::json;
 use super::{at_every_call, collect, collect_impatiently, v1, v2};
 use crate::support::raw::Raw;
 use crate::support::server::{TestServer, manifest, send};
-use crate::support::services::{Services, blob, target};
+use crate::support::services::{AsOf, Services, blob, target};
 use crate::support::store::{FsBackend, Store, pattern};
 
 /// The label of the active version, all of whose bytes a reader gets, even from condemned generations.
 pub(super) async fn served(store: &Store, of: &str) -> String {
     let services = Services::over(store);
-    let (found, loaded) = services.resolve.manifest(&target(of)).await.expect("an active version");
+    let (found, loaded) = services.resolve.manifest(&target(of), AsOf::Now).await.expect("an active version");
     for descriptor in loaded.manifest.blobs() {
         let bytes = blob(&services, descriptor.digest).await.expect("read").expect("the bytes of a file");
         assert_eq!(Digest::of(&bytes), descriptor.digest);
@@ -30,7 +31,11 @@ pub(super) async fn served(store: &Store, of: &str) -> String {
 
 /// A server that does not collect on its own, on this directory.
 async fn server(data: &Path) -> TestServer {
-    TestServer::on(data, |config| config.collector.enabled = false).await
+    let change = |with: &mut Config| {
+        with.collector.enabled = false;
+        with.heads.max_staleness = config::Duration::from_secs(0);
+    };
+    TestServer::on(data, change).await
 }
 
 /// Two servers on one directory, and the store that both work on.
@@ -80,7 +85,7 @@ async fn r06_a_reader_whose_version_is_collected_under_it_gets_the_next_one() {
             collect(&store).await;
         })
     };
-    let read = async |store: Store| Services::over(&store).resolve.manifest(&target("main")).await;
+    let read = async |store: Store| Services::over(&store).resolve.manifest(&target("main"), AsOf::Now).await;
     let calls = at_every_call([v1()], read, replace, async |_, read, nth| {
         let (found, loaded) = read.unwrap_or_else(|error| panic!("before call {nth}: {error}"));
         assert_eq!(Digest::of(&loaded.bytes), found.row.digest(), "before call {nth}");

@@ -13,7 +13,7 @@ use larder::store::{StoreError, StoreErrorKind};
 use super::process::{Process, Servers};
 use super::random::Random;
 use super::world::World;
-use crate::support::services::{Release, Services, name};
+use crate::support::services::{AsOf, Release, Services, name};
 
 /// The names that everybody works on.
 pub const NAMES: [&str; 3] = ["main", "other", "team/third"];
@@ -276,7 +276,7 @@ impl Client {
     /// Reads every byte of the active version. Whatever is missing must belong to a version that is retired by then.
     async fn read(&self, of: &str) -> Outcome<()> {
         let target = picked(of, Selector::Active);
-        let found = self.ask(async |services| services.resolve.readable(&target).await).await?;
+        let found = self.ask(async |services| services.resolve.readable(&target, AsOf::Now).await).await?;
         let manifest = found.row.digest();
         let Some(bytes) = self.bytes(manifest).await? else {
             return self.missed(&target, found.row.number, manifest);
@@ -286,7 +286,7 @@ impl Client {
                 return self.missed(&target, found.row.number, blob.digest);
             }
         }
-        let (again, _) = self.ask(async |services| services.resolve.manifest(&target).await).await?;
+        let (again, _) = self.ask(async |services| services.resolve.manifest(&target, AsOf::Now).await).await?;
         assert!(again.generation >= found.generation, "a reader goes back in time");
         Ok(())
     }

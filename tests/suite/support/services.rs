@@ -1,6 +1,7 @@
 //! The services over a store, releases to publish, and the question whether a name is sound.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::SignedDuration;
@@ -63,6 +64,8 @@ impl Release {
     }
 }
 
+pub use larder::service::AsOf;
+
 /// All services over one store, as one process has them.
 #[derive(Debug, Clone)]
 pub struct Services {
@@ -96,8 +99,13 @@ impl Services {
     }
 
     pub fn with_clock(store: &Store, clock: Arc<ManualClock>) -> Self {
+        Self::with_staleness(store, clock, Duration::ZERO)
+    }
+
+    /// A process whose readers accept answers that are so old.
+    pub fn with_staleness(store: &Store, clock: Arc<ManualClock>, most: Duration) -> Self {
         let shared: Arc<dyn Clock> = clock.clone();
-        let heads = Arc::new(Heads::new(Arc::clone(store), Arc::clone(&shared)));
+        let heads = Arc::new(Heads::new(Arc::clone(store), Arc::clone(&shared)).with_max_staleness(most));
         let blobs = Arc::new(Blobs::new(Arc::clone(store), shared, SignedDuration::from_hours(12)));
         let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
         let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
