@@ -255,7 +255,7 @@ pub trait Upload: Send {
     /// Makes the object visible and durable if its key is still free. Same guarantees as [`ObjectStore::create`], but
     /// for one: of callers in several processes that race for a key, more than one may get [`Created::New`], and the
     /// object of any of them stays. Buckets cannot do better for large objects. So a key that is streamed or copied to
-    /// must determine its bytes, and nobody may draw a conclusion from having been first.
+    /// must determine its bytes, or have one writer; and nobody may draw a conclusion from having been first.
     async fn commit(self: Box<Self>) -> Result<Created>;
 
     /// Gives the upload up; nothing of it remains.

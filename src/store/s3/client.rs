@@ -3,6 +3,9 @@
 use std::fmt;
 
 use aws_config::BehaviorVersion;
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -108,6 +111,10 @@ pub(super) async fn connect(settings: &S3Settings) -> Client {
     let mut loader = aws_config::defaults(BehaviorVersion::latest());
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
+    } else if settings.endpoint.is_some() {
+        // Engines elsewhere have no machine that knows its region, and asking for one takes seconds.
+        let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
+        loader = loader.region(chain.or_else(ProfileFileRegionProvider::new()).or_else(NO_REGION));
     }
     if let Some(key) = &settings.access_key {
         loader = loader.credentials_provider(Credentials::new(&key.id, &key.secret, None, None, "given"));

@@ -1,6 +1,7 @@
 //! Looking at objects, and creating small ones: one conditional PUT each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
@@ -15,6 +16,8 @@ use super::{AT_ONCE, Inner};
 
 /// The metadata that says who wrote an object. Engines keep at least 256 bytes of it.
 pub(super) const MARK: &str = "larder-writer";
+/// How long to wait for the one byte of a look.
+const DRAIN: Duration = Duration::from_secs(1);
 /// How often an object that comes and goes between two requests is looked at again.
 const LOOKS: usize = 4;
 
@@ -50,8 +53,8 @@ impl Inner {
             match attempts.run(|| request().send()).await {
                 Ok(answer) => {
                     let seen = Seen { meta: meta_of(key, &answer)?, mark: mark_of(answer.metadata()) };
-                    // A body that was read to its end leaves the connection usable.
-                    let _ = answer.body.collect().await;
+                    // A body that was read to its end leaves the connection usable; it is not worth waiting for.
+                    let _ = tokio::time::timeout(DRAIN, answer.body.collect()).await;
                     return Ok(Some(seen));
                 }
                 Err(failure) if failure.reason == Reason::Absent => return Ok(None),

@@ -146,6 +146,10 @@ fn of_answer(response: &HttpResponse, code: &str, message: &str) -> Failure {
         (_, "BadDigest" | "XAmzContentSHA256Mismatch" | "RequestTimeout" | "IncompleteBody") | (408, _) => {
             failure(Reason::Other, Unavailable).again()
         }
+        // Engines that have answered 200 before they were done say so in the body.
+        (_, "InternalError" | "ServiceUnavailable") => {
+            Failure { wait, ..failure(Reason::Other, Unavailable).again().unsure() }
+        }
         (404, _) => failure(Reason::Absent, Unavailable),
         (412, _) => failure(Reason::Precondition, Unavailable),
         (416, _) => failure(Reason::Range, Internal),

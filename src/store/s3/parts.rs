@@ -122,7 +122,7 @@ impl Inner {
         }
     }
 
-    /// Completes what was begun by [`super::S3Store::begin_parts`], perhaps by another process.
+    /// Completes what was begun by `begin_parts`, perhaps by another process.
     pub(super) async fn commit_parts(&self, upload: &Parts, written: &[Part]) -> Result<Option<Created>> {
         let key = &upload.key;
         let size = written.iter().map(|part| part.size).sum();

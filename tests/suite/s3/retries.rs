@@ -42,6 +42,31 @@ async fn an_engine_that_asks_to_be_left_alone_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_engine_may_say_until_when_it_is_to_be_left_alone() {
+    let model = S3Model::start().await;
+    let store = model.store().await;
+    model.fail(Op::PutObject, 1, Fault::BusyUntil(3));
+    let began = Instant::now();
+    put(&store, "a", "bytes").await;
+    // Dates have no fractions of seconds.
+    assert!(began.elapsed() >= Duration::from_millis(1_900), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_comes_after_the_status_is_a_failure() {
+    let model = S3Model::start().await;
+    let store = model.store().await;
+    let bytes = pattern(6 << 20);
+    model.fail(Op::CompleteMultipart, 1, Fault::Answer(200, "InternalError"));
+    model.fail(Op::CopyObject, 1, Fault::Answer(200, "InternalError"));
+    assert_eq!(upload(&store, "a", std::slice::from_ref(&bytes)).await, Created::New);
+    assert_eq!(store.copy(&key("a"), &key("b")).await.unwrap(), Some(Created::New));
+    assert!(read(&store, "b").await.unwrap() == bytes);
+    let requests = model.requests();
+    assert_eq!((requests[&Op::CompleteMultipart], requests[&Op::CopyObject]), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_asks_for_more_time_than_there_is_ends_the_call_at_once() {
     let model = S3Model::start().await;
     let store = model.store().await;

@@ -12,6 +12,8 @@ pub enum Fault {
     Answer(u16, &'static str),
     /// Answered 503 without effect, with so many seconds of `Retry-After`.
     Busy(u64),
+    /// The same, but `Retry-After` is a date so many seconds from now.
+    BusyUntil(u64),
     /// The connection is closed, without effect.
     Reset,
     /// It has its effect, but the connection is closed before the answer.

@@ -15,6 +15,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
 use jiff::Timestamp;
+use larder::clock::{Clock as _, SystemClock};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
@@ -89,10 +90,10 @@ pub(super) async fn answer(engine: Arc<Engine>, request: Request<Incoming>) -> R
     let fault = engine.script.fault(asked.op);
     match fault {
         Some(Fault::Answer(status, code)) => return Ok(refusal(No(status, code))),
-        Some(Fault::Busy(seconds)) => {
-            let mut answer = refusal(No(503, "SlowDown"));
-            answer.headers_mut().insert("retry-after", seconds.into());
-            return Ok(answer);
+        Some(Fault::Busy(seconds)) => return Ok(busy(&seconds.to_string())),
+        Some(Fault::BusyUntil(seconds)) => {
+            let date = SystemTime::from(SystemClock.now()) + Duration::from_secs(seconds);
+            return Ok(busy(&httpdate::fmt_http_date(date)));
         }
         Some(Fault::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
         Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
@@ -355,6 +356,12 @@ fn xml(text: &str) -> Answer {
 fn refusal(No(status, code): No) -> Answer {
     let mut answer = xml(&format!("<Error><Code>{code}</Code><Message>scripted or modelled</Message></Error>"));
     *answer.status_mut() = hyper::StatusCode::from_u16(status).unwrap();
+    answer
+}
+
+fn busy(retry_after: &str) -> Answer {
+    let mut answer = refusal(No(503, "SlowDown"));
+    answer.headers_mut().insert("retry-after", HeaderValue::from_str(retry_after).unwrap());
     answer
 }
 
