@@ -182,8 +182,9 @@ impl CopyObserver for Watcher {
 impl From<CopyError> for CliError {
     fn from(error: CopyError) -> Self {
         match error {
-            CopyError::Store(error) => error.into(),
-            CopyError::From(LayoutError::Store(error)) | CopyError::To(LayoutError::Store(error)) => error.into(),
+            CopyError::Store(error)
+            | CopyError::From(LayoutError::Store(error))
+            | CopyError::To(LayoutError::Store(error)) => error.into(),
             CopyError::From(_) | CopyError::To(_) => Self::new(Exit::Failure, "LAYOUT", sentence(&error)),
             CopyError::NotEmpty => Self::new(Exit::Failure, "NOT_EMPTY", sentence(&error)),
             CopyError::Diverged { .. } => Self::new(Exit::Failure, "DIVERGED", sentence(&error)),

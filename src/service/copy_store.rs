@@ -287,7 +287,9 @@ impl CopyStore {
             .boxed();
         let before = run.summary.findings;
         while let Some(found) = findings.try_next().await? {
-            found.iter().for_each(|finding| run.report(finding));
+            for finding in &found {
+                run.report(finding);
+            }
         }
         Ok(run.summary.findings - before)
     }

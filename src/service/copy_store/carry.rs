@@ -16,6 +16,7 @@ use crate::store::{Created, Key, Object, ObjectStore, Result, StoreError, StoreE
 pub(super) struct Load {
     pub(super) key: Key,
     pub(super) digest: Digest,
+    pub(super) is_segment: bool,
     pub(super) size: u64,
     /// The size of what the copy has under this key.
     pub(super) there: Option<u64>,

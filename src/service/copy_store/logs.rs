@@ -35,7 +35,7 @@ struct Newest<'a> {
 
 impl<'a> Newest<'a> {
     async fn of(store: &'a dyn ObjectStore) -> Result<Self> {
-        let mut newest = Self { listing: store.list(&layout::all_heads(), newest_heads()), ahead: None };
+        let mut newest = Self { listing: store.list(&layout::all_heads(), newest_heads()).fuse().boxed(), ahead: None };
         newest.advance().await?;
         Ok(newest)
     }

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
 use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::task::{JoinError, JoinSet};
 
 use super::carry::{Carried, Carrier, Load};
@@ -25,7 +25,8 @@ pub(super) struct Beside<'a> {
 
 impl<'a> Beside<'a> {
     pub(super) fn new(store: &'a dyn ObjectStore, prefix: &Prefix) -> Self {
-        Self { listing: store.list(prefix, List::default()), ahead: None }
+        // Asked for more than one key behind its end.
+        Self { listing: store.list(prefix, List::default()).fuse().boxed(), ahead: None }
     }
 
     /// The size of the object under a key, if there is one. Each key must sort after the one that was asked for before.
@@ -87,8 +88,8 @@ impl<'a, 'r> Work<'a, 'r> {
             }
             let carrier = Arc::clone(self.carrier);
             self.running.spawn(async move {
-                let carried = carrier.carry(&load).await?;
-                Ok((load, carried))
+                let outcome = carrier.carry(&load).await?;
+                Ok((load, outcome))
             });
         }
         Ok(())
@@ -97,15 +98,13 @@ impl<'a, 'r> Work<'a, 'r> {
     async fn reap(&mut self) -> Result<()> {
         let Some(ended) = self.running.join_next().await else { return Ok(()) };
         let stopped = |error: JoinError| StoreError::new(StoreErrorKind::Internal, "a copy", error);
-        let (load, carried) = ended.map_err(stopped)??;
-        match carried {
-            Carried::Copied(bytes) => match LayoutKey::parse(&load.key) {
-                Some(LayoutKey::Segment(..)) => self.run.summary.copied.segments += 1,
-                _ => {
-                    self.run.summary.copied.blobs += 1;
-                    self.run.summary.copied.bytes += bytes;
-                }
-            },
+        let (load, outcome) = ended.map_err(stopped)??;
+        match outcome {
+            Carried::Copied(_) if load.is_segment => self.run.summary.copied.segments += 1,
+            Carried::Copied(bytes) => {
+                self.run.summary.copied.blobs += 1;
+                self.run.summary.copied.bytes += bytes;
+            }
             Carried::Present => self.found(load.key).await?,
             Carried::Gone => self.run.summary.collected += 1,
             Carried::Damaged(why) => {
@@ -172,7 +171,7 @@ impl CopyStore {
             match parsed {
                 Some(LayoutKey::Blob(digest, generation)) => {
                     let there = there.size_of(&key).await?;
-                    group.loads.push((generation, Load { key, digest, size, there }));
+                    group.loads.push((generation, Load { key, digest, is_segment: false, size, there }));
                 }
                 Some(LayoutKey::Condemned(_, generation)) => {
                     group.condemned.push(generation);
@@ -202,7 +201,7 @@ impl CopyStore {
                 continue;
             };
             let there = there.size_of(&key).await?;
-            work.add(Load { key, digest, size, there }).await?;
+            work.add(Load { key, digest, is_segment: true, size, there }).await?;
         }
         Ok(work.finish().await?)
     }
