@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use larder::clock::{Clock, SystemClock};
+use larder::layout::{LayoutKey, marker};
 use larder::service::probe::{Check, Findings, probe};
 use larder::store::s3::S3Settings;
 use tempfile::TempDir;
@@ -74,6 +75,16 @@ async fn a_store_that_cannot_be_reached_is_no_finding() {
     model.fail_from(Op::Look, 1, Fault::Answer(403, "AccessDenied"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     probe(&model.store().await, &clock).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_store_that_another_server_is_trying_out_is_still_empty() {
+    let backend = FsBackend::quick();
+    backend.plant(&LayoutKey::Probe(7, 1).key(), b"probe 1");
+    marker::open(&*backend.store()).await.expect("a server starts beside it");
+    let other = FsBackend::quick();
+    other.plant(&key("strange"), b"");
+    marker::open(&*other.store()).await.expect_err("somebody else's objects are not to be mixed with ours");
 }
 
 /// A server and `check-store` on this bucket, neither of which may go on.
