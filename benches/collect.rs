@@ -44,7 +44,7 @@ use measure::{Measured, run};
 use plant::{Larder, Noise, Planted, plant};
 use publishes::{Latencies, Publisher, describe, reports};
 use registry::Registry;
-use support::{LARDER, Server, argument, directory, size_argument};
+use support::{LARDER, QUIET, Server, argument, directory, size_argument};
 
 /// The server collects what is older than an hour as soon as it has started.
 const OWN_RUNS: [(&str, &str); 2] = [("LARDER__COLLECTOR__INTERVAL", "10s"), ("LARDER__COLLECTOR__MIN_AGE", "1h")];
@@ -199,7 +199,7 @@ fn publish(directory: &Path, blobs: u64) {
             plant::litter(&mut shelf, unneeded, &mut noise(seed));
         }
         settle();
-        let mut publisher = Publisher::new(Server::start(&data), noise(seed + 1));
+        let mut publisher = Publisher::new(Server::start_with(&data, &[QUIET]), noise(seed + 1));
         without.extend(publisher.publish_for(quiet));
         beside.extend(publisher.publish_beside(&mut collector(&data, "1h")));
         drop(publisher);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use larder::domain::{Digest, Hasher};
-use support::{Server, argument, directory, size_argument};
+use support::{QUIET, Server, argument, directory, size_argument};
 
 const CHUNK: u64 = 1 << 20;
 
@@ -20,7 +20,7 @@ fn main() {
     let transfers: u64 = argument("transfers", "64").parse().expect("a number of transfers");
     let size = size_argument("size", "1GiB").next_multiple_of(CHUNK);
     let directory = directory();
-    let server = Server::start(directory.path());
+    let server = Server::start_with(directory.path(), &[QUIET]);
     let idle = server.status("VmRSS");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let elapsed = runtime.block_on(load(&server, transfers, size));

@@ -15,13 +15,13 @@ use std::process::Command;
 use std::time::Instant;
 
 use larder::domain::Hasher;
-use support::{LARDER, Server, argument, directory, size_argument};
+use support::{LARDER, QUIET, Server, argument, directory, size_argument};
 
 fn main() {
     let runs: usize = argument("runs", "3").parse().expect("a number of runs");
     let size = size_argument("size", "1GiB");
     let directory = directory();
-    let server = Server::start(&directory.path().join("data"));
+    let server = Server::start_with(&directory.path().join("data"), &[QUIET]);
     large_file(&server, directory.path(), size, runs);
     many_files(&server, directory.path(), runs);
     println!("resident memory of the server: {} MiB at its highest", server.status("VmHWM") >> 10);

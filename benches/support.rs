@@ -1,9 +1,14 @@
 //! What the benchmarks share: a server process of the built binary, and sizes from the command line.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+/// For a server that is configured with a token, and with where its store is: the token.
+pub(crate) const TOKEN_VARIABLE: &str = "LARDER_BENCH_TOKEN";
+/// For a server that does nothing on its own.
+pub(crate) const QUIET: (&str, &str) = ("LARDER__COLLECTOR__ENABLED", "false");
 /// The binary that is measured.
 pub(crate) const LARDER: &str = env!("CARGO_BIN_EXE_larder");
 
@@ -15,18 +20,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server on a store, or on an empty directory. It does nothing on its own.
-    pub(crate) fn start(data: &Path) -> Self {
-        Self::start_with(data, &[("LARDER__COLLECTOR__ENABLED", "false")])
-    }
-
-    /// Starts a server with these variables of its configuration set.
-    pub(crate) fn start_with(data: &Path, variables: &[(&str, &str)]) -> Self {
+    /// Starts a server on a store, or on an empty directory, with these variables of its configuration set.
+    pub(crate) fn start_with<V: AsRef<str>>(data: &Path, variables: &[(&str, V)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| (*name, value.as_ref()));
+        let own_token = variables.clone().find(|(name, _)| *name == TOKEN_VARIABLE).map(|(_, token)| token.to_owned());
         let mut child = Command::new(LARDER)
-            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
+            .args(["serve", "--json", "--listen", "127.0.0.1:0"])
+            .args(
+                if own_token.is_some() { None } else { Some([OsStr::new("--data"), data.as_os_str()]) }
+                    .into_iter()
+                    .flatten(),
+            )
             .env("LARDER__LOG__FILTER", "warn")
-            .envs(variables.iter().copied())
+            .envs(variables)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the built binary starts");
@@ -40,7 +46,8 @@ impl Server {
         }
         let ready: serde_json::Value = serde_json::from_str(&text).expect("serve says where it listens");
         let url = ready["url"].as_str().expect("a url").to_owned();
-        let token = std::fs::read_to_string(data.join("admin.token")).expect("an admin token").trim().to_owned();
+        let made = || std::fs::read_to_string(data.join("admin.token")).expect("an admin token").trim().to_owned();
+        let token = own_token.unwrap_or_else(made);
         Self { child, url, token }
     }
 

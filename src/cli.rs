@@ -4,6 +4,7 @@
 //! else. Must never talk HTTP itself: that is [`crate::client`].
 
 mod check_config;
+mod check_store;
 mod collect;
 mod complete;
 mod copy;
@@ -90,6 +91,8 @@ pub enum Command {
     Migrate(migrate::Args),
     /// Print the configuration as it takes effect, or what is wrong with it
     CheckConfig(check_config::Args),
+    /// Try out whether a store keeps what Larder relies on
+    CheckStore(check_store::Args),
     /// Publish files as a new version of a name
     Publish(publish::Args),
     /// Download the files of a version, verified and resumable
@@ -133,6 +136,7 @@ impl Cli {
             Command::CopyStore(args) => copy_store::run(args, &context).await,
             Command::Migrate(args) => migrate::run(args, &context).await,
             Command::CheckConfig(args) => check_config::run(&args, &context),
+            Command::CheckStore(args) => check_store::run(args, &context).await,
             Command::Publish(args) => publish::run(args, &context).await,
             Command::Fetch(args) => fetch::run(args, &context).await,
             Command::Get(args) => get::run(args, &context).await,

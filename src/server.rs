@@ -20,6 +20,7 @@ use crate::http::{AppState, Delivery, Health, Patience, router};
 use crate::layout::marker::{self, LayoutError};
 use crate::lifecycle::Shutdown;
 use crate::service::collect::Runs;
+use crate::service::probe::Findings;
 use crate::service::{
     BlobCache, Blobs, Collect, Heads, Manifests, Names, Publish, PublishLimits, Resolve, UploadLimits, Uploads,
     Versions,
@@ -46,6 +47,12 @@ pub enum ServerError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store does not keep what Larder relies on.
+    #[error(
+        "this store cannot be used: {0}. If it cannot create objects only if their key is free, and this is the only \
+         process that writes to it, set store.single_writer = true; `larder check-store` tries again"
+    )]
+    Unfit(Findings),
     /// The admin token cannot be read or made.
     #[error("cannot use the admin token {path}: {source}")]
     AdminToken {
@@ -85,6 +92,7 @@ impl Server {
     /// # Errors
     /// A [`ServerError`].
     pub async fn open(config: Config) -> Result<Self, ServerError> {
+        crate::telemetry::start_metrics();
         let sweeps = match &config.store {
             Store::Fs { path } => Some(FsStore::open(path)?),
             Store::S3(_) => None,
@@ -93,7 +101,10 @@ impl Server {
             Some(store) => Arc::new(store.clone()),
             None => open_store(&config.store).await?,
         };
-        let server = Self::over(store, Arc::new(SystemClock), config).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let about = store::look_over(&config.store, &store, &clock).await?;
+        let server = Self::over(store, clock, config).await?;
+        server.state.health.set_about_store(about);
         Ok(Self { sweeps, ..server })
     }
 

@@ -220,7 +220,8 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     }
 
     /// Makes the object of these parts, in their order, visible and durable. Same guarantees as [`Upload::commit`].
-    /// `None` when it was committed or aborted meanwhile, or when a part is not the one that was written.
+    /// `None` when it was aborted meanwhile, or when a part is not the one that was written; some engines also answer so
+    /// when there are parts beside these. What was committed before is either `None` or [`Created::AlreadyExists`].
     async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>> {
         let _ = written;
         Err(StoreError::new(StoreErrorKind::Internal, &parts.key, "this store has no parts"))

@@ -88,6 +88,7 @@ impl From<ServerError> for CliError {
             ServerError::Layout(error) => error.into(),
             ServerError::Store(error) => error.into(),
             ServerError::AdminToken { .. } => Self::new(Exit::Failure, "ADMIN_TOKEN", sentence(&error)),
+            ServerError::Unfit(_) => Self::new(Exit::Failure, "STORE_UNFIT", sentence(&error)),
             ServerError::Cache { .. } => Self::new(Exit::Failure, "CACHE", sentence(&error)),
             ServerError::Accept(_) => Self::new(Exit::Failure, "LISTEN", sentence(&error)),
         }

@@ -104,6 +104,12 @@ impl Default for Bucket {
 }
 
 impl Store {
+    /// Whether it was promised that no other process writes.
+    #[must_use]
+    pub fn has_single_writer(&self) -> bool {
+        matches!(self, Self::S3(bucket) if bucket.single_writer)
+    }
+
     pub(super) fn validate(&self, problems: &mut Vec<String>) {
         if let Self::S3(bucket) = self {
             bucket.validate(problems);

@@ -1,7 +1,7 @@
 //! `/livez`, `/readyz` and `/metrics`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,8 +11,10 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::AppState;
+use super::extract::Params;
 use crate::layout::marker;
 use crate::store::ObjectStore;
 
@@ -25,13 +27,20 @@ pub struct Health {
     store: Arc<dyn ObjectStore>,
     draining: AtomicBool,
     collector_failed: Mutex<Option<Timestamp>>,
+    /// What is to be known of the store, a line each.
+    about_store: OnceLock<Vec<String>>,
 }
 
 impl Health {
     /// Health of a server on `store`.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, draining: AtomicBool::new(false), collector_failed: Mutex::default() }
+        Self {
+            store,
+            draining: AtomicBool::new(false),
+            collector_failed: Mutex::default(),
+            about_store: OnceLock::new(),
+        }
     }
 
     /// From now on the server is not ready: it is about to stop.
@@ -42,6 +51,11 @@ impl Health {
     /// When the collector's last run failed, if it did. The server goes on getting traffic, but says so.
     pub fn set_collector_failed(&self, at: Option<Timestamp>) {
         *self.collector_failed.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// What `/readyz?verbose` says of the store, a line each. Counts once.
+    pub fn set_about_store(&self, lines: Vec<String>) {
+        self.about_store.get_or_init(|| lines);
     }
 
     /// What a server that is ready says.
@@ -77,11 +91,20 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/metrics", get(async || text(StatusCode::OK, crate::telemetry::render_metrics())))
 }
 
-async fn ready(State(health): State<Arc<Health>>) -> Response {
+#[derive(Deserialize)]
+struct Verbosity {
+    verbose: Option<String>,
+}
+
+async fn ready(State(health): State<Arc<Health>>, Params(asked): Params<Verbosity>) -> Response {
+    let more = match health.about_store.get().filter(|_| asked.verbose.is_some()) {
+        Some(lines) => lines.join("\n") + "\n",
+        None => String::new(),
+    };
     match health.problem().await {
-        None => text(StatusCode::OK, health.remark()),
+        None => text(StatusCode::OK, health.remark() + &more),
         Some(problem) => {
-            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n"));
+            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n{more}"));
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
             response
         }

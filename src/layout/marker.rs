@@ -187,8 +187,14 @@ async fn read(store: &dyn ObjectStore, key: &Key) -> Result<Marker, StoreError> 
     serde_json::from_slice(&bytes).map_err(|error| StoreError::new(StoreErrorKind::Corrupt, key, error))
 }
 
+/// Whether nothing is stored but what another process is trying the store out with.
 async fn is_empty(store: &dyn ObjectStore) -> Result<bool, StoreError> {
-    let everything = "".parse().expect("the empty prefix is legal");
-    let mut listing = store.list(&everything, List { limit: Some(1), ..List::default() });
-    Ok(listing.try_next().await?.is_none())
+    let everything = super::everything();
+    let mut areas = store.list(&everything, List { first_of: Some(super::AREA), ..List::default() });
+    while let Some(meta) = areas.try_next().await? {
+        if !matches!(LayoutKey::parse(&meta.key), Some(LayoutKey::Probe(..))) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use super::ServerError;
+use crate::clock::Clock;
 use crate::config::{Bucket, Store};
+use crate::service::probe;
 use crate::store::s3::{Patience, S3Settings};
 use crate::store::{FsStore, ObjectStore, S3Store, StoreError};
 
@@ -15,6 +18,40 @@ pub async fn open_store(config: &Store) -> Result<Arc<dyn ObjectStore>, StoreErr
         Store::Fs { path } => Arc::new(FsStore::open(path)?),
         Store::S3(bucket) => Arc::new(S3Store::connect(s3_settings(bucket)).await?),
     })
+}
+
+/// Tries a bucket out before anything relies on it, and returns what is to be known of the store, a line each. A directory
+/// of this machine needs no trying.
+///
+/// # Errors
+/// [`ServerError::Unfit`] when the engine breaks a promise, else what the store fails with.
+pub(super) async fn look_over(
+    config: &Store,
+    store: &Arc<dyn ObjectStore>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<String>, ServerError> {
+    let bucket = match config {
+        Store::Fs { .. } => return Ok(vec!["store: a directory of this machine".to_owned()]),
+        Store::S3(bucket) => bucket,
+    };
+    let findings = probe::probe(store, clock).await?;
+    for finding in &findings.0 {
+        let holds = if finding.problem.is_none() { 1.0 } else { 0.0 };
+        metrics::gauge!("larder_store_check", "check" => finding.check.to_string()).set(holds);
+    }
+    metrics::gauge!("larder_store_single_writer").set(if bucket.single_writer { 1.0 } else { 0.0 });
+    if findings.vital_problems().next().is_some() {
+        return Err(ServerError::Unfit(findings));
+    }
+    let endpoint = bucket.endpoint.as_deref().unwrap_or("AWS");
+    let mut about = vec![format!("store: bucket {} at {endpoint}; {findings}", bucket.bucket)];
+    if bucket.single_writer {
+        about.push("store: this must be the only process that writes (store.single_writer)".to_owned());
+    }
+    for line in &about {
+        tracing::info!("{line}");
+    }
+    Ok(about)
 }
 
 /// The settings of the S3 backend that a configuration says.

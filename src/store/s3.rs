@@ -11,7 +11,7 @@
 //!   most engines ignore. The key is looked at before; writers of one process take turns. Writers of several processes
 //!   that do this for one key in the same moment may all be told [`Created::New`], and the last one's object stays. So
 //!   both are only for keys that determine their bytes, such as the generations of a blob: then it does not matter whose
-//!   object stays. Engines that are known to honour the conditions are sent them ([`S3Store::assume`]).
+//!   object stays.
 //! - Nothing has to be persisted: engines answer a write when it is durable.
 
 mod client;
@@ -29,7 +29,7 @@ mod upload;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -52,15 +52,6 @@ const TURNS: usize = 256;
 /// Requests at once of calls that are about many keys.
 const AT_ONCE: usize = 32;
 
-/// What an engine is known to honour beyond what every engine must.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Engine {
-    /// `If-None-Match: *` on `CompleteMultipartUpload`.
-    pub conditional_complete: bool,
-    /// `If-None-Match: *` on `CopyObject`.
-    pub conditional_copy: bool,
-}
-
 /// A store in a bucket. Cheap to clone. Any number of processes may share one.
 #[derive(Clone)]
 pub struct S3Store {
@@ -74,8 +65,6 @@ struct Inner {
     prefix: String,
     memory: Memory,
     turns: Vec<Mutex<()>>,
-    conditional_complete: AtomicBool,
-    conditional_copy: AtomicBool,
     /// The engine was found not to take deletions in batches.
     deletes_one_by_one: AtomicBool,
 }
@@ -101,8 +90,6 @@ impl S3Store {
             prefix,
             memory: Memory::new(settings.memory, settings.patience.give_up),
             turns: std::iter::repeat_with(Mutex::default).take(TURNS).collect(),
-            conditional_complete: AtomicBool::default(),
-            conditional_copy: AtomicBool::default(),
             deletes_one_by_one: AtomicBool::default(),
             settings,
         };
@@ -113,12 +100,6 @@ impl S3Store {
     #[must_use]
     pub fn settings(&self) -> &S3Settings {
         &self.inner.settings
-    }
-
-    /// Has the store rely on what its engine was found to honour. Without this it relies on neither.
-    pub fn assume(&self, engine: Engine) {
-        self.inner.conditional_complete.store(engine.conditional_complete, Ordering::Relaxed);
-        self.inner.conditional_copy.store(engine.conditional_copy, Ordering::Relaxed);
     }
 }
 

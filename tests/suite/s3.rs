@@ -4,6 +4,7 @@ mod commands;
 mod deletes;
 mod lists;
 mod parts;
+mod probe;
 mod reads;
 mod replies;
 mod retries;

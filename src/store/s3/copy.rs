@@ -4,7 +4,6 @@
 //! hold the same bytes whoever makes them.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use aws_sdk_s3::types::MetadataDirective;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -38,11 +37,10 @@ pub(super) async fn copy(inner: &Arc<Inner>, from: &Key, to: &Key) -> Result<Opt
 
 async fn at_once(inner: &Inner, from: &Key, to: &Key, size: u64) -> std::result::Result<Option<Created>, Failure> {
     let mark = mark();
-    let unless = inner.conditional_copy.load(Ordering::Relaxed).then(|| "*".to_owned());
     let mut attempts = Attempts::heavy("copy", inner.settings.patience, size);
     let request = || {
         let request = inner.client.copy_object().bucket(&inner.settings.bucket).key(inner.full(to));
-        let request = request.copy_source(source(inner, from)).set_if_none_match(unless.clone());
+        let request = request.copy_source(source(inner, from));
         request.metadata_directive(MetadataDirective::Replace).metadata(MARK, &mark).send()
     };
     match attempts.run(request).await {

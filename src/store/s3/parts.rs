@@ -61,14 +61,12 @@ impl Inner {
             list = list.parts(CompletedPart::builder().part_number(number).e_tag(&part.tag).build());
         }
         let list = list.build();
-        let unless = self.conditional_complete.load(Ordering::Relaxed).then(|| "*".to_owned());
         let mut attempts = Attempts::heavy("commit", self.settings.patience, size);
         let tried = AtomicBool::new(false);
         let request = || {
             let again = tried.swap(true, Ordering::Relaxed);
             let request = self.client.complete_multipart_upload().bucket(&self.settings.bucket).key(self.full(key));
             let request = request.upload_id(&upload.id).multipart_upload(list.clone());
-            let request = request.set_if_none_match(unless.clone());
             async move {
                 // Some engines go on answering 500 when the upload is gone.
                 if again {

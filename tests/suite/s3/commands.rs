@@ -15,7 +15,7 @@ use larder::store::s3::S3Settings;
 const TOKEN: &str = "larder_a-token-for-tests-only";
 
 /// A configuration for this bucket, and no credentials in it.
-fn configure(directory: &Path, settings: &S3Settings) {
+pub(super) fn configure(directory: &Path, settings: &S3Settings) {
     let digest = Digest::of(TOKEN.as_bytes()).to_string();
     let text = format!(
         "[store]\ntype = \"s3\"\nbucket = {:?}\nprefix = {:?}\nendpoint = {:?}\ngive_up_after = \"3s\"\n\n\
@@ -29,7 +29,7 @@ fn configure(directory: &Path, settings: &S3Settings) {
 }
 
 /// A command that finds its credentials where the SDK looks for them.
-fn on_bucket(directory: &Path, settings: &S3Settings, arguments: &str) -> Larder {
+pub(super) fn on_bucket(directory: &Path, settings: &S3Settings, arguments: &str) -> Larder {
     let key = settings.access_key.as_ref().unwrap();
     larder(arguments)
         .arg("--config")
@@ -39,7 +39,7 @@ fn on_bucket(directory: &Path, settings: &S3Settings, arguments: &str) -> Larder
         .env("AWS_EC2_METADATA_DISABLED", "true")
 }
 
-fn url_of(server: &Running) -> String {
+pub(super) fn url_of(server: &Running) -> String {
     until("the server is ready", || server.stdout().contains("\"url\""));
     let announced: serde_json::Value = serde_json::from_str(server.stdout().trim()).unwrap();
     announced["url"].as_str().unwrap().to_owned()

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use larder::store::s3::Engine;
 use larder::store::{Created, StoreErrorKind};
 use tokio::time::Instant;
 
 use crate::support::ceph::Ceph;
-use crate::support::s3::{Conditions, Fault, Op, S3Model};
+use crate::support::s3::{Fault, Op, S3Model};
 use crate::support::store::*;
 
 const MIB: usize = 1 << 20;
@@ -135,12 +134,11 @@ async fn racing_commits_of_many_parts_have_one_winner_in_a_process() {
 }
 
 /// How many of two processes that commit the same bytes in the same moment are told that theirs are new.
-async fn winners_of_two_processes(model: &S3Model, engine: Engine) -> usize {
+async fn winners_of_two_processes(model: &S3Model) -> usize {
     let bytes = [pattern(PART + 1)];
     let mut uploads = Vec::new();
     for _ in 0..2 {
         let store = model.s3_store(|_| {}).await;
-        store.assume(engine);
         let store: Store = Arc::new(store);
         uploads.push(begin(&store, "a", &bytes).await);
     }
@@ -154,16 +152,7 @@ async fn winners_of_two_processes(model: &S3Model, engine: Engine) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_commit_the_same_bytes_at_once_may_both_be_told_new() {
     let model = S3Model::start().await;
-    assert_eq!(winners_of_two_processes(&model, Engine::default()).await, 2, "what the documentation says");
-    model.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_engine_that_honours_conditions_on_completing_tells_one_process() {
-    let model = S3Model::start().await;
-    model.quirks(|quirks| quirks.conditions = Conditions::OfAll);
-    let engine = Engine { conditional_complete: true, conditional_copy: true };
-    assert_eq!(winners_of_two_processes(&model, engine).await, 1);
+    assert_eq!(winners_of_two_processes(&model).await, 2, "what the documentation says");
     model.finish().await;
 }
 

@@ -57,10 +57,10 @@ pub enum Conditions {
     Ignored,
     /// It is answered 501.
     Refused,
+    /// Looked at first, and forgotten while the object is written: right until two write at once.
+    CheckedBefore,
     /// Honoured where every engine that can be used honours it.
     OfPuts,
-    /// Honoured on completing and copying, too.
-    OfAll,
 }
 
 /// What the engine does differently from S3.

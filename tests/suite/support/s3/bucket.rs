@@ -88,15 +88,9 @@ impl Bucket {
         Ok(tag)
     }
 
-    pub(super) fn copy(
-        &mut self,
-        from: &str,
-        to: &str,
-        metadata: Option<Vec<(String, String)>>,
-        only_if_free: bool,
-    ) -> Result<String, No> {
+    pub(super) fn copy(&mut self, from: &str, to: &str, metadata: Option<Vec<(String, String)>>) -> Result<String, No> {
         let source = self.get(from)?.clone();
-        self.put(to, source.bytes, metadata.unwrap_or(source.metadata), only_if_free)
+        self.put(to, source.bytes, metadata.unwrap_or(source.metadata), false)
     }
 
     pub(super) fn delete(&mut self, key: &str) {
@@ -149,7 +143,6 @@ impl Bucket {
         id: &str,
         listed: &[(u32, String)],
         smallest: usize,
-        only_if_free: bool,
     ) -> Result<String, No> {
         let upload = self.upload(key, id)?;
         let mut chosen = Vec::new();
@@ -165,7 +158,6 @@ impl Bucket {
             return Err(No(400, "EntityTooSmall"));
         }
         let metadata = upload.metadata.clone();
-        self.check_free(key, only_if_free)?;
         self.uploads.remove(id);
         let sizes = chosen.iter().map(Bytes::len).collect();
         self.put(key, chosen.concat().into(), metadata, false)?;

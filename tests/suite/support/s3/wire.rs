@@ -99,6 +99,12 @@ pub(super) async fn answer(engine: Arc<Engine>, request: Request<Incoming>) -> R
         Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
         _ => {}
     }
+    if engine.quirks.lock().unwrap().conditions == Conditions::CheckedBefore && asked.op == Op::PutObject {
+        if asked.header("if-none-match").is_some() && engine.bucket.lock().unwrap().get(&asked.key).is_ok() {
+            return Ok(refusal(No(412, "PreconditionFailed")));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let answer = apply(&engine, &asked).unwrap_or_else(refusal);
     match fault {
         Some(Fault::LostReply) => Err(io::ErrorKind::ConnectionReset.into()),
@@ -173,8 +179,7 @@ fn apply(engine: &Engine, asked: &Asked) -> Result<Answer, No> {
     if conditional && quirks.conditions == Conditions::Refused {
         return Err(No(501, "NotImplemented"));
     }
-    let of_puts = conditional && quirks.conditions != Conditions::Ignored;
-    let of_others = conditional && quirks.conditions == Conditions::OfAll;
+    let of_puts = conditional && quirks.conditions == Conditions::OfPuts;
     let mut bucket = engine.bucket.lock().unwrap();
     let (key, id) = (asked.key.as_str(), asked.query("uploadId"));
     let number = asked.query("partNumber").parse().unwrap_or(0);
@@ -183,7 +188,7 @@ fn apply(engine: &Engine, asked: &Asked) -> Result<Answer, No> {
         Op::GetObject | Op::Look | Op::HeadObject => object(asked, bucket.get(key)?)?,
         Op::CopyObject => {
             let replaced = asked.header("x-amz-metadata-directive") == Some("REPLACE");
-            let tag = bucket.copy(&asked.source()?, key, replaced.then(|| asked.metadata()), of_others)?;
+            let tag = bucket.copy(&asked.source()?, key, replaced.then(|| asked.metadata()))?;
             xml(&format!("<CopyObjectResult><ETag>{tag}</ETag></CopyObjectResult>"))
         }
         Op::DeleteObject => {
@@ -212,7 +217,7 @@ fn apply(engine: &Engine, asked: &Asked) -> Result<Answer, No> {
                 let number = elements(part, "PartNumber").next().and_then(|text| text.parse().ok()).unwrap_or(0);
                 (number, elements(part, "ETag").next().unwrap_or_default().replace("&quot;", "\""))
             });
-            let tag = bucket.complete(key, id, &parts.collect::<Vec<_>>(), quirks.smallest_part, of_others)?;
+            let tag = bucket.complete(key, id, &parts.collect::<Vec<_>>(), quirks.smallest_part)?;
             xml(&format!("<CompleteMultipartUploadResult><ETag>{tag}</ETag></CompleteMultipartUploadResult>"))
         }
         Op::AbortMultipart => {
