@@ -153,6 +153,7 @@ fn the_readme_names_only_variables_that_work() {
     assert!(variables.len() >= 5, "{variables:?}");
     let mut known = Vec::new();
     keys("", &Value::try_from(Config::default()).unwrap(), &mut known);
+    keys("store", &Value::try_from(Store::S3(Box::default())).unwrap(), &mut known);
     for (name, _) in variables {
         let key = name.trim_start_matches("LARDER__").to_ascii_lowercase().replace("__", ".");
         assert!(known.contains(&key), "{name} sets no key");

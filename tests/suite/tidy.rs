@@ -1,5 +1,6 @@
 //! House rules that no compiler checks.
 
+mod compose;
 mod layers;
 mod packaging;
 
