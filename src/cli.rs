@@ -8,6 +8,7 @@ mod check_store;
 mod collect;
 mod complete;
 mod copy;
+mod copy_store;
 mod delete;
 mod error;
 mod expect;
@@ -84,6 +85,8 @@ pub enum Command {
     Verify(verify::Args),
     /// Retire versions past their retention, and delete what no version needs
     Collect(collect::Args),
+    /// Copy a whole store into another directory or bucket
+    CopyStore(copy_store::Args),
     /// Bring a store to the layout of this version
     Migrate(migrate::Args),
     /// Print the configuration as it takes effect, or what is wrong with it
@@ -130,6 +133,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args, &context).await,
             Command::Verify(args) => verify::run(args, &context).await,
             Command::Collect(args) => collect::run(args, &context).await,
+            Command::CopyStore(args) => copy_store::run(args, &context).await,
             Command::Migrate(args) => migrate::run(args, &context).await,
             Command::CheckConfig(args) => check_config::run(&args, &context),
             Command::CheckStore(args) => check_store::run(args, &context).await,

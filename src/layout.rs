@@ -3,6 +3,7 @@
 //! | Key | Content |
 //! |---|---|
 //! | `layout/<n>` | layout marker; the highest `n` counts |
+//! | `layout/copying` | `larder copy-store` is at work on this store, or broke off; removed at its end |
 //! | `blobs/sha256/ab/cd/<hex>.<gen>` | bytes of a blob, generation 0, 1, 2 … |
 //! | `blobs/sha256/ab/cd/<hex>.<gen>.condemned` | tombstone: this generation may never be relied on again |
 //! | `blobs/sha256/ab/cd/<hex>.<gen>.seen-<hour>` | somebody relied on this generation in that hour (since 1970) |
@@ -29,6 +30,8 @@ use crate::store::{Key, Prefix};
 pub enum LayoutKey {
     /// A layout marker.
     Marker(u32),
+    /// The mark of a store that is being filled from another one, and not to be used until that is finished.
+    Copying,
     /// One generation of a blob's bytes.
     Blob(Digest, u64),
     /// The tombstone of a generation.
@@ -74,6 +77,7 @@ impl LayoutKey {
     pub fn key(&self) -> Key {
         let text = match self {
             Self::Marker(number) => format!("layout/{number}"),
+            Self::Copying => "layout/copying".to_owned(),
             Self::Blob(digest, generation) => format!("{}{generation}", blob_stem(digest)),
             Self::Condemned(digest, generation) => format!("{}{generation}.condemned", blob_stem(digest)),
             Self::Seen(digest, generation, hour) => format!("{}{generation}.seen-{hour}", blob_stem(digest)),
@@ -93,6 +97,7 @@ impl LayoutKey {
         match self {
             Self::Blob(digest, _) | Self::Condemned(digest, _) | Self::Seen(digest, ..) => Some(*digest),
             Self::Marker(_)
+            | Self::Copying
             | Self::Name(_)
             | Self::Head(..)
             | Self::Segment(..)
@@ -108,6 +113,7 @@ impl LayoutKey {
     pub fn parse(key: &Key) -> Option<Self> {
         let (area, rest) = key.as_str().split_once('/')?;
         let parsed = match area {
+            "layout" if rest == "copying" => Self::Copying,
             "layout" => Self::Marker(rest.parse().ok()?),
             "blobs" => parse_blob(rest)?,
             "names" => Self::Name(parse_name(rest.strip_suffix('@')?)?),
@@ -157,6 +163,12 @@ pub fn blob(digest: &Digest) -> Prefix {
 #[must_use]
 pub fn names(text: &str) -> Option<Prefix> {
     format!("names/{}", text.to_ascii_lowercase()).parse().ok()
+}
+
+/// The prefix of the segments of all names.
+#[must_use]
+pub fn segments() -> Prefix {
+    prefix("segments/")
 }
 
 /// The prefix of all heads of a name, newest first.

@@ -5,6 +5,7 @@
 
 pub mod blobs;
 pub mod collect;
+pub mod copy_store;
 mod flights;
 pub mod heads;
 pub mod manifests;
@@ -18,6 +19,7 @@ pub mod versions;
 
 pub use blobs::{BlobCache, BlobError, BlobUpload, Blobs, Intake};
 pub use collect::{Collect, CollectError};
+pub use copy_store::CopyStore;
 pub use heads::{AsOf, ChangeError, Changed, Heads};
 pub use manifests::{Loaded, Manifests};
 pub use names::{NamePage, Names};

@@ -35,6 +35,12 @@ impl Progress {
         Self(BARS.add(ProgressBar::new(total).with_style(style.progress_chars("=> ")).with_message(message)))
     }
 
+    /// Moves the bar by so many bytes.
+    pub(super) fn counter(&self) -> Meter {
+        let bar = self.0.clone();
+        Arc::new(move |bytes| bar.inc(bytes))
+    }
+
     /// A meter for one of the transfers.
     pub(super) fn meter(&self) -> Meter {
         let (bar, last) = (self.0.clone(), AtomicU64::new(0));
@@ -51,7 +57,8 @@ impl Drop for Progress {
     }
 }
 
-fn visible(context: &Context) -> bool {
+/// Whether anybody can see a bar.
+pub(super) fn visible(context: &Context) -> bool {
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     !context.json && !dumb && io::stderr().is_terminal()
 }

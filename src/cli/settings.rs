@@ -35,13 +35,18 @@ impl Settings {
     /// The store, which must exist: looking at a store makes nothing, not even a directory.
     pub(super) async fn open_existing(&self) -> Result<Arc<dyn ObjectStore>, CliError> {
         let config = self.load()?.store;
-        let Store::Fs { path } = config else { return Ok(server::open_store(&config).await?) };
-        if !path.join("objects").is_dir() {
-            let detail = format!("There is no store in {}: give its directory with --data DIR.", path.display());
-            return Err(CliError::new(Exit::NotFound, "STORE_UNKNOWN", detail));
-        }
-        Ok(Arc::new(FsStore::open_existing(&path)?))
+        open_existing(&config, "give its directory with --data DIR").await
     }
+}
+
+/// Opens a store that must exist; `advice` is what to do if it does not.
+pub(super) async fn open_existing(config: &Store, advice: &str) -> Result<Arc<dyn ObjectStore>, CliError> {
+    let Store::Fs { path } = config else { return Ok(server::open_store(config).await?) };
+    if !path.join("objects").is_dir() {
+        let detail = format!("There is no store in {}: {advice}.", path.display());
+        return Err(CliError::new(Exit::NotFound, "STORE_UNKNOWN", detail));
+    }
+    Ok(Arc::new(FsStore::open_existing(path)?))
 }
 
 /// The variables that are text; one that is not cannot be one of ours.
@@ -70,7 +75,7 @@ impl From<LayoutError> for CliError {
     fn from(error: LayoutError) -> Self {
         match error {
             LayoutError::Store(error) => error.into(),
-            LayoutError::Unmarked | LayoutError::TooNew { .. } | LayoutError::TooOld(_) => {
+            LayoutError::Unmarked | LayoutError::Unfinished | LayoutError::TooNew { .. } | LayoutError::TooOld(_) => {
                 Self::new(Exit::Failure, "LAYOUT", sentence(&error))
             }
         }
@@ -91,7 +96,7 @@ impl From<ServerError> for CliError {
 }
 
 /// An error's text as a sentence.
-fn sentence(error: &dyn std::error::Error) -> String {
+pub(super) fn sentence(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()

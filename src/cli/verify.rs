@@ -220,7 +220,8 @@ fn method(cure: Cure) -> &'static str {
     }
 }
 
-fn describe(finding: &Finding) -> String {
+/// A finding as a line.
+pub(super) fn describe(finding: &Finding) -> String {
     match finding {
         Finding::UnreadableName { name, why } => format!("{name}: {why}"),
         Finding::DamagedHead { name, generation, why } => format!("{name}: head {generation} is damaged: {why}"),

@@ -1,7 +1,8 @@
 //! The layout marker: which layout a store has, and who may still read and write it.
 //!
 //! The marker is a log like everything else: `layout/<n>` is created only if absent and never changed, and the
-//! highest `n` counts.
+//! highest `n` counts. A store that is still being filled from another one holds `layout/copying` beside it, and cannot be
+//! opened as long as it does.
 
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub enum Found {
     Empty,
     /// Objects, but no marker.
     Unmarked,
+    /// A copy of another store that is being made, or that broke off.
+    Unfinished,
     /// The newest marker.
     Marked(Marker),
 }
@@ -45,6 +48,12 @@ pub enum LayoutError {
          lost; look at what is in it, and restore its layout/ directory from a backup if it is yours"
     )]
     Unmarked,
+    /// The store is a copy that has not been finished.
+    #[error(
+        "the store is being filled by `larder copy-store`, which is at work or broke off: run it again, with the same \
+         FROM and TO, until it says that the copy is finished"
+    )]
+    Unfinished,
     /// The store was migrated by a newer binary.
     #[error(
         "the store has layout {layout}, which needs a binary that knows layout {needed}; this one knows up to {CURRENT}: \
@@ -69,30 +78,52 @@ pub enum LayoutError {
 /// # Errors
 /// When the store fails or a marker cannot be read.
 pub async fn find(store: &dyn ObjectStore) -> Result<Found, StoreError> {
-    if let Some(marker) = newest(store).await? {
-        return Ok(Found::Marked(marker));
+    let found = look(store).await?;
+    if found != Found::Unmarked {
+        return Ok(found);
     }
     if is_empty(store).await? {
         return Ok(Found::Empty);
     }
     // Between the two looks another process may have made the marker of a store that was empty until then.
-    Ok(newest(store).await?.map_or(Found::Unmarked, Found::Marked))
+    look(store).await
 }
 
-async fn newest(store: &dyn ObjectStore) -> Result<Option<Marker>, StoreError> {
-    let mut newest = None;
+/// What lies in `layout/`. A store that is empty is unmarked here.
+async fn look(store: &dyn ObjectStore) -> Result<Found, StoreError> {
+    let (mut newest, mut copying) = (None, false);
     let mut listing = store.list(&super::markers(), List::default());
     while let Some(meta) = listing.try_next().await? {
         match LayoutKey::parse(&meta.key) {
             Some(LayoutKey::Marker(number)) => newest = newest.max(Some(number)),
+            Some(LayoutKey::Copying) => copying = true,
             _ => return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not a layout marker")),
         }
     }
     drop(listing);
     match newest {
-        Some(number) => read(store, &LayoutKey::Marker(number).key()).await.map(Some),
-        None => Ok(None),
+        _ if copying => Ok(Found::Unfinished),
+        Some(number) => Ok(Found::Marked(read(store, &LayoutKey::Marker(number).key()).await?)),
+        None => Ok(Found::Unmarked),
     }
+}
+
+/// Marks a store that is to be filled from another one: until [`end_copy`] nobody can open it. Marking it again is no
+/// error.
+///
+/// # Errors
+/// When the store fails.
+pub async fn begin_copy(store: &dyn ObjectStore) -> Result<(), StoreError> {
+    let says = "`larder copy-store` fills this store, or broke off. Run it again to finish it.\n";
+    store.create(&LayoutKey::Copying.key(), says.into()).await.map(|_| ())
+}
+
+/// Takes the mark of [`begin_copy`] away: the store is complete, and its layout marker is there.
+///
+/// # Errors
+/// When the store fails.
+pub async fn end_copy(store: &dyn ObjectStore) -> Result<(), StoreError> {
+    store.delete(&LayoutKey::Copying.key()).await
 }
 
 /// Makes sure that this binary may read and write the store; an empty store gets the current marker.
@@ -103,6 +134,7 @@ pub async fn open(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
     match find(store).await? {
         Found::Empty => Ok(super::migrate::initialise(store).await?),
         Found::Unmarked => Err(LayoutError::Unmarked),
+        Found::Unfinished => Err(LayoutError::Unfinished),
         Found::Marked(marker) => judge(marker),
     }
 }
@@ -114,6 +146,7 @@ pub async fn open(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
 pub async fn check(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
     match find(store).await? {
         Found::Empty | Found::Unmarked => Err(LayoutError::Unmarked),
+        Found::Unfinished => Err(LayoutError::Unfinished),
         Found::Marked(marker) => judge(marker),
     }
 }

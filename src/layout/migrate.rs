@@ -42,6 +42,7 @@ pub async fn plan(store: &dyn ObjectStore) -> Result<Vec<Box<dyn Migration>>, La
     let from = match marker::find(store).await? {
         Found::Empty => 0,
         Found::Unmarked => return Err(LayoutError::Unmarked),
+        Found::Unfinished => return Err(LayoutError::Unfinished),
         Found::Marked(marker) if marker.layout > CURRENT => {
             marker::judge(marker)?;
             marker.layout

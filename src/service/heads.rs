@@ -25,7 +25,7 @@ use crate::store::{Created, Key, List, ObjectStore, StoreError, StoreErrorKind};
 use segments::Segments;
 
 /// Largest head that is read, in bytes. They are a few kilobytes; this only stops nonsense.
-const MAX_HEAD: u64 = 4 << 20;
+pub(super) const MAX_HEAD: u64 = 4 << 20;
 /// Bytes of heads that are remembered.
 const REMEMBERED_BYTES: u64 = 16 << 20;
 /// Generations that are walked one by one before the log is listed instead.

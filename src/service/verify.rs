@@ -19,6 +19,7 @@ pub use heal::{Remedy, Source, SourceError};
 
 use self::heal::{Healer, Patient};
 use self::reading::{Checked, check_object};
+pub(super) use self::reading::{Reading, read_blob};
 use super::{Blobs, Heads, Manifests};
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Head, ManifestName, Selector, VersionRow};
@@ -36,6 +37,17 @@ pub struct Verify {
     blobs: Arc<Blobs>,
     manifests: Arc<Manifests>,
     remedy: Remedy,
+}
+
+/// An observer that remembers.
+struct Collected(Vec<Finding>);
+
+impl Observer for Collected {
+    fn finding(&mut self, finding: &Finding, _: &Outcome) {
+        self.0.push(finding.clone());
+    }
+
+    fn verified(&mut self, _: &Key, _: &Totals) {}
 }
 
 /// What a pass needs at hand to report and to heal.
@@ -111,6 +123,25 @@ impl Verify {
             self.objects(after, jobs, &mut run).await?;
         }
         Ok(run.totals)
+    }
+
+    /// Follows the references of all versions that can be read under one name. Reads no old head and no blob but manifests.
+    ///
+    /// # Errors
+    /// When the store is not available.
+    pub async fn follow(&self, name: &ManifestName) -> Result<Vec<Finding>, StoreError> {
+        let mut collected = Collected(Vec::new());
+        let mut run = Run { observer: &mut collected, totals: Totals::default(), healer: None };
+        let followed = match self.heads.current(name).await {
+            Ok(Some(newest)) => self.versions(&newest, &mut run).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match followed {
+            Err(error) if error.is_retryable() => Err(error),
+            Err(error) => Ok(vec![Finding::UnreadableName { name: name.clone(), why: error.to_string() }]),
+            Ok(()) => Ok(collected.0),
+        }
     }
 
     async fn references(&self, run: &mut Run<'_>) -> Result<(), StoreError> {

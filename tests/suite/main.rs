@@ -8,6 +8,7 @@ mod cli;
 mod collect;
 mod config;
 mod contract;
+mod copy_store;
 mod faults;
 mod http;
 mod model;

@@ -51,6 +51,7 @@ impl Copies {
             LayoutKey::Condemned(_, generation) => self.0.entry(generation).or_default().condemned = true,
             LayoutKey::Seen(_, generation, hour) => self.0.entry(generation).or_default().seen_hours.push(hour),
             LayoutKey::Marker(_)
+            | LayoutKey::Copying
             | LayoutKey::Name(_)
             | LayoutKey::Head(..)
             | LayoutKey::Segment(..)

@@ -40,7 +40,7 @@ pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key) -> Result<C
 }
 
 /// What reading all bytes under a key comes to.
-pub(super) enum Reading {
+pub(in crate::service) enum Reading {
     /// They have the digest; so many they are.
     Sound(u64),
     /// They have this one instead.
@@ -51,7 +51,11 @@ pub(super) enum Reading {
     Gone,
 }
 
-pub(super) async fn read_blob(store: &dyn ObjectStore, key: &Key, digest: Digest) -> Result<Reading, StoreError> {
+pub(in crate::service) async fn read_blob(
+    store: &dyn ObjectStore,
+    key: &Key,
+    digest: Digest,
+) -> Result<Reading, StoreError> {
     match hash(store, key).await {
         Ok(None) => Ok(Reading::Gone),
         Ok(Some((actual, size))) if actual == digest => Ok(Reading::Sound(size)),
