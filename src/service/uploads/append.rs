@@ -1,5 +1,5 @@
-//! Appending to a resumable upload: bytes are gathered until they fill a part, stored, and recorded. The next part is
-//! gathered while one is being stored; never are two stored at once, so the records have no gaps.
+//! Appending to a resumable upload: bytes are gathered until they fill a part, stored, and recorded. While parts are being
+//! stored, several at once, the next one is gathered. Each is recorded after the one before it, so the records have no gaps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use crate::domain::manifest::Descriptor;
 use crate::service::BlobError;
 use crate::store::{Created, MAX_PARTS, Part, StoreError, StoreErrorKind};
 
+/// Parts of one append that are being stored at once: a bucket far away takes long to answer, but takes in many at once.
+const STORED_AT_ONCE: usize = 4;
 /// Longest wait for the memory of a part.
 const PLACE_WITHIN: Duration = Duration::from_secs(30);
 
@@ -31,8 +33,11 @@ pub struct Append {
     gathered: BytesMut,
     /// The memory of the part that is being gathered.
     place: Option<OwnedSemaphorePermit>,
-    /// The part before it, which is being stored meanwhile. Goes on without us.
+    /// The last part that is being stored, which ends after those before it. They go on without us.
     storing: Option<JoinHandle<Result<Step, UploadError>>>,
+    /// Parts that are being stored, or were since the last time all of them had ended.
+    unsettled: u32,
+    window: Arc<Semaphore>,
 }
 
 impl Append {
@@ -42,7 +47,17 @@ impl Append {
     /// [`UploadError::Foreign`].
     pub fn new(uploads: &Arc<Uploads>, upload: Progress) -> Result<Self, UploadError> {
         let (uploads, received, hasher) = (Arc::clone(uploads), upload.offset(), upload.step.hasher()?);
-        Ok(Self { uploads, upload, received, hasher, gathered: BytesMut::new(), place: None, storing: None })
+        Ok(Self {
+            uploads,
+            upload,
+            received,
+            hasher,
+            gathered: BytesMut::new(),
+            place: None,
+            storing: None,
+            unsettled: 0,
+            window: Arc::new(Semaphore::new(STORED_AT_ONCE)),
+        })
     }
 
     /// Takes in the next bytes. Those that fill a part are being stored when this returns, while more may be taken in.
@@ -87,7 +102,7 @@ impl Append {
         let ended = storing.await;
         let failed = |error| StoreError::new(StoreErrorKind::Internal, self.upload.id, error);
         self.upload.step = ended.map_err(failed)??;
-        self.upload.number += 1;
+        self.upload.number += std::mem::take(&mut self.unsettled);
         Ok(())
     }
 
@@ -102,20 +117,27 @@ impl Append {
         }
     }
 
-    /// Begins to store what was gathered as the next part, after the one before it.
+    /// Begins to store what was gathered as the next part, as soon as few enough are being stored.
     async fn store(&mut self, last: bool) -> Result<(), UploadError> {
-        self.settle().await?;
-        if self.upload.number == MAX_PARTS {
+        // Whatever ended one of them ends all that come after it.
+        if self.storing.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.settle().await?;
+        }
+        let number = self.upload.number + self.unsettled + 1;
+        if number > MAX_PARTS {
             return Err(UploadError::TooLarge { limit: self.upload.part_size() * u64::from(MAX_PARTS) });
         }
-        let (uploads, upload, hasher) = (Arc::clone(&self.uploads), self.upload.clone(), self.hasher.clone());
+        let turn = Arc::clone(&self.window).acquire_owned().await;
+        let (uploads, upload) = (Arc::clone(&self.uploads), self.upload.clone());
         let (bytes, place) = (std::mem::take(&mut self.gathered).freeze(), self.place.take());
+        let next = Next { number, bytes, hasher: self.hasher.clone(), last, before: self.storing.take() };
         let work = async move {
-            let stored = store_part(&uploads, &upload, bytes, &hasher, last).await;
-            drop(place);
+            let stored = next.store(&uploads, &upload).await;
+            drop((place, turn));
             stored
         };
         self.storing = Some(tokio::spawn(work.in_current_span()));
+        self.unsettled += 1;
         Ok(())
     }
 
@@ -200,21 +222,39 @@ impl Append {
     }
 }
 
-/// Stores the next part of an upload and records it.
-async fn store_part(
-    uploads: &Uploads,
-    upload: &Progress,
+/// A part that is to be stored and recorded.
+struct Next {
+    number: u32,
     bytes: Bytes,
-    hasher: &Hasher,
+    /// Of all bytes up to its end.
+    hasher: Hasher,
     last: bool,
-) -> Result<Step, UploadError> {
-    let (number, parts) = (upload.number + 1, upload.beginning.parts()?);
-    let Some(part) = uploads.store.write_part(&parts, number, upload.offset(), bytes).await? else {
-        // Whoever asks where it is must not be told to go on.
-        uploads.give_up(upload).await?;
-        return Err(UploadError::Gone);
-    };
-    let sealed = last && part.size < upload.part_size();
-    let step = upload.step.after(part, hasher, sealed)?;
-    if uploads.records(upload.id).add(number, &step).await? { Ok(step) } else { Err(UploadError::Moved) }
+    /// The part before it, if that is not recorded yet.
+    before: Option<JoinHandle<Result<Step, UploadError>>>,
+}
+
+impl Next {
+    /// Stores the part, waits until the one before it is recorded, and records it. Which part it is does not depend on the
+    /// one before: all but the last are full.
+    async fn store(self, uploads: &Uploads, upload: &Progress) -> Result<Step, UploadError> {
+        let (parts, full) = (upload.beginning.parts()?, upload.part_size());
+        let offset = u64::from(self.number - 1) * full;
+        let written = uploads.store.write_part(&parts, self.number, offset, self.bytes).await;
+        let before = match self.before {
+            Some(before) => {
+                let failed = |error| StoreError::new(StoreErrorKind::Internal, upload.id, error);
+                before.await.map_err(failed)??
+            }
+            None => upload.step.clone(),
+        };
+        let Some(part) = written? else {
+            // Whoever asks where it is must not be told to go on.
+            uploads.give_up(upload).await?;
+            return Err(UploadError::Gone);
+        };
+        let sealed = self.last && part.size < full;
+        let step = before.after(part, &self.hasher, sealed)?;
+        let records = uploads.records(upload.id);
+        if records.add(self.number, &step).await? { Ok(step) } else { Err(UploadError::Moved) }
+    }
 }

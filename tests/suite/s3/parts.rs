@@ -1,11 +1,16 @@
 //! Objects in parts that outlive the process that began them, and large copies.
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt as _;
+use larder::domain::Digest;
 use larder::store::{Created, MIN_PART, Parts};
 
 use crate::support::ceph::Ceph;
-use crate::support::s3::{Op, S3Model};
+use crate::support::s3::{Fault, Op, S3Model};
+use crate::support::services::{Services, UPLOAD_LIMITS, blob};
 use crate::support::store::*;
+use crate::support::uploading::{begin_upload, complete};
 
 /// One case for both engines. It is given two stores, as if of two processes.
 macro_rules! of_both {
@@ -149,4 +154,20 @@ async fn large_objects_are_copied_in_parts_by_a_real_engine() {
     let Some(ceph) = Ceph::start().await else { return };
     copied_in_parts(&ceph.store_with(|settings| settings.copy_at_once = MIN_PART).await).await;
     ceph.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_parts_of_a_resumable_upload_are_stored_at_once_and_recorded_in_their_order() {
+    let model = S3Model::start().await;
+    model.quirks(|quirks| quirks.smallest_part = 1);
+    let store = model.store().await;
+    let services = Services::over(&store);
+    model.fail_from(Op::UploadPart, 1, Fault::Slow(Duration::from_millis(100)));
+    let bytes = pattern(20 * usize::try_from(UPLOAD_LIMITS.part_size).unwrap() + 7);
+    let upload = begin_upload(&services, &bytes).await;
+    complete(&services, upload, &bytes).await.unwrap();
+    assert_eq!(model.most_at_once(Op::UploadPart), 4);
+    let stored = blob(&services, Digest::of(&bytes)).await.unwrap().unwrap();
+    assert!(stored == bytes);
+    model.finish().await;
 }
