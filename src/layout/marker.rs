@@ -154,8 +154,14 @@ async fn read(store: &dyn ObjectStore, key: &Key) -> Result<Marker, StoreError> 
     serde_json::from_slice(&bytes).map_err(|error| StoreError::new(StoreErrorKind::Corrupt, key, error))
 }
 
+/// Whether there is nothing but what others try the store out with, who start at the same moment.
 async fn is_empty(store: &dyn ObjectStore) -> Result<bool, StoreError> {
     let everything = "".parse().expect("the empty prefix is legal");
-    let mut listing = store.list(&everything, List { limit: Some(1), ..List::default() });
-    Ok(listing.try_next().await?.is_none())
+    let mut listing = store.list(&everything, List::default());
+    while let Some(meta) = listing.try_next().await? {
+        if !matches!(LayoutKey::parse(&meta.key), Some(LayoutKey::Probe(..))) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
