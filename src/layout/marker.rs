@@ -3,11 +3,15 @@
 //! The marker is a log like everything else: `layout/<n>` is created only if absent and never changed, and the
 //! highest `n` counts.
 
+mod watch;
+
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::LayoutKey;
 use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
+
+pub use watch::Watch;
 
 /// The layout that this binary reads and writes.
 pub const CURRENT: u32 = 1;

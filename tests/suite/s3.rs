@@ -2,6 +2,7 @@
 
 mod bad_days;
 mod commands;
+mod costs;
 mod deletes;
 mod delivery;
 mod lists;
