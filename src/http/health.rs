@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::AppState;
 use super::extract::Params;
-use crate::layout::marker;
+use crate::layout::marker::Watch;
 use crate::store::ObjectStore;
 
 /// How long the store may take to show that it is there.
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Whether this server should get traffic.
 #[derive(Debug)]
 pub struct Health {
-    store: Arc<dyn ObjectStore>,
+    store: Watch,
     draining: AtomicBool,
     collector_failed: Mutex<Option<Timestamp>>,
     /// What is to be known of the store, a line each.
@@ -36,7 +36,7 @@ impl Health {
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self {
-            store,
+            store: Watch::new(store),
             draining: AtomicBool::new(false),
             collector_failed: Mutex::default(),
             about_store: OnceLock::new(),
@@ -72,7 +72,7 @@ impl Health {
         if self.draining.load(Ordering::Relaxed) {
             return Some("shutting down".to_owned());
         }
-        match tokio::time::timeout(PATIENCE, marker::check(&*self.store)).await {
+        match tokio::time::timeout(PATIENCE, self.store.check()).await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "not ready");

@@ -4,11 +4,15 @@
 //! highest `n` counts. A store that is still being filled from another one holds `layout/copying` beside it, and cannot be
 //! opened as long as it does.
 
+mod watch;
+
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::LayoutKey;
 use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
+
+pub use watch::Watch;
 
 /// The layout that this binary reads and writes.
 pub const CURRENT: u32 = 1;

@@ -16,6 +16,7 @@ mod openapi;
 mod protocol;
 mod races;
 mod readme;
+mod replicas;
 mod s3;
 mod schedule;
 mod support;

@@ -3,9 +3,11 @@
 pub mod ceph;
 pub mod children;
 pub mod collecting;
+pub mod deployment;
 pub mod faulty;
 pub mod process;
 pub mod raw;
+pub mod replicas;
 pub mod s3;
 pub mod server;
 pub mod services;

@@ -146,3 +146,21 @@ fn a_directory_can_be_tried_out_too() {
     assert_eq!(table.lines().count(), 9, "{table}");
     assert!(!table.contains("FAILED"), "{table}");
 }
+
+/// Each tries the bucket out, and finds what the others try it out with.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_start_at_once_on_an_empty_bucket_all_start() {
+    let model = S3Model::start().await;
+    model.plant(LayoutKey::Probe(7, 1).key().as_str(), "left by one that died");
+    let store = model.store().await;
+    let openings = (0..8).map(|_| async {
+        tried(&store).await;
+        marker::open(&*store).await
+    });
+    for opened in futures_util::future::join_all(openings).await {
+        assert_eq!(opened.unwrap().layout, marker::CURRENT);
+    }
+    let other = S3Model::start().await;
+    other.plant("something/else", "not ours");
+    assert!(marker::open(&*other.store().await).await.is_err(), "a bucket of somebody else is not taken over");
+}

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::SignedDuration;
 use larder::store::S3Store;
 use larder::store::s3::{AccessKey, Patience, S3Settings};
 use tokio::net::TcpListener;
@@ -74,6 +75,8 @@ pub struct Quirks {
     pub without_bucket: bool,
     /// Most keys of a page.
     pub page: usize,
+    /// How far its clock is ahead of ours. It refuses requests that were signed at another time than its own.
+    pub ahead: SignedDuration,
     /// Fewest bytes of a part that is not the last.
     pub smallest_part: usize,
     /// Keys that a batch does not delete, with the code it says, so many times.
@@ -87,6 +90,7 @@ impl Default for Quirks {
             without_batches: false,
             without_bucket: false,
             page: 1000,
+            ahead: SignedDuration::ZERO,
             smallest_part: 5 << 20,
             undeletable: BTreeMap::new(),
         }
@@ -180,6 +184,11 @@ impl S3Model {
     /// Of a hundred requests of any kind so many go wrong, in various ways, drawn from the seed.
     pub fn fail_percent(&self, percent: u64, seed: u64) {
         self.engine.script.storm(percent, seed);
+    }
+
+    /// Every request goes wrong.
+    pub fn fail_all(&self, fault: Fault) {
+        self.engine.script.always(fault);
     }
 
     /// Nothing goes wrong any more.

@@ -179,16 +179,21 @@ pub fn label(row: &VersionRow) -> String {
     row.summary.label.clone().expect("releases here have labels")
 }
 
-/// Looks at a name as a process that was just started, asserts that it is sound, and returns its active label:
-/// the log has no gaps, numbers were given out once, and every complete version has all of its bytes.
+/// Looks at a name as a process that was just started, asserts that it is sound, and returns its active label.
 pub async fn sound(store: &Store, of: &str) -> Option<String> {
+    assert_sound(store, of).await?.active().map(label)
+}
+
+/// Looks at a name as a process that was just started, asserts that it is sound, and returns its newest head: the log has
+/// no gaps, numbers were given out once, and every complete version has all of its bytes.
+pub async fn assert_sound(store: &Store, of: &str) -> Option<Arc<Head>> {
     let services = Services::over(store);
     let newest = services.heads.current(&name(of)).await.expect("read the head")?;
     assert_sound_log(&log(&services, of).await, &newest);
     for row in services.rows(of).await.iter().filter(|row| row.state.is_complete()) {
         assert_complete(&services, row).await;
     }
-    newest.active().map(label)
+    Some(newest)
 }
 
 /// Every head of a name, oldest first.

@@ -40,6 +40,8 @@ struct Rule {
 #[derive(Debug, Default)]
 pub(super) struct Script {
     rules: Mutex<Vec<Rule>>,
+    /// What happens to every request that no rule is about.
+    always: Mutex<Option<Fault>>,
     /// How many of a hundred go wrong, and the state of the generator.
     storm: Mutex<Option<(u64, u64)>>,
 }
@@ -49,12 +51,17 @@ impl Script {
         self.rules.lock().unwrap().push(Rule { op, first, last, fault, seen: 0 });
     }
 
+    pub(super) fn always(&self, fault: Fault) {
+        *self.always.lock().unwrap() = Some(fault);
+    }
+
     pub(super) fn storm(&self, percent: u64, seed: u64) {
         *self.storm.lock().unwrap() = Some((percent, seed | 1));
     }
 
     pub(super) fn clear(&self) {
         self.rules.lock().unwrap().clear();
+        *self.always.lock().unwrap() = None;
         *self.storm.lock().unwrap() = None;
     }
 
@@ -66,7 +73,7 @@ impl Script {
                 found = found.or(Some(rule.fault));
             }
         }
-        found.or_else(|| self.of_storm())
+        found.or(*self.always.lock().unwrap()).or_else(|| self.of_storm())
     }
 
     fn of_storm(&self) -> Option<Fault> {

@@ -14,7 +14,9 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
-use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use larder::clock::{Clock as _, SystemClock};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
@@ -105,7 +107,12 @@ pub(super) async fn answer(engine: Arc<Engine>, request: Request<Incoming>) -> R
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let answer = apply(&engine, &asked).unwrap_or_else(refusal);
+    let ahead = engine.quirks.lock().unwrap().ahead;
+    let mut answer = check_time(&asked, ahead).and_then(|()| apply(&engine, &asked)).unwrap_or_else(refusal);
+    if !ahead.is_zero() {
+        let date = httpdate::fmt_http_date(SystemTime::from(SystemClock.now() + ahead));
+        answer.headers_mut().insert("date", HeaderValue::from_str(&date).unwrap());
+    }
     match fault {
         Some(Fault::LostReply) => Err(io::ErrorKind::ConnectionReset.into()),
         Some(Fault::LateError) => Ok(refusal(No(500, "InternalError"))),
@@ -171,6 +178,15 @@ fn check(asked: &Asked) -> Result<(), No> {
         Some(stated) if stated == hex::encode(Sha256::digest(&asked.body)) => Ok(()),
         Some(_) => Err(No(400, "XAmzContentSHA256Mismatch")),
     }
+}
+
+/// A signature is good for a quarter of an hour, by the engine's clock.
+fn check_time(asked: &Asked, ahead: SignedDuration) -> Result<(), No> {
+    let Some(text) = asked.header("x-amz-date") else { return Ok(()) };
+    let signed = DateTime::strptime("%Y%m%dT%H%M%SZ", text).and_then(|time| time.to_zoned(TimeZone::UTC));
+    let signed = signed.map_err(|_| No(403, "AccessDenied"))?.timestamp();
+    let age = (SystemClock.now() + ahead).duration_since(signed);
+    if age.abs() > SignedDuration::from_mins(15) { Err(No(403, "RequestTimeTooSkewed")) } else { Ok(()) }
 }
 
 fn apply(engine: &Engine, asked: &Asked) -> Result<Answer, No> {
