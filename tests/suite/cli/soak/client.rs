@@ -35,8 +35,8 @@ fn file(number: usize) -> Vec<u8> {
 
 impl<'a> Client<'a> {
     pub(super) fn new(soak: &'a Soak, number: usize) -> Self {
-        let token = std::fs::read_to_string(soak.data.join("admin.token")).unwrap().trim().to_owned();
-        Self { soak, dice: Dice::new(soak.seed, SERVERS + COLLECTORS + number), token, pinned: VecDeque::new() }
+        let dice = Dice::new(soak.seed, SERVERS + COLLECTORS + number);
+        Self { soak, dice, token: soak.token(), pinned: VecDeque::new() }
     }
 
     pub(super) fn run(mut self) {
