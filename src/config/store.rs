@@ -94,7 +94,7 @@ impl Default for Bucket {
             redirect_for: Duration::from_secs(300),
             part_size: Size::from_bytes(8 * MIB),
             parts_at_once: 4,
-            memory: Size::from_bytes(256 * MIB),
+            memory: Size::from_bytes(160 * MIB),
             copy_size: Size::from_bytes(GIB),
             connect_timeout: Duration::from_secs(5),
             attempt_timeout: Duration::from_secs(30),

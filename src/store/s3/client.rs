@@ -82,7 +82,7 @@ impl S3Settings {
             single_writer: false,
             part_size: 8 << 20,
             parts_at_once: 4,
-            memory: 256 << 20,
+            memory: 160 << 20,
             copy_at_once: 1 << 30,
             patience: Patience::default(),
             access_key: None,
