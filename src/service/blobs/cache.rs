@@ -193,3 +193,6 @@ fn key_of(digest: Digest) -> crate::store::Key {
 fn failed(digest: Digest, error: io::Error) -> StoreError {
     StoreError::io(format!("the cached copy of {digest}"), error)
 }
+
+#[cfg(test)]
+mod tests;
