@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPECT, HeaderMap, HeaderName,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
     HeaderValue, LOCATION, REFERRER_POLICY, VARY,
 };
 use axum::response::{IntoResponse as _, Response};
@@ -231,9 +231,7 @@ async fn upload(
     let digest: Digest = rest.0.parse()?;
     let mut body = Inbound::new(body, state.patience, state.patience.blob_size);
     let taken = take_in(&state, &caller, digest, &headers, &mut body).await;
-    if !headers.contains_key(EXPECT) {
-        body.discard().await;
-    }
+    body.discard_unless_withheld(&headers).await;
     stored(digest, taken?)
 }
 

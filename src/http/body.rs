@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, EXPECT};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -102,9 +102,16 @@ impl Inbound {
         timeout(HELD_FOR, all).await.map_err(late)?
     }
 
+    /// Takes in what is left of the body, unless its sender waits to be asked for it (RFC 9110 section 10.1.1).
+    pub(super) async fn discard_unless_withheld(&mut self, headers: &HeaderMap) {
+        if !headers.contains_key(EXPECT) {
+            self.discard().await;
+        }
+    }
+
     /// Takes in and forgets what is left of a body that was answered early, within bounds. Most clients only look for
     /// an answer once they have sent everything, and take a connection that is closed meanwhile for a failure.
-    pub(super) async fn discard(&mut self) {
+    async fn discard(&mut self) {
         if self.over {
             return;
         }

@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPECT, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{patch, post};
@@ -76,9 +76,7 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let mut body = Inbound::new(body, state.patience, state.patience.blob_size);
     let taken = begin(&state, &caller, &wish, &headers, &mut body).await;
-    if !headers.contains_key(EXPECT) {
-        body.discard().await;
-    }
+    body.discard_unless_withheld(&headers).await;
     answer(&state, StatusCode::CREATED, taken?)
 }
 
@@ -148,9 +146,7 @@ async fn append(
 ) -> Result<Response, ApiError> {
     let mut body = Inbound::new(body, state.patience, state.patience.blob_size);
     let taken = go_on(&state, &caller, &rest, &headers, &mut body).await;
-    if !headers.contains_key(EXPECT) {
-        body.discard().await;
-    }
+    body.discard_unless_withheld(&headers).await;
     answer(&state, StatusCode::NO_CONTENT, taken?)
 }
 
