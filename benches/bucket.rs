@@ -5,6 +5,9 @@
 //! and their ratio. The direct upload is a multipart upload of the same part size with as many parts at once. Then
 //! `--transfers 64` run at once, half of them uploads, and it prints what the server held in memory.
 //!
+//! Both uploads are signed together with their bodies, as Larder and the SDK do over plain HTTP. `--sign false` measures
+//! what they do over TLS, where bodies are not hashed for the signature; but the transfers stay in the clear.
+//!
 //! `--endpoint URL` measures another engine; it takes the credentials from the environment, and the bucket from
 //! `--bucket`, which must exist.
 

@@ -17,6 +17,8 @@ const TOKEN: &str = "larder_bench";
 pub(crate) struct Engine {
     endpoint: String,
     pub(crate) bucket: String,
+    /// Whether signatures cover bodies.
+    pub(crate) signs: bool,
     access: (String, String),
     /// Ends when its standard input does.
     _guard: Option<Child>,
@@ -27,10 +29,11 @@ impl Engine {
     pub(crate) fn find() -> Self {
         let bucket = argument("bucket", "larder");
         let endpoint = argument("endpoint", "");
+        let signs = argument("sign", "true") == "true";
         if !endpoint.is_empty() {
             let variable = |name| std::env::var(name).expect("credentials in the environment");
             let access = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"));
-            return Self { endpoint, bucket, access, _guard: None };
+            return Self { endpoint, bucket, signs, access, _guard: None };
         }
         let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
         let [monitor, gateway] = listeners.map(|listener| listener.local_addr().expect("bound").port().to_string());
@@ -49,7 +52,7 @@ impl Engine {
         BufReader::new(guard.stdout.take().expect("piped")).read_line(&mut said).expect("what the script says");
         assert_eq!(said, "ready\n", "Ceph did not start: apt-get install ceph-mon ceph-osd radosgw ceph-common");
         let access = ("probeak".to_owned(), "probesk".to_owned());
-        Self { endpoint: format!("http://127.0.0.1:{gateway}"), bucket, access, _guard: Some(guard) }
+        Self { endpoint: format!("http://127.0.0.1:{gateway}"), bucket, signs, access, _guard: Some(guard) }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -79,6 +82,7 @@ impl Engine {
             set("LARDER__STORE__TYPE", "s3"),
             set("LARDER__STORE__BUCKET", &self.bucket),
             set("LARDER__STORE__ENDPOINT", &self.endpoint),
+            ("LARDER__STORE__SIGN_BODIES", self.signs.to_string()),
             set(QUIET.0, QUIET.1),
             set("LARDER__ACCESS__TOKENS", &tokens),
             set("AWS_ACCESS_KEY_ID", &self.access.0),

@@ -50,6 +50,9 @@ pub struct Bucket {
     pub path_style: Option<bool>,
     /// The promise that no other process writes to the bucket.
     pub single_writer: bool,
+    /// Whether each request is signed together with its body. Left out: where nothing else protects it, over `http://`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign_bodies: Option<bool>,
     /// How blobs get to clients that do not show who they are.
     pub delivery: Delivery,
     /// How long the address works that such a client is sent to.
@@ -90,6 +93,7 @@ impl Default for Bucket {
             endpoint: None,
             path_style: None,
             single_writer: false,
+            sign_bodies: None,
             delivery: Delivery::Stream,
             redirect_for: Duration::from_secs(300),
             part_size: Size::from_bytes(8 * MIB),

@@ -63,6 +63,7 @@ pub fn s3_settings(config: &Bucket) -> S3Settings {
         endpoint: config.endpoint.clone(),
         path_style: config.path_style,
         single_writer: config.single_writer,
+        sign_bodies: config.sign_bodies,
         part_size: config.part_size.bytes(),
         parts_at_once: config.parts_at_once,
         memory: config.memory.bytes(),

@@ -61,6 +61,7 @@ pub struct S3Store {
 struct Inner {
     client: Client,
     settings: S3Settings,
+    signs_bodies: bool,
     /// What every key in the bucket begins with: empty, or ending with `/`.
     prefix: String,
     memory: Memory,
@@ -83,10 +84,11 @@ impl S3Store {
     /// [`StoreErrorKind::Internal`] when the settings contradict each other.
     pub async fn connect(settings: S3Settings) -> Result<Self> {
         settings.check().map_err(|text| StoreError::new(StoreErrorKind::Internal, &settings.bucket, text))?;
-        let client = client::connect(&settings).await;
+        let (client, signs_bodies) = client::connect(&settings).await;
         let prefix = if settings.prefix.is_empty() { String::new() } else { format!("{}/", settings.prefix) };
         let inner = Inner {
             client,
+            signs_bodies,
             prefix,
             memory: Memory::new(settings.memory, settings.patience.give_up),
             turns: std::iter::repeat_with(Mutex::default).take(TURNS).collect(),

@@ -83,6 +83,7 @@ fn default_toml_describes_every_key_of_a_bucket_with_its_default() {
         region: Some("eu-central-1".to_owned()),
         endpoint: Some("https://s3.example.org".to_owned()),
         path_style: Some(true),
+        sign_bodies: Some(true),
         ..Bucket::default()
     };
     assert_eq!(*described, without_default);

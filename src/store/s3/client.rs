@@ -55,6 +55,9 @@ pub struct S3Settings {
     pub path_style: Option<bool>,
     /// Promises that no other process writes. Then conditions are not sent: the key is looked at first.
     pub single_writer: bool,
+    /// Whether the signature of a request covers its body, which the engine then checks; `None` for yes unless TLS
+    /// protects the body.
+    pub sign_bodies: Option<bool>,
     /// Bytes of the first parts of a streamed object. Later ones are larger.
     pub part_size: u64,
     /// Parts of one streamed object that are sent at once.
@@ -80,6 +83,7 @@ impl S3Settings {
             endpoint: None,
             path_style: None,
             single_writer: false,
+            sign_bodies: None,
             part_size: 8 << 20,
             parts_at_once: 4,
             memory: 160 << 20,
@@ -107,7 +111,8 @@ impl S3Settings {
     }
 }
 
-pub(super) async fn connect(settings: &S3Settings) -> Client {
+/// A client, and whether the signatures of its requests are to cover their bodies.
+pub(super) async fn connect(settings: &S3Settings) -> (Client, bool) {
     let mut loader = aws_config::defaults(BehaviorVersion::latest());
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
@@ -125,8 +130,8 @@ pub(super) async fn connect(settings: &S3Settings) -> Client {
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::builder().connect_timeout(settings.patience.connect).build())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        // Several engines refuse the forms that the SDK's own checksums take. The signature covers the SHA-256 of every
-        // body we send, and engines check that.
+        // Several engines refuse the forms that the SDK's own checksums take. Either TLS protects the bodies that we
+        // send, or the signature covers their SHA-256 and engines check that.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .force_path_style(settings.path_style.unwrap_or(settings.endpoint.is_some()));
@@ -136,5 +141,7 @@ pub(super) async fn connect(settings: &S3Settings) -> Client {
     if let Some(endpoint) = &settings.endpoint {
         builder = builder.endpoint_url(endpoint);
     }
-    Client::from_conf(builder.build())
+    let endpoint = settings.endpoint.as_deref().or(found.endpoint_url());
+    let plain = endpoint.is_some_and(|endpoint| !endpoint.starts_with("https://"));
+    (Client::from_conf(builder.build()), settings.sign_bodies.unwrap_or(plain))
 }

@@ -95,7 +95,8 @@ impl Inner {
         let request = || {
             let request = self.client.put_object().bucket(&self.settings.bucket).key(self.full(key));
             let request = request.metadata(MARK, &mark).set_if_none_match(unless.map(str::to_owned));
-            request.body(ByteStream::from(bytes.clone())).send()
+            let request = request.body(ByteStream::from(bytes.clone())).customize();
+            if self.signs_bodies { request } else { request.disable_payload_signing() }.send()
         };
         match attempts.run(request).await {
             Ok(_) => Ok(Created::New),

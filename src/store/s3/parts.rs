@@ -41,7 +41,8 @@ impl Inner {
         let mut attempts = Attempts::sending("write", self.settings.patience, bytes.len());
         let request = || {
             let request = self.client.upload_part().bucket(&self.settings.bucket).key(self.full(key));
-            request.upload_id(id).part_number(number).body(ByteStream::from(bytes.clone())).send()
+            let request = request.upload_id(id).part_number(number).body(ByteStream::from(bytes.clone())).customize();
+            if self.signs_bodies { request } else { request.disable_payload_signing() }.send()
         };
         match attempts.run(request).await {
             Ok(answer) => tag_of(key, answer.e_tag).map(Some),

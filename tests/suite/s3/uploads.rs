@@ -213,3 +213,22 @@ async fn an_upload_that_finds_no_memory_is_refused_after_a_while() {
     holders.pop();
     assert_eq!(upload(&store, "b", &[pattern(MIB)]).await, Created::New);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_damaged_on_its_way_is_sent_again_where_nothing_else_protects_it() {
+    let model = S3Model::start().await;
+    let store = model.store().await;
+    for (key, op, size) in [("small", Op::PutObject, 1000), ("parts", Op::UploadPart, PART + 1)] {
+        model.fail(op, 1, Fault::Damage);
+        assert_eq!(upload(&store, key, &[pattern(size)]).await, Created::New);
+        assert_eq!(read(&store, key).await, Some(pattern(size)), "{key}");
+    }
+    // What TLS protects is not hashed once more.
+    let store = model.store_with(|settings| settings.sign_bodies = Some(false)).await;
+    for (key, op, size) in [("unsigned", Op::PutObject, 1000), ("unsigned-parts", Op::UploadPart, PART + 1)] {
+        model.fail(op, 1, Fault::Damage);
+        assert_eq!(upload(&store, key, &[pattern(size)]).await, Created::New);
+        assert_ne!(read(&store, key).await, Some(pattern(size)), "{key}");
+    }
+    model.finish().await;
+}

@@ -22,6 +22,8 @@ pub enum Fault {
     LateError,
     /// It has its effect, so much later.
     Slow(Duration),
+    /// The body of the request is another one when it arrives.
+    Damage,
     /// The body of the answer ends after so many bytes, and the connection with it.
     Truncate(usize),
     /// The body of the answer stops after so many bytes, and nothing happens any more.

@@ -83,7 +83,7 @@ impl Drop for Busy<'_> {
 
 /// Answers a request, or closes its connection.
 pub(super) async fn answer(engine: Arc<Engine>, request: Request<Incoming>) -> Result<Answer, io::Error> {
-    let asked = match read(&engine, request).await? {
+    let mut asked = match read(&engine, request).await? {
         Ok(asked) => asked,
         Err(no) => return Ok(refusal(no)),
     };
@@ -99,7 +99,11 @@ pub(super) async fn answer(engine: Arc<Engine>, request: Request<Incoming>) -> R
         }
         Some(Fault::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
         Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
+        Some(Fault::Damage) => asked.body = asked.body.iter().map(|byte| !byte).collect(),
         _ => {}
+    }
+    if let Err(no) = check_body(&asked) {
+        return Ok(refusal(no));
     }
     if engine.quirks.lock().unwrap().conditions == Conditions::CheckedBefore && asked.op == Op::PutObject {
         if asked.header("if-none-match").is_some() && engine.bucket.lock().unwrap().get(&asked.key).is_ok() {
@@ -173,6 +177,11 @@ fn check(asked: &Asked) -> Result<(), No> {
     if !signed && !asked.query.contains_key("X-Amz-Signature") {
         return Err(No(403, "AccessDenied"));
     }
+    Ok(())
+}
+
+/// The body is the one that was signed, if it was.
+fn check_body(asked: &Asked) -> Result<(), No> {
     match asked.header("x-amz-content-sha256") {
         None | Some("UNSIGNED-PAYLOAD") => Ok(()),
         Some(stated) if stated == hex::encode(Sha256::digest(&asked.body)) => Ok(()),
