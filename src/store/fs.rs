@@ -11,6 +11,7 @@ mod parts;
 mod read;
 mod staging;
 mod step;
+mod upload;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +28,8 @@ use super::{
     Unfinished, Upload,
 };
 use directories::Directories;
-use staging::{Staged, StagedUpload};
+use staging::Staged;
+use upload::FsUpload;
 
 pub use staging::STALE_AFTER;
 pub use step::{NoFaults, Step, Steps};
@@ -121,11 +123,15 @@ impl Inner {
             .map(|found| found.filter(fs::Metadata::is_file).map(|metadata| object_meta(key.clone(), &metadata)))
     }
 
+    fn stage(&self) -> io::Result<Staged> {
+        Staged::new(&self.staging, Arc::clone(&self.steps))
+    }
+
     fn create(&self, key: &Key, bytes: &[u8]) -> io::Result<Created> {
         if self.meta(key)?.is_some() {
             return self.found(key);
         }
-        let mut staged = Staged::new(&self.staging, Arc::clone(&self.steps))?;
+        let mut staged = self.stage()?;
         staged.write(bytes)?;
         self.publish(staged, key)
     }
@@ -154,14 +160,14 @@ impl Inner {
         if !source.metadata()?.is_file() {
             return Ok(None);
         }
-        let mut staged = Staged::new(&self.staging, Arc::clone(&self.steps))?;
+        let mut staged = self.stage()?;
         staged.copy_from(&mut source)?;
         self.publish(staged, to).map(Some)
     }
 
     /// Creates empty objects as links to one empty file, so that each costs a directory entry and no inode.
     fn create_empty(&self, keys: &[Key]) -> io::Result<()> {
-        let staged = Staged::new(&self.staging, Arc::clone(&self.steps))?;
+        let staged = self.stage()?;
         staged.sync()?;
         for key in keys {
             let path = self.path(key);
@@ -218,8 +224,7 @@ impl ObjectStore for FsStore {
     }
 
     async fn begin(&self, key: &Key) -> Result<Box<dyn Upload>> {
-        let staged = self.on(key, |inner, _| Staged::new(&inner.staging, Arc::clone(&inner.steps))).await?;
-        Ok(Box::new(StagedUpload::new(self.clone(), key.clone(), staged)))
+        Ok(Box::new(FsUpload::new(self.clone(), key.clone())))
     }
 
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Created>> {

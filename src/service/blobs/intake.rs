@@ -1,13 +1,9 @@
 //! Taking in the bytes of a blob: hashed as they pass, visible only once length and digest are right.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::domain::{Digest, Hasher};
 use crate::store::{Created, StoreError, Upload};
-
-/// Bytes that are gathered before they go to the store. Frames from the network are much smaller, and each trip to
-/// the store costs something.
-const GATHER: usize = 256 * 1024;
 
 /// Why an upload was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +44,12 @@ pub struct BlobUpload {
     announced: Option<u64>,
     received: u64,
     hasher: Hasher,
-    gathered: BytesMut,
     damaged: Vec<u64>,
 }
 
 impl BlobUpload {
     pub(super) fn new(upload: Box<dyn Upload>, digest: Digest, announced: Option<u64>, damaged: Vec<u64>) -> Self {
-        let (hasher, gathered) = (Hasher::new(), BytesMut::new());
-        Self { upload, digest, announced, received: 0, hasher, gathered, damaged }
+        Self { upload, digest, announced, received: 0, hasher: Hasher::new(), damaged }
     }
 
     pub(super) fn digest(&self) -> Digest {
@@ -82,34 +76,12 @@ impl BlobUpload {
         if let Some(announced) = self.announced.filter(|announced| self.received > *announced) {
             return Err(BlobError::SizeMismatch { announced, received: self.received });
         }
-        if self.gathered.is_empty() && bytes.len() >= GATHER {
-            return self.pass_on(bytes).await;
-        }
-        if self.gathered.capacity() == 0 {
-            self.gathered.reserve(GATHER);
-        }
-        self.gathered.extend_from_slice(&bytes);
-        if self.gathered.len() >= GATHER {
-            let gathered = self.gathered.split().freeze();
-            self.pass_on(gathered).await?;
-        }
-        Ok(())
+        self.hasher.update(&bytes);
+        Ok(self.upload.write(bytes).await?)
     }
 
-    /// Hashes and stores, the one beside the other.
-    async fn pass_on(&mut self, bytes: Bytes) -> Result<(), BlobError> {
-        let hasher = &mut self.hasher;
-        let hash = async { hasher.update(&bytes) };
-        let (stored, ()) = tokio::join!(self.upload.write(bytes.clone()), hash);
-        Ok(stored?)
-    }
-
-    /// Passes on what is left and verifies length and digest.
-    pub(super) async fn verify(mut self) -> Result<Verified, BlobError> {
-        if !self.gathered.is_empty() {
-            let gathered = self.gathered.split().freeze();
-            self.pass_on(gathered).await?;
-        }
+    /// Verifies length and digest.
+    pub(super) async fn verify(self) -> Result<Verified, BlobError> {
         if let Some(announced) = self.announced.filter(|announced| self.received != *announced) {
             self.upload.abort().await;
             return Err(BlobError::SizeMismatch { announced, received: self.received });

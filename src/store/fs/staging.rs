@@ -7,14 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use jiff::Timestamp;
 use rustix::io::Errno;
 
-use super::super::{Created, Key, Result, StoreError, StoreErrorKind, Upload};
+use super::super::Created;
 use super::step::{Step, Steps};
-use super::{FsStore, blocking};
 
 /// Age below which a staged file is left alone even if nobody holds its lock (it may not be locked yet).
 pub const STALE_AFTER: Duration = Duration::from_mins(10);
@@ -135,49 +132,6 @@ impl Drop for Staged {
             // What cannot be removed now is swept once its lock is gone.
             let _ = fs::remove_file(&self.path);
         }
-    }
-}
-
-/// A staged file that is written piece by piece.
-pub(super) struct StagedUpload {
-    store: FsStore,
-    key: Key,
-    /// `None` while a write is under way and after one that failed or was cancelled: such an upload cannot commit.
-    staged: Option<Staged>,
-}
-
-impl StagedUpload {
-    pub(super) fn new(store: FsStore, key: Key, staged: Staged) -> Self {
-        Self { store, key, staged: Some(staged) }
-    }
-
-    fn take(&mut self) -> Result<Staged> {
-        let broken = "an earlier write failed or was cancelled";
-        self.staged.take().ok_or_else(|| StoreError::new(StoreErrorKind::Internal, &self.key, broken))
-    }
-}
-
-#[async_trait]
-impl Upload for StagedUpload {
-    async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        let mut staged = self.take()?;
-        let written = blocking(move || staged.write(&bytes).map(|()| staged)).await;
-        self.staged = Some(written.map_err(|error| StoreError::io(&self.key, error))?);
-        Ok(())
-    }
-
-    async fn commit(mut self: Box<Self>) -> Result<Created> {
-        let staged = self.take()?;
-        self.store.on(&self.key, move |inner, key| inner.publish(staged, &key)).await
-    }
-
-    async fn abort(mut self: Box<Self>) {
-        let staged = self.staged.take();
-        let _ = blocking(move || {
-            drop(staged);
-            Ok(())
-        })
-        .await;
     }
 }
 

@@ -1,0 +1,112 @@
+//! Streamed objects: gathered into pieces, one of which is being written while the next one is gathered.
+//!
+//! What fits into one piece touches the disk at the commit only, like a small object.
+
+use std::io;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use tokio::task::JoinHandle;
+
+use super::super::{Created, Key, Result, StoreError, StoreErrorKind, Upload};
+use super::staging::Staged;
+use super::{FsStore, blocking};
+
+/// Bytes of a piece. Two of them are in memory for each object that is being written.
+const PIECE: usize = 256 * 1024;
+
+/// A streamed object in the making.
+pub(super) struct FsUpload {
+    store: FsStore,
+    key: Key,
+    /// `None` while a write is under way and after one that failed or was cancelled: such an upload cannot commit.
+    state: Option<State>,
+}
+
+#[derive(Default)]
+struct State {
+    gathered: BytesMut,
+    /// Once there is more than one piece.
+    writing: Option<Writing>,
+}
+
+/// The piece that is being written, or was; it gives back its memory.
+type Writing = JoinHandle<io::Result<(Staged, BytesMut)>>;
+
+impl FsUpload {
+    pub(super) fn new(store: FsStore, key: Key) -> Self {
+        Self { store, key, state: Some(State::default()) }
+    }
+
+    fn take(&mut self) -> Result<State> {
+        let broken = "an earlier write failed or was cancelled";
+        self.state.take().ok_or_else(|| StoreError::new(StoreErrorKind::Internal, &self.key, broken))
+    }
+}
+
+impl State {
+    async fn gather(&mut self, store: &FsStore, mut bytes: Bytes) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if self.gathered.len() == PIECE {
+                self.write(store).await?;
+            }
+            let piece = bytes.split_to(bytes.len().min(PIECE - self.gathered.len()));
+            self.gathered.extend_from_slice(&piece);
+        }
+        Ok(())
+    }
+
+    /// Has the piece written that was gathered, as soon as the one before it is.
+    async fn write(&mut self, store: &FsStore) -> io::Result<()> {
+        let before = self.settle().await?;
+        let (staged, spare) =
+            before.map_or((None, BytesMut::with_capacity(PIECE)), |(staged, spare)| (Some(staged), spare));
+        let mut piece = std::mem::replace(&mut self.gathered, spare);
+        let store = store.clone();
+        self.writing = Some(tokio::task::spawn_blocking(move || {
+            let mut staged = staged.map_or_else(|| store.inner.stage(), Ok)?;
+            staged.write(&piece)?;
+            piece.clear();
+            Ok((staged, piece))
+        }));
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> io::Result<Option<(Staged, BytesMut)>> {
+        let Some(writing) = self.writing.take() else { return Ok(None) };
+        writing.await.map_err(io::Error::other)?.map(Some)
+    }
+}
+
+#[async_trait]
+impl Upload for FsUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let mut state = self.take()?;
+        state.gather(&self.store, bytes).await.map_err(|error| StoreError::io(&self.key, error))?;
+        self.state = Some(state);
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Created> {
+        let mut state = self.take()?;
+        let before = state.settle().await.map_err(|error| StoreError::io(&self.key, error))?;
+        let rest = state.gathered;
+        let publish = move |store: &FsStore, key: &Key| {
+            let mut staged = before.map_or_else(|| store.inner.stage(), |(staged, _)| Ok(staged))?;
+            if !rest.is_empty() {
+                staged.write(&rest)?;
+            }
+            store.inner.publish(staged, key)
+        };
+        let (store, key) = (self.store.clone(), self.key.clone());
+        let published = blocking(move || publish(&store, &key)).await;
+        published.map_err(|error| StoreError::io(&self.key, error))
+    }
+
+    async fn abort(mut self: Box<Self>) {
+        if let Some(mut state) = self.state.take() {
+            let staged = state.settle().await;
+            let _ = blocking(move || staged.map(drop)).await;
+        }
+    }
+}
