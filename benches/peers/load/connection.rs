@@ -1,0 +1,252 @@
+//! One connection of the load generator: writes a prepared request, reads the answer, drops its body.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::rc::Rc;
+
+use larder::domain::Hasher;
+
+use super::pattern::{Pattern, tail};
+use super::plan::{Answer, Body, Exchange, LOCATION, Step};
+
+/// Header fields of an answer that are understood.
+const FIELDS: usize = 64;
+
+/// A connection, on a socket that may or may not block.
+pub(crate) struct Connection<S> {
+    stream: S,
+    pattern: Rc<Pattern>,
+    exchange: Rc<Exchange>,
+    /// Which request of the exchange is under way.
+    step: usize,
+    output: Output,
+    input: Input,
+    /// What came of the answer's head so far, if not all.
+    pending: Vec<u8>,
+    location: Option<String>,
+    kept: Option<Kept>,
+    /// Bytes of bodies so far, in both directions.
+    pub bytes: u64,
+}
+
+/// What is left of a request.
+struct Output {
+    head: Vec<u8>,
+    /// Bytes that were written, of the head and the body.
+    at: u64,
+    /// Bytes of both.
+    end: u64,
+    /// The end of the body, after the pattern.
+    tail: Vec<u8>,
+}
+
+enum Input {
+    Nothing,
+    Head,
+    Body { left: u64 },
+}
+
+/// Answers, where they are wanted.
+#[derive(Default)]
+struct Kept {
+    answers: Vec<Answer>,
+    hasher: Hasher,
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub(crate) fn new(stream: S, pattern: Rc<Pattern>, keep: bool) -> Self {
+        let output = Output { head: Vec::new(), at: 0, end: 0, tail: Vec::new() };
+        let exchange = Rc::new(Exchange { steps: Vec::new() });
+        let kept = keep.then(Kept::default);
+        let (input, pending) = (Input::Nothing, Vec::new());
+        Self { stream, pattern, exchange, step: 0, output, input, pending, location: None, kept, bytes: 0 }
+    }
+
+    pub(crate) fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// The answers that were kept.
+    pub(crate) fn answers(self) -> Vec<Answer> {
+        self.kept.map_or_else(Vec::new, |kept| kept.answers)
+    }
+
+    /// Begins an exchange.
+    pub(crate) fn begin(&mut self, exchange: &Rc<Exchange>) -> io::Result<()> {
+        self.exchange = Rc::clone(exchange);
+        self.step = 0;
+        self.send()
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let step = &self.exchange.steps[self.step];
+        self.output.head.clear();
+        match &self.location {
+            Some(location) if step.head.contains(LOCATION) => {
+                self.output.head.extend_from_slice(step.head.replace(LOCATION, location).as_bytes());
+            }
+            _ => self.output.head.extend_from_slice(step.head.as_bytes()),
+        }
+        let (length, tail) = match &step.body {
+            Body::Empty => (0, Vec::new()),
+            Body::Text(text) => (text.len() as u64, text.clone().into_bytes()),
+            Body::Blob { length, seed } => (*length, tail(*length, *seed)),
+        };
+        self.output.at = 0;
+        self.output.end = self.output.head.len() as u64 + length;
+        self.output.tail = tail;
+        self.input = Input::Head;
+        self.write()
+    }
+
+    /// Goes on writing, as far as the socket takes it.
+    pub(crate) fn write(&mut self) -> io::Result<()> {
+        while self.output.at < self.output.end {
+            let Output { head, at, end, tail } = &self.output;
+            let head_left = usize::try_from(*at).map_or(&[][..], |at| head.get(at..).unwrap_or_default());
+            let length = end - head.len() as u64;
+            let body_at = at.saturating_sub(head.len() as u64);
+            let tail_at = length - tail.len() as u64;
+            let piece = if body_at < tail_at { self.pattern.from(body_at, length) } else { &[] };
+            let tail_left = if body_at + piece.len() as u64 >= tail_at {
+                &tail[usize::try_from(body_at.saturating_sub(tail_at)).expect("a short tail")..]
+            } else {
+                &[]
+            };
+            let pieces = [head_left, piece, tail_left].map(IoSlice::new);
+            let written = match self.stream.write_vectored(&pieces) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => written as u64,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            self.bytes += written.saturating_sub(head_left.len() as u64);
+            self.output.at += written;
+        }
+        Ok(())
+    }
+
+    /// Reads what is there. True if that completes the exchange.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        loop {
+            let length = match self.stream.read(buffer) {
+                Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, self.situation())),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if self.take(&buffer[..length])? {
+                if self.step + 1 == self.exchange.steps.len() {
+                    return Ok(true);
+                }
+                self.step += 1;
+                self.send()?;
+            } else if length < buffer.len() {
+                // The socket is empty; it says so when there is more.
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Takes in bytes of an answer. True if they complete it.
+    fn take(&mut self, mut bytes: &[u8]) -> io::Result<bool> {
+        if matches!(self.input, Input::Nothing) {
+            return Err(wrong("bytes that nobody asked for"));
+        }
+        if matches!(self.input, Input::Head) {
+            if self.pending.is_empty() {
+                let Some(end) = self.head(bytes)? else {
+                    self.pending.extend_from_slice(bytes);
+                    return Ok(false);
+                };
+                bytes = &bytes[end..];
+            } else {
+                let mut pending = std::mem::take(&mut self.pending);
+                let before = pending.len();
+                pending.extend_from_slice(bytes);
+                let Some(end) = self.head(&pending)? else {
+                    self.pending = pending;
+                    return Ok(false);
+                };
+                bytes = &bytes[end - before..];
+            }
+        }
+        let Input::Body { left } = &mut self.input else { return Ok(false) };
+        let Some(rest) = left.checked_sub(bytes.len() as u64) else { return Err(wrong(&self.situation())) };
+        *left = rest;
+        self.bytes += bytes.len() as u64;
+        if let Some(kept) = &mut self.kept {
+            kept.hasher.update(bytes);
+        }
+        if rest > 0 {
+            return Ok(false);
+        }
+        self.input = Input::Nothing;
+        if let Some(kept) = &mut self.kept {
+            let digest = std::mem::take(&mut kept.hasher).finish();
+            kept.answers.last_mut().expect("its head came before").digest = digest.to_string();
+        }
+        Ok(true)
+    }
+
+    /// Parses the head, of which `None` says that not all is there, and returns where it ends.
+    fn head(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+        let mut answer = httparse::Response::new(&mut fields);
+        let parsed = answer.parse(bytes).map_err(|error| wrong(&error.to_string()))?;
+        let httparse::Status::Complete(end) = parsed else { return Ok(None) };
+        let step: &Step = &self.exchange.steps[self.step];
+        let status = answer.code.expect("a complete head has a status");
+        if status != step.status {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            return Err(wrong(&format!("not the status {}:\n{}\nwas answered\n{text}", step.status, step.head)));
+        }
+        let field = |name: &str| answer.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        let text = |name| field(name).and_then(|field| std::str::from_utf8(field.value).ok());
+        let bodyless = step.head.starts_with("HEAD ") || matches!(status, 204 | 304);
+        let length = match text("content-length").and_then(|length| length.parse().ok()) {
+            Some(length) => Some(length),
+            None if bodyless => None,
+            None => return Err(wrong(&format!("an answer of unknown length to\n{}", step.head))),
+        };
+        if step.length.is_some_and(|wanted| length != Some(wanted)) {
+            return Err(wrong(&format!("{length:?} bytes, not {:?}, were answered to\n{}", step.length, step.head)));
+        }
+        if step.status == 202 {
+            self.location = text("location").map(relative);
+        }
+        if let Some(kept) = &mut self.kept {
+            let headers = answer
+                .headers
+                .iter()
+                .map(|field| (field.name.to_ascii_lowercase(), String::from_utf8_lossy(field.value).into_owned()));
+            let headers: BTreeMap<_, _> = headers.collect();
+            let digest = String::new();
+            kept.answers.push(Answer { status, headers, head: end as u64, length: length.unwrap_or(0), digest });
+        }
+        self.input = Input::Body { left: if bodyless { 0 } else { length.unwrap_or(0) } };
+        Ok(Some(end))
+    }
+
+    fn situation(&self) -> String {
+        let head = self.exchange.steps.get(self.step).map_or("", |step| step.head.as_str());
+        match self.input {
+            Input::Nothing => "nothing was asked".to_owned(),
+            Input::Head => format!("no answer to\n{head}"),
+            Input::Body { left } => format!("{left} bytes are missing in, or too many of, the answer to\n{head}"),
+        }
+    }
+}
+
+/// The path and query of an address, ready for more parameters.
+fn relative(location: &str) -> String {
+    let path = location.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    let path = path.unwrap_or(location);
+    format!("{path}{}", if path.contains('?') { '&' } else { '?' })
+}
+
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
