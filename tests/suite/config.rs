@@ -92,7 +92,7 @@ fn default_toml_describes_every_key_of_a_bucket_with_its_default() {
     keys("", &Value::try_from(Store::S3(described)).unwrap(), &mut wanted);
     let mut shown = Vec::new();
     keys("", &bucket_section().parse::<Table>().unwrap()["store"], &mut shown);
-    assert_eq!(wanted.len(), 16, "{wanted:?}");
+    assert_eq!(wanted.len(), 17, "{wanted:?}");
     assert!(wanted.iter().all(|key| shown.contains(key)), "{wanted:?}");
 }
 
