@@ -9,13 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{Request, Response};
-use futures_util::future::BoxFuture;
-use hyper::body::{Frame, Incoming, SizeHint};
+use axum::http::Response;
+use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
-use tower::{Service, ServiceExt as _};
+
+use crate::http::Answering;
 
 #[derive(Debug)]
 struct State {
@@ -57,6 +56,19 @@ impl Activity {
         self.state().last = Instant::now();
     }
 
+    /// Notes that a request came, and what becomes of its answer.
+    pub(super) fn watch(
+        &self,
+        answering: Answering,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
+        let (handling, activity) = (self.begin(), self.clone());
+        async move {
+            let response = answering.await?;
+            drop(handling);
+            Ok(response.map(|body| Body::new(WatchedBody { body, activity })))
+        }
+    }
+
     fn begin(&self) -> Handling {
         self.state().handling += 1;
         Handling(self.clone())
@@ -70,39 +82,6 @@ impl Drop for Handling {
     fn drop(&mut self) {
         self.0.state().handling -= 1;
         self.0.touch();
-    }
-}
-
-/// The application, watched.
-#[derive(Debug, Clone)]
-pub(super) struct Watched {
-    app: Router,
-    activity: Activity,
-}
-
-impl Watched {
-    pub(super) fn new(app: Router, activity: Activity) -> Self {
-        Self { app, activity }
-    }
-}
-
-impl Service<Request<Incoming>> for Watched {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let (app, activity) = (self.app.clone(), self.activity.clone());
-        Box::pin(async move {
-            let handling = activity.begin();
-            let response = app.oneshot(request.map(Body::new)).await?;
-            drop(handling);
-            Ok(response.map(|body| Body::new(WatchedBody { body, activity })))
-        })
     }
 }
 
