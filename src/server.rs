@@ -4,6 +4,7 @@ mod accept;
 mod activity;
 mod admin_token;
 mod collector;
+mod sendfile;
 mod store;
 
 use std::path::PathBuf;

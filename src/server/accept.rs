@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::activity::{Activity, Watched};
+use super::sendfile::{FileStream, Outbox};
 use crate::config;
 use crate::http::Health;
 use crate::lifecycle::Shutdown;
@@ -105,11 +106,14 @@ impl Connections {
             };
             let Some(http2) = http2 else { return };
             let _ = stream.set_nodelay(true);
-            let mut stream = TimeoutStream::new(stream);
+            let outbox = Outbox::default();
+            let mut stream = TimeoutStream::new(FileStream::new(stream, outbox.clone()));
             // A client that takes nothing for so long has gone, or holds its place on purpose.
             stream.set_write_timeout(Some(idle_timeout));
             let activity = Activity::new();
-            let service = TowerToHyperService::new(Watched::new(app, activity.clone()));
+            // Frames of HTTP/2 are made in memory.
+            let outbox = (!http2).then_some(outbox);
+            let service = TowerToHyperService::new(Watched::new(app, activity.clone(), outbox));
             let builder = builder(http2, header_timeout);
             let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
             let connection = watcher.watch(connection.into_owned());

@@ -17,6 +17,8 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt as _};
 
+use super::sendfile::Outbox;
+
 #[derive(Debug)]
 struct State {
     /// Requests that are being answered. How long that may take is not the client's doing.
@@ -78,11 +80,13 @@ impl Drop for Handling {
 pub(super) struct Watched {
     app: Router,
     activity: Activity,
+    /// If files can be sent.
+    outbox: Option<Outbox>,
 }
 
 impl Watched {
-    pub(super) fn new(app: Router, activity: Activity) -> Self {
-        Self { app, activity }
+    pub(super) fn new(app: Router, activity: Activity, outbox: Option<Outbox>) -> Self {
+        Self { app, activity, outbox }
     }
 }
 
@@ -96,11 +100,12 @@ impl Service<Request<Incoming>> for Watched {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let (app, activity) = (self.app.clone(), self.activity.clone());
+        let (app, activity, outbox) = (self.app.clone(), self.activity.clone(), self.outbox.clone());
         Box::pin(async move {
             let handling = activity.begin();
             let response = app.oneshot(request.map(Body::new)).await?;
             drop(handling);
+            let response = outbox.iter().fold(response, |response, outbox| outbox.take(response));
             Ok(response.map(|body| Body::new(WatchedBody { body, activity })))
         })
     }

@@ -76,7 +76,7 @@ const BELONGS_TO: [(&str, &[&str]); 8] = [
     ("hyper_util", &["server"]),
     ("maud", &["http"]),
     ("reqwest", &["client", "cli"]),
-    ("rustix", &["cli", "store"]),
+    ("rustix", &["cli", "server", "store"]),
     ("tower_http", &["http"]),
 ];
 
