@@ -124,6 +124,7 @@ fn summary(run: &Run<'_>, ready: Instant, counts: Vec<Counts>) -> Report {
         all_exchanges: sum(|counts| counts.all_exchanges),
         all_bytes: sum(|counts| counts.all_bytes),
         cpu_seconds: super::process::cpu_seconds(std::process::id()),
+        threads: counts.len(),
         all_seconds: (ended - ready).as_secs_f64(),
         answers: counts.into_iter().flat_map(|counts| counts.answers).collect(),
     }
@@ -145,7 +146,7 @@ fn work(run: &Run<'_>, share: Vec<TcpStream>) -> io::Result<Counts> {
             ended: now,
             answers: Vec::new(),
         },
-        bytes_before: None,
+        bytes_before: run.end.is_none().then_some(0),
         now,
     };
     if let [_] = share[..] { worker.work_alone(share) } else { worker.work_many(share) }
