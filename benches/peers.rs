@@ -1,4 +1,25 @@
-//! Larder beside what its users would otherwise run: nginx and docker-registry.
+//! Larder on a directory beside what its users would otherwise run, in one run on one machine: nginx with static files,
+//! docker-registry with its filesystem driver, on request the OCI registry Angos and an S3 engine read directly.
+//!
+//! `cargo bench --bench peers` gets what is missing from the Debian packages `nginx` and `docker-registry`, without
+//! installing them; starts everything on loopback; makes sure that all answer the same bytes; measures in turn (A B C A
+//! B C); and prints medians, how Larder compares, and whether it reaches its goals. It takes about 45 minutes, 30 GiB
+//! of disk and, for the store of a million blobs, as many inodes. An answer that is not what it should be ends the run,
+//! and whatever was started ends with it.
+//!
+//! Everything behind `--` is optional: `--only "64 KiB"`, the loads with this in their names; `--connections 1,16,256`;
+//! `--rounds 5`; `--seconds 3` for each read load in each round; `--blobs 1000000` in the store that is started on;
+//! `--json FILE` and `--svg FILE`, the results for programs and as a plot; `--quick`, a smoke run with small sizes,
+//! whose figures mean nothing; `--engine`, Ceph's object gateway as a peer, which has to be installed and takes half a
+//! minute to start, with its disk in `--place /dev/shm`; `--angos PROGRAM`, a release binary of Angos; `--no-pin`.
+//!
+//! The servers have the first half of the cores, the load generator the other, unless `--no-pin` lets them share: then
+//! each takes from the other, and only the CPU times can be compared. The load generator is a process of its own; where
+//! it takes nearly all of its cores (column `client`) it is what was measured. For docker-registry and Angos it does
+//! what a client would do for a publish, but is spared the hashing; for Larder that is the command `larder publish`.
+//! Nginx publishes nothing. Where all peers are asked for the same manifest, it is an image manifest and one of
+//! Larder's at once. For a ref, which Larder answers with a redirect and nobody else has, nginx serves a file as long
+//! as the whole redirect. All files that are read are in the page cache.
 
 #![expect(
     clippy::print_stdout,
@@ -180,24 +201,24 @@ impl Bench {
         }
         println!("{}\n{}\n", table::table(results, &sizes), table::LEGEND);
         println!("{}\n{}", table::durability(&kinds), table::goals(&goals));
-        if let Some(path) = &self.options.json {
-            let goal = |goal: &goals::Goal| {
-                json!({
-                    "goal": goal.what, "reached": goal.reached, "bound": goal.bound, "at_least": goal.at_least,
-                    "met": goal.is_met(),
-                })
-            };
-            let durability = kinds.iter().map(|kind| (kind.name().to_owned(), json!(kind.durability())));
-            let document = json!({
-                "setting": setting.json(), "rows": results.json(&sizes), "blobs_at_start": self.options.blobs,
-                "durability": durability.collect::<serde_json::Value>(),
-                "goals": goals.iter().map(goal).collect::<Vec<_>>(),
-            });
-            let text = serde_json::to_string_pretty(&document).expect("results are JSON");
-            fs::write(path, text + "\n").expect("a file to write to");
-        }
-        if let Some(path) = &self.options.svg {
-            fs::write(path, svg::plot(results, &sizes, &setting.caption())).expect("a file to write to");
+        let goal = |goal: &goals::Goal| {
+            json!({
+                "goal": goal.what, "reached": goal.reached, "bound": goal.bound, "at_least": goal.at_least,
+                "met": goal.is_met(),
+            })
+        };
+        let durability = kinds.iter().map(|kind| (kind.name().to_owned(), json!(kind.durability())));
+        let document = json!({
+            "setting": setting.json(), "rows": results.json(&sizes), "blobs_at_start": self.options.blobs,
+            "durability": durability.collect::<serde_json::Value>(),
+            "goals": goals.iter().map(goal).collect::<Vec<_>>(),
+        });
+        let text = serde_json::to_string_pretty(&document).expect("results are JSON");
+        let plot = svg::plot(results, &sizes, &setting.caption());
+        for (path, text) in [(&self.options.json, text + "\n"), (&self.options.svg, plot)] {
+            if let Some(path) = path {
+                fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            }
         }
     }
 }

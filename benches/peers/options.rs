@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::support::argument;
 
 /// Options that are followed by a value.
-const VALUES: [&str; 8] = ["angos", "blobs", "connections", "json", "only", "rounds", "seconds", "svg"];
+const VALUES: [&str; 9] = ["angos", "blobs", "connections", "json", "only", "place", "rounds", "seconds", "svg"];
 /// Options that stand alone; the last is cargo's.
 const FLAGS: [&str; 4] = ["engine", "no-pin", "quick", "bench"];
 const KIB: u64 = 1 << 10;
@@ -48,8 +48,8 @@ impl Options {
             engine: flag("engine"),
             angos: given("angos"),
             rounds: argument("rounds", usual("5", "1")).parse().expect("--rounds takes a number"),
-            seconds: argument("seconds", usual("3", "0.2")).parse().expect("--seconds takes a number"),
-            connections: argument("connections", "1,16,256").split(',').map(number).collect(),
+            seconds: argument("seconds", usual("3", "0.1")).parse().expect("--seconds takes a number"),
+            connections: argument("connections", usual("1,16,256", "1,16")).split(',').map(number).collect(),
             only: argument("only", ""),
             blobs: argument("blobs", usual("1000000", "10000")).parse().expect("--blobs takes a number"),
             json: given("json").map(PathBuf::from),

@@ -270,13 +270,17 @@ impl Results {
     /// How often as good as `theirs` Larder is: more than 1 is better.
     pub(crate) fn ratio(&self, theirs: &Row) -> Option<f64> {
         let (ours, theirs_value) = (self.ours(theirs)?.value(), theirs.value());
-        Some(if theirs.work.unit().more_is_better() { ours / theirs_value } else { theirs_value / ours })
+        let ratio = if theirs.work.unit().more_is_better() { ours / theirs_value } else { theirs_value / ours };
+        // A run that is too short for one request says nothing.
+        Some(ratio).filter(|ratio| ratio.is_finite())
     }
 
     /// The same, of the best of the peers.
     pub(crate) fn ratio_to_best(&self, work: Work, connections: Option<usize>) -> Option<(f64, Kind)> {
         let others = self.rows.iter().filter(|row| (row.work, row.connections) == (work, connections));
         let ratios = others.filter_map(|row| match row.who {
+            // What the engine writes goes to memory.
+            Who::Peer(Kind::Engine) if work == Work::PutHuge => None,
             Who::Peer(kind) if kind != Kind::Larder => Some((self.ratio(row)?, kind)),
             _ => None,
         });

@@ -15,11 +15,11 @@ const WIDTH: f64 = 1000.0;
 const TOP: f64 = 56.0;
 const ROW: f64 = 22.0;
 /// Colours of text and lines, of bars of at least 1, and of those below.
-const INK: &str = "#7d8590";
+const INK: &str = "#6e7681";
 const AHEAD: &str = "#2f81f7";
 const BEHIND: &str = "#d9822b";
 /// Marks of the axis.
-const MARKS: [f64; 11] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0];
+const MARKS: [f64; 14] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0];
 
 /// The bars' rows: what is compared, how it compares, and with whom.
 fn bars(results: &Results, sizes: &Sizes) -> Vec<(String, f64, &'static str)> {
@@ -37,7 +37,7 @@ pub(crate) fn plot(results: &Results, sizes: &Sizes, caption: &str) -> String {
     let bars = bars(results, sizes);
     let ratios = || bars.iter().map(|bar| bar.1);
     let low = MARKS.into_iter().rev().find(|mark| ratios().all(|ratio| ratio >= *mark)).unwrap_or(MARKS[0]).min(0.5);
-    let high = MARKS.into_iter().find(|mark| ratios().all(|ratio| ratio <= *mark)).unwrap_or(MARKS[10]).max(2.0);
+    let high = MARKS.into_iter().find(|mark| ratios().all(|ratio| ratio <= *mark)).unwrap_or(MARKS[13]).max(2.0);
     let place = |ratio: f64| {
         let share = (ratio.clamp(low, high) / low).ln() / (high / low).ln();
         LEFT + share * (RIGHT - LEFT)
@@ -47,8 +47,9 @@ pub(crate) fn plot(results: &Results, sizes: &Sizes, caption: &str) -> String {
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
          role=\"img\" font-family=\"system-ui, sans-serif\" font-size=\"13\" fill=\"{INK}\">\n\
-         <title>Larder compared with the best of its peers</title>\n\
-         <text x=\"10\" y=\"20\" font-size=\"15\" font-weight=\"600\">How many times as good as the best peer</text>\n\
+         <title>Larder compared with its peers</title>\n\
+         <text x=\"10\" y=\"20\" font-size=\"15\" font-weight=\"600\">\
+         Larder: how many times as good as the best of its peers</text>\n\
          <text x=\"10\" y=\"40\">{}</text>\n",
         escape(caption)
     );
