@@ -22,6 +22,7 @@ mod support;
 
 #[path = "bucket/direct.rs"]
 mod direct;
+#[expect(dead_code, reason = "other benchmarks use the rest of it")]
 #[path = "bucket/engine.rs"]
 mod engine;
 

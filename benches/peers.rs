@@ -1,4 +1,25 @@
-//! Larder beside what its users would otherwise run: nginx and docker-registry.
+//! Larder on a directory beside what its users would otherwise run, in one run on one machine: nginx with static files,
+//! docker-registry with its filesystem driver, on request the OCI registry Angos and an S3 engine read directly.
+//!
+//! `cargo bench --bench peers` gets what is missing from the Debian packages `nginx` and `docker-registry`, without
+//! installing them; starts everything on loopback; makes sure that all answer the same bytes; measures in turn (A B C A
+//! B C); and prints medians, how Larder compares, and whether it reaches its goals. It takes about 45 minutes, 30 GiB
+//! of disk and, for the store of a million blobs, as many inodes. An answer that is not what it should be ends the run,
+//! and whatever was started ends with it.
+//!
+//! Everything behind `--` is optional: `--only "64 KiB"`, the loads with this in their names; `--connections 1,16,256`;
+//! `--rounds 5`; `--seconds 3` for each read load in each round; `--blobs 1000000` in the store that is started on;
+//! `--json FILE` and `--svg FILE`, the results for programs and as a plot; `--quick`, a smoke run with small sizes,
+//! whose figures mean nothing; `--engine`, Ceph's object gateway as a peer, which has to be installed and takes half a
+//! minute to start, with its disk in `--place /dev/shm`; `--angos PROGRAM`, a release binary of Angos; `--no-pin`.
+//!
+//! The servers have the first half of the cores, the load generator the other, unless `--no-pin` lets them share: then
+//! each takes from the other, and only the CPU times can be compared. The load generator is a process of its own; where
+//! it takes nearly all of its cores (column `client`) it is what was measured. For docker-registry and Angos it does
+//! what a client would do for a publish, but is spared the hashing; for Larder that is the command `larder publish`.
+//! Nginx publishes nothing. Where all peers are asked for the same manifest, it is an image manifest and one of
+//! Larder's at once. For a ref, which Larder answers with a redirect and nobody else has, nginx serves a file as long
+//! as the whole redirect. All files that are read are in the page cache.
 
 #![expect(
     clippy::print_stdout,
@@ -11,81 +32,192 @@
 #[expect(dead_code, reason = "other benchmarks use the rest of it")]
 mod support;
 
+#[path = "peers/bucket.rs"]
+mod bucket;
+#[path = "peers/cores.rs"]
+mod cores;
+#[expect(dead_code, reason = "other benchmarks use the rest of it")]
+#[path = "bucket/engine.rs"]
+mod engine;
 #[path = "peers/fixtures.rs"]
 mod fixtures;
+#[path = "peers/goals.rs"]
+mod goals;
 #[path = "peers/install.rs"]
 mod install;
+#[path = "peers/launch.rs"]
+mod launch;
 #[path = "peers/load.rs"]
 mod load;
+#[path = "peers/machine.rs"]
+mod machine;
+#[path = "peers/options.rs"]
+mod options;
+#[expect(dead_code, reason = "other benchmarks use the rest of it")]
+#[path = "collect/plant.rs"]
+mod plant;
 #[path = "peers/process.rs"]
 mod process;
 #[path = "peers/reads.rs"]
 mod reads;
+#[path = "peers/results.rs"]
+mod results;
 #[path = "peers/servers.rs"]
 mod servers;
+#[path = "peers/starts.rs"]
+mod starts;
+#[path = "peers/svg.rs"]
+mod svg;
+#[path = "peers/table.rs"]
+mod table;
+#[path = "peers/writes.rs"]
+mod writes;
 
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use cores::Cores;
 use fixtures::{Fixtures, Maker};
 use install::Programs;
 use load::plan::Until;
-use process::{Cores, Load};
-use reads::{Read, Requests};
+use machine::Setting;
+use options::{Options, flag};
+use reads::Requests;
+use results::{Results, Who, Work, measure};
 use servers::{Kind, Peer};
-use support::{argument, directory};
+use starts::Starts;
+use support::directory;
+use writes::Writes;
+
+/// Part of a read load's time that goes before it and does not count.
+const WARM_UP: f64 = 0.2;
 
 fn main() {
-    let flag = |name: &str| std::env::args().any(|argument| argument == name);
-    if flag("--load") {
-        println!("{}", load::run());
-        return;
+    if flag("load") {
+        return println!("{}", load::run());
     }
-    let quick = flag("--quick");
-    let cores = Cores::split(!flag("--no-pin"));
-    println!("{}", cores.describe());
-    let rounds: usize = argument("rounds", if quick { "1" } else { "5" }).parse().expect("a number of rounds");
-    let seconds: f64 = argument("seconds", if quick { "0.2" } else { "3" }).parse().expect("a number of seconds");
-    let only = argument("only", "");
-    let connections = argument("connections", "1,16,256");
-    let programs = Programs::install();
-    println!("nginx {}, docker-registry {}", programs.nginx.version, programs.registry.version);
+    if flag("floor") {
+        return println!("{}", writes::run_floor());
+    }
+    let options = Options::read();
+    let sizes = options.sizes();
+    let wanted: Vec<Work> = Work::ALL.into_iter().filter(|work| work.name(&sizes).contains(&options.only)).collect();
+    assert!(!wanted.is_empty(), "no load has {:?} in its name", options.only);
+    let programs = Programs::install(options.angos.as_deref());
+    let cores = Cores::split(options.pin);
     let directory = directory();
-    let (mut maker, mut peers, mut first) = (Maker::new(), Vec::new(), None);
-    let fixtures = Fixtures::new(&mut maker, quick);
-    for kind in [Kind::Larder, Kind::Nginx, Kind::Registry] {
-        let peer = Peer::start(kind, &programs, &cores, &directory.path().join(kind.name()));
-        reads::plant(&peer, &cores, &maker, &fixtures);
-        if let (Kind::Nginx, Some(proof)) = (kind, &first) {
-            reads::plant_ref(&peer, proof);
+    let setting = Setting::find(&options, &cores, &programs, directory.path());
+    println!("{}", setting.text());
+    let bench = Bench { options, cores, programs };
+    let results = bench.run(&wanted, directory.path());
+    bench.print(&results, &setting);
+}
+
+struct Bench {
+    options: Options,
+    cores: Cores,
+    programs: Programs,
+}
+
+impl Bench {
+    /// Measures these loads, in a directory.
+    fn run(&self, wanted: &[Work], directory: &Path) -> Results {
+        let (mut maker, mut results) = (Maker::new(), Results::default());
+        let peers = self.start(directory, &mut maker);
+        for work in wanted.iter().filter(|work| Work::READS.contains(work)) {
+            for connections in &self.options.connections {
+                self.each_round(*work, |_| self.read(*work, *connections, &peers, &mut results));
+            }
         }
-        let (requests, proof) = Requests::prove(&peer, &cores, &fixtures, first.as_ref());
-        first.get_or_insert(proof);
-        peers.push((peer, requests));
+        let writes = Writes { cores: &self.cores, sizes: self.options.sizes(), directory, peers: &peers };
+        let is_start = |work: &Work| matches!(work, Work::StartAndAnswer | Work::StartAndRead);
+        for work in wanted.iter().filter(|work| !Work::READS.contains(work) && !is_start(work)) {
+            self.each_round(*work, |_| writes.round(*work, &mut maker, &mut results));
+        }
+        if wanted.iter().any(is_start) {
+            let mut starts = Starts::plant(&self.programs, &self.cores, directory, self.options.blobs);
+            let others = peers.iter().filter(|(peer, _)| !matches!(peer.kind, Kind::Larder | Kind::Engine));
+            starts.others = others.map(|(peer, _)| (peer.kind, peer.root.clone())).collect();
+            for work in wanted.iter().filter(|work| is_start(work)) {
+                self.each_round(*work, |_| starts.round(*work, &mut results));
+            }
+        }
+        results
     }
-    for read in Read::ALL.into_iter().filter(|read| read.name().contains(&only)) {
-        for connections in connections.split(',').map(|number| number.parse().expect("a number of connections")) {
-            for round in 0..rounds {
-                for (peer, requests) in &peers {
-                    let until = Until::Time { warm_up: seconds / 6.0, seconds };
-                    let Some(plan) = requests.of(read, connections, until, peer) else { continue };
-                    peer.process.forget_memory();
-                    let before = peer.process.cpu_seconds();
-                    let report = Load::start(&cores, &plan).finish();
-                    let cpu = peer.process.cpu_seconds() - before;
-                    peer.process.settle();
-                    let latency = report.latency.map_or((0.0, 0.0), |latency| (latency.p50, latency.p99));
-                    println!(
-                        "{:26} {connections:4} round {round} {:9} {:9.0} /s {:9.1} MiB/s  p50 {:9.1} us p99 {:9.1} us  {:7.2} us/req {:7.3} s/GiB {:4} MiB  client {:3.0} %",
-                        read.name(),
-                        peer.kind.name(),
-                        report.exchanges as f64 / report.seconds,
-                        report.bytes as f64 / report.seconds / f64::from(1 << 20),
-                        latency.0,
-                        latency.1,
-                        cpu * 1e6 / report.all_exchanges as f64,
-                        cpu * f64::from(1 << 30) / report.all_bytes as f64,
-                        peer.process.memory() >> 10,
-                        100.0 * report.cpu_seconds / report.all_seconds,
-                    );
-                }
+
+    fn each_round(&self, work: Work, mut round: impl FnMut(usize)) {
+        eprintln!("{}", work.name(&self.options.sizes()));
+        (0..self.options.rounds).for_each(&mut round);
+    }
+
+    /// Starts all peers, gives them the same things to serve, and makes sure that they serve the same bytes.
+    fn start(&self, directory: &Path, maker: &mut Maker) -> Vec<(Peer, Requests)> {
+        let fixtures = Fixtures::new(maker, &self.options.sizes());
+        let mut kinds = vec![Kind::Larder, Kind::Nginx, Kind::Registry];
+        kinds.extend(self.options.angos.as_ref().map(|_| Kind::Angos));
+        kinds.extend(self.options.engine.then_some(Kind::Engine));
+        let (mut first, mut peers) = (None, Vec::new());
+        for kind in kinds {
+            let peer = match kind {
+                Kind::Engine => Peer::engine(&self.cores),
+                _ => Peer::start(kind, &self.programs, &self.cores, &directory.join(kind.name())),
+            };
+            reads::plant(&peer, &self.cores, maker, &fixtures);
+            if let (Kind::Nginx, Some(proof)) = (kind, &first) {
+                reads::plant_ref(&peer, proof);
+            }
+            let (requests, proof) = Requests::prove(&peer, &self.cores, &fixtures, first.as_ref());
+            first.get_or_insert(proof);
+            peers.push((peer, requests));
+        }
+        process::settle_disk(directory);
+        peers
+    }
+
+    /// One round of a load that reads.
+    fn read(&self, work: Work, connections: usize, peers: &[(Peer, Requests)], results: &mut Results) {
+        let seconds = self.options.seconds;
+        let until = Until::Time { warm_up: WARM_UP * seconds, seconds };
+        for (peer, requests) in peers {
+            if let Some(plan) = requests.of(work, connections, until, peer) {
+                let sample = measure(work, &peer.process, &self.cores, &plan);
+                results.add(work, Some(connections), Who::Peer(peer.kind), sample);
+            }
+        }
+    }
+
+    fn print(&self, results: &Results, setting: &Setting) {
+        let sizes = self.options.sizes();
+        let goals = goals::goals(results, |work| work.name(&sizes));
+        let mut kinds = Vec::new();
+        for row in &results.rows {
+            if let Who::Peer(kind) = row.who
+                && !kinds.contains(&kind)
+            {
+                kinds.push(kind);
+            }
+        }
+        println!("{}\n{}\n", table::table(results, &sizes), table::LEGEND);
+        println!("{}\n{}", table::durability(&kinds), table::goals(&goals));
+        let goal = |goal: &goals::Goal| {
+            json!({
+                "goal": goal.what, "reached": goal.reached, "bound": goal.bound, "at_least": goal.at_least,
+                "met": goal.is_met(),
+            })
+        };
+        let durability = kinds.iter().map(|kind| (kind.name().to_owned(), json!(kind.durability())));
+        let document = json!({
+            "setting": setting.json(), "rows": results.json(&sizes), "blobs_at_start": self.options.blobs,
+            "durability": durability.collect::<serde_json::Value>(),
+            "goals": goals.iter().map(goal).collect::<Vec<_>>(),
+        });
+        let text = serde_json::to_string_pretty(&document).expect("results are JSON");
+        let plot = svg::plot(results, &sizes, &setting.caption());
+        for (path, text) in [(&self.options.json, text + "\n"), (&self.options.svg, plot)] {
+            if let Some(path) = path {
+                fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             }
         }
     }

@@ -5,6 +5,7 @@ mod activity;
 mod admin_token;
 mod collector;
 mod deadline;
+mod sendfile;
 mod store;
 
 use std::path::PathBuf;

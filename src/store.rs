@@ -9,6 +9,7 @@ mod key;
 pub mod s3;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -59,6 +60,19 @@ pub struct Object {
     pub meta: ObjectMeta,
     /// Its bytes, or those of the range. A stream that ends without an error was complete.
     pub body: BoxStream<'static, Result<Bytes>>,
+    /// The same bytes in a file of this machine, if they are in one, for whoever can do more with it than read.
+    pub file: Option<FileSlice>,
+}
+
+/// Bytes of an open file. The file is never written to, and keeps its bytes if its name is removed.
+#[derive(Debug, Clone)]
+pub struct FileSlice {
+    /// The file.
+    pub file: Arc<std::fs::File>,
+    /// Where the bytes begin.
+    pub start: u64,
+    /// Where they end: the first byte that is not part of them.
+    pub end: u64,
 }
 
 impl fmt::Debug for Object {

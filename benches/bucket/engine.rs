@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use aws_sdk_s3::Client;
@@ -15,11 +15,13 @@ const TOKEN: &str = "larder_bench";
 
 /// An S3 engine and a bucket in it.
 pub(crate) struct Engine {
-    endpoint: String,
+    pub(crate) endpoint: String,
     pub(crate) bucket: String,
     /// Whether signatures cover bodies.
     pub(crate) signs: bool,
     access: (String, String),
+    /// Where one that was started here keeps everything.
+    directory: PathBuf,
     /// Ends when its standard input does.
     _guard: Option<Child>,
 }
@@ -33,7 +35,7 @@ impl Engine {
         if !endpoint.is_empty() {
             let variable = |name| std::env::var(name).expect("credentials in the environment");
             let access = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"));
-            return Self { endpoint, bucket, signs, access, _guard: None };
+            return Self { endpoint, bucket, signs, access, directory: PathBuf::new(), _guard: None };
         }
         let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
         let [monitor, gateway] = listeners.map(|listener| listener.local_addr().expect("bound").port().to_string());
@@ -42,7 +44,7 @@ impl Engine {
         let directory = tempfile::Builder::new().prefix("larder-ceph-").tempdir_in(place).expect("a directory").keep();
         let mut guard = Command::new("bash")
             .arg(script)
-            .arg(directory)
+            .arg(&directory)
             .args([&monitor, &gateway])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -52,7 +54,7 @@ impl Engine {
         BufReader::new(guard.stdout.take().expect("piped")).read_line(&mut said).expect("what the script says");
         assert_eq!(said, "ready\n", "Ceph did not start: apt-get install ceph-mon ceph-osd radosgw ceph-common");
         let access = ("probeak".to_owned(), "probesk".to_owned());
-        Self { endpoint: format!("http://127.0.0.1:{gateway}"), bucket, signs, access, _guard: Some(guard) }
+        Self { endpoint: format!("http://127.0.0.1:{gateway}"), bucket, signs, access, directory, _guard: Some(guard) }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -66,6 +68,14 @@ impl Engine {
             .credentials_provider(Credentials::new(id, secret, None, None, "bench"))
             .build();
         Client::from_conf(config)
+    }
+
+    /// The processes of an engine that was started here.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let files = std::fs::read_dir(self.directory.join("run")).expect("an engine that was started here");
+        let paths = files.map(|file| file.expect("an entry").path());
+        let read = |path| std::fs::read_to_string(path).ok()?.trim().parse().ok();
+        paths.filter(|path| path.extension().is_some_and(|end| end == "pid")).filter_map(read).collect()
     }
 
     pub(crate) async fn make_bucket(&self) {

@@ -1,13 +1,14 @@
 //! What every peer holds before anything is measured.
 
 use larder::domain::Digest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::load::pattern::Digests;
+use super::options::{Set, Sizes};
 
-/// The repository of the registries, and the name at Larder.
+/// The repository of the registries, and the beginning of names at Larder.
 pub(crate) const NAME: &str = "bench/app";
-/// The tag of the registries.
+/// The tag of what is read.
 pub(crate) const TAG: &str = "v1";
 /// The media type of the manifest at the registries.
 pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -39,8 +40,8 @@ impl Maker {
         Blob { digest: self.digests.of(length, seed), length, seed }
     }
 
-    pub(crate) fn blobs(&mut self, count: usize, length: u64) -> Vec<Blob> {
-        (0..count).map(|_| self.blob(length)).collect()
+    pub(crate) fn blobs(&mut self, set: Set) -> Vec<Blob> {
+        (0..set.count).map(|_| self.blob(set.size)).collect()
     }
 
     /// Writes a blob.
@@ -61,12 +62,11 @@ pub(crate) struct Fixtures {
 }
 
 impl Fixtures {
-    pub(crate) fn new(maker: &mut Maker, quick: bool) -> Self {
-        let small = maker.blobs(if quick { 8 } else { 64 }, 64 << 10);
-        let large = maker.blob(if quick { 1 << 20 } else { 100 << 20 });
-        let huge = maker.blob(if quick { 8 << 20 } else { 1 << 30 });
+    pub(crate) fn new(maker: &mut Maker, sizes: &Sizes) -> Self {
+        let small = maker.blobs(Set { count: sizes.smalls, size: sizes.small });
+        let (large, huge) = (maker.blob(sizes.large), maker.blob(sizes.huge));
         let manifest = manifest(&small[..FILES]);
-        Self { large, small, huge, range: if quick { 64 << 10 } else { 1 << 20 }, manifest }
+        Self { large, small, huge, range: sizes.range, manifest }
     }
 
     pub(crate) fn blobs(&self) -> Vec<Blob> {
@@ -84,24 +84,28 @@ fn file(at: usize) -> String {
 }
 
 /// One text that is a manifest of Larder's and an image manifest, so that all peers can answer the same bytes.
-pub(crate) fn manifest(files: &[Blob]) -> String {
+fn manifest(files: &[Blob]) -> String {
     let artifact = |(at, blob): (usize, &Blob)| {
         json!({
             "name": file(at), "blob": blob.digest.to_string(), "size": blob.length, "media_type": "application/gzip",
             "platform": "linux", "arch": if at % 2 == 0 { "amd64" } else { "arm64" },
         })
     };
-    let layer = |blob: &Blob| {
-        let media_type = "application/vnd.oci.image.layer.v1.tar+gzip";
+    let mut both = image(files);
+    both["version"] = "main:abc1234".into();
+    both["commit"] = "abc1234".into();
+    both["artifacts"] = files.iter().enumerate().map(artifact).collect();
+    both.to_string()
+}
+
+/// An image manifest whose layers are these files, and whose configuration is the first of them.
+pub(crate) fn image(files: &[Blob]) -> Value {
+    let describe = |blob: &Blob, kind: &str| {
+        let media_type = format!("application/vnd.oci.image.{kind}");
         json!({"mediaType": media_type, "digest": blob.digest.to_string(), "size": blob.length})
     };
-    let mut config = layer(&files[0]);
-    config["mediaType"] = "application/vnd.oci.image.config.v1+json".into();
-    let text = json!({
-        "version": "main:abc1234", "commit": "abc1234", "build_date": "2026-05-27T10:00:00Z", "kind": "files",
-        "artifacts": files.iter().enumerate().map(artifact).collect::<Vec<_>>(),
-        "schemaVersion": 2, "mediaType": IMAGE, "config": config,
-        "layers": files.iter().map(layer).collect::<Vec<_>>(),
-    });
-    text.to_string()
+    json!({
+        "schemaVersion": 2, "mediaType": IMAGE, "config": describe(&files[0], "config.v1+json"),
+        "layers": files.iter().map(|file| describe(file, "layer.v1.tar+gzip")).collect::<Vec<_>>(),
+    })
 }

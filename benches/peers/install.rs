@@ -20,6 +20,12 @@ impl Program {
         Some(&self.library_path).filter(|path| !path.is_empty()).map(set).into_iter().collect()
     }
 
+    /// A program of the user's.
+    fn given(path: &str) -> Self {
+        // It has no option that prints its version.
+        Self { path: path.into(), library_path: String::new(), version: format!("as given: {path}") }
+    }
+
     /// The last word of what it answers, on either output.
     fn ask(&self, argument: &str) -> String {
         let mut command = Command::new(&self.path);
@@ -31,16 +37,17 @@ impl Program {
     }
 }
 
-/// Those that are always there.
+/// Those of the run.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     pub nginx: Program,
     pub registry: Program,
+    pub angos: Option<Program>,
 }
 
 impl Programs {
     /// Finds them, or unpacks their packages below cargo's target directory.
-    pub(crate) fn install() -> Self {
+    pub(crate) fn install(angos: Option<&str>) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/install.sh");
         let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
         let output = Command::new("sh").arg(script).arg(place).stderr(Stdio::inherit()).output().expect("sh");
@@ -55,6 +62,10 @@ impl Programs {
             program.version = format!("{} (package {package})", program.ask(argument));
             program
         };
-        Self { nginx: find("nginx", "-v"), registry: find("docker-registry", "--version") }
+        Self {
+            nginx: find("nginx", "-v"),
+            registry: find("docker-registry", "--version"),
+            angos: angos.map(Program::given),
+        }
     }
 }

@@ -1,9 +1,10 @@
-//! The load generator: a process of its own, so that its CPU time is not the servers' and it can be kept off their cores.
+//! The load generator: a process of its own, so that its CPU time is not the servers' and it can be kept off their
+//! cores.
 //!
-//! It reads a plan, makes its requests on connections that it keeps, one request under way on each, and writes a report.
-//! It must never be what is measured: requests are prepared, bodies go into one buffer and are dropped, each thread
-//! waits for all of its sockets at once, and one that has a single connection does not even wait. An answer that is not
-//! what the plan says ends the run.
+//! It reads a plan, makes its requests on connections that it keeps, one request under way on each, and writes a
+//! report. It must never be what is measured: requests are prepared, bodies go into one buffer and are dropped, each
+//! thread waits for all of its sockets at once, and one that has a single connection does not even wait. An answer that
+//! is not what the plan says ends the run.
 
 #[path = "load/connection.rs"]
 mod connection;
@@ -14,8 +15,8 @@ pub(crate) mod plan;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Barrier, OnceLock};
 use std::thread::{self, available_parallelism};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use connection::Connection;
 use pattern::Pattern;
-use plan::{Answer, Exchange, Latency, Plan, Report, Until};
+use plan::{Answer, Latency, Plan, Report, Until};
 
 /// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
@@ -56,13 +57,32 @@ pub(crate) fn run() -> String {
 /// What the threads of a run share.
 struct Run<'a> {
     plan: &'a Plan,
-    /// When the time that counts begins.
-    begin: Instant,
-    /// When it ends.
-    end: Option<Instant>,
+    pattern: Pattern,
     told: &'a AtomicBool,
+    /// Where threads meet when they are prepared.
+    ready: Barrier,
+    clock: OnceLock<Clock>,
     /// The next exchange, where each is made once.
     next: AtomicUsize,
+}
+
+/// When things happen.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    start: Instant,
+    /// When the time that counts begins.
+    counting: Instant,
+    /// When it ends.
+    end: Option<Instant>,
+}
+
+impl Clock {
+    fn start(until: Until) -> Self {
+        let start = Instant::now();
+        let Until::Time { warm_up, seconds } = until else { return Self { start, counting: start, end: None } };
+        let counting = start + Duration::from_secs_f64(warm_up);
+        Self { start, counting, end: Some(counting + Duration::from_secs_f64(seconds)) }
+    }
 }
 
 /// What a thread has counted.
@@ -82,20 +102,13 @@ fn drive(plan: &Plan, told: &AtomicBool) -> io::Result<Report> {
     for at in 0..plan.connections {
         shares[at % threads].push(connect(plan.address)?);
     }
-    let ready = Instant::now();
-    let (begin, end) = match plan.until {
-        Until::Time { warm_up, seconds } => {
-            let begin = ready + Duration::from_secs_f64(warm_up);
-            (begin, Some(begin + Duration::from_secs_f64(seconds)))
-        }
-        Until::Done | Until::Told => (ready, None),
-    };
-    let run = Run { plan, begin, end, told, next: AtomicUsize::new(0) };
+    let (pattern, ready) = (Pattern::new(), Barrier::new(threads));
+    let run = Run { plan, pattern, told, ready, clock: OnceLock::new(), next: AtomicUsize::new(0) };
     let counts: Vec<Counts> = thread::scope(|scope| {
         let workers: Vec<_> = shares.into_iter().map(|share| scope.spawn(|| work(&run, share))).collect();
         workers.into_iter().map(|worker| worker.join().expect("no panic")).collect::<io::Result<_>>()
     })?;
-    Ok(summary(&run, ready, counts))
+    Ok(summary(*run.clock.get().expect("it was started"), counts))
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -106,7 +119,7 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn summary(run: &Run<'_>, ready: Instant, counts: Vec<Counts>) -> Report {
+fn summary(clock: Clock, counts: Vec<Counts>) -> Report {
     let mut latencies = counts[0].latencies.clone();
     counts[1..].iter().for_each(|more| latencies.add(&more.latencies).expect("histograms of one kind"));
     let ended = counts.iter().map(|counts| counts.ended).max().expect("a thread");
@@ -115,7 +128,7 @@ fn summary(run: &Run<'_>, ready: Instant, counts: Vec<Counts>) -> Report {
     Report {
         exchanges: sum(|counts| counts.exchanges),
         bytes: sum(|counts| counts.bytes),
-        seconds: (run.end.unwrap_or(ended) - run.begin).as_secs_f64(),
+        seconds: (clock.end.unwrap_or(ended) - clock.counting).as_secs_f64(),
         latency: (!latencies.is_empty()).then(|| Latency {
             p50: micros(latencies.value_at_quantile(0.5)),
             p99: micros(latencies.value_at_quantile(0.99)),
@@ -124,7 +137,8 @@ fn summary(run: &Run<'_>, ready: Instant, counts: Vec<Counts>) -> Report {
         all_exchanges: sum(|counts| counts.all_exchanges),
         all_bytes: sum(|counts| counts.all_bytes),
         cpu_seconds: super::process::cpu_seconds(std::process::id()),
-        all_seconds: (ended - ready).as_secs_f64(),
+        threads: counts.len(),
+        all_seconds: (ended - clock.start).as_secs_f64(),
         answers: counts.into_iter().flat_map(|counts| counts.answers).collect(),
     }
 }
@@ -132,28 +146,25 @@ fn summary(run: &Run<'_>, ready: Instant, counts: Vec<Counts>) -> Report {
 /// A thread's part of a run.
 fn work(run: &Run<'_>, share: Vec<TcpStream>) -> io::Result<Counts> {
     let now = Instant::now();
-    let worker = Worker {
-        run,
-        exchanges: run.plan.exchanges.iter().cloned().map(Rc::new).collect(),
-        buffer: vec![0; BUFFER],
-        counts: Counts {
-            latencies: Histogram::new_with_bounds(1, HIGHEST, 3).expect("sound bounds"),
-            exchanges: 0,
-            all_exchanges: 0,
-            bytes: 0,
-            all_bytes: 0,
-            ended: now,
-            answers: Vec::new(),
-        },
-        bytes_before: None,
-        now,
+    let counts = Counts {
+        latencies: Histogram::new_with_bounds(1, HIGHEST, 3).expect("sound bounds"),
+        exchanges: 0,
+        all_exchanges: 0,
+        bytes: 0,
+        all_bytes: 0,
+        ended: now,
+        answers: Vec::new(),
     };
+    let buffer = vec![0; BUFFER];
+    run.ready.wait();
+    let clock = *run.clock.get_or_init(|| Clock::start(run.plan.until));
+    let worker = Worker { run, clock, buffer, counts, bytes_before: clock.end.is_none().then_some(0), now };
     if let [_] = share[..] { worker.work_alone(share) } else { worker.work_many(share) }
 }
 
 struct Worker<'a> {
     run: &'a Run<'a>,
-    exchanges: Vec<Rc<Exchange>>,
+    clock: Clock,
     buffer: Vec<u8>,
     counts: Counts,
     /// Bytes of this thread before the time that counts.
@@ -162,15 +173,15 @@ struct Worker<'a> {
 }
 
 /// A connection and what it is about.
-struct Place<S> {
-    connection: Connection<S>,
+struct Place<'a, S> {
+    connection: Connection<'a, S>,
     /// The exchange that comes next, where they are made in turn.
     next: usize,
     began: Instant,
     busy: bool,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
     /// One connection, on a socket that blocks: nothing to wait for but the answer.
     fn work_alone(mut self, share: Vec<TcpStream>) -> io::Result<Counts> {
         let mut places = self.places(share);
@@ -220,12 +231,11 @@ impl Worker<'_> {
         Ok(self.finish(places))
     }
 
-    fn places<S: Read + Write>(&self, streams: Vec<S>) -> Vec<Place<S>> {
-        let pattern = Rc::new(Pattern::new());
-        let many = self.exchanges.len();
+    fn places<S: Read + Write>(&self, streams: Vec<S>) -> Vec<Place<'a, S>> {
+        let many = self.run.plan.exchanges.len();
         // Connections begin at different exchanges.
         let place = |(at, stream)| Place {
-            connection: Connection::new(stream, Rc::clone(&pattern), self.run.plan.keep),
+            connection: Connection::new(stream, &self.run.pattern, self.run.plan.keep),
             next: at * 7 % many,
             began: self.now,
             busy: false,
@@ -234,28 +244,29 @@ impl Worker<'_> {
     }
 
     /// Begins the next exchange, if there is one.
-    fn start<S: Read + Write>(&mut self, place: &mut Place<S>) -> io::Result<()> {
+    fn start<S: Read + Write>(&self, place: &mut Place<'a, S>) -> io::Result<()> {
+        let exchanges = &self.run.plan.exchanges;
         let at = if let Until::Done = self.run.plan.until {
             self.run.next.fetch_add(1, Ordering::Relaxed)
         } else {
             place.next += 1;
-            (place.next - 1) % self.exchanges.len()
+            (place.next - 1) % exchanges.len()
         };
-        place.busy = at < self.exchanges.len();
+        place.busy = at < exchanges.len();
         if place.busy {
             place.began = Instant::now();
-            place.connection.begin(&self.exchanges[at])?;
+            place.connection.begin(&exchanges[at])?;
         }
         Ok(())
     }
 
-    fn advance<S: Read + Write>(&mut self, place: &mut Place<S>) -> io::Result<()> {
+    fn advance<S: Read + Write>(&mut self, place: &mut Place<'a, S>) -> io::Result<()> {
         if !place.connection.read(&mut self.buffer)? {
             return Ok(());
         }
         let now = Instant::now();
         self.counts.all_exchanges += 1;
-        if now >= self.run.begin && self.run.end.is_none_or(|end| now <= end) {
+        if now >= self.clock.counting && self.clock.end.is_none_or(|end| now <= end) {
             self.counts.exchanges += 1;
             let nanos = u64::try_from((now - place.began).as_nanos()).unwrap_or(HIGHEST).clamp(1, HIGHEST);
             self.counts.latencies.record(nanos).expect("a value within the bounds");
@@ -263,14 +274,14 @@ impl Worker<'_> {
         self.start(place)
     }
 
-    fn is_over<S>(&mut self, places: &[Place<S>]) -> bool {
-        if self.bytes_before.is_none() && self.now >= self.run.begin {
+    fn is_over<S>(&mut self, places: &[Place<'_, S>]) -> bool {
+        if self.bytes_before.is_none() && self.now >= self.clock.counting {
             self.bytes_before = Some(places.iter().map(|place| place.connection.bytes).sum());
         }
-        self.run.end.is_some_and(|end| self.now >= end) || self.run.told.load(Ordering::Relaxed)
+        self.clock.end.is_some_and(|end| self.now >= end) || self.run.told.load(Ordering::Relaxed)
     }
 
-    fn finish<S: Read + Write>(mut self, places: Vec<Place<S>>) -> Counts {
+    fn finish<S: Read + Write>(mut self, places: Vec<Place<'_, S>>) -> Counts {
         self.counts.ended = Instant::now();
         self.counts.all_bytes = places.iter().map(|place| place.connection.bytes).sum();
         self.counts.bytes = self.counts.all_bytes - self.bytes_before.unwrap_or(0);

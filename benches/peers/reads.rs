@@ -3,145 +3,138 @@
 use std::collections::HashMap;
 use std::fs;
 
-use super::fixtures::{Blob, Maker};
-use super::fixtures::{Fixtures, NAME};
+use super::cores::Cores;
+use super::fixtures::{Blob, Fixtures, Maker, NAME, TAG};
 use super::load::plan::{Answer, Exchange, Plan, Step, Until};
-use super::process::{Cores, Load};
+use super::process::carry_out;
+use super::results::Work;
 use super::servers::{Kind, Peer};
 
 /// Connections over which blobs are uploaded before anything is measured.
 const UPLOADS: usize = 4;
-
-/// What is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Read {
-    Large,
-    Small,
-    Range,
-    Head,
-    Manifest,
-    NotModified,
-    Ref,
-}
-
-impl Read {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Large, Self::Small, Self::Range, Self::Head, Self::Manifest, Self::NotModified, Self::Ref];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Large => "GET blob 100 MiB",
-            Self::Small => "GET blob 64 KiB",
-            Self::Range => "GET range 1 MiB of 1 GiB",
-            Self::Head => "HEAD blob",
-            Self::Manifest => "GET manifest",
-            Self::NotModified => "GET manifest, 304",
-            Self::Ref => "GET ref",
-        }
-    }
-}
+/// Different ranges that are read in turn.
+const RANGES: u64 = 64;
 
 /// Puts everything that is read where a peer has it.
 pub(crate) fn plant(peer: &Peer, cores: &Cores, maker: &Maker, fixtures: &Fixtures) {
     if peer.kind == Kind::Nginx {
         let files = peer.root.join("files");
-        for directory in ["blobs".to_owned(), format!("manifests/{NAME}"), format!("refs/{NAME}")] {
-            let directory = files.join(directory);
-            fs::create_dir_all(directory.parent().expect("below the files")).expect("a directory");
+        for directory in ["blobs".to_owned(), format!("manifests/{NAME}"), format!("refs/{NAME}/{TAG}")] {
+            fs::create_dir_all(files.join(directory)).expect("a directory");
         }
-        fs::create_dir_all(files.join("blobs")).expect("a directory");
         for blob in fixtures.blobs() {
-            let path = files.join(&peer.blob(&blob.digest)[1..]);
+            let path = files.join(&peer.blob("GET", &blob.digest)[1..]);
             maker.write(&blob, &mut fs::File::create_new(path).expect("a new file"));
         }
-        return fs::write(files.join(&peer.manifest()[1..]), &fixtures.manifest).expect("space on the disk");
+        return fs::write(files.join(&peer.manifest(TAG)[1..]), &fixtures.manifest).expect("space on the disk");
     }
-    let uploads = fixtures.blobs().iter().map(|blob: &Blob| peer.upload(blob)).collect();
-    Load::start(cores, &Plan::once(peer.address, UPLOADS, uploads)).finish();
-    Load::start(cores, &Plan::once(peer.address, 1, vec![peer.publish(&fixtures.manifest)])).finish();
+    let mut blobs = fixtures.blobs();
+    if peer.kind == Kind::Engine {
+        blobs.retain(|blob| blob.length > fixtures.small[0].length);
+    }
+    let uploads = blobs.iter().map(|blob| peer.upload(blob)).collect();
+    carry_out(cores, &Plan::once(peer.address, UPLOADS, uploads));
+    if peer.kind != Kind::Engine {
+        let publish = peer.publish(TAG, fixtures.manifest.clone());
+        carry_out(cores, &Plan::once(peer.address, 1, vec![publish]));
+    }
+}
+
+/// A file at nginx that is as large as Larder's whole answer to a request for a ref.
+pub(crate) fn plant_ref(nginx: &Peer, proof: &Proof) {
+    let answer = &proof.answers[&Work::GetRef][0];
+    let path = nginx.root.join("files/refs").join(NAME).join(TAG).join(Fixtures::file());
+    let bytes = vec![b'x'; usize::try_from(answer.head + answer.length).expect("a short answer")];
+    fs::write(path, bytes).expect("space on the disk");
 }
 
 /// The requests of each load to a peer.
-pub(crate) struct Requests(HashMap<Read, Vec<Exchange>>);
+pub(crate) struct Requests(HashMap<Work, Vec<Exchange>>);
 
 impl Requests {
-    /// Makes them, and asks each of them once. The answers must be those of `first`, if that is given.
+    /// Makes them, and asks each of them once. Blobs must be themselves, and everything what `first` saw, if that is
+    /// given.
     pub(crate) fn prove(peer: &Peer, cores: &Cores, fixtures: &Fixtures, first: Option<&Proof>) -> (Self, Proof) {
-        let mut proof = Proof { answers: HashMap::new() };
-        let mut requests = HashMap::new();
-        for read in Read::ALL {
-            let steps = steps(read, peer, fixtures, &proof);
+        let (mut proof, mut requests) = (Proof { answers: HashMap::new() }, HashMap::new());
+        for work in Work::READS {
+            let steps = steps(work, peer, fixtures, &proof);
             if steps.is_empty() {
                 continue;
             }
             let exchanges: Vec<Exchange> = steps.into_iter().map(Into::into).collect();
             let mut plan = Plan::once(peer.address, 1, exchanges.clone());
             plan.keep = true;
-            let answers = Load::start(cores, &plan).finish().answers;
-            let seen = |answers: &[Answer]| -> Vec<(u64, String)> {
-                answers.iter().map(|answer| (answer.length, answer.digest.clone())).collect()
-            };
-            if let Some(others) = first.and_then(|first| first.answers.get(&read)).filter(|_| read != Read::Ref) {
-                let same = seen(&answers) == seen(others);
-                assert!(same, "{}: {} does not answer the same bytes as Larder", read.name(), peer.kind.name());
+            let answers = carry_out(cores, &plan).answers;
+            let wrong = format!("{work:?}: {} does not answer the right bytes", peer.kind.name());
+            match work {
+                Work::GetLarge => assert_eq!(answers[0].digest, fixtures.large.digest.to_string(), "{wrong}"),
+                Work::GetSmall => fixtures.small.iter().zip(&answers).for_each(|(blob, answer)| {
+                    assert_eq!(answer.digest, blob.digest.to_string(), "{wrong}");
+                }),
+                // The one answers a redirect, the other a file of that size.
+                Work::GetRef => {}
+                _ => {
+                    let others = first.and_then(|first| first.answers.get(&work));
+                    assert!(others.is_none_or(|others| seen(others) == seen(&answers)), "{wrong}");
+                }
             }
-            proof.answers.insert(read, answers);
-            requests.insert(read, exchanges);
+            proof.answers.insert(work, answers);
+            requests.insert(work, exchanges);
         }
         (Self(requests), proof)
     }
 
     /// What a load asks for. `None` if the peer has no such thing.
-    pub(crate) fn of(&self, read: Read, connections: usize, until: Until, peer: &Peer) -> Option<Plan> {
-        let exchanges = self.0.get(&read)?.clone();
+    pub(crate) fn of(&self, work: Work, connections: usize, until: Until, peer: &Peer) -> Option<Plan> {
+        let exchanges = self.0.get(&work)?.clone();
         Some(Plan { address: peer.address, connections, exchanges, until, keep: false })
     }
 }
 
-/// What a peer answered.
-pub(crate) struct Proof {
-    answers: HashMap<Read, Vec<Answer>>,
+fn seen(answers: &[Answer]) -> Vec<(u64, &str)> {
+    answers.iter().map(|answer| (answer.length, answer.digest.as_str())).collect()
 }
 
-fn steps(read: Read, peer: &Peer, fixtures: &Fixtures, proof: &Proof) -> Vec<Step> {
-    let blob = |method: &str, blob: &Blob| peer.ask(method, &peer.blob(&blob.digest), &[], 200, Some(blob.length));
-    match read {
-        Read::Large => vec![blob("GET", &fixtures.large)],
-        Read::Small => fixtures.small.iter().map(|small| blob("GET", small)).collect(),
-        Read::Head => vec![blob("HEAD", &fixtures.small[0])],
-        Read::Range => {
-            let (range, path) = (fixtures.range, peer.blob(&fixtures.huge.digest));
+/// What a peer answered.
+pub(crate) struct Proof {
+    answers: HashMap<Work, Vec<Answer>>,
+}
+
+fn steps(work: Work, peer: &Peer, fixtures: &Fixtures, proof: &Proof) -> Vec<Step> {
+    if peer.kind == Kind::Engine && !matches!(work, Work::GetLarge | Work::GetRange) {
+        return Vec::new();
+    }
+    let blob =
+        |method: &str, blob: &Blob| peer.ask(method, &peer.blob(method, &blob.digest), &[], 200, Some(blob.length));
+    match work {
+        Work::GetLarge => vec![blob("GET", &fixtures.large)],
+        Work::GetSmall => fixtures.small.iter().map(|small| blob("GET", small)).collect(),
+        Work::HeadBlob => vec![blob("HEAD", &fixtures.small[0])],
+        Work::GetRange => {
+            let (range, path) = (fixtures.range, peer.blob("GET", &fixtures.huge.digest));
             let ranges = fixtures.huge.length / range;
             // Far apart, and none twice.
-            let starts = (0..ranges.min(64)).map(|at| at * 37 % ranges * range);
+            let starts = (0..ranges.min(RANGES)).map(|at| at * 37 % ranges * range);
             let fields = starts.map(|start| [("range", format!("bytes={start}-{}", start + range - 1))]);
             fields.map(|fields| peer.ask("GET", &path, &fields, 206, Some(range))).collect()
         }
-        Read::Manifest => {
+        Work::GetManifest => {
             let length = Some(fixtures.manifest.len() as u64);
-            vec![peer.ask("GET", &peer.manifest(), &peer.manifest_fields(), 200, length)]
+            vec![peer.ask("GET", &peer.manifest(TAG), &peer.manifest_fields(), 200, length)]
         }
-        Read::NotModified => {
+        Work::NotModified => {
             let mut fields = peer.manifest_fields();
-            fields.push(("if-none-match", proof.answers[&Read::Manifest][0].headers["etag"].clone()));
-            vec![peer.ask("GET", &peer.manifest(), &fields, 304, None)]
+            fields.push(("if-none-match", proof.answers[&Work::GetManifest][0].headers["etag"].clone()));
+            vec![peer.ask("GET", &peer.manifest(TAG), &fields, 304, None)]
         }
-        Read::Ref => {
-            let path = format!("/refs/{NAME}/{}", Fixtures::file());
+        Work::GetRef => {
+            let path = format!("/refs/{NAME}/{TAG}/{}", Fixtures::file());
             match peer.kind {
                 Kind::Larder => vec![peer.ask("GET", &path, &[], 307, None)],
                 Kind::Nginx => vec![peer.ask("GET", &path, &[], 200, None)],
-                Kind::Registry => Vec::new(),
+                _ => Vec::new(),
             }
         }
+        _ => panic!("{work:?} is no read"),
     }
-}
-
-/// A file at nginx that is as large as Larder's whole answer to a request for a ref.
-pub(crate) fn plant_ref(nginx: &Peer, proof: &Proof) {
-    let answer = &proof.answers[&Read::Ref][0];
-    let path = nginx.root.join("files/refs").join(NAME).join(Fixtures::file());
-    fs::create_dir_all(path.parent().expect("below the files")).expect("a directory");
-    let bytes = vec![b'x'; usize::try_from(answer.head + answer.length).expect("a short answer")];
-    fs::write(path, bytes).expect("space on the disk");
 }

@@ -1,19 +1,21 @@
-//! The servers that are compared: how each is started, and how each spells a request.
+//! The servers that are compared, and how each spells a request.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use larder::domain::Digest;
-use serde_json::json;
 
-use super::fixtures::{Blob, IMAGE, NAME, TAG};
+use super::bucket::Bucket;
+use super::cores::Cores;
+use super::fixtures::{Blob, IMAGE, NAME};
 use super::install::Programs;
+use super::launch::launch;
 use super::load::plan::{Body, Exchange, LOCATION, Step};
-use super::process::{Cores, Launch, Process};
-use super::support::{LARDER, QUIET};
+use super::process::Process;
 
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,6 +26,9 @@ pub(crate) enum Kind {
     Larder,
     Nginx,
     Registry,
+    Angos,
+    /// The S3 engine, read and written directly.
+    Engine,
 }
 
 impl Kind {
@@ -31,8 +36,26 @@ impl Kind {
         match self {
             Self::Larder => "larder",
             Self::Nginx => "nginx",
-            Self::Registry => "registry",
+            Self::Registry => "docker-registry",
+            Self::Angos => "angos",
+            Self::Engine => "engine",
         }
+    }
+
+    /// What an upload that was answered survives.
+    pub(crate) fn durability(self) -> &'static str {
+        match self {
+            Self::Larder => "syncs each file, then its directory, before it answers",
+            Self::Nginx => "read only; its files were not synced by it",
+            Self::Registry => "syncs each file before it answers, but no directory: a crash may take the name away",
+            Self::Angos => "sync_to_disk is on; what that covers was not looked into",
+            Self::Engine => "the engine's own; its disk is in memory",
+        }
+    }
+
+    /// Whether manifests and blobs can be uploaded to it as to an OCI registry.
+    pub(crate) fn is_registry(self) -> bool {
+        matches!(self, Self::Registry | Self::Angos)
     }
 }
 
@@ -45,54 +68,58 @@ pub(crate) struct Peer {
     pub root: PathBuf,
     /// Of an administrator; only Larder asks for one.
     pub token: String,
+    bucket: Option<Bucket>,
 }
 
 impl Peer {
     /// Starts a server on a directory, and waits until it answers.
     pub(crate) fn start(kind: Kind, programs: &Programs, cores: &Cores, root: &Path) -> Self {
+        let mut peer = Self::spawn(kind, programs, cores, root);
+        let since = Instant::now();
+        while TcpStream::connect(peer.address).is_err() {
+            peer.process.assert_alive();
+            assert!(since.elapsed() < PATIENCE, "{} does not answer", kind.name());
+            thread::sleep(Duration::from_millis(2));
+        }
+        if kind == Kind::Larder {
+            fs::read_to_string(root.join("admin.token")).expect("a token").trim().clone_into(&mut peer.token);
+        }
+        peer
+    }
+
+    /// Starts a server on a directory.
+    pub(crate) fn spawn(kind: Kind, programs: &Programs, cores: &Cores, root: &Path) -> Self {
         fs::create_dir_all(root).expect("a directory");
         let address = free_address();
-        let launch = match kind {
-            Kind::Larder => larder(root, address),
-            Kind::Nginx => nginx(programs, cores, root, address),
-            Kind::Registry => registry(programs, root, address),
-        };
-        let mut process = Process::start(cores, &launch);
-        let began = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            process.assert_alive(&launch.log);
-            assert!(began.elapsed() < PATIENCE, "{} does not answer", kind.name());
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let token = match kind {
-            Kind::Larder => fs::read_to_string(root.join("admin.token")).expect("a token").trim().to_owned(),
-            Kind::Nginx | Kind::Registry => String::new(),
-        };
-        Self { kind, address, process, root: root.to_owned(), token }
+        let process = Process::start(cores, &launch(kind, programs, cores, root, address));
+        Self { kind, address, process, root: root.to_owned(), token: String::new(), bucket: None }
     }
 
-    /// The path of a blob.
-    pub(crate) fn blob(&self, digest: &Digest) -> String {
-        match self.kind {
-            Kind::Larder | Kind::Nginx => format!("/blobs/{digest}"),
-            Kind::Registry => format!("/v2/{NAME}/blobs/{digest}"),
+    /// Starts the S3 engine.
+    pub(crate) fn engine(cores: &Cores) -> Self {
+        let bucket = cores.as_server(Bucket::start);
+        let process = Process::of_others(bucket.processes());
+        let (address, root) = (bucket.address(), PathBuf::new());
+        Self { kind: Kind::Engine, address, process, root, token: String::new(), bucket: Some(bucket) }
+    }
+
+    /// The path of a blob, for a method.
+    pub(crate) fn blob(&self, method: &str, digest: &Digest) -> String {
+        match (&self.bucket, self.kind.is_registry()) {
+            (Some(bucket), _) => bucket.path(method, &digest.to_string()),
+            (None, true) => format!("/v2/{NAME}/blobs/{digest}"),
+            (None, false) => format!("/blobs/{digest}"),
         }
     }
 
-    /// The path of the manifest.
-    pub(crate) fn manifest(&self) -> String {
-        match self.kind {
-            Kind::Larder | Kind::Nginx => format!("/manifests/{NAME}"),
-            Kind::Registry => format!("/v2/{NAME}/manifests/{TAG}"),
-        }
+    /// The path of what was published under a tag, which at Larder is the end of a name.
+    pub(crate) fn manifest(&self, tag: &str) -> String {
+        if self.kind.is_registry() { format!("/v2/{NAME}/manifests/{tag}") } else { format!("/manifests/{NAME}/{tag}") }
     }
 
     /// Fields that a request for the manifest needs.
     pub(crate) fn manifest_fields(&self) -> Vec<(&'static str, String)> {
-        match self.kind {
-            Kind::Larder | Kind::Nginx => Vec::new(),
-            Kind::Registry => vec![("accept", IMAGE.to_owned())],
-        }
+        if self.kind.is_registry() { vec![("accept", IMAGE.to_owned())] } else { Vec::new() }
     }
 
     /// A request without a body, and what it must be answered.
@@ -115,90 +142,47 @@ impl Peer {
         head + "\r\n"
     }
 
-    /// The upload of a blob that is not there. Nginx has none.
+    /// The upload of a blob that is not there.
     pub(crate) fn upload(&self, blob: &Blob) -> Exchange {
         let body = Body::Blob { length: blob.length, seed: blob.seed };
         let length = ("content-length", blob.length.to_string());
-        match self.kind {
-            Kind::Larder => {
-                let head = self.head("PUT", &self.blob(&blob.digest), &[length, self.authorization()]);
-                Step { head, body, status: 201, length: None }.into()
-            }
-            Kind::Registry => {
-                let none = [("content-length", "0".to_owned())];
-                let begin = self.ask("POST", &format!("/v2/{NAME}/blobs/uploads/"), &none, 202, None);
-                let path = format!("{LOCATION}digest={}", blob.digest);
-                let fields = [length, ("content-type", "application/octet-stream".to_owned())];
-                let head = self.head("PUT", &path, &fields);
-                Exchange { steps: vec![begin, Step { head, body, status: 201, length: None }] }
-            }
-            Kind::Nginx => panic!("nginx serves what is there"),
+        if self.kind.is_registry() {
+            let none = [("content-length", "0".to_owned())];
+            let begin = self.ask("POST", &format!("/v2/{NAME}/blobs/uploads/"), &none, 202, None);
+            let path = format!("{LOCATION}digest={}", blob.digest);
+            let fields = [length, ("content-type", "application/octet-stream".to_owned())];
+            let head = self.head("PUT", &path, &fields);
+            return Exchange { steps: vec![begin, Step { head, body, status: 201, length: None }] };
         }
+        let (fields, status) = match self.kind {
+            Kind::Engine => (vec![length], 200),
+            _ => (vec![length, self.authorization()], 201),
+        };
+        let head = self.head("PUT", &self.blob("PUT", &blob.digest), &fields);
+        Step { head, body, status, length: None }.into()
     }
 
     /// The upload of a manifest that is not there.
-    pub(crate) fn publish(&self, manifest: &str) -> Exchange {
+    pub(crate) fn publish(&self, tag: &str, manifest: String) -> Exchange {
         let length = ("content-length", manifest.len().to_string());
-        let fields = match self.kind {
-            Kind::Larder => vec![length, self.authorization()],
-            Kind::Registry => vec![length, ("content-type", IMAGE.to_owned())],
-            Kind::Nginx => panic!("nginx serves what is there"),
-        };
-        let head = self.head("PUT", &self.manifest(), &fields);
-        Step { head, body: Body::Text(manifest.to_owned()), status: 201, length: None }.into()
+        let kind = ("content-type", IMAGE.to_owned());
+        let fields = if self.kind.is_registry() { [length, kind] } else { [length, self.authorization()] };
+        let head = self.head("PUT", &self.manifest(tag), &fields);
+        Step { head, body: Body::Text(manifest), status: 201, length: None }.into()
     }
 
     fn authorization(&self) -> (&'static str, String) {
         ("authorization", format!("Bearer {}", self.token))
     }
-}
 
-fn larder(root: &Path, address: SocketAddr) -> Launch<'static> {
-    let mut arguments: Vec<_> = ["serve", "--listen"].map(Into::into).into();
-    arguments.extend([address.to_string().into(), "--data".into(), root.into()]);
-    let variables = [QUIET, ("LARDER__LOG__FILTER", "warn")];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    Launch { program: Path::new(LARDER), arguments, variables, log: root.join("bench.log") }
-}
-
-fn nginx<'a>(programs: &'a Programs, cores: &Cores, root: &Path, address: SocketAddr) -> Launch<'a> {
-    let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
-    let (workers, here) = (cores.of_servers(), root.display());
-    // Blobs keep their name for ever, and manifests are small: both are served from where they lie.
-    let configuration = format!(
-        "{user} worker_processes {workers}; daemon off; pid {here}/nginx.pid; error_log {here}/error.log warn;
-        events {{ worker_connections 4096; }}
-        http {{
-            access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; server_tokens off;
-            keepalive_requests 1000000000; keepalive_timeout 1h; default_type application/octet-stream;
-            client_body_temp_path {here}/tmp; proxy_temp_path {here}/tmp; fastcgi_temp_path {here}/tmp;
-            uwsgi_temp_path {here}/tmp; scgi_temp_path {here}/tmp;
-            server {{ listen {address} backlog=1024; root {here}/files; }}
-        }}\n"
-    );
-    fs::write(root.join("nginx.conf"), configuration).expect("a configuration");
-    let arguments = vec!["-p".into(), root.into(), "-c".into(), root.join("nginx.conf").into()];
-    let (program, variables) = (&programs.nginx.path, programs.nginx.variables());
-    Launch { program, arguments, variables, log: root.join("bench.log") }
-}
-
-fn registry<'a>(programs: &'a Programs, root: &Path, address: SocketAddr) -> Launch<'a> {
-    // JSON is YAML.
-    let configuration = json!({
-        "version": 0.1,
-        "log": {"level": "error", "accesslog": {"disabled": true}},
-        "storage": {"filesystem": {"rootdirectory": root, "maxthreads": 1000}, "cache": {"blobdescriptor": "inmemory"}},
-        "http": {"addr": address, "relativeurls": true, "secret": "bench"},
-    });
-    fs::write(root.join("config.yml"), configuration.to_string()).expect("a configuration");
-    let arguments = vec!["serve".into(), root.join("config.yml").into()];
-    let mut variables = programs.registry.variables();
-    variables.push(("OTEL_TRACES_EXPORTER".to_owned(), "none".to_owned()));
-    Launch { program: &programs.registry.path, arguments, variables, log: root.join("bench.log") }
+    /// Makes room, where that is scarce.
+    pub(crate) fn forget(&self, digest: &Digest) {
+        self.bucket.iter().for_each(|bucket| bucket.delete(&digest.to_string()));
+    }
 }
 
 /// An address on loopback that nobody listens on.
-pub(crate) fn free_address() -> SocketAddr {
+fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("bound")
 }

@@ -96,7 +96,7 @@ async fn read(
     if !wanted && !headers.contains_key("if-none-match") && !headers.contains_key("if-match") {
         let object = blobs.open(digest, None).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
         let headers = blob_headers(digest, object.meta.size, &download, access.blobs_are_public());
-        return Ok((headers, stream(object)).into_response());
+        return Ok(send(StatusCode::OK, headers, object));
     }
     let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
     let mut answer = blob_headers(digest, meta.size, &download, access.blobs_are_public());
@@ -109,11 +109,11 @@ async fn read(
         Wanted::Unsatisfiable => return Err(ApiError::range_not_satisfiable(meta.size)),
     };
     let object = blobs.open(digest, range).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
-    let Some(range) = range else { return Ok((answer, stream(object)).into_response()) };
+    let Some(range) = range else { return Ok(send(StatusCode::OK, answer, object)) };
     let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size);
     answer.insert(CONTENT_RANGE, HeaderValue::try_from(content_range).map_err(ApiError::internal)?);
     answer.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
-    Ok((StatusCode::PARTIAL_CONTENT, answer, stream(object)).into_response())
+    Ok(send(StatusCode::PARTIAL_CONTENT, answer, object))
 }
 
 /// Sends the client to the store for the bytes, if that is how they are delivered. Not clients that show who they are: many
@@ -215,10 +215,16 @@ fn media_type(name: Option<&str>) -> HeaderValue {
 }
 
 /// The bytes of an object. An error on the way ends the connection, because `Content-Length` was already sent: the
-/// client sees a broken transfer, never a short one.
-fn stream(object: Object) -> Body {
+/// client sees a broken transfer, never a short one. If they are in a file, it goes with the answer as an extension, for
+/// connections that can send files.
+fn send(status: StatusCode, headers: HeaderMap, object: Object) -> Response {
     let key = object.meta.key;
-    Body::from_stream(object.body.inspect_err(move |error| tracing::error!(%key, %error, "a download broke off")))
+    let logged = object.body.inspect_err(move |error| tracing::error!(%key, %error, "a download broke off"));
+    let mut response = (status, headers, Body::from_stream(logged)).into_response();
+    if let Some(file) = object.file {
+        response.extensions_mut().insert(file);
+    }
+    response
 }
 
 async fn upload(

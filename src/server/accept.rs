@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt as _;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::activity::Activity;
 use super::deadline::Deadline;
+use super::sendfile::{FileStream, Outbox};
 use crate::config;
 use crate::http::{App, Health};
 use crate::lifecycle::Shutdown;
@@ -106,7 +108,8 @@ impl Connections {
             };
             let Some(http2) = http2 else { return };
             let _ = stream.set_nodelay(true);
-            let mut stream = TimeoutStream::new(stream);
+            let outbox = Outbox::default();
+            let mut stream = TimeoutStream::new(FileStream::new(stream, outbox.clone()));
             // A client that takes nothing for so long has gone, or holds its place on purpose.
             stream.set_write_timeout(Some(idle_timeout));
             let stream = TokioIo::new(Box::pin(stream));
@@ -114,7 +117,7 @@ impl Connections {
                 if http2 {
                     serve_http2(stream, app, watcher, header_timeout, idle_timeout).await;
                 } else {
-                    serve_http1(stream, app, watcher, header_timeout).await;
+                    serve_http1(stream, outbox, app, watcher, header_timeout).await;
                 }
             };
             tokio::select! {
@@ -163,20 +166,24 @@ async fn is_http2(stream: &TcpStream) -> Option<bool> {
 }
 
 /// A connection to a client, as hyper reads and writes it.
-type Stream = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+type Stream = TokioIo<Pin<Box<TimeoutStream<FileStream>>>>;
 
-async fn serve_http1(stream: Stream, app: App, watcher: Watcher, header_timeout: Duration) {
+async fn serve_http1(stream: Stream, outbox: Outbox, app: App, watcher: Watcher, header_timeout: Duration) {
     let deadline = Deadline::default();
     let mut builder = http1::Builder::new();
     builder.timer(deadline.clone()).header_read_timeout(header_timeout).max_buf_size(BUFFER);
-    let connection = builder.serve_connection(stream, service_fn(move |request| app.answer(request)));
+    let service = service_fn(move |request| {
+        let outbox = outbox.clone();
+        app.answer(request).map_ok(move |response| outbox.take(response))
+    });
     tokio::select! {
         biased;
-        result = watcher.watch(connection) => note(result),
+        result = watcher.watch(builder.serve_connection(stream, service)) => note(result),
         () = deadline.passed(header_timeout) => tracing::debug!("a connection was closed on which no request came"),
     }
 }
 
+/// Frames of HTTP/2 are made in memory, so it sends no files.
 async fn serve_http2(stream: Stream, app: App, watcher: Watcher, header_timeout: Duration, idle_timeout: Duration) {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder

@@ -123,6 +123,26 @@ impl Inner {
             .map(|found| found.filter(fs::Metadata::is_file).map(|metadata| object_meta(key.clone(), &metadata)))
     }
 
+    /// Opens an object if that needs nothing that the kernel does not have in memory, or at least finds it. `None` says
+    /// nothing. Never blocks.
+    fn open_cached(
+        &self,
+        key: &Key,
+        range: Option<ByteRange>,
+    ) -> io::Result<Option<std::result::Result<Object, read::Found>>> {
+        let found = read::find_cached(&self.objects, key, range, &*self.steps)?;
+        found.map(|found| found.open_cached(&self.steps)).transpose()
+    }
+
+    /// Opens an object, which may have been found before.
+    fn open(&self, key: &Key, range: Option<ByteRange>, found: Option<read::Found>) -> io::Result<Option<Object>> {
+        let found = match found {
+            Some(found) => Some(found),
+            None => read::find(&self.objects, key, range, &*self.steps)?,
+        };
+        found.map(|found| found.open(&self.steps)).transpose()
+    }
+
     fn stage(&self) -> io::Result<Staged> {
         Staged::new(&self.staging, Arc::clone(&self.steps))
     }
@@ -212,11 +232,20 @@ impl Inner {
 #[async_trait]
 impl ObjectStore for FsStore {
     async fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
-        self.on(key, |inner, key| inner.meta(&key)).await
+        let meta = read::meta_cached(&self.inner.objects, key, &*self.inner.steps);
+        match meta.map_err(|error| StoreError::io(key, error))? {
+            Some(meta) => Ok(Some(meta)),
+            None => self.on(key, |inner, key| inner.meta(&key)).await,
+        }
     }
 
     async fn get(&self, key: &Key, range: Option<ByteRange>) -> Result<Option<Object>> {
-        self.on(key, move |inner, key| read::open(&inner.objects, &key, range, &inner.steps)).await
+        let found = match self.inner.open_cached(key, range).map_err(|error| StoreError::io(key, error))? {
+            Some(Ok(object)) => return Ok(Some(object)),
+            Some(Err(found)) => Some(found),
+            None => None,
+        };
+        self.on(key, move |inner, key| inner.open(&key, range, found)).await
     }
 
     async fn create(&self, key: &Key, bytes: Bytes) -> Result<Created> {

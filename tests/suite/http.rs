@@ -2,6 +2,7 @@
 
 mod access;
 mod blobs;
+mod files;
 mod limits;
 mod manifests;
 mod pages;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::rc::Rc;
 
 use larder::domain::Hasher;
 
@@ -13,11 +12,12 @@ use super::plan::{Answer, Body, Exchange, LOCATION, Step};
 const FIELDS: usize = 64;
 
 /// A connection, on a socket that may or may not block.
-pub(crate) struct Connection<S> {
+pub(crate) struct Connection<'a, S> {
     stream: S,
-    pattern: Rc<Pattern>,
-    exchange: Rc<Exchange>,
-    /// Which request of the exchange is under way.
+    pattern: &'a Pattern,
+    /// The exchange that is under way.
+    steps: &'a [Step],
+    /// Which of its requests is.
     step: usize,
     output: Output,
     input: Input,
@@ -53,13 +53,12 @@ struct Kept {
     hasher: Hasher,
 }
 
-impl<S: Read + Write> Connection<S> {
-    pub(crate) fn new(stream: S, pattern: Rc<Pattern>, keep: bool) -> Self {
+impl<'a, S: Read + Write> Connection<'a, S> {
+    pub(crate) fn new(stream: S, pattern: &'a Pattern, keep: bool) -> Self {
         let output = Output { head: Vec::new(), at: 0, end: 0, tail: Vec::new() };
-        let exchange = Rc::new(Exchange { steps: Vec::new() });
         let kept = keep.then(Kept::default);
         let (input, pending) = (Input::Nothing, Vec::new());
-        Self { stream, pattern, exchange, step: 0, output, input, pending, location: None, kept, bytes: 0 }
+        Self { stream, pattern, steps: &[], step: 0, output, input, pending, location: None, kept, bytes: 0 }
     }
 
     pub(crate) fn stream(&mut self) -> &mut S {
@@ -72,14 +71,14 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Begins an exchange.
-    pub(crate) fn begin(&mut self, exchange: &Rc<Exchange>) -> io::Result<()> {
-        self.exchange = Rc::clone(exchange);
+    pub(crate) fn begin(&mut self, exchange: &'a Exchange) -> io::Result<()> {
+        self.steps = &exchange.steps;
         self.step = 0;
         self.send()
     }
 
     fn send(&mut self) -> io::Result<()> {
-        let step = &self.exchange.steps[self.step];
+        let step = &self.steps[self.step];
         self.output.head.clear();
         match &self.location {
             Some(location) if step.head.contains(LOCATION) => {
@@ -138,7 +137,7 @@ impl<S: Read + Write> Connection<S> {
                 Err(error) => return Err(error),
             };
             if self.take(&buffer[..length])? {
-                if self.step + 1 == self.exchange.steps.len() {
+                if self.step + 1 == self.steps.len() {
                     return Ok(true);
                 }
                 self.step += 1;
@@ -197,7 +196,7 @@ impl<S: Read + Write> Connection<S> {
         let mut answer = httparse::Response::new(&mut fields);
         let parsed = answer.parse(bytes).map_err(|error| wrong(&error.to_string()))?;
         let httparse::Status::Complete(end) = parsed else { return Ok(None) };
-        let step: &Step = &self.exchange.steps[self.step];
+        let step: &Step = &self.steps[self.step];
         let status = answer.code.expect("a complete head has a status");
         if status != step.status {
             let text = String::from_utf8_lossy(bytes).into_owned();
@@ -231,7 +230,7 @@ impl<S: Read + Write> Connection<S> {
     }
 
     fn situation(&self) -> String {
-        let head = self.exchange.steps.get(self.step).map_or("", |step| step.head.as_str());
+        let head = self.steps.get(self.step).map_or("", |step| step.head.as_str());
         match self.input {
             Input::Nothing => "nothing was asked".to_owned(),
             Input::Head => format!("no answer to\n{head}"),

@@ -91,8 +91,10 @@ pub(crate) struct Report {
     pub all_exchanges: u64,
     /// Bytes of bodies in both directions, those of the warm-up too.
     pub all_bytes: u64,
-    /// CPU time of the load generator in that of the whole run, in seconds of one core.
+    /// CPU time of the load generator in the whole run, in seconds of one core.
     pub cpu_seconds: f64,
+    /// Threads that made requests.
+    pub threads: usize,
     /// Wall time of the whole run.
     pub all_seconds: f64,
     /// The answers, if they were to be kept, in the order of the exchanges if there was one connection.

@@ -24,7 +24,7 @@ use super::super::flights::Flights;
 use crate::clock::Clock;
 use crate::domain::Digest;
 use crate::layout::LayoutKey;
-use crate::store::{ByteRange, Object, ObjectMeta, ObjectStore, StoreError};
+use crate::store::{ByteRange, FileSlice, Object, ObjectMeta, ObjectStore, StoreError};
 use fill::Fill;
 use shelf::Shelf;
 
@@ -99,6 +99,7 @@ impl BlobCache {
         metrics::counter!("larder_cache_requests_total", "result" => "hit").increment(1);
         let (start, end) = range.map_or((0, meta.size), |range| (range.start, range.end.min(meta.size)));
         let file = Arc::new(file);
+        let slice = FileSlice { file: Arc::clone(&file), start, end };
         let body = stream::try_unfold(start, move |at| {
             let (file, digest) = (Arc::clone(&file), digest);
             async move {
@@ -110,7 +111,7 @@ impl BlobCache {
                 Ok(Some((bytes, next)))
             }
         });
-        Some(Object { meta, body: body.boxed() })
+        Some(Object { meta, body: body.boxed(), file: Some(slice) })
     }
 
     /// A whole blob that is not here: takes part in fetching it, or begins to.

@@ -30,8 +30,11 @@ async fn next_batch(walk: Option<Walk>) -> Option<(Vec<Result<ObjectMeta>>, Opti
     let batch = blocking(move || Ok((walk.batch(), walk))).await;
     match batch {
         Ok((batch, _)) if batch.is_empty() => None,
-        Ok((batch, walk)) if batch.last().is_some_and(Result::is_ok) => Some((batch, Some(walk))),
-        Ok((batch, _)) => Some((batch, None)),
+        // Most listings are of a few objects, and should not cost a second trip.
+        Ok((batch, walk)) => {
+            let ended = walk.is_over() || batch.last().is_some_and(Result::is_err);
+            Some((batch, (!ended).then_some(walk)))
+        }
         Err(error) => Some((vec![Err(StoreError::new(StoreErrorKind::Internal, prefix, error))], None)),
     }
 }
@@ -95,6 +98,11 @@ impl Walk {
         }
         self.left -= batch.len().min(self.left);
         batch
+    }
+
+    /// Whether there is nothing more to visit.
+    fn is_over(&self) -> bool {
+        self.left == 0 || (self.stack.is_empty() && self.begins_with.is_none())
     }
 
     fn next(&mut self) -> Result<Option<ObjectMeta>> {

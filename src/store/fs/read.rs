@@ -1,64 +1,140 @@
-//! Reading objects as streams: one chunk in hand, the next one on its way.
+//! Reading objects: at once if they are small, else as streams of which one chunk is in hand and the next on its way.
+//!
+//! What the kernel has in memory is looked at in the caller's own thread, because asking another one costs more than the
+//! look. Everything that could wait for a disk or a network is left to a thread that may block.
 
+use std::io::IoSliceMut;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::{fs, io};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::JoinHandle;
 
-use super::super::{ByteRange, Key, Object, Result, StoreError};
+use super::super::{ByteRange, FileSlice, Key, Object, ObjectMeta, Result, StoreError};
 use super::step::{Step, Steps};
 use super::{absent_is_none, object_meta};
 
 /// Bytes per read. Two of them are in memory for each object that is being read.
-const CHUNK: usize = 128 * 1024;
+const CHUNK: u64 = 128 * 1024;
+/// Objects, and ranges of them, of at most so many bytes are read when they are opened.
+const AT_ONCE: u64 = 32 * 1024;
 
-/// Opens an object and reads its first chunk, all in the calling (blocking) thread.
-pub(super) fn open(
+/// An object that was found, and what is to be read of it.
+pub(super) struct Found {
+    meta: ObjectMeta,
+    slice: FileSlice,
+}
+
+/// Finds an object. May block.
+pub(super) fn find(
     objects: &Path,
     key: &Key,
     range: Option<ByteRange>,
-    steps: &Arc<dyn Steps>,
-) -> io::Result<Option<Object>> {
+    steps: &dyn Steps,
+) -> io::Result<Option<Found>> {
     steps.before(Step::Open)?;
-    let Some(file) = absent_is_none(objects, fs::File::open(objects.join(key.as_str())))? else { return Ok(None) };
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Ok(None);
-    }
-    let meta = object_meta(key.clone(), &metadata);
-    let range = range.unwrap_or(ByteRange { start: 0, end: meta.size });
-    let mut reader =
-        Reader { file, at: range.start, end: range.end.min(meta.size), steps: Arc::clone(steps), key: key.clone() };
-    let first = reader.chunk()?;
-    Ok(Some(Object { meta, body: body(reader, first) }))
+    let opened = fs::File::open(objects.join(key.as_str()));
+    let Some(file) = absent_is_none(objects, opened)? else { return Ok(None) };
+    Found::new(file, key, range)
 }
 
+/// Finds an object if the kernel has all of the way to it in memory; else `None`, which says nothing. Never blocks.
+pub(super) fn find_cached(
+    objects: &Path,
+    key: &Key,
+    range: Option<ByteRange>,
+    steps: &dyn Steps,
+) -> io::Result<Option<Found>> {
+    let Some(file) = open_cached(objects, key, OFlags::RDONLY) else { return Ok(None) };
+    steps.before(Step::Open)?;
+    Found::new(file, key, range)
+}
+
+/// Looks at an object under the same condition.
+pub(super) fn meta_cached(objects: &Path, key: &Key, steps: &dyn Steps) -> io::Result<Option<ObjectMeta>> {
+    let Some(file) = open_cached(objects, key, OFlags::PATH) else { return Ok(None) };
+    steps.before(Step::Open)?;
+    Ok(Found::new(file, key, None)?.map(|found| found.meta))
+}
+
+/// Kernels before Linux 5.12, and sandboxes that forbid the call, refuse as if nothing were in memory.
+fn open_cached(objects: &Path, key: &Key, how: OFlags) -> Option<fs::File> {
+    let path = objects.join(key.as_str());
+    openat2(CWD, path, how | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED).ok().map(fs::File::from)
+}
+
+impl Found {
+    fn new(file: fs::File, key: &Key, range: Option<ByteRange>) -> io::Result<Option<Self>> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Ok(None);
+        }
+        let meta = object_meta(key.clone(), &metadata);
+        let range = range.unwrap_or(ByteRange { start: 0, end: meta.size });
+        let slice = FileSlice { file: Arc::new(file), start: range.start, end: range.end.min(meta.size) };
+        Ok(Some(Self { meta, slice }))
+    }
+
+    /// Opens it if that needs nothing that the kernel does not have in memory; else gives it back. Never blocks.
+    pub(super) fn open_cached(self, steps: &Arc<dyn Steps>) -> io::Result<std::result::Result<Object, Self>> {
+        let length = self.slice.end.saturating_sub(self.slice.start);
+        if length > AT_ONCE {
+            return Ok(Ok(self.stream(steps)));
+        }
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        let into = &mut [IoSliceMut::new(&mut bytes)];
+        if preadv2(&*self.slice.file, into, self.slice.start, ReadWriteFlags::NOWAIT) != Ok(into[0].len()) {
+            return Ok(Err(self));
+        }
+        steps.before(Step::Read)?;
+        Ok(Ok(whole(self.meta, bytes.into())))
+    }
+
+    /// Opens it, and reads it if it is small. May block.
+    pub(super) fn open(self, steps: &Arc<dyn Steps>) -> io::Result<Object> {
+        if self.slice.end.saturating_sub(self.slice.start) > AT_ONCE {
+            return Ok(self.stream(steps));
+        }
+        let mut reader = Reader { slice: self.slice, steps: Arc::clone(steps) };
+        Ok(whole(self.meta, reader.chunk()?))
+    }
+
+    fn stream(self, steps: &Arc<dyn Steps>) -> Object {
+        let reader = Reader { slice: self.slice.clone(), steps: Arc::clone(steps) };
+        let body = body(self.meta.key.clone(), reader);
+        Object { meta: self.meta, body, file: Some(self.slice) }
+    }
+}
+
+fn whole(meta: ObjectMeta, bytes: Bytes) -> Object {
+    let body = if bytes.is_empty() { stream::empty().boxed() } else { stream::iter([Ok(bytes)]).boxed() };
+    Object { meta, body, file: None }
+}
+
+/// What is still to be read.
 struct Reader {
-    file: fs::File,
-    at: u64,
-    end: u64,
+    slice: FileSlice,
     steps: Arc<dyn Steps>,
-    key: Key,
 }
 
 impl Reader {
     /// The next chunk; empty at the end. A file that ends too early is an error, never a short body.
     fn chunk(&mut self) -> io::Result<Bytes> {
-        let left = self.end.saturating_sub(self.at);
-        let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        let length = self.slice.end.saturating_sub(self.slice.start).min(CHUNK);
         if length == 0 {
             return Ok(Bytes::new());
         }
         self.steps.before(Step::Read)?;
-        let mut buffer = BytesMut::zeroed(length);
-        self.file.read_exact_at(&mut buffer, self.at)?;
-        self.at += length as u64;
-        Ok(buffer.freeze())
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        self.slice.file.read_exact_at(&mut bytes, self.slice.start)?;
+        self.slice.start += length;
+        Ok(bytes.into())
     }
 }
 
@@ -72,28 +148,26 @@ fn read_ahead(mut reader: Reader) -> Ahead {
 }
 
 enum State {
-    First(Reader, Bytes),
-    Ahead(Key, Ahead),
+    Begin(Reader),
+    Ahead(Ahead),
     End,
 }
 
-fn body(reader: Reader, first: Bytes) -> BoxStream<'static, Result<Bytes>> {
-    stream::unfold(State::First(reader, first), next).boxed()
-}
-
-async fn next(state: State) -> Option<(Result<Bytes>, State)> {
-    let (reader, chunk) = match state {
-        State::First(reader, chunk) => (reader, Ok(chunk)),
-        State::Ahead(key, ahead) => match ahead.await {
-            Ok(read) => read,
-            Err(failed) => return Some((Err(StoreError::io(&key, io::Error::other(failed))), State::End)),
-        },
-        State::End => return None,
-    };
-    match chunk {
-        Ok(chunk) if chunk.is_empty() => None,
-        Ok(chunk) if reader.at >= reader.end => Some((Ok(chunk), State::End)),
-        Ok(chunk) => Some((Ok(chunk), State::Ahead(reader.key.clone(), read_ahead(reader)))),
-        Err(error) => Some((Err(StoreError::io(&reader.key, error)), State::End)),
-    }
+fn body(key: Key, reader: Reader) -> BoxStream<'static, Result<Bytes>> {
+    stream::unfold((key, State::Begin(reader)), |(key, state)| async {
+        let ahead = match state {
+            State::Begin(reader) => read_ahead(reader),
+            State::Ahead(ahead) => ahead,
+            State::End => return None,
+        };
+        let (chunk, state) = match ahead.await {
+            Ok((_, Ok(chunk))) if chunk.is_empty() => return None,
+            Ok((reader, Ok(chunk))) if reader.slice.start >= reader.slice.end => (Ok(chunk), State::End),
+            Ok((reader, Ok(chunk))) => (Ok(chunk), State::Ahead(read_ahead(reader))),
+            Ok((_, Err(error))) => (Err(StoreError::io(&key, error)), State::End),
+            Err(failed) => (Err(StoreError::io(&key, io::Error::other(failed))), State::End),
+        };
+        Some((chunk, (key, state)))
+    })
+    .boxed()
 }

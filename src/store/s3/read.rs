@@ -52,12 +52,12 @@ async fn open_it(
         breaks: 0,
         since: range.start,
     };
-    Ok(Some(Object { meta, body: reader.stream() }))
+    Ok(Some(Object { meta, body: reader.stream(), file: None }))
 }
 
 async fn nothing_of(inner: &Inner, key: &Key) -> std::result::Result<Option<Object>, Failure> {
     let seen = inner.look(key).await?;
-    Ok(seen.map(|seen| Object { meta: seen.meta, body: stream::empty().boxed() }))
+    Ok(seen.map(|seen| Object { meta: seen.meta, body: stream::empty().boxed(), file: None }))
 }
 
 async fn get(

@@ -13,12 +13,19 @@ use tokio::time::Instant;
 use super::{everything, folder, noise, publish};
 use crate::support::process::{ServerProcess, larder, until};
 
-/// An upload of two bytes of which one was sent.
+/// What is uploaded: enough to reach the disk before the end.
+fn slow() -> Vec<u8> {
+    vec![b'1'; 600 << 10]
+}
+
+/// An upload of which all but the last byte was sent.
 fn half_an_upload(server: &ServerProcess) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).unwrap();
-    let (digest, token) = (Digest::of(b"12"), server.token());
+    let (bytes, token) = (slow(), server.token());
+    let digest = Digest::of(&bytes);
     let head = format!("PUT /blobs/{digest} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n");
-    stream.write_all(format!("{head}content-length: 2\r\n\r\n1").as_bytes()).unwrap();
+    stream.write_all(format!("{head}content-length: {}\r\n\r\n", bytes.len()).as_bytes()).unwrap();
+    stream.write_all(&bytes[1..]).unwrap();
     until("the upload begins", || everything(&server.data.join("staging")).len() == 1);
     stream
 }
@@ -34,13 +41,13 @@ fn an_upload_under_way_is_finished_before_the_end() {
         let mut upload = half_an_upload(&server);
         server.signal(signal);
         until_closed(&server);
-        upload.write_all(b"2").unwrap();
+        upload.write_all(b"1").unwrap();
         let mut answer = String::new();
         upload.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
         assert_eq!(server.wait().code(), Some(0));
         assert!(server.log().contains("stopped"), "{}", server.log());
-        assert_eq!(fs::read(super::blob_path(&server, b"12")).unwrap(), b"12");
+        assert!(fs::read(super::blob_path(&server, &slow())).unwrap() == slow());
     }
 }
 

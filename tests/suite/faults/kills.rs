@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use larder::store::fs::STALE_AFTER;
 
-use super::children::{CHILD, MAKING, PIECES, new_release};
+use super::children::{CHILD, MAKING, new_release, under_fire};
 use super::staging::age;
 use crate::support::children::Running;
 use crate::support::services::{Release, Services, sound};
@@ -52,14 +52,14 @@ async fn sweep_all(backend: &FsBackend) {
 async fn make_and_die(job: &'static str, nth: usize) -> bool {
     let backend = FsBackend::new();
     let store = backend.store();
-    put(&store, "source", PIECES.concat()).await;
+    put(&store, "source", under_fire()).await;
     let died = killed(job, &backend, nth).await;
     let found = read(&store, "made/object").await;
-    assert!(found.as_ref().is_none_or(|found| *found == PIECES.concat()), "{job} at step {nth} left {found:?}");
+    assert!(found.as_ref().is_none_or(|found| *found == under_fire()), "{job} at step {nth} left something else");
     assert!(died || found.is_some(), "{job} finished, but made nothing");
     // Whoever comes next is not hindered by what is left.
-    create(&store, "made/object", PIECES.concat()).await;
-    assert_eq!(read(&store, "made/object").await.unwrap(), PIECES.concat());
+    create(&store, "made/object", under_fire()).await;
+    assert!(read(&store, "made/object").await == Some(under_fire()));
     assert_eq!(all_keys(&store).await, ["made/object", "source"]);
     sweep_all(&backend).await;
     backend.finish().await;

@@ -126,8 +126,9 @@ async fn head_is_get_without_the_bytes() {
 #[tokio::test]
 async fn bytes_with_another_digest_are_refused_and_leave_nothing() {
     let server = TestServer::start().await;
-    let (stated, actual) = (Digest::of(b"right"), Digest::of(b"wrong"));
-    let problem = server.put(&format!("/blobs/{stated}"), "wrong").await.problem(400, "DIGEST_INVALID");
+    let wrong = vec![b'w'; 600 << 10];
+    let (stated, actual) = (Digest::of(b"right"), Digest::of(&wrong));
+    let problem = server.put(&format!("/blobs/{stated}"), wrong).await.problem(400, "DIGEST_INVALID");
     assert_eq!(problem["expected"], stated.to_string());
     assert_eq!(problem["actual"], actual.to_string());
     for digest in [stated, actual] {
@@ -216,8 +217,8 @@ async fn continue_is_only_sent_when_the_body_is_wanted() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_cut_off_while_it_arrives() {
-    let server = TestServer::with(|config| config.limits.blob_size = "1KiB".parse().unwrap()).await;
-    let chunks = (0..64).map(|_| Ok::<_, std::io::Error>(vec![7_u8; 1024]));
+    let server = TestServer::with(|config| config.limits.blob_size = "600KiB".parse().unwrap()).await;
+    let chunks = (0..64).map(|_| Ok::<_, std::io::Error>(vec![7_u8; 64 << 10]));
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
     let request = server.request(Method::PUT, &format!("/blobs/{}", Digest::of(b"x"))).body(body);
     if let Ok(response) = request.send().await {

@@ -25,6 +25,11 @@ fn put(server: &TestServer, digest: Digest, length: usize) -> String {
     )
 }
 
+/// What is uploaded slowly: enough to reach the disk before the end.
+fn slow() -> Vec<u8> {
+    vec![b'1'; 600 << 10]
+}
+
 fn staged(server: &TestServer) -> usize {
     std::fs::read_dir(server.data.join("staging")).unwrap().count()
 }
@@ -60,8 +65,9 @@ async fn a_client_that_sends_one_byte_a_second_is_cut_off() {
 async fn a_client_that_pauses_within_a_body_is_cut_off() {
     let server = impatient().await;
     let mut client = Raw::connect(server.address).await;
-    client.send(put(&server, Digest::of(b"x"), 1000)).await;
-    client.send("some").await;
+    client.send(put(&server, Digest::of(b"x"), 1 << 20)).await;
+    client.send(slow()).await;
+    until("the upload begins", || staged(&server) == 1).await;
     assert_eq!(client.answer().await.status, 408);
     until("the upload is given up", || staged(&server) == 0).await;
 }
@@ -146,13 +152,13 @@ async fn a_publish_goes_on_when_its_client_goes_away() {
 async fn a_server_that_is_told_to_stop_finishes_what_is_under_way() {
     let server = impatient().await;
     let mut client = Raw::connect(server.address).await;
-    client.send(put(&server, Digest::of(b"12"), 2)).await;
-    client.send("1").await;
+    client.send(put(&server, Digest::of(&slow()), slow().len())).await;
+    client.send(&slow()[1..]).await;
     until("the upload begins", || staged(&server) == 1).await;
     server.shutdown.soft.cancel();
     sleep(Duration::from_millis(100)).await;
     assert!(tokio::net::TcpStream::connect(server.address).await.is_err(), "nothing new is taken on");
-    client.send("2").await;
+    client.send("1").await;
     assert_eq!(client.answer().await.status, 201);
     let data = server.data.clone();
     timeout(Duration::from_secs(10), server.stop()).await.expect("stops in time").unwrap();
@@ -163,8 +169,8 @@ async fn a_server_that_is_told_to_stop_finishes_what_is_under_way() {
 async fn requests_that_do_not_finish_in_time_are_cut_off_at_the_end() {
     let server = TestServer::with(|config| config.server.drain_timeout = "1s".parse().unwrap()).await;
     let mut client = Raw::connect(server.address).await;
-    client.send(put(&server, Digest::of(b"12"), 2)).await;
-    client.send("1").await;
+    client.send(put(&server, Digest::of(&slow()), slow().len())).await;
+    client.send(&slow()[1..]).await;
     until("the upload begins", || staged(&server) == 1).await;
     let staging = server.data.join("staging");
     timeout(Duration::from_secs(10), server.stop()).await.expect("stops in time").unwrap();

@@ -248,7 +248,7 @@ async fn r16_abandoned_uploads_and_sessions_leave_nothing() {
     let bytes = pattern(1 << 20);
     let mut client = Raw::connect(two.address).await;
     client.send(upload_head(&two, Digest::of(&bytes), bytes.len())).await;
-    client.send(&bytes[..1000]).await;
+    client.send(&bytes[..bytes.len() / 2]).await;
     until_staged(&backend, 1).await;
     drop(client);
     until_staged(&backend, 0).await;

@@ -228,11 +228,11 @@ impl ObjectStore for Handle {
 
 /// The object's body ends in an error.
 fn broken_off(object: Object) -> Object {
-    let Object { meta, body } = object;
+    let Object { meta, body, .. } = object;
     let key = meta.key.clone();
     let error = StoreError::new(StoreErrorKind::Unavailable, key, "the body breaks off");
     let half = body.map(|chunk| chunk.map(|bytes| bytes.slice(..bytes.len() / 2)));
-    Object { meta, body: half.chain(stream::once(async { Err(error) })).boxed() }
+    Object { meta, body: half.chain(stream::once(async { Err(error) })).boxed(), file: None }
 }
 
 /// A listing that is read page by page, while others go on.

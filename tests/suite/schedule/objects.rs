@@ -133,7 +133,7 @@ pub fn open(key: &Key, entry: &Entry, range: Option<ByteRange>) -> Object {
         |range| entry.bytes.slice(place(range.start)..place(range.end).max(place(range.start))),
     );
     let body = stream::iter((!bytes.is_empty()).then_some(Ok(bytes))).boxed();
-    Object { meta: meta(key, entry), body }
+    Object { meta: meta(key, entry), body, file: None }
 }
 
 /// The group that a key belongs to in a listing that shows the first of each.

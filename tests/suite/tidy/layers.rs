@@ -76,7 +76,7 @@ const BELONGS_TO: [(&str, &[&str]); 7] = [
     ("hyper_util", &["server"]),
     ("maud", &["http"]),
     ("reqwest", &["client", "cli"]),
-    ("rustix", &["cli", "store"]),
+    ("rustix", &["cli", "server", "store"]),
 ];
 
 /// The top module that a file is part of, and how many levels below the crate it lies.

@@ -87,7 +87,7 @@ impl Fill {
             let some = !bytes.is_empty();
             async move { some }
         });
-        Some(Object { meta: shown, body: body.boxed() })
+        Some(Object { meta: shown, body: body.boxed(), file: None })
     }
 }
 

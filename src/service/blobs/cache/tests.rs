@@ -21,7 +21,7 @@ async fn the_last_byte_waits_until_the_digest_is_verified() {
     };
     let body = stream::iter([Ok(bytes)]).chain(stream::once(last)).boxed();
     let meta = ObjectMeta { key: key_of(digest), size: CHUNK, modified: Timestamp::UNIX_EPOCH };
-    let open = async move { Ok(Some(Object { meta, body })) };
+    let open = async move { Ok(Some(Object { meta, body, file: None })) };
     let Found::Object(object) = cache.fetch(&store, digest, open).await.unwrap() else { panic!("no bytes") };
     let (mut body, mut received) = (object.body, 0);
     while received < CHUNK - 1 {

@@ -1,0 +1,249 @@
+//! Bytes of files that go to the client without passing through the process, by `sendfile(2)`.
+//!
+//! The HTTP library writes bodies from memory and has no place for files. So the body of such an answer is made of stand-ins:
+//! slices of one static array that nobody ever reads. Beside each of them a piece of a file is put into the connection's
+//! outbox, and the stream below the HTTP library, when it is given a stand-in to write, sends the piece in its place.
+//!
+//! # Why no client can be sent a stand-in
+//! Stand-ins are known by their address. While the outbox holds a piece, a write in which no stand-in comes up, or one of
+//! another length than the piece, ends the connection: somebody has copied what must not be copied. The client sees a
+//! broken transfer then, as it does when the file cannot be read.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::unix::fs::FileExt as _;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::Response;
+use hyper::body::{Frame, SizeHint};
+use rustix::fs::sendfile;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use crate::store::FileSlice;
+
+/// Most bytes of a piece.
+const PIECE: usize = 1 << 20;
+/// Bytes that are read at once to have them in memory.
+const CHUNK: usize = 256 * 1024;
+
+/// What stand-ins are slices of.
+static STAND_IN: [u8; PIECE] = [0; PIECE];
+
+fn is_stand_in(bytes: &[u8]) -> bool {
+    STAND_IN.as_ptr_range().contains(&bytes.as_ptr())
+}
+
+/// The pieces of files whose stand-ins are on their way to the stream.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outbox(Arc<Mutex<VecDeque<FileSlice>>>);
+
+impl Outbox {
+    /// Has the answer's file sent, if it comes with one.
+    pub(super) fn take(&self, mut response: Response<Body>) -> Response<Body> {
+        match response.extensions_mut().remove::<FileSlice>() {
+            Some(rest) => response.map(|_| Body::new(FileBody { outbox: self.clone(), rest, warming: None })),
+            None => response,
+        }
+    }
+
+    fn pieces(&self) -> MutexGuard<'_, VecDeque<FileSlice>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A body of stand-ins.
+struct FileBody {
+    outbox: Outbox,
+    /// What is still to be sent.
+    rest: FileSlice,
+    /// The next piece is being read, so that sending it will not wait for the disk.
+    warming: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl FileBody {
+    fn left(&self) -> u64 {
+        self.rest.end.saturating_sub(self.rest.start)
+    }
+
+    fn next_piece(&self) -> FileSlice {
+        let end = self.rest.end.min(self.rest.start.saturating_add(PIECE as u64));
+        FileSlice { end, ..self.rest.clone() }
+    }
+}
+
+impl HttpBody for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.left() == 0 {
+            return Poll::Ready(None);
+        }
+        let piece = self.next_piece();
+        if self.warming.is_none() && !is_in_memory(&piece) {
+            let piece = piece.clone();
+            self.warming = Some(tokio::task::spawn_blocking(move || warm(&piece)));
+        }
+        if let Some(warming) = &mut self.warming {
+            let warmed = ready!(Pin::new(warming).poll(context));
+            self.warming = None;
+            if let Err(error) = warmed.unwrap_or_else(|failed| Err(io::Error::other(failed))) {
+                tracing::error!(%error, "a download broke off");
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+        self.rest.start = piece.end;
+        let stand_in = &STAND_IN[..length(&piece)];
+        self.outbox.pieces().push_back(piece);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(stand_in)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left())
+    }
+}
+
+/// Of a piece, which has at most [`PIECE`] bytes.
+fn length(piece: &FileSlice) -> usize {
+    usize::try_from(piece.end.saturating_sub(piece.start)).unwrap_or(PIECE).min(PIECE)
+}
+
+/// Whether the first and the last byte are. What lies between them was read ahead, or costs a moment.
+fn is_in_memory(piece: &FileSlice) -> bool {
+    let mut byte = [0];
+    let mut is = |at| preadv2(&*piece.file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT) == Ok(1);
+    is(piece.end - 1) && is(piece.start)
+}
+
+/// Reads a piece, so that it is in memory. May block.
+fn warm(piece: &FileSlice) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK.min(length(piece))];
+    let mut at = piece.start;
+    while at < piece.end {
+        let wanted = buffer.len().min(usize::try_from(piece.end - at).unwrap_or(CHUNK));
+        piece.file.read_exact_at(&mut buffer[..wanted], at)?;
+        at += wanted as u64;
+    }
+    Ok(())
+}
+
+/// A connection that sends a piece of a file where it is given a stand-in.
+#[derive(Debug)]
+pub(super) struct FileStream {
+    stream: TcpStream,
+    outbox: Outbox,
+}
+
+impl FileStream {
+    pub(super) fn new(stream: TcpStream, outbox: Outbox) -> Self {
+        Self { stream, outbox }
+    }
+
+    /// Makes a system call that writes, as soon as there is room.
+    fn poll_call(
+        &self,
+        context: &mut Context<'_>,
+        mut call: impl FnMut(&TcpStream) -> Result<usize, Errno>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            match self.stream.try_io(Interest::WRITABLE, || call(&self.stream).map_err(io::Error::from)) {
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Writes what comes before a piece, and lets the kernel wait for the piece before it sends that.
+    fn poll_lead(&self, context: &mut Context<'_>, lead: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        self.poll_call(context, |stream| sendmsg(stream, lead, &mut SendAncillaryBuffer::default(), flags))
+    }
+
+    /// Sends the piece that is next, or some of it.
+    fn poll_send(&self, context: &mut Context<'_>, mut piece: FileSlice) -> Poll<io::Result<usize>> {
+        let most = length(&piece);
+        let call = |stream: &TcpStream| sendfile(stream, &*piece.file, Some(&mut piece.start), most);
+        let sent = ready!(self.poll_call(context, call))?;
+        if sent == 0 {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file ended early")));
+        }
+        let mut pieces = self.outbox.pieces();
+        if piece.start < piece.end {
+            pieces[0].start = piece.start;
+        } else {
+            pieces.pop_front();
+        }
+        Poll::Ready(Ok(sent))
+    }
+
+    /// Writes bytes of which some stand in for this piece.
+    fn poll_around(
+        &self,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+        piece: FileSlice,
+    ) -> Poll<io::Result<usize>> {
+        let lead = bytes.iter().take_while(|slice| !is_stand_in(slice)).count();
+        let Some(stand_in) = bytes.get(lead) else {
+            return Poll::Ready(Err(io::Error::other("a body that stands in for a file was copied")));
+        };
+        if bytes[..lead].iter().any(|slice| !slice.is_empty()) {
+            return self.poll_lead(context, &bytes[..lead]);
+        }
+        if stand_in.len() != length(&piece) {
+            return Poll::Ready(Err(io::Error::other("a body that stands in for a file was cut")));
+        }
+        self.poll_send(context, piece)
+    }
+}
+
+impl AsyncRead for FileStream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for FileStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let next = this.outbox.pieces().front().cloned();
+        let Some(piece) = next else { return Pin::new(&mut this.stream).poll_write_vectored(context, bytes) };
+        let written = this.poll_around(context, bytes, piece);
+        if let Poll::Ready(Err(error)) = &written {
+            tracing::debug!(%error, "a download broke off");
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
