@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use super::load::plan::Bodies;
 use super::support::argument;
 
 /// Options that are followed by a value.
 const VALUES: [&str; 9] = ["angos", "blobs", "connections", "json", "only", "place", "rounds", "seconds", "svg"];
 /// Options that stand alone; the last is cargo's.
-const FLAGS: [&str; 4] = ["engine", "no-pin", "quick", "bench"];
+const FLAGS: [&str; 5] = ["discard", "engine", "no-pin", "quick", "bench"];
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
@@ -18,6 +19,8 @@ pub(crate) struct Options {
     pub quick: bool,
     /// Whether servers and load generator have cores of their own.
     pub pin: bool,
+    /// What the load generator does with what it reads.
+    pub bodies: Bodies,
     /// Whether the S3 engine is a peer.
     pub engine: bool,
     /// The program of Angos.
@@ -45,6 +48,7 @@ impl Options {
         Self {
             quick,
             pin: !flag("no-pin"),
+            bodies: if flag("discard") { Bodies::Discard } else { Bodies::Drop },
             engine: flag("engine"),
             angos: given("angos"),
             rounds: argument("rounds", usual("5", "1")).parse().expect("--rounds takes a number"),
