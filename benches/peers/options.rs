@@ -31,8 +31,7 @@ pub(crate) struct Options {
     pub connections: Vec<usize>,
     /// Part of the names of the loads that are wanted.
     pub only: String,
-    /// Blobs of the store that is started on.
-    pub blobs: u64,
+    blobs: u64,
     pub json: Option<PathBuf>,
     pub svg: Option<PathBuf>,
 }
@@ -55,7 +54,7 @@ impl Options {
             seconds: argument("seconds", usual("3", "0.1")).parse().expect("--seconds takes a number"),
             connections: argument("connections", usual("1,16,256", "1,16")).split(',').map(number).collect(),
             only: argument("only", ""),
-            blobs: argument("blobs", usual("1000000", "10000")).parse().expect("--blobs takes a number"),
+            blobs: argument("blobs", usual("100000", "10000")).parse().expect("--blobs takes a number"),
             json: given("json").map(PathBuf::from),
             svg: given("svg").map(PathBuf::from),
         }
@@ -72,6 +71,7 @@ impl Options {
             puts: Set { count: 10_000, size: 16 * KIB },
             release: Set { count: 6, size: 20 * MIB },
             tree: Set { count: 5000, size: 4 * KIB },
+            blobs: self.blobs,
         };
         if !self.quick {
             return full;
@@ -130,6 +130,8 @@ pub(crate) struct Sizes {
     pub puts: Set,
     pub release: Set,
     pub tree: Set,
+    /// Blobs of the store that Larder is started on.
+    pub blobs: u64,
 }
 
 /// A size as people say it.
