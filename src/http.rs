@@ -2,6 +2,7 @@
 //!
 //! Handlers extract, call a service and map its answer; they decide nothing. Must never touch the store.
 
+mod app;
 mod blobs;
 mod body;
 mod caching;
@@ -17,11 +18,13 @@ mod negotiate;
 mod pages;
 mod range;
 mod refs;
+mod repeats;
 mod sessions;
 mod upload_problems;
 mod uploads;
 mod versions;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -35,12 +38,18 @@ use crate::config::{Config, Duration};
 use crate::service::collect::Runs;
 use crate::service::{Blobs, Names, Publish, Resolve, Uploads, Versions};
 
+pub use app::{Answering, App};
 pub use error::ApiError;
 pub use health::Health;
+use layers::Surroundings;
 
-/// Everything that handlers need.
-#[derive(Debug, Clone, FromRef)]
-pub struct AppState {
+/// Everything that handlers need. Handing it to a request costs one count.
+#[derive(Debug, Clone)]
+pub struct AppState(Arc<Parts>);
+
+/// The parts of [`AppState`].
+#[derive(Debug)]
+pub struct Parts {
     /// Who may do what.
     pub access: Arc<Access>,
     /// Blobs.
@@ -68,6 +77,42 @@ pub struct AppState {
     /// Changes under way, which must not end with the connection that asked for them.
     pub tasks: TaskTracker,
 }
+
+impl From<Parts> for AppState {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Lets handlers ask for one part.
+macro_rules! parts {
+    ($($name:ident: $part:ty),*) => {
+        $(impl FromRef<AppState> for $part {
+            fn from_ref(state: &AppState) -> Self {
+                state.$name.clone()
+            }
+        })*
+    };
+}
+
+parts!(
+    access: Arc<Access>,
+    blobs: Arc<Blobs>,
+    resolve: Arc<Resolve>,
+    names: Arc<Names>,
+    health: Arc<Health>,
+    delivery: Delivery,
+    patience: Patience,
+    held: Arc<Semaphore>
+);
 
 /// How blobs get to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,8 +152,10 @@ impl Patience {
     }
 }
 
-/// All routes with all layers.
-pub fn router(state: AppState) -> Router {
+/// The application: all routes and what surrounds them.
+#[must_use]
+pub fn app(state: AppState) -> App {
+    let surroundings = Arc::new(Surroundings::new(Arc::clone(&state.resolve)));
     let routes = Router::new()
         .merge(index::routes())
         .merge(blobs::routes())
@@ -121,7 +168,7 @@ pub fn router(state: AppState) -> Router {
         .merge(health::routes())
         .fallback(async || ApiError::no_route())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed());
-    layers::wrap(routes).with_state(state)
+    App::new(layers::wrap(routes, &surroundings).with_state(state), surroundings)
 }
 
 /// Runs a change to its end even if the client goes away, so that nothing is left half done.

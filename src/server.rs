@@ -4,6 +4,7 @@ mod accept;
 mod activity;
 mod admin_token;
 mod collector;
+mod deadline;
 mod sendfile;
 mod store;
 
@@ -17,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::Access;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Cache, Config, Store};
-use crate::http::{AppState, Delivery, Health, Patience, router};
+use crate::http::{AppState, Delivery, Health, Parts, Patience, app};
 use crate::layout::marker::{self, LayoutError};
 use crate::lifecycle::Shutdown;
 use crate::service::collect::Runs;
@@ -143,7 +144,7 @@ impl Server {
             let turns = Turns::new(Arc::clone(&self.state.runs), clock, interval, shutdown.soft.clone());
             tasks.spawn(collector::run(collect, turns, Arc::clone(&health)));
         }
-        serve(listener, router(self.state), &self.config.server, &health, &shutdown).await?;
+        serve(listener, app(self.state), &self.config.server, &health, &shutdown).await?;
         finish_tasks(&tasks, &shutdown).await;
         tracing::info!("stopped");
         Ok(())
@@ -189,7 +190,7 @@ fn state(
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
     let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
-    AppState {
+    AppState::from(Parts {
         access,
         blobs,
         uploads,
@@ -203,7 +204,7 @@ fn state(
         patience: Patience::new(config),
         held: Arc::new(Semaphore::new(config.limits.bodies_in_memory)),
         tasks: TaskTracker::new(),
-    }
+    })
 }
 
 fn delivery(store: &Store) -> Delivery {

@@ -61,7 +61,7 @@ async fn show(State(state): State<AppState>, caller: Caller, Rest(path): Rest) -
 /// The plans of all passes of a run, one after the other.
 async fn plan(state: AppState, run: RunId) -> Result<Response, ApiError> {
     let parts = state.runs.plans(run).await?;
-    let runs = state.runs;
+    let runs = std::sync::Arc::clone(&state.runs);
     let plans = stream::iter(parts).then(move |first| {
         let runs = std::sync::Arc::clone(&runs);
         async move {

@@ -10,7 +10,7 @@ use axum::http::header::{
 };
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -20,6 +20,7 @@ use super::caching::{Freshness, defuse, set_freshness};
 use super::conditional::{etag, expectation};
 use super::extract::{Activation, Fresh, Params, Rest};
 use super::negotiate::WantsHtml;
+use super::repeats::Repeatable;
 use super::versions::{RowBody, receipt_body};
 use super::{ApiError, AppState, pages, to_its_end};
 use crate::access::{Access, Caller};
@@ -120,9 +121,14 @@ async fn read(
     let target = rest.target()?;
     caller.require_read(&access, &target.name)?;
     let (found, loaded) = resolve.manifest(&target, fresh).await?;
-    let answer = manifest_headers(&target, &found, access.is_public(&target.name));
-    let judged = judged(&headers, found.row.digest(), &answer)?;
-    Ok(judged.unwrap_or_else(|| (answer, loaded.bytes.clone()).into_response()))
+    let public = access.is_public(&target.name);
+    let answer = manifest_headers(&target, &found, public);
+    if let Some(judged) = judged(&headers, found.row.digest(), &answer)? {
+        return Ok(judged);
+    }
+    let repeatable = public
+        .then(|| Extension(Repeatable { name: target.name, generation: found.generation, body: loaded.bytes.clone() }));
+    Ok((repeatable, answer, loaded.bytes.clone()).into_response())
 }
 
 async fn head(

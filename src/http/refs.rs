@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION, REFERRER_POLICY};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::caching::{Freshness, defuse, set_freshness};
 use super::extract::{Fresh, Rest};
+use super::repeats::Repeatable;
 use super::{ApiError, AppState};
 use crate::access::{Access, Caller};
 use crate::service::Resolve;
@@ -33,7 +35,7 @@ async fn follow(
 ) -> Result<Response, ApiError> {
     let (target, file) = rest.file()?;
     caller.require_read(&access, &target.name)?;
-    let (_, artifact) = resolve.file(&target, &file, fresh).await?;
+    let (found, artifact) = resolve.file(&target, &file, fresh).await?;
     let location =
         format!("/blobs/{}?name={}", artifact.blob.digest, utf8_percent_encode(artifact.name.base(), IN_QUERY));
     let mut headers = HeaderMap::with_capacity(8);
@@ -43,7 +45,11 @@ async fn follow(
     headers.insert(LINK, HeaderValue::try_from(link).map_err(ApiError::internal)?);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let freshness = if target.selector.is_moving() { Freshness::Revalidate } else { Freshness::Immutable };
-    set_freshness(&mut headers, freshness, access.is_public(&target.name));
+    let public = access.is_public(&target.name);
+    set_freshness(&mut headers, freshness, public);
     defuse(&mut headers);
-    Ok((StatusCode::TEMPORARY_REDIRECT, headers, format!("{location}\n")).into_response())
+    let body = Bytes::from(location + "\n");
+    let repeatable =
+        public.then(|| Extension(Repeatable { name: target.name, generation: found.generation, body: body.clone() }));
+    Ok((StatusCode::TEMPORARY_REDIRECT, repeatable, headers, body).into_response())
 }

@@ -1,24 +1,26 @@
 //! Accepting connections: HTTP/1.1 and cleartext HTTP/2, with patience for slow clients but not without end.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use futures_util::TryFutureExt as _;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::activity::{Activity, Watched};
+use super::activity::Activity;
+use super::deadline::Deadline;
 use super::sendfile::{FileStream, Outbox};
 use crate::config;
-use crate::http::Health;
+use crate::http::{App, Health};
 use crate::lifecycle::Shutdown;
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
@@ -34,7 +36,7 @@ const STREAMS: u32 = 32;
 /// Only when the listener is broken for good.
 pub(super) async fn serve(
     listener: TcpListener,
-    app: Router,
+    app: App,
     config: &config::Server,
     health: &Health,
     shutdown: &Shutdown,
@@ -66,7 +68,7 @@ pub(super) async fn serve(
 }
 
 struct Connections {
-    app: Router,
+    app: App,
     graceful: GracefulShutdown,
     /// Nothing new is accepted any more, and connections that sent nothing yet are closed.
     closing: CancellationToken,
@@ -110,18 +112,17 @@ impl Connections {
             let mut stream = TimeoutStream::new(FileStream::new(stream, outbox.clone()));
             // A client that takes nothing for so long has gone, or holds its place on purpose.
             stream.set_write_timeout(Some(idle_timeout));
-            let activity = Activity::new();
-            // Frames of HTTP/2 are made in memory.
-            let outbox = (!http2).then_some(outbox);
-            let service = TowerToHyperService::new(Watched::new(app, activity.clone(), outbox));
-            let builder = builder(http2, header_timeout);
-            let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
-            let connection = watcher.watch(connection.into_owned());
+            let stream = TokioIo::new(Box::pin(stream));
+            let serving = async {
+                if http2 {
+                    serve_http2(stream, app, watcher, header_timeout, idle_timeout).await;
+                } else {
+                    serve_http1(stream, outbox, app, watcher, header_timeout).await;
+                }
+            };
             tokio::select! {
-                result = connection => if let Err(error) = result {
-                    tracing::debug!(%error, "a connection ended");
-                },
-                () = activity.idle(idle_timeout), if http2 => tracing::debug!("an idle connection was closed"),
+                biased;
+                () = serving => {}
                 () = hard.cancelled() => {}
             }
         });
@@ -164,15 +165,44 @@ async fn is_http2(stream: &TcpStream) -> Option<bool> {
     }
 }
 
-fn builder(http2: bool, header_timeout: Duration) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(BUFFER);
+/// A connection to a client, as hyper reads and writes it.
+type Stream = TokioIo<Pin<Box<TimeoutStream<FileStream>>>>;
+
+async fn serve_http1(stream: Stream, outbox: Outbox, app: App, watcher: Watcher, header_timeout: Duration) {
+    let deadline = Deadline::default();
+    let mut builder = http1::Builder::new();
+    builder.timer(deadline.clone()).header_read_timeout(header_timeout).max_buf_size(BUFFER);
+    let service = service_fn(move |request| {
+        let outbox = outbox.clone();
+        app.answer(request).map_ok(move |response| outbox.take(response))
+    });
+    tokio::select! {
+        biased;
+        result = watcher.watch(builder.serve_connection(stream, service)) => note(result),
+        () = deadline.passed(header_timeout) => tracing::debug!("a connection was closed on which no request came"),
+    }
+}
+
+/// Frames of HTTP/2 are made in memory, so it sends no files.
+async fn serve_http2(stream: Stream, app: App, watcher: Watcher, header_timeout: Duration, idle_timeout: Duration) {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
-        .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_send_buf_size(BUFFER)
         .keep_alive_interval(header_timeout)
         .keep_alive_timeout(header_timeout);
-    if http2 { builder.http2_only() } else { builder.http1_only() }
+    let activity = Activity::new();
+    let of_requests = activity.clone();
+    let service = service_fn(move |request| of_requests.watch(app.answer(request)));
+    tokio::select! {
+        result = watcher.watch(builder.serve_connection(stream, service)) => note(result),
+        () = activity.idle(idle_timeout) => tracing::debug!("an idle connection was closed"),
+    }
+}
+
+fn note(result: hyper::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended");
+    }
 }

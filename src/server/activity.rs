@@ -9,15 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{Request, Response};
-use futures_util::future::BoxFuture;
-use hyper::body::{Frame, Incoming, SizeHint};
+use axum::http::Response;
+use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
-use tower::{Service, ServiceExt as _};
 
-use super::sendfile::Outbox;
+use crate::http::Answering;
 
 #[derive(Debug)]
 struct State {
@@ -59,6 +56,19 @@ impl Activity {
         self.state().last = Instant::now();
     }
 
+    /// Notes that a request came, and what becomes of its answer.
+    pub(super) fn watch(
+        &self,
+        answering: Answering,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
+        let (handling, activity) = (self.begin(), self.clone());
+        async move {
+            let response = answering.await?;
+            drop(handling);
+            Ok(response.map(|body| Body::new(WatchedBody { body, activity })))
+        }
+    }
+
     fn begin(&self) -> Handling {
         self.state().handling += 1;
         Handling(self.clone())
@@ -72,42 +82,6 @@ impl Drop for Handling {
     fn drop(&mut self) {
         self.0.state().handling -= 1;
         self.0.touch();
-    }
-}
-
-/// The application, watched.
-#[derive(Debug, Clone)]
-pub(super) struct Watched {
-    app: Router,
-    activity: Activity,
-    /// If files can be sent.
-    outbox: Option<Outbox>,
-}
-
-impl Watched {
-    pub(super) fn new(app: Router, activity: Activity, outbox: Option<Outbox>) -> Self {
-        Self { app, activity, outbox }
-    }
-}
-
-impl Service<Request<Incoming>> for Watched {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let (app, activity, outbox) = (self.app.clone(), self.activity.clone(), self.outbox.clone());
-        Box::pin(async move {
-            let handling = activity.begin();
-            let response = app.oneshot(request.map(Body::new)).await?;
-            drop(handling);
-            let response = outbox.iter().fold(response, |response, outbox| outbox.take(response));
-            Ok(response.map(|body| Body::new(WatchedBody { body, activity })))
-        })
     }
 }
 

@@ -118,8 +118,8 @@ impl Heads {
         if fresh == AsOf::Now || self.max_staleness.is_zero() {
             return self.current(name).await;
         }
-        if let Some(known) = self.newest.get(name).filter(|known| known.checked.elapsed() < self.max_staleness) {
-            return Ok(Some(known.head));
+        if let Some(head) = self.recent(name) {
+            return Ok(Some(head));
         }
         let ask = || {
             let (heads, name) = (Arc::clone(self), name.clone());
@@ -129,6 +129,11 @@ impl Heads {
         // More may have become known since that look landed.
         let best = found.map(|known| self.keep(known)).or_else(|| self.newest.get(name));
         Ok(best.map(|known| known.head))
+    }
+
+    /// What [`Heads::look`] answers with [`AsOf::Recent`], if that takes no look at the store.
+    pub(super) fn recent(&self, name: &ManifestName) -> Option<Arc<Head>> {
+        self.newest.get(name).filter(|known| known.checked.elapsed() < self.max_staleness).map(|known| known.head)
     }
 
     /// The newest head, or `None` when the name has never existed.
@@ -369,15 +374,10 @@ impl Heads {
 
 /// The one of two that knows more.
 fn newer(a: Known, b: Known) -> Known {
-    let durable =
-        |one: &Known, other: &Known| one.durable || (other.durable && other.head.generation == one.head.generation);
     let (newest, other) = if a.head.generation >= b.head.generation { (a, b) } else { (b, a) };
-    let checked = if newest.head.generation == other.head.generation {
-        newest.checked.max(other.checked)
-    } else {
-        newest.checked
-    };
-    Known { durable: durable(&newest, &other), checked, head: newest.head }
+    let same = newest.head.generation == other.head.generation;
+    let checked = if same { newest.checked.max(other.checked) } else { newest.checked };
+    Known { durable: newest.durable || (same && other.durable), checked, head: newest.head }
 }
 
 fn key_of(head: &Head) -> Key {

@@ -70,6 +70,12 @@ impl Resolve {
         Self { heads, manifests }
     }
 
+    /// The generation of the head that an answer with [`AsOf::Recent`] comes from, if that takes no look at the store.
+    #[must_use]
+    pub fn recent_generation(&self, name: &ManifestName) -> Option<u64> {
+        self.heads.recent(name).map(|head| head.generation)
+    }
+
     /// The version row that a target picks, in whatever state it is.
     ///
     /// # Errors

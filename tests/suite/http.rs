@@ -8,6 +8,7 @@ mod manifests;
 mod pages;
 mod paths;
 mod refs;
+mod repeats;
 mod sessions;
 mod slow;
 mod uploads;

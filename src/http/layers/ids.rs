@@ -1,0 +1,66 @@
+//! The id of each request, which its answer and its log lines carry.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The field that brings an id and takes it back.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id that is taken over, in bytes.
+const LONGEST: usize = 128;
+
+/// What makes the ids of this process its own.
+struct Seed {
+    prefix: u32,
+    key: u64,
+}
+
+/// Falls back to a plain count where there is no randomness: an id is no secret.
+static SEED: LazyLock<Seed> = LazyLock::new(|| {
+    let mut random = [0; 12];
+    let _ = getrandom::fill(&mut random);
+    let (prefix, key) = random.split_at(4);
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+    Seed { prefix: u32::try_from(number(prefix)).unwrap_or_default(), key: number(key) }
+});
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// The id that a request brings, or a new one. What a client brings ends up in log lines, so it must look like an id.
+pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:/+=-".contains(&b);
+    let plain = |id: &&HeaderValue| (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(|b| legal(*b));
+    headers.get(X_REQUEST_ID).filter(plain).cloned().unwrap_or_else(new)
+}
+
+/// An id that no other request to this process has: a count, mixed so that it does not look like one (the finalizer of
+/// SplitMix64 gives each number another).
+fn new() -> HeaderValue {
+    let mut mixed = COUNT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(SEED.key);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^= mixed >> 31;
+    let mut id = [0; 12];
+    id[..4].copy_from_slice(&SEED.prefix.to_be_bytes());
+    id[4..].copy_from_slice(&mixed.to_be_bytes());
+    let mut text = [0; 24];
+    hex::encode_to_slice(id, &mut text).expect("two digits for each byte");
+    HeaderValue::from_bytes(&text).expect("hex digits are legal in a header")
+}
+
+/// An id as text.
+pub(super) fn text(id: &HeaderValue) -> &str {
+    id.to_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_requests_share_an_id() {
+        let ids: std::collections::HashSet<_> = (0..10_000).map(|_| new()).collect();
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.iter().all(|id| id.len() == 24 && id.as_bytes().iter().all(u8::is_ascii_hexdigit)));
+    }
+}

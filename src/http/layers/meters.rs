@@ -1,0 +1,72 @@
+//! What is counted of every request. Names and digests never become labels: there is no end to them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use metrics::{Counter, Histogram};
+
+type ByAnswer = HashMap<(Method, StatusCode), Meter>;
+
+/// The metrics of one kind of answer.
+#[derive(Clone)]
+struct Meter {
+    total: Counter,
+    duration: Histogram,
+}
+
+/// The metrics by route, method and status. Finding them among all metrics of the process takes longer than counting.
+#[derive(Default)]
+pub(super) struct Meters(RwLock<HashMap<Box<str>, ByAnswer>>);
+
+impl fmt::Debug for Meters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Meters").finish_non_exhaustive()
+    }
+}
+
+impl Meters {
+    /// Counts an answer.
+    pub(super) fn count(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
+        let kind = (known(method), status);
+        let meters = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meter) = meters.get(route).and_then(|by_answer| by_answer.get(&kind)) {
+            return meter.count(took);
+        }
+        drop(meters);
+        let meter = Meter::new(route, &kind);
+        meter.count(took);
+        let mut meters = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        meters.entry(route.into()).or_default().insert(kind, meter);
+    }
+}
+
+impl Meter {
+    fn new(route: &str, (method, status): &(Method, StatusCode)) -> Self {
+        let method = if *method == other() { "other" } else { method.as_str() };
+        let labels =
+            [("route", route.to_owned()), ("method", method.to_owned()), ("status", status.as_str().to_owned())];
+        Self {
+            total: metrics::counter!("larder_http_requests_total", &labels),
+            duration: metrics::histogram!("larder_http_request_duration_seconds", &labels),
+        }
+    }
+
+    fn count(&self, took: Duration) {
+        self.total.increment(1);
+        self.duration.record(took.as_secs_f64());
+    }
+}
+
+/// Stands for all methods that are not known.
+fn other() -> Method {
+    Method::TRACE
+}
+
+/// Clients can invent methods without end; labels cannot.
+fn known(method: &Method) -> Method {
+    let known = [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE, Method::PATCH, Method::OPTIONS];
+    known.into_iter().find(|known| known == method).unwrap_or_else(other)
+}

@@ -1,0 +1,150 @@
+//! Answers that are given again: they never say what a first one would not.
+
+use std::collections::BTreeMap;
+
+use reqwest::{Method, RequestBuilder};
+
+use larder::config::{Cas, Policy, Reads};
+
+use crate::support::server::{Answer, TestServer, send};
+
+const FILES: [(&str, &[u8]); 2] = [("a.zip", b"aaa"), ("b.zip", b"bbbb")];
+
+/// An answer without what differs from one to the next.
+fn lasting(answer: &Answer) -> (u16, BTreeMap<String, String>, String) {
+    let fields = answer.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let fields = fields.filter(|(name, _)| !matches!(name.as_str(), "date" | "x-request-id"));
+    (answer.status.as_u16(), fields.collect(), answer.text())
+}
+
+/// Asks again and again, then for an answer that is made anew, and asserts that they are the same.
+async fn same_each_time(what: &str, request: impl Fn() -> RequestBuilder) -> Answer {
+    let anew = send(request().header("cache-control", "no-cache")).await;
+    for _ in 0..3 {
+        let again = send(request()).await;
+        if anew.status.is_client_error() {
+            assert_eq!(again.status, anew.status, "{what}");
+        } else {
+            assert_eq!(lasting(&again), lasting(&anew), "{what}");
+        }
+    }
+    anew
+}
+
+#[tokio::test]
+async fn an_answer_that_is_given_again_is_the_first_one() {
+    let server = TestServer::start().await;
+    let receipt = server.publish("miren/main", &FILES).await;
+    let digest = receipt["manifest"].as_str().unwrap();
+    let etag = format!("\"{digest}\"");
+    for (path, status) in [
+        ("/manifests/miren/main".to_owned(), 200),
+        ("/manifests/miren/main@1".to_owned(), 200),
+        ("/manifests/miren/main@active".to_owned(), 200),
+        (format!("/manifests/miren/main@{digest}"), 200),
+        ("/manifests/miren/main?x=1".to_owned(), 200),
+        ("/manifests/miren%2Fmain".to_owned(), 200),
+        ("/refs/miren/main/a.zip".to_owned(), 307),
+        ("/refs/miren/main@1/b.zip".to_owned(), 307),
+        ("/refs/miren/main/c.zip".to_owned(), 404),
+        ("/manifests/miren/main@2".to_owned(), 404),
+    ] {
+        for method in [Method::GET, Method::HEAD] {
+            let plain = || server.anonymous(method.clone(), &path);
+            same_each_time(&path, plain).await.expect(status);
+            if path.starts_with("/manifests") && status == 200 {
+                for (name, value, status) in [
+                    ("if-none-match", etag.clone(), 304),
+                    ("if-none-match", format!("W/{etag}"), 304),
+                    ("if-none-match", format!("\"x\", {etag}"), 304),
+                    ("if-none-match", "*".to_owned(), 304),
+                    ("if-none-match", "\"x\"".to_owned(), 200),
+                    ("if-none-match", "x".to_owned(), 400),
+                    ("if-match", etag.clone(), 200),
+                    ("if-match", "\"x\"".to_owned(), 412),
+                ] {
+                    let what = format!("{method} {path}, {name}: {value}");
+                    same_each_time(&what, || plain().header(name, &value)).await.expect(status);
+                }
+                let both = || plain().header("if-none-match", "\"x\"").header("if-none-match", &etag);
+                same_each_time(&path, both).await.expect(304);
+            }
+        }
+        let post = send(server.request(Method::POST, &path)).await;
+        assert_eq!(post.status, 405, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_done_to_a_name_shows_in_the_next_answer() {
+    let server = TestServer::start().await;
+    server.publish("main", &FILES).await;
+    let see = async |path: &str, status: u16| {
+        let answer = same_each_time(path, || server.anonymous(Method::GET, path)).await.expect(status);
+        answer.headers.get("larder-version").map(|version| version.to_str().unwrap().to_owned())
+    };
+    assert_eq!(see("/manifests/main", 200).await.as_deref(), Some("1"));
+    see("/refs/main/a.zip", 307).await;
+    server.publish("main", &[("b.zip", b"second")]).await;
+    assert_eq!(server.get("/manifests/main").await.header("larder-version"), "2");
+    server.get("/refs/main/a.zip").await.problem(404, "FILE_UNKNOWN");
+    assert_eq!(see("/manifests/main", 200).await.as_deref(), Some("2"));
+    assert_eq!(see("/manifests/main@1", 200).await.as_deref(), Some("1"));
+    assert_eq!(see("/manifests/main@previous", 200).await.as_deref(), Some("1"));
+    see("/refs/main@1/a.zip", 307).await;
+    send(server.request(Method::POST, "/versions/main@1/promote")).await.expect(200);
+    assert_eq!(server.get("/manifests/main").await.header("larder-version"), "1");
+    assert_eq!(see("/manifests/main@previous", 200).await.as_deref(), Some("2"));
+    server.delete("/manifests/main@2").await.expect(200);
+    server.get("/manifests/main@previous").await.problem(410, "VERSION_RETIRED");
+    server.delete("/manifests/main").await.expect(200);
+    for path in ["/manifests/main", "/manifests/main@active", "/refs/main/a.zip"] {
+        server.get(path).await.problem(410, "MANIFEST_DELETED");
+        server.head(path).await.expect(410);
+    }
+    server.publish("main", &FILES).await;
+    assert_eq!(see("/manifests/main", 200).await.as_deref(), Some("3"));
+}
+
+#[tokio::test]
+async fn an_answer_to_one_who_may_is_not_given_to_others() {
+    let server = TestServer::with(|config| {
+        let names = vec!["private/**".parse().unwrap()];
+        config.access.policies = vec![Policy { names, read: Reads::Token, cas: Cas::Optional }];
+    })
+    .await;
+    for (name, anonymous) in [("private/main", 401), ("open/main", 200)] {
+        server.publish(name, &FILES).await;
+        let path = format!("/manifests/{name}");
+        for _ in 0..3 {
+            send(server.request(Method::GET, &path)).await.expect(200);
+            send(server.anonymous(Method::GET, &path)).await.expect(anonymous);
+            send(server.anonymous(Method::HEAD, &path)).await.expect(anonymous);
+            send(server.anonymous(Method::GET, &path).bearer_auth("wrong")).await.problem(401, "UNAUTHORIZED");
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_given_again_are_counted_and_have_ids() {
+    let server = TestServer::start().await;
+    server.publish("main", &FILES).await;
+    let (mut before, mut ids) = (0, Vec::new());
+    let label = "larder_http_requests_total{route=\"/manifests/{*name}\",method=\"HEAD\",status=\"200\"} ";
+    for round in 0..2 {
+        let metrics = server.get("/metrics").await.expect(200).text();
+        let counted =
+            metrics.lines().find_map(|line| line.strip_prefix(label)).map_or(0, |count| count.parse().unwrap());
+        assert!(round == 0 || counted >= before + 20, "{counted} after {before}");
+        before = counted;
+        server.get("/manifests/main").await.expect(200);
+        for _ in 0..20 {
+            ids.push(server.head("/manifests/main").await.header("x-request-id").to_owned());
+        }
+    }
+    ids.sort();
+    ids.dedup();
+    assert!(ids.len() == 40 && ids.iter().all(|id| id.len() == 24), "{ids:?}");
+    let brought = || server.anonymous(Method::GET, "/manifests/main").header("x-request-id", "mine-1");
+    assert_eq!(send(brought()).await.header("x-request-id"), "mine-1");
+}
