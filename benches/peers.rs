@@ -3,23 +3,24 @@
 //!
 //! `cargo bench --bench peers` gets what is missing from the Debian packages `nginx` and `docker-registry`, without
 //! installing them; starts everything on loopback; makes sure that all answer the same bytes; measures in turn (A B C A
-//! B C); and prints medians, how Larder compares, and whether it reaches its goals. It takes about 45 minutes, 30 GiB
-//! of disk and, for the store of a million blobs, as many inodes. An answer that is not what it should be ends the run,
-//! and whatever was started ends with it.
+//! B C); and prints medians, how Larder compares, and whether it reaches its goals. It takes about 45 minutes and 25 GiB
+//! of disk. An answer that is not what it should be ends the run, and whatever was started ends with it.
 //!
 //! Everything behind `--` is optional: `--only "64 KiB"`, the loads with this in their names; `--connections 1,16,256`;
-//! `--rounds 5`; `--seconds 3` for each read load in each round; `--blobs 1000000` in the store that is started on;
-//! `--json FILE` and `--svg FILE`, the results for programs and as a plot; `--quick`, a smoke run with small sizes,
-//! whose figures mean nothing; `--engine`, Ceph's object gateway as a peer, which has to be installed and takes half a
-//! minute to start, with its disk in `--place /dev/shm`; `--angos PROGRAM`, a release binary of Angos; `--no-pin`.
+//! `--rounds 5`; `--seconds 3` for each read load in each round; `--blobs 100000` in the store that Larder is started
+//! on, of which ten times as many are the goal but take half an hour to make on a slow disk; `--json FILE` and `--svg
+//! FILE`, the results for programs and as a plot; `--quick`, a smoke run with small sizes, whose figures mean nothing;
+//! `--engine`, Ceph's object gateway as a peer, which has to be installed and takes half a minute to start, with its
+//! disk in `--place /dev/shm`; `--angos PROGRAM`, a release binary of Angos; `--no-pin`; `--discard`.
 //!
 //! The servers have the first half of the cores, the load generator the other, unless `--no-pin` lets them share: then
 //! each takes from the other, and only the CPU times can be compared. The load generator is a process of its own; where
-//! it takes nearly all of its cores (column `client`) it is what was measured. For docker-registry and Angos it does
-//! what a client would do for a publish, but is spared the hashing; for Larder that is the command `larder publish`.
-//! Nginx publishes nothing. Where all peers are asked for the same manifest, it is an image manifest and one of
-//! Larder's at once. For a ref, which Larder answers with a redirect and nobody else has, nginx serves a file as long
-//! as the whole redirect. All files that are read are in the page cache.
+//! it takes nearly all of its cores (column `client`) it is what was measured. With `--discard` it leaves the bodies
+//! that it reads in the kernel, which no real client does, but which shows what the servers can. For docker-registry
+//! and Angos it does what a client would do for a publish, but is spared the hashing; for Larder that is the command
+//! `larder publish`. Nginx publishes nothing. Where all peers are asked for the same manifest, it is an image manifest
+//! and one of Larder's at once. For a ref, which Larder answers with a redirect and nobody else has, nginx serves a
+//! file as long as the whole redirect. All files that are read are in the page cache.
 
 #![expect(
     clippy::print_stdout,
@@ -137,7 +138,7 @@ impl Bench {
             self.each_round(*work, |_| writes.round(*work, &mut maker, &mut results));
         }
         if wanted.iter().any(is_start) {
-            let mut starts = Starts::plant(&self.programs, &self.cores, directory, self.options.blobs);
+            let mut starts = Starts::plant(&self.programs, &self.cores, directory, self.options.sizes().blobs);
             let others = peers.iter().filter(|(peer, _)| !matches!(peer.kind, Kind::Larder | Kind::Engine));
             starts.others = others.map(|(peer, _)| (peer.kind, peer.root.clone())).collect();
             for work in wanted.iter().filter(|work| is_start(work)) {
@@ -168,8 +169,9 @@ impl Bench {
             if let (Kind::Nginx, Some(proof)) = (kind, &first) {
                 reads::plant_ref(&peer, proof);
             }
-            let (requests, proof) = Requests::prove(&peer, &self.cores, &fixtures, first.as_ref());
+            let (mut requests, proof) = Requests::prove(&peer, &self.cores, &fixtures, first.as_ref());
             first.get_or_insert(proof);
+            requests.bodies = self.options.bodies;
             peers.push((peer, requests));
         }
         process::settle_disk(directory);
@@ -209,7 +211,7 @@ impl Bench {
         };
         let durability = kinds.iter().map(|kind| (kind.name().to_owned(), json!(kind.durability())));
         let document = json!({
-            "setting": setting.json(), "rows": results.json(&sizes), "blobs_at_start": self.options.blobs,
+            "setting": setting.json(), "rows": results.json(&sizes),
             "durability": durability.collect::<serde_json::Value>(),
             "goals": goals.iter().map(goal).collect::<Vec<_>>(),
         });

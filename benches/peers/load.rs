@@ -15,6 +15,7 @@ pub(crate) mod plan;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, OnceLock};
 use std::thread::{self, available_parallelism};
@@ -231,11 +232,11 @@ impl<'a> Worker<'a> {
         Ok(self.finish(places))
     }
 
-    fn places<S: Read + Write>(&self, streams: Vec<S>) -> Vec<Place<'a, S>> {
+    fn places<S: Read + Write + AsFd>(&self, streams: Vec<S>) -> Vec<Place<'a, S>> {
         let many = self.run.plan.exchanges.len();
         // Connections begin at different exchanges.
         let place = |(at, stream)| Place {
-            connection: Connection::new(stream, &self.run.pattern, self.run.plan.keep),
+            connection: Connection::new(stream, &self.run.pattern, self.run.plan.bodies),
             next: at * 7 % many,
             began: self.now,
             busy: false,
@@ -244,7 +245,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Begins the next exchange, if there is one.
-    fn start<S: Read + Write>(&self, place: &mut Place<'a, S>) -> io::Result<()> {
+    fn start<S: Read + Write + AsFd>(&self, place: &mut Place<'a, S>) -> io::Result<()> {
         let exchanges = &self.run.plan.exchanges;
         let at = if let Until::Done = self.run.plan.until {
             self.run.next.fetch_add(1, Ordering::Relaxed)
@@ -260,7 +261,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    fn advance<S: Read + Write>(&mut self, place: &mut Place<'a, S>) -> io::Result<()> {
+    fn advance<S: Read + Write + AsFd>(&mut self, place: &mut Place<'a, S>) -> io::Result<()> {
         if !place.connection.read(&mut self.buffer)? {
             return Ok(());
         }
@@ -281,7 +282,7 @@ impl<'a> Worker<'a> {
         self.clock.end.is_some_and(|end| self.now >= end) || self.run.told.load(Ordering::Relaxed)
     }
 
-    fn finish<S: Read + Write>(mut self, places: Vec<Place<'_, S>>) -> Counts {
+    fn finish<S: Read + Write + AsFd>(mut self, places: Vec<Place<'_, S>>) -> Counts {
         self.counts.ended = Instant::now();
         self.counts.all_bytes = places.iter().map(|place| place.connection.bytes).sum();
         self.counts.bytes = self.counts.all_bytes - self.bytes_before.unwrap_or(0);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::cores::Cores;
 use super::install::Programs;
+use super::load::plan::Bodies;
 use super::options::Options;
 
 /// Everything that belongs to the numbers.
@@ -32,6 +33,9 @@ impl Setting {
             let said = Command::new("radosgw").arg("--version").output().map(|output| output.stdout);
             let said = said.map(|text| String::from_utf8_lossy(&text).trim().to_owned());
             lines.push(("engine", said.unwrap_or_else(|_| "unknown".to_owned())));
+        }
+        if options.bodies == Bodies::Discard {
+            lines.push(("bodies", "left in the kernel by the load generator".to_owned()));
         }
         let (rounds, seconds) = (options.rounds, options.seconds);
         lines.push((

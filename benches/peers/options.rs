@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use super::load::plan::Bodies;
 use super::support::argument;
 
 /// Options that are followed by a value.
 const VALUES: [&str; 9] = ["angos", "blobs", "connections", "json", "only", "place", "rounds", "seconds", "svg"];
 /// Options that stand alone; the last is cargo's.
-const FLAGS: [&str; 4] = ["engine", "no-pin", "quick", "bench"];
+const FLAGS: [&str; 5] = ["discard", "engine", "no-pin", "quick", "bench"];
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
@@ -18,6 +19,8 @@ pub(crate) struct Options {
     pub quick: bool,
     /// Whether servers and load generator have cores of their own.
     pub pin: bool,
+    /// What the load generator does with what it reads.
+    pub bodies: Bodies,
     /// Whether the S3 engine is a peer.
     pub engine: bool,
     /// The program of Angos.
@@ -28,8 +31,7 @@ pub(crate) struct Options {
     pub connections: Vec<usize>,
     /// Part of the names of the loads that are wanted.
     pub only: String,
-    /// Blobs of the store that is started on.
-    pub blobs: u64,
+    blobs: u64,
     pub json: Option<PathBuf>,
     pub svg: Option<PathBuf>,
 }
@@ -45,13 +47,14 @@ impl Options {
         Self {
             quick,
             pin: !flag("no-pin"),
+            bodies: if flag("discard") { Bodies::Discard } else { Bodies::Drop },
             engine: flag("engine"),
             angos: given("angos"),
             rounds: argument("rounds", usual("5", "1")).parse().expect("--rounds takes a number"),
             seconds: argument("seconds", usual("3", "0.1")).parse().expect("--seconds takes a number"),
             connections: argument("connections", usual("1,16,256", "1,16")).split(',').map(number).collect(),
             only: argument("only", ""),
-            blobs: argument("blobs", usual("1000000", "10000")).parse().expect("--blobs takes a number"),
+            blobs: argument("blobs", usual("100000", "10000")).parse().expect("--blobs takes a number"),
             json: given("json").map(PathBuf::from),
             svg: given("svg").map(PathBuf::from),
         }
@@ -68,6 +71,7 @@ impl Options {
             puts: Set { count: 10_000, size: 16 * KIB },
             release: Set { count: 6, size: 20 * MIB },
             tree: Set { count: 5000, size: 4 * KIB },
+            blobs: self.blobs,
         };
         if !self.quick {
             return full;
@@ -126,6 +130,8 @@ pub(crate) struct Sizes {
     pub puts: Set,
     pub release: Set,
     pub tree: Set,
+    /// Blobs of the store that Larder is started on.
+    pub blobs: u64,
 }
 
 /// A size as people say it.

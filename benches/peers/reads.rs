@@ -5,7 +5,7 @@ use std::fs;
 
 use super::cores::Cores;
 use super::fixtures::{Blob, Fixtures, Maker, NAME, TAG};
-use super::load::plan::{Answer, Exchange, Plan, Step, Until};
+use super::load::plan::{Answer, Bodies, Exchange, Plan, Step, Until};
 use super::process::carry_out;
 use super::results::Work;
 use super::servers::{Kind, Peer};
@@ -49,7 +49,11 @@ pub(crate) fn plant_ref(nginx: &Peer, proof: &Proof) {
 }
 
 /// The requests of each load to a peer.
-pub(crate) struct Requests(HashMap<Work, Vec<Exchange>>);
+pub(crate) struct Requests {
+    exchanges: HashMap<Work, Vec<Exchange>>,
+    /// What becomes of the answers, while they are measured.
+    pub bodies: Bodies,
+}
 
 impl Requests {
     /// Makes them, and asks each of them once. Blobs must be themselves, and everything what `first` saw, if that is
@@ -63,7 +67,7 @@ impl Requests {
             }
             let exchanges: Vec<Exchange> = steps.into_iter().map(Into::into).collect();
             let mut plan = Plan::once(peer.address, 1, exchanges.clone());
-            plan.keep = true;
+            plan.bodies = Bodies::Keep;
             let answers = carry_out(cores, &plan).answers;
             let wrong = format!("{work:?}: {} does not answer the right bytes", peer.kind.name());
             match work {
@@ -81,13 +85,13 @@ impl Requests {
             proof.answers.insert(work, answers);
             requests.insert(work, exchanges);
         }
-        (Self(requests), proof)
+        (Self { exchanges: requests, bodies: Bodies::Drop }, proof)
     }
 
     /// What a load asks for. `None` if the peer has no such thing.
     pub(crate) fn of(&self, work: Work, connections: usize, until: Until, peer: &Peer) -> Option<Plan> {
-        let exchanges = self.0.get(&work)?.clone();
-        Some(Plan { address: peer.address, connections, exchanges, until, keep: false })
+        let exchanges = self.exchanges.get(&work)?.clone();
+        Some(Plan { address: peer.address, connections, exchanges, until, bodies: self.bodies })
     }
 }
 

@@ -94,8 +94,8 @@ impl Work {
             Self::PublishRelease => format!("publish {}", files(&sizes.release)),
             Self::PublishTree => format!("publish {}", files(&sizes.tree)),
             Self::PublishBesideReads => format!("publish {} beside reads", files(&sizes.release)),
-            Self::StartAndAnswer => "start, first answer".to_owned(),
-            Self::StartAndRead => "start, first manifest".to_owned(),
+            Self::StartAndAnswer => format!("start, {} blobs, answer", sizes.blobs),
+            Self::StartAndRead => format!("start, {} blobs, manifest", sizes.blobs),
         }
     }
 

@@ -10,6 +10,7 @@ use super::cores::Cores;
 use super::fixtures::TAG;
 use super::install::Programs;
 use super::plant::{self, Noise};
+use super::process::settle_disk;
 use super::results::{Results, Sample, Who, Work};
 use super::servers::{Kind, Peer};
 
@@ -36,6 +37,7 @@ impl<'a> Starts<'a> {
     pub(crate) fn plant(programs: &'a Programs, cores: &'a Cores, directory: &Path, blobs: u64) -> Self {
         let planted = directory.join("planted");
         plant::plant(&mut plant::Larder::new(&planted), blobs, Noise::new(1, SIZE));
+        settle_disk(directory);
         // The first start of all makes a token.
         drop(Peer::start(Kind::Larder, programs, cores, &planted));
         Self { programs, cores, planted, others: Vec::new() }

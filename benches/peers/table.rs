@@ -75,7 +75,8 @@ publish beside reads, those of the reads. CPU: time of the server and its worker
 /proc/PID/stat, for a GiB of bodies or for a request. MiB: the sum of the high-water marks of resident memory of the
 server and its workers (VmHWM, set back before each run; shared pages count for each). client: share of its cores that
 the load generator used; near 100 % it is what was measured. In parentheses: the machine without a server, one process.
-GET ref: nginx answers a file as long as Larder's whole redirect.";
+GET ref: nginx answers a file as long as Larder's whole redirect. start: until the first answer to /livez, or with a
+manifest; the other peers on their stores as they are.";
 
 /// What each peer's answer to an upload means.
 pub(crate) fn durability(kinds: &[Kind]) -> String {

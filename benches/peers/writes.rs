@@ -56,10 +56,9 @@ impl Writes<'_> {
     fn put(&self, work: Work, set: Set, connections: usize, maker: &mut Maker, results: &mut Results) {
         let blobs = maker.blobs(set);
         if work == Work::PutHuge {
-            let floor = self.floor(&blobs);
-            let rate = |seconds: f64| Sample::of(set.bytes() as f64 / f64::from(1 << 20) / seconds);
-            results.add(work, None, HASH, rate(floor.hash));
-            results.add(work, None, WRITE, rate(floor.write));
+            let rate = |pass| Sample::of(set.bytes() as f64 / f64::from(1 << 20) / self.floor(&blobs, pass));
+            results.add(work, None, HASH, rate(Pass { hash: true, write: false }));
+            results.add(work, None, WRITE, rate(Pass { hash: false, write: true }));
         }
         let connections_shown = (connections > 1).then_some(connections);
         for (peer, _) in self.writers().filter(|(peer, _)| work == Work::PutHuge || peer.kind != Kind::Engine) {
@@ -83,7 +82,8 @@ impl Writes<'_> {
         }
         let tag = blobs[0].digest.hex();
         if work != Work::PublishBesideReads {
-            results.add(work, None, HASH_AND_WRITE, Sample::of(self.floor(&blobs).both));
+            let seconds = self.floor(&blobs, Pass { hash: true, write: true });
+            results.add(work, None, HASH_AND_WRITE, Sample::of(seconds));
         }
         for (peer, requests) in self.writers().filter(|(peer, _)| peer.kind != Kind::Engine) {
             settle_disk(self.directory);
@@ -126,11 +126,11 @@ impl Writes<'_> {
         blobs.seconds + carry_out(self.cores, &Plan::once(peer.address, 1, publish)).seconds
     }
 
-    /// What one process on a core of the servers takes for the same bytes.
-    fn floor(&self, blobs: &[Blob]) -> Floor {
+    /// The seconds that one process on a core of the servers takes for the same bytes.
+    fn floor(&self, blobs: &[Blob], pass: Pass) -> f64 {
         settle_disk(self.directory);
         let blobs = blobs.iter().map(|blob| (blob.length, blob.seed)).collect();
-        let plan = FloorPlan { blobs, into: self.directory.join("floor") };
+        let plan = Floor { blobs, pass, into: self.directory.join("floor") };
         let command = self.cores.serve(std::env::current_exe().expect("this program"));
         Helper::start(command, "--floor", &serde_json::to_string(&plan).expect("a plan is JSON")).finish()
     }
@@ -138,50 +138,46 @@ impl Writes<'_> {
 
 /// Bytes to hash and to write.
 #[derive(Debug, Serialize, Deserialize)]
-struct FloorPlan {
+struct Floor {
     /// Lengths and seeds.
     blobs: Vec<(u64, u64)>,
+    pass: Pass,
     /// A directory that is made and removed.
     into: PathBuf,
 }
 
-/// Seconds for all bytes.
-#[derive(Debug, Serialize, Deserialize)]
-struct Floor {
-    hash: f64,
-    write: f64,
-    both: f64,
+/// What is done with them.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Pass {
+    hash: bool,
+    write: bool,
 }
 
 /// Hashes and writes what standard input says: one file after the other, each synced, and their directory at the end.
+/// Returns the seconds.
 pub(crate) fn run_floor() -> String {
-    let plan: FloorPlan = serde_json::from_reader(std::io::stdin()).expect("a plan on standard input");
+    let plan: Floor = serde_json::from_reader(std::io::stdin()).expect("a plan on standard input");
     let digests = Digests::new();
-    let work = |hash: bool, write: bool| {
-        fs::create_dir(&plan.into).expect("a new directory");
-        let since = Instant::now();
-        for (at, (length, seed)) in plan.blobs.iter().enumerate() {
-            if hash {
-                let mut hasher = Hashing(Hasher::new());
-                digests.write(*length, *seed, &mut hasher).expect("hashing cannot fail");
-                std::hint::black_box(hasher.0.finish());
-            }
-            if write {
-                let mut file = fs::File::create_new(plan.into.join(at.to_string())).expect("a new file");
-                digests.write(*length, *seed, &mut file).expect("space on the disk");
-                file.sync_data().expect("a disk that syncs");
-            }
+    fs::create_dir(&plan.into).expect("a new directory");
+    let since = Instant::now();
+    for (at, (length, seed)) in plan.blobs.iter().enumerate() {
+        if plan.pass.hash {
+            let mut hasher = Hashing(Hasher::new());
+            digests.write(*length, *seed, &mut hasher).expect("hashing cannot fail");
+            std::hint::black_box(hasher.0.finish());
         }
-        if write {
-            fs::File::open(&plan.into).and_then(|directory| directory.sync_all()).expect("a directory that syncs");
+        if plan.pass.write {
+            let mut file = fs::File::create_new(plan.into.join(at.to_string())).expect("a new file");
+            digests.write(*length, *seed, &mut file).expect("space on the disk");
+            file.sync_data().expect("a disk that syncs");
         }
-        let seconds = since.elapsed().as_secs_f64();
-        fs::remove_dir_all(&plan.into).expect("a directory to remove");
-        settle_disk(plan.into.parent().expect("a directory above"));
-        seconds
-    };
-    let floor = Floor { hash: work(true, false), write: work(false, true), both: work(true, true) };
-    serde_json::to_string(&floor).expect("times are JSON")
+    }
+    if plan.pass.write {
+        fs::File::open(&plan.into).and_then(|directory| directory.sync_all()).expect("a directory that syncs");
+    }
+    let seconds = since.elapsed().as_secs_f64();
+    fs::remove_dir_all(&plan.into).expect("a directory to remove");
+    seconds.to_string()
 }
 
 struct Hashing(Hasher);

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::os::fd::AsFd;
 
 use larder::domain::Hasher;
+use rustix::net::{RecvFlags, recv};
 
 use super::pattern::{Pattern, tail};
-use super::plan::{Answer, Body, Exchange, LOCATION, Step};
+use super::plan::{Answer, Bodies, Body, Exchange, LOCATION, Step};
 
 /// Header fields of an answer that are understood.
 const FIELDS: usize = 64;
@@ -25,6 +27,8 @@ pub(crate) struct Connection<'a, S> {
     pending: Vec<u8>,
     location: Option<String>,
     kept: Option<Kept>,
+    /// Whether bodies stay in the kernel.
+    discard: bool,
     /// Bytes of bodies so far, in both directions.
     pub bytes: u64,
 }
@@ -53,12 +57,14 @@ struct Kept {
     hasher: Hasher,
 }
 
-impl<'a, S: Read + Write> Connection<'a, S> {
-    pub(crate) fn new(stream: S, pattern: &'a Pattern, keep: bool) -> Self {
+impl<'a, S: Read + Write + AsFd> Connection<'a, S> {
+    pub(crate) fn new(stream: S, pattern: &'a Pattern, bodies: Bodies) -> Self {
         let output = Output { head: Vec::new(), at: 0, end: 0, tail: Vec::new() };
-        let kept = keep.then(Kept::default);
+        let kept = (bodies == Bodies::Keep).then(Kept::default);
+        let discard = bodies == Bodies::Discard;
         let (input, pending) = (Input::Nothing, Vec::new());
-        Self { stream, pattern, steps: &[], step: 0, output, input, pending, location: None, kept, bytes: 0 }
+        let location = None;
+        Self { stream, pattern, steps: &[], step: 0, output, input, pending, location, kept, discard, bytes: 0 }
     }
 
     pub(crate) fn stream(&mut self) -> &mut S {
@@ -112,8 +118,12 @@ impl<'a, S: Read + Write> Connection<'a, S> {
             } else {
                 &[]
             };
-            let pieces = [head_left, piece, tail_left].map(IoSlice::new);
-            let written = match self.stream.write_vectored(&pieces) {
+            let written = if length == 0 {
+                self.stream.write(head_left)
+            } else {
+                self.stream.write_vectored(&[head_left, piece, tail_left].map(IoSlice::new))
+            };
+            let written = match written {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => written as u64,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -129,7 +139,12 @@ impl<'a, S: Read + Write> Connection<'a, S> {
     /// Reads what is there. True if that completes the exchange.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         loop {
-            let length = match self.stream.read(buffer) {
+            let received = if self.discard && matches!(self.input, Input::Body { .. }) {
+                recv(&self.stream, &mut *buffer, RecvFlags::TRUNC).map(|(_, length)| length).map_err(Into::into)
+            } else {
+                self.stream.read(buffer)
+            };
+            let length = match received {
                 Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, self.situation())),
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),

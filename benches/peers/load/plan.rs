@@ -20,8 +20,19 @@ pub(crate) struct Plan {
     pub exchanges: Vec<Exchange>,
     /// How long.
     pub until: Until,
-    /// Whether to keep and hash the answers. Not for measuring.
-    pub keep: bool,
+    /// What becomes of the answers.
+    pub bodies: Bodies,
+}
+
+/// What becomes of the bodies of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Bodies {
+    /// They are read and dropped.
+    Drop,
+    /// They are dropped without being read: the kernel does not copy them.
+    Discard,
+    /// They are hashed, and the heads are kept. Not for measuring.
+    Keep,
 }
 
 /// When a run is over.
@@ -130,7 +141,7 @@ pub(crate) struct Answer {
 impl Plan {
     /// Each exchange once, as fast as so many connections go.
     pub(crate) fn once(address: SocketAddr, connections: usize, exchanges: Vec<Exchange>) -> Self {
-        Self { address, connections, exchanges, until: Until::Done, keep: false }
+        Self { address, connections, exchanges, until: Until::Done, bodies: Bodies::Drop }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Files in the making: invisible until they are linked to their key, gone when they are dropped.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use super::super::Created;
@@ -21,7 +22,29 @@ pub const STALE_AFTER: Duration = Duration::from_mins(10);
 pub(super) struct Staged {
     path: PathBuf,
     file: fs::File,
+    /// Bytes so far.
+    length: u64,
+    direct: Direct,
     steps: Arc<dyn Steps>,
+}
+
+/// Whether writes go past the kernel's page cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direct {
+    No,
+    Yes,
+    /// The file system cannot do it.
+    Never,
+}
+
+/// What the memory, the length and the place of a direct write must be multiples of, in bytes. Enough for all disks.
+pub(super) const ALIGNMENT: usize = 4096;
+
+fn is_aligned(bytes: &[u8], at: u64) -> bool {
+    !bytes.is_empty()
+        && bytes.as_ptr().align_offset(ALIGNMENT) == 0
+        && bytes.len().is_multiple_of(ALIGNMENT)
+        && at.is_multiple_of(ALIGNMENT as u64)
 }
 
 impl Staged {
@@ -39,7 +62,7 @@ impl Staged {
             }
             created => created?,
         };
-        let staged = Self { path, file, steps };
+        let staged = Self { path, file, length: 0, direct: Direct::No, steps };
         // File systems without locks leave the age as the only sign of life, which the sweep respects.
         let _ = staged.file.try_lock();
         Ok(staged)
@@ -55,9 +78,34 @@ impl Staged {
         Timestamp::try_from(self.file.metadata()?.modified()?).map_err(io::Error::other)
     }
 
+    /// Appends bytes. If they are aligned, they go to the disk directly: copying what is large into the page cache takes
+    /// longer than hashing it, leaves all the writing to the sync at the end, and drives out what is being read.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.steps.before(Step::Write)?;
-        self.file.write_all(bytes)
+        self.set_direct(is_aligned(bytes, self.length));
+        let mut written = self.file.write_all_at(bytes, self.length);
+        if self.direct == Direct::Yes && written.as_ref().is_err_and(is_invalid) {
+            self.set_direct(false);
+            self.direct = Direct::Never;
+            written = self.file.write_all_at(bytes, self.length);
+        }
+        self.length += bytes.len() as u64;
+        written
+    }
+
+    fn set_direct(&mut self, wanted: bool) {
+        if self.direct == Direct::Never || wanted == (self.direct == Direct::Yes) {
+            return;
+        }
+        let set = fcntl_getfl(&self.file).and_then(|mut flags| {
+            flags.set(OFlags::DIRECT, wanted);
+            fcntl_setfl(&self.file, flags)
+        });
+        self.direct = match set {
+            Ok(()) if wanted => Direct::Yes,
+            Ok(()) => Direct::No,
+            Err(_) => Direct::Never,
+        };
     }
 
     pub(super) fn copy_from(&mut self, source: &mut fs::File) -> io::Result<()> {
@@ -119,6 +167,10 @@ fn rename(from: &Path, to: &Path) -> io::Result<Created> {
         Err(Errno::EXIST) => Ok(Created::AlreadyExists),
         Err(errno) => Err(errno.into()),
     }
+}
+
+fn is_invalid(error: &io::Error) -> bool {
+    error.raw_os_error().map(Errno::from_raw_os_error) == Some(Errno::INVAL)
 }
 
 fn lacks_hard_links(error: &io::Error) -> bool {

@@ -5,15 +5,49 @@
 use std::io;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::super::{Created, Key, Result, StoreError, StoreErrorKind, Upload};
-use super::staging::Staged;
+use super::staging::{ALIGNMENT, Staged};
 use super::{FsStore, blocking};
 
 /// Bytes of a piece. Two of them are in memory for each object that is being written.
 const PIECE: usize = 256 * 1024;
+
+/// Bytes that are gathered.
+#[derive(Default)]
+struct Piece {
+    bytes: Vec<u8>,
+    /// Where they begin.
+    start: usize,
+}
+
+impl Piece {
+    /// An empty one whose bytes will be aligned, so that they can be written past the page cache.
+    fn aligned() -> Self {
+        let mut bytes: Vec<u8> = Vec::with_capacity(PIECE + ALIGNMENT);
+        let start = bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        bytes.resize(start, 0);
+        Self { bytes, start }
+    }
+
+    fn is_aligned(&self) -> bool {
+        self.bytes.capacity() >= self.start + PIECE && self.bytes().as_ptr().align_offset(ALIGNMENT) == 0
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    fn room(&self) -> usize {
+        PIECE - self.bytes().len()
+    }
+
+    fn clear(&mut self) {
+        self.bytes.truncate(self.start);
+    }
+}
 
 /// A streamed object in the making.
 pub(super) struct FsUpload {
@@ -25,13 +59,13 @@ pub(super) struct FsUpload {
 
 #[derive(Default)]
 struct State {
-    gathered: BytesMut,
+    gathered: Piece,
     /// Once there is more than one piece.
     writing: Option<Writing>,
 }
 
 /// The piece that is being written, or was; it gives back its memory.
-type Writing = JoinHandle<io::Result<(Staged, BytesMut)>>;
+type Writing = JoinHandle<io::Result<(Staged, Piece)>>;
 
 impl FsUpload {
     pub(super) fn new(store: FsStore, key: Key) -> Self {
@@ -47,11 +81,11 @@ impl FsUpload {
 impl State {
     async fn gather(&mut self, store: &FsStore, mut bytes: Bytes) -> io::Result<()> {
         while !bytes.is_empty() {
-            if self.gathered.len() == PIECE {
+            if self.gathered.room() == 0 {
                 self.write(store).await?;
             }
-            let piece = bytes.split_to(bytes.len().min(PIECE - self.gathered.len()));
-            self.gathered.extend_from_slice(&piece);
+            let taken = bytes.split_to(bytes.len().min(self.gathered.room()));
+            self.gathered.bytes.extend_from_slice(&taken);
         }
         Ok(())
     }
@@ -59,20 +93,20 @@ impl State {
     /// Has the piece written that was gathered, as soon as the one before it is.
     async fn write(&mut self, store: &FsStore) -> io::Result<()> {
         let before = self.settle().await?;
-        let (staged, spare) =
-            before.map_or((None, BytesMut::with_capacity(PIECE)), |(staged, spare)| (Some(staged), spare));
+        let (staged, spare) = before.map_or_else(|| (None, Piece::aligned()), |(staged, spare)| (Some(staged), spare));
         let mut piece = std::mem::replace(&mut self.gathered, spare);
         let store = store.clone();
         self.writing = Some(tokio::task::spawn_blocking(move || {
             let mut staged = staged.map_or_else(|| store.inner.stage(), Ok)?;
-            staged.write(&piece)?;
+            staged.write(piece.bytes())?;
             piece.clear();
-            Ok((staged, piece))
+            // The first one grew with its object.
+            Ok((staged, if piece.is_aligned() { piece } else { Piece::aligned() }))
         }));
         Ok(())
     }
 
-    async fn settle(&mut self) -> io::Result<Option<(Staged, BytesMut)>> {
+    async fn settle(&mut self) -> io::Result<Option<(Staged, Piece)>> {
         let Some(writing) = self.writing.take() else { return Ok(None) };
         writing.await.map_err(io::Error::other)?.map(Some)
     }
@@ -93,8 +127,8 @@ impl Upload for FsUpload {
         let rest = state.gathered;
         let publish = move |store: &FsStore, key: &Key| {
             let mut staged = before.map_or_else(|| store.inner.stage(), |(staged, _)| Ok(staged))?;
-            if !rest.is_empty() {
-                staged.write(&rest)?;
+            if !rest.bytes().is_empty() {
+                staged.write(rest.bytes())?;
             }
             store.inner.publish(staged, key)
         };

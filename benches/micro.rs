@@ -1,0 +1,123 @@
+//! Small things that happen with every request, publish or page of a listing: hashing, heads, keys, manifests.
+//!
+//! `cargo bench --bench micro` prints what each costs, and how that compares with the run before.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use jiff::Timestamp;
+use larder::domain::head::{Action, Change, Head, Operation, Outcome};
+use larder::domain::manifest::Descriptor;
+use larder::domain::{Digest, Expect, Hasher, Manifest, ManifestName, Summary};
+use larder::layout::LayoutKey;
+use serde_json::json;
+
+/// Files of a manifest.
+const FILES: u64 = 6;
+/// Versions of a name.
+const VERSIONS: u64 = 20;
+
+fn hashing(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hash");
+    for size in [4 << 10, 64 << 10, 1 << 20] {
+        let bytes = vec![7_u8; size];
+        group.throughput(Throughput::Bytes(size as u64));
+        group.bench_function(format!("{} KiB", size >> 10), |bencher| {
+            bencher.iter(|| {
+                let mut hasher = Hasher::new();
+                hasher.update(black_box(&bytes));
+                hasher.finish()
+            });
+        });
+    }
+    group.finish();
+}
+
+fn heads(criterion: &mut Criterion) {
+    let (name, head) = head();
+    let bytes = serde_json::to_vec(&head).expect("a head is JSON");
+    let mut group = criterion.benchmark_group("head");
+    group.bench_function("parse", |bencher| {
+        bencher.iter(|| serde_json::from_slice::<Head>(black_box(&bytes)).expect("a head"));
+    });
+    group.bench_function("spell", |bencher| {
+        bencher.iter(|| serde_json::to_vec(black_box(&head)).expect("a head is JSON"));
+    });
+    group.bench_function("next", |bencher| {
+        let change = || Change::Prepare { summary: summary(VERSIONS + 1), expect: Expect::Anything };
+        bencher.iter_batched(change, |change| next(Some(&head), &name, &change), BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+fn keys(criterion: &mut Criterion) {
+    let digest = Digest::of(b"a blob");
+    let (name, _) = head();
+    let keys = [("blob", LayoutKey::Blob(digest, 0)), ("head", LayoutKey::Head(name, 17))];
+    let mut group = criterion.benchmark_group("key");
+    for (what, key) in keys {
+        group.bench_function(format!("spell {what}"), |bencher| bencher.iter(|| black_box(&key).key()));
+        let spelled = key.key();
+        group.bench_function(format!("parse {what}"), |bencher| {
+            bencher.iter(|| LayoutKey::parse(black_box(&spelled)).expect("a key of this layout"));
+        });
+    }
+    group.bench_function("parse digest", |bencher| {
+        let text = digest.to_string();
+        bencher.iter(|| black_box(&text).parse::<Digest>().expect("a digest"));
+    });
+    group.bench_function("parse name", |bencher| {
+        bencher.iter(|| black_box("miren/tools/v0.5.0").parse::<ManifestName>().expect("a name"));
+    });
+    group.finish();
+}
+
+fn manifests(criterion: &mut Criterion) {
+    let bytes = manifest(1);
+    criterion.bench_function("manifest parse", |bencher| {
+        bencher.iter(|| Manifest::parse(black_box(&bytes), 10_000).expect("a manifest"));
+    });
+}
+
+fn manifest(version: u64) -> Vec<u8> {
+    let file = |at| {
+        let digest = Digest::of(format!("{version} {at}").as_bytes()).to_string();
+        json!({"name": format!("tool-{at}.tar.gz"), "blob": digest, "size": 1 << 20, "media_type": "application/gzip"})
+    };
+    let artifacts: Vec<_> = (0..FILES).map(file).collect();
+    serde_json::to_vec(&json!({"version": format!("v{version}"), "artifacts": artifacts})).expect("a manifest is JSON")
+}
+
+fn summary(version: u64) -> Summary {
+    let bytes = manifest(version);
+    let descriptor = Descriptor { digest: Digest::of(&bytes), size: bytes.len() as u64 };
+    Summary::of(&Manifest::parse(&bytes, 10_000).expect("a manifest"), descriptor)
+}
+
+fn next(current: Option<&Head>, name: &ManifestName, change: &Change) -> (Head, u64) {
+    let row = match change {
+        Change::Commit { number, .. } => current.and_then(|head| head.inline(*number)).cloned(),
+        _ => None,
+    };
+    let action: Action = change.action();
+    let operation = Operation { id: "0".repeat(32), action, actor: "bench".to_owned(), version: None, reason: None };
+    let outcome = Head::next(current, name, change, row, Vec::new(), operation, Timestamp::UNIX_EPOCH);
+    let Ok(Outcome::Next { head, row, .. }) = outcome else { unreachable!("every change here changes something") };
+    (*head, row.expect("the change was about a version").number)
+}
+
+/// A head with as many versions as a name has after a while.
+fn head() -> (ManifestName, Head) {
+    let name: ManifestName = "miren/tools/main".parse().expect("a name");
+    let mut head = None;
+    for version in 1..=VERSIONS {
+        let prepare = Change::Prepare { summary: summary(version), expect: Expect::Anything };
+        let (prepared, number) = next(head.as_ref(), &name, &prepare);
+        let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
+        head = Some(next(Some(&prepared), &name, &commit).0);
+    }
+    (name, head.expect("at least one version"))
+}
+
+criterion_group!(benches, hashing, heads, keys, manifests);
+criterion_main!(benches);
