@@ -69,7 +69,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
 const ASKS_THE_STORE: &str = "src/http/health.rs";
 
 /// The crates that belong to one place: HTTP types stay out of services, system calls out of handlers.
-const BELONGS_TO: [(&str, &[&str]); 7] = [
+const BELONGS_TO: [(&str, &[&str]); 8] = [
     ("axum", &["http", "server"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
@@ -77,6 +77,7 @@ const BELONGS_TO: [(&str, &[&str]); 7] = [
     ("maud", &["http"]),
     ("reqwest", &["client", "cli"]),
     ("rustix", &["cli", "server", "store"]),
+    ("tower_http", &["http"]),
 ];
 
 /// The top module that a file is part of, and how many levels below the crate it lies.
