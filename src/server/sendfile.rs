@@ -247,3 +247,49 @@ impl AsyncWrite for FileStream {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A connection with a piece of four bytes in its outbox, and its client.
+    async fn connection() -> (FileStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let outbox = Outbox::default();
+        outbox.pieces().push_back(FileSlice { file: Arc::new(file), start: 2, end: 6 });
+        (FileStream::new(stream, outbox), client)
+    }
+
+    async fn received(stream: FileStream, mut client: TcpStream) -> Vec<u8> {
+        drop(stream);
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).await.unwrap();
+        all
+    }
+
+    #[tokio::test]
+    async fn the_file_is_sent_where_its_stand_in_is_written() {
+        let (mut stream, client) = connection().await;
+        stream.write_all(&STAND_IN[..4]).await.unwrap();
+        stream.write_all(b" and more").await.unwrap();
+        assert_eq!(received(stream, client).await, b"2345 and more");
+    }
+
+    #[tokio::test]
+    async fn a_stand_in_that_was_copied_or_cut_is_never_sent() {
+        for bytes in [&[0; 4][..], &STAND_IN[..3], &STAND_IN[..5], b"head"] {
+            let (mut stream, client) = connection().await;
+            stream.write_all(bytes).await.unwrap_err();
+            assert_eq!(received(stream, client).await, b"");
+        }
+    }
+}
