@@ -73,6 +73,16 @@ pub struct FileSlice {
     pub start: u64,
     /// Where they end: the first byte that is not part of them.
     pub end: u64,
+    /// The bytes themselves, if they are few and were read already.
+    pub bytes: Option<Bytes>,
+}
+
+impl FileSlice {
+    /// Whether the file still has a name, so that it could be opened again.
+    #[must_use]
+    pub fn has_name(&self) -> bool {
+        rustix::fs::fstat(&*self.file).is_ok_and(|stat| stat.st_nlink > 0)
+    }
 }
 
 impl fmt::Debug for Object {

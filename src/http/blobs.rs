@@ -11,7 +11,7 @@ use axum::http::header::{
 };
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use base64::Engine as _;
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ use super::caching::{Freshness, defuse, disposition, set_attachment, set_freshne
 use super::conditional::{self, Verdict, etag};
 use super::extract::{Params, Rest};
 use super::range::{self, Wanted};
+use super::repeats::Repeatable;
 use super::{ApiError, AppState, Delivery, Patience, to_its_end};
 use crate::access::{Access, Caller};
 use crate::config::Permission;
@@ -95,8 +96,10 @@ async fn read(
     let wanted = conditional::range_applies(&headers, digest) && headers.contains_key("range");
     if !wanted && !headers.contains_key("if-none-match") && !headers.contains_key("if-match") {
         let object = blobs.open(digest, None).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
-        let headers = blob_headers(digest, object.meta.size, &download, access.blobs_are_public());
-        return Ok(send(StatusCode::OK, headers, object));
+        let public = access.blobs_are_public();
+        let headers = blob_headers(digest, object.meta.size, &download, public);
+        let repeatable = object.file.clone().filter(|_| public).map(|slice| Extension(Repeatable::of_file(slice)));
+        return Ok((repeatable, send(StatusCode::OK, headers, object)).into_response());
     }
     let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
     let mut answer = blob_headers(digest, meta.size, &download, access.blobs_are_public());
@@ -218,6 +221,9 @@ fn media_type(name: Option<&str>) -> HeaderValue {
 /// client sees a broken transfer, never a short one. If they are in a file, it goes with the answer as an extension, for
 /// connections that can send files.
 fn send(status: StatusCode, headers: HeaderMap, object: Object) -> Response {
+    if let Some(bytes) = object.file.as_ref().and_then(|slice| slice.bytes.clone()) {
+        return (status, headers, Body::from(bytes)).into_response();
+    }
     let key = object.meta.key;
     let logged = object.body.inspect_err(move |error| tracing::error!(%key, %error, "a download broke off"));
     let mut response = (status, headers, Body::from_stream(logged)).into_response();

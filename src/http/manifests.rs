@@ -126,8 +126,8 @@ async fn read(
     if let Some(judged) = judged(&headers, found.row.digest(), &answer)? {
         return Ok(judged);
     }
-    let repeatable = public
-        .then(|| Extension(Repeatable { name: target.name, generation: found.generation, body: loaded.bytes.clone() }));
+    let repeatable =
+        public.then(|| Extension(Repeatable::of_head(target.name, found.generation, loaded.bytes.clone())));
     Ok((repeatable, answer, loaded.bytes.clone()).into_response())
 }
 

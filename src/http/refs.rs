@@ -49,7 +49,6 @@ async fn follow(
     set_freshness(&mut headers, freshness, public);
     defuse(&mut headers);
     let body = Bytes::from(location + "\n");
-    let repeatable =
-        public.then(|| Extension(Repeatable { name: target.name, generation: found.generation, body: body.clone() }));
+    let repeatable = public.then(|| Extension(Repeatable::of_head(target.name, found.generation, body.clone())));
     Ok((StatusCode::TEMPORARY_REDIRECT, repeatable, headers, body).into_response())
 }

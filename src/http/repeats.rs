@@ -1,23 +1,32 @@
-//! Answers that are given again and again, such as the manifest of a name that everybody polls.
+//! Answers that are given again and again, such as the manifest of a name that everybody polls, and the files that all of
+//! them fetch then.
 //!
-//! An answer is remembered as its handler gave it, with the generation of the head that it came from, and only where anybody
-//! may have it. It is given again to those who ask for nothing special, as long as the handler would find the same head; it
-//! never says anything that the handler would not.
+//! An answer is remembered as its handler gave it, with what it depends on, and only where anybody may have it. It is given
+//! again to those who ask for nothing special, as long as the handler would find the same; it never says anything that the
+//! handler would not. Files are kept open for a second only, because one that is deleted takes up room until it is closed.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::MatchedPath;
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+    RANGE,
 };
-use axum::http::{Method, Request, Response, StatusCode, Uri};
+use axum::http::uri::PathAndQuery;
+use axum::http::{Method, Request, Response, StatusCode, Uri, Version};
+use futures_util::Stream;
 
 use super::blobs::REPR_DIGEST;
 use crate::domain::ManifestName;
 use crate::service::Resolve;
+use crate::store::FileSlice;
 
 /// Bytes of answers that are remembered.
 const REMEMBERED_BYTES: usize = 8 << 20;
@@ -25,17 +34,28 @@ const REMEMBERED_BYTES: usize = 8 << 20;
 const LARGEST: usize = 256 << 10;
 /// What an answer weighs beside its body and its address, in bytes.
 const OVERHEAD: usize = 4 << 10;
+/// What an open file weighs, in bytes, so that there are at most 256 of them.
+const OPEN_FILE: usize = 32 << 10;
+/// How long a file is kept open at most.
+const KEPT_OPEN: Duration = Duration::from_secs(1);
 
-/// What a handler leaves with an answer to a GET that anybody may have, and that depends on nothing but the address and the
-/// head.
+/// What a handler leaves with an answer to a GET that anybody may have, and that depends on nothing but the address and
+/// this source.
 #[derive(Debug, Clone)]
 pub(super) struct Repeatable {
-    /// Whose head.
-    pub(super) name: ManifestName,
-    /// The head's generation.
-    pub(super) generation: u64,
-    /// The body once more.
-    pub(super) body: Bytes,
+    /// What else it depends on.
+    pub(super) source: Source,
+    /// The body once more; `None` for the bytes of the file that is the source.
+    pub(super) body: Option<Bytes>,
+}
+
+/// What an answer depends on.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// The head of a name, as of a generation.
+    Head(ManifestName, u64),
+    /// A file, as long as it is there.
+    File(FileSlice),
 }
 
 /// An answer that is remembered.
@@ -52,13 +72,15 @@ struct Repeat {
 #[derive(Default)]
 struct Remembered {
     bytes: usize,
-    by_path: HashMap<Box<str>, Arc<Repeat>>,
+    by_address: HashMap<Box<str>, Arc<Repeat>>,
+    /// Somebody will close the open files.
+    closing: bool,
 }
 
 /// The answers that are remembered.
 pub(super) struct Repeats {
     resolve: Arc<Resolve>,
-    remembered: RwLock<Remembered>,
+    remembered: Arc<RwLock<Remembered>>,
 }
 
 impl fmt::Debug for Repeats {
@@ -69,39 +91,48 @@ impl fmt::Debug for Repeats {
 
 impl Repeats {
     pub(super) fn new(resolve: Arc<Resolve>) -> Self {
-        Self { resolve, remembered: RwLock::default() }
+        Self { resolve, remembered: Arc::default() }
     }
 
     /// The answer to a request, and its route, if it was given before and a handler would give it again.
     pub(super) fn find<B>(&self, request: &Request<B>) -> Option<(Response<Body>, MatchedPath)> {
         let whole = *request.method() == Method::GET;
-        if !(whole || *request.method() == Method::HEAD) || request.uri().query().is_some() {
+        if !(whole || *request.method() == Method::HEAD) {
             return None;
         }
         let asked = request.headers();
-        if [AUTHORIZATION, CACHE_CONTROL, IF_MATCH].iter().any(|special| asked.contains_key(special)) {
+        if [AUTHORIZATION, CACHE_CONTROL, IF_MATCH, RANGE].iter().any(|special| asked.contains_key(special)) {
             return None;
         }
         let repeat = {
             let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(remembered.by_path.get(request.uri().path())?)
+            Arc::clone(remembered.by_address.get(address(request.uri())?)?)
         };
-        if self.resolve.recent_generation(&repeat.source.name) != Some(repeat.source.generation) {
+        if !self.holds(&repeat.source.source, request.version()) {
             return None;
         }
         let mut held = asked.get_all(IF_NONE_MATCH).iter();
-        let (status, headers, body) = match (held.next(), held.next()) {
-            (None, _) => (repeat.status, &repeat.headers, whole.then(|| repeat.source.body.clone())),
+        let (status, headers, whole) = match (held.next(), held.next()) {
+            (None, _) => (repeat.status, &repeat.headers, whole),
             (Some(held), None) => {
                 let (_, headers) = repeat.unchanged.as_ref().filter(|(etag, _)| etag == held)?;
-                (StatusCode::NOT_MODIFIED, headers, None)
+                (StatusCode::NOT_MODIFIED, headers, false)
             }
             _ => return None,
         };
-        let mut response = Response::new(body.map_or_else(Body::empty, Body::from));
+        let mut response = if whole { repeat.source.response() } else { Response::default() };
         *response.status_mut() = status;
         *response.headers_mut() = headers.clone();
         Some((response, repeat.route.clone()))
+    }
+
+    /// Whether a handler would find the same.
+    fn holds(&self, source: &Source, version: Version) -> bool {
+        match source {
+            Source::Head(name, generation) => self.resolve.recent_generation(name) == Some(*generation),
+            // Over HTTP/2 no files are sent.
+            Source::File(slice) => version <= Version::HTTP_11 && slice.has_name(),
+        }
     }
 
     /// Remembers a finished answer to a GET of `uri`, without what is only for the one who asked.
@@ -113,26 +144,97 @@ impl Repeats {
         status: StatusCode,
         mut headers: HeaderMap,
     ) {
-        let weight = uri.path().len() + source.body.len() + OVERHEAD;
-        if uri.query().is_some() || source.body.len() > LARGEST {
+        let Some(address) = address(uri) else { return };
+        let body = source.body.as_ref().map_or(0, Bytes::len);
+        if body > LARGEST {
             return;
         }
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(source.body.len()));
+        if source.body.is_some() {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body));
+        }
         let unchanged = headers.get(ETAG).cloned().map(|etag| {
             let mut headers = headers.clone();
             headers.remove(CONTENT_TYPE);
             headers.remove(REPR_DIGEST);
             (etag, headers)
         });
-        let repeat = Arc::new(Repeat { source, route, status, headers, unchanged, weight });
-        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
+        let is_file = matches!(source.source, Source::File(_));
+        let weight = address.len() + OVERHEAD + if is_file { OPEN_FILE } else { body };
+        let mut remembered = write(&self.remembered);
+        remembered.add(address, Repeat { source, route, status, headers, unchanged, weight });
+        if is_file && !std::mem::replace(&mut remembered.closing, true) {
+            tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
+        }
+    }
+}
+
+impl Remembered {
+    fn add(&mut self, address: &str, repeat: Repeat) {
         // What is asked for again and again is soon back.
-        if remembered.bytes + weight > REMEMBERED_BYTES {
-            *remembered = Remembered::default();
+        if self.bytes + repeat.weight > REMEMBERED_BYTES {
+            self.by_address.clear();
+            self.bytes = 0;
         }
-        remembered.bytes += weight;
-        if let Some(before) = remembered.by_path.insert(uri.path().into(), repeat) {
-            remembered.bytes -= before.weight;
+        self.bytes += repeat.weight;
+        if let Some(before) = self.by_address.insert(address.into(), Arc::new(repeat)) {
+            self.bytes -= before.weight;
         }
+    }
+
+    fn close_files(&mut self) {
+        self.by_address.retain(|_, repeat| matches!(repeat.source.source, Source::Head(..)));
+        self.bytes = self.by_address.values().map(|repeat| repeat.weight).sum();
+        self.closing = false;
+    }
+}
+
+/// Closes the files that are open in a while, whether or not anybody asks for them.
+async fn close_files(remembered: Weak<RwLock<Remembered>>) {
+    tokio::time::sleep(KEPT_OPEN).await;
+    if let Some(remembered) = remembered.upgrade() {
+        write(&remembered).close_files();
+    }
+}
+
+fn write(remembered: &RwLock<Remembered>) -> RwLockWriteGuard<'_, Remembered> {
+    remembered.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn address(uri: &Uri) -> Option<&str> {
+    uri.path_and_query().map(PathAndQuery::as_str)
+}
+
+impl Repeatable {
+    /// An answer that depends on the head of a name.
+    pub(super) fn of_head(name: ManifestName, generation: u64, body: Bytes) -> Self {
+        Self { source: Source::Head(name, generation), body: Some(body) }
+    }
+
+    /// An answer that is the bytes of a file.
+    pub(super) fn of_file(slice: FileSlice) -> Self {
+        Self { body: slice.bytes.clone(), source: Source::File(slice) }
+    }
+
+    fn response(&self) -> Response<Body> {
+        match (&self.body, &self.source) {
+            (Some(body), _) => Response::new(Body::from(body.clone())),
+            (None, Source::Head(..)) => Response::default(),
+            (None, Source::File(slice)) => {
+                let mut response = Response::new(Body::from_stream(Unsent));
+                response.extensions_mut().insert(slice.clone());
+                response
+            }
+        }
+    }
+}
+
+/// The body in whose place the file is sent that comes with its answer. If it were not, the client would see a broken transfer.
+struct Unsent;
+
+impl Stream for Unsent {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Err(io::Error::other("this connection sends no files"))))
     }
 }

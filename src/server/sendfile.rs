@@ -32,6 +32,8 @@ use crate::store::FileSlice;
 const PIECE: usize = 1 << 20;
 /// Bytes that are read at once to have them in memory.
 const CHUNK: usize = 256 * 1024;
+/// Bytes that the kernel reads at once, at the least.
+const READ_AHEAD: usize = 128 * 1024;
 
 /// What stand-ins are slices of.
 static STAND_IN: [u8; PIECE] = [0; PIECE];
@@ -119,11 +121,12 @@ fn length(piece: &FileSlice) -> usize {
     usize::try_from(piece.end.saturating_sub(piece.start)).unwrap_or(PIECE).min(PIECE)
 }
 
-/// Whether the first and the last byte are. What lies between them was read ahead, or costs a moment.
+/// Whether the last byte is, and the first one of a piece that is not read in one go. What lies between them was read
+/// ahead, or costs a moment.
 fn is_in_memory(piece: &FileSlice) -> bool {
     let mut byte = [0];
     let mut is = |at| preadv2(&*piece.file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT) == Ok(1);
-    is(piece.end - 1) && is(piece.start)
+    is(piece.end - 1) && (length(piece) <= READ_AHEAD || is(piece.start))
 }
 
 /// Reads a piece, so that it is in memory. May block.
@@ -265,7 +268,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0123456789").unwrap();
         let outbox = Outbox::default();
-        outbox.pieces().push_back(FileSlice { file: Arc::new(file), start: 2, end: 6 });
+        outbox.pieces().push_back(FileSlice { file: Arc::new(file), start: 2, end: 6, bytes: None });
         (FileStream::new(stream, outbox), client)
     }
 

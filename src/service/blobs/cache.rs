@@ -99,7 +99,7 @@ impl BlobCache {
         metrics::counter!("larder_cache_requests_total", "result" => "hit").increment(1);
         let (start, end) = range.map_or((0, meta.size), |range| (range.start, range.end.min(meta.size)));
         let file = Arc::new(file);
-        let slice = FileSlice { file: Arc::clone(&file), start, end };
+        let slice = FileSlice { file: Arc::clone(&file), start, end, bytes: None };
         let body = stream::try_unfold(start, move |at| {
             let (file, digest) = (Arc::clone(&file), digest);
             async move {

@@ -77,7 +77,7 @@ impl Found {
         }
         let meta = object_meta(key.clone(), &metadata);
         let range = range.unwrap_or(ByteRange { start: 0, end: meta.size });
-        let slice = FileSlice { file: Arc::new(file), start: range.start, end: range.end.min(meta.size) };
+        let slice = FileSlice { file: Arc::new(file), start: range.start, end: range.end.min(meta.size), bytes: None };
         Ok(Some(Self { meta, slice }))
     }
 
@@ -93,7 +93,7 @@ impl Found {
             return Ok(Err(self));
         }
         steps.before(Step::Read)?;
-        Ok(Ok(whole(self.meta, bytes.into())))
+        Ok(Ok(whole(self.meta, self.slice, bytes.into())))
     }
 
     /// Opens it, and reads it if it is small. May block.
@@ -101,8 +101,8 @@ impl Found {
         if self.slice.end.saturating_sub(self.slice.start) > AT_ONCE {
             return Ok(self.stream(steps));
         }
-        let mut reader = Reader { slice: self.slice, steps: Arc::clone(steps) };
-        Ok(whole(self.meta, reader.chunk()?))
+        let mut reader = Reader { slice: self.slice.clone(), steps: Arc::clone(steps) };
+        Ok(whole(self.meta, self.slice, reader.chunk()?))
     }
 
     fn stream(self, steps: &Arc<dyn Steps>) -> Object {
@@ -112,9 +112,9 @@ impl Found {
     }
 }
 
-fn whole(meta: ObjectMeta, bytes: Bytes) -> Object {
-    let body = if bytes.is_empty() { stream::empty().boxed() } else { stream::iter([Ok(bytes)]).boxed() };
-    Object { meta, body, file: None }
+fn whole(meta: ObjectMeta, slice: FileSlice, bytes: Bytes) -> Object {
+    let body = if bytes.is_empty() { stream::empty().boxed() } else { stream::iter([Ok(bytes.clone())]).boxed() };
+    Object { meta, body, file: Some(FileSlice { bytes: Some(bytes), ..slice }) }
 }
 
 /// What is still to be read.

@@ -1,12 +1,16 @@
 //! Answers that are given again: they never say what a first one would not.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
 
 use larder::config::{Cas, Policy, Reads};
+use larder::domain::Digest;
 
 use crate::support::server::{Answer, TestServer, send};
+use crate::support::store::pattern;
 
 const FILES: [(&str, &[u8]); 2] = [("a.zip", b"aaa"), ("b.zip", b"bbbb")];
 
@@ -14,7 +18,7 @@ const FILES: [(&str, &[u8]); 2] = [("a.zip", b"aaa"), ("b.zip", b"bbbb")];
 fn lasting(answer: &Answer) -> (u16, BTreeMap<String, String>, String) {
     let fields = answer.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
     let fields = fields.filter(|(name, _)| !matches!(name.as_str(), "date" | "x-request-id"));
-    (answer.status.as_u16(), fields.collect(), answer.text())
+    (answer.status.as_u16(), fields.collect(), Digest::of(&answer.body).to_string())
 }
 
 /// Asks again and again, then for an answer that is made anew, and asserts that they are the same.
@@ -147,4 +151,114 @@ async fn answers_that_are_given_again_are_counted_and_have_ids() {
     assert!(ids.len() == 40 && ids.iter().all(|id| id.len() == 24), "{ids:?}");
     let brought = || server.anonymous(Method::GET, "/manifests/main").header("x-request-id", "mine-1");
     assert_eq!(send(brought()).await.header("x-request-id"), "mine-1");
+}
+
+/// A blob that is small enough to be in memory, and one that is sent from its file.
+const SIZES: [usize; 2] = [1000, 300_000];
+
+fn file_of(server: &TestServer, digest: Digest) -> PathBuf {
+    let hex = digest.hex();
+    server.data.join(format!("objects/blobs/sha256/{}/{}/{hex}.0", &hex[..2], &hex[2..4]))
+}
+
+#[tokio::test]
+async fn a_blob_that_is_sent_again_is_the_first_one() {
+    let server = TestServer::start().await;
+    let http2 = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    for size in SIZES {
+        let bytes = pattern(size);
+        let digest = server.put_blob(&bytes).await;
+        for path in
+            [format!("/blobs/{digest}"), format!("/blobs/{digest}?name=a.tar.gz"), format!("/blobs/{digest}?x=1")]
+        {
+            let get = || server.anonymous(Method::GET, &path);
+            assert_eq!(same_each_time(&path, get).await.expect(200).body, bytes);
+            same_each_time(&path, || http2.get(server.url(&path))).await.expect(200);
+            let head = same_each_time(&path, || server.anonymous(Method::HEAD, &path)).await.expect(200);
+            assert_eq!(head.header("content-length"), size.to_string());
+            for (name, value, status) in [
+                ("range", "bytes=10-19".to_owned(), 206),
+                ("range", format!("bytes={size}-"), 416),
+                ("if-none-match", format!("\"{digest}\""), 304),
+                ("if-none-match", "\"x\"".to_owned(), 200),
+                ("if-match", "\"x\"".to_owned(), 412),
+            ] {
+                same_each_time(&format!("{path}, {name}: {value}"), || get().header(name, &value)).await.expect(status);
+            }
+            assert_eq!(send(get().header("range", "bytes=10-19")).await.body, bytes[10..20]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_is_gone_is_not_sent_again() {
+    let server = TestServer::start().await;
+    for size in SIZES {
+        let digest = server.put_blob(&pattern(size)).await;
+        let path = format!("/blobs/{digest}");
+        for _ in 0..3 {
+            server.get(&path).await.expect(200);
+        }
+        std::fs::remove_file(file_of(&server, digest)).unwrap();
+        server.get(&path).await.problem(404, "BLOB_UNKNOWN");
+        server.head(&path).await.expect(404);
+        server.put_blob(&pattern(size)).await;
+        server.get(&path).await.expect(200);
+    }
+}
+
+/// How many files below a directory this process has open, under whatever names.
+fn open_below(directory: &Path) -> usize {
+    let all = std::fs::read_dir("/proc/self/fd").unwrap();
+    all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter(|open| open.starts_with(directory))
+        .count()
+}
+
+#[tokio::test]
+async fn a_blob_that_is_gone_does_not_take_up_room_for_long() {
+    let server = TestServer::start().await;
+    for size in SIZES {
+        let digest = server.put_blob(&pattern(size)).await;
+        let file = file_of(&server, digest);
+        server.get(&format!("/blobs/{digest}")).await.expect(200);
+        std::fs::remove_file(&file).unwrap();
+        let closed = async {
+            while open_below(file.parent().unwrap()) > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), closed).await.expect("closed soon");
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_was_sent_to_one_who_may_is_not_sent_to_others() {
+    let server = TestServer::with(|config| config.access.blob_reads = Reads::Token).await;
+    for size in SIZES {
+        let path = format!("/blobs/{}", server.put_blob(&pattern(size)).await);
+        for _ in 0..3 {
+            send(server.request(Method::GET, &path)).await.expect(200);
+            send(server.anonymous(Method::GET, &path)).await.problem(401, "UNAUTHORIZED");
+            send(server.anonymous(Method::HEAD, &path)).await.expect(401);
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_number_of_blobs_may_be_asked_for_again() {
+    let server = TestServer::start().await;
+    // More than are kept open.
+    let blobs: Vec<_> = (0..300).map(|more| pattern(50_000 + more)).collect();
+    let mut paths = Vec::new();
+    for blob in &blobs {
+        paths.push(format!("/blobs/{}", server.put_blob(blob).await));
+    }
+    for _ in 0..2 {
+        for (path, blob) in paths.iter().zip(&blobs) {
+            assert!(server.get(path).await.expect(200).body == *blob, "{path}");
+        }
+        let open = open_below(&server.data.join("objects"));
+        assert!(open <= 256, "{open} files are open");
+    }
 }

@@ -33,6 +33,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "service",
             "store::ByteRange",
             "store::Created",
+            "store::FileSlice",
             "store::Handover",
             "store::Object",
             "store::ObjectStore",
