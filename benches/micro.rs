@@ -1,14 +1,17 @@
-//! Small things that happen with every request, publish or page of a listing: hashing, heads, keys, manifests.
+//! Small things that happen with every request, publish or page of a listing: hashing, heads, keys, manifests, ranges and
+//! conditions.
 //!
 //! `cargo bench --bench micro` prints what each costs, and how that compares with the run before.
 
 use std::hint::black_box;
 
+use axum::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use larder::domain::head::{Action, Change, Head, Operation, Outcome};
 use larder::domain::manifest::Descriptor;
 use larder::domain::{Digest, Expect, Hasher, Manifest, ManifestName, Summary};
+use larder::http::{conditional, range};
 use larder::layout::LayoutKey;
 use serde_json::json;
 
@@ -79,6 +82,47 @@ fn manifests(criterion: &mut Criterion) {
     });
 }
 
+fn conditions(criterion: &mut Criterion) {
+    let (digest, other) = (Digest::of(b"a blob"), Digest::of(b"another"));
+    let mut group = criterion.benchmark_group("condition");
+    for (what, field, value) in [
+        ("none", None, String::new()),
+        ("If-None-Match, held", Some(IF_NONE_MATCH), format!("\"{digest}\"")),
+        ("If-None-Match, a list", Some(IF_NONE_MATCH), format!("W/\"{other}\", \"x\", \"{digest}\"")),
+        ("If-Match, another", Some(IF_MATCH), format!("\"{other}\"")),
+    ] {
+        let headers = fields(field.map(|field| (field, value)));
+        group.bench_function(what, |bencher| {
+            bencher.iter(|| conditional::evaluate(black_box(&headers), digest).expect("well formed"));
+        });
+    }
+    group.finish();
+    let mut group = criterion.benchmark_group("range");
+    for (what, value) in [
+        ("part", "bytes=1048576-2097151"),
+        ("suffix", "bytes=-4096"),
+        ("several", "bytes=0-1,5-9"),
+        ("behind", "bytes=9999999-"),
+    ] {
+        let headers = fields([(RANGE, value.to_owned()), (IF_RANGE, format!("\"{digest}\""))]);
+        group.bench_function(what, |bencher| {
+            bencher.iter(|| {
+                let headers = black_box(&headers);
+                conditional::range_applies(headers, digest).then(|| range::judge(headers, 5 << 20))
+            });
+        });
+    }
+    group.finish();
+}
+
+/// A request as a client sends it, with these fields.
+fn fields(special: impl IntoIterator<Item = (HeaderName, String)>) -> HeaderMap {
+    let usual = [("host", "releases.example"), ("user-agent", "curl/8.5.0"), ("accept", "*/*")];
+    let usual = usual.map(|(name, value)| (HeaderName::from_static(name), value.to_owned()));
+    let all = usual.into_iter().chain(special);
+    all.map(|(name, value)| (name, value.parse().expect("a legal value"))).collect()
+}
+
 fn manifest(version: u64) -> Vec<u8> {
     let file = |at| {
         let digest = Digest::of(format!("{version} {at}").as_bytes()).to_string();
@@ -119,5 +163,5 @@ fn head() -> (ManifestName, Head) {
     (name, head.expect("at least one version"))
 }
 
-criterion_group!(benches, hashing, heads, keys, manifests);
+criterion_group!(benches, hashing, heads, keys, manifests, conditions);
 criterion_main!(benches);

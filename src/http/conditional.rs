@@ -27,15 +27,21 @@ pub(super) fn etag(digest: Digest) -> String {
 
 /// What the conditionals of a GET or HEAD come to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
+    /// The representation is to be sent.
     Proceed,
+    /// The client has it already: 304.
     NotModified,
+    /// The client wants another one or none: 412.
     Failed,
 }
 
 /// Evaluates `If-Match`, then `If-None-Match` (section 13.2.2) for a representation with this digest. We state no
 /// modification dates, so the conditionals about dates do not apply.
-pub(super) fn evaluate(headers: &HeaderMap, digest: Digest) -> Result<Verdict, ApiError> {
+///
+/// # Errors
+/// `PRECONDITION_INVALID` for a field that is no list of entity tags.
+pub fn evaluate(headers: &HeaderMap, digest: Digest) -> Result<Verdict, ApiError> {
     let current = digest.to_string();
     let matches = |tags: &Tags, strong: bool| match tags {
         Tags::Any => true,
@@ -51,7 +57,8 @@ pub(super) fn evaluate(headers: &HeaderMap, digest: Digest) -> Result<Verdict, A
 }
 
 /// Whether a `Range` applies: without `If-Range`, or with one that matches strongly (section 13.1.5).
-pub(super) fn range_applies(headers: &HeaderMap, digest: Digest) -> bool {
+#[must_use]
+pub fn range_applies(headers: &HeaderMap, digest: Digest) -> bool {
     headers.get(IF_RANGE).is_none_or(|value| value.as_bytes() == etag(digest).as_bytes())
 }
 

@@ -7,7 +7,7 @@ use crate::store::ByteRange;
 
 /// What a `Range` header comes to for a representation of a certain size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub enum Wanted {
     /// The whole: no range, several ranges, another unit, or nonsense. A server may ignore `Range` (14.2).
     Whole,
     /// These bytes.
@@ -16,8 +16,9 @@ pub(super) enum Wanted {
     Unsatisfiable,
 }
 
-/// Judges the `Range` header of a GET.
-pub(super) fn judge(headers: &HeaderMap, size: u64) -> Wanted {
+/// Judges the `Range` header of a GET of so many bytes.
+#[must_use]
+pub fn judge(headers: &HeaderMap, size: u64) -> Wanted {
     let mut values = headers.get_all(RANGE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Wanted::Whole };
     value.to_str().ok().and_then(parse).map_or(Wanted::Whole, |spec| spec.within(size))

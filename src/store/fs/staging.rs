@@ -206,3 +206,41 @@ fn is_stale(path: &Path) -> io::Result<bool> {
     let age = metadata.modified()?.elapsed().unwrap_or_default();
     Ok(metadata.is_file() && age >= STALE_AFTER && file.try_lock().is_ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::step::NoFaults;
+    use super::*;
+
+    #[test]
+    fn aligned_bytes_go_past_the_page_cache_and_others_do_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut staged = Staged::new(directory.path(), Arc::new(NoFaults)).unwrap();
+        let memory: Vec<u8> = (0..251).cycle().take(20 * ALIGNMENT).collect();
+        let memory = &memory[memory.as_ptr().align_offset(ALIGNMENT)..];
+        let mut expected = Vec::new();
+        // Where they begin in memory, and how many: the fourth would be aligned if its place in the file were.
+        for (start, length, direct) in [
+            (0, 2 * ALIGNMENT, Direct::Yes),
+            (ALIGNMENT, ALIGNMENT, Direct::Yes),
+            (3, 100, Direct::No),
+            (0, ALIGNMENT, Direct::No),
+            (1, ALIGNMENT - 100, Direct::No),
+            (4 * ALIGNMENT, 3 * ALIGNMENT, Direct::Yes),
+            (0, 0, Direct::No),
+            (0, ALIGNMENT - 1, Direct::No),
+        ] {
+            let bytes = &memory[start..start + length];
+            staged.write(bytes).unwrap();
+            expected.extend_from_slice(bytes);
+            assert!(staged.direct == direct || staged.direct == Direct::Never, "{start} {length}: {:?}", staged.direct);
+            assert!(fs::read(&staged.path).unwrap() == expected, "{start} {length}");
+        }
+        // From here on the file system is one that refuses.
+        staged.set_direct(false);
+        staged.direct = Direct::Never;
+        staged.write(&memory[1..2]).unwrap();
+        staged.write(&memory[..ALIGNMENT]).unwrap();
+        assert_eq!((staged.direct, staged.length), (Direct::Never, expected.len() as u64 + 1 + ALIGNMENT as u64));
+    }
+}
