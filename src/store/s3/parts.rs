@@ -7,6 +7,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use super::super::{Created, Key, MAX_PARTS, Part, Parts, Result, StoreError, StoreErrorKind};
 use super::Inner;
@@ -201,17 +202,24 @@ impl Multipart {
         Err(StoreError::new(StoreErrorKind::Unavailable, &key, text))
     }
 
+    /// Ends when the upload is aborted; it is, even if this is cancelled.
     pub(super) async fn abort(mut self) {
+        if let Err(stopped) = self.abort_soon().await {
+            tracing::debug!(%stopped, "the process is about to end");
+        }
+    }
+
+    fn abort_soon(&mut self) -> JoinHandle<()> {
         self.over = true;
-        abort(&self.inner, &self.upload).await;
+        let (inner, upload) = (Arc::clone(&self.inner), self.upload.clone());
+        self.runtime.spawn(async move { abort(&inner, &upload).await })
     }
 }
 
 impl Drop for Multipart {
     fn drop(&mut self) {
         if !self.over {
-            let (inner, upload) = (Arc::clone(&self.inner), self.upload.clone());
-            self.runtime.spawn(async move { abort(&inner, &upload).await });
+            self.abort_soon();
         }
     }
 }

@@ -111,6 +111,23 @@ async fn an_upload_that_is_cancelled_anywhere_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_abort_takes_place_even_if_nobody_waits_for_it() {
+    let model = S3Model::start().await;
+    let store = model.store().await;
+    put(&store, "a", "fast").await;
+    model.fail_from(Op::AbortMultipart, 1, Fault::Slow(Duration::from_secs(1)));
+    let slow = begin(&store, "a", &[pattern(2 * PART)]).await;
+    let committing = tokio::spawn(slow.commit());
+    // Its parts are given up because the key is taken.
+    while !model.requests().contains_key(&Op::AbortMultipart) {
+        assert!(!committing.is_finished());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    committing.abort();
+    all_aborted(&model).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_taken_key_is_found_before_the_parts_become_an_object() {
     let model = S3Model::start().await;
     let store = model.store().await;
