@@ -72,7 +72,7 @@ struct Repeat {
 #[derive(Default)]
 struct Remembered {
     bytes: usize,
-    by_address: HashMap<Box<str>, Arc<Repeat>>,
+    by_address: ByAddress,
     /// Somebody will close the open files.
     closing: bool,
 }
@@ -161,30 +161,41 @@ impl Repeats {
         let is_file = matches!(source.source, Source::File(_));
         let weight = address.len() + OVERHEAD + if is_file { OPEN_FILE } else { body };
         let mut remembered = write(&self.remembered);
-        remembered.add(address, Repeat { source, route, status, headers, unchanged, weight });
+        // The one that is there is as good, or closed soon.
+        if is_file && remembered.by_address.contains_key(address) {
+            return;
+        }
+        let_go(remembered.add(address, Repeat { source, route, status, headers, unchanged, weight }));
         if is_file && !std::mem::replace(&mut remembered.closing, true) {
             tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
         }
     }
 }
 
+type ByAddress = HashMap<Box<str>, Arc<Repeat>>;
+
 impl Remembered {
-    fn add(&mut self, address: &str, repeat: Repeat) {
+    /// Adds an answer, and gives back those that have to make room.
+    fn add(&mut self, address: &str, repeat: Repeat) -> ByAddress {
+        let mut old = HashMap::new();
         // What is asked for again and again is soon back.
         if self.bytes + repeat.weight > REMEMBERED_BYTES {
-            self.by_address.clear();
+            old = std::mem::take(&mut self.by_address);
             self.bytes = 0;
         }
         self.bytes += repeat.weight;
         if let Some(before) = self.by_address.insert(address.into(), Arc::new(repeat)) {
             self.bytes -= before.weight;
         }
+        old
     }
 
-    fn close_files(&mut self) {
-        self.by_address.retain(|_, repeat| matches!(repeat.source.source, Source::Head(..)));
-        self.bytes = self.by_address.values().map(|repeat| repeat.weight).sum();
+    fn take_files(&mut self) -> ByAddress {
+        let files = self.by_address.extract_if(|_, repeat| matches!(repeat.source.source, Source::File(_)));
+        let files: ByAddress = files.collect();
+        self.bytes -= files.values().map(|repeat| repeat.weight).sum::<usize>();
         self.closing = false;
+        files
     }
 }
 
@@ -192,7 +203,14 @@ impl Remembered {
 async fn close_files(remembered: Weak<RwLock<Remembered>>) {
     tokio::time::sleep(KEPT_OPEN).await;
     if let Some(remembered) = remembered.upgrade() {
-        write(&remembered).close_files();
+        let_go(write(&remembered).take_files());
+    }
+}
+
+/// Closing a file that was deleted gives its room on the disk back, which may block.
+fn let_go(repeats: ByAddress) {
+    if !repeats.is_empty() {
+        tokio::task::spawn_blocking(move || drop(repeats));
     }
 }
 
