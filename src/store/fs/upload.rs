@@ -13,7 +13,7 @@ use super::staging::{ALIGNMENT, Staged};
 use super::{FsStore, blocking};
 
 /// Bytes of a piece. Two of them are in memory for each object that is being written.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 512 * 1024;
 
 /// Bytes that are gathered.
 #[derive(Default)]

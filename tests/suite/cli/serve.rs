@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::{everything, folder, noise, publish};
 use crate::support::process::{ServerProcess, larder, until};
+use crate::support::store::SLOW;
 
 /// What is uploaded: enough to reach the disk before the end.
 fn slow() -> Vec<u8> {
-    vec![b'1'; 600 << 10]
+    vec![b'1'; SLOW]
 }
 
 /// An upload of which all but the last byte was sent.

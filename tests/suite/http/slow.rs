@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::raw::Raw;
 use crate::support::server::TestServer;
+use crate::support::store::SLOW;
 
 async fn impatient() -> TestServer {
     TestServer::with(|config| {
@@ -27,7 +28,7 @@ fn put(server: &TestServer, digest: Digest, length: usize) -> String {
 
 /// What is uploaded slowly: enough to reach the disk before the end.
 fn slow() -> Vec<u8> {
-    vec![b'1'; 600 << 10]
+    vec![b'1'; SLOW]
 }
 
 fn staged(server: &TestServer) -> usize {
@@ -65,7 +66,7 @@ async fn a_client_that_sends_one_byte_a_second_is_cut_off() {
 async fn a_client_that_pauses_within_a_body_is_cut_off() {
     let server = impatient().await;
     let mut client = Raw::connect(server.address).await;
-    client.send(put(&server, Digest::of(b"x"), 1 << 20)).await;
+    client.send(put(&server, Digest::of(b"x"), 2 * SLOW)).await;
     client.send(slow()).await;
     until("the upload begins", || staged(&server) == 1).await;
     assert_eq!(client.answer().await.status, 408);
@@ -100,8 +101,8 @@ async fn a_client_that_goes_away_in_an_upload_leaves_nothing() {
     let server = TestServer::start().await;
     let digest = Digest::of(b"x");
     let mut client = Raw::connect(server.address).await;
-    client.send(put(&server, digest, 1 << 20)).await;
-    client.send(vec![0_u8; 1 << 19]).await;
+    client.send(put(&server, digest, 2 * SLOW)).await;
+    client.send(slow()).await;
     until("the upload begins", || staged(&server) == 1).await;
     drop(client);
     until("the upload is given up", || staged(&server) == 0).await;

@@ -16,7 +16,7 @@ use super::{at_every_call, collect, collect_impatiently, v1, v2};
 use crate::support::raw::Raw;
 use crate::support::server::{TestServer, manifest, send};
 use crate::support::services::{AsOf, Services, blob, target};
-use crate::support::store::{FsBackend, Store, pattern};
+use crate::support::store::{FsBackend, SLOW, Store, pattern};
 
 /// The label of the active version, all of whose bytes a reader gets, even from condemned generations.
 pub(super) async fn served(store: &Store, of: &str) -> String {
@@ -222,7 +222,7 @@ fn upload_head(server: &TestServer, digest: Digest, length: usize) -> String {
 async fn r16_an_upload_under_way_survives_collectors_and_sweeps() {
     let (backend, one, two) = two_servers().await;
     one.publish("main", &OLD).await;
-    let bytes = pattern(1 << 20);
+    let bytes = pattern(2 * SLOW);
     let digest = Digest::of(&bytes);
     let mut client = Raw::connect(two.address).await;
     client.send(upload_head(&two, digest, bytes.len())).await;
@@ -245,7 +245,7 @@ async fn r16_abandoned_uploads_and_sessions_leave_nothing() {
     one.publish("main", &OLD).await;
     let before = super::stored_blobs(&backend.store()).await;
     // A client that goes away in the middle of an upload.
-    let bytes = pattern(1 << 20);
+    let bytes = pattern(2 * SLOW);
     let mut client = Raw::connect(two.address).await;
     client.send(upload_head(&two, Digest::of(&bytes), bytes.len())).await;
     client.send(&bytes[..bytes.len() / 2]).await;

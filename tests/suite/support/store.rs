@@ -111,10 +111,10 @@ pub async fn read_range(store: &Store, text: &str, start: u64, end: u64) -> Byte
     chunks.concat().into()
 }
 
-/// A streamed object up to, but not including, its commit.
-/// Bytes of an object that reaches the disk before its end: the directory store gathers 256 KiB first.
-pub const SLOW: usize = 600 << 10;
+/// Bytes of an object that reaches the disk before its end: the directory store gathers 512 KiB twice first.
+pub const SLOW: usize = 1200 << 10;
 
+/// A streamed object up to, but not including, its commit.
 pub async fn begin(store: &Store, text: &str, chunks: &[Bytes]) -> Box<dyn Upload> {
     let mut upload = store.begin(&key(text)).await.expect("begin");
     for chunk in chunks {
