@@ -80,14 +80,15 @@ impl Bench {
             let (digest, body) = noise(self.size, 2 * round).await;
             let (_, other) = noise(self.size, 2 * round + 1).await;
             let key = format!("direct/{round}");
-            let (ours, direct) = (self.upload(digest, body), self.direct.upload(&key, other));
+            let (ours, direct) = (Box::pin(self.upload(digest, body)), Box::pin(self.direct.upload(&key, other)));
             in_turn(round, &mut up, ours, &mut up_direct, direct).await;
             // The engine may have the one in memory still and the other not.
             let get = || self.client.get(format!("{}/blobs/{digest}", self.server.url));
             read(get(), self.size).await;
             read(self.client.get(self.direct.address(&key).await), self.size).await;
             let address = self.direct.address(&key).await;
-            let (ours, direct) = (read(get(), self.size), read(self.client.get(address), self.size));
+            let (ours, direct) =
+                (Box::pin(read(get(), self.size)), Box::pin(read(self.client.get(address), self.size)));
             in_turn(round, &mut down, ours, &mut down_direct, direct).await;
         }
         self.report("upload", up, up_direct);
