@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use larder::domain::head::{Action, Change, Head, Operation, Outcome};
 use larder::domain::manifest::Descriptor;
 use larder::domain::{Digest, Expect, Hasher, Manifest, ManifestName, Summary};
-use larder::http::{conditional, range};
+use larder::http::rfc::{conditional, range};
 use larder::layout::LayoutKey;
 use serde_json::json;
 

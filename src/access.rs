@@ -1,56 +1,15 @@
 //! Who may do what: hashed tokens, grants over name patterns, and policies for names.
 
+mod caller;
+
 use sha2::Digest as _;
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
-use crate::config::{self, Cas, Permission, Policy, Reads};
+use crate::config::{self, Policy};
+use crate::domain::{Cas, Permission, Reads};
 use crate::domain::{ManifestName, NamePattern};
 
-/// Somebody who makes a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Caller {
-    /// No token was sent.
-    Anonymous,
-    /// The holder of a token.
-    Token {
-        /// What the token is called.
-        id: String,
-        /// What it may do.
-        actions: Vec<Permission>,
-        /// The names it may do it to.
-        names: Vec<NamePattern>,
-    },
-}
-
-impl Caller {
-    /// What the caller is called in logs and in the history.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        match self {
-            Self::Anonymous => "anonymous",
-            Self::Token { id, .. } => id,
-        }
-    }
-
-    /// Whether the caller may do this to some name.
-    #[must_use]
-    pub fn may_somewhere(&self, wanted: Permission) -> bool {
-        let Self::Token { actions, .. } = self else { return false };
-        let implied = |have: &Permission| {
-            *have == wanted
-                || *have == Permission::Admin
-                || (*have == Permission::Publish && wanted == Permission::Upload)
-        };
-        actions.iter().any(implied)
-    }
-
-    /// Whether the caller may do this to `name`.
-    #[must_use]
-    pub fn may(&self, wanted: Permission, name: &ManifestName) -> bool {
-        let Self::Token { names, .. } = self else { return false };
-        self.may_somewhere(wanted) && names.iter().any(|pattern| pattern.matches(name))
-    }
-}
+pub use caller::Caller;
 
 #[derive(Debug)]
 struct Credential {

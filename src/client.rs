@@ -21,7 +21,6 @@ mod source;
 mod token;
 mod uploads;
 mod versions;
-pub mod wire;
 
 use std::time::Duration;
 
@@ -143,6 +142,8 @@ pub async fn probe(url: &str) -> Result<(), ClientError> {
 }
 
 fn builder() -> reqwest::ClientBuilder {
+    // Fails when a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut headers = HeaderMap::new();
     // A coded body would not match its digest.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -3,6 +3,7 @@
 //! Every key of the file can be set from the environment as `LARDER__SECTION__KEY` (two underscores between
 //! levels). Secrets are never part of it: tokens are configured by their hash.
 
+mod access;
 mod collector;
 mod load;
 mod store;
@@ -13,8 +14,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::NamePattern;
-
+pub use access::{Access, Policy, Token};
 pub use collector::{Collector, RetentionRule};
 pub use load::{ConfigError, load};
 pub use store::{Bucket, Delivery, Store};
@@ -142,93 +142,6 @@ impl Default for Limits {
     }
 }
 
-/// `[access]`
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Access {
-    /// Who may read blobs by digest.
-    pub blob_reads: Reads,
-    /// Tokens, by their hash.
-    pub tokens: Vec<Token>,
-    /// Rules for names; the first whose pattern matches counts.
-    pub policies: Vec<Policy>,
-}
-
-/// Who may read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reads {
-    /// Everybody.
-    #[default]
-    Public,
-    /// Holders of a token that grants `read`.
-    Token,
-}
-
-/// What a token may be granted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Permission {
-    /// Read names whose policy asks for a token, and blobs if they are not public.
-    Read,
-    /// Upload blobs, and ask which are missing.
-    Upload,
-    /// Publish and stage versions, copy to a name. Includes `upload`.
-    Publish,
-    /// Promote and roll back.
-    Promote,
-    /// Pin and unpin.
-    Pin,
-    /// Retire versions and delete names.
-    Retire,
-    /// Everything.
-    Admin,
-}
-
-/// `[[access.tokens]]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Token {
-    /// What the token is called in logs and in the history.
-    pub id: String,
-    /// SHA-256 of the token, in hex.
-    pub sha256: String,
-    /// What it may do.
-    pub actions: Vec<Permission>,
-    /// The names it may do it to.
-    #[serde(default = "all_names")]
-    pub names: Vec<NamePattern>,
-}
-
-fn all_names() -> Vec<NamePattern> {
-    vec![NamePattern::any()]
-}
-
-/// Whether a change to a name must state what it expects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cas {
-    /// `If-Match` and `If-None-Match` are honoured where sent.
-    #[default]
-    Optional,
-    /// A change without either is answered 428.
-    Required,
-}
-
-/// `[[access.policies]]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Policy {
-    /// The names it applies to.
-    pub names: Vec<NamePattern>,
-    /// Who may read them.
-    #[serde(default)]
-    pub read: Reads,
-    /// Whether changes need a precondition.
-    #[serde(default)]
-    pub cas: Cas,
-}
-
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -291,32 +204,6 @@ impl Config {
         self.access.validate(&mut problems);
         self.collector.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
-    }
-}
-
-impl Access {
-    fn validate(&self, problems: &mut Vec<String>) {
-        let mut ids = std::collections::HashSet::new();
-        for token in &self.tokens {
-            let id = &token.id;
-            if id.is_empty() || id.len() > 128 || id.chars().any(char::is_control) {
-                problems.push(format!("access.tokens: the id {id:?} must be 1 to 128 printable characters"));
-            }
-            if !ids.insert(id) {
-                problems.push(format!("access.tokens: the id {id:?} is used twice"));
-            }
-            if token.sha256.len() != 64 || !token.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
-                problems.push(format!(
-                    "access.tokens: sha256 of {id:?} must be 64 hex digits (the SHA-256 of the token, never the token)"
-                ));
-            }
-            if token.actions.is_empty() || token.names.is_empty() {
-                problems.push(format!("access.tokens: {id:?} needs at least one action and one name pattern"));
-            }
-        }
-        if self.policies.iter().any(|policy| policy.names.is_empty()) {
-            problems.push("access.policies: every policy needs at least one name pattern".to_owned());
-        }
     }
 }
 

@@ -14,12 +14,12 @@
 //! 2. **One primitive.** The only conditional operation is *create if absent*.
 //! 3. **Numbers of doomed bytes are never reused.** A delete that comes late only ever hits bytes that are dead.
 //!
-//! A name is a log of heads ([`service::heads`]); each head is the complete state of the name at one generation, and
+//! A name is a log of heads ([`protocol::heads`]); each head is the complete state of the name at one generation, and
 //! what may follow it is decided by one pure function ([`domain::Head::next`]). Publishing
 //! ([`service::publish`]) first makes a version's blobs roots, then checks them, then commits. The collector
-//! ([`service::collect`]) first condemns what nobody needs, then looks for roots again, then deletes. Whoever comes second
+//! ([`upkeep::collect`]) first condemns what nobody needs, then looks for roots again, then deletes. Whoever comes second
 //! sees the other: that is the whole argument, and it stands beside the code of each step. A blob may also arrive over
-//! several requests and servers ([`service::uploads`]).
+//! several requests and servers ([`protocol::uploads`]).
 //!
 //! # Map
 //!
@@ -30,8 +30,11 @@
 //! | [`domain`] | grammars, manifests, state transitions | do I/O, read a clock |
 //! | [`store`] | the write-once seam and its backends | know what a manifest or a version is |
 //! | [`layout`] | the spelling of keys, the layout marker, migrations | decide anything about versions |
-//! | [`service`] | the storage protocol: publish, resolve, versions, uploads, collect, verify | know HTTP, spell keys by hand |
+//! | [`protocol`] | the storage protocol: what stored objects mean | know HTTP, spell keys by hand |
+//! | [`service`] | what a request asks for: publish, resolve, versions, names | know HTTP, know `upkeep` |
+//! | [`upkeep`] | collect, verify, copy, try out, readiness | know HTTP, know `service` |
 //! | [`config`], [`access`], [`clock`], [`telemetry`], [`lifecycle`] | what their names say | reach the store |
+//! | [`wire`] | JSON bodies as they travel, once for server and client | know where they come from |
 //! | [`http`] | routes, headers, the one error boundary | touch the store, decide anything |
 //! | [`server`] | putting the parts together, accepting connections | handle a request |
 //! | [`client`] | talking to a server, with the one retry policy of clients | print |
@@ -55,7 +58,10 @@ pub mod domain;
 pub mod http;
 pub mod layout;
 pub mod lifecycle;
+pub mod protocol;
 pub mod server;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod upkeep;
+pub mod wire;

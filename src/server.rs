@@ -1,11 +1,8 @@
 //! The server: parts put together, connections accepted, and an orderly end.
 
-mod accept;
-mod activity;
 mod admin_token;
 mod collector;
-mod deadline;
-mod sendfile;
+mod connections;
 mod store;
 
 use std::path::PathBuf;
@@ -18,20 +15,20 @@ use tokio_util::task::TaskTracker;
 use crate::access::Access;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Cache, Config, Store};
-use crate::http::{AppState, Delivery, Health, Parts, Patience, app};
+use crate::http::{AppState, Delivery, Parts, Timeouts, app};
 use crate::layout::marker::{self, LayoutError};
 use crate::lifecycle::Shutdown;
-use crate::service::collect::Runs;
-use crate::service::probe::Findings;
-use crate::service::{
-    BlobCache, Blobs, Collect, Heads, Manifests, Names, Publish, PublishLimits, Resolve, UploadLimits, Uploads,
-    Versions,
-};
+use crate::protocol::{BlobCache, Blobs, Heads, Manifests, UploadLimits, Uploads};
+use crate::service::{Names, Publish, PublishLimits, Resolve, Versions};
 use crate::store::{FsStore, ObjectStore, StoreError};
+use crate::upkeep::Collect;
+use crate::upkeep::Health;
+use crate::upkeep::collect::Runs;
+use crate::upkeep::probe::Findings;
 
-use accept::serve;
+use connections::serve;
 
-pub use collector::{Turn, Turns, settings as collector_settings};
+pub use collector::{CollectorSchedule, ScheduleStep, settings as collector_settings};
 pub use store::{open_store, s3_settings};
 
 /// How often staged files of dead writers, and blobs that nobody reads any more, are looked for.
@@ -141,7 +138,7 @@ impl Server {
         let (health, tasks) = (Arc::clone(&self.state.health), self.state.tasks.clone());
         if let Some((collect, clock)) = self.collector {
             let interval = self.config.collector.interval.std();
-            let turns = Turns::new(Arc::clone(&self.state.runs), clock, interval, shutdown.soft.clone());
+            let turns = CollectorSchedule::new(Arc::clone(&self.state.runs), clock, interval, shutdown.soft.clone());
             tasks.spawn(collector::run(collect, turns, Arc::clone(&health)));
         }
         serve(listener, app(self.state), &self.config.server, &health, &shutdown).await?;
@@ -201,7 +198,7 @@ fn state(
         runs: Arc::new(Runs::new(Arc::clone(&store))),
         health: Arc::new(Health::new(store)),
         delivery: delivery(&config.store),
-        patience: Patience::new(config),
+        timeouts: Timeouts::new(config),
         held: Arc::new(Semaphore::new(config.limits.bodies_in_memory)),
         tasks: TaskTracker::new(),
     })

@@ -159,7 +159,7 @@ pub struct Unfinished {
 
 /// How a client is to be handed an object that it fetches from the store itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Handover {
+pub struct PresignOptions {
     /// How long the address works.
     pub valid_for: std::time::Duration,
     /// `Content-Type` of the answer.
@@ -265,8 +265,8 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// An address from which whoever has it can fetch the object under `key` without asking us, for a while. `None` when
     /// the store has no such addresses. Whether the object exists is not looked at.
-    async fn hand_over(&self, key: &Key, handover: &Handover) -> Result<Option<String>> {
-        let _ = (key, handover);
+    async fn presign(&self, key: &Key, options: &PresignOptions) -> Result<Option<String>> {
+        let _ = (key, options);
         Ok(None)
     }
 }

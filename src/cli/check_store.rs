@@ -9,7 +9,7 @@ use super::table::Table;
 use super::{CliError, Context, Exit, output};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Store;
-use crate::service::probe::{self, Finding, Findings};
+use crate::upkeep::probe::{self, Finding, Findings};
 
 /// Arguments of `larder check-store`.
 #[derive(Debug, clap::Args)]

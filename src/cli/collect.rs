@@ -11,9 +11,9 @@ use super::{CliError, Context, Exit, output};
 use crate::clock::SystemClock;
 use crate::config::Duration;
 use crate::lifecycle::Shutdown;
-use crate::server::{Turn, Turns, collector_settings};
-use crate::service::collect::{Count, Entry, Fate, Report, Runs, Share, Totals};
-use crate::service::{Collect, CollectError};
+use crate::server::{CollectorSchedule, ScheduleStep, collector_settings};
+use crate::upkeep::collect::{Count, Entry, Fate, Report, Runs, Share, Totals};
+use crate::upkeep::{Collect, CollectError};
 
 /// Arguments of `larder collect`.
 #[derive(Debug, clap::Args)]
@@ -72,12 +72,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         return once(&collect, &stop, context).await;
     }
     let runs = Arc::new(Runs::new(store));
-    let mut turns = Turns::new(runs, Arc::new(SystemClock), config.collector.interval.std(), stop.clone());
+    let mut turns = CollectorSchedule::new(runs, Arc::new(SystemClock), config.collector.interval.std(), stop.clone());
     loop {
         match turns.next().await {
-            Turn::Stop => return Ok(()),
-            Turn::NotDue => {}
-            Turn::Due => match once(&collect, &stop, context).await {
+            ScheduleStep::Stop => return Ok(()),
+            ScheduleStep::NotDue => {}
+            ScheduleStep::Due => match once(&collect, &stop, context).await {
                 Err(error) if stop.is_cancelled() => {
                     output::note(error);
                     return Ok(());

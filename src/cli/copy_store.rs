@@ -14,10 +14,10 @@ use crate::clock::SystemClock;
 use crate::config::{self, Store};
 use crate::layout::marker::LayoutError;
 use crate::server;
-use crate::service::CopyStore;
-use crate::service::copy_store::{Copied, CopyError, CopyObserver, CopySettings, Summary};
-use crate::service::verify::Finding;
 use crate::store::ObjectStore;
+use crate::upkeep::CopyStore;
+use crate::upkeep::copy_store::{Copied, CopyError, CopyObserver, CopySettings, Summary};
+use crate::upkeep::verify::Finding;
 
 /// Findings that are listed with `--json`; the rest are counted.
 const MAX_LISTED: usize = 10_000;

@@ -6,8 +6,8 @@ use super::expect::ExpectArgs;
 use super::remote::Remote;
 use super::{CliError, Context, Exit, output, table};
 use crate::client::Client;
-use crate::client::wire::Row;
 use crate::domain::Target;
+use crate::wire::Row;
 
 /// Arguments of `larder delete`.
 #[derive(Debug, clap::Args)]

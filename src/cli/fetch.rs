@@ -1,7 +1,7 @@
 //! `larder fetch`
 
+mod destination;
 mod part;
-mod place;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;

@@ -16,7 +16,7 @@ pub(super) fn init() {
         .with_target(false)
         .without_time()
         .with_ansi(!plain && io::stderr().is_terminal())
-        .with_writer(|| BesideBars)
+        .with_writer(|| StderrAroundBars)
         .try_init();
     // Only fails when somebody set a subscriber before us, whose logs are then as good.
     drop(result);
@@ -24,9 +24,9 @@ pub(super) fn init() {
 
 /// stderr, with the bars moved away while it is written to.
 #[derive(Debug)]
-struct BesideBars;
+struct StderrAroundBars;
 
-impl Write for BesideBars {
+impl Write for StderrAroundBars {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         progress::suspended(|| io::stderr().write(buffer))
     }

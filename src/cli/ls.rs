@@ -6,7 +6,7 @@ use super::remote::Remote;
 use super::table::{Table, moment, size, text};
 use super::{CliError, Context, output};
 use crate::client::Client;
-use crate::client::wire::NameEntry;
+use crate::wire::NameEntry;
 
 /// Arguments of `larder ls`.
 #[derive(Debug, clap::Args)]

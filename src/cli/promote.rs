@@ -3,8 +3,8 @@
 use super::expect::ExpectArgs;
 use super::remote::Remote;
 use super::{CliError, Context, output};
-use crate::client::wire::Receipt;
 use crate::domain::Target;
+use crate::wire::Receipt;
 
 /// Arguments of `larder promote`.
 #[derive(Debug, clap::Args)]

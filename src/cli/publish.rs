@@ -2,10 +2,10 @@
 
 mod document;
 mod inputs;
+mod local_files;
 mod naming;
 mod plan;
 mod session;
-mod shelf;
 
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -15,8 +15,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
 
+use self::local_files::LocalFiles;
 use self::session::{Publication, Published};
-use self::shelf::Shelf;
 use super::expect::ExpectArgs;
 use super::promote::word;
 use super::remote::Remote;
@@ -164,36 +164,36 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 /// Reads everything that is local: the files or the manifest, and the source.
 async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a>, CliError> {
     let source = match &args.source {
-        Some(path) => Some(shelf::fingerprint(path.clone()).await?),
+        Some(path) => Some(local_files::fingerprint(path.clone()).await?),
         None => None,
     };
-    let (bytes, mut shelf) = if let Some(path) = &args.manifest {
+    let (bytes, mut files) = if let Some(path) = &args.manifest {
         let bytes = read_manifest(path)?;
         let manifest = parse(&bytes)?;
-        (bytes, args.files.as_deref().map(|files| Shelf::below(files, &manifest)).unwrap_or_default())
+        (bytes, args.files.as_deref().map(|files| LocalFiles::below(files, &manifest)).unwrap_or_default())
     } else {
         let arguments = args.files_given.clone();
         let inputs =
             tokio::task::spawn_blocking(move || inputs::collect(&arguments)).await.map_err(anyhow::Error::from)??;
-        let hashed = shelf::hash(inputs, args.jobs.get()).await?;
+        let hashed = local_files::hash(inputs, args.jobs.get()).await?;
         let files: Vec<_> = hashed.iter().map(|(name, upload)| (name.clone(), upload.fingerprint.blob)).collect();
         let source = source.as_ref().map(|upload| upload.fingerprint.blob);
         let bytes = document::write(&args.description, &files, source)?;
-        let mut shelf = Shelf::default();
+        let mut files = LocalFiles::default();
         for (_, upload) in hashed {
-            shelf.add(upload);
+            files.add(upload);
         }
-        (bytes, shelf)
+        (bytes, files)
     };
     if let Some(upload) = source {
-        shelf.add(upload);
+        files.add(upload);
     }
     Ok(Publication {
         client,
         name: &args.name,
         manifest: parse(&bytes)?,
         bytes,
-        shelf,
+        files,
         activate: !args.stage,
         expect: args.expect.get(),
         jobs: args.jobs.get(),

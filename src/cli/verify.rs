@@ -17,9 +17,9 @@ use super::settings::Settings;
 use super::{CliError, Context, Exit, output, remote, token};
 use crate::clock::SystemClock;
 use crate::layout::marker;
-use crate::service::Verify;
-use crate::service::verify::{Cure, Finding, Observer, Outcome, Remedy, Source, Totals};
 use crate::store::Key;
+use crate::upkeep::Verify;
+use crate::upkeep::verify::{Finding, HealMethod, HealOptions, Observer, Outcome, Source, Totals};
 
 /// Findings that are listed with `--json`; the rest are counted.
 const MAX_LISTED: usize = 10_000;
@@ -82,9 +82,9 @@ struct Healing {
 }
 
 impl Healing {
-    fn remedy(&self, context: &Context) -> Result<Remedy, CliError> {
+    fn remedy(&self, context: &Context) -> Result<HealOptions, CliError> {
         let source = self.heal_from.as_deref().map(|url| self.peer(url, context)).transpose()?;
-        Ok(Remedy { source, discard_damaged: self.discard_damaged })
+        Ok(HealOptions { source, discard_damaged: self.discard_damaged })
     }
 
     fn peer(&self, url: &str, context: &Context) -> Result<Arc<dyn Source>, CliError> {
@@ -168,7 +168,7 @@ struct Listed {
     finding: Finding,
     healed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    how: Option<Cure>,
+    how: Option<HealMethod>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why_not: Option<String>,
 }
@@ -211,12 +211,12 @@ impl Observer for Watcher {
     }
 }
 
-fn method(cure: Cure) -> &'static str {
+fn method(cure: HealMethod) -> &'static str {
     match cure {
-        Cure::Fetched => "fetched",
-        Cure::OtherCopy => "another copy was sound",
-        Cure::Discarded => "discarded",
-        Cure::Gone => "gone by now",
+        HealMethod::Fetched => "fetched",
+        HealMethod::OtherCopy => "another copy was sound",
+        HealMethod::Discarded => "discarded",
+        HealMethod::Gone => "gone by now",
     }
 }
 

@@ -6,8 +6,8 @@ use super::remote::Remote;
 use super::table::{Table, moment, size, text};
 use super::{CliError, Context, output};
 use crate::client::Client;
-use crate::client::wire::{History, Row};
 use crate::domain::{ManifestName, State, Target};
+use crate::wire::{History, Row};
 
 /// Most rows that are asked for at once.
 const PAGE: usize = 500;

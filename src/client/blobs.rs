@@ -15,10 +15,10 @@ use tokio_util::io::ReaderStream;
 
 use super::answer::{Answer, checked, next_chunk};
 use super::error::origin;
-use super::wire::Missing;
 use super::{Client, ClientError, ErrorKind, Fingerprint, IDLE, Meter, Upload};
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
+use crate::wire::Missing;
 
 /// Most digests that one question may hold.
 const MAX_ASKED: usize = 10_000;

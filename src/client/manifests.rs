@@ -5,9 +5,9 @@ use reqwest::Method;
 use reqwest::header;
 
 use super::retry::Retries;
-use super::wire::{Deleted, NamePage};
 use super::{Client, ClientError, ErrorKind, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
+use crate::wire::{Deleted, NamePage};
 
 /// A manifest exactly as it was published, verified.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use reqwest::{Method, StatusCode, Url, header};
 
 use super::retry::Retries;
-use super::wire::{OpenSession, Receipt};
 use super::{Client, ClientError, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
+use crate::wire::{OpenSession, Receipt};
 
 /// How long giving a session back may take: somebody may be waiting at the terminal.
 const ABORT: Duration = Duration::from_secs(10);

@@ -22,7 +22,7 @@ const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 
 /// What came of the wish to upload.
-enum Begun {
+enum CreatedUpload {
     /// The server has the blob.
     Stored,
     /// Send the bytes here.
@@ -32,7 +32,7 @@ enum Begun {
 }
 
 /// Where an upload is.
-enum Standing {
+enum UploadStatus {
     /// The server has so many bytes.
     Offset(u64),
     /// It is complete.
@@ -49,9 +49,9 @@ impl Client {
         let mut beginnings = 0;
         loop {
             let url = match self.begin_upload(blob, &mut retries).await? {
-                Begun::At(url) => url,
-                Begun::Unknown => return Ok(None),
-                Begun::Stored => {
+                CreatedUpload::At(url) => url,
+                CreatedUpload::Unknown => return Ok(None),
+                CreatedUpload::Stored => {
                     meter(blob.size);
                     return Ok(Some(Stored::Existing));
                 }
@@ -65,7 +65,7 @@ impl Client {
         }
     }
 
-    async fn begin_upload(&self, blob: Descriptor, retries: &mut Retries) -> Result<Begun, ClientError> {
+    async fn begin_upload(&self, blob: Descriptor, retries: &mut Retries) -> Result<CreatedUpload, ClientError> {
         let mut url = self.url("uploads");
         url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
         let build = || {
@@ -74,17 +74,17 @@ impl Client {
         };
         let answer = match self.answer_within(retries, build).await {
             Ok(answer) => answer,
-            Err(error) if matches!(status(&error), Some(404 | 405 | 501)) => return Ok(Begun::Unknown),
+            Err(error) if matches!(status(&error), Some(404 | 405 | 501)) => return Ok(CreatedUpload::Unknown),
             Err(error) => return Err(error),
         };
         if answer.status == StatusCode::OK || is_complete(&answer) {
-            return Ok(Begun::Stored);
+            return Ok(CreatedUpload::Stored);
         }
         // Only the id is taken from the answer: the token must not leave for another host.
         let location = answer.header(header::LOCATION).unwrap_or_default();
         let id = location.rsplit('/').next().unwrap_or_default().parse::<UploadId>();
         let id = id.map_err(|_| answer.unexpected(format!("{location:?} is not the address of an upload")))?;
-        Ok(Begun::At(self.url(&format!("uploads/{id}"))))
+        Ok(CreatedUpload::At(self.url(&format!("uploads/{id}"))))
     }
 
     /// Sends everything that the server does not have yet. The inner error is that of an upload that is gone.
@@ -109,12 +109,12 @@ impl Client {
                 _ => retries.pause(error).await?,
             }
             match self.standing(url, retries).await? {
-                Standing::Gone(error) => return Ok(Err(error)),
-                Standing::Complete => {
+                UploadStatus::Gone(error) => return Ok(Err(error)),
+                UploadStatus::Complete => {
                     meter(upload.fingerprint.blob.size);
                     return Ok(Ok(Stored::New));
                 }
-                Standing::Offset(now) => {
+                UploadStatus::Offset(now) => {
                     if now > offset {
                         retries.progressed();
                     }
@@ -136,18 +136,18 @@ impl Client {
     }
 
     /// Asks where to go on.
-    async fn standing(&self, url: &Url, retries: &mut Retries) -> Result<Standing, ClientError> {
+    async fn standing(&self, url: &Url, retries: &mut Retries) -> Result<UploadStatus, ClientError> {
         let answer = match self.answer_within(retries, || self.request(Method::HEAD, url.clone())).await {
             Ok(answer) => answer,
-            Err(error) if matches!(status(&error), Some(404 | 410)) => return Ok(Standing::Gone(error)),
+            Err(error) if matches!(status(&error), Some(404 | 410)) => return Ok(UploadStatus::Gone(error)),
             Err(error) => return Err(error),
         };
         if is_complete(&answer) {
-            return Ok(Standing::Complete);
+            return Ok(UploadStatus::Complete);
         }
         let offset = answer.header(UPLOAD_OFFSET).and_then(|offset| offset.parse().ok());
         let lacks = || answer.unexpected("it does not say how many bytes of the upload it has".to_owned());
-        offset.map(Standing::Offset).ok_or_else(lacks)
+        offset.map(UploadStatus::Offset).ok_or_else(lacks)
     }
 }
 

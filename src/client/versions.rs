@@ -4,9 +4,9 @@ use reqwest::{Method, header};
 
 use super::retry::Retries;
 use super::sessions::activated;
-use super::wire::{History, Receipt, Row};
 use super::{Client, ClientError, ErrorKind, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, State, Target};
+use crate::wire::{History, Receipt, Row};
 
 impl Client {
     /// One version's row.

@@ -14,47 +14,47 @@ use axum::http::{Request, Response};
 use axum::routing::future::RouteFuture;
 use tower::Service;
 
-use super::layers::Surroundings;
+use super::layers::RequestContext;
 
 /// All routes with what surrounds them.
 #[derive(Debug, Clone)]
 pub struct App {
     routes: Router,
-    surroundings: Arc<Surroundings>,
+    context: Arc<RequestContext>,
 }
 
 impl App {
-    pub(super) fn new(routes: Router, surroundings: Arc<Surroundings>) -> Self {
-        Self { routes, surroundings }
+    pub(super) fn new(routes: Router, context: Arc<RequestContext>) -> Self {
+        Self { routes, context }
     }
 
     /// Answers a request.
-    pub fn answer<B>(&self, request: Request<B>) -> Answering
+    pub fn answer<B>(&self, request: Request<B>) -> ResponseFuture
     where
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        match self.surroundings.repeat(&request) {
-            Some(response) => Answering::Ready(Some(response)),
-            None => Answering::Routed(self.routes.clone().call(request.map(Body::new))),
+        match self.context.repeat(&request) {
+            Some(response) => ResponseFuture::Ready(Some(response)),
+            None => ResponseFuture::Routed(self.routes.clone().call(request.map(Body::new))),
         }
     }
 }
 
 /// An answer that is being made.
-pub enum Answering {
+pub enum ResponseFuture {
     /// It was there at once; `None` once it was taken.
     Ready(Option<Response<Body>>),
     /// Its handler is at work.
     Routed(RouteFuture<Infallible>),
 }
 
-impl fmt::Debug for Answering {
+impl fmt::Debug for ResponseFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answering").finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 
-impl Future for Answering {
+impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::head::Rejection;
 use crate::domain::{Digest, DigestError, ManifestError, NameError, SelectorError, VersionRow};
+use crate::protocol::{BlobError, ChangeError};
 use crate::service::versions::CopyError;
-use crate::service::{BlobError, ChangeError, PublishError, ResolveError};
+use crate::service::{PublishError, ResolveError};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Seconds after which a client should try again when the store or the name is busy.

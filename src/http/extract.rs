@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::ApiError;
 use crate::access::{Access, Caller};
-use crate::config::Permission;
+use crate::domain::Permission;
 use crate::domain::{FileName, ManifestName, Target};
-use crate::service::AsOf;
+use crate::protocol::AsOf;
 
 /// The decoded rest of the path behind the route's fixed part. Still has to be parsed.
 pub(super) struct Rest(pub(super) String);
@@ -28,7 +28,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Rest {
 }
 
 /// `NAME[@SELECTOR]`, and what follows behind the selector's segment.
-pub(super) struct Place {
+pub(super) struct VersionPath {
     pub(super) target: Target,
     pub(super) tail: Option<String>,
 }
@@ -45,12 +45,12 @@ impl Rest {
     }
 
     /// Reads the path as `NAME@SELECTOR[/TAIL]` or `NAME`.
-    pub(super) fn place(&self) -> Result<Place, ApiError> {
+    pub(super) fn place(&self) -> Result<VersionPath, ApiError> {
         let (target, tail) = match self.selector_end() {
             Some(end) => (&self.0[..end], Some(self.0[end + 1..].to_owned())),
             None => (self.0.as_str(), None),
         };
-        Ok(Place { target: target.parse()?, tail })
+        Ok(VersionPath { target: target.parse()?, tail })
     }
 
     /// Reads the path as `NAME/FILE` or `NAME@SELECTOR/FILE`. Only behind a selector may FILE hold a `/`.
@@ -118,9 +118,9 @@ impl Caller {
 }
 
 /// How old an answer about a name may be: not at all if the client says so (RFC 9111 section 5.2.1).
-pub(super) struct Fresh(pub(super) AsOf);
+pub(super) struct RequestedFreshness(pub(super) AsOf);
 
-impl<S: Send + Sync> FromRequestParts<S> for Fresh {
+impl<S: Send + Sync> FromRequestParts<S> for RequestedFreshness {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {

@@ -29,7 +29,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::repeats::{Repeatable, Repeats};
+use super::serving::response_cache::{Cacheable, ResponseCache};
 use super::{ApiError, AppState};
 use crate::service::Resolve;
 use meters::Meters;
@@ -41,20 +41,20 @@ const EXPOSED: &str = "ETag, Repr-Digest, Content-Range, Content-Length, Accept-
 
 /// What all requests share.
 #[derive(Debug)]
-pub(super) struct Surroundings {
+pub(super) struct RequestContext {
     meters: Meters,
-    repeats: Repeats,
+    responses: ResponseCache,
 }
 
-impl Surroundings {
+impl RequestContext {
     pub(super) fn new(resolve: Arc<Resolve>) -> Self {
-        Self { meters: Meters::default(), repeats: Repeats::new(resolve) }
+        Self { meters: Meters::default(), responses: ResponseCache::new(resolve) }
     }
 
     /// The answer to a request for what was answered before, unless a handler has to look at it again.
     pub(super) fn repeat<B>(&self, request: &axum::http::Request<B>) -> Option<Response> {
-        let (mut response, route) = self.repeats.find(request)?;
-        let exchange = Exchange::new(request, Some(route));
+        let (mut response, route) = self.responses.find(request)?;
+        let exchange = RequestRecord::new(request, Some(route));
         exchange.observe(self, &response);
         response.headers_mut().insert(ids::X_REQUEST_ID, exchange.id);
         Some(response)
@@ -62,26 +62,26 @@ impl Surroundings {
 }
 
 /// Puts the layers around the routes.
-pub(super) fn wrap(routes: Router<AppState>, surroundings: &Arc<Surroundings>) -> Router<AppState> {
-    let surroundings = Arc::clone(surroundings);
+pub(super) fn wrap(routes: Router<AppState>, context: &Arc<RequestContext>) -> Router<AppState> {
+    let context = Arc::clone(context);
     let routes = routes.layer(CatchPanicLayer::custom(panicked));
-    routes.layer(layer_fn(move |inner| Surrounded { inner, surroundings: Arc::clone(&surroundings) }))
+    routes.layer(layer_fn(move |inner| Instrumented { inner, context: Arc::clone(&context) }))
 }
 
 /// A route and what surrounds it.
 #[derive(Debug, Clone)]
-struct Surrounded<S> {
+struct Instrumented<S> {
     inner: S,
-    surroundings: Arc<Surroundings>,
+    context: Arc<RequestContext>,
 }
 
-impl<S> Service<Request> for Surrounded<S>
+impl<S> Service<Request> for Instrumented<S>
 where
     S: Service<Request, Response = Response, Error = Infallible, Future: Unpin>,
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Surrounding<S::Future>;
+    type Future = InstrumentedFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -89,33 +89,33 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let exchange = Exchange::new(&request, route);
-        let surroundings = Arc::clone(&self.surroundings);
-        Surrounding { handling: self.inner.call(request), exchange, surroundings }
+        let exchange = RequestRecord::new(&request, route);
+        let context = Arc::clone(&self.context);
+        InstrumentedFuture { handling: self.inner.call(request), exchange, context }
     }
 }
 
 /// A request that is being handled.
-struct Surrounding<F> {
+struct InstrumentedFuture<F> {
     handling: F,
-    exchange: Exchange,
-    surroundings: Arc<Surroundings>,
+    exchange: RequestRecord,
+    context: Arc<RequestContext>,
 }
 
-impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Surrounding<F> {
+impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for InstrumentedFuture<F> {
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let polled = this.exchange.span.in_scope(|| Pin::new(&mut this.handling).poll(context));
         let response = ready!(polled).unwrap_or_else(|never| match never {});
-        Poll::Ready(Ok(this.exchange.finish(&this.surroundings, response)))
+        Poll::Ready(Ok(this.exchange.finish(&this.context, response)))
     }
 }
 
 /// What has to be known of a request when its answer is there.
 #[derive(Debug)]
-struct Exchange {
+struct RequestRecord {
     id: HeaderValue,
     method: Method,
     uri: Uri,
@@ -126,7 +126,7 @@ struct Exchange {
     span: Span,
 }
 
-impl Exchange {
+impl RequestRecord {
     fn new<B>(request: &axum::http::Request<B>, route: Option<MatchedPath>) -> Self {
         let (id, method, uri) = (ids::of(request.headers()), request.method(), request.uri());
         let span = tracing::info_span!("request", id = %ids::text(&id), %method, path = %uri.path(), subject = Empty);
@@ -135,8 +135,8 @@ impl Exchange {
     }
 
     /// Makes a handler's answer one that can be sent.
-    fn finish(&self, surroundings: &Surroundings, mut response: Response) -> Response {
-        self.observe(surroundings, &response);
+    fn finish(&self, context: &RequestContext, mut response: Response) -> Response {
+        self.observe(context, &response);
         self.across_origins(&mut response);
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
             render(&error, ids::text(&self.id), &mut response);
@@ -144,18 +144,18 @@ impl Exchange {
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CORP, HeaderValue::from_static("cross-origin"));
-        if let Some(source) = response.extensions_mut().remove::<Repeatable>()
+        if let Some(source) = response.extensions_mut().remove::<Cacheable>()
             && let Some(route) = self.route.clone()
             && self.method == Method::GET
         {
-            surroundings.repeats.remember(&self.uri, route, source, response.status(), response.headers().clone());
+            context.responses.remember(&self.uri, route, source, response.status(), response.headers().clone());
         }
         response.headers_mut().insert(ids::X_REQUEST_ID, self.id.clone());
         response
     }
 
     /// One log line and one set of metrics.
-    fn observe(&self, surroundings: &Surroundings, response: &Response) {
+    fn observe(&self, context: &RequestContext, response: &Response) {
         let (status, took) = (response.status(), self.began.elapsed());
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
         let quiet = matches!(route, "/livez" | "/readyz" | "/healthz" | "/metrics");
@@ -164,7 +164,7 @@ impl Exchange {
             let status = status.as_u16();
             self.span.in_scope(|| tracing::info!(%route, status, duration_ms, "answered"));
         }
-        surroundings.meters.count(route, &self.method, status, took);
+        context.meters.count(route, &self.method, status, took);
     }
 
     /// Lets scripts of any origin read, and only read: no credentials, no other methods (Fetch standard, CORS protocol).

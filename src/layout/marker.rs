@@ -32,7 +32,7 @@ pub struct Marker {
 
 /// What a store says about its layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum StoreState {
     /// Nothing at all is stored.
     Empty,
     /// Objects, but no marker.
@@ -81,20 +81,20 @@ pub enum LayoutError {
 ///
 /// # Errors
 /// When the store fails or a marker cannot be read.
-pub async fn find(store: &dyn ObjectStore) -> Result<Found, StoreError> {
+pub async fn find(store: &dyn ObjectStore) -> Result<StoreState, StoreError> {
     let found = look(store).await?;
-    if found != Found::Unmarked {
+    if found != StoreState::Unmarked {
         return Ok(found);
     }
     if is_empty(store).await? {
-        return Ok(Found::Empty);
+        return Ok(StoreState::Empty);
     }
     // Between the two looks another process may have made the marker of a store that was empty until then.
     look(store).await
 }
 
 /// What lies in `layout/`. A store that is empty is unmarked here.
-async fn look(store: &dyn ObjectStore) -> Result<Found, StoreError> {
+async fn look(store: &dyn ObjectStore) -> Result<StoreState, StoreError> {
     let (mut newest, mut copying) = (None, false);
     let mut listing = store.list(&super::markers(), List::default());
     while let Some(meta) = listing.try_next().await? {
@@ -106,9 +106,9 @@ async fn look(store: &dyn ObjectStore) -> Result<Found, StoreError> {
     }
     drop(listing);
     match newest {
-        _ if copying => Ok(Found::Unfinished),
-        Some(number) => Ok(Found::Marked(read(store, &LayoutKey::Marker(number).key()).await?)),
-        None => Ok(Found::Unmarked),
+        _ if copying => Ok(StoreState::Unfinished),
+        Some(number) => Ok(StoreState::Marked(read(store, &LayoutKey::Marker(number).key()).await?)),
+        None => Ok(StoreState::Unmarked),
     }
 }
 
@@ -136,10 +136,10 @@ pub async fn end_copy(store: &dyn ObjectStore) -> Result<(), StoreError> {
 /// A [`LayoutError`] that says what to do.
 pub async fn open(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
     match find(store).await? {
-        Found::Empty => Ok(super::migrate::initialise(store).await?),
-        Found::Unmarked => Err(LayoutError::Unmarked),
-        Found::Unfinished => Err(LayoutError::Unfinished),
-        Found::Marked(marker) => judge(marker),
+        StoreState::Empty => Ok(super::migrate::initialise(store).await?),
+        StoreState::Unmarked => Err(LayoutError::Unmarked),
+        StoreState::Unfinished => Err(LayoutError::Unfinished),
+        StoreState::Marked(marker) => judge(marker),
     }
 }
 
@@ -149,9 +149,9 @@ pub async fn open(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
 /// A [`LayoutError`] that says what to do.
 pub async fn check(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
     match find(store).await? {
-        Found::Empty | Found::Unmarked => Err(LayoutError::Unmarked),
-        Found::Unfinished => Err(LayoutError::Unfinished),
-        Found::Marked(marker) => judge(marker),
+        StoreState::Empty | StoreState::Unmarked => Err(LayoutError::Unmarked),
+        StoreState::Unfinished => Err(LayoutError::Unfinished),
+        StoreState::Marked(marker) => judge(marker),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 
-use super::marker::{self, CURRENT, Found, LayoutError, Marker};
+use super::marker::{self, CURRENT, LayoutError, Marker, StoreState};
 use crate::store::{ObjectStore, StoreError};
 
 #[path = "../../migrations/0001_initial.rs"]
@@ -40,14 +40,14 @@ pub fn steps() -> Vec<Box<dyn Migration>> {
 /// [`LayoutError`] when the store is newer than this binary, or is not a Larder store.
 pub async fn plan(store: &dyn ObjectStore) -> Result<Vec<Box<dyn Migration>>, LayoutError> {
     let from = match marker::find(store).await? {
-        Found::Empty => 0,
-        Found::Unmarked => return Err(LayoutError::Unmarked),
-        Found::Unfinished => return Err(LayoutError::Unfinished),
-        Found::Marked(marker) if marker.layout > CURRENT => {
+        StoreState::Empty => 0,
+        StoreState::Unmarked => return Err(LayoutError::Unmarked),
+        StoreState::Unfinished => return Err(LayoutError::Unfinished),
+        StoreState::Marked(marker) if marker.layout > CURRENT => {
             marker::judge(marker)?;
             marker.layout
         }
-        Found::Marked(marker) => marker.layout,
+        StoreState::Marked(marker) => marker.layout,
     };
     Ok(steps().into_iter().filter(|step| step.to() > from).collect())
 }

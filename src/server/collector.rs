@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::{Config, Store};
 use crate::domain::RetentionRules;
-use crate::http::Health;
-use crate::service::collect::{Outcome, Report, RunSummary, Runs, Settings, Share};
-use crate::service::{Collect, CollectError};
+use crate::upkeep::Health;
+use crate::upkeep::collect::{Outcome, Report, RunSummary, Runs, Settings, Share};
+use crate::upkeep::{Collect, CollectError};
 
 /// Percent of the time in which a run works on a directory if nothing else is configured: publishes sync to the same disk.
 const SHARE_OF_A_DISK: u8 = 10;
@@ -44,7 +44,7 @@ fn share_of(store: &Store) -> u8 {
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum ScheduleStep {
     /// Run.
     Due,
     /// Leave it: a run began a short while ago, perhaps somebody else's.
@@ -55,7 +55,7 @@ pub enum Turn {
 
 /// When a collector runs: many of them on one store run as often as one. Nothing depends on that.
 #[derive(Debug)]
-pub struct Turns {
+pub struct CollectorSchedule {
     /// The runs of all of them.
     pub runs: Arc<Runs>,
     /// The time.
@@ -67,24 +67,24 @@ pub struct Turns {
     first: bool,
 }
 
-impl Turns {
-    /// Turns on `runs`.
+impl CollectorSchedule {
+    /// CollectorSchedule on `runs`.
     #[must_use]
     pub fn new(runs: Arc<Runs>, clock: Arc<dyn Clock>, interval: Duration, stop: CancellationToken) -> Self {
         Self { runs, clock, interval, stop, first: true }
     }
 
     /// Waits for the next turn. The first one comes soon.
-    pub async fn next(&mut self) -> Turn {
+    pub async fn next(&mut self) -> ScheduleStep {
         let wait = if std::mem::take(&mut self.first) { Duration::ZERO } else { self.interval };
         tokio::select! {
             () = tokio::time::sleep(wait + jitter(self.interval)) => {}
-            () = self.stop.cancelled() => return Turn::Stop,
+            () = self.stop.cancelled() => return ScheduleStep::Stop,
         }
         match self.runs.newest().await {
-            Ok(Some(newest)) if !self.is_due(newest) => Turn::NotDue,
+            Ok(Some(newest)) if !self.is_due(newest) => ScheduleStep::NotDue,
             // A store that fails here fails the run too, which says so.
-            Ok(_) | Err(_) => Turn::Due,
+            Ok(_) | Err(_) => ScheduleStep::Due,
         }
     }
 
@@ -104,10 +104,10 @@ fn jitter(interval: Duration) -> Duration {
 }
 
 /// Collects in the background of a server, and shows in metrics, logs and readiness how it goes.
-pub(super) async fn run(collect: Collect, mut turns: Turns, health: Arc<Health>) {
+pub(super) async fn run(collect: Collect, mut turns: CollectorSchedule, health: Arc<Health>) {
     loop {
         match turns.next().await {
-            Turn::Due => {
+            ScheduleStep::Due => {
                 let result = collect.run(&turns.stop).await;
                 count(&result);
                 log(&result);
@@ -115,14 +115,14 @@ pub(super) async fn run(collect: Collect, mut turns: Turns, health: Arc<Health>)
                 health.set_collector_failed(failed.then(|| turns.clock.now()));
             }
             // Somebody else ran; what it found holds for us too.
-            Turn::NotDue => {
+            ScheduleStep::NotDue => {
                 let newest = turns.runs.page(None, 1).await.map(|mut page| page.pop());
                 if let Ok(Some(RunSummary::Ended(report))) = newest {
                     let failed = report.outcome == Outcome::Failed;
                     health.set_collector_failed(failed.then_some(report.started.started));
                 }
             }
-            Turn::Stop => return,
+            ScheduleStep::Stop => return,
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::ServerError;
 use crate::clock::Clock;
 use crate::config::{Bucket, Store};
-use crate::service::probe;
-use crate::store::s3::{Patience, S3Settings};
+use crate::store::s3::{S3Settings, Timeouts};
 use crate::store::{FsStore, ObjectStore, S3Store, StoreError};
+use crate::upkeep::probe;
 
 /// Opens the store that is configured, making the directory if it is one and there is none.
 ///
@@ -68,7 +68,7 @@ pub fn s3_settings(config: &Bucket) -> S3Settings {
         parts_at_once: config.parts_at_once,
         memory: config.memory.bytes(),
         copy_at_once: config.copy_size.bytes(),
-        patience: Patience {
+        timeouts: Timeouts {
             connect: config.connect_timeout.std(),
             attempt: config.attempt_timeout.std(),
             give_up: config.give_up_after.std(),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::{AsOf, Heads};
 use crate::domain::{Head, ManifestName};
 use crate::layout::{self, LayoutKey};
+use crate::protocol::{AsOf, Heads};
 use crate::store::{List, ObjectStore, StoreError, StoreErrorKind};
 
 /// Heads that are read at once for one page.

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::blobs::Check;
-use super::{Blobs, ChangeError, Changed, Heads, Manifests};
 use crate::domain::head::Change;
 use crate::domain::manifest::Descriptor;
 use crate::domain::{
     Digest, Expect, Head, Manifest, ManifestError, ManifestName, Rejection, Selector, State, Summary, VersionRow,
 };
+use crate::protocol::blobs::Check;
+use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How often a manifest is stored again that is collected before it is protected.
@@ -107,7 +107,7 @@ enum Resume {
 
 /// What a client wants to become of its manifest.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct PublishOptions {
     /// Whether readers get the version at once; otherwise it is staged.
     pub activate: bool,
     /// What the client requires of the name.
@@ -145,16 +145,16 @@ impl Publish {
         &self,
         name: &ManifestName,
         bytes: Bytes,
-        wish: Wish,
+        options: PublishOptions,
         actor: &str,
     ) -> Result<Receipt, PublishError> {
-        let (receipt, bad) = match self.prepare_checked(name, bytes, &wish, actor, Resume::Never).await? {
+        let (receipt, bad) = match self.prepare_checked(name, bytes, &options, actor, Resume::Never).await? {
             (receipt, _) if receipt.unchanged => return Ok(receipt),
             prepared => prepared,
         };
         let number = receipt.row.number;
         let result = match complete(bad) {
-            Ok(()) => self.commit_head(name, number, wish, actor).await,
+            Ok(()) => self.commit_head(name, number, options, actor).await,
             Err(error) => Err(error),
         };
         if result.is_err() {
@@ -171,10 +171,10 @@ impl Publish {
         &self,
         name: &ManifestName,
         bytes: Bytes,
-        wish: &Wish,
+        options: &PublishOptions,
         actor: &str,
     ) -> Result<Prepared, PublishError> {
-        let (receipt, bad) = self.prepare_checked(name, bytes, wish, actor, Resume::OwnSession).await?;
+        let (receipt, bad) = self.prepare_checked(name, bytes, options, actor, Resume::OwnSession).await?;
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
         }
@@ -202,14 +202,14 @@ impl Publish {
         &self,
         name: &ManifestName,
         number: u64,
-        wish: Wish,
+        options: PublishOptions,
         actor: &str,
     ) -> Result<Receipt, PublishError> {
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
             complete(self.check(row.summary.manifest).await?)?;
         }
-        self.commit_head(name, number, wish, actor).await
+        self.commit_head(name, number, options, actor).await
     }
 
     /// Gives a session up.
@@ -225,7 +225,7 @@ impl Publish {
         &self,
         name: &ManifestName,
         bytes: Bytes,
-        wish: &Wish,
+        options: &PublishOptions,
         actor: &str,
         resume: Resume,
     ) -> Result<(Receipt, Vec<Check>), PublishError> {
@@ -234,7 +234,7 @@ impl Publish {
             return Err(PublishError::TooLarge { limit });
         }
         let manifest = Manifest::parse(&bytes, self.limits.artifacts)?;
-        if let Some(receipt) = self.unchanged(name, Digest::of(&bytes), wish.activate).await?
+        if let Some(receipt) = self.unchanged(name, Digest::of(&bytes), options.activate).await?
             && self.is_whole(&manifest, receipt.row.summary.manifest).await?
         {
             return Ok((receipt, Vec::new()));
@@ -242,10 +242,10 @@ impl Publish {
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = Summary::of(&manifest, descriptor);
         let resumed = match resume {
-            Resume::OwnSession => self.own_session(name, descriptor.digest, wish, actor).await?,
+            Resume::OwnSession => self.own_session(name, descriptor.digest, options, actor).await?,
             Resume::Never => None,
         };
-        let change = Change::Prepare { summary, expect: wish.expect.clone() };
+        let change = Change::Prepare { summary, expect: options.expect.clone() };
         let receipt = match resumed {
             Some(receipt) => receipt,
             None => Receipt::new(self.heads.change(name, &change, actor).await?),
@@ -300,10 +300,10 @@ impl Publish {
         &self,
         name: &ManifestName,
         number: u64,
-        wish: Wish,
+        options: PublishOptions,
         actor: &str,
     ) -> Result<Receipt, PublishError> {
-        let change = Change::Commit { number, activate: wish.activate, expect: wish.expect };
+        let change = Change::Commit { number, activate: options.activate, expect: options.expect };
         Ok(Receipt::new(self.heads.change(name, &change, actor).await?))
     }
 
@@ -326,11 +326,11 @@ impl Publish {
         &self,
         name: &ManifestName,
         digest: Digest,
-        wish: &Wish,
+        options: &PublishOptions,
         actor: &str,
     ) -> Result<Option<Receipt>, StoreError> {
         let Some(head) = self.heads.current_durable(name).await? else { return Ok(None) };
-        if !wish.expect.holds(head.active().map(VersionRow::digest)) {
+        if !options.expect.holds(head.active().map(VersionRow::digest)) {
             return Ok(None);
         }
         let own = |row: &&VersionRow| row.state == State::Prepared && row.digest() == digest && row.created_by == actor;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{AsOf, Heads, Loaded, Manifests};
 use crate::domain::manifest::Artifact;
 use crate::domain::{FileName, ManifestName, Selector, State, Target, VersionRow};
+use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Why nothing can be served.
@@ -115,7 +115,11 @@ impl Resolve {
     ///
     /// # Errors
     /// A [`ResolveError`].
-    pub async fn manifest(&self, target: &Target, fresh: AsOf) -> Result<(Resolved, Arc<Loaded>), ResolveError> {
+    pub async fn manifest(
+        &self,
+        target: &Target,
+        fresh: AsOf,
+    ) -> Result<(Resolved, Arc<LoadedManifest>), ResolveError> {
         let mut found = self.readable(target, fresh).await?;
         let mut now = fresh == AsOf::Now;
         loop {

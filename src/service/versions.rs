@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::publish::Wish;
-use super::{AsOf, ChangeError, Heads, Publish, PublishError, Receipt, Resolve, ResolveError};
 use crate::domain::head::Change;
 use crate::domain::{Expect, Head, ManifestName, Selector, State, Target, VersionRow};
+use crate::protocol::{AsOf, ChangeError, Heads};
+use crate::service::publish::PublishOptions;
+use crate::service::{Publish, PublishError, Receipt, Resolve, ResolveError};
 use crate::store::StoreError;
 
 /// Why a version could not be copied to another name.
@@ -123,8 +124,14 @@ impl Versions {
     ///
     /// # Errors
     /// A [`CopyError`].
-    pub async fn copy(&self, from: &Target, to: &ManifestName, wish: Wish, actor: &str) -> Result<Receipt, CopyError> {
+    pub async fn copy(
+        &self,
+        from: &Target,
+        to: &ManifestName,
+        options: PublishOptions,
+        actor: &str,
+    ) -> Result<Receipt, CopyError> {
         let (_, loaded) = self.resolve.manifest(from, AsOf::Now).await?;
-        Ok(self.publish.publish(to, loaded.bytes.clone(), wish, actor).await?)
+        Ok(self.publish.publish(to, loaded.bytes.clone(), options, actor).await?)
     }
 }

@@ -129,13 +129,13 @@ impl Inner {
         &self,
         key: &Key,
         range: Option<ByteRange>,
-    ) -> io::Result<Option<std::result::Result<Object, read::Found>>> {
+    ) -> io::Result<Option<std::result::Result<Object, read::OpenedFile>>> {
         let found = read::find_cached(&self.objects, key, range, &*self.steps)?;
         found.map(|found| found.open_cached(&self.steps)).transpose()
     }
 
     /// Opens an object, which may have been found before.
-    fn open(&self, key: &Key, range: Option<ByteRange>, found: Option<read::Found>) -> io::Result<Option<Object>> {
+    fn open(&self, key: &Key, range: Option<ByteRange>, found: Option<read::OpenedFile>) -> io::Result<Option<Object>> {
         let found = match found {
             Some(found) => Some(found),
             None => read::find(&self.objects, key, range, &*self.steps)?,

@@ -39,13 +39,13 @@ use futures_util::stream::BoxStream;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
-    ByteRange, Created, Handover, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, Result, StoreError,
-    StoreErrorKind, Unfinished, Upload,
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, PresignOptions, Result,
+    StoreError, StoreErrorKind, Unfinished, Upload,
 };
 use memory::Memory;
 
 pub use client::{AccessKey, S3Settings};
-pub use retry::Patience;
+pub use retry::Timeouts;
 
 /// Keys that writers of one process may be waiting for at once without waiting for each other, at best.
 const TURNS: usize = 256;
@@ -90,7 +90,7 @@ impl S3Store {
             client,
             signs_bodies,
             prefix,
-            memory: Memory::new(settings.memory, settings.patience.give_up),
+            memory: Memory::new(settings.memory, settings.timeouts.give_up),
             turns: std::iter::repeat_with(Mutex::default).take(TURNS).collect(),
             deletes_one_by_one: AtomicBool::default(),
             settings,
@@ -191,12 +191,12 @@ impl ObjectStore for S3Store {
         list::unfinished(&self.inner)
     }
 
-    async fn hand_over(&self, key: &Key, handover: &Handover) -> Result<Option<String>> {
+    async fn presign(&self, key: &Key, options: &PresignOptions) -> Result<Option<String>> {
         let internal = |text: String| StoreError::new(StoreErrorKind::Internal, key, text);
-        let config = PresigningConfig::expires_in(handover.valid_for).map_err(|error| internal(error.to_string()))?;
+        let config = PresigningConfig::expires_in(options.valid_for).map_err(|error| internal(error.to_string()))?;
         let request = self.inner.client.get_object().bucket(&self.inner.settings.bucket).key(self.inner.full(key));
         let request =
-            request.response_content_type(&handover.media_type).response_content_disposition(&handover.disposition);
+            request.response_content_type(&options.media_type).response_content_disposition(&options.disposition);
         let signed = request.presigned(config).await;
         let signed = signed.map_err(|error| error::Failure::from(error).about(key))?;
         Ok(Some(signed.uri().to_owned()))

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use larder::clock::SystemClock;
 use larder::domain::Digest;
 use larder::layout::LayoutKey;
-use larder::service::{BlobCache, Blobs};
+use larder::protocol::{BlobCache, Blobs};
 use larder::store::{ByteRange, StoreErrorKind};
 use tempfile::TempDir;
 

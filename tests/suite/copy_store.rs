@@ -13,10 +13,10 @@ use larder::clock::SystemClock;
 use larder::domain::Digest;
 use larder::layout::LayoutKey;
 use larder::layout::marker;
-use larder::service::copy_store::{Copied, CopyError, CopyObserver, CopySettings, Summary};
-use larder::service::verify::{Finding, Observer, Outcome};
-use larder::service::{CopyStore, Verify};
 use larder::store::Key;
+use larder::upkeep::copy_store::{Copied, CopyError, CopyObserver, CopySettings, Summary};
+use larder::upkeep::verify::{Finding, Observer, Outcome};
+use larder::upkeep::{CopyStore, Verify};
 
 use crate::support::s3::S3Model;
 use crate::support::services::*;
@@ -97,7 +97,7 @@ async fn assert_well(store: &Store) {
         fn finding(&mut self, finding: &Finding, _: &Outcome) {
             panic!("{finding:?}");
         }
-        fn verified(&mut self, _: &Key, _: &larder::service::verify::Totals) {}
+        fn verified(&mut self, _: &Key, _: &larder::upkeep::verify::Totals) {}
     }
     marker::check(&**store).await.expect("a store that can be opened");
     Verify::new(Arc::clone(store), Arc::new(SystemClock)).run(None, 4, &mut Alarm).await.expect("verify");

@@ -1,4 +1,4 @@
-//! The description in `src/http/openapi.json`: it must list the routes, methods and problem codes that there are.
+//! The description in `src/http/native/openapi.json`: it must list the routes, methods and problem codes that there are.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,14 +18,15 @@ const BELOW: [(&str, &str); 5] = [
 ];
 
 fn sources() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = fs::read_dir(root.join("http")).unwrap().map(|entry| entry.unwrap().path());
-    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    files.chain([root.join("http.rs")]).collect()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+    let files = ["", "native", "rfc", "serving"]
+        .into_iter()
+        .flat_map(|directory| fs::read_dir(root.join(directory)).unwrap().map(|entry| entry.unwrap().path()));
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
 fn description() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/openapi.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/native/openapi.json");
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -97,7 +98,7 @@ fn every_route_is_described_and_nothing_else() {
 
 #[test]
 fn every_action_that_the_handler_knows_is_described() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/versions.rs")).unwrap();
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/native/versions.rs")).unwrap();
     let description = description();
     for action in ["promote", "pin", "copy"] {
         assert!(text.contains(&format!("Some(\"{action}\")")), "{action}");

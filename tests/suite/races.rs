@@ -37,8 +37,10 @@ use jiff::SignedDuration;
 use larder::clock::SystemClock;
 use larder::domain::{Digest, Rejection, Retention, RetentionRules};
 use larder::layout::{self, LayoutKey};
-use larder::service::collect::{CollectError, Report, Settings};
-use larder::service::{ChangeError, Collect, PublishError, Receipt};
+use larder::protocol::ChangeError;
+use larder::service::{PublishError, Receipt};
+use larder::upkeep::Collect;
+use larder::upkeep::collect::{CollectError, Report, Settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::faulty::{FaultyStore, Rule};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
 use super::Origin;
-use super::place::Place;
+use super::destination::Destination;
 use crate::cli::{CliError, output};
 use crate::client::{Client, ClientError, Meter, Position, hash_all};
 use crate::domain::manifest::{Artifact, Descriptor};
@@ -70,7 +70,7 @@ async fn fill(client: &Client, part: &Part, position: Position, meter: &Meter) -
 /// The hidden file that collects a blob, locked: two fetches never write to the same one.
 #[derive(Debug)]
 struct Part {
-    place: Place,
+    place: Destination,
     blob: Descriptor,
     file: File,
 }
@@ -78,7 +78,7 @@ struct Part {
 impl Part {
     /// Waits for its turn; `None` when the file turns out to be complete, perhaps by somebody else's work. Blocks.
     fn lock(root: &Path, name: &crate::domain::FileName, blob: Descriptor) -> io::Result<Option<Self>> {
-        let place = Place::open(root, name)?;
+        let place = Destination::open(root, name)?;
         loop {
             if is_complete(&place, blob)? {
                 return Ok(None);
@@ -144,7 +144,7 @@ fn lock(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-fn is_complete(place: &Place, blob: Descriptor) -> io::Result<bool> {
+fn is_complete(place: &Destination, blob: Descriptor) -> io::Result<bool> {
     let Some(mut file) = place.existing()? else { return Ok(false) };
     if file.metadata()?.len() != blob.size {
         return Ok(false);
@@ -179,7 +179,7 @@ mod tests {
     fn a_download_continues_behind_what_is_there() {
         let root = tempfile::tempdir().unwrap();
         let name = "f".parse().unwrap();
-        let place = Place::open(root.path(), &name).unwrap();
+        let place = Destination::open(root.path(), &name).unwrap();
         io::Write::write_all(&mut place.open_part(blob(b"abcdef").digest).unwrap(), b"abc").unwrap();
         let part = Part::lock(root.path(), &name, blob(b"abcdef")).unwrap().unwrap();
         let mut position = part.position().unwrap();

@@ -18,7 +18,7 @@ pub(super) async fn show(publication: &Publication<'_>, context: &Context) -> Re
     let (upload, reuse): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|blob| missing.contains(&blob.digest));
     for blob in &upload {
         // A plan that cannot be carried out is an error now, not later.
-        publication.shelf.find(blob.digest, &publication.manifest).await?;
+        publication.files.find(blob.digest, &publication.manifest).await?;
     }
     if context.json {
         let manifest: Value = serde_json::from_slice(&publication.bytes).map_err(anyhow::Error::from)?;

@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::shelf::Shelf;
+use super::local_files::LocalFiles;
 use crate::cli::progress::Progress;
 use crate::cli::{CliError, Context, signals};
-use crate::client::wire::Receipt;
 use crate::client::{Client, ClientError, Prepared, Problem, Session, Upload};
 use crate::domain::{Digest, Expect, Manifest, ManifestName};
+use crate::wire::Receipt;
 
 /// How often blobs that vanished meanwhile are uploaded again.
 const MAX_ROUNDS: usize = 3;
@@ -23,7 +23,7 @@ pub(super) struct Publication<'a> {
     pub(super) name: &'a ManifestName,
     pub(super) bytes: Bytes,
     pub(super) manifest: Manifest,
-    pub(super) shelf: Shelf,
+    pub(super) files: LocalFiles,
     pub(super) activate: bool,
     pub(super) expect: Expect,
     pub(super) jobs: usize,
@@ -78,7 +78,7 @@ impl Publication<'_> {
     async fn upload(&self, missing: &[Digest], context: &Context) -> Result<HashMap<Digest, u64>, CliError> {
         // Found first, so that a file that is not here ends the publish before the first byte is sent.
         let uploads: Vec<Upload> = stream::iter(missing)
-            .map(|digest| self.shelf.find(*digest, &self.manifest))
+            .map(|digest| self.files.find(*digest, &self.manifest))
             .buffered(self.jobs)
             .try_collect()
             .await?;

@@ -8,7 +8,7 @@ use crate::cli::progress::Progress;
 use crate::client::{Client, ClientError, ErrorKind, Position};
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
-use crate::service::verify::{Source, SourceError};
+use crate::upkeep::verify::{Source, SourceError};
 
 /// The other Larder.
 pub(super) struct Peer {

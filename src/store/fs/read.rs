@@ -26,7 +26,7 @@ const CHUNK: u64 = 128 * 1024;
 const AT_ONCE: u64 = 32 * 1024;
 
 /// An object that was found, and what is to be read of it.
-pub(super) struct Found {
+pub(super) struct OpenedFile {
     meta: ObjectMeta,
     slice: FileSlice,
 }
@@ -37,11 +37,11 @@ pub(super) fn find(
     key: &Key,
     range: Option<ByteRange>,
     steps: &dyn Steps,
-) -> io::Result<Option<Found>> {
+) -> io::Result<Option<OpenedFile>> {
     steps.before(Step::Open)?;
     let opened = fs::File::open(objects.join(key.as_str()));
     let Some(file) = absent_is_none(objects, opened)? else { return Ok(None) };
-    Found::new(file, key, range)
+    OpenedFile::new(file, key, range)
 }
 
 /// Finds an object if the kernel has all of the way to it in memory; else `None`, which says nothing. Never blocks.
@@ -50,17 +50,17 @@ pub(super) fn find_cached(
     key: &Key,
     range: Option<ByteRange>,
     steps: &dyn Steps,
-) -> io::Result<Option<Found>> {
+) -> io::Result<Option<OpenedFile>> {
     let Some(file) = open_cached(objects, key, OFlags::RDONLY) else { return Ok(None) };
     steps.before(Step::Open)?;
-    Found::new(file, key, range)
+    OpenedFile::new(file, key, range)
 }
 
 /// Looks at an object under the same condition.
 pub(super) fn meta_cached(objects: &Path, key: &Key, steps: &dyn Steps) -> io::Result<Option<ObjectMeta>> {
     let Some(file) = open_cached(objects, key, OFlags::PATH) else { return Ok(None) };
     steps.before(Step::Open)?;
-    Ok(Found::new(file, key, None)?.map(|found| found.meta))
+    Ok(OpenedFile::new(file, key, None)?.map(|found| found.meta))
 }
 
 /// Kernels before Linux 5.12, and sandboxes that forbid the call, refuse as if nothing were in memory.
@@ -69,7 +69,7 @@ fn open_cached(objects: &Path, key: &Key, how: OFlags) -> Option<fs::File> {
     openat2(CWD, path, how | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED).ok().map(fs::File::from)
 }
 
-impl Found {
+impl OpenedFile {
     fn new(file: fs::File, key: &Key, range: Option<ByteRange>) -> io::Result<Option<Self>> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {

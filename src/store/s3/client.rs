@@ -12,9 +12,14 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
+use aws_sdk_s3::config::{RuntimeComponents, SharedHttpClient};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder as HttpBuilder, ConnectorBuilder};
 
 use super::super::{Key, MIN_PART};
-use super::retry::Patience;
+use super::retry::Timeouts;
 
 /// Region of engines that have none, and that must be named in signatures nevertheless.
 const NO_REGION: &str = "us-east-1";
@@ -67,7 +72,7 @@ pub struct S3Settings {
     /// Objects larger than this many bytes are copied in parts of this many; at most 5 GiB.
     pub copy_at_once: u64,
     /// How long things may take.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
     /// The access key; `None` for what the SDK finds (environment, profile, web identity, container, instance).
     pub access_key: Option<AccessKey>,
 }
@@ -88,7 +93,7 @@ impl S3Settings {
             parts_at_once: 4,
             memory: 160 << 20,
             copy_at_once: 1 << 30,
-            patience: Patience::default(),
+            timeouts: Timeouts::default(),
             access_key: None,
         }
     }
@@ -111,9 +116,21 @@ impl S3Settings {
     }
 }
 
+/// The SDK's own HTTP client, but with the TLS library that the rest of the binary uses: the SDK's default one is built
+/// from C for over a minute.
+fn https() -> SharedHttpClient {
+    HttpBuilder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.build()
+    })
+}
+
 /// A client, and whether the signatures of its requests are to cover their bodies.
 pub(super) async fn connect(settings: &S3Settings) -> (Client, bool) {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https());
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
     } else if settings.endpoint.is_some() {
@@ -128,7 +145,7 @@ pub(super) async fn connect(settings: &S3Settings) -> (Client, bool) {
     let mut builder = Builder::from(&found)
         // One retry policy, ours; time-outs of attempts are part of it.
         .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().connect_timeout(settings.patience.connect).build())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(settings.timeouts.connect).build())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         // Several engines refuse the forms that the SDK's own checksums take. Either TLS protects the bodies that we
         // send, or the signature covers their SHA-256 and engines check that.

@@ -37,7 +37,7 @@ pub(super) async fn copy(inner: &Arc<Inner>, from: &Key, to: &Key) -> Result<Opt
 
 async fn at_once(inner: &Inner, from: &Key, to: &Key, size: u64) -> std::result::Result<Option<Created>, Failure> {
     let mark = mark();
-    let mut attempts = Attempts::heavy("copy", inner.settings.patience, size);
+    let mut attempts = Attempts::heavy("copy", inner.settings.timeouts, size);
     let request = || {
         let request = inner.client.copy_object().bucket(&inner.settings.bucket).key(inner.full(to));
         let request = request.copy_source(source(inner, from));
@@ -81,7 +81,7 @@ async fn copy_part(
     range: std::ops::Range<u64>,
 ) -> Result<Option<Part>> {
     let size = range.end - range.start;
-    let mut attempts = Attempts::heavy("copy", inner.settings.patience, size);
+    let mut attempts = Attempts::heavy("copy", inner.settings.timeouts, size);
     let request = || {
         let request = inner.client.upload_part_copy().bucket(&inner.settings.bucket).key(inner.full(to)).upload_id(id);
         let bytes = format!("bytes={}-{}", range.start, range.end - 1);

@@ -47,7 +47,7 @@ impl Inner {
     /// not tell a key that is free from a bucket that is gone. Nothing may be taken for absent then.
     pub(super) async fn look(&self, key: &Key) -> std::result::Result<Option<Seen>, Failure> {
         for _ in 0..LOOKS {
-            let mut attempts = Attempts::of("head", self.settings.patience);
+            let mut attempts = Attempts::of("head", self.settings.timeouts);
             let request =
                 || self.client.get_object().bucket(&self.settings.bucket).key(self.full(key)).range("bytes=0-0");
             match attempts.run(|| request().send()).await {
@@ -70,7 +70,7 @@ impl Inner {
     }
 
     async fn look_at_empty(&self, key: &Key) -> std::result::Result<Option<Seen>, Failure> {
-        let mut attempts = Attempts::of("head", self.settings.patience);
+        let mut attempts = Attempts::of("head", self.settings.timeouts);
         let request = || self.client.head_object().bucket(&self.settings.bucket).key(self.full(key));
         let Some(answer) = absent_is_none(attempts.run(|| request().send()).await)? else { return Ok(None) };
         let size = u64::try_from(answer.content_length().unwrap_or(0)).unwrap_or(0);
@@ -91,7 +91,7 @@ impl Inner {
 
     async fn put(&self, key: &Key, bytes: Bytes, unless: Option<&str>) -> Result<Created> {
         let mark = mark();
-        let mut attempts = Attempts::sending("create", self.settings.patience, bytes.len());
+        let mut attempts = Attempts::sending("create", self.settings.timeouts, bytes.len());
         let request = || {
             let request = self.client.put_object().bucket(&self.settings.bucket).key(self.full(key));
             let request = request.metadata(MARK, &mark).set_if_none_match(unless.map(str::to_owned));

@@ -16,7 +16,7 @@ const BATCH: usize = 1000;
 
 impl Inner {
     pub(super) async fn delete(&self, key: &Key) -> Result<()> {
-        let mut attempts = Attempts::of("delete", self.settings.patience);
+        let mut attempts = Attempts::of("delete", self.settings.timeouts);
         let request = || self.client.delete_object().bucket(&self.settings.bucket).key(self.full(key)).send();
         match attempts.run(request).await {
             Err(failure) if failure.reason != Reason::Absent => Err(failure.about(key)),
@@ -52,7 +52,7 @@ impl Inner {
     async fn delete_batch(&self, keys: &[Key]) -> std::result::Result<(), Failure> {
         // What is still to be deleted: the next attempt is about nothing else.
         let left = Mutex::new(keys.iter().map(|key| self.full(key)).collect::<Vec<_>>());
-        let mut attempts = Attempts::of("delete", self.settings.patience);
+        let mut attempts = Attempts::of("delete", self.settings.timeouts);
         attempts.run(|| self.attempt_batch(&left)).await
     }
 

@@ -142,7 +142,7 @@ fn of_answer(response: &HttpResponse, code: &str, message: &str) -> Failure {
         }
         // The SDK has learned the engine's time from this answer: the next attempt is signed with it.
         (_, "RequestTimeTooSkewed") => failure(Reason::Other, Denied).again(),
-        // Bytes that changed on their way, or an engine that lost patience with a slow body.
+        // Bytes that changed on their way, or an engine that lost timeouts with a slow body.
         (_, "BadDigest" | "XAmzContentSHA256Mismatch" | "RequestTimeout" | "IncompleteBody") | (408, _) => {
             failure(Reason::Other, Unavailable).again()
         }

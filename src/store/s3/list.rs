@@ -113,7 +113,7 @@ impl Listing<'_> {
     async fn ask(&self) -> std::result::Result<ListObjectsV2Output, Failure> {
         let most = if self.first_of.is_some() { PAGE_OF_GROUPS } else { PAGE };
         let most = i32::try_from(self.left.min(most)).unwrap_or(1);
-        let mut attempts = Attempts::of("list", self.inner.settings.patience);
+        let mut attempts = Attempts::of("list", self.inner.settings.timeouts);
         let request = || {
             let request = self.inner.client.list_objects_v2().bucket(&self.inner.settings.bucket).prefix(&self.prefix);
             request.set_start_after(self.at.clone()).max_keys(most).send()
@@ -158,7 +158,7 @@ async fn ask_unfinished(
     key_marker: Option<String>,
     id_marker: Option<String>,
 ) -> std::result::Result<ListMultipartUploadsOutput, Failure> {
-    let mut attempts = Attempts::of("list", inner.settings.patience);
+    let mut attempts = Attempts::of("list", inner.settings.timeouts);
     let request = || {
         let request = inner.client.list_multipart_uploads().bucket(&inner.settings.bucket).prefix(&inner.prefix);
         request.set_key_marker(key_marker.clone()).set_upload_id_marker(id_marker.clone()).send()

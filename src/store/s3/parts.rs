@@ -26,7 +26,7 @@ pub(super) enum Sign<'a> {
 
 impl Inner {
     pub(super) async fn begin_multipart(&self, key: &Key, mark: &str) -> std::result::Result<String, Failure> {
-        let mut attempts = Attempts::of("begin", self.settings.patience);
+        let mut attempts = Attempts::of("begin", self.settings.timeouts);
         let request = || {
             let request = self.client.create_multipart_upload().bucket(&self.settings.bucket).key(self.full(key));
             request.metadata(MARK, mark).send()
@@ -39,7 +39,7 @@ impl Inner {
     /// Writes a part and returns its tag; `None` when the upload is gone.
     pub(super) async fn put_part(&self, key: &Key, id: &str, number: u32, bytes: Bytes) -> Result<Option<String>> {
         let number = part_number(key, number)?;
-        let mut attempts = Attempts::sending("write", self.settings.patience, bytes.len());
+        let mut attempts = Attempts::sending("write", self.settings.timeouts, bytes.len());
         let request = || {
             let request = self.client.upload_part().bucket(&self.settings.bucket).key(self.full(key));
             let request = request.upload_id(id).part_number(number).body(ByteStream::from(bytes.clone())).customize();
@@ -63,7 +63,7 @@ impl Inner {
             list = list.parts(CompletedPart::builder().part_number(number).e_tag(&part.tag).build());
         }
         let list = list.build();
-        let mut attempts = Attempts::heavy("commit", self.settings.patience, size);
+        let mut attempts = Attempts::heavy("commit", self.settings.timeouts, size);
         let tried = AtomicBool::new(false);
         let request = || {
             let again = tried.swap(true, Ordering::Relaxed);
@@ -111,7 +111,7 @@ impl Inner {
     }
 
     pub(super) async fn abort_multipart(&self, key: &Key, id: &str) -> std::result::Result<(), Failure> {
-        let mut attempts = Attempts::of("abort", self.settings.patience);
+        let mut attempts = Attempts::of("abort", self.settings.timeouts);
         let request = || {
             let request = self.client.abort_multipart_upload().bucket(&self.settings.bucket).key(self.full(key));
             request.upload_id(id).send()

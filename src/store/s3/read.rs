@@ -66,7 +66,7 @@ async fn get(
     range: Option<ByteRange>,
     tag: Option<&str>,
 ) -> std::result::Result<GetObjectOutput, Failure> {
-    let mut attempts = Attempts::of("get", inner.settings.patience);
+    let mut attempts = Attempts::of("get", inner.settings.timeouts);
     // The last byte of a range in HTTP is part of it.
     let range = range.map(|range| match range.end.checked_sub(1) {
         Some(last) if last <= i64::MAX.cast_unsigned() => format!("bytes={}-{last}", range.start),
@@ -118,7 +118,7 @@ impl Reader {
     /// The next bytes; `None` at the end.
     async fn next(&mut self) -> std::result::Result<Option<Bytes>, Failure> {
         while self.at < self.end {
-            let idle = self.inner.settings.patience.attempt;
+            let idle = self.inner.settings.timeouts.attempt;
             let broken = match tokio::time::timeout(idle, self.body.next()).await {
                 Ok(Some(Ok(bytes))) if bytes.is_empty() => continue,
                 Ok(Some(Ok(bytes))) => {

@@ -19,7 +19,7 @@ const SLOWEST: u64 = 128 * 1024;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// How long to wait for a connection.
     pub connect: Duration,
     /// How long one attempt may take until its answer begins, beside the time that its body takes.
@@ -28,7 +28,7 @@ pub struct Patience {
     pub give_up: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self { connect: Duration::from_secs(5), attempt: Duration::from_secs(30), give_up: Duration::from_mins(1) }
     }
@@ -47,24 +47,24 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// Of a call that is answered soon.
-    pub(super) fn of(operation: &'static str, patience: Patience) -> Self {
-        Self::with_limit(operation, patience, patience.attempt)
+    pub(super) fn of(operation: &'static str, timeouts: Timeouts) -> Self {
+        Self::with_limit(operation, timeouts, timeouts.attempt)
     }
 
     /// Of a call that sends so many bytes.
-    pub(super) fn sending(operation: &'static str, patience: Patience, bytes: usize) -> Self {
+    pub(super) fn sending(operation: &'static str, timeouts: Timeouts, bytes: usize) -> Self {
         let transfer = Duration::from_secs(bytes as u64 / SLOWEST);
-        Self::with_limit(operation, patience, patience.attempt + transfer)
+        Self::with_limit(operation, timeouts, timeouts.attempt + transfer)
     }
 
     /// Of a call during which the engine moves bytes of its own.
-    pub(super) fn heavy(operation: &'static str, patience: Patience, bytes: u64) -> Self {
+    pub(super) fn heavy(operation: &'static str, timeouts: Timeouts, bytes: u64) -> Self {
         // Engines copy and put together much faster than networks transfer.
         let work = Duration::from_secs(bytes / (16 * SLOWEST));
-        Self::with_limit(operation, patience, patience.attempt.max(patience.give_up) + work)
+        Self::with_limit(operation, timeouts, timeouts.attempt.max(timeouts.give_up) + work)
     }
 
-    fn with_limit(operation: &'static str, patience: Patience, limit: Duration) -> Self {
+    fn with_limit(operation: &'static str, timeouts: Timeouts, limit: Duration) -> Self {
         // Many callers fail at the same moment, so each must draw its own pauses.
         let seed = getrandom::u64().unwrap_or_default();
         let backoff = ExponentialBuilder::new()
@@ -74,7 +74,7 @@ impl Attempts {
             .with_jitter()
             .with_jitter_seed(seed)
             .build();
-        Self { operation, limit, deadline: Instant::now() + patience.give_up, backoff, unsure: false }
+        Self { operation, limit, deadline: Instant::now() + timeouts.give_up, backoff, unsure: false }
     }
 
     /// Makes attempts until one succeeds or none is left. Dropping this cancels the attempt under way.

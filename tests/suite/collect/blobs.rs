@@ -7,8 +7,8 @@ use bytes::Bytes;
 use jiff::SignedDuration;
 use larder::domain::Digest;
 use larder::layout::LayoutKey;
-use larder::service::collect::Settings;
 use larder::store::Created;
+use larder::upkeep::collect::Settings;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::collecting::*;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use larder::domain::Digest;
 use larder::layout::LayoutKey;
-use larder::service::collect::{Outcome, RunSummary, Runs};
+use larder::upkeep::collect::{Outcome, RunSummary, Runs};
 
 use crate::support::collecting::*;
 use crate::support::faulty::{FaultyStore, Op, Rule};

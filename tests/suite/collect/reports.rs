@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use larder::domain::retention::Verdict;
 use larder::domain::{Digest, RunId};
 use larder::layout::{LayoutKey, RunPart};
-use larder::service::collect::{Entry, Fate, Outcome, RunSummary, Runs, Settings};
+use larder::upkeep::collect::{Entry, Fate, Outcome, RunSummary, Runs, Settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::collecting::*;
@@ -99,7 +99,7 @@ async fn runs_are_listed_newest_first_and_old_ones_are_forgotten() {
     for age in [95 * 24, 80 * 24, 20 * 24] {
         let clock = Services::over(&store).clock;
         clock.advance(SignedDuration::from_hours(-age));
-        let collect = larder::service::Collect::new(store.clone(), clock, patient());
+        let collect = larder::upkeep::Collect::new(store.clone(), clock, patient());
         expected.insert(0, collect.run(&CancellationToken::new()).await.unwrap().started.run);
     }
     let listed = |page: Vec<RunSummary>| page.iter().map(RunSummary::run).collect::<Vec<_>>();

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use larder::domain::{Expect, Rejection, Retention, State};
-use larder::service::collect::Settings;
-use larder::service::{Collect, ResolveError};
+use larder::service::ResolveError;
+use larder::upkeep::Collect;
+use larder::upkeep::collect::Settings;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::collecting::*;
@@ -56,7 +57,7 @@ async fn a_retired_version_answers_with_when_and_why_and_keeps_its_row() {
         for rollback in ["main@1", "main@previous"] {
             let error = services.versions.promote(&target(rollback), Expect::Anything, ACTOR).await.unwrap_err();
             assert!(
-                matches!(error, larder::service::ChangeError::Rejected(Rejection::Retired(_))),
+                matches!(error, larder::protocol::ChangeError::Rejected(Rejection::Retired(_))),
                 "{rollback}: {error:?}"
             );
         }

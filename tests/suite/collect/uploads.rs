@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use larder::clock::SystemClock;
 use larder::domain::UploadId;
 use larder::layout::LayoutKey;
-use larder::service::collect::Settings;
-use larder::service::verify::{Finding, Observer, Outcome, Totals};
-use larder::service::{CollectError, Verify};
 use larder::store::Key;
+use larder::upkeep::collect::Settings;
+use larder::upkeep::verify::{Finding, Observer, Outcome, Totals};
+use larder::upkeep::{CollectError, Verify};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::collecting::*;

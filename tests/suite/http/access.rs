@@ -1,7 +1,8 @@
 //! Who may do what.
 
-use larder::config::{Cas, Permission, Policy, Reads, Token};
+use larder::config::{Policy, Token};
 use larder::domain::Digest;
+use larder::domain::{Cas, Permission, Reads};
 use reqwest::Method;
 use serde_json::json;
 

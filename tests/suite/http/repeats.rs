@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
 
-use larder::config::{Cas, Policy, Reads};
+use larder::config::Policy;
 use larder::domain::Digest;
+use larder::domain::{Cas, Reads};
 
 use crate::support::server::{Answer, TestServer, send};
 use crate::support::store::pattern;

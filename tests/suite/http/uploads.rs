@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use larder::config::{Config, Permission, Size, Token};
+use larder::config::{Config, Size, Token};
 use larder::domain::Digest;
+use larder::domain::Permission;
 use reqwest::{Method, RequestBuilder};
 
 use crate::support::raw::Raw;

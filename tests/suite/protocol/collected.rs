@@ -233,7 +233,7 @@ async fn a_key_that_is_not_a_blob_ends_in_an_error_and_not_in_a_second_upload() 
     let strange = format!("{}.strange", LayoutKey::Blob(release.file(0), 0).key());
     put(&backend.store(), &strange, "").await;
     let error = Services::over(&backend.store()).publish_only("main", &release, activate()).await.unwrap_err();
-    let PublishError::Change(larder::service::ChangeError::Store(error)) = error else { panic!("{error}") };
+    let PublishError::Change(larder::protocol::ChangeError::Store(error)) = error else { panic!("{error}") };
     assert_eq!(error.kind, StoreErrorKind::Corrupt);
     assert_eq!(sound(&backend.store(), "main").await.as_deref(), Some("v1"));
 }

@@ -4,7 +4,8 @@ use futures_util::TryStreamExt as _;
 use larder::domain::head::{FAN_OUT, INLINE_MAX};
 use larder::domain::{Expect, Rejection, Selector, State, Target};
 use larder::layout;
-use larder::service::{ChangeError, ResolveError};
+use larder::protocol::ChangeError;
+use larder::service::ResolveError;
 use larder::store::List;
 
 use crate::support::faulty::FaultyStore;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder::domain::Digest;
 use larder::layout::LayoutKey;
-use larder::service::{BlobError, PublishError};
+use larder::protocol::BlobError;
+use larder::service::PublishError;
 use larder::store::Created;
 
 use crate::support::faulty::{FaultyStore, Rule};
@@ -59,7 +60,8 @@ async fn a_wrong_length_announced_for_a_sound_blob_changes_nothing() {
     let (services, digest) = (Services::over(&store), Digest::of(&bytes));
     services.upload(&bytes).await.unwrap();
     for announced in [999, 1001] {
-        let larder::service::Intake::Upload(mut upload) = services.blobs.begin(digest, Some(announced)).await.unwrap()
+        let larder::protocol::BlobIntake::Upload(mut upload) =
+            services.blobs.begin(digest, Some(announced)).await.unwrap()
         else {
             panic!("the length differs")
         };
@@ -77,7 +79,7 @@ async fn bytes_of_another_digest_leave_nothing() {
     let backend = FsBackend::quick();
     let services = Services::over(&backend.store());
     let digest = Digest::of(b"what was promised");
-    let larder::service::Intake::Upload(mut upload) = services.blobs.begin(digest, None).await.unwrap() else {
+    let larder::protocol::BlobIntake::Upload(mut upload) = services.blobs.begin(digest, None).await.unwrap() else {
         panic!("nothing is stored")
     };
     upload.write("what arrived".into()).await.unwrap();

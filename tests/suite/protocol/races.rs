@@ -2,8 +2,9 @@
 
 use futures_util::future::join_all;
 use larder::domain::{Expect, Rejection, Selector, State};
+use larder::protocol::ChangeError;
 use larder::service::publish::Prepared;
-use larder::service::{ChangeError, PublishError, Receipt};
+use larder::service::{PublishError, Receipt};
 
 use super::replies::{HEADS, history, with_first_version};
 use crate::support::faulty::{FaultyStore, Op, Rule};
@@ -62,7 +63,7 @@ async fn of_two_creators_of_a_name_one_fails_its_condition() {
     let backend = FsBackend::quick();
     let publishers = ["a", "b"].map(|label| {
         let (services, release) = (Services::over(&backend.store()), Release::new(label, 2));
-        let wish = larder::service::publish::Wish { activate: true, expect: Expect::Nothing };
+        let wish = larder::service::publish::PublishOptions { activate: true, expect: Expect::Nothing };
         async move {
             services.upload_all(&release).await.unwrap();
             services.publish_only("main", &release, wish).await

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use larder::clock::SystemClock;
 use larder::domain::Digest;
 use larder::layout::LayoutKey;
-use larder::service::Verify;
-use larder::service::verify::{Cure, Finding, Observer, Outcome, Remedy, Source, SourceError, Totals};
 use larder::store::{Created, Key, StoreError, StoreErrorKind};
+use larder::upkeep::Verify;
+use larder::upkeep::verify::{Finding, HealMethod, HealOptions, Observer, Outcome, Source, SourceError, Totals};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use crate::support::collecting::{collect, marked, patient};
@@ -65,14 +65,14 @@ impl Source for Shelf {
     }
 }
 
-const FETCHED: Outcome = Outcome::Healed(Cure::Fetched);
+const FETCHED: Outcome = Outcome::Healed(HealMethod::Fetched);
 
-fn fetching(shelf: &Arc<Shelf>) -> Remedy {
-    Remedy { source: Some(Arc::clone(shelf) as Arc<dyn Source>), discard_damaged: false }
+fn fetching(shelf: &Arc<Shelf>) -> HealOptions {
+    HealOptions { source: Some(Arc::clone(shelf) as Arc<dyn Source>), discard_damaged: false }
 }
 
-fn discarding() -> Remedy {
-    Remedy { source: None, discard_damaged: true }
+fn discarding() -> HealOptions {
+    HealOptions { source: None, discard_damaged: true }
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ impl Observer for Findings {
 }
 
 /// A verification to its end: what became of each finding.
-async fn try_verify(store: &Store, remedy: Remedy) -> Result<Vec<(Finding, Outcome)>, StoreError> {
+async fn try_verify(store: &Store, remedy: HealOptions) -> Result<Vec<(Finding, Outcome)>, StoreError> {
     let mut found = Findings::default();
     let verify = Verify::new(Arc::clone(store), Arc::new(SystemClock)).healing(remedy);
     let totals = verify.run(None, 2, &mut found).await?;
@@ -96,7 +96,7 @@ async fn try_verify(store: &Store, remedy: Remedy) -> Result<Vec<(Finding, Outco
     Ok(found.0)
 }
 
-async fn verify(store: &Store, remedy: Remedy) -> Vec<Outcome> {
+async fn verify(store: &Store, remedy: HealOptions) -> Vec<Outcome> {
     let found = try_verify(store, remedy).await.unwrap();
     found.into_iter().map(|(_, outcome)| outcome).collect()
 }
@@ -162,7 +162,7 @@ async fn every_kind_of_damage_is_healed_from_a_source() {
     let outcomes = verify(&store, fetching(&Shelf::with(&release))).await;
     assert_eq!(outcomes, [FETCHED; 6]);
     assert_eq!(sound(&store, "main").await.as_deref(), Some("v1"));
-    assert_eq!(verify(&store, Remedy::default()).await, []);
+    assert_eq!(verify(&store, HealOptions::default()).await, []);
     for digest in [release.file(0), release.file(1), release.file(2), release.file(3), release.digest()] {
         assert_eq!(stored(&store, digest, 0).await, None, "damaged bytes are gone");
         assert!(store.head(&LayoutKey::Condemned(digest, 0).key()).await.unwrap().is_some(), "never used again");
@@ -187,7 +187,7 @@ async fn a_verification_that_was_not_asked_to_heal_changes_nothing() {
     backend.plant(&bytes_key(release.file(0), 0), &flip(&release.files[0].1));
     sweep(&store, release.file(1), 0).await;
     let before = everything(&store).await;
-    assert_eq!(verify(&store, Remedy::default()).await, [Outcome::Left(None), Outcome::Left(None)]);
+    assert_eq!(verify(&store, HealOptions::default()).await, [Outcome::Left(None), Outcome::Left(None)]);
     assert_eq!(everything(&store).await, before);
 }
 
@@ -238,7 +238,7 @@ async fn discarded_bytes_can_be_uploaded_again() {
     let bytes = &release.files[0].1;
     assert_eq!(uploaded(&store, bytes).await, None, "a server cannot know");
     let found = try_verify(&store, discarding()).await.unwrap();
-    assert_eq!(found[0].1, Outcome::Healed(Cure::Discarded));
+    assert_eq!(found[0].1, Outcome::Healed(HealMethod::Discarded));
     assert!(
         matches!(&found[1], (Finding::BadReference { stored: None, .. }, Outcome::Left(Some(_)))),
         "that a version needs it is said: {found:?}"
@@ -247,7 +247,7 @@ async fn discarded_bytes_can_be_uploaded_again() {
     assert_eq!(stored(&store, release.file(0), 0).await, None);
     assert_eq!(uploaded(&store, bytes).await, Some(Created::New));
     assert_eq!(sound(&store, "main").await.as_deref(), Some("v1"));
-    assert_eq!(verify(&store, Remedy::default()).await, []);
+    assert_eq!(verify(&store, HealOptions::default()).await, []);
 }
 
 #[tokio::test]
@@ -256,11 +256,11 @@ async fn discarding_what_no_version_needs_leaves_nothing_to_complain_about() {
     let bytes = pattern(100);
     backend.plant(&bytes_key(Digest::of(&bytes), 0), &flip(&bytes));
     let shelf = Arc::new(Shelf::default());
-    let both = Remedy { discard_damaged: true, ..fetching(&shelf) };
-    assert_eq!(verify(&store, both).await, [Outcome::Healed(Cure::Discarded)]);
+    let both = HealOptions { discard_damaged: true, ..fetching(&shelf) };
+    assert_eq!(verify(&store, both).await, [Outcome::Healed(HealMethod::Discarded)]);
     assert_eq!(shelf.asked(), 1, "first it is asked for");
     assert_eq!(uploaded(&store, &bytes).await, Some(Created::New));
-    assert_eq!(verify(&store, Remedy::default()).await, []);
+    assert_eq!(verify(&store, HealOptions::default()).await, []);
 }
 
 #[tokio::test]
@@ -273,7 +273,7 @@ async fn damaged_bytes_beside_sound_ones_are_deleted_without_asking_anybody() {
             backend.plant(&bytes_key(digest, damaged), &flip(bytes));
             let shelf = Arc::new(Shelf::default());
             let remedy = if discard { discarding() } else { fetching(&shelf) };
-            assert_eq!(verify(&store, remedy).await, [Outcome::Healed(Cure::OtherCopy)]);
+            assert_eq!(verify(&store, remedy).await, [Outcome::Healed(HealMethod::OtherCopy)]);
             assert_eq!((stored(&store, digest, damaged).await, shelf.asked()), (None, 0));
             assert_eq!(stored(&store, digest, sound_one).await.as_ref(), Some(bytes));
             assert_eq!(sound(&store, "main").await.as_deref(), Some("v1"));
@@ -294,7 +294,7 @@ async fn the_last_sound_copy_is_saved_before_it_is_collected() {
         let collector = collector.clone();
         async move { sweep(&collector, digest, 0).await }
     }));
-    assert_eq!(verify(&faulty.store(), discarding()).await, [Outcome::Healed(Cure::OtherCopy)]);
+    assert_eq!(verify(&faulty.store(), discarding()).await, [Outcome::Healed(HealMethod::OtherCopy)]);
     assert_eq!(stored(&store, digest, 2).await.as_ref(), Some(bytes));
     assert_eq!(stored(&store, digest, 1).await, None);
     assert_eq!(sound(&store, "main").await.as_deref(), Some("v1"));
@@ -355,7 +355,7 @@ async fn bytes_that_may_not_be_read_are_left_alone() {
     faulty.script(Rule::on(Op::Get).key(key.as_str()).fail_as(StoreErrorKind::Denied));
     let before = everything(&store).await;
     let shelf = Shelf::with(&release);
-    let outcomes = verify(&faulty.store(), Remedy { discard_damaged: true, ..fetching(&shelf) }).await;
+    let outcomes = verify(&faulty.store(), HealOptions { discard_damaged: true, ..fetching(&shelf) }).await;
     assert!(why(&outcomes).contains("refuses access"), "{outcomes:?}");
     assert_eq!((everything(&store).await, shelf.asked()), (before, 0));
 }
@@ -366,7 +366,7 @@ async fn a_full_disk_changes_nothing() {
     let faulty = FaultyStore::over(&store);
     faulty.script(Rule::on(Op::Write).fail_as(StoreErrorKind::Full));
     let before = everything(&store).await;
-    let remedy = Remedy { discard_damaged: true, ..fetching(&Shelf::with(&release)) };
+    let remedy = HealOptions { discard_damaged: true, ..fetching(&Shelf::with(&release)) };
     let outcomes = verify(&faulty.store(), remedy).await;
     assert!(why(&outcomes).contains("full"), "{outcomes:?}");
     assert_eq!(everything(&store).await, before);
@@ -388,7 +388,7 @@ async fn damage_that_is_copied_in_the_middle_of_a_heal_is_healed_too() {
     assert_eq!((stored(&store, digest, 0).await, stored(&store, digest, 1).await), (None, None));
     assert_eq!(stored(&store, digest, 2).await.as_ref(), Some(&release.files[0].1));
     assert_eq!(sound(&store, "other").await.as_deref(), Some("v1"));
-    assert_eq!(verify(&store, Remedy::default()).await, []);
+    assert_eq!(verify(&store, HealOptions::default()).await, []);
 }
 
 #[tokio::test]
@@ -406,7 +406,7 @@ async fn bytes_that_are_collected_in_the_middle_of_a_heal_are_no_harm() {
         let shelf = Shelf::lying(digest, bytes.clone());
         assert_eq!(verify(&faulty.store(), fetching(&shelf)).await, [FETCHED], "{op:?}");
         assert_eq!(stored(&store, digest, 0).await, None, "{op:?}");
-        assert_eq!(verify(&store, Remedy::default()).await, [], "the collector's records are known");
+        assert_eq!(verify(&store, HealOptions::default()).await, [], "the collector's records are known");
     }
 }
 
@@ -432,14 +432,14 @@ async fn two_verifications_that_heal_at_once_end_well() {
         for at in 0..3 {
             backend.plant(&bytes_key(release.file(at), 0), &flip(&release.files[at].1));
         }
-        let remedy = Remedy { discard_damaged, ..fetching(&Shelf::with(&release)) };
+        let remedy = HealOptions { discard_damaged, ..fetching(&Shelf::with(&release)) };
         let other = backend.store();
         let (one, two) = tokio::join!(verify(&store, remedy.clone()), verify(&other, remedy));
         for outcome in one.iter().chain(&two) {
             assert!(matches!(outcome, Outcome::Healed(_)), "{one:?} {two:?}");
         }
         assert_eq!(sound(&store, "main").await.as_deref(), Some("v1"));
-        assert_eq!(verify(&store, Remedy::default()).await, []);
+        assert_eq!(verify(&store, HealOptions::default()).await, []);
     }
 }
 
@@ -455,7 +455,7 @@ async fn a_heal_cut_off_anywhere_is_completed_by_the_next_verification() {
             sweep(&store, release.file(2), 0).await;
             let faulty = FaultyStore::over(&store);
             faulty.script(Rule::any().from(nth).fail());
-            let remedy = Remedy { discard_damaged, ..fetching(&Shelf::with(&release)) };
+            let remedy = HealOptions { discard_damaged, ..fetching(&Shelf::with(&release)) };
             let cut_off = try_verify(&faulty.store(), remedy.clone()).await.is_err();
             assert_eq!(
                 stored(&store, release.file(1), 1).await.as_ref(),
@@ -465,7 +465,7 @@ async fn a_heal_cut_off_anywhere_is_completed_by_the_next_verification() {
             let second = verify(&store, remedy).await;
             assert!(second.iter().all(|outcome| matches!(outcome, Outcome::Healed(_))), "after call {nth}: {second:?}");
             assert_eq!(sound(&store, "main").await.as_deref(), Some("v1"), "after call {nth}");
-            assert_eq!(verify(&store, Remedy::default()).await, [], "after call {nth}");
+            assert_eq!(verify(&store, HealOptions::default()).await, [], "after call {nth}");
             if !cut_off {
                 assert!(nth > 40, "healing three blobs makes many calls");
                 break;

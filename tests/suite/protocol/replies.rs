@@ -94,7 +94,7 @@ async fn a_head_that_may_have_been_made_is_reported_and_settled_by_a_retry() {
 }
 
 pub fn is_unavailable(error: &PublishError) -> bool {
-    use larder::service::ChangeError::Store;
+    use larder::protocol::ChangeError::Store;
     matches!(error, PublishError::Change(Store(error)) if error.kind == StoreErrorKind::Unavailable)
 }
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures_util::future::join;
 use larder::domain::{Digest, UploadId};
 use larder::layout::LayoutKey;
-use larder::service::uploads::Begun;
-use larder::service::{Append, BlobError, UploadError};
+use larder::protocol::uploads::StartedUpload;
+use larder::protocol::{Append, BlobError, UploadError};
 use larder::store::Created;
 
 use crate::support::collecting::{collect, greedy, marked};
@@ -50,8 +50,8 @@ async fn attempt(services: &Services, id: &mut Option<UploadId>, bytes: &Bytes) 
         Some(upload) if upload.is_complete() => return Ok(()),
         Some(upload) => upload,
         None => match try_begin(services, bytes).await? {
-            Begun::Present(_) => return Ok(()),
-            Begun::Upload(upload) => *upload,
+            StartedUpload::Present(_) => return Ok(()),
+            StartedUpload::Upload(upload) => *upload,
         },
     };
     *id = Some(upload.id);
@@ -230,7 +230,8 @@ async fn an_upload_of_unknown_length_ends_with_its_last_byte() {
     for length in [0, 1, 999, 1000, 1001, 3000] {
         let (backend, bytes) = (marked(), pattern(length));
         let services = Services::over(&backend.store());
-        let Begun::Upload(upload) = services.uploads.begin(Digest::of(&bytes), None, ACTOR).await.unwrap() else {
+        let StartedUpload::Upload(upload) = services.uploads.begin(Digest::of(&bytes), None, ACTOR).await.unwrap()
+        else {
             panic!("there is such a blob");
         };
         assert_eq!(complete(&services, *upload, &bytes).await.unwrap(), Created::New);
@@ -238,7 +239,7 @@ async fn an_upload_of_unknown_length_ends_with_its_last_byte() {
     }
     let backend = marked();
     let services = Services::over(&backend.store());
-    let Begun::Upload(upload) = services.uploads.begin(Digest::of(b"x"), None, ACTOR).await.unwrap() else {
+    let StartedUpload::Upload(upload) = services.uploads.begin(Digest::of(b"x"), None, ACTOR).await.unwrap() else {
         panic!("there is such a blob");
     };
     let most = usize::try_from(UPLOAD_LIMITS.blob_size).unwrap();
@@ -283,7 +284,7 @@ async fn a_blob_that_somebody_else_stored_meanwhile_is_enough() {
     let (store, services) = (backend.store(), Services::over(&backend.store()));
     let upload = begin_upload(&services, &bytes).await;
     services.upload(&bytes).await.unwrap();
-    assert!(matches!(try_begin(&services, &bytes).await.unwrap(), Begun::Present(2500)));
+    assert!(matches!(try_begin(&services, &bytes).await.unwrap(), StartedUpload::Present(2500)));
     assert_eq!(complete(&services, upload, &bytes).await.unwrap(), Created::AlreadyExists);
     assert_eq!(unfinished(&store).await, []);
     assert_sound(&store, &bytes).await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use larder::layout::LayoutKey;
-use larder::service::collect::{CollectError, Outcome, Report, RunSummary, Runs};
+use larder::upkeep::collect::{CollectError, Outcome, Report, RunSummary, Runs};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use larder::domain::{Expect, State};
+use larder::protocol::ChangeError;
+use larder::service::ResolveError;
 use larder::service::versions::CopyError;
-use larder::service::{ChangeError, ResolveError};
 
 use super::{End, assert_only, at_every_call, collect, end_of, end_of_change, v1, v2};
 use crate::support::services::*;

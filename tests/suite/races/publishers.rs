@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use larder::domain::Digest;
 use larder::layout::LayoutKey;
-use larder::service::BlobError;
+use larder::protocol::BlobError;
 use larder::service::publish::Prepared;
 use larder::store::Created;
 

@@ -24,8 +24,8 @@ use crate::support::store::{FsBackend, Store};
 
 /// Calls end soon.
 fn hasty(settings: &mut S3Settings) {
-    settings.patience.attempt = Duration::from_millis(200);
-    settings.patience.give_up = Duration::from_millis(300);
+    settings.timeouts.attempt = Duration::from_millis(200);
+    settings.timeouts.give_up = Duration::from_millis(300);
 }
 
 /// Whatever a client may ask of a server on which `main` has the one file `bytes`.

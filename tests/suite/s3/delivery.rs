@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use larder::config::{self, Bucket, Config, Delivery, Permission, Reads, Token};
+use larder::config::{self, Bucket, Config, Delivery, Token};
 use larder::domain::Digest;
+use larder::domain::{Permission, Reads};
 use reqwest::Method;
 use tempfile::TempDir;
 

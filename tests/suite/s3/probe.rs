@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use larder::clock::{Clock, SystemClock};
 use larder::layout::{LayoutKey, marker};
-use larder::service::probe::{Check, Findings, probe};
 use larder::store::s3::S3Settings;
+use larder::upkeep::probe::{Check, Findings, probe};
 use tempfile::TempDir;
 
 use super::commands::{configure, on_bucket, url_of};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use larder::store::{Handover, StoreErrorKind};
+use larder::store::{PresignOptions, StoreErrorKind};
 
 use crate::support::ceph::Ceph;
 use crate::support::s3::{Fault, Op, S3Model};
@@ -54,7 +54,7 @@ async fn another_object_is_never_taken_for_the_rest_of_a_body() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_without_progress_is_taken_up_again() {
     let model = S3Model::start().await;
-    let store = model.store_with(|settings| settings.patience.attempt = Duration::from_millis(400)).await;
+    let store = model.store_with(|settings| settings.timeouts.attempt = Duration::from_millis(400)).await;
     let bytes = pattern(2 << 20);
     put(&store, "a", bytes.clone()).await;
     model.fail(Op::GetObject, 1, Fault::Stall(1 << 20));
@@ -64,12 +64,12 @@ async fn a_body_without_progress_is_taken_up_again() {
 /// Whoever has the address gets the object, as the type and under the name that we say.
 async fn handed_over(store: &Store) {
     put(store, "a/b", "the bytes").await;
-    let handover = Handover {
+    let handover = PresignOptions {
         valid_for: Duration::from_secs(60),
         media_type: "application/x-thing; charset=utf-8".to_owned(),
         disposition: "attachment; filename=\"a b.tar.gz\"".to_owned(),
     };
-    let address = store.hand_over(&key("a/b"), &handover).await.unwrap().expect("an address");
+    let address = store.presign(&key("a/b"), &handover).await.unwrap().expect("an address");
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = client.get(&address).send().await.unwrap();
     assert_eq!(answer.status(), 200);

@@ -104,7 +104,7 @@ async fn a_part_whose_answer_was_lost_is_sent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_lost_for_ever_end_in_an_error_and_perhaps_an_object() {
     let model = S3Model::start().await;
-    let store = model.store_with(|settings| settings.patience.give_up = Duration::from_millis(500)).await;
+    let store = model.store_with(|settings| settings.timeouts.give_up = Duration::from_millis(500)).await;
     model.fail_from(Op::PutObject, 1, Fault::LostReply);
     let error = store.create(&key("a"), "bytes".into()).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unavailable);

@@ -103,7 +103,7 @@ async fn what_an_operator_must_mend_is_not_tried_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_without_an_answer_ends_and_another_begins() {
     let model = S3Model::start().await;
-    let store = model.store_with(|settings| settings.patience.attempt = Duration::from_millis(300)).await;
+    let store = model.store_with(|settings| settings.timeouts.attempt = Duration::from_millis(300)).await;
     model.fail(Op::PutObject, 1, Fault::Slow(Duration::from_secs(3)));
     let began = Instant::now();
     put(&store, "a", "bytes").await;
@@ -125,7 +125,7 @@ async fn an_engine_that_is_slow_all_the_time_is_usable() {
 async fn an_engine_that_is_gone_ends_every_call_in_time() {
     let model = S3Model::start().await;
     let mut settings = model.settings();
-    settings.patience.give_up = Duration::from_secs(1);
+    settings.timeouts.give_up = Duration::from_secs(1);
     // Nobody listens on port 1.
     settings.endpoint = Some("http://127.0.0.1:1".to_owned());
     let store = S3Store::connect(settings).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_single_writer_has_one_winner_for_a_key_whatever_the_engine_does() {
 async fn everything_works_while_three_of_ten_requests_fail() {
     for seed in [7, 1_000_003, 88_172_645_463_325_252] {
         let model = S3Model::start().await;
-        let store = model.store_with(|settings| settings.patience.give_up = Duration::from_secs(60)).await;
+        let store = model.store_with(|settings| settings.timeouts.give_up = Duration::from_secs(60)).await;
         model.fail_percent(30, seed);
         let large = pattern(12 << 20);
         assert_eq!(upload(&store, "large", std::slice::from_ref(&large)).await, Created::New);

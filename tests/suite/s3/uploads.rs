@@ -209,11 +209,11 @@ async fn uploads_share_the_memory_and_all_come_to_their_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_finds_no_memory_is_refused_after_a_while() {
     let model = S3Model::start().await;
-    let patience = Duration::from_millis(500);
+    let timeouts = Duration::from_millis(500);
     let store = model
         .store_with(|settings| {
             settings.memory = 20 * MIB as u64;
-            settings.patience.give_up = patience;
+            settings.timeouts.give_up = timeouts;
         })
         .await;
     let mut holders = Vec::new();
@@ -224,7 +224,7 @@ async fn an_upload_that_finds_no_memory_is_refused_after_a_while() {
     let began = Instant::now();
     let error = late.write(pattern(MIB)).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unavailable);
-    assert!(began.elapsed() >= patience && error.to_string().contains("store.memory"), "{error}");
+    assert!(began.elapsed() >= timeouts && error.to_string().contains("store.memory"), "{error}");
     // A small object needs no part.
     assert_eq!(upload(&store, "small", &["bytes".into()]).await, Created::New);
     holders.pop();

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use larder::domain::head::Action;
 use larder::domain::{Digest, Expect, Manifest, Selector, State, Target};
-use larder::service::publish::{Prepared, Wish};
+use larder::protocol::{BlobError, ChangeError};
+use larder::service::publish::{Prepared, PublishOptions};
 use larder::service::versions::CopyError;
-use larder::service::{BlobError, ChangeError, PublishError, Receipt, ResolveError};
+use larder::service::{PublishError, Receipt, ResolveError};
 use larder::store::{StoreError, StoreErrorKind};
 
 use super::process::{Process, Servers};
@@ -178,7 +179,7 @@ impl Client {
         self.upload_all(release, None).await?;
         let manifest = self.releases[release].manifest();
         let expect = if expect { self.expectation(to).await? } else { Expect::Anything };
-        let (to, actor, wish) = (name(to), self.actor(), Wish { activate, expect });
+        let (to, actor, wish) = (name(to), self.actor(), PublishOptions { activate, expect });
         let receipt = self.ask(async |services| services.publish.publish(&to, manifest, wish, &actor).await).await?;
         assert!(receipt.row.state == State::Active || (!activate && receipt.row.state == State::Ready));
         assert_eq!(receipt.row.digest(), self.releases[release].digest());
@@ -194,7 +195,7 @@ impl Client {
     }
 
     async fn session(&self, to: &str, release: usize, activate: bool) -> Outcome<()> {
-        let (to, actor, wish) = (name(to), self.actor(), Wish { activate, expect: Expect::Anything });
+        let (to, actor, wish) = (name(to), self.actor(), PublishOptions { activate, expect: Expect::Anything });
         let manifest = self.releases[release].manifest();
         let prepared = self.ask(async |services| services.publish.prepare(&to, manifest, &wish, &actor).await).await?;
         let (number, mut missing) = match prepared {
@@ -223,7 +224,8 @@ impl Client {
 
     async fn leave(&self, of: &'static str, release: usize, abort: bool) -> Outcome<()> {
         let (to, actor) = (name(of), self.actor());
-        let (manifest, wish) = (self.releases[release].manifest(), Wish { activate: true, expect: Expect::Anything });
+        let (manifest, wish) =
+            (self.releases[release].manifest(), PublishOptions { activate: true, expect: Expect::Anything });
         let prepared = self.ask(async |services| services.publish.prepare(&to, manifest, &wish, &actor).await).await?;
         let Prepared::Session(receipt, _) = prepared else { return Ok(()) };
         if abort {
@@ -267,7 +269,7 @@ impl Client {
 
     async fn copy(&self, from: &str, to: &str) -> Outcome<()> {
         let from = picked(from, Selector::Active);
-        let (to, actor, wish) = (name(to), self.actor(), Wish { activate: true, expect: Expect::Anything });
+        let (to, actor, wish) = (name(to), self.actor(), PublishOptions { activate: true, expect: Expect::Anything });
         let receipt = self.ask(async |services| services.versions.copy(&from, &to, wish, &actor).await).await?;
         self.claim(Action::Publish, receipt);
         Ok(())

@@ -8,9 +8,9 @@ use larder::clock::Clock;
 use larder::domain::RetentionRules;
 use larder::domain::retention::Retention;
 use larder::layout::marker::LayoutError;
-use larder::service::ChangeError;
-use larder::service::collect::{Collect, CollectError, Settings};
+use larder::protocol::ChangeError;
 use larder::store::{StoreError, StoreErrorKind};
+use larder::upkeep::collect::{Collect, CollectError, Settings};
 use tokio_util::sync::CancellationToken;
 
 use super::naive::{Flaw, Naive};

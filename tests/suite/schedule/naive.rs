@@ -7,7 +7,7 @@ use futures_util::TryStreamExt as _;
 use larder::domain::head::Change;
 use larder::domain::{Digest, ManifestName, Selector, State};
 use larder::layout::{self, LayoutKey};
-use larder::service::ChangeError;
+use larder::protocol::ChangeError;
 use larder::store::{List, ObjectMeta, StoreError, StoreErrorKind};
 
 use super::process::Process;

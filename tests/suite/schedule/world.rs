@@ -17,7 +17,7 @@ use super::plan::{Choice, Fate, Late, Plan};
 use super::random::Random;
 use super::truth::Truth;
 
-/// Turns after which a schedule is taken for one that never ends.
+/// CollectorSchedule after which a schedule is taken for one that never ends.
 const MAX_TURNS: usize = 100_000;
 
 /// Where every schedule's time begins.

@@ -115,6 +115,7 @@ fn free_ports() -> [u16; 2] {
 async fn make_bucket(endpoint: &str) {
     let config = Builder::new()
         .behavior_version(BehaviorVersion::latest())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(endpoint)
         .force_path_style(true)
         .region(Region::new("us-east-1"))

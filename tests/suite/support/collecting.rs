@@ -10,9 +10,9 @@ use jiff::SignedDuration;
 use larder::clock::SystemClock;
 use larder::domain::{Digest, Retention, RetentionRules};
 use larder::layout::{self, LayoutKey};
-use larder::service::collect::{Report, Settings};
-use larder::service::{Collect, CollectError};
 use larder::store::List;
+use larder::upkeep::collect::{Report, Settings};
+use larder::upkeep::{Collect, CollectError};
 use tokio_util::sync::CancellationToken;
 
 use super::store::{FsBackend, Store};

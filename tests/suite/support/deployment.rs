@@ -29,7 +29,7 @@ impl Deployment {
     /// A deployment with further lines in the section of the store, and further sections.
     pub fn with(settings: &S3Settings, store: &str, sections: &str) -> Self {
         let directory = TempDir::new().unwrap();
-        let (digest, patience) = (Digest::of(TOKEN.as_bytes()).to_string(), settings.patience);
+        let (digest, timeouts) = (Digest::of(TOKEN.as_bytes()).to_string(), settings.timeouts);
         let mut text = format!(
             "[store]\ntype = \"s3\"\nbucket = {:?}\nprefix = {:?}\nendpoint = {:?}\npart_size = \"5MiB\"\n",
             settings.bucket,
@@ -37,7 +37,7 @@ impl Deployment {
             settings.endpoint.as_deref().unwrap(),
         );
         let time = humantime::format_duration;
-        let (attempt, give_up) = (time(patience.attempt), time(patience.give_up));
+        let (attempt, give_up) = (time(timeouts.attempt), time(timeouts.give_up));
         let _ = write!(text, "attempt_timeout = \"{attempt}\"\ngive_up_after = \"{give_up}\"\n{store}\n");
         let sha256 = digest.trim_start_matches("sha256:");
         let _ = write!(text, "[[access.tokens]]\nid = \"test\"\nsha256 = {sha256:?}\nactions = [\"admin\"]\n");

@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::SignedDuration;
 use larder::store::S3Store;
-use larder::store::s3::{AccessKey, Patience, S3Settings};
+use larder::store::s3::{AccessKey, S3Settings, Timeouts};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
@@ -144,7 +144,7 @@ impl S3Model {
         Self { address, engine, accepting: accepting.abort_handle() }
     }
 
-    /// Settings for this engine, and little patience.
+    /// Settings for this engine, and little timeouts.
     pub fn settings(&self) -> S3Settings {
         let mut settings = S3Settings::new(BUCKET);
         settings.endpoint = Some(format!("http://{}", self.address));
@@ -152,7 +152,7 @@ impl S3Model {
         settings.part_size = 5 << 20;
         settings.memory = 64 << 20;
         let seconds = Duration::from_secs;
-        settings.patience = Patience { connect: seconds(2), attempt: seconds(5), give_up: seconds(20) };
+        settings.timeouts = Timeouts { connect: seconds(2), attempt: seconds(5), give_up: seconds(20) };
         settings
     }
 

@@ -8,11 +8,9 @@ use jiff::SignedDuration;
 use larder::clock::{Clock, ManualClock, SystemClock};
 use larder::domain::{Digest, Expect, Head, ManifestName, State, Target, VersionRow};
 use larder::layout::LayoutKey;
-use larder::service::publish::Wish;
-use larder::service::{
-    BlobError, Blobs, Heads, Intake, Manifests, Publish, PublishError, PublishLimits, Receipt, Resolve, UploadLimits,
-    Uploads, Versions,
-};
+use larder::protocol::{BlobError, BlobIntake, Blobs, Heads, Manifests, UploadLimits, Uploads};
+use larder::service::publish::PublishOptions;
+use larder::service::{Publish, PublishError, PublishLimits, Receipt, Resolve, Versions};
 use larder::store::{Created, StoreError};
 
 use super::store::Store;
@@ -68,7 +66,7 @@ impl Release {
     }
 }
 
-pub use larder::service::AsOf;
+pub use larder::protocol::AsOf;
 
 /// All services over one store, as one process has them.
 #[derive(Debug, Clone)]
@@ -83,18 +81,18 @@ pub struct Services {
 }
 
 /// Make it active, whatever is there.
-pub fn activate() -> Wish {
-    Wish { activate: true, expect: Expect::Anything }
+pub fn activate() -> PublishOptions {
+    PublishOptions { activate: true, expect: Expect::Anything }
 }
 
 /// Make it active if this manifest is.
-pub fn activate_over(digest: Digest) -> Wish {
-    Wish { activate: true, expect: Expect::OneOf(vec![digest]) }
+pub fn activate_over(digest: Digest) -> PublishOptions {
+    PublishOptions { activate: true, expect: Expect::OneOf(vec![digest]) }
 }
 
 /// Do not make it active yet.
-pub fn stage() -> Wish {
-    Wish { activate: false, expect: Expect::Anything }
+pub fn stage() -> PublishOptions {
+    PublishOptions { activate: false, expect: Expect::Anything }
 }
 
 impl Services {
@@ -124,8 +122,8 @@ impl Services {
     /// Uploads one blob, as a client does that announces its length. `None` when it was there.
     pub async fn upload(&self, bytes: &Bytes) -> Result<Option<Created>, BlobError> {
         match self.blobs.begin(Digest::of(bytes), Some(bytes.len() as u64)).await? {
-            Intake::Present(_) => Ok(None),
-            Intake::Upload(mut upload) => {
+            BlobIntake::Present(_) => Ok(None),
+            BlobIntake::Upload(mut upload) => {
                 upload.write(bytes.clone()).await?;
                 self.blobs.finish(*upload).await.map(Some)
             }
@@ -141,7 +139,12 @@ impl Services {
     }
 
     /// Publishes a release whose files are uploaded.
-    pub async fn publish_only(&self, to: &str, release: &Release, wish: Wish) -> Result<Receipt, PublishError> {
+    pub async fn publish_only(
+        &self,
+        to: &str,
+        release: &Release,
+        wish: PublishOptions,
+    ) -> Result<Receipt, PublishError> {
         self.publish.publish(&name(to), release.manifest(), wish, ACTOR).await
     }
 

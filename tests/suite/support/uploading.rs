@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use larder::domain::{Digest, UploadId};
-use larder::service::uploads::{Begun, Progress};
-use larder::service::{Append, UploadError};
+use larder::protocol::uploads::{Progress, StartedUpload};
+use larder::protocol::{Append, UploadError};
 use larder::store::{Created, Unfinished};
 
 use super::services::{ACTOR, Services};
@@ -13,12 +13,12 @@ use super::store::{Store, keys};
 /// Begins an upload of bytes that are not there.
 pub async fn begin_upload(services: &Services, bytes: &Bytes) -> Progress {
     match try_begin(services, bytes).await.expect("begin an upload") {
-        Begun::Upload(upload) => *upload,
-        Begun::Present(size) => panic!("there are {size} bytes already"),
+        StartedUpload::Upload(upload) => *upload,
+        StartedUpload::Present(size) => panic!("there are {size} bytes already"),
     }
 }
 
-pub async fn try_begin(services: &Services, bytes: &Bytes) -> Result<Begun, UploadError> {
+pub async fn try_begin(services: &Services, bytes: &Bytes) -> Result<StartedUpload, UploadError> {
     Ok(services.uploads.begin(Digest::of(bytes), Some(bytes.len() as u64), ACTOR).await?)
 }
 

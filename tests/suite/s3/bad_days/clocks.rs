@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use larder::clock::SystemClock;
-use larder::service::Collect;
+use larder::upkeep::Collect;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -88,7 +88,7 @@ async fn a_session_of_a_server_whose_clock_is_wrong_can_be_completed() {
 async fn an_engine_whose_time_is_another_is_talked_to_in_its_time() {
     for ahead in [DAY, -DAY] {
         let model = S3Model::start().await;
-        let store = model.store_with(|settings| settings.patience.give_up = Duration::from_secs(2)).await;
+        let store = model.store_with(|settings| settings.timeouts.give_up = Duration::from_secs(2)).await;
         model.quirks(|quirks| quirks.ahead = ahead);
         let server = Replicas::new().start(&store).await;
         server.publish("main", &[("f", b"bytes")]).await;

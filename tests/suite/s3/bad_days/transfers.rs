@@ -59,7 +59,7 @@ async fn a_download_goes_on_where_the_connection_to_the_engine_broke() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_goes_on_when_the_engine_falls_silent_in_the_middle() {
     let model = S3Model::start().await;
-    let quick = |settings: &mut S3Settings| settings.patience.attempt = Duration::from_secs(1);
+    let quick = |settings: &mut S3Settings| settings.timeouts.attempt = Duration::from_secs(1);
     let (server, path) = serving(&model, quick).await;
     model.fail(Op::GetObject, 1, Fault::Stall(10 * MIB));
     let (status, bytes, whole) = download(&server, &path).await;
@@ -173,7 +173,7 @@ async fn an_upload_that_the_engine_does_not_take_is_given_up_at_once_or_by_the_c
 async fn a_resumable_upload_goes_on_after_the_engine_was_away() {
     let model = std::sync::Arc::new(S3Model::start().await);
     let mut settings = model.settings();
-    settings.patience.give_up = Duration::from_millis(200);
+    settings.timeouts.give_up = Duration::from_millis(200);
     let deployment =
         Deployment::with(&settings, "", "[collector]\nenabled = false\n[limits]\nupload_part = \"5MiB\"\n");
     let (port, shared) = (free_port(), std::sync::Arc::clone(&model));

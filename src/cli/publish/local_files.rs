@@ -1,0 +1,82 @@
+//! Where the bytes of a publish are on this host: which file holds which blob.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::inputs::Input;
+use crate::cli::{CliError, Exit};
+use crate::client::{ClientError, Fingerprint, Upload};
+use crate::domain::{Digest, FileName, Manifest};
+
+/// The local files of a publish, by digest.
+#[derive(Debug, Default)]
+pub(super) struct LocalFiles {
+    hashed: HashMap<Digest, Upload>,
+    /// Files that are hashed only when they are needed, with the name they have in the manifest.
+    lazy: HashMap<Digest, (FileName, PathBuf)>,
+}
+
+impl LocalFiles {
+    /// The files of a ready manifest, as they lie below `directory`. Not read yet: most may be on the server.
+    pub(super) fn below(directory: &Path, manifest: &Manifest) -> Self {
+        let lazy = manifest.artifacts.iter().map(|artifact| {
+            let path = directory.join(artifact.name.as_str());
+            (artifact.blob.digest, (artifact.name.clone(), path))
+        });
+        Self { hashed: HashMap::new(), lazy: lazy.collect() }
+    }
+
+    /// Adds a file that has been hashed.
+    pub(super) fn add(&mut self, upload: Upload) {
+        self.hashed.insert(upload.fingerprint.blob.digest, upload);
+    }
+
+    /// The file that holds this blob.
+    pub(super) async fn find(&self, digest: Digest, manifest: &Manifest) -> Result<Upload, CliError> {
+        if let Some(upload) = self.hashed.get(&digest) {
+            return Ok(upload.clone());
+        }
+        let Some((name, path)) = self.lazy.get(&digest) else { return Err(unknown(digest, manifest)) };
+        let upload = fingerprint(path.clone()).await?;
+        if upload.fingerprint.blob.digest == digest {
+            return Ok(upload);
+        }
+        let actual = upload.fingerprint.blob.digest;
+        let detail = format!(
+            "{} is not the file {name} of the manifest: its digest is {actual}, the manifest says {digest}.",
+            path.display()
+        );
+        Err(CliError::new(Exit::Integrity, "DIGEST_INVALID", detail))
+    }
+}
+
+/// Reads the files, several at once, each of them once.
+pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<(FileName, Upload)>, CliError> {
+    stream::iter(inputs)
+        .map(|Input { name, path }| async move { Ok((name, fingerprint(path).await?)) })
+        .buffered(jobs)
+        .try_collect()
+        .await
+}
+
+/// Reads one file.
+pub(super) async fn fingerprint(path: PathBuf) -> Result<Upload, CliError> {
+    let read = path.clone();
+    let fingerprint = tokio::task::spawn_blocking(move || Fingerprint::read(&read))
+        .await
+        .map_err(anyhow::Error::from)?
+        .map_err(|error| ClientError::reading(&path, error))?;
+    Ok(Upload { path, fingerprint })
+}
+
+fn unknown(digest: Digest, manifest: &Manifest) -> CliError {
+    let artifact = manifest.artifacts.iter().find(|artifact| artifact.blob.digest == digest);
+    let (what, how) = match artifact {
+        Some(artifact) => (artifact.name.to_string(), "--files DIR with the directory that holds it"),
+        None => ("the source".to_owned(), "--source FILE"),
+    };
+    let detail = format!("The server does not have {what} ({digest}); use {how}.");
+    CliError::new(Exit::Failure, "MANIFEST_BLOB_UNKNOWN", detail).with("missing", vec![digest.to_string()])
+}

@@ -1,0 +1,140 @@
+//! Who does something: a subject of an issuer, as histories and uploads remember it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Longest issuer, in bytes.
+const MAX_ISSUER: usize = 30;
+/// Longest id, in bytes.
+const MAX_ID: usize = 255;
+/// The issuer of those whom nobody can configure.
+const LARDER: &str = "larder";
+/// The issuer of static tokens.
+const TOKEN: &str = "token";
+
+/// Who does something. Written as `ISSUER:ID`, split at the first colon.
+///
+/// The issuer says who vouches for the id: `larder` for the server's own subjects, `token` for a configured token, else
+/// the id of a configured issuer. Two subjects are the same only if both parts are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject {
+    issuer: Box<str>,
+    id: Box<str>,
+}
+
+/// Why a text is no subject.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no subject: write ISSUER:ID, an issuer of 1 to 30 of a-z, 0-9 and '-', and an id of 1 to 255 printable bytes"
+)]
+pub struct SubjectError(String);
+
+impl Subject {
+    /// A subject of `issuer`.
+    ///
+    /// # Errors
+    /// [`SubjectError`] when one of the parts does not follow its grammar.
+    pub fn new(issuer: &str, id: &str) -> Result<Self, SubjectError> {
+        let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let issuer_holds = (1..=MAX_ISSUER).contains(&issuer.len()) && issuer.bytes().all(letter);
+        let id_holds = (1..=MAX_ID).contains(&id.len()) && !id.chars().any(char::is_control);
+        if issuer_holds && id_holds {
+            return Ok(Self { issuer: issuer.into(), id: id.into() });
+        }
+        Err(SubjectError(format!("{issuer}:{id}").chars().take(80).collect()))
+    }
+
+    /// The holder of the configured token of this id.
+    ///
+    /// # Errors
+    /// As [`Subject::new`].
+    pub fn token(id: &str) -> Result<Self, SubjectError> {
+        Self::new(TOKEN, id)
+    }
+
+    /// Somebody who sent no credentials.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::own("anonymous")
+    }
+
+    /// The holder of the admin token that a server makes for itself.
+    #[must_use]
+    pub fn admin() -> Self {
+        Self::own("admin")
+    }
+
+    /// The collector.
+    #[must_use]
+    pub fn collector() -> Self {
+        Self::own("collector")
+    }
+
+    fn own(id: &str) -> Self {
+        Self { issuer: LARDER.into(), id: id.into() }
+    }
+
+    /// Who vouches for the id.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Which of the issuer's subjects.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.issuer, self.id)
+    }
+}
+
+impl FromStr for Subject {
+    type Err = SubjectError;
+
+    fn from_str(text: &str) -> Result<Self, SubjectError> {
+        let (issuer, id) = text.split_once(':').ok_or_else(|| SubjectError(text.chars().take(80).collect()))?;
+        Self::new(issuer, id)
+    }
+}
+
+impl Serialize for Subject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Subject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_spelling_round_trips() {
+        for text in ["token:ci", "larder:admin", "github:1000001:.github/workflows/release.yml@refs/heads/main"] {
+            let subject: Subject = text.parse().unwrap();
+            assert_eq!(subject.to_string(), text);
+        }
+        let subject: Subject = "github:1:x".parse().unwrap();
+        assert_eq!((subject.issuer(), subject.id()), ("github", "1:x"), "split at the first colon");
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        let long = format!("token:{}", "x".repeat(256));
+        for bad in ["", "ci", ":ci", "token:", "Token:ci", "to ken:ci", "token:a\nb", long.as_str()] {
+            assert!(bad.parse::<Subject>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `/livez`, `/readyz` and `/metrics`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use serde::Deserialize;
+
+use crate::http::AppState;
+use crate::http::extract::Params;
+use crate::upkeep::Health;
+
+pub(in crate::http) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
+        .route("/healthz", get(async || text(StatusCode::OK, "ok\n".to_owned())))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(async || text(StatusCode::OK, crate::telemetry::render_metrics())))
+}
+
+#[derive(Deserialize)]
+struct Verbosity {
+    verbose: Option<String>,
+}
+
+async fn ready(State(health): State<Arc<Health>>, Params(asked): Params<Verbosity>) -> Response {
+    let about = health.about_store().iter().filter(|_| asked.verbose.is_some());
+    let more = about.fold(String::new(), |text, line| text + line + "\n");
+    match health.problem().await {
+        None => text(StatusCode::OK, health.remark() + &more),
+        Some(problem) => {
+            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n{more}"));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
+            response
+        }
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response {
+    (status, [(CACHE_CONTROL, "no-store"), (CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
+}

@@ -1,0 +1,144 @@
+//! Three small pages for people with a browser. No script, and nothing from elsewhere.
+
+use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderName};
+use axum::response::Html;
+use jiff::Timestamp;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::domain::{State, VersionRow};
+use crate::service::{History, NamePage};
+
+/// What a page may load: its own style and nothing else.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+const STYLE: &str = "
+:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
+table{border-collapse:collapse;width:100%}
+th,td{text-align:left;padding:.35rem .75rem .35rem 0;border-bottom:1px solid #8884;vertical-align:top}
+td.n{text-align:right;font-variant-numeric:tabular-nums}
+code{font:.9em ui-monospace,monospace;overflow-wrap:anywhere}
+.active{font-weight:600}
+.retired{opacity:.6}
+nav{margin-bottom:1rem}
+";
+
+type Page = ([(HeaderName, &'static str); 1], Html<String>);
+
+fn page(title: &str, body: &Markup) -> Page {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                nav { a href="/" { "Larder" } " · " a href="/manifests" { "manifests" } }
+                h1 { (title) }
+                (body)
+            }
+        }
+    };
+    ([(CONTENT_SECURITY_POLICY, POLICY)], Html(markup.into_string()))
+}
+
+pub(in crate::http) fn index() -> Page {
+    page(
+        "Larder",
+        &html! {
+            p { "This server publishes releases: immutable blobs, and manifests that change in one step." }
+            ul {
+                li { a href="/manifests" { "Manifests" } ": what is published here" }
+                li { a href="/openapi.json" { "OpenAPI description" } " of everything that programs can do" }
+                li { a href="/readyz" { "Readiness" } " and " a href="/metrics" { "metrics" } " for operators" }
+            }
+            p { "Download one file of a release: " code { "curl -fLO " (ORIGIN) "/refs/NAME/FILE" } }
+        },
+    )
+}
+
+/// Stands for this server's address, which it does not know.
+const ORIGIN: &str = "https://THIS-HOST";
+
+pub(in crate::http) fn names(page_of_names: &NamePage, next: Option<&str>) -> Page {
+    page(
+        "Manifests",
+        &html! {
+            @if page_of_names.heads.is_empty() { p { "Nothing is published here yet." } }
+            @else {
+                table {
+                    thead { tr { th { "Name" } th { "Version" } th { "Label" } th { "Files" } th { "Size" } th { "Since" } } }
+                    tbody {
+                        @for head in &page_of_names.heads {
+                            @if let Some(row) = head.active() {
+                                tr {
+                                    td { a href={"/versions/" (head.name)} { (head.name) } }
+                                    td { a href={"/manifests/" (head.name)} { (row.number) } }
+                                    td { (row.summary.label.as_deref().unwrap_or_default()) }
+                                    td.n { (row.summary.files) }
+                                    td.n { (size(row.summary.total_bytes)) }
+                                    td { (time(row.promoted_at)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @if let Some(next) = next { p { a href=(next) rel="next" { "More" } } }
+        },
+    )
+}
+
+pub(in crate::http) fn history(history: &History, next: Option<&str>) -> Page {
+    let name = &history.head.name;
+    page(
+        name.as_str(),
+        &html! {
+            @if let Some(deletion) = &history.head.deleted {
+                p { "Deleted " (time(Some(deletion.at))) ": " (deletion.reason) }
+            }
+            table {
+                thead {
+                    tr { th { "Version" } th { "State" } th { "Label" } th { "Files" } th { "Size" } th { "Published" } th { "By" } th { "Manifest" } }
+                }
+                tbody { @for row in &history.rows { (version(name.as_str(), row)) } }
+            }
+            @if let Some(next) = next { p { a href=(next) rel="next" { "Older" } } }
+        },
+    )
+}
+
+fn version(name: &str, row: &VersionRow) -> Markup {
+    let state = format!("{:?}", row.state).to_ascii_lowercase();
+    html! {
+        tr class=(state) {
+            td {
+                @if row.state.is_complete() { a href={"/manifests/" (name) "@" (row.number)} { (row.number) } }
+                @else { (row.number) }
+            }
+            td {
+                (state)
+                @if row.pinned { ", pinned" }
+                @if row.state == State::Retired { " " (time(row.retired_at)) }
+            }
+            td { (row.summary.label.as_deref().unwrap_or_default()) }
+            td.n { (row.summary.files) }
+            td.n { (size(row.summary.total_bytes)) }
+            td { (time(row.published_at)) }
+            td { (row.created_by) }
+            td { code { (row.digest()) } }
+        }
+    }
+}
+
+fn size(bytes: u64) -> String {
+    bytesize::ByteSize::b(bytes).display().iec().to_string()
+}
+
+fn time(time: Option<Timestamp>) -> String {
+    time.map(|time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default()
+}

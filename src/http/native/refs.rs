@@ -1,0 +1,54 @@
+//! `/refs/NAME[@SELECTOR]/FILE`: a redirect to the blob, for one-line downloads.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION, REFERRER_POLICY};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::access::{Access, Caller};
+use crate::http::extract::{RequestedFreshness, Rest};
+use crate::http::rfc::caching::{Freshness, defuse, set_freshness};
+use crate::http::serving::response_cache::Cacheable;
+use crate::http::{ApiError, AppState};
+use crate::service::Resolve;
+
+/// What need not be encoded in the value of a query parameter, beside letters and digits.
+const IN_QUERY: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+pub(in crate::http) fn routes() -> Router<AppState> {
+    Router::new().route("/refs/{*path}", get(follow))
+}
+
+/// Answers HEAD too: there is no body worth saving.
+async fn follow(
+    State(resolve): State<Arc<Resolve>>,
+    State(access): State<Arc<Access>>,
+    caller: Caller,
+    rest: Rest,
+    RequestedFreshness(fresh): RequestedFreshness,
+) -> Result<Response, ApiError> {
+    let (target, file) = rest.file()?;
+    caller.require_read(&access, &target.name)?;
+    let (found, artifact) = resolve.file(&target, &file, fresh).await?;
+    let location =
+        format!("/blobs/{}?name={}", artifact.blob.digest, utf8_percent_encode(artifact.name.base(), IN_QUERY));
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(LOCATION, HeaderValue::try_from(&location).map_err(ApiError::internal)?);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    let link = format!("</manifests/{target}>; rel=\"describedby\"");
+    headers.insert(LINK, HeaderValue::try_from(link).map_err(ApiError::internal)?);
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let freshness = if target.selector.is_moving() { Freshness::Revalidate } else { Freshness::Immutable };
+    let public = access.is_public(&target.name);
+    set_freshness(&mut headers, freshness, public);
+    defuse(&mut headers);
+    let body = Bytes::from(location + "\n");
+    let cacheable = public.then(|| Extension(Cacheable::of_head(target.name, found.generation, body.clone())));
+    Ok((StatusCode::TEMPORARY_REDIRECT, cacheable, headers, body).into_response())
+}

@@ -1,0 +1,110 @@
+//! What can go wrong with a resumable upload, as problems. Those that the draft names have its types and members.
+
+use axum::http::StatusCode;
+use axum::http::header::HeaderName;
+
+use crate::http::ApiError;
+use crate::protocol::UploadError;
+
+/// Where the draft registers its problems.
+const REGISTRY: &str = "https://iana.org/assignments/http-problem-types#";
+
+impl ApiError {
+    fn registered(self, kind: &str) -> Self {
+        self.with("type", format!("{REGISTRY}{kind}"))
+    }
+
+    /// No upload has this id, or none any more.
+    pub(in crate::http) fn upload_unknown() -> Self {
+        let detail = "There is no such upload. If there was one, it was given up, or nothing was appended to it for too \
+                      long; begin a new one with POST /uploads.";
+        Self::new(StatusCode::NOT_FOUND, "UPLOAD_UNKNOWN", detail)
+    }
+
+    /// A header that resumable uploads need is missing or malformed.
+    pub(in crate::http) fn upload_header(name: &HeaderName, form: &str) -> Self {
+        let detail = format!("The header {name} must be {form}.");
+        Self::bad_request("UPLOAD_INVALID", detail).with("header", name.as_str())
+    }
+
+    /// The digest is needed to begin.
+    pub(in crate::http) fn upload_without_digest() -> Self {
+        let detail = "State the digest of the whole blob to begin an upload: as POST /uploads?digest=sha256:HEX, or in the \
+                      header Repr-Digest.";
+        Self::bad_request("DIGEST_INVALID", detail)
+    }
+
+    pub(in crate::http) fn upload_media_type() -> Self {
+        let detail = "Append with Content-Type: application/partial-upload.";
+        let error = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED", detail);
+        error.header(HeaderName::from_static("accept-patch"), "application/partial-upload")
+    }
+
+    /// Bytes are appended somewhere else than at the end.
+    pub(in crate::http) fn upload_offset(expected: u64, provided: u64) -> Self {
+        let detail = format!("The upload has {expected} bytes; go on from there, not from {provided}.");
+        Self::upload_moved(detail)
+            .with("expected-offset", expected)
+            .with("provided-offset", provided)
+            .header(super::uploads::UPLOAD_OFFSET, &expected.to_string())
+    }
+
+    fn upload_moved(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "UPLOAD_OFFSET", detail).registered("mismatching-upload-offset")
+    }
+
+    /// The blob is stored; nothing can be appended.
+    pub(in crate::http) fn upload_complete() -> Self {
+        let detail = "The upload is complete; its blob is stored.";
+        Self::bad_request("UPLOAD_COMPLETE", detail).registered("completed-upload")
+    }
+
+    /// Two statements about the length contradict each other.
+    pub(in crate::http) fn upload_length(stated: u64, other: u64) -> Self {
+        let detail =
+            format!("The length {stated} contradicts {other}, which was stated before or follows from the body.");
+        Self::bad_request("SIZE_INVALID", detail)
+            .registered("inconsistent-upload-length")
+            .with("expected", stated)
+            .with("actual", other)
+    }
+
+    /// Somebody else's upload.
+    pub(in crate::http) fn upload_of_another() -> Self {
+        Self::forbidden(
+            "This upload was begun with another token; only that one, or one that grants `admin`, may go on.",
+        )
+    }
+}
+
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        let gone = |detail: &str| Self::new(StatusCode::GONE, "UPLOAD_UNKNOWN", detail);
+        match error {
+            UploadError::Gone => gone(
+                "The upload is gone: it was given up, or nothing was appended to it for too long. Begin a new one with \
+                 POST /uploads.",
+            ),
+            UploadError::Foreign => gone(
+                "The upload was begun by another version of the server, and this one cannot go on with it. Begin a new \
+                 one with POST /uploads.",
+            ),
+            UploadError::Moved => Self::upload_moved(
+                "Another request appends to this upload too. Ask with HEAD where it is, and go on there.",
+            ),
+            UploadError::Unfilled { offset, part_size } => {
+                let detail = format!(
+                    "An append that does not complete the upload must be a multiple of {part_size} bytes. The upload has \
+                     {offset} bytes; go on from there."
+                );
+                Self::bad_request("SIZE_INVALID", detail)
+                    .with("expected-offset", offset)
+                    .with("part_size", part_size)
+                    .header(super::uploads::UPLOAD_OFFSET, &offset.to_string())
+            }
+            UploadError::TooLarge { limit } => Self::too_large(limit),
+            UploadError::Busy => Self::busy(),
+            UploadError::Blob(error) => error.into(),
+        }
+    }
+}

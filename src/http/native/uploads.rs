@@ -1,0 +1,303 @@
+//! `/uploads` and `/uploads/ID`: blobs that arrive over several requests, as the IETF's draft on resumable uploads has it
+//! (draft-ietf-httpbis-resumable-upload).
+//!
+//! Clients create an upload, which gives them its address, and append to it. The draft's interim response 104, which tells
+//! the address while the body is still arriving, is not sent: the HTTP library cannot. So bytes that are sent along with the
+//! creation are only as safe as the connection.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION,
+};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{patch, post};
+use serde::Deserialize;
+
+use super::blobs::stored;
+use crate::access::Caller;
+use crate::domain::Digest;
+use crate::domain::Permission;
+use crate::http::extract::{Params, Rest};
+use crate::http::rfc::body::{RequestBody, check_headers};
+use crate::http::rfc::conditional::etag;
+use crate::http::rfc::digests::stated_digest;
+use crate::http::{ApiError, AppState, run_to_completion};
+use crate::protocol::Append;
+use crate::protocol::uploads::{Progress, StartedUpload};
+use crate::store::Created;
+
+/// How many bytes the server has.
+pub(in crate::http) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
+/// Whether these are all.
+const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
+/// How many there will be.
+const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
+/// What the server asks of uploads.
+const UPLOAD_LIMIT: HeaderName = HeaderName::from_static("upload-limit");
+/// What may be sent with PATCH.
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+/// Bytes to append.
+const PARTIAL_UPLOAD: HeaderValue = HeaderValue::from_static("application/partial-upload");
+/// No.
+const FALSE: HeaderValue = HeaderValue::from_static("?0");
+/// Yes.
+const TRUE: HeaderValue = HeaderValue::from_static("?1");
+
+pub(in crate::http) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/uploads", post(create).options(limits))
+        .route("/uploads/{*id}", patch(append).head(show).delete(give_up).options(limits_of_one))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CreateQuery {
+    digest: Option<Digest>,
+}
+
+/// What became of the bytes of a request.
+enum UploadOutcome {
+    /// The upload goes on.
+    Open(Box<Progress>),
+    /// The blob is stored.
+    Stored(Digest, Created),
+}
+
+async fn create(
+    State(state): State<AppState>,
+    caller: Caller,
+    Params(query): Params<CreateQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let mut body = RequestBody::new(body, state.timeouts, state.timeouts.blob_size);
+    let taken = begin(&state, &caller, &query, &headers, &mut body).await;
+    body.discard_unless_withheld(&headers).await;
+    answer(&state, StatusCode::CREATED, taken?)
+}
+
+async fn begin(
+    state: &AppState,
+    caller: &Caller,
+    query: &CreateQuery,
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+) -> Result<UploadOutcome, ApiError> {
+    caller.require_somewhere(Permission::Upload)?;
+    let sent = check_headers(headers, state.uploads.most())?;
+    let complete = completes(headers)?;
+    let stated = stated_digest(headers, "repr-digest")?;
+    let digest = query.digest.or(stated).ok_or_else(ApiError::upload_without_digest)?;
+    if stated.is_some_and(|stated| stated != digest) {
+        return Err(ApiError::bad_request("DIGEST_INVALID", "Repr-Digest and ?digest= state different digests."));
+    }
+    let length = length(headers, complete.then_some(sent).flatten())?;
+    if length.is_some_and(|length| length > state.uploads.most()) {
+        return Err(ApiError::too_large(state.uploads.most()));
+    }
+    match state.uploads.begin(digest, length, caller.id()).await? {
+        StartedUpload::Present(_) => Ok(UploadOutcome::Stored(digest, Created::AlreadyExists)),
+        StartedUpload::Upload(upload) => {
+            let location = address(&upload);
+            let taken = take_in(state, *upload, body, complete).await;
+            taken.map_err(|error| error.header(LOCATION, &location))
+        }
+    }
+}
+
+/// Appends what the body brings.
+async fn take_in(
+    state: &AppState,
+    upload: Progress,
+    body: &mut RequestBody,
+    complete: bool,
+) -> Result<UploadOutcome, ApiError> {
+    let digest = upload.digest();
+    let mut append = Append::new(&state.uploads, upload)?;
+    loop {
+        match body.next().await {
+            Ok(Some(bytes)) => {
+                metrics::counter!("larder_received_bytes_total").increment(bytes.len() as u64);
+                append.write(bytes).await?;
+            }
+            Ok(None) => break,
+            Err(error) => {
+                // Who is answered that the body was too slow may ask at once where to go on.
+                append.settle().await?;
+                return Err(error);
+            }
+        }
+    }
+    let ended = async move {
+        if complete {
+            Ok(UploadOutcome::Stored(digest, append.complete().await?))
+        } else {
+            Ok(UploadOutcome::Open(Box::new(append.pause().await?)))
+        }
+    };
+    run_to_completion(&state.tasks, ended).await
+}
+
+async fn append(
+    State(state): State<AppState>,
+    caller: Caller,
+    rest: Rest,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let mut body = RequestBody::new(body, state.timeouts, state.timeouts.blob_size);
+    let taken = go_on(&state, &caller, &rest, &headers, &mut body).await;
+    body.discard_unless_withheld(&headers).await;
+    answer(&state, StatusCode::NO_CONTENT, taken?)
+}
+
+async fn go_on(
+    state: &AppState,
+    caller: &Caller,
+    rest: &Rest,
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+) -> Result<UploadOutcome, ApiError> {
+    let upload = find(state, caller, rest).await?;
+    let sent = check_headers(headers, state.uploads.most())?;
+    if headers.get(CONTENT_TYPE) != Some(&PARTIAL_UPLOAD) {
+        return Err(ApiError::upload_media_type());
+    }
+    let complete = completes(headers)?;
+    let number = || ApiError::upload_header(&UPLOAD_OFFSET, "the number of bytes that the upload has");
+    let offset = number_in(headers, &UPLOAD_OFFSET, number)?.ok_or_else(number)?;
+    if upload.is_complete() {
+        return Err(ApiError::upload_complete());
+    }
+    if offset != upload.offset() {
+        return Err(ApiError::upload_offset(upload.offset(), offset));
+    }
+    let follows = sent.filter(|_| complete).map(|sent| sent.saturating_add(offset));
+    let stated = length(headers, follows)?;
+    if let (Some(known), Some(stated)) = (upload.length(), stated)
+        && known != stated
+    {
+        return Err(ApiError::upload_length(known, stated));
+    }
+    if stated.is_some_and(|stated| stated > state.uploads.most()) {
+        return Err(ApiError::too_large(state.uploads.most()));
+    }
+    take_in(state, upload, body, complete).await
+}
+
+async fn show(State(state): State<AppState>, caller: Caller, rest: Rest) -> Result<Response, ApiError> {
+    let upload = find(&state, &caller, &rest).await?;
+    let mut headers = standing(&state, &upload)?;
+    if let Some(length) = upload.length() {
+        headers.insert(UPLOAD_LENGTH, HeaderValue::from(length));
+    }
+    if upload.is_complete() {
+        let blob = format!("/blobs/{}", upload.digest());
+        headers.insert(LOCATION, HeaderValue::try_from(blob).map_err(ApiError::internal)?);
+        headers.insert(ETAG, HeaderValue::try_from(etag(upload.digest())).map_err(ApiError::internal)?);
+    }
+    Ok((StatusCode::NO_CONTENT, headers).into_response())
+}
+
+async fn give_up(State(state): State<AppState>, caller: Caller, rest: Rest) -> Result<StatusCode, ApiError> {
+    let upload = find(&state, &caller, &rest).await?;
+    let uploads = Arc::clone(&state.uploads);
+    run_to_completion(&state.tasks, async move { Ok(uploads.give_up(&upload).await?) }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn limits(State(state): State<AppState>) -> Result<Response, ApiError> {
+    let limit = limit(&state, state.uploads.part_size(None))?;
+    Ok((StatusCode::NO_CONTENT, [(ALLOW, HeaderValue::from_static("POST,OPTIONS")), (UPLOAD_LIMIT, limit)])
+        .into_response())
+}
+
+async fn limits_of_one(State(state): State<AppState>) -> Result<Response, ApiError> {
+    let limit = limit(&state, state.uploads.part_size(None))?;
+    let allow = HeaderValue::from_static("HEAD,PATCH,DELETE,OPTIONS");
+    let headers = [(ALLOW, allow), (ACCEPT_PATCH, PARTIAL_UPLOAD), (UPLOAD_LIMIT, limit)];
+    Ok((StatusCode::NO_CONTENT, headers).into_response())
+}
+
+/// The upload in the address, if the caller may go on with it.
+async fn find(state: &AppState, caller: &Caller, rest: &Rest) -> Result<Progress, ApiError> {
+    caller.require_somewhere(Permission::Upload)?;
+    let id = rest.0.parse().map_err(|_| ApiError::upload_unknown())?;
+    let upload = state.uploads.look(id).await?.ok_or_else(ApiError::upload_unknown)?;
+    let may = upload.owner() == caller.id() || caller.may_somewhere(Permission::Admin);
+    if may { Ok(upload) } else { Err(ApiError::upload_of_another()) }
+}
+
+fn answer(state: &AppState, status: StatusCode, taken: UploadOutcome) -> Result<Response, ApiError> {
+    match taken {
+        UploadOutcome::Open(upload) => {
+            let mut headers = standing(state, &upload)?;
+            headers.insert(LOCATION, HeaderValue::try_from(address(&upload)).map_err(ApiError::internal)?);
+            if status == StatusCode::CREATED {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+            }
+            Ok((status, headers).into_response())
+        }
+        UploadOutcome::Stored(digest, created) => {
+            let mut response = stored(digest, created)?;
+            response.headers_mut().insert(UPLOAD_COMPLETE, TRUE);
+            Ok(response)
+        }
+    }
+}
+
+/// Where an upload is, and what it asks for.
+fn standing(state: &AppState, upload: &Progress) -> Result<HeaderMap, ApiError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(UPLOAD_OFFSET, HeaderValue::from(upload.offset()));
+    headers.insert(UPLOAD_COMPLETE, if upload.is_complete() { TRUE } else { FALSE });
+    headers.insert(UPLOAD_LIMIT, limit(state, upload.part_size())?);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(headers)
+}
+
+fn limit(state: &AppState, part_size: u64) -> Result<HeaderValue, ApiError> {
+    let (most, age) = (state.uploads.most(), state.timeouts.uploads_for.std().as_secs());
+    let text = format!("max-size={most}, min-append-size={part_size}, max-age={age}");
+    HeaderValue::try_from(text).map_err(ApiError::internal)
+}
+
+fn address(upload: &Progress) -> String {
+    format!("/uploads/{}", upload.id)
+}
+
+/// Whether the request brings the last bytes.
+fn completes(headers: &HeaderMap) -> Result<bool, ApiError> {
+    match headers.get(&UPLOAD_COMPLETE) {
+        Some(value) if value == TRUE => Ok(true),
+        Some(value) if value == FALSE => Ok(false),
+        Some(_) | None => {
+            let form = "?1 if these are the last bytes of the upload, else ?0";
+            Err(ApiError::upload_header(&UPLOAD_COMPLETE, form))
+        }
+    }
+}
+
+/// How long the upload will be: as the header says, or as follows from the last body.
+fn length(headers: &HeaderMap, follows: Option<u64>) -> Result<Option<u64>, ApiError> {
+    let number = || ApiError::upload_header(&UPLOAD_LENGTH, "the number of bytes of the whole blob");
+    match (number_in(headers, &UPLOAD_LENGTH, number)?, follows) {
+        (Some(stated), Some(follows)) if stated != follows => Err(ApiError::upload_length(stated, follows)),
+        (stated, follows) => Ok(stated.or(follows)),
+    }
+}
+
+fn number_in(headers: &HeaderMap, name: &HeaderName, wrong: impl Fn() -> ApiError) -> Result<Option<u64>, ApiError> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| wrong())?;
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map(Some).map_err(|_| wrong())
+    } else {
+        Err(wrong())
+    }
+}

@@ -1,0 +1,163 @@
+//! Conditional requests (RFC 9110 section 13): entity tags, their comparison, and the order of evaluation.
+
+use axum::http::HeaderMap;
+use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE};
+
+use crate::domain::{Digest, Expect};
+use crate::http::ApiError;
+
+/// What `If-Match` or `If-None-Match` says.
+#[derive(Debug, PartialEq, Eq)]
+enum Tags {
+    Any,
+    List(Vec<Tag>),
+}
+
+/// An entity tag (RFC 9110 section 8.8.3).
+#[derive(Debug, PartialEq, Eq)]
+struct Tag {
+    weak: bool,
+    opaque: String,
+}
+
+/// The entity tag of bytes with this digest. Strong: equal tags mean equal bytes.
+pub(in crate::http) fn etag(digest: Digest) -> String {
+    format!("\"{digest}\"")
+}
+
+/// What the conditionals of a GET or HEAD come to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The representation is to be sent.
+    Proceed,
+    /// The client has it already: 304.
+    NotModified,
+    /// The client wants another one or none: 412.
+    Failed,
+}
+
+/// Evaluates `If-Match`, then `If-None-Match` (section 13.2.2) for a representation with this digest. We state no
+/// modification dates, so the conditionals about dates do not apply.
+///
+/// # Errors
+/// `PRECONDITION_INVALID` for a field that is no list of entity tags.
+pub fn evaluate(headers: &HeaderMap, digest: Digest) -> Result<Verdict, ApiError> {
+    let current = digest.to_string();
+    let matches = |tags: &Tags, strong: bool| match tags {
+        Tags::Any => true,
+        Tags::List(tags) => tags.iter().any(|tag| tag.opaque == current && !(strong && tag.weak)),
+    };
+    if tags(headers, &IF_MATCH)?.is_some_and(|tags| !matches(&tags, true)) {
+        return Ok(Verdict::Failed);
+    }
+    if tags(headers, &IF_NONE_MATCH)?.is_some_and(|tags| matches(&tags, false)) {
+        return Ok(Verdict::NotModified);
+    }
+    Ok(Verdict::Proceed)
+}
+
+/// Whether a `Range` applies: without `If-Range`, or with one that matches strongly (section 13.1.5).
+#[must_use]
+pub fn range_applies(headers: &HeaderMap, digest: Digest) -> bool {
+    headers.get(IF_RANGE).is_none_or(|value| value.as_bytes() == etag(digest).as_bytes())
+}
+
+/// What a change requires of the name (`If-Match`, `If-None-Match`).
+pub(in crate::http) fn expectation(headers: &HeaderMap) -> Result<Expect, ApiError> {
+    match (tags(headers, &IF_MATCH)?, tags(headers, &IF_NONE_MATCH)?) {
+        (None, None) => Ok(Expect::Anything),
+        (Some(Tags::Any), None) => Ok(Expect::Something),
+        (None, Some(Tags::Any)) => Ok(Expect::Nothing),
+        (Some(Tags::List(tags)), None) => Ok(Expect::OneOf(digests(tags, true))),
+        (None, Some(Tags::List(tags))) => Ok(Expect::NoneOf(digests(tags, false))),
+        (Some(_), Some(_)) => {
+            let detail = "Send either If-Match or If-None-Match, not both.";
+            Err(ApiError::bad_request("PRECONDITION_INVALID", detail))
+        }
+    }
+}
+
+/// The digests among the tags. A tag that is no digest of ours can match nothing, and neither can a weak one where
+/// the comparison is strong.
+fn digests(tags: Vec<Tag>, strong: bool) -> Vec<Digest> {
+    tags.into_iter().filter(|tag| !(strong && tag.weak)).filter_map(|tag| tag.opaque.parse().ok()).collect()
+}
+
+fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, ApiError> {
+    let mut list = Vec::new();
+    let mut stated = false;
+    for value in headers.get_all(name) {
+        stated = true;
+        let text = value.to_str().map_err(|_| malformed(name))?.trim();
+        if text == "*" {
+            return Ok(Some(Tags::Any));
+        }
+        list.extend(parse_list(text).ok_or_else(|| malformed(name))?);
+    }
+    Ok(stated.then_some(Tags::List(list)))
+}
+
+fn malformed(name: &HeaderName) -> ApiError {
+    let detail = format!("{name} must be * or a list of quoted entity tags such as \"sha256:…\".");
+    ApiError::bad_request("PRECONDITION_INVALID", detail)
+}
+
+fn parse_list(mut text: &str) -> Option<Vec<Tag>> {
+    let mut tags = Vec::new();
+    loop {
+        text = text.trim_start_matches([' ', '\t', ',']);
+        if text.is_empty() {
+            return (!tags.is_empty()).then_some(tags);
+        }
+        let (weak, rest) = text.strip_prefix("W/").map_or((false, text), |rest| (true, rest));
+        let (opaque, rest) = rest.strip_prefix('"')?.split_once('"')?;
+        tags.push(Tag { weak, opaque: opaque.to_owned() });
+        text = rest.trim_start_matches([' ', '\t']);
+        if !text.is_empty() && !text.starts_with(',') {
+            return None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&HeaderName, String)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| ((*name).clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn comparison_is_strong_for_if_match_and_weak_for_if_none_match() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let judge = |name: &HeaderName, value: String| evaluate(&headers(&[(name, value)]), one).unwrap();
+        assert_eq!(judge(&IF_MATCH, etag(one)), Verdict::Proceed);
+        assert_eq!(judge(&IF_MATCH, format!("W/{}", etag(one))), Verdict::Failed);
+        assert_eq!(judge(&IF_MATCH, etag(two)), Verdict::Failed);
+        assert_eq!(judge(&IF_MATCH, "*".into()), Verdict::Proceed);
+        assert_eq!(judge(&IF_NONE_MATCH, format!("W/{}", etag(one))), Verdict::NotModified);
+        assert_eq!(judge(&IF_NONE_MATCH, format!("{}, {}", etag(two), etag(one))), Verdict::NotModified);
+        assert_eq!(judge(&IF_NONE_MATCH, etag(two)), Verdict::Proceed);
+        assert_eq!(judge(&IF_NONE_MATCH, "*".into()), Verdict::NotModified);
+    }
+
+    #[test]
+    fn if_match_is_judged_before_if_none_match() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let both = headers(&[(&IF_MATCH, etag(two)), (&IF_NONE_MATCH, etag(one))]);
+        assert_eq!(evaluate(&both, one).unwrap(), Verdict::Failed);
+        let both = headers(&[(&IF_MATCH, etag(one)), (&IF_NONE_MATCH, etag(one))]);
+        assert_eq!(evaluate(&both, one).unwrap(), Verdict::NotModified);
+    }
+
+    #[test]
+    fn an_expectation_never_widens_by_accident() {
+        let expect = |name: &HeaderName, value: &str| expectation(&headers(&[(name, value.to_owned())])).unwrap();
+        assert_eq!(expect(&IF_MATCH, "\"other\""), Expect::OneOf(vec![]));
+        assert!(!expect(&IF_MATCH, "\"other\"").holds(Some(Digest::of(b"1"))));
+        assert_eq!(expect(&IF_NONE_MATCH, "*"), Expect::Nothing);
+        for bad in ["", "sha256:unquoted", "\"open", "\"a\" \"b\"", ","] {
+            assert!(expectation(&headers(&[(&IF_MATCH, bad.to_owned())])).is_err(), "{bad}");
+        }
+    }
+}

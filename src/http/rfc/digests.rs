@@ -1,0 +1,47 @@
+//! Digests in headers (RFC 9530).
+
+use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
+use base64::Engine as _;
+
+use crate::domain::Digest;
+use crate::http::ApiError;
+
+/// Digest of a whole representation (RFC 9530 section 3).
+pub(in crate::http) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+/// `sha-256=:BASE64:`, the structured form of a digest.
+pub(in crate::http) fn repr_digest(digest: Digest) -> HeaderValue {
+    let text = format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(digest.bytes()));
+    HeaderValue::try_from(text).expect("base64 is legal in a header")
+}
+
+/// A digest that the request states in `Repr-Digest` or `Content-Digest` (RFC 9530) must be the one in its address.
+pub(in crate::http) fn check_stated_digests(headers: &HeaderMap, digest: Digest) -> Result<(), ApiError> {
+    for name in ["repr-digest", "content-digest"] {
+        if stated_digest(headers, name)?.is_some_and(|stated| stated != digest) {
+            let detail = format!("{name} states another digest than the address.");
+            return Err(ApiError::bad_request("DIGEST_INVALID", detail).with("expected", digest.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// The SHA-256 digest in a header of RFC 9530, if it has one.
+pub(in crate::http) fn stated_digest(headers: &HeaderMap, name: &str) -> Result<Option<Digest>, ApiError> {
+    let Some(stated) = headers.get(name) else { return Ok(None) };
+    let malformed = || {
+        let detail = format!("{name} must be a structured field such as sha-256=:BASE64:.");
+        ApiError::bad_request("DIGEST_INVALID", detail)
+    };
+    let text = stated.to_str().map_err(|_| malformed())?;
+    let fields: sfv::Dictionary = sfv::Parser::new(text).parse().map_err(|_| malformed())?;
+    match fields.iter().find(|(key, _)| key.as_str() == "sha-256").map(|(_, member)| member) {
+        None => Ok(None),
+        Some(sfv::ListEntry::Item(item)) => match &item.bare_item {
+            sfv::BareItem::ByteSequence(bytes) => {
+                Digest::from_hex(&hex::encode(bytes)).map(Some).map_err(|_| malformed())
+            }
+            _ => Err(malformed()),
+        },
+        Some(sfv::ListEntry::InnerList(_)) => Err(malformed()),
+    }
+}

@@ -1,0 +1,199 @@
+//! A bounded cache of blobs on a local disk, for servers that are far from their bucket.
+//!
+//! A blob never changes, so what is here is always right; it got here only with its digest verified. Nothing relies on it:
+//! whoever cannot read or write it goes to the store. One server uses a directory at a time.
+//!
+//! A blob that many want at once is fetched once: all of them read the file while it grows (`fill`). The last byte is held
+//! back until the digest is verified, so nobody is ever given the whole of something wrong.
+
+mod fill;
+mod index;
+
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio::time::Duration;
+
+use super::super::flights::Flights;
+use crate::clock::Clock;
+use crate::domain::Digest;
+use crate::layout::LayoutKey;
+use crate::store::{ByteRange, FileSlice, Object, ObjectMeta, ObjectStore, StoreError};
+use fill::Fill;
+use index::CacheIndex;
+
+/// How long ago a blob may have been opened that others wait for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes that are read from a file in one go.
+const CHUNK: u64 = 256 << 10;
+
+/// The cache. Cheap to share.
+#[derive(Debug)]
+pub struct BlobCache {
+    index: CacheIndex,
+    openings: Flights<Digest, Opened>,
+    fills: Mutex<HashMap<Digest, Arc<Fill>>>,
+}
+
+/// What came of opening a blob to fetch it.
+#[derive(Debug, Clone)]
+enum Opened {
+    /// It is being fetched.
+    Fill(Arc<Fill>),
+    /// Somebody else has fetched it meanwhile.
+    Kept,
+    /// The store has no bytes.
+    Nothing,
+}
+
+/// What the cache has for a reader.
+pub(super) enum CacheLookup {
+    /// The bytes.
+    Object(Object),
+    /// The store has none.
+    Nothing,
+    /// The cache cannot help: ask the store.
+    NotHere,
+}
+
+impl BlobCache {
+    /// Opens the cache in `directory`, which is made if there is none. It keeps at most `size` bytes of blobs and gives
+    /// up what nobody has read for `unused_for`. What an earlier process did not finish is removed.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or another process uses it.
+    pub fn open(directory: &Path, size: u64, unused_for: Duration, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let index = CacheIndex::open(directory, size, unused_for, clock)?;
+        Ok(Self { index, openings: Flights::default(), fills: Mutex::default() })
+    }
+
+    /// Gives up what nobody has read for long.
+    pub async fn tidy(self: &Arc<Self>) {
+        let cache = Arc::clone(self);
+        let _ = tokio::task::spawn_blocking(move || cache.index.tidy()).await;
+    }
+
+    /// The size of a blob that is here.
+    pub(super) fn size(&self, digest: Digest) -> Option<u64> {
+        self.index.size(digest)
+    }
+
+    /// A blob that is here, or a range of it.
+    pub(super) async fn get(self: &Arc<Self>, digest: Digest, range: Option<ByteRange>) -> Option<Object> {
+        let cache = Arc::clone(self);
+        let taken = tokio::task::spawn_blocking(move || cache.index.take(digest)).await.ok()?;
+        let (file, meta) = match taken {
+            Ok(Some((file, size, modified))) => (file, ObjectMeta { key: key_of(digest), size, modified }),
+            Ok(None) => return None,
+            Err(error) => {
+                tracing::warn!(blob.digest = %digest, %error, "the cache cannot be read; the store is asked instead");
+                return None;
+            }
+        };
+        metrics::counter!("larder_cache_requests_total", "result" => "hit").increment(1);
+        let (start, end) = range.map_or((0, meta.size), |range| (range.start, range.end.min(meta.size)));
+        let file = Arc::new(file);
+        let slice = FileSlice { file: Arc::clone(&file), start, end, bytes: None };
+        let body = stream::try_unfold(start, move |at| {
+            let (file, digest) = (Arc::clone(&file), digest);
+            async move {
+                if at >= end {
+                    return Ok(None);
+                }
+                let bytes = read_at(&file, at, CHUNK.min(end - at)).await.map_err(|error| failed(digest, error))?;
+                let next = at + bytes.len() as u64;
+                Ok(Some((bytes, next)))
+            }
+        });
+        Some(Object { meta, body: body.boxed(), file: Some(slice) })
+    }
+
+    /// A whole blob that is not here: takes part in fetching it, or begins to.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn fetch(
+        self: &Arc<Self>,
+        store: &Arc<dyn ObjectStore>,
+        digest: Digest,
+        open: impl Future<Output = Result<Option<Object>, StoreError>> + Send + 'static,
+    ) -> Result<CacheLookup, StoreError> {
+        metrics::counter!("larder_cache_requests_total", "result" => "miss").increment(1);
+        let begin = || {
+            let cache = Arc::clone(self);
+            async move {
+                // It may have begun, or be complete, since this flight was asked for.
+                if let Some(fill) = cache.filling(digest) {
+                    return Ok(Opened::Fill(fill));
+                }
+                if cache.size(digest).is_some() {
+                    return Ok(Opened::Kept);
+                }
+                Ok(open.await?.map_or(Opened::Nothing, |object| Opened::Fill(cache.begin(digest, object))))
+            }
+        };
+        let found = match self.openings.join(&digest, PATIENCE, begin).await? {
+            Opened::Fill(fill) => fill.read(Arc::clone(store)),
+            Opened::Kept => self.get(digest, None).await,
+            Opened::Nothing => return Ok(CacheLookup::Nothing),
+        };
+        Ok(found.map_or(CacheLookup::NotHere, CacheLookup::Object))
+    }
+
+    fn filling(&self, digest: Digest) -> Option<Arc<Fill>> {
+        self.fills().get(&digest).filter(|fill| fill.is_of_use()).map(Arc::clone)
+    }
+
+    /// Begins to fetch. What does not fit, or has no place to go, is for one reader only.
+    fn begin(self: &Arc<Self>, digest: Digest, object: Object) -> Arc<Fill> {
+        let place = match self.index.reserve(object.meta.size) {
+            Ok(place) => place,
+            Err(error) => {
+                tracing::warn!(blob.digest = %digest, %error, "the cache cannot be written to; blobs come from the store");
+                None
+            }
+        };
+        let Some(place) = place else { return Fill::without_place(digest, object) };
+        let (fill, work) = Fill::begin(digest, object, place);
+        self.fills().insert(digest, Arc::clone(&fill));
+        let cache = Arc::clone(self);
+        // It goes on without those who wait for it: the next one will want it too.
+        tokio::spawn(async move {
+            work.run(&cache).await;
+            cache.fills().remove(&digest);
+        });
+        fill
+    }
+
+    fn fills(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Fill>>> {
+        self.fills.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Exactly so many bytes of a file.
+async fn read_at(file: &Arc<std::fs::File>, at: u64, length: u64) -> io::Result<Bytes> {
+    let file = Arc::clone(file);
+    let read = move || {
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, at)?;
+        Ok(Bytes::from(bytes))
+    };
+    tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+}
+
+fn key_of(digest: Digest) -> crate::store::Key {
+    LayoutKey::Blob(digest, 0).key()
+}
+
+fn failed(digest: Digest, error: io::Error) -> StoreError {
+    StoreError::io(format!("the cached copy of {digest}"), error)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! The directory of the cache: which blobs are there, how much room they take, and which go first.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::domain::Digest;
+
+/// How often the time of a file is set to the time when it was last read.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
+
+/// A blob that is there.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    size: u64,
+    /// Its place in the order of use.
+    turn: u64,
+    used: Instant,
+    touched: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    entries: HashMap<Digest, Entry>,
+    /// The least recently used first.
+    order: BTreeMap<u64, Digest>,
+    next_turn: u64,
+    /// Bytes of all entries, and of those that are being fetched.
+    bytes: u64,
+}
+
+impl Index {
+    fn insert(&mut self, digest: Digest, size: u64, used: Instant) {
+        let turn = self.turn();
+        self.order.insert(turn, digest);
+        let entry = Entry { size, turn, used, touched: None };
+        if let Some(before) = self.entries.insert(digest, entry) {
+            self.order.remove(&before.turn);
+            self.bytes -= before.size;
+        }
+    }
+
+    fn remove(&mut self, digest: Digest) {
+        if let Some(entry) = self.entries.remove(&digest) {
+            self.order.remove(&entry.turn);
+            self.bytes -= entry.size;
+        }
+    }
+
+    fn turn(&mut self) -> u64 {
+        self.next_turn += 1;
+        self.next_turn
+    }
+}
+
+/// The directory. Its lock is held as long as this lives.
+#[derive(Debug)]
+pub(super) struct CacheIndex {
+    directory: PathBuf,
+    size: u64,
+    unused_for: Duration,
+    clock: Arc<dyn Clock>,
+    index: Arc<Mutex<Index>>,
+    _lock: File,
+}
+
+/// Room for a blob that is being fetched, and the file it goes to. Dropping it gives both up.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    pub(super) file: Arc<File>,
+    path: PathBuf,
+    size: u64,
+    index: Arc<Mutex<Index>>,
+    kept: bool,
+}
+
+impl CacheIndex {
+    pub(super) fn open(directory: &Path, size: u64, unused_for: Duration, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let partial = directory.join("partial");
+        fs::create_dir_all(&partial)?;
+        let lock = File::create(directory.join("lock"))?;
+        if lock.try_lock().is_err() {
+            return Err(io::Error::other("another server uses this directory; give each its own"));
+        }
+        for file in fs::read_dir(&partial)? {
+            fs::remove_file(file?.path())?;
+        }
+        let (directory, index) = (directory.to_path_buf(), Arc::default());
+        let shelf = Self { directory, size, unused_for, clock, index, _lock: lock };
+        shelf.take_stock()?;
+        shelf.tidy();
+        Ok(shelf)
+    }
+
+    /// Finds what an earlier process left, in the order in which it was last read.
+    fn take_stock(&self) -> io::Result<()> {
+        let mut found = Vec::new();
+        for directory in fs::read_dir(&self.directory)? {
+            let directory = directory?;
+            if directory.file_name().len() != 2 || !directory.file_type()?.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(directory.path())? {
+                let file = file?;
+                let digest = file.file_name().to_str().and_then(|name| Digest::from_hex(name).ok());
+                let Some(digest) = digest else { continue };
+                let metadata = file.metadata()?;
+                found.push((metadata.modified()?, digest, metadata.len()));
+            }
+        }
+        found.sort_unstable_by_key(|(used, ..)| *used);
+        let mut index = self.index();
+        for (used, digest, size) in found {
+            let ago = used.elapsed().unwrap_or_default();
+            let now = Instant::now();
+            index.insert(digest, size, now.checked_sub(ago).unwrap_or(now));
+            index.bytes += size;
+        }
+        Ok(())
+    }
+
+    pub(super) fn size(&self, digest: Digest) -> Option<u64> {
+        self.index().entries.get(&digest).map(|entry| entry.size)
+    }
+
+    /// Opens a blob that is there.
+    pub(super) fn take(&self, digest: Digest) -> io::Result<Option<(File, u64, Timestamp)>> {
+        let Some(size) = self.size(digest) else { return Ok(None) };
+        let opened = File::open(self.path(digest)).and_then(|file| Ok((file.metadata()?, file)));
+        let (metadata, file) = match opened {
+            Ok(opened) if opened.0.len() == size => opened,
+            // Somebody else has been here. Bytes of another length are not what was verified.
+            Ok(_) => return self.forget(digest),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.forget(digest),
+            Err(error) => return Err(error),
+        };
+        if self.is_used(digest) {
+            // Only decides what goes first after a restart.
+            let _ = file.set_modified(self.clock.now().into());
+        }
+        let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+        Ok(Some((file, size, modified.unwrap_or(Timestamp::UNIX_EPOCH))))
+    }
+
+    fn forget<T>(&self, digest: Digest) -> io::Result<Option<T>> {
+        self.index().remove(digest);
+        match fs::remove_file(self.path(digest)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(None),
+        }
+    }
+
+    /// Notes that a blob is read now. Whether its file should be told.
+    fn is_used(&self, digest: Digest) -> bool {
+        let mut index = self.index();
+        let turn = index.turn();
+        let Some(entry) = index.entries.get_mut(&digest) else { return false };
+        let before = std::mem::replace(&mut entry.turn, turn);
+        entry.used = Instant::now();
+        let tell = entry.touched.is_none_or(|touched| touched.elapsed() >= TOUCH_EVERY);
+        if tell {
+            entry.touched = Some(entry.used);
+        }
+        index.order.remove(&before);
+        index.order.insert(turn, digest);
+        tell
+    }
+
+    /// Makes room for a blob, giving up others. `None` when it does not fit beside what is being fetched.
+    pub(super) fn reserve(&self, size: u64) -> io::Result<Option<Reservation>> {
+        {
+            let mut index = self.index();
+            while index.bytes.saturating_add(size) > self.size {
+                let Some((_, digest)) = index.order.pop_first() else { return Ok(None) };
+                self.evict(&mut index, digest);
+            }
+            index.bytes += size;
+        }
+        let (path, index) = (self.directory.join("partial").join(random_name()?), Arc::clone(&self.index));
+        let file = File::options().read(true).write(true).create_new(true).open(&path);
+        let give_back = |error| {
+            self.index().bytes -= size;
+            error
+        };
+        let file = Arc::new(file.map_err(give_back)?);
+        Ok(Some(Reservation { file, path, size, index, kept: false }))
+    }
+
+    /// Keeps a blob that was fetched and verified.
+    pub(super) fn keep(&self, digest: Digest, mut place: Reservation) -> io::Result<()> {
+        // Without this a crash of the machine could leave a file of the right name and length with other bytes.
+        place.file.sync_data()?;
+        let path = self.path(digest);
+        fs::create_dir_all(path.parent().unwrap_or(&self.directory))?;
+        fs::rename(&place.path, &path)?;
+        place.kept = true;
+        let mut index = self.index();
+        index.insert(digest, place.size, Instant::now());
+        metrics::gauge!("larder_cache_bytes").set(as_float(index.bytes));
+        Ok(())
+    }
+
+    /// Gives up what nobody has read for long.
+    pub(super) fn tidy(&self) {
+        let mut index = self.index();
+        while let Some((_, digest)) = index.order.first_key_value() {
+            let digest = *digest;
+            let over = index.bytes > self.size;
+            let used = index.entries.get(&digest).map(|entry| entry.used);
+            if !over && used.is_some_and(|used| used.elapsed() < self.unused_for) {
+                break;
+            }
+            self.evict(&mut index, digest);
+        }
+        metrics::gauge!("larder_cache_bytes").set(as_float(index.bytes));
+    }
+
+    /// Whoever reads the file goes on reading it.
+    fn evict(&self, index: &mut Index, digest: Digest) {
+        index.remove(digest);
+        metrics::counter!("larder_cache_evictions_total").increment(1);
+        if let Err(error) = fs::remove_file(self.path(digest)) {
+            tracing::warn!(blob.digest = %digest, %error, "a cached blob cannot be removed");
+        }
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.directory.join(&hex[..2]).join(hex)
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = fs::remove_file(&self.path);
+            self.index.lock().unwrap_or_else(PoisonError::into_inner).bytes -= self.size;
+        }
+    }
+}
+
+fn random_name() -> io::Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    Ok(hex::encode(random))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+fn as_float(number: u64) -> f64 {
+    number as f64
+}

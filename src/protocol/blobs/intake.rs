@@ -1,0 +1,106 @@
+//! Taking in the bytes of a blob: hashed as they pass, visible only once length and digest are right.
+
+use bytes::Bytes;
+
+use crate::domain::{Digest, Hasher};
+use crate::store::{Created, StoreError, Upload};
+
+/// Why an upload was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// The bytes have another digest than the one they were sent for.
+    #[error("the bytes received have the digest {actual}, not {expected}")]
+    DigestMismatch {
+        /// What the client said.
+        expected: Digest,
+        /// What arrived.
+        actual: Digest,
+    },
+    /// More or fewer bytes arrived than were announced.
+    #[error("{announced} bytes were announced, {received} were received")]
+    SizeMismatch {
+        /// What the client said.
+        announced: u64,
+        /// What arrived.
+        received: u64,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What becomes of a request to upload a blob.
+pub enum BlobIntake {
+    /// The blob is there and may be relied on; its size.
+    Present(u64),
+    /// Send the bytes here.
+    Upload(Box<BlobUpload>),
+}
+
+/// An upload under way. Dropping it aborts it.
+pub struct BlobUpload {
+    upload: Box<dyn Upload>,
+    digest: Digest,
+    announced: Option<u64>,
+    received: u64,
+    hasher: Hasher,
+    damaged: Vec<u64>,
+}
+
+impl BlobUpload {
+    pub(super) fn new(upload: Box<dyn Upload>, digest: Digest, announced: Option<u64>, damaged: Vec<u64>) -> Self {
+        Self { upload, digest, announced, received: 0, hasher: Hasher::new(), damaged }
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The damaged generations that this upload takes the place of.
+    pub(super) fn replaces(&self) -> Vec<u64> {
+        self.damaged.clone()
+    }
+
+    /// Bytes taken in so far.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Takes in the next bytes.
+    ///
+    /// # Errors
+    /// [`BlobError::SizeMismatch`] as soon as more arrive than were announced, or when the store fails.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), BlobError> {
+        self.received += bytes.len() as u64;
+        if let Some(announced) = self.announced.filter(|announced| self.received > *announced) {
+            return Err(BlobError::SizeMismatch { announced, received: self.received });
+        }
+        self.hasher.update(&bytes);
+        Ok(self.upload.write(bytes).await?)
+    }
+
+    /// Verifies length and digest.
+    pub(super) async fn verify(self) -> Result<Verified, BlobError> {
+        if let Some(announced) = self.announced.filter(|announced| self.received != *announced) {
+            self.upload.abort().await;
+            return Err(BlobError::SizeMismatch { announced, received: self.received });
+        }
+        let actual = self.hasher.finish();
+        if actual != self.digest {
+            self.upload.abort().await;
+            return Err(BlobError::DigestMismatch { expected: self.digest, actual });
+        }
+        Ok(Verified(self.upload))
+    }
+}
+
+/// An upload whose bytes are known to be right, but that nobody can see yet.
+pub(super) struct Verified(Box<dyn Upload>);
+
+impl Verified {
+    /// Makes the blob visible and durable.
+    pub(super) async fn commit(self) -> Result<Created, BlobError> {
+        Ok(self.0.commit().await?)
+    }
+}

@@ -1,0 +1,209 @@
+//! Accepting connections: HTTP/1.1 and cleartext HTTP/2, with timeouts for slow clients but not without end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryFutureExt as _;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::activity::Activity;
+use super::deadline::Deadline;
+use super::sendfile::{FileStream, Outbox};
+use crate::config;
+use crate::http::App;
+use crate::lifecycle::Shutdown;
+use crate::upkeep::Health;
+
+/// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes that a connection buffers of what it reads and writes.
+const BUFFER: usize = 64 * 1024;
+/// Requests that one HTTP/2 connection has under way at once.
+const STREAMS: u32 = 32;
+
+/// Accepts connections until told to stop, then lets those under way finish within the drain time-out.
+///
+/// # Errors
+/// Only when the listener is broken for good.
+pub(in crate::server) async fn serve(
+    listener: TcpListener,
+    app: App,
+    config: &config::Server,
+    health: &Health,
+    shutdown: &Shutdown,
+) -> io::Result<()> {
+    let connections = Connections {
+        app,
+        graceful: GracefulShutdown::new(),
+        closing: CancellationToken::new(),
+        places: Arc::new(Semaphore::new(config.max_connections)),
+        tracker: TaskTracker::new(),
+        header_timeout: config.header_timeout.std(),
+        idle_timeout: config.idle_timeout.std(),
+        shutdown: shutdown.clone(),
+    };
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let draining = async {
+        shutdown.soft.cancelled().await;
+        health.drain();
+        tokio::time::sleep(config.drain_delay.std()).await;
+    };
+    tokio::select! {
+        () = connections.accept(&listener) => {}
+        () = draining => {}
+        () = shutdown.hard.cancelled() => {}
+    }
+    drop(listener);
+    connections.drain(config.drain_timeout.std()).await;
+    Ok(())
+}
+
+struct Connections {
+    app: App,
+    graceful: GracefulShutdown,
+    /// Nothing new is accepted any more, and connections that sent nothing yet are closed.
+    closing: CancellationToken,
+    places: Arc<Semaphore>,
+    tracker: TaskTracker,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    shutdown: Shutdown,
+}
+
+impl Connections {
+    /// Accepts for ever. While all places are taken, clients wait in the listener's queue.
+    async fn accept(&self, listener: &TcpListener) {
+        loop {
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => self.spawn(stream, place),
+                Err(error) => {
+                    // Out of file descriptors, or a client that was gone before it was accepted.
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, place: tokio::sync::OwnedSemaphorePermit) {
+        let (app, watcher) = (self.app.clone(), self.graceful.watcher());
+        let (header_timeout, idle_timeout) = (self.header_timeout, self.idle_timeout);
+        let (closing, hard) = (self.closing.clone(), self.shutdown.hard.clone());
+        self.tracker.spawn(async move {
+            let _place = place;
+            // Until its first bytes are there, a connection is nothing to wait for when the server stops.
+            let http2 = tokio::select! {
+                first = tokio::time::timeout(header_timeout, is_http2(&stream)) => first.ok().flatten(),
+                () = closing.cancelled() => None,
+            };
+            let Some(http2) = http2 else { return };
+            let _ = stream.set_nodelay(true);
+            let outbox = Outbox::default();
+            let mut stream = TimeoutStream::new(FileStream::new(stream, outbox.clone()));
+            // A client that takes nothing for so long has gone, or holds its place on purpose.
+            stream.set_write_timeout(Some(idle_timeout));
+            let stream = TokioIo::new(Box::pin(stream));
+            let serving = async {
+                if http2 {
+                    serve_http2(stream, app, watcher, header_timeout, idle_timeout).await;
+                } else {
+                    serve_http1(stream, outbox, app, watcher, header_timeout).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = serving => {}
+                () = hard.cancelled() => {}
+            }
+        });
+    }
+
+    async fn drain(self, limit: Duration) {
+        self.tracker.close();
+        self.closing.cancel();
+        let finished = async {
+            self.graceful.shutdown().await;
+            self.tracker.wait().await;
+        };
+        tokio::select! {
+            () = finished => {}
+            () = tokio::time::sleep(limit) => {
+                tracing::warn!("some requests did not finish in time and are cut off");
+                self.shutdown.hard.cancel();
+            }
+            () = self.shutdown.hard.cancelled() => {}
+        }
+        self.tracker.wait().await;
+    }
+}
+
+/// Looks at the first bytes without taking them. `None` when the client went away. Decided here because the automatic
+/// detection would wait for them without end.
+async fn is_http2(stream: &TcpStream) -> Option<bool> {
+    let mut seen = [0; PREFACE.len()];
+    let mut pause = Duration::from_millis(5);
+    loop {
+        let length = stream.peek(&mut seen).await.ok().filter(|length| *length > 0)?;
+        if !PREFACE.starts_with(&seen[..length]) {
+            return Some(false);
+        }
+        if length == PREFACE.len() {
+            return Some(true);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(200));
+    }
+}
+
+/// A connection to a client, as hyper reads and writes it.
+type Stream = TokioIo<Pin<Box<TimeoutStream<FileStream>>>>;
+
+async fn serve_http1(stream: Stream, outbox: Outbox, app: App, watcher: Watcher, header_timeout: Duration) {
+    let deadline = Deadline::default();
+    let mut builder = http1::Builder::new();
+    builder.timer(deadline.clone()).header_read_timeout(header_timeout).max_buf_size(BUFFER);
+    let service = service_fn(move |request| {
+        let outbox = outbox.clone();
+        app.answer(request).map_ok(move |response| outbox.take(response))
+    });
+    tokio::select! {
+        biased;
+        result = watcher.watch(builder.serve_connection(stream, service)) => note(result),
+        () = deadline.passed(header_timeout) => tracing::debug!("a connection was closed on which no request came"),
+    }
+}
+
+/// Frames of HTTP/2 are made in memory, so it sends no files.
+async fn serve_http2(stream: Stream, app: App, watcher: Watcher, header_timeout: Duration, idle_timeout: Duration) {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(BUFFER)
+        .keep_alive_interval(header_timeout)
+        .keep_alive_timeout(header_timeout);
+    let activity = Activity::new();
+    let of_requests = activity.clone();
+    let service = service_fn(move |request| of_requests.watch(app.answer(request)));
+    tokio::select! {
+        result = watcher.watch(builder.serve_connection(stream, service)) => note(result),
+        () = activity.idle(idle_timeout) => tracing::debug!("an idle connection was closed"),
+    }
+}
+
+fn note(result: hyper::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended");
+    }
+}

@@ -1,0 +1,360 @@
+//! The collector: retires versions whose time is up, and deletes bytes that no version needs.
+//!
+//! # Why nothing live is ever lost
+//!
+//! A run goes through these steps in this order, and any doubt (a listing that fails, a head that cannot be read, an object
+//! among heads or blobs or in a place of its own that nobody knows) ends it:
+//!
+//! 1. **Retire** versions past their retention and give up prepared ones past their time, by creating heads. Whoever
+//!    stalls meanwhile and then wants to commit or promote such a version finds that its row is gone.
+//! 2. **Mark**: what every root of every name needs (`mark`). 3. **Plan**: what is stored and not needed (`plan`). Both
+//!    are there to find work; nothing depends on how old their answers have become.
+//! 4. **Condemn** every candidate by creating its tombstone (`sweep`). 5. **Mark again.** 6. **Sweep**: delete the bytes
+//!    of a candidate that is in neither live set; give the others a new copy first.
+//!
+//! A publisher creates its head *before* it looks at the tombstones of its blobs; the collector creates its tombstones
+//! *before* it looks at the heads. So of the two at least one sees the other. If the publisher saw no tombstone, it comes
+//! later, and the second marking shows the collector the publisher's version: the bytes stay, or are copied before they
+//! go. If it saw one, it does not rely on these bytes. A tombstone is never withdrawn and the number of a condemned
+//! generation is never given to other bytes, so a delete that was delayed, for however long, only ever hits bytes that
+//! nobody may rely on, and any number of collectors may do the same work at once.
+//!
+//! Neither argument mentions time. The minimum age and the retention decide when space comes back, and the former spares
+//! pipelines that upload first and publish later a second upload. Ages are taken from the store's own time stamps.
+//!
+//! What the store shows may not be durable yet. Before anything is deleted, the heads that were relied on are made so:
+//! a crash of the machine must not bring back a version whose bytes are gone.
+
+mod error;
+mod live;
+mod mark;
+mod pace;
+mod plan;
+mod ranges;
+mod report;
+mod runs;
+mod settings;
+mod sweep;
+mod uploads;
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::clock::Clock;
+use crate::domain::retention::Verdict;
+use crate::domain::{ManifestName, RunId};
+use crate::layout::marker;
+use crate::layout::{self, LayoutKey};
+use crate::protocol::{Blobs, Heads, Manifests};
+use crate::store::{List, ObjectStore, StoreError};
+use live::Live;
+use mark::{Expiry, Marked};
+use pace::{Pace, Rest};
+use plan::{AgeLimit, Candidate, Plan};
+use ranges::Ranges;
+use report::Journal;
+use uploads::Uploads;
+
+pub use error::CollectError;
+pub use plan::Fate;
+pub use report::{Count, Entry, Outcome, Report, Started, Totals};
+pub use runs::{RunSummary, Runs};
+pub use settings::{Settings, Share};
+
+/// Clocks that differ by more than this are not to be trusted with retiring anything.
+const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// Objects that are created or deleted in one call by a run that may take all of the time.
+const BATCH: usize = 128;
+/// The same for a run that rests in between: so few that nobody waits long for the call to end.
+const GENTLE_BATCH: usize = 16;
+
+/// What all steps of a run have in common.
+#[derive(Debug, Clone)]
+struct RunContext {
+    id: RunId,
+    /// The store's time when the run began.
+    now: Timestamp,
+    /// How far the host's clock was ahead of it.
+    ahead: SignedDuration,
+    young: AgeLimit,
+    lists: Arc<Pace>,
+    deletes: Arc<Pace>,
+    rest: Rest,
+    jobs: usize,
+    /// Objects that are created or deleted in one call.
+    batch: usize,
+    stop: CancellationToken,
+}
+
+impl RunContext {
+    fn check(&self) -> Result<(), CollectError> {
+        if self.stop.is_cancelled() { Err(CollectError::Stopped) } else { Ok(()) }
+    }
+
+    fn may_expire(&self) -> bool {
+        self.ahead.abs() <= MAX_SKEW
+    }
+}
+
+/// The collect service. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Collect {
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    heads: Arc<Heads>,
+    blobs: Arc<Blobs>,
+    manifests: Arc<Manifests>,
+    settings: Arc<Settings>,
+}
+
+impl Collect {
+    /// A collector on `store`. Any number of them may work on one store.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        let blobs = Arc::new(Blobs::new(Arc::clone(&store), Arc::clone(&clock), SignedDuration::MAX));
+        Self {
+            heads: Arc::new(Heads::new(Arc::clone(&store), Arc::clone(&clock))),
+            manifests: Arc::new(Manifests::new(Arc::clone(&blobs))),
+            blobs,
+            store,
+            clock,
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// Does one run and leaves a report of it in the store, whether it succeeds or not.
+    ///
+    /// # Errors
+    /// A [`CollectError`].
+    pub async fn run(&self, stop: &CancellationToken) -> Result<Report, CollectError> {
+        marker::check(&*self.store).await?;
+        let began = Instant::now();
+        let (started, stamp) = self.begin().await?;
+        let run = self.prepare(started.run, stamp, started.started, stop);
+        let mut totals = Totals::default();
+        let ended = self.passes(&run, &mut totals).await;
+        let mut report = Report::new(started, began.elapsed(), run.ahead, totals);
+        if let Err(error) = &ended {
+            report.outcome = if matches!(error, CollectError::Stopped) { Outcome::Stopped } else { Outcome::Failed };
+            report.error = Some(error.to_string());
+        }
+        let left = self.leave(&report).await;
+        ended?;
+        left?;
+        Ok(report)
+    }
+
+    /// Tells what a run would do now and why, and changes nothing. Without an object of its own it has to take the time
+    /// from the host.
+    ///
+    /// # Errors
+    /// A [`CollectError`].
+    pub async fn preview(
+        &self,
+        stop: &CancellationToken,
+        mut tell: impl FnMut(Entry<'_>) + Send,
+    ) -> Result<Totals, CollectError> {
+        marker::check(&*self.store).await?;
+        let now = self.clock.now();
+        let run = self.prepare(RunId::new(now, 0), now, now, stop);
+        let mut totals = Totals::default();
+        let mut told = false;
+        self.look_for_strangers().await?;
+        let mut ranges = Ranges::new();
+        while let Some(range) = ranges.next() {
+            let mut part = Totals::default();
+            let passed = self.preview_pass(&run, range, &mut part, &mut told, &mut tell).await;
+            ranges.settle(passed, &part, &mut totals)?;
+        }
+        self.uploads(&run, Uploads::Count, &mut totals).await?;
+        Ok(totals)
+    }
+
+    async fn preview_pass(
+        &self,
+        run: &RunContext,
+        range: RangeInclusive<u8>,
+        totals: &mut Totals,
+        told: &mut bool,
+        tell: &mut (impl FnMut(Entry<'_>) + Send),
+    ) -> Result<(), CollectError> {
+        let earlier = self.last_completed().await?;
+        let (mut live, mut marked) = (self.live(range.clone()), Marked::default());
+        let mut versions = Vec::new();
+        let note = |name: &ManifestName, version, verdict| versions.push((name.clone(), version, verdict));
+        self.mark(run, Expiry::Pretend, &mut live, &mut marked, totals, note).await?;
+        totals.names = marked.names();
+        if !self.guard(run, earlier.as_ref(), &marked).await? {
+            return Ok(());
+        }
+        if !std::mem::replace(told, true) {
+            for (name, version, verdict) in &versions {
+                tell(Entry::version(name, *version, *verdict));
+            }
+        }
+        let plan = plan::plan(&*self.store, run, range, &live, tell).await?;
+        totals.merge(&plan.totals);
+        Ok(())
+    }
+
+    /// An empty live set, with its share of the memory.
+    fn live(&self, range: RangeInclusive<u8>) -> Live {
+        Live::new(range, self.settings.memory / 2)
+    }
+
+    fn prepare(&self, id: RunId, now: Timestamp, host: Timestamp, stop: &CancellationToken) -> RunContext {
+        let all = self.settings.share == Share::ALL;
+        RunContext {
+            id,
+            now,
+            ahead: host.duration_since(now),
+            young: AgeLimit::new(now, self.settings.min_age),
+            lists: Arc::new(Pace::new(self.settings.lists_per_second)),
+            deletes: Arc::new(Pace::new(self.settings.deletes_per_second)),
+            rest: Rest::new(self.settings.share, stop.clone()),
+            jobs: if all { self.settings.jobs.get() } else { 1 },
+            batch: if all { BATCH } else { GENTLE_BATCH },
+            stop: stop.clone(),
+        }
+    }
+
+    async fn passes(&self, run: &RunContext, totals: &mut Totals) -> Result<(), CollectError> {
+        self.look_for_strangers().await?;
+        let mut ranges = Ranges::new();
+        while let Some(range) = ranges.next() {
+            let mut part = Totals::default();
+            let passed = self.pass(run, range, &mut part).await;
+            ranges.settle(passed, &part, totals)?;
+        }
+        self.uploads(run, Uploads::GiveUp, totals).await?;
+        self.forget_old_reports(run).await?;
+        self.forget_probes(run).await
+    }
+
+    /// One pass over the digests that begin with one of these bytes.
+    async fn pass(&self, run: &RunContext, range: RangeInclusive<u8>, totals: &mut Totals) -> Result<(), CollectError> {
+        let earlier = self.last_completed().await?;
+        let mut marked = Marked::default();
+        let mut live = self.live(range.clone());
+        let mut expired = Vec::new();
+        let note = |name: &ManifestName, version, verdict: Verdict| {
+            if verdict.is_over() {
+                expired.push((name.clone(), version, verdict));
+            }
+        };
+        self.mark(run, Expiry::Retire, &mut live, &mut marked, totals, note).await?;
+        totals.names = marked.names();
+        if !self.guard(run, earlier.as_ref(), &marked).await? {
+            return Ok(());
+        }
+        let live = Arc::new(live);
+        let plans = self.plan(run, range.clone(), &live, totals).await?;
+        let mut journal = Journal::new(&*self.store, run.id, *range.start());
+        for (name, version, verdict) in &expired {
+            journal.write(&Entry::version(name, *version, *verdict)).await?;
+        }
+        for candidate in plans.iter().flat_map(|plan| &plan.candidates) {
+            journal.candidate(candidate).await?;
+        }
+        journal.finish().await?;
+        let again = self.live(range);
+        self.carry_out(run, &plans, (&live, again), &mut marked, totals).await
+    }
+
+    /// Condemns, marks again and sweeps.
+    async fn carry_out(
+        &self,
+        run: &RunContext,
+        plans: &[Plan],
+        (live, mut again): (&Live, Live),
+        marked: &mut Marked,
+        totals: &mut Totals,
+    ) -> Result<(), CollectError> {
+        for plan in plans {
+            self.delete(run, &plan.litter).await?;
+        }
+        if plans.iter().all(|plan| plan.candidates.is_empty()) {
+            return Ok(());
+        }
+        self.condemn(run, plans).await?;
+        self.mark(run, Expiry::Leave, &mut again, marked, &mut Totals::default(), |_, _, _| ()).await?;
+        self.persist_heads(marked).await?;
+        self.sweep(run, plans, live, &again, totals).await
+    }
+
+    /// The plans for a range of digests, in their order, several parts of it at once.
+    async fn plan(
+        &self,
+        run: &RunContext,
+        range: RangeInclusive<u8>,
+        live: &Arc<Live>,
+        totals: &mut Totals,
+    ) -> Result<Vec<Plan>, CollectError> {
+        let parts = ranges::parts(&range).map(|part| {
+            let (store, run, live) = (Arc::clone(&self.store), run.clone(), Arc::clone(live));
+            async move {
+                let task = tokio::spawn(async move { plan::plan(&*store, &run, part, &live, |_| ()).await });
+                AbortOnDropHandle::new(task).await.map_err(CollectError::task)?
+            }
+        });
+        let mut done = stream::iter(parts).buffered(run.jobs).boxed();
+        let (mut plans, mut candidates) = (Vec::new(), 0);
+        while let Some(plan) = done.try_next().await? {
+            candidates += plan.candidates.len() + 2 * plan.litter.len();
+            if candidates as u64 > self.settings.memory / 2 / size_of::<Candidate>() as u64 {
+                return Err(CollectError::Memory);
+            }
+            totals.merge(&plan.totals);
+            plans.push(plan);
+        }
+        Ok(plans)
+    }
+
+    /// Whether to go on. Refuses when heads are missing that must be there: then nobody knows what their names need.
+    /// `earlier` is a report from before they were listed.
+    async fn guard(&self, run: &RunContext, earlier: Option<&Report>, marked: &Marked) -> Result<bool, CollectError> {
+        let now = marked.names();
+        if let Some((before, run)) = earlier.map(|report| (report.totals.names, report.started.run))
+            && now < before
+        {
+            return Err(CollectError::LostNames { now, before, run });
+        }
+        if now > 0 {
+            return Ok(true);
+        }
+        let names = layout::names("").expect("the prefix of all names is legal");
+        let mut names = self.store.list(&names, List::default());
+        let mut none = true;
+        while let Some(mark) = names.try_next().await? {
+            // The first head of a name follows its mark at once.
+            if run.now.duration_since(mark.modified) > MAX_SKEW {
+                return Err(CollectError::NoHeads);
+            }
+            none = false;
+        }
+        Ok(none)
+    }
+
+    async fn last_completed(&self) -> Result<Option<Report>, StoreError> {
+        Runs::new(Arc::clone(&self.store)).last_completed().await
+    }
+
+    /// Refuses to go on when the store has kinds of objects that this binary does not know.
+    async fn look_for_strangers(&self) -> Result<(), CollectError> {
+        let everything = layout::everything();
+        let mut areas = self.store.list(&everything, List { first_of: Some(layout::AREA), ..List::default() });
+        while let Some(meta) = areas.try_next().await? {
+            if LayoutKey::parse(&meta.key).is_none() {
+                return Err(CollectError::UnknownKey(meta.key));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! Marking: which versions are roots, and which digests they need. Retires, on the way, what its time is up for.
+//!
+//! Why heads are read and nothing else: a name's newest head is its complete state, and heads are never deleted. One
+//! listing that shows the first key below each name finds all of them, even those of names whose mark was lost.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::live::{Fingerprint, Live, Root};
+use super::report::Totals;
+use super::{Collect, CollectError, RunContext};
+use crate::domain::head::{Change, Due};
+use crate::domain::retention::{Verdict, since};
+use crate::domain::{Head, ManifestName, State, VersionRow};
+use crate::layout::{self, LayoutKey};
+use crate::store::{Key, List, StoreError, StoreErrorKind};
+
+/// Who retires versions.
+const ACTOR: &str = "collector";
+/// Keys that are made durable in one call.
+const PERSISTED: usize = 1000;
+
+/// Whether versions whose time is up are retired on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// They are retired.
+    Retire,
+    /// They are only taken for retired.
+    Pretend,
+    /// They are left alone.
+    Leave,
+}
+
+/// What is known of a name after it was marked.
+#[derive(Debug, Clone, Copy)]
+struct SeenName {
+    generation: u64,
+    /// Whether every root's manifest was there. If not, its publisher has not checked its blobs yet, and the name must
+    /// be looked at again even if its head is still the same.
+    settled: bool,
+}
+
+/// The names that were marked.
+#[derive(Debug, Default)]
+pub(super) struct Marked(HashMap<ManifestName, SeenName>);
+
+impl Marked {
+    pub(super) fn names(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn is_settled(&self, name: &ManifestName, generation: u64) -> bool {
+        self.0.get(name).is_some_and(|seen| seen.settled && seen.generation == generation)
+    }
+}
+
+/// What one name comes to.
+struct MarkedName {
+    name: ManifestName,
+    seen: SeenName,
+    roots: Vec<(Root, Vec<Fingerprint>)>,
+    over: Vec<(u64, Verdict)>,
+}
+
+impl Collect {
+    /// Adds to `live` what the roots of all names need whose heads are not in `marked` yet. `note` is told of every
+    /// version and its verdict.
+    ///
+    /// The second marking of a run is the same: it finds the heads that were created since the first one began. A
+    /// listing shows every head whose creation finished before it began, so after the tombstones are there it shows
+    /// every publisher who relies on bytes that had none.
+    pub(super) async fn mark(
+        &self,
+        run: &RunContext,
+        expiry: Expiry,
+        live: &mut Live,
+        marked: &mut Marked,
+        totals: &mut Totals,
+        mut note: impl FnMut(&ManifestName, u64, Verdict) + Send,
+    ) -> Result<(), CollectError> {
+        let options = List { first_of: Some(layout::HEADS_OF_A_NAME), ..List::default() };
+        let prefix = layout::all_heads();
+        let heads = self.store.list(&prefix, options).map_err(CollectError::from);
+        let known: &Marked = marked;
+        let changed = heads.try_filter_map(|meta| async move {
+            let Some(LayoutKey::Head(name, generation)) = LayoutKey::parse(&meta.key) else {
+                return Err(CollectError::UnknownKey(meta.key));
+            };
+            Ok((!known.is_settled(&name, generation)).then_some((name, generation)))
+        });
+        let mut names = changed
+            .map_ok(|(name, generation)| run.rest.after(self.spawn_name(run, expiry, name, generation)))
+            .try_buffer_unordered(run.jobs)
+            .boxed();
+        let mut found = Vec::new();
+        while let Some(name) = names.try_next().await? {
+            run.check()?;
+            for (version, verdict) in name.over {
+                totals.expired += 1;
+                note(&name.name, version, verdict);
+            }
+            for (root, needs) in name.roots {
+                totals.versions += 1;
+                note(&name.name, root.version, root.verdict);
+                live.add(root, &needs)?;
+            }
+            found.push((name.name, name.seen));
+        }
+        drop(names);
+        marked.0.extend(found);
+        Ok(())
+    }
+
+    /// Makes the heads durable that said what is needed and, above all, what is not any more. A head that a crash of
+    /// the machine takes back must not have cost the bytes that its predecessor needs.
+    pub(super) async fn persist_heads(&self, marked: &Marked) -> Result<(), StoreError> {
+        let key = |(name, seen): (&ManifestName, &SeenName)| LayoutKey::Head(name.clone(), seen.generation).key();
+        let keys: Vec<Key> = marked.0.iter().map(key).collect();
+        for keys in keys.chunks(PERSISTED) {
+            self.store.persist(keys).await?;
+        }
+        Ok(())
+    }
+
+    async fn spawn_name(
+        &self,
+        run: &RunContext,
+        expiry: Expiry,
+        name: ManifestName,
+        generation: u64,
+    ) -> Result<MarkedName, CollectError> {
+        let (collect, run) = (self.clone(), run.clone());
+        let task = tokio::spawn(async move { collect.mark_name(&run, expiry, &name, generation).await });
+        AbortOnDropHandle::new(task).await.map_err(CollectError::task)?
+    }
+
+    async fn mark_name(
+        &self,
+        run: &RunContext,
+        expiry: Expiry,
+        name: &ManifestName,
+        generation: u64,
+    ) -> Result<MarkedName, CollectError> {
+        let mut head = Arc::new(self.head(name, generation).await?);
+        loop {
+            match self.mark_head(run, expiry, Arc::clone(&head)).await {
+                // The version may have been retired since its head was read, and its manifest collected by another run.
+                Err(CollectError::LostManifest { name, version, digest }) => match self.heads.current(&name).await? {
+                    Some(newer) if newer.generation > head.generation => head = newer,
+                    _ => return Err(CollectError::LostManifest { name, version, digest }),
+                },
+                marked => return marked,
+            }
+        }
+    }
+
+    async fn mark_head(
+        &self,
+        run: &RunContext,
+        expiry: Expiry,
+        mut head: Arc<Head>,
+    ) -> Result<MarkedName, CollectError> {
+        let mut rows = self.heads.roots(&head).await?;
+        let mut verdicts = self.judge(run, expiry, &head, &rows).await?;
+        let mut over: Vec<(u64, Verdict)> = Vec::new();
+        if verdicts.iter().any(|verdict| verdict.is_over()) {
+            over = rows.iter().zip(&verdicts).filter(|(_, v)| v.is_over()).map(|(row, v)| (row.number, *v)).collect();
+            if expiry == Expiry::Retire {
+                head = self.expire(&head.name, &rows, &verdicts).await?;
+                rows = self.heads.roots(&head).await?;
+                // Whoever was pinned or promoted meanwhile stays.
+                over.retain(|(number, _)| rows.iter().all(|row| row.number != *number));
+                verdicts = self.judge(run, Expiry::Leave, &head, &rows).await?;
+            }
+        }
+        let seen = SeenName { generation: head.generation, settled: true };
+        let mut marked = MarkedName { name: head.name.clone(), seen, roots: Vec::new(), over };
+        let stay = rows.into_iter().zip(verdicts).filter(|(_, verdict)| !verdict.is_over());
+        let mut needs =
+            stream::iter(stay).map(|(row, verdict)| self.needs(&head, row, verdict)).buffered(READ_AHEAD).boxed();
+        while let Some((root, needs)) = needs.try_next().await? {
+            marked.seen.settled &= needs.is_some();
+            let needs = needs.unwrap_or_else(|| vec![Fingerprint::of(&root.manifest.digest)]);
+            marked.roots.push((root, needs));
+        }
+        drop(needs);
+        Ok(marked)
+    }
+
+    async fn head(&self, name: &ManifestName, generation: u64) -> Result<Head, StoreError> {
+        let lost = || {
+            let key = LayoutKey::Head(name.clone(), generation).key();
+            StoreError::new(StoreErrorKind::Corrupt, key, "listed, but not there")
+        };
+        self.heads.read(name, generation).await?.ok_or_else(lost)
+    }
+
+    async fn expire(
+        &self,
+        name: &ManifestName,
+        rows: &[VersionRow],
+        verdicts: &[Verdict],
+    ) -> Result<Arc<Head>, CollectError> {
+        let over = rows.iter().zip(verdicts).filter(|(_, verdict)| verdict.is_over());
+        let due = over.map(|(row, verdict)| Due {
+            number: row.number,
+            generation: row.generation,
+            reason: format!("retention: {verdict}"),
+        });
+        let change = Change::Expire { due: due.collect() };
+        Ok(self.heads.change(name, &change, ACTOR).await?.head)
+    }
+
+    /// What becomes of each root of a name. Rows whose own times say that they are due, or lie in the future, are
+    /// judged by the time stamp that the store gave to the head that made them so: hosts' clocks may be wrong.
+    async fn judge(
+        &self,
+        run: &RunContext,
+        expiry: Expiry,
+        head: &Head,
+        rows: &[VersionRow],
+    ) -> Result<Vec<Verdict>, CollectError> {
+        let rules = self.settings.retention.of(&head.name);
+        if expiry == Expiry::Leave || !run.may_expire() {
+            return Ok(rules.judge(rows, |_| SignedDuration::MIN));
+        }
+        let recorded = |row: &VersionRow| {
+            let age = run.now.duration_since(since(row));
+            if age.is_negative() { SignedDuration::MAX } else { age }
+        };
+        let suspects: Vec<Verdict> = rules.judge(rows, recorded);
+        let mut ages = HashMap::new();
+        for (row, _) in rows.iter().zip(suspects).filter(|(_, verdict)| verdict.is_over()) {
+            let stamp = self.stamp(&head.name, row.generation).await?;
+            // The head may have been made since the run began.
+            ages.insert(row.number, run.now.duration_since(stamp).max(SignedDuration::ZERO));
+        }
+        Ok(rules.judge(rows, |row| ages.get(&row.number).copied().unwrap_or_else(|| recorded(row))))
+    }
+
+    /// When the store says a head was made.
+    async fn stamp(&self, name: &ManifestName, generation: u64) -> Result<Timestamp, StoreError> {
+        let key = LayoutKey::Head(name.clone(), generation).key();
+        let meta = self.store.head(&key).await?;
+        let lost = || StoreError::new(StoreErrorKind::Corrupt, &key, "this head must exist, but does not");
+        meta.map(|meta| meta.modified).ok_or_else(lost)
+    }
+
+    /// What a root needs. `None` when that cannot be known yet: its manifest has no bytes. Then its publisher has yet
+    /// to put them back, and looks for its blobs only after that, so it will see every tombstone that is there now.
+    async fn needs(
+        &self,
+        head: &Head,
+        row: VersionRow,
+        verdict: Verdict,
+    ) -> Result<(Root, Option<Vec<Fingerprint>>), CollectError> {
+        let manifest = row.summary.manifest;
+        let root = Root { name: head.name.clone(), version: row.number, verdict, manifest };
+        loop {
+            if let Some((_, parsed)) = self.manifests.read(manifest).await? {
+                let blobs = parsed.blobs().into_iter().map(|blob| blob.digest).chain([manifest.digest]);
+                return Ok((root, Some(blobs.map(|digest| Fingerprint::of(&digest)).collect())));
+            }
+            if row.state != State::Prepared {
+                let (name, version) = (head.name.clone(), row.number);
+                return Err(CollectError::LostManifest { name, version, digest: manifest.digest });
+            }
+            // Not found is not enough: another collector may be moving it from one generation to the next.
+            if self.blobs.is_gone(manifest.digest).await? {
+                return Ok((root, None));
+            }
+        }
+    }
+}
+
+/// Manifests of one name that are read at once.
+const READ_AHEAD: usize = 4;

@@ -1,0 +1,220 @@
+//! The runs of the collector, as the store remembers them.
+
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::report::{Outcome, Report, Started};
+use super::{Collect, CollectError, RunContext};
+use crate::domain::RunId;
+use crate::layout::{self, LayoutKey, RunPart};
+use crate::store::{Created, Key, List, Object, ObjectStore, StoreError, StoreErrorKind};
+
+/// By then a probe has ended, whatever became of it.
+const PROBE_IS_OVER: SignedDuration = SignedDuration::from_hours(1);
+/// Runs among which a completed one is looked for.
+const LOOKED_AT: usize = 50;
+/// Largest report that is read, in bytes.
+const MAX_REPORT: u64 = 1 << 20;
+
+impl Collect {
+    /// Makes the first object of a run, and asks the store when it was made: that is the store's present time.
+    pub(super) async fn begin(&self) -> Result<(Started, Timestamp), CollectError> {
+        loop {
+            let now = self.clock.now();
+            let mut random = [0; 4];
+            getrandom::fill(&mut random)
+                .map_err(|error| StoreError::new(StoreErrorKind::Internal, "random numbers", error))?;
+            let run = RunId::new(now, u32::from_be_bytes(random));
+            let started = Started {
+                run,
+                started: now,
+                larder: env!("CARGO_PKG_VERSION").to_owned(),
+                min_age_seconds: self.settings.min_age.as_secs(),
+            };
+            let key = LayoutKey::Run(run, RunPart::Started).key();
+            if self.store.create(&key, json(&key, &started)?.into()).await? == Created::New {
+                let lost = || StoreError::new(StoreErrorKind::Corrupt, &key, "just made, but not there");
+                let stamp = self.store.head(&key).await?.ok_or_else(lost)?.modified;
+                return Ok((started, stamp));
+            }
+        }
+    }
+
+    /// Leaves the report of a run.
+    pub(super) async fn leave(&self, report: &Report) -> Result<(), StoreError> {
+        let key = LayoutKey::Run(report.started.run, RunPart::Report).key();
+        self.store.create(&key, json(&key, report)?.into()).await.map(|_| ())
+    }
+
+    /// Deletes what runs left that are older than reports are kept.
+    pub(super) async fn forget_old_reports(&self, run: &RunContext) -> Result<(), CollectError> {
+        let oldest = run.id.time().checked_sub(self.settings.reports_for).unwrap_or(Timestamp::UNIX_EPOCH);
+        let start_after = Some(LayoutKey::Run(RunId::new(oldest, u32::MAX), RunPart::Started).key());
+        let prefix = layout::runs();
+        let mut listing = self.store.list(&prefix, List { start_after, ..List::default() });
+        let mut old = Vec::new();
+        while let Some(meta) = listing.try_next().await? {
+            match LayoutKey::parse(&meta.key) {
+                Some(LayoutKey::Run(..)) => old.push(meta.key),
+                _ => return Err(CollectError::UnknownKey(meta.key)),
+            }
+        }
+        self.delete(run, &old).await
+    }
+
+    /// Deletes what probes left whose processes died.
+    pub(super) async fn forget_probes(&self, run: &RunContext) -> Result<(), CollectError> {
+        let prefix = layout::probes();
+        let mut listing = self.store.list(&prefix, List::default());
+        let mut old = Vec::new();
+        while let Some(meta) = listing.try_next().await? {
+            if !matches!(LayoutKey::parse(&meta.key), Some(LayoutKey::Probe(..))) {
+                return Err(CollectError::UnknownKey(meta.key));
+            }
+            if run.now.duration_since(meta.modified) > PROBE_IS_OVER {
+                old.push(meta.key);
+            }
+        }
+        self.delete(run, &old).await
+    }
+}
+
+/// A run as far as it got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum RunSummary {
+    /// It ended.
+    Ended(Report),
+    /// It is under way, or its process died.
+    Begun(Started),
+}
+
+impl RunSummary {
+    /// Which run.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        match self {
+            Self::Ended(report) => report.started.run,
+            Self::Begun(started) => started.run,
+        }
+    }
+}
+
+/// Looking at earlier runs.
+#[derive(Debug)]
+pub struct Runs {
+    store: Arc<dyn ObjectStore>,
+}
+
+impl Runs {
+    /// The runs that `store` remembers.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store }
+    }
+
+    /// At most `limit` runs before `before`, newest first.
+    ///
+    /// # Errors
+    /// When the store fails or holds what is not of a run.
+    pub async fn page(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
+        let mut page = Vec::new();
+        for run in self.ids(before, limit).await? {
+            page.extend(self.summary(run).await?);
+        }
+        Ok(page)
+    }
+
+    /// The newest of the last runs that did all they had planned, if there is one among them.
+    ///
+    /// # Errors
+    /// When the store fails or holds what is not of a run.
+    pub async fn last_completed(&self) -> Result<Option<Report>, StoreError> {
+        for run in self.ids(None, LOOKED_AT).await? {
+            match self.read::<Report>(run, RunPart::Report).await? {
+                Some(report) if report.outcome == Outcome::Completed => return Ok(Some(report)),
+                Some(_) | None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn ids(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        // The parts of a run sort before those of the next: plan, report, started.
+        let start_after = before.map(|run| LayoutKey::Run(run, RunPart::Started).key());
+        let prefix = layout::runs();
+        let mut listing = self.store.list(&prefix, List { start_after, ..List::default() });
+        let mut runs: Vec<RunId> = Vec::new();
+        while let Some(meta) = listing.try_next().await? {
+            let Some(LayoutKey::Run(run, _)) = LayoutKey::parse(&meta.key) else {
+                return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not of a run of the collector"));
+            };
+            if runs.last() == Some(&run) {
+                continue;
+            }
+            if runs.len() == limit {
+                break;
+            }
+            runs.push(run);
+        }
+        Ok(runs)
+    }
+
+    /// One run, or `None` when nothing is left of it.
+    ///
+    /// # Errors
+    /// When the store fails or its objects cannot be read.
+    pub async fn summary(&self, run: RunId) -> Result<Option<RunSummary>, StoreError> {
+        if let Some(report) = self.read(run, RunPart::Report).await? {
+            return Ok(Some(RunSummary::Ended(report)));
+        }
+        Ok(self.read(run, RunPart::Started).await?.map(RunSummary::Begun))
+    }
+
+    /// When the newest run began, by the store's time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
+        let prefix = layout::runs();
+        let mut listing = self.store.list(&prefix, List { limit: Some(1), ..List::default() });
+        Ok(listing.try_next().await?.map(|meta| meta.modified))
+    }
+
+    /// What a run was about to delete: JSON, one decision a line. `None` when it came to nothing. A run of several
+    /// passes has as many plans; `first` is the first byte of the digests of one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn plan(&self, run: RunId, first: u8) -> Result<Option<Object>, StoreError> {
+        self.store.get(&LayoutKey::Run(run, RunPart::Plan(first)).key(), None).await
+    }
+
+    /// The first bytes under which a run left plans, in ascending order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn plans(&self, run: RunId) -> Result<Vec<u8>, StoreError> {
+        let keys: Vec<_> = self.store.list(&layout::run(&run), List::default()).try_collect().await?;
+        let first = |key: &Key| match LayoutKey::parse(key) {
+            Some(LayoutKey::Run(_, RunPart::Plan(first))) => Some(first),
+            _ => None,
+        };
+        Ok(keys.iter().filter_map(|meta| first(&meta.key)).collect())
+    }
+
+    async fn read<T: DeserializeOwned>(&self, run: RunId, part: RunPart) -> Result<Option<T>, StoreError> {
+        let key = LayoutKey::Run(run, part).key();
+        let Some(object) = self.store.get(&key, None).await? else { return Ok(None) };
+        let bytes = object.bytes(MAX_REPORT).await?;
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| StoreError::new(StoreErrorKind::Corrupt, key, error))
+    }
+}
+
+fn json(key: &Key, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::new(StoreErrorKind::Internal, key, error))
+}

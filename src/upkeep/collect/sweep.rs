@@ -1,0 +1,126 @@
+//! Condemning and sweeping: tombstones first, bytes last, and a sound copy before either for whoever needs them.
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::live::{Live, Root};
+use super::plan::{Candidate, Plan};
+use super::report::Totals;
+use super::{Collect, CollectError, RunContext};
+use crate::domain::Selector;
+use crate::domain::manifest::Descriptor;
+use crate::domain::retention::Verdict;
+use crate::store::Key;
+
+/// Tombstones that are made durable in one call.
+const PERSISTED: usize = 64 * 1024;
+
+impl Collect {
+    /// Dooms the generations that are to go. From then on nobody may begin to rely on them; who did before has a head
+    /// that the second marking sees.
+    pub(super) async fn condemn(&self, run: &RunContext, plans: &[Plan]) -> Result<(), CollectError> {
+        let candidates = plans.iter().flat_map(|plan| &plan.candidates).filter(|candidate| !candidate.condemned);
+        let mut tombstones = candidates.map(Candidate::tombstone);
+        loop {
+            let keys: Vec<Key> = tombstones.by_ref().take(PERSISTED).collect();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let batches = keys.chunks(run.batch).map(|keys| async move {
+                run.check()?;
+                run.deletes.wait(keys.len()).await;
+                Ok::<_, CollectError>(run.rest.after(self.store.create_empty(keys)).await?)
+            });
+            stream::iter(batches).buffer_unordered(run.jobs).boxed().try_collect::<()>().await?;
+            // A number whose tombstone a crash takes back would be free again after its bytes are gone.
+            run.rest.after(self.store.persist(&keys)).await?;
+        }
+    }
+
+    /// Deletes the bytes of candidates that neither live set needs, and heals the others. Every candidate must be
+    /// condemned, and `again` must have been marked after that.
+    pub(super) async fn sweep(
+        &self,
+        run: &RunContext,
+        plans: &[Plan],
+        live: &Live,
+        again: &Live,
+        totals: &mut Totals,
+    ) -> Result<(), CollectError> {
+        let needed = |candidate: &Candidate| {
+            let digest = &candidate.digest;
+            live.needed_by(digest).or_else(|| again.needed_by(digest))
+        };
+        let batches = batches(plans, run.batch).map(|batch| async move {
+            run.check()?;
+            let (mut totals, mut dead) = (Totals::default(), Vec::with_capacity(batch.len()));
+            for candidate in batch {
+                match needed(candidate) {
+                    None => {
+                        totals.deleted.add(candidate.size);
+                        dead.push(candidate.bytes());
+                    }
+                    Some(root) => run.rest.after(self.heal(candidate, root, &mut totals)).await?,
+                }
+            }
+            self.delete(run, &dead).await?;
+            Ok::<_, CollectError>(totals)
+        });
+        let mut done = stream::iter(batches).buffer_unordered(run.jobs).boxed();
+        while let Some(batch) = done.try_next().await? {
+            totals.merge(&batch);
+        }
+        Ok(())
+    }
+
+    /// Deletes keys at the configured pace.
+    pub(super) async fn delete(&self, run: &RunContext, keys: &[Key]) -> Result<(), CollectError> {
+        for keys in keys.chunks(run.batch) {
+            run.check()?;
+            run.deletes.wait(keys.len()).await;
+            run.rest.after(self.store.delete_all(keys)).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives whoever needs condemned bytes a copy that may be relied on, and only then deletes those.
+    async fn heal(&self, candidate: &Candidate, root: &Root, totals: &mut Totals) -> Result<(), CollectError> {
+        let Some(blob) = self.described(candidate, root).await? else { return Ok(()) };
+        if self.blobs.secure(vec![blob]).await?.is_empty() {
+            self.store.delete(&candidate.bytes()).await?;
+            totals.healed.add(candidate.size);
+        } else if self.still_needs(root).await? {
+            totals.lost += 1;
+            tracing::error!(
+                blob.digest = %blob.digest, manifest.name = %root.name, version = root.version,
+                "a blob that a version needs has no sound bytes; run `larder verify`"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the version was complete when it was marked, and is so still. If not, nothing is lost: whoever publishes it
+    /// has yet to look at its blobs, or another collector has taken them after it was retired.
+    async fn still_needs(&self, root: &Root) -> Result<bool, CollectError> {
+        if root.verdict == Verdict::Prepared {
+            return Ok(false);
+        }
+        let Some(head) = self.heads.current(&root.name).await? else { return Ok(false) };
+        let row = self.heads.select(&head, Selector::Number(root.version)).await?;
+        Ok(row.is_some_and(|row| row.state.is_complete()))
+    }
+
+    /// The blob as the root's manifest describes it. `None` when the root does not name it after all, or was collected
+    /// itself meanwhile: the next run decides.
+    async fn described(&self, candidate: &Candidate, root: &Root) -> Result<Option<Descriptor>, CollectError> {
+        if root.manifest.digest == candidate.digest {
+            return Ok(Some(root.manifest));
+        }
+        let Some((_, manifest)) = self.manifests.read(root.manifest).await? else { return Ok(None) };
+        Ok(manifest.blobs().into_iter().find(|blob| blob.digest == candidate.digest))
+    }
+}
+
+/// The candidates of all plans, in batches of neighbours.
+fn batches(plans: &[Plan], size: usize) -> impl Iterator<Item = &[Candidate]> {
+    plans.iter().flat_map(move |plan| plan.candidates.chunks(size))
+}

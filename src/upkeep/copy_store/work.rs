@@ -1,0 +1,223 @@
+//! What a pass copies before heads: blobs and tombstones, segments, marks of names.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use tokio::task::{JoinError, JoinSet};
+
+use super::carry::{CopyItem, CopyOutcome, ObjectCopier};
+use super::{CopyError, CopyRun, CopyStore, all_names};
+use crate::domain::Digest;
+use crate::layout::{self, LayoutKey};
+use crate::store::{Key, List, ObjectMeta, ObjectStore, Prefix, Result, StoreError, StoreErrorKind};
+use crate::upkeep::verify::Finding;
+
+/// Empty objects that are created, and objects that are made durable, together.
+const BATCH: usize = 1000;
+
+/// A listing that is gone through beside another one.
+pub(super) struct ParallelListing<'a> {
+    listing: BoxStream<'a, Result<ObjectMeta>>,
+    ahead: Option<ObjectMeta>,
+}
+
+impl<'a> ParallelListing<'a> {
+    pub(super) fn new(store: &'a dyn ObjectStore, prefix: &Prefix) -> Self {
+        // Asked for more than one key behind its end.
+        Self { listing: store.list(prefix, List::default()).fuse().boxed(), ahead: None }
+    }
+
+    /// The size of the object under a key, if there is one. Each key must sort after the one that was asked for before.
+    pub(super) async fn size_of(&mut self, key: &Key) -> Result<Option<u64>> {
+        loop {
+            match self.ahead.as_ref().map(|meta| meta.key.cmp(key)) {
+                Some(Ordering::Equal) => return Ok(self.ahead.as_ref().map(|meta| meta.size)),
+                Some(Ordering::Greater) => return Ok(None),
+                Some(Ordering::Less) | None => {}
+            }
+            let Some(meta) = self.listing.try_next().await? else { return Ok(None) };
+            self.ahead = Some(meta);
+        }
+    }
+}
+
+/// What is stored under one digest.
+#[derive(Default)]
+struct Group {
+    loads: Vec<(u64, CopyItem)>,
+    condemned: Vec<u64>,
+}
+
+impl Group {
+    /// What is to be copied: bytes that may be relied on. Where there are none, those that may not, because a collector may
+    /// have ended before it saved them.
+    fn into_loads(self) -> impl Iterator<Item = CopyItem> {
+        let Self { loads, condemned } = self;
+        let is_doomed = move |generation: &u64| condemned.contains(generation);
+        let all = loads.iter().all(|(generation, _)| is_doomed(generation));
+        loads.into_iter().filter(move |(generation, _)| all || !is_doomed(generation)).map(|(_, load)| load)
+    }
+}
+
+/// A copy of many objects, several at once.
+struct Work<'a, 'r> {
+    carrier: &'a Arc<ObjectCopier>,
+    jobs: usize,
+    running: JoinSet<Result<(CopyItem, CopyOutcome)>>,
+    /// Objects that the copy has, perhaps from a run that did not live to make them durable.
+    seen: Vec<Key>,
+    /// Empty objects that are to be made.
+    empty: Vec<Key>,
+    run: &'a mut CopyRun<'r>,
+}
+
+impl<'a, 'r> Work<'a, 'r> {
+    fn new(copy: &'a CopyStore, run: &'a mut CopyRun<'r>) -> Self {
+        let running = JoinSet::new();
+        Self { carrier: &copy.carrier, jobs: copy.settings.jobs, running, seen: Vec::new(), empty: Vec::new(), run }
+    }
+
+    async fn add(&mut self, load: CopyItem) -> Result<()> {
+        if self.carrier.has(&load) {
+            self.found(load.key).await?;
+        } else if !self.run.bad.contains(&load.key) {
+            while self.running.len() >= self.jobs {
+                self.reap().await?;
+            }
+            let carrier = Arc::clone(self.carrier);
+            self.running.spawn(async move {
+                let outcome = carrier.carry(&load).await?;
+                Ok((load, outcome))
+            });
+        }
+        Ok(())
+    }
+
+    async fn reap(&mut self) -> Result<()> {
+        let Some(ended) = self.running.join_next().await else { return Ok(()) };
+        let stopped = |error: JoinError| StoreError::new(StoreErrorKind::Internal, "a copy", error);
+        let (load, outcome) = ended.map_err(stopped)??;
+        match outcome {
+            CopyOutcome::Copied(_) if load.is_segment => self.run.summary.copied.segments += 1,
+            CopyOutcome::Copied(bytes) => {
+                self.run.summary.copied.blobs += 1;
+                self.run.summary.copied.bytes += bytes;
+            }
+            CopyOutcome::Present => self.found(load.key).await?,
+            CopyOutcome::Gone => self.run.summary.collected += 1,
+            CopyOutcome::Damaged(why) => {
+                let finding = Finding::DamagedBlob { key: load.key.to_string(), why };
+                self.run.report_object(load.key, &finding);
+            }
+        }
+        Ok(())
+    }
+
+    async fn found(&mut self, key: Key) -> Result<()> {
+        self.run.summary.present += 1;
+        self.seen.push(key);
+        if self.seen.len() >= BATCH {
+            self.carrier.to.persist(&self.seen).await?;
+            self.seen.clear();
+        }
+        Ok(())
+    }
+
+    /// Makes an empty object, soon.
+    async fn create_empty(&mut self, key: Key) -> Result<()> {
+        self.empty.push(key);
+        if self.empty.len() >= BATCH { self.flush_empty().await } else { Ok(()) }
+    }
+
+    async fn flush_empty(&mut self) -> Result<()> {
+        self.carrier.to.create_empty(&self.empty).await?;
+        self.carrier.to.persist(&self.empty).await?;
+        self.empty.clear();
+        Ok(())
+    }
+
+    /// Waits until all of it is done and durable.
+    async fn finish(mut self) -> Result<()> {
+        while !self.running.is_empty() {
+            self.reap().await?;
+        }
+        self.carrier.to.persist(&self.seen).await?;
+        self.flush_empty().await
+    }
+
+    fn unknown(&mut self, key: Key) {
+        let finding = Finding::UnknownKey { key: key.to_string() };
+        self.run.report_object(key, &finding);
+    }
+}
+
+impl CopyStore {
+    pub(super) async fn blobs(&self, run: &mut CopyRun<'_>) -> std::result::Result<(), CopyError> {
+        let mut there = ParallelListing::new(&*self.carrier.to, &layout::blobs());
+        let mut listing = self.carrier.from.list(&layout::blobs(), List::default());
+        let mut work = Work::new(self, run);
+        let (mut group, mut current): (Group, Option<Digest>) = (Group::default(), None);
+        while let Some(ObjectMeta { key, size, .. }) = listing.try_next().await? {
+            let parsed = LayoutKey::parse(&key);
+            let digest = parsed.as_ref().and_then(LayoutKey::digest_of_blob);
+            if digest != current {
+                for load in std::mem::take(&mut group).into_loads() {
+                    work.add(load).await?;
+                }
+                current = digest;
+            }
+            match parsed {
+                Some(LayoutKey::Blob(digest, generation)) => {
+                    let there = there.size_of(&key).await?;
+                    group.loads.push((generation, CopyItem { key, digest, is_segment: false, size, there }));
+                }
+                Some(LayoutKey::Condemned(_, generation)) => {
+                    group.condemned.push(generation);
+                    if there.size_of(&key).await?.is_none() {
+                        work.run.summary.copied.tombstones += 1;
+                        work.create_empty(key).await?;
+                    }
+                }
+                // What is copied is young anyway.
+                Some(LayoutKey::Seen(..)) => {}
+                _ => work.unknown(key),
+            }
+        }
+        for load in group.into_loads() {
+            work.add(load).await?;
+        }
+        Ok(work.finish().await?)
+    }
+
+    pub(super) async fn segments(&self, run: &mut CopyRun<'_>) -> std::result::Result<(), CopyError> {
+        let mut there = ParallelListing::new(&*self.carrier.to, &layout::segments());
+        let mut listing = self.carrier.from.list(&layout::segments(), List::default());
+        let mut work = Work::new(self, run);
+        while let Some(ObjectMeta { key, size, .. }) = listing.try_next().await? {
+            let Some(LayoutKey::Segment(_, digest)) = LayoutKey::parse(&key) else {
+                work.unknown(key);
+                continue;
+            };
+            let there = there.size_of(&key).await?;
+            work.add(CopyItem { key, digest, is_segment: true, size, there }).await?;
+        }
+        Ok(work.finish().await?)
+    }
+
+    pub(super) async fn names(&self, run: &mut CopyRun<'_>) -> std::result::Result<(), CopyError> {
+        let mut there = ParallelListing::new(&*self.carrier.to, &all_names());
+        let mut listing = self.carrier.from.list(&all_names(), List::default());
+        let mut work = Work::new(self, run);
+        while let Some(ObjectMeta { key, .. }) = listing.try_next().await? {
+            if !matches!(LayoutKey::parse(&key), Some(LayoutKey::Name(_))) {
+                work.unknown(key);
+            } else if there.size_of(&key).await?.is_none() {
+                work.run.summary.copied.names += 1;
+                work.create_empty(key).await?;
+            }
+        }
+        Ok(work.finish().await?)
+    }
+}

@@ -1,0 +1,282 @@
+//! Verifying a store: every version that can still be read has all its blobs, and every stored blob has the
+//! bytes that its key promises. What is lost or damaged can be healed on the way.
+//!
+//! Needs memory for one manifest and a few chunks, whatever the size of the store, and for each blob that cannot be
+//! healed. One pass follows references, the other looks at every object in the order of the keys and re-hashes the blobs,
+//! so that it can go on where it was stopped. References come first, because they are quickly told; but last when
+//! healing, because what is discarded on the way may be something that a version needs.
+
+mod finding;
+mod heal;
+mod reading;
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+
+pub use finding::{Finding, HealMethod, Observer, Outcome, Totals};
+pub use heal::{HealOptions, Source, SourceError};
+
+use self::heal::{HealTarget, Healer};
+use self::reading::{Checked, check_object};
+pub(super) use self::reading::{Reading, read_blob};
+use crate::domain::manifest::Descriptor;
+use crate::domain::{Head, ManifestName, Selector, VersionRow};
+use crate::layout::{self, LayoutKey};
+use crate::protocol::{Blobs, Heads, Manifests};
+use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
+
+/// Versions that are read at once from a name's history.
+const ROWS: usize = 256;
+
+/// The verify service.
+#[derive(Debug)]
+pub struct Verify {
+    store: Arc<dyn ObjectStore>,
+    heads: Heads,
+    blobs: Arc<Blobs>,
+    manifests: Arc<Manifests>,
+    remedy: HealOptions,
+}
+
+/// An observer that remembers.
+struct Collected(Vec<Finding>);
+
+impl Observer for Collected {
+    fn finding(&mut self, finding: &Finding, _: &Outcome) {
+        self.0.push(finding.clone());
+    }
+
+    fn verified(&mut self, _: &Key, _: &Totals) {}
+}
+
+/// What a pass needs at hand to report and to heal.
+struct VerifyRun<'a> {
+    observer: &'a mut dyn Observer,
+    totals: Totals,
+    healer: Option<Healer<'a>>,
+}
+
+impl VerifyRun<'_> {
+    fn report(&mut self, finding: &Finding, outcome: &Outcome) {
+        self.totals.findings += 1;
+        self.totals.healed += u64::from(matches!(outcome, Outcome::Healed(_)));
+        self.observer.finding(finding, outcome);
+    }
+
+    /// Reports what is not about a blob, so that there is nothing to heal it with.
+    fn report_only(&mut self, finding: &Finding) {
+        let why = self.healer.as_ref().map(|_| "only blobs can be healed; restore it from a backup".to_owned());
+        self.report(finding, &Outcome::Left(why));
+    }
+
+    /// Heals if that is wanted, then reports.
+    async fn treat(&mut self, finding: &Finding, patient: HealTarget) -> Result<Outcome, StoreError> {
+        let outcome = match &mut self.healer {
+            Some(healer) => healer.heal(patient).await?,
+            None => Outcome::Left(None),
+        };
+        self.report(finding, &outcome);
+        Ok(outcome)
+    }
+}
+
+impl Verify {
+    /// A service on `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn crate::clock::Clock>) -> Self {
+        let blobs = Arc::new(Blobs::new(Arc::clone(&store), Arc::clone(&clock), jiff::SignedDuration::MAX));
+        Self {
+            heads: Heads::new(Arc::clone(&store), clock),
+            manifests: Arc::new(Manifests::new(Arc::clone(&blobs))),
+            store,
+            blobs,
+            remedy: HealOptions::default(),
+        }
+    }
+
+    /// The same service, but what it finds lost or damaged it heals by these means. Safe beside servers, collectors and
+    /// other verifications: sound bytes are never deleted, and damaged ones only as `remedy` says.
+    #[must_use]
+    pub fn healing(self, remedy: HealOptions) -> Self {
+        Self { remedy, ..self }
+    }
+
+    /// Verifies everything; of the objects those whose keys come after `after`. Re-hashes `jobs` blobs at once.
+    ///
+    /// # Errors
+    /// When the store cannot be listed or is not available. What is wrong with single objects is a finding, not an
+    /// error.
+    pub async fn run(
+        &self,
+        after: Option<Key>,
+        jobs: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Totals, StoreError> {
+        let healer = self.remedy.is_some().then(|| Healer::new(&*self.store, &self.blobs, &self.remedy));
+        let mut run = VerifyRun { observer, totals: Totals::default(), healer };
+        if run.healer.is_some() {
+            self.objects(after, jobs, &mut run).await?;
+            self.references(&mut run).await?;
+        } else {
+            self.references(&mut run).await?;
+            self.objects(after, jobs, &mut run).await?;
+        }
+        Ok(run.totals)
+    }
+
+    /// Follows the references of all versions that can be read under one name. Reads no old head and no blob but manifests.
+    ///
+    /// # Errors
+    /// When the store is not available.
+    pub async fn follow(&self, name: &ManifestName) -> Result<Vec<Finding>, StoreError> {
+        let mut collected = Collected(Vec::new());
+        let mut run = VerifyRun { observer: &mut collected, totals: Totals::default(), healer: None };
+        let followed = match self.heads.current(name).await {
+            Ok(Some(newest)) => self.versions(&newest, &mut run).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match followed {
+            Err(error) if error.is_retryable() => Err(error),
+            Err(error) => Ok(vec![Finding::UnreadableName { name: name.clone(), why: error.to_string() }]),
+            Ok(()) => Ok(collected.0),
+        }
+    }
+
+    async fn references(&self, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
+        let prefix = layout::names("").expect("the prefix of all names is legal");
+        let mut names = self.store.list(&prefix, List::default());
+        while let Some(meta) = names.try_next().await? {
+            // What is not the mark of a name is found in the second pass.
+            let Some(LayoutKey::Name(name)) = LayoutKey::parse(&meta.key) else { continue };
+            run.totals.names += 1;
+            if let Err(error) = self.name(&name, run).await {
+                if error.is_retryable() {
+                    return Err(error);
+                }
+                run.report_only(&Finding::UnreadableName { name, why: error.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    async fn name(&self, name: &ManifestName, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
+        // A name whose first head was never created is what a writer leaves behind that died between the two.
+        let Some(newest) = self.heads.current(name).await? else { return Ok(()) };
+        for generation in 1..newest.generation {
+            let why = match self.heads.read(name, generation).await {
+                Ok(Some(_)) => {
+                    run.totals.heads += 1;
+                    continue;
+                }
+                Ok(None) => "it is gone".to_owned(),
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => error.to_string(),
+            };
+            run.report_only(&Finding::DamagedHead { name: name.clone(), generation, why });
+        }
+        run.totals.heads += 1;
+        self.versions(&newest, run).await
+    }
+
+    async fn versions(&self, head: &Head, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
+        let mut before = u64::MAX;
+        loop {
+            let page = self.heads.rows(head, before, ROWS).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            before = last.number;
+            for row in page.iter().filter(|row| row.state.is_complete()) {
+                run.totals.versions += 1;
+                // What a lost manifest refers to can be followed once that is healed.
+                if self.version(&head.name, row, run).await? {
+                    self.version(&head.name, row, run).await?;
+                }
+            }
+        }
+    }
+
+    async fn is_still_complete(&self, name: &ManifestName, number: u64) -> Result<bool, StoreError> {
+        let Some(head) = self.heads.current(name).await? else { return Ok(false) };
+        let row = self.heads.select(&head, Selector::Number(number)).await?;
+        Ok(row.is_some_and(|row| row.state.is_complete()))
+    }
+
+    /// Verifies one version. Says whether its manifest was healed, and its references are still to be followed.
+    async fn version(
+        &self,
+        name: &ManifestName,
+        row: &VersionRow,
+        run: &mut VerifyRun<'_>,
+    ) -> Result<bool, StoreError> {
+        let found = self.wrong_with(name, row, run).await?;
+        // Beside a running server the version may have been retired, and its bytes collected, since its row was read.
+        if found.is_empty() || !self.is_still_complete(name, row.number).await? {
+            return Ok(false);
+        }
+        let mut healed_manifest = false;
+        for (finding, blob) in found {
+            let outcome = run.treat(&finding, HealTarget::Needed(blob)).await?;
+            healed_manifest |= matches!((&finding, outcome), (Finding::DamagedManifest { .. }, Outcome::Healed(_)));
+        }
+        Ok(healed_manifest)
+    }
+
+    /// What is wrong with a version, and with which blob.
+    async fn wrong_with(
+        &self,
+        name: &ManifestName,
+        row: &VersionRow,
+        run: &mut VerifyRun<'_>,
+    ) -> Result<Vec<(Finding, Descriptor)>, StoreError> {
+        let (version, manifest) = (row.number, row.summary.manifest);
+        let damaged = |why: String| Ok(vec![(Finding::DamagedManifest { name: name.clone(), version, why }, manifest)]);
+        let loaded = match self.manifests.load(manifest).await {
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => return damaged("its bytes are gone".into()),
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) => return damaged(error.to_string()),
+        };
+        let mut findings = Vec::new();
+        for blob in loaded.manifest.blobs() {
+            run.totals.references += 1;
+            let stored = self.blobs.stat(blob.digest).await?.map(|meta| meta.size);
+            if stored != Some(blob.size) {
+                findings.push((Finding::BadReference { name: name.clone(), version, blob, stored }, blob));
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Looks at every object by its key, and re-hashes those that are blobs.
+    async fn objects(&self, after: Option<Key>, jobs: usize, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
+        let everything = "".parse().expect("the empty prefix is legal");
+        let listing = self.store.list(&everything, List { start_after: after, ..List::default() });
+        let checks = listing.map_ok(|meta| {
+            let store = Arc::clone(&self.store);
+            async move {
+                let key = meta.key.clone();
+                let check = tokio::spawn(async move { check_object(&*store, &meta.key).await }).await;
+                let failed = |error| StoreError::new(StoreErrorKind::Internal, &key, error);
+                Ok((key.clone(), check.map_err(failed)??))
+            }
+        });
+        let mut checks = checks.try_buffered(jobs.max(1)).boxed();
+        while let Some((key, checked)) = checks.try_next().await? {
+            match checked {
+                Checked::Sound(bytes) => {
+                    run.totals.blobs += 1;
+                    run.totals.bytes += bytes;
+                }
+                Checked::NoBlob => {}
+                Checked::Damaged(digest, generation, why) => {
+                    let finding = Finding::DamagedBlob { key: key.to_string(), why };
+                    run.treat(&finding, HealTarget::Copy(digest, generation)).await?;
+                }
+                Checked::Bad(finding) => run.report_only(&finding),
+            }
+            run.observer.verified(&key, &run.totals);
+        }
+        Ok(())
+    }
+}
