@@ -63,7 +63,7 @@ fn main() {
 }
 
 fn client() -> Client {
-    Client::builder().no_proxy().build().expect("a client")
+    larder::client::http_client_builder().no_proxy().build().expect("a client")
 }
 
 struct Bench {

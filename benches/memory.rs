@@ -34,7 +34,7 @@ fn main() {
 }
 
 async fn load(server: &Server, transfers: u64, size: u64) -> Duration {
-    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
+    let client = larder::client::http_client_builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
     let chunk = Bytes::from(vec![7_u8; 1 << 20]);
     let first = upload(&client, server, u64::MAX, size, &chunk).await;
     let began = Instant::now();

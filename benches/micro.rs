@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use jiff::Timestamp;
 use larder::domain::head::{Action, Change, Head, Operation, Outcome};
 use larder::domain::manifest::Descriptor;
-use larder::domain::{Digest, Expect, Hasher, Manifest, ManifestName, Summary};
+use larder::domain::{Digest, Expect, Hasher, Manifest, ManifestName, Subject, Summary};
 use larder::http::rfc::{conditional, range};
 use larder::layout::LayoutKey;
 use serde_json::json;
@@ -144,7 +144,7 @@ fn next(current: Option<&Head>, name: &ManifestName, change: &Change) -> (Head, 
         _ => None,
     };
     let action: Action = change.action();
-    let operation = Operation { id: "0".repeat(32), action, actor: "bench".to_owned(), version: None, reason: None };
+    let operation = Operation { id: "0".repeat(32), action, by: Subject::admin(), version: None, reason: None };
     let outcome = Head::next(current, name, change, row, Vec::new(), operation, Timestamp::UNIX_EPOCH);
     let Ok(Outcome::Next { head, row, .. }) = outcome else { unreachable!("every change here changes something") };
     (*head, row.expect("the change was about a version").number)

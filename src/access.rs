@@ -7,7 +7,7 @@ use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use crate::config::{self, Policy};
 use crate::domain::{Cas, Permission, Reads};
-use crate::domain::{ManifestName, NamePattern};
+use crate::domain::{ManifestName, NamePattern, Subject};
 
 pub use caller::Caller;
 
@@ -33,7 +33,7 @@ impl Access {
         credentials.extend(admin.map(|token| Credential {
             hash: hash(token),
             caller: Caller::Token {
-                id: "admin".into(),
+                subject: Subject::admin(),
                 actions: vec![Permission::Admin],
                 names: vec![NamePattern::any()],
             },
@@ -91,7 +91,8 @@ impl Access {
 fn configured(token: &config::Token) -> Option<Credential> {
     let mut hash = [0; 32];
     hex::decode_to_slice(&token.sha256, &mut hash).ok()?;
-    let caller = Caller::Token { id: token.id.clone(), actions: token.actions.clone(), names: token.names.clone() };
+    let subject = Subject::token(&token.id).ok()?;
+    let caller = Caller::Token { subject, actions: token.actions.clone(), names: token.names.clone() };
     Some(Credential { hash, caller })
 }
 
@@ -123,7 +124,7 @@ mod tests {
         let access = access("miren/*", &[Permission::Publish, Permission::Read]);
         let caller = access.identify("secret").unwrap();
         let (inside, outside) = ("miren/main".parse().unwrap(), "other/main".parse().unwrap());
-        assert_eq!(caller.id(), "ci");
+        assert_eq!(caller.subject().to_string(), "token:ci");
         assert!(caller.may(Permission::Publish, &inside));
         assert!(caller.may(Permission::Upload, &inside), "publish includes upload");
         assert!(!caller.may(Permission::Promote, &inside));

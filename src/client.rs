@@ -141,13 +141,18 @@ pub async fn probe(url: &str) -> Result<(), ClientError> {
     answer::checked(response).await.map(drop)
 }
 
-fn builder() -> reqwest::ClientBuilder {
-    // Fails when a provider is installed already, which is as good.
+/// A builder of HTTP clients that speak TLS with the one TLS library of this crate.
+pub fn http_client_builder() -> reqwest::ClientBuilder {
+    // Fails when a provider is installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
+fn builder() -> reqwest::ClientBuilder {
     let mut headers = HeaderMap::new();
     // A coded body would not match its digest.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    reqwest::Client::builder()
+    http_client_builder()
         .user_agent(concat!("larder/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
         .connect_timeout(CONNECT)

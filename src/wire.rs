@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::manifest::Kind;
-use crate::domain::{Digest, ManifestName, State};
+use crate::domain::{Digest, ManifestName, State, Subject};
 
 /// What a change to a name came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ pub struct Row {
     #[serde(default)]
     pub source_sha256: Option<Digest>,
     /// Who published it.
-    pub created_by: String,
+    pub created_by: Subject,
     /// When it was prepared.
     pub prepared_at: Timestamp,
     /// When it became complete.

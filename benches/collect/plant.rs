@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use larder::domain::head::{Action, Change, Head, Operation, Outcome};
 use larder::domain::manifest::Descriptor;
-use larder::domain::{Digest, Expect, Manifest, ManifestName, Summary};
+use larder::domain::{Digest, Expect, Manifest, ManifestName, Subject, Summary};
 use larder::layout::{LayoutKey, migrate};
 use larder::store::FsStore;
 use serde_json::json;
@@ -135,9 +135,9 @@ impl Larder {
             Change::Commit { number, .. } => current.and_then(|head| head.inline(*number)).cloned(),
             _ => None,
         };
-        let (id, actor) = (format!("{:032x}", self.heads.len()), "bench".to_owned());
+        let (id, by) = (format!("{:032x}", self.heads.len()), Subject::admin());
         let action: Action = change.action();
-        let operation = Operation { id, action, actor, version: None, reason: None };
+        let operation = Operation { id, action, by, version: None, reason: None };
         let next = Head::next(current, name, change, row, Vec::new(), operation, self.time).expect("a legal change");
         let Outcome::Next { head, row, spill } = next else { panic!("every change changes something") };
         assert!(spill.is_empty(), "all rows fit the head");

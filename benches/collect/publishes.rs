@@ -34,7 +34,7 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// A client of a server, that publishes files made of `noise`.
     pub(crate) fn new(server: Server, noise: Noise) -> Self {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let client = larder::client::http_client_builder().no_proxy().build().expect("a client");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut publisher = Self { server, client, runtime, noise, published: 0 };
         for _ in 0..WARM_UP {

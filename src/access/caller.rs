@@ -1,6 +1,6 @@
 //! Who makes a request, and what they may do.
 
-use crate::domain::{ManifestName, NamePattern, Permission};
+use crate::domain::{ManifestName, NamePattern, Permission, Subject};
 
 /// Somebody who makes a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub enum Caller {
     Anonymous,
     /// The holder of a token.
     Token {
-        /// What the token is called.
-        id: String,
+        /// Who that is.
+        subject: Subject,
         /// What it may do.
         actions: Vec<Permission>,
         /// The names it may do it to.
@@ -19,12 +19,12 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// What the caller is called in logs and in the history.
+    /// Who makes the request, as logs and the history have it.
     #[must_use]
-    pub fn id(&self) -> &str {
+    pub fn subject(&self) -> Subject {
         match self {
-            Self::Anonymous => "anonymous",
-            Self::Token { id, .. } => id,
+            Self::Anonymous => Subject::anonymous(),
+            Self::Token { subject, .. } => subject.clone(),
         }
     }
 

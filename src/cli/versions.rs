@@ -77,7 +77,7 @@ fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
             row.artifact_manifest.files.to_string(),
             size(row.artifact_manifest.total_bytes),
             moment(row.published_at),
-            text(Some(&row.created_by)),
+            text(Some(&row.created_by.to_string())),
             row.manifest.to_string(),
             text(row.label.as_deref()),
         ]);

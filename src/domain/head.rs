@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::version::{State, Summary, VersionRow};
-use super::{Digest, Expect, ManifestName, Selector};
+use super::{Digest, Expect, ManifestName, Selector, Subject};
 use draft::Draft;
 
 /// Most rows that a head carries itself.
@@ -56,12 +56,12 @@ pub struct Operation {
     pub id: String,
     /// What was done.
     pub action: Action,
-    /// Who did it (the id of a token, never the token).
-    pub actor: String,
+    /// Who did it.
+    pub by: Subject,
     /// The version it was done to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// Why, in the actor's words.
+    /// Why, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Descriptor, Kind, Manifest};
-use super::{Digest, FileName};
+use super::{Digest, FileName, Subject};
 
 /// Where a version is in its life: `prepared → ready → (active ⇄ archived) → retired`, or
 /// `prepared → aborted`.
@@ -96,7 +96,7 @@ pub struct VersionRow {
     #[serde(flatten)]
     pub summary: Summary,
     /// Who published it.
-    pub created_by: String,
+    pub created_by: Subject,
     /// When it was prepared.
     pub prepared_at: Timestamp,
     /// When it became complete.
@@ -119,7 +119,7 @@ pub struct VersionRow {
 impl VersionRow {
     /// A row in its first state. The head that takes it in sets its generation.
     #[must_use]
-    pub fn prepared(number: u64, summary: Summary, created_by: String, now: Timestamp) -> Self {
+    pub fn prepared(number: u64, summary: Summary, created_by: Subject, now: Timestamp) -> Self {
         Self {
             number,
             state: State::Prepared,

@@ -85,7 +85,7 @@ where
             return Err(ApiError::unauthorized("Send the token as `Authorization: Bearer TOKEN`."));
         }
         let caller = Arc::<Access>::from_ref(state).identify(token.trim()).ok_or_else(ApiError::invalid_token)?;
-        tracing::Span::current().record("subject", caller.id());
+        tracing::Span::current().record("subject", tracing::field::display(caller.subject()));
         Ok(caller)
     }
 }
@@ -112,7 +112,9 @@ impl Caller {
             Self::Anonymous => {
                 ApiError::unauthorized(&format!("This needs a token that grants `{wanted}` {scope}; none was sent."))
             }
-            Self::Token { id, .. } => ApiError::forbidden(format!("The token {id} does not grant `{wanted}` {scope}.")),
+            Self::Token { subject, .. } => {
+                ApiError::forbidden(format!("{subject} was not granted `{wanted}` {scope}."))
+            }
         }
     }
 }

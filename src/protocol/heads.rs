@@ -18,7 +18,7 @@ use moka::sync::Cache;
 use tokio::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::domain::{Change, Head, ManifestName, Operation, Rejection, Selector, VersionRow, head::Outcome};
+use crate::domain::{Change, Head, ManifestName, Operation, Rejection, Selector, Subject, VersionRow, head::Outcome};
 use crate::layout::{self, LayoutKey};
 use crate::protocol::flights::Flights;
 use crate::store::{Created, Key, List, ObjectStore, StoreError, StoreErrorKind};
@@ -266,14 +266,9 @@ impl Heads {
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn change(&self, name: &ManifestName, change: &Change, actor: &str) -> Result<Changed, ChangeError> {
-        let operation = Operation {
-            id: operation_id()?,
-            action: change.action(),
-            actor: actor.to_owned(),
-            version: None,
-            reason: None,
-        };
+    pub async fn change(&self, name: &ManifestName, change: &Change, by: &Subject) -> Result<Changed, ChangeError> {
+        let operation =
+            Operation { id: operation_id()?, action: change.action(), by: by.clone(), version: None, reason: None };
         for _ in 0..MAX_RACES {
             if let Some(changed) = self.attempt(name, change, operation.clone()).await? {
                 return Ok(changed);

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::domain::{Digest, UploadId};
+use crate::domain::{Digest, Subject, UploadId};
 use crate::protocol::blobs::{BlobError, Blobs, UploadTarget};
 use crate::store::{MAX_PARTS, ObjectStore, Parts, StoreError};
 use record::{Beginning, Records, Step};
@@ -95,9 +95,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The token that it belongs to.
+    /// Whom it belongs to.
     #[must_use]
-    pub fn owner(&self) -> &str {
+    pub fn owner(&self) -> &Subject {
         &self.beginning.owner
     }
 
@@ -176,7 +176,12 @@ impl Uploads {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn begin(&self, digest: Digest, length: Option<u64>, owner: &str) -> Result<StartedUpload, StoreError> {
+    pub async fn begin(
+        &self,
+        digest: Digest,
+        length: Option<u64>,
+        owner: &Subject,
+    ) -> Result<StartedUpload, StoreError> {
         let key = match self.blobs.aim(digest, length).await? {
             UploadTarget::Present(size) => return Ok(StartedUpload::Present(size)),
             UploadTarget::Free(key, _) => key,

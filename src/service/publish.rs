@@ -11,7 +11,8 @@ use bytes::Bytes;
 use crate::domain::head::Change;
 use crate::domain::manifest::Descriptor;
 use crate::domain::{
-    Digest, Expect, Head, Manifest, ManifestError, ManifestName, Rejection, Selector, State, Summary, VersionRow,
+    Digest, Expect, Head, Manifest, ManifestError, ManifestName, Rejection, Selector, State, Subject, Summary,
+    VersionRow,
 };
 use crate::protocol::blobs::Check;
 use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests};
@@ -146,19 +147,19 @@ impl Publish {
         name: &ManifestName,
         bytes: Bytes,
         options: PublishOptions,
-        actor: &str,
+        by: &Subject,
     ) -> Result<Receipt, PublishError> {
-        let (receipt, bad) = match self.prepare_checked(name, bytes, &options, actor, Resume::Never).await? {
+        let (receipt, bad) = match self.prepare_checked(name, bytes, &options, by, Resume::Never).await? {
             (receipt, _) if receipt.unchanged => return Ok(receipt),
             prepared => prepared,
         };
         let number = receipt.row.number;
         let result = match complete(bad) {
-            Ok(()) => self.commit_head(name, number, options, actor).await,
+            Ok(()) => self.commit_head(name, number, options, by).await,
             Err(error) => Err(error),
         };
         if result.is_err() {
-            self.abort_quietly(name, number, actor).await;
+            self.abort_quietly(name, number, by).await;
         }
         result
     }
@@ -172,9 +173,9 @@ impl Publish {
         name: &ManifestName,
         bytes: Bytes,
         options: &PublishOptions,
-        actor: &str,
+        by: &Subject,
     ) -> Result<Prepared, PublishError> {
-        let (receipt, bad) = self.prepare_checked(name, bytes, options, actor, Resume::OwnSession).await?;
+        let (receipt, bad) = self.prepare_checked(name, bytes, options, by, Resume::OwnSession).await?;
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
         }
@@ -203,21 +204,21 @@ impl Publish {
         name: &ManifestName,
         number: u64,
         options: PublishOptions,
-        actor: &str,
+        by: &Subject,
     ) -> Result<Receipt, PublishError> {
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
             complete(self.check(row.summary.manifest).await?)?;
         }
-        self.commit_head(name, number, options, actor).await
+        self.commit_head(name, number, options, by).await
     }
 
     /// Gives a session up.
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn abort(&self, name: &ManifestName, number: u64, actor: &str) -> Result<(), ChangeError> {
-        self.heads.change(name, &Change::Abort { number }, actor).await.map(|_| ())
+    pub async fn abort(&self, name: &ManifestName, number: u64, by: &Subject) -> Result<(), ChangeError> {
+        self.heads.change(name, &Change::Abort { number }, by).await.map(|_| ())
     }
 
     /// The unchanged name, or a prepared version and what is wrong with its blobs.
@@ -226,7 +227,7 @@ impl Publish {
         name: &ManifestName,
         bytes: Bytes,
         options: &PublishOptions,
-        actor: &str,
+        by: &Subject,
         resume: Resume,
     ) -> Result<(Receipt, Vec<Check>), PublishError> {
         let limit = self.limits.manifest_bytes;
@@ -242,18 +243,18 @@ impl Publish {
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = Summary::of(&manifest, descriptor);
         let resumed = match resume {
-            Resume::OwnSession => self.own_session(name, descriptor.digest, options, actor).await?,
+            Resume::OwnSession => self.own_session(name, descriptor.digest, options, by).await?,
             Resume::Never => None,
         };
         let change = Change::Prepare { summary, expect: options.expect.clone() };
         let receipt = match resumed {
             Some(receipt) => receipt,
-            None => Receipt::new(self.heads.change(name, &change, actor).await?),
+            None => Receipt::new(self.heads.change(name, &change, by).await?),
         };
         match self.secure(&manifest, descriptor, bytes).await {
             Ok(bad) => Ok((receipt, bad)),
             Err(error) => {
-                self.abort_quietly(name, receipt.row.number, actor).await;
+                self.abort_quietly(name, receipt.row.number, by).await;
                 Err(error.into())
             }
         }
@@ -301,10 +302,10 @@ impl Publish {
         name: &ManifestName,
         number: u64,
         options: PublishOptions,
-        actor: &str,
+        by: &Subject,
     ) -> Result<Receipt, PublishError> {
         let change = Change::Commit { number, activate: options.activate, expect: options.expect };
-        Ok(Receipt::new(self.heads.change(name, &change, actor).await?))
+        Ok(Receipt::new(self.heads.change(name, &change, by).await?))
     }
 
     /// The same manifest, active already, or staged already when it is to be staged.
@@ -321,19 +322,19 @@ impl Publish {
         Ok(head.rows.iter().rev().find(wanted).map(|row| Receipt::of(&head, row.clone(), true)))
     }
 
-    /// A session that the same actor opened for the same manifest: its answer was lost, or its client died.
+    /// A session that the same by opened for the same manifest: its answer was lost, or its client died.
     async fn own_session(
         &self,
         name: &ManifestName,
         digest: Digest,
         options: &PublishOptions,
-        actor: &str,
+        by: &Subject,
     ) -> Result<Option<Receipt>, StoreError> {
         let Some(head) = self.heads.current_durable(name).await? else { return Ok(None) };
         if !options.expect.holds(head.active().map(VersionRow::digest)) {
             return Ok(None);
         }
-        let own = |row: &&VersionRow| row.state == State::Prepared && row.digest() == digest && row.created_by == actor;
+        let own = |row: &&VersionRow| row.state == State::Prepared && row.digest() == digest && row.created_by == *by;
         Ok(head.rows.iter().rev().find(own).map(|row| Receipt::of(&head, row.clone(), false)))
     }
 
@@ -346,8 +347,8 @@ impl Publish {
 
     /// Gives up a version after a failure that the client is told of instead. If this fails too, the version's
     /// time-out ends it.
-    async fn abort_quietly(&self, name: &ManifestName, number: u64, actor: &str) {
-        if let Err(error) = self.abort(name, number, actor).await {
+    async fn abort_quietly(&self, name: &ManifestName, number: u64, by: &Subject) {
+        if let Err(error) = self.abort(name, number, by).await {
             tracing::warn!(manifest.name = %name, version = number, %error, "could not abort a failed publish");
         }
     }

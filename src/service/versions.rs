@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::head::Change;
-use crate::domain::{Expect, Head, ManifestName, Selector, State, Target, VersionRow};
+use crate::domain::{Expect, Head, ManifestName, Selector, State, Subject, Target, VersionRow};
 use crate::protocol::{AsOf, ChangeError, Heads};
 use crate::service::publish::PublishOptions;
 use crate::service::{Publish, PublishError, Receipt, Resolve, ResolveError};
@@ -76,33 +76,33 @@ impl Versions {
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn promote(&self, target: &Target, expect: Expect, actor: &str) -> Result<Receipt, ChangeError> {
-        self.change(target, |selector| Change::Promote { selector, expect }, actor).await
+    pub async fn promote(&self, target: &Target, expect: Expect, by: &Subject) -> Result<Receipt, ChangeError> {
+        self.change(target, |selector| Change::Promote { selector, expect }, by).await
     }
 
     /// Pins or unpins a version.
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn pin(&self, target: &Target, pinned: bool, actor: &str) -> Result<Receipt, ChangeError> {
-        self.change(target, |selector| Change::Pin { selector, pinned }, actor).await
+    pub async fn pin(&self, target: &Target, pinned: bool, by: &Subject) -> Result<Receipt, ChangeError> {
+        self.change(target, |selector| Change::Pin { selector, pinned }, by).await
     }
 
     /// Retires a version by hand: its content answers 410 from now on.
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn retire(&self, target: &Target, reason: String, actor: &str) -> Result<Receipt, ChangeError> {
-        self.change(target, |selector| Change::Retire { selector, reason }, actor).await
+    pub async fn retire(&self, target: &Target, reason: String, by: &Subject) -> Result<Receipt, ChangeError> {
+        self.change(target, |selector| Change::Retire { selector, reason }, by).await
     }
 
     async fn change(
         &self,
         target: &Target,
         change: impl FnOnce(Selector) -> Change + Send,
-        actor: &str,
+        by: &Subject,
     ) -> Result<Receipt, ChangeError> {
-        self.heads.change(&target.name, &change(target.selector), actor).await.map(Receipt::new)
+        self.heads.change(&target.name, &change(target.selector), by).await.map(Receipt::new)
     }
 
     /// Retires every version of a name and stops listing it. Its history stays, and it can be published to again.
@@ -114,10 +114,10 @@ impl Versions {
         name: &ManifestName,
         expect: Expect,
         reason: String,
-        actor: &str,
+        by: &Subject,
     ) -> Result<Arc<Head>, ChangeError> {
         let change = Change::Delete { expect, reason };
-        Ok(self.heads.change(name, &change, actor).await?.head)
+        Ok(self.heads.change(name, &change, by).await?.head)
     }
 
     /// Publishes a version's manifest under another name: one pointer, no bytes.
@@ -129,9 +129,9 @@ impl Versions {
         from: &Target,
         to: &ManifestName,
         options: PublishOptions,
-        actor: &str,
+        by: &Subject,
     ) -> Result<Receipt, CopyError> {
         let (_, loaded) = self.resolve.manifest(from, AsOf::Now).await?;
-        Ok(self.publish.publish(to, loaded.bytes.clone(), options, actor).await?)
+        Ok(self.publish.publish(to, loaded.bytes.clone(), options, by).await?)
     }
 }

@@ -58,7 +58,7 @@ impl Draft {
     }
 
     fn prepare(&mut self, summary: Summary) -> VersionRow {
-        let by = self.head.operation.actor.clone();
+        let by = self.head.operation.by.clone();
         let row = VersionRow::prepared(self.head.next_version, summary, by, self.head.time);
         self.head.next_version += 1;
         self.put(row)

@@ -104,7 +104,7 @@ impl Log {
             _ => Vec::new(),
         };
         let operation =
-            Operation { id: "id".into(), action: change.action(), actor: "me".into(), version: None, reason: None };
+            Operation { id: "id".into(), action: change.action(), by: Subject::admin(), version: None, reason: None };
         Head::next(self.head.as_ref(), &name(), change, row, everything, operation, at(self.now))
     }
 

@@ -180,7 +180,7 @@ async fn publish(
     let held = read_manifest(&state, &headers, body).await?;
     let tasks = state.tasks.clone();
     let receipt = run_to_completion(&tasks, async move {
-        Ok(state.publish.publish(&name, held.bytes.clone(), options, caller.id()).await?)
+        Ok(state.publish.publish(&name, held.bytes.clone(), options, &caller.subject()).await?)
     })
     .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
@@ -250,7 +250,7 @@ async fn remove(
 ) -> Result<Response, ApiError> {
     let target = rest.target()?;
     caller.require(Permission::Retire, &target.name)?;
-    let reason = removal.reason.unwrap_or_else(|| format!("by {}", caller.id()));
+    let reason = removal.reason.unwrap_or_else(|| format!("by {}", caller.subject()));
     if reason.chars().count() > MAX_REASON {
         let detail = format!("A reason has at most {MAX_REASON} characters.");
         return Err(ApiError::bad_request("QUERY_INVALID", detail));
@@ -276,9 +276,9 @@ async fn retire(
         return Err(ApiError::precondition_failed(Some(row.digest())));
     }
     let target = Target { selector: Selector::Number(row.number), ..target };
-    let (tasks, actor) = (state.tasks.clone(), caller.id().to_owned());
+    let (tasks, by) = (state.tasks.clone(), caller.subject());
     let receipt =
-        run_to_completion(&tasks, async move { Ok(state.versions.retire(&target, reason, &actor).await?) }).await?;
+        run_to_completion(&tasks, async move { Ok(state.versions.retire(&target, reason, &by).await?) }).await?;
     Ok(Json(RowBody::of(&receipt.row)).into_response())
 }
 
@@ -292,8 +292,11 @@ async fn delete(
     let expect = required_expectation(&state.access, &name, headers)?;
     let tasks = state.tasks.clone();
     let head =
-        run_to_completion(&tasks, async move { Ok(state.versions.delete(&name, expect, reason, caller.id()).await?) })
-            .await?;
+        run_to_completion(
+            &tasks,
+            async move { Ok(state.versions.delete(&name, expect, reason, &caller.subject()).await?) },
+        )
+        .await?;
     let body = serde_json::json!({"name": head.name, "generation": head.generation, "deleted": true});
     Ok(Json(body).into_response())
 }

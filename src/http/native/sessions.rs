@@ -36,7 +36,7 @@ async fn prepare(
     let held = read_manifest(&state, &headers, body).await?;
     let tasks = state.tasks.clone();
     let prepared = run_to_completion(&tasks, async move {
-        Ok(state.publish.prepare(&name, held.bytes.clone(), &options, caller.id()).await?)
+        Ok(state.publish.prepare(&name, held.bytes.clone(), &options, &caller.subject()).await?)
     })
     .await?;
     match prepared {
@@ -73,7 +73,7 @@ async fn commit(
     let options = publish_options(&state.access, &name, &headers, activation.activate)?;
     let tasks = state.tasks.clone();
     let receipt = run_to_completion(&tasks, async move {
-        state.publish.commit(&name, number, options, caller.id()).await.map_err(refusal)
+        state.publish.commit(&name, number, options, &caller.subject()).await.map_err(refusal)
     })
     .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
@@ -84,7 +84,7 @@ async fn abort(State(state): State<AppState>, caller: Caller, rest: Rest) -> Res
     let (name, number) = session(&rest)?;
     caller.require(Permission::Publish, &name)?;
     let tasks = state.tasks.clone();
-    run_to_completion(&tasks, async move { Ok(state.publish.abort(&name, number, caller.id()).await?) }).await?;
+    run_to_completion(&tasks, async move { Ok(state.publish.abort(&name, number, &caller.subject()).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

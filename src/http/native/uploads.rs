@@ -100,7 +100,7 @@ async fn begin(
     if length.is_some_and(|length| length > state.uploads.most()) {
         return Err(ApiError::too_large(state.uploads.most()));
     }
-    match state.uploads.begin(digest, length, caller.id()).await? {
+    match state.uploads.begin(digest, length, &caller.subject()).await? {
         StartedUpload::Present(_) => Ok(UploadOutcome::Stored(digest, Created::AlreadyExists)),
         StartedUpload::Upload(upload) => {
             let location = address(&upload);
@@ -229,7 +229,7 @@ async fn find(state: &AppState, caller: &Caller, rest: &Rest) -> Result<Progress
     caller.require_somewhere(Permission::Upload)?;
     let id = rest.0.parse().map_err(|_| ApiError::upload_unknown())?;
     let upload = state.uploads.look(id).await?.ok_or_else(ApiError::upload_unknown)?;
-    let may = upload.owner() == caller.id() || caller.may_somewhere(Permission::Admin);
+    let may = *upload.owner() == caller.subject() || caller.may_somewhere(Permission::Admin);
     if may { Ok(upload) } else { Err(ApiError::upload_of_another()) }
 }
 

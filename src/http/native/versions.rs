@@ -16,7 +16,7 @@ use super::pages;
 use crate::access::Caller;
 use crate::domain::Permission;
 use crate::domain::manifest::Kind;
-use crate::domain::{Digest, FileName, ManifestName, State as VersionState, Target, VersionRow};
+use crate::domain::{Digest, FileName, ManifestName, State as VersionState, Subject, Target, VersionRow};
 use crate::http::extract::{Activation, Params, Rest, VersionPath};
 use crate::http::rfc::body::{RequestBody, check_headers};
 use crate::http::rfc::caching::{Freshness, set_freshness};
@@ -48,7 +48,7 @@ pub(in crate::http) struct RowBody<'a> {
     kind: Kind,
     artifact_manifest: ArtifactManifest<'a>,
     source_sha256: Option<Digest>,
-    created_by: &'a str,
+    created_by: &'a Subject,
     prepared_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     published_at: Option<Timestamp>,
@@ -201,7 +201,7 @@ async fn promote(state: AppState, caller: Caller, target: Target, headers: &Head
     let expect = required_expectation(&state.access, &target.name, headers)?;
     let tasks = state.tasks.clone();
     let receipt =
-        run_to_completion(&tasks, async move { Ok(state.versions.promote(&target, expect, caller.id()).await?) })
+        run_to_completion(&tasks, async move { Ok(state.versions.promote(&target, expect, &caller.subject()).await?) })
             .await?;
     Ok(Json(receipt_body(&receipt)).into_response())
 }
@@ -229,8 +229,11 @@ async fn copy(
     let options = publish_options(&state.access, &to, headers, activate)?;
     let tasks = state.tasks.clone();
     let receipt =
-        run_to_completion(&tasks, async move { Ok(state.versions.copy(&target, &to, options, caller.id()).await?) })
-            .await?;
+        run_to_completion(
+            &tasks,
+            async move { Ok(state.versions.copy(&target, &to, options, &caller.subject()).await?) },
+        )
+        .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(receipt_body(&receipt))).into_response())
 }
@@ -251,6 +254,7 @@ async fn set_pin(state: AppState, caller: Caller, rest: &Rest, pinned: bool) -> 
     caller.require(Permission::Pin, &target.name)?;
     let tasks = state.tasks.clone();
     let receipt =
-        run_to_completion(&tasks, async move { Ok(state.versions.pin(&target, pinned, caller.id()).await?) }).await?;
+        run_to_completion(&tasks, async move { Ok(state.versions.pin(&target, pinned, &caller.subject()).await?) })
+            .await?;
     Ok(Json(RowBody::of(&receipt.row)).into_response())
 }

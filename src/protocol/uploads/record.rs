@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use super::UploadError;
-use crate::domain::{Digest, HashState, Hasher, UploadId};
+use crate::domain::{Digest, HashState, Hasher, Subject, UploadId};
 use crate::layout::{self, LayoutKey};
 use crate::store::{Created, Key, List, ObjectStore, Part, Parts, StoreError, StoreErrorKind};
 
@@ -32,8 +32,8 @@ pub(super) struct Beginning {
     form: u32,
     pub(super) digest: Digest,
     pub(super) length: Option<u64>,
-    /// The token that it belongs to.
-    pub(super) owner: String,
+    /// Whom it belongs to.
+    pub(super) owner: Subject,
     /// Bytes of every part but the last.
     pub(super) part_size: u64,
     /// The object in the making: its key, and what the store calls it.
@@ -42,8 +42,8 @@ pub(super) struct Beginning {
 }
 
 impl Beginning {
-    pub(super) fn new(digest: Digest, length: Option<u64>, owner: &str, part_size: u64, parts: Parts) -> Self {
-        let (owner, key) = (owner.to_owned(), parts.key.to_string());
+    pub(super) fn new(digest: Digest, length: Option<u64>, owner: &Subject, part_size: u64, parts: Parts) -> Self {
+        let (owner, key) = (owner.clone(), parts.key.to_string());
         Self { form: FORM, digest, length, owner, part_size, key, parts: parts.id }
     }
 

@@ -15,12 +15,10 @@ use super::report::Totals;
 use super::{Collect, CollectError, RunContext};
 use crate::domain::head::{Change, Due};
 use crate::domain::retention::{Verdict, since};
-use crate::domain::{Head, ManifestName, State, VersionRow};
+use crate::domain::{Head, ManifestName, State, Subject, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::store::{Key, List, StoreError, StoreErrorKind};
 
-/// Who retires versions.
-const ACTOR: &str = "collector";
 /// Keys that are made durable in one call.
 const PERSISTED: usize = 1000;
 
@@ -212,7 +210,7 @@ impl Collect {
             reason: format!("retention: {verdict}"),
         });
         let change = Change::Expire { due: due.collect() };
-        Ok(self.heads.change(name, &change, ACTOR).await?.head)
+        Ok(self.heads.change(name, &change, &Subject::collector()).await?.head)
     }
 
     /// What becomes of each root of a name. Rows whose own times say that they are due, or lie in the future, are

@@ -77,7 +77,7 @@ fn a_token_reaches_only_what_it_grants() {
     larder("publish miren/stable f").exits(5).says("--expect");
     larder("publish miren/stable f --expect none").ok();
     let row = larder("versions miren/main@active --json").ok().json();
-    assert_eq!(row["created_by"], "ci");
+    assert_eq!(row["created_by"], "token:ci");
 }
 
 #[test]

@@ -62,7 +62,7 @@ async fn a_server_collects_on_its_own_and_shows_what_it_did() {
     send(server.request(Method::POST, "/versions/main@1/promote")).await.problem(410, "VERSION_RETIRED");
     server.get("/manifests/main").await.expect(200);
     let row = server.get("/versions/main@1").await.expect(200).json();
-    assert_eq!((row["state"].as_str(), row["created_by"].as_str()), (Some("retired"), Some("admin")));
+    assert_eq!((row["state"].as_str(), row["created_by"].as_str()), (Some("retired"), Some("larder:admin")));
 
     let deleted = |run: &&Value| run["totals"]["deleted"]["blobs"].as_u64() > Some(0);
     // The bytes are gone a moment before the report says so.

@@ -64,7 +64,7 @@ async fn writes_need_a_token_that_covers_action_and_name() {
         .await
         .expect(201);
     let history = server.get("/versions/miren/main").await.json();
-    assert_eq!(history["versions"][0]["created_by"], "ci");
+    assert_eq!(history["versions"][0]["created_by"], "token:ci");
 }
 
 #[tokio::test]

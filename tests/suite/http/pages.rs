@@ -38,7 +38,7 @@ async fn browsers_get_pages_and_programs_get_json() {
 async fn probes_and_metrics_answer() {
     let mut server = TestServer::start().await;
     // No connection is kept that a jump in time would end.
-    server.http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+    server.http = larder::client::http_client_builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
     assert_eq!(server.get("/livez").await.expect(200).text(), "ok\n");
     assert_eq!(server.get("/readyz").await.expect(200).text(), "ready\n");
     server.get("/manifests/never-published").await.expect(404);

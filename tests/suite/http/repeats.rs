@@ -165,7 +165,7 @@ fn file_of(server: &TestServer, digest: Digest) -> PathBuf {
 #[tokio::test]
 async fn a_blob_that_is_sent_again_is_the_first_one() {
     let server = TestServer::start().await;
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let http2 = larder::client::http_client_builder().http2_prior_knowledge().no_proxy().build().unwrap();
     for size in SIZES {
         let bytes = pattern(size);
         let digest = server.put_blob(&bytes).await;

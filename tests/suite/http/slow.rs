@@ -183,7 +183,7 @@ async fn requests_that_do_not_finish_in_time_are_cut_off_at_the_end() {
 async fn http2_without_tls_is_understood() {
     let server = TestServer::start().await;
     let digest = server.put_blob(&vec![5_u8; 1 << 20]).await;
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let http2 = larder::client::http_client_builder().http2_prior_knowledge().no_proxy().build().unwrap();
     let downloads = (0..20).map(|_| async {
         let response = http2.get(server.url(&format!("/blobs/{digest}"))).send().await.unwrap();
         assert_eq!(response.version(), reqwest::Version::HTTP_2);

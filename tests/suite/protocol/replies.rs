@@ -177,7 +177,7 @@ async fn what_another_process_did_is_made_durable_before_it_is_answered_as_done(
     faulty.script(Rule::on(Op::Persist).key("heads/main/").fail());
     let (publish, promote) = (Services::over(&faulty.store()), Services::over(&faulty.store()));
     assert!(publish.publish_only("main", &release, activate()).await.is_err());
-    let again = promote.versions.promote(&target("main@2"), larder::domain::Expect::Anything, ACTOR).await;
+    let again = promote.versions.promote(&target("main@2"), larder::domain::Expect::Anything, &ACTOR).await;
     assert!(again.is_err(), "promoting what is active already");
     faulty.reset();
 }

@@ -285,7 +285,7 @@ async fn a_start_of_a_server() {
 async fn a_server_that_is_only_asked_whether_it_is_ready() {
     let mut counted = Counted::start().await;
     // No connection is kept that a jump in time would end.
-    counted.server.http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+    counted.server.http = larder::client::http_client_builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
     let second = Duration::from_millis(1_001);
     let many = counted.of(join_all((0..100).map(|_| counted.server.get("/readyz")))).await;
     assert!(many.values().sum::<usize>() <= 1, "{many:?}");

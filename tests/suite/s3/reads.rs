@@ -70,7 +70,7 @@ async fn handed_over(store: &Store) {
         disposition: "attachment; filename=\"a b.tar.gz\"".to_owned(),
     };
     let address = store.presign(&key("a/b"), &handover).await.unwrap().expect("an address");
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = larder::client::http_client_builder().no_proxy().build().unwrap();
     let answer = client.get(&address).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], handover.media_type.as_str());

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use larder::domain::head::Action;
-use larder::domain::{Digest, Expect, Manifest, Selector, State, Target};
+use larder::domain::{Digest, Expect, Manifest, Selector, State, Subject, Target};
 use larder::protocol::{BlobError, ChangeError};
 use larder::service::publish::{Prepared, PublishOptions};
 use larder::service::versions::CopyError;
@@ -125,8 +125,8 @@ impl Client {
         self.world.note(&format!("      client {}: {text}", self.number));
     }
 
-    fn actor(&self) -> String {
-        format!("client {}", self.number)
+    fn actor(&self) -> Subject {
+        Subject::token(&format!("client {}", self.number)).unwrap()
     }
 
     /// One request to any server.

@@ -109,7 +109,7 @@ impl Naive {
                     }
                     _ => continue,
                 };
-                match heads.change(&name, &change, "collector").await {
+                match heads.change(&name, &change, &larder::domain::Subject::collector()).await {
                     Ok(_) | Err(ChangeError::Rejected(_) | ChangeError::Contended) => {}
                     Err(ChangeError::Store(error)) => return Err(error),
                 }

@@ -31,7 +31,7 @@ pub async fn check(store: &Store, claims: &[Claim]) {
                 if !receipt.unchanged {
                     let operation = &head.operation;
                     assert_eq!((operation.action, operation.version), (*action, Some(receipt.row.number)), "{claim:?}");
-                    assert_eq!(operation.actor, format!("client {client}"), "{claim:?}");
+                    assert_eq!(operation.by.to_string(), format!("token:client {client}"), "{claim:?}");
                     assert!(own.insert((receipt.name.clone(), receipt.generation)), "{claim:?} is told twice");
                 }
             }

@@ -97,7 +97,11 @@ impl TestServer {
         let shutdown = Shutdown::default();
         let server = Server::over(store, clock, config).await.expect("the server starts");
         let task = tokio::spawn(server.serve(listener, shutdown.clone()));
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        let http = larder::client::http_client_builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .unwrap();
         let mut server =
             Self { address, data: data.to_owned(), token: String::new(), shutdown, http, task, directory: None };
         server.get("/livez").await.expect(200);

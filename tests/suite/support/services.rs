@@ -1,12 +1,12 @@
 //! The services over a store, releases to publish, and the question whether a name is sound.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::SignedDuration;
 use larder::clock::{Clock, ManualClock, SystemClock};
-use larder::domain::{Digest, Expect, Head, ManifestName, State, Target, VersionRow};
+use larder::domain::{Digest, Expect, Head, ManifestName, State, Subject, Target, VersionRow};
 use larder::layout::LayoutKey;
 use larder::protocol::{BlobError, BlobIntake, Blobs, Heads, Manifests, UploadLimits, Uploads};
 use larder::service::publish::PublishOptions;
@@ -19,7 +19,7 @@ use super::store::Store;
 pub const UPLOAD_LIMITS: UploadLimits = UploadLimits { part_size: 1000, blob_size: 1 << 20, memory: 1 << 20 };
 
 /// Who does everything here.
-pub const ACTOR: &str = "tester";
+pub static ACTOR: LazyLock<Subject> = LazyLock::new(|| Subject::token("tester").unwrap());
 
 pub fn name(text: &str) -> ManifestName {
     text.parse().expect("a legal name")
@@ -145,7 +145,7 @@ impl Services {
         release: &Release,
         wish: PublishOptions,
     ) -> Result<Receipt, PublishError> {
-        self.publish.publish(&name(to), release.manifest(), wish, ACTOR).await
+        self.publish.publish(&name(to), release.manifest(), wish, &ACTOR).await
     }
 
     /// Uploads and publishes, as a pipeline does.
