@@ -6,6 +6,7 @@
 pub mod digest;
 pub mod expect;
 pub mod head;
+pub mod json;
 pub mod manifest;
 pub mod name;
 pub mod pattern;
