@@ -1,42 +1,46 @@
-//! The HTTP interface: routes, header rules and the one place where errors become answers.
+//! The HTTP interface: the list of surfaces, and the one place where errors become answers.
 //!
-//! Handlers extract, call a service and map its answer; they decide nothing. Must never touch the store.
+//! Handlers extract, call a service and map its answer; they decide nothing. Must never touch the store. `rfc` is HTTP
+//! itself and knows no service, `serving` turns bytes and bodies into answers for all surfaces, and surfaces never import
+//! each other.
 
 mod app;
+mod completion;
 mod error;
+mod expectation;
 mod extract;
 mod layers;
 mod native;
+mod openapi;
+mod request_id;
 pub mod rfc;
 mod serving;
 mod state;
+mod surface;
 
 use std::sync::Arc;
-
-use axum::Router;
-use tokio_util::task::TaskTracker;
-use tracing::Instrument as _;
 
 pub use app::{App, ResponseFuture};
 pub use error::ApiError;
 use layers::RequestContext;
 pub use state::{AppState, Delivery, Parts, Timeouts};
+use surface::Surface;
 
-/// The application: all routes and what surrounds them.
-#[must_use]
-pub fn app(state: AppState) -> App {
-    let context = Arc::new(RequestContext::new(Arc::clone(&state.resolve)));
-    let routes = Router::new()
-        .merge(native::routes())
-        .fallback(async || ApiError::no_route())
-        .method_not_allowed_fallback(async || ApiError::method_not_allowed());
-    App::new(layers::wrap(routes, &context).with_state(state), context)
+/// All surfaces. The last one answers what no other one does.
+fn surfaces() -> Vec<Surface<AppState>> {
+    vec![native::surface()]
 }
 
-/// Runs a change to its end even if the client goes away, so that nothing is left half done.
-async fn run_to_completion<T: Send + 'static>(
-    tasks: &TaskTracker,
-    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
-) -> Result<T, ApiError> {
-    tasks.spawn(work.in_current_span()).await.unwrap_or_else(|_| Err(ApiError::internal("a change ended abnormally")))
+/// The application: all surfaces and what surrounds them.
+#[must_use]
+pub fn app(state: &AppState) -> App {
+    let resolve = Arc::clone(&state.resolve);
+    let context = RequestContext::new(move |name| resolve.recent_generation(name));
+    App::new(surfaces(), state, context)
+}
+
+/// The OpenAPI documents of all surfaces, each with the name of its surface.
+#[must_use]
+pub fn documents() -> Vec<(&'static str, serde_json::Value)> {
+    surfaces().iter().map(|surface| (surface.properties.name, (surface.describe)())).collect()
 }

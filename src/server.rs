@@ -141,7 +141,7 @@ impl Server {
             let turns = CollectorSchedule::new(Arc::clone(&self.state.runs), clock, interval, shutdown.soft.clone());
             tasks.spawn(collector::run(collect, turns, Arc::clone(&health)));
         }
-        serve(listener, app(self.state), &self.config.server, &health, &shutdown).await?;
+        serve(listener, app(&self.state), &self.config.server, &health, &shutdown).await?;
         finish_tasks(&tasks, &shutdown).await;
         tracing::info!("stopped");
         Ok(())

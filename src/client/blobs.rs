@@ -18,10 +18,9 @@ use super::error::origin;
 use super::{Client, ClientError, ErrorKind, Fingerprint, IDLE, Meter, Upload};
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
-use crate::wire::Missing;
+use crate::wire::limits::MISSING_DIGESTS;
+use crate::wire::{MissingBlobs, MissingQuestion};
 
-/// Most digests that one question may hold.
-const MAX_ASKED: usize = 10_000;
 /// Bytes read from a file at once.
 const BUFFER: usize = 256 << 10;
 
@@ -41,10 +40,10 @@ impl Client {
     /// The server's refusal, or the transport's failure.
     pub async fn missing(&self, digests: &[Digest]) -> Result<HashSet<Digest>, ClientError> {
         let mut missing = HashSet::new();
-        for part in digests.chunks(MAX_ASKED) {
-            let question = serde_json::json!({ "digests": part });
+        for part in digests.chunks(MISSING_DIGESTS) {
+            let question = MissingQuestion { digests: part.to_vec() };
             let build = || self.request(Method::POST, self.url("blobs/missing")).json(&question);
-            missing.extend(self.answer(build).await?.json::<Missing>()?.missing);
+            missing.extend(self.answer(build).await?.json::<MissingBlobs>()?.missing);
         }
         Ok(missing)
     }

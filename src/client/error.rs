@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::IDLE;
 use crate::domain::Digest;
+use crate::wire::Code;
 
 /// Why an operation did not succeed. Each text is a full sentence.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +124,7 @@ impl ClientError {
             Self::Connect { .. } => "UNREACHABLE",
             Self::Timeout { .. } => "TIMEOUT",
             Self::Broken { .. } => "CONNECTION_BROKEN",
-            Self::Refused(problem) => &problem.code,
+            Self::Refused(problem) => problem.code.as_str(),
             Self::Redirected { .. } => "REDIRECTED",
             Self::Protocol { .. } => "ANSWER_INVALID",
             Self::Damaged { .. } => "DIGEST_INVALID",
@@ -188,7 +189,7 @@ pub struct Problem {
     /// HTTP status.
     pub status: u16,
     /// The server's stable code, such as `MANIFEST_UNKNOWN`.
-    pub code: String,
+    pub code: Code,
     /// The server's sentence.
     pub detail: String,
     /// Further members, for programs.
@@ -207,6 +208,7 @@ impl Problem {
             _ => None,
         };
         let code = text("code").unwrap_or_else(|| format!("HTTP_{status}"));
+        let code = Code::from(code.as_str());
         let detail = text("detail").or_else(|| text("title"));
         let detail = detail.unwrap_or_else(|| format!("The server answered {status} {reason}."));
         for known in ["type", "title", "status"] {
@@ -236,7 +238,7 @@ impl Problem {
             404 | 410 => ErrorKind::NotFound,
             401 | 403 => ErrorKind::Auth,
             412 | 428 => ErrorKind::Precondition,
-            400 if matches!(self.code.as_str(), "DIGEST_INVALID" | "SIZE_INVALID") => ErrorKind::Integrity,
+            400 if matches!(self.code, Code::DigestInvalid | Code::SizeInvalid) => ErrorKind::Integrity,
             507 => ErrorKind::Failure,
             408 | 429 | 500..=599 => ErrorKind::Unavailable,
             _ => ErrorKind::Failure,

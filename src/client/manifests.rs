@@ -7,7 +7,7 @@ use reqwest::header;
 use super::retry::Retries;
 use super::{Client, ClientError, ErrorKind, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
-use crate::wire::{Deleted, NamePage};
+use crate::wire::{Deleted, NamePage, headers};
 
 /// A manifest exactly as it was published, verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Client {
             return Err(ClientError::Damaged { what, expected, actual: digest.to_string() });
         }
         let number = |name: &'static str| answer.header(header::HeaderName::from_static(name))?.parse().ok();
-        let (version, generation) = (number("larder-version"), number("larder-generation"));
+        let (version, generation) = (number(headers::VERSION), number(headers::GENERATION));
         Ok(PublishedManifest { bytes: answer.body, digest, version, generation })
     }
 

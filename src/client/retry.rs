@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::ClientError;
 use crate::clock::{Clock as _, SystemClock};
+use crate::wire::Code;
 
 /// First pause; each further one is twice as long, plus up to as much again by chance.
 const FIRST: Duration = Duration::from_millis(500);
@@ -92,9 +93,9 @@ fn wait_of(error: &ClientError) -> Option<Duration> {
         ClientError::Connect { .. } | ClientError::Timeout { .. } | ClientError::Broken { .. } => Some(Duration::ZERO),
         ClientError::Refused(problem) => {
             // These two stay as they are until an operator does something.
-            let lasting = matches!(problem.code.as_str(), "STORE_DENIED" | "STORE_CORRUPT");
+            let lasting = matches!(problem.code, Code::StoreDenied | Code::StoreCorrupt);
             // An earlier request of ours may still be at work; where it got to can be asked.
-            let moved = problem.code == "UPLOAD_OFFSET";
+            let moved = problem.code == Code::UploadOffset;
             let passing = matches!(problem.status, 408 | 429 | 500 | 502 | 503 | 504) && !lasting || moved;
             passing.then(|| problem.retry_after.unwrap_or_default())
         }

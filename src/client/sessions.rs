@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode, Url, header};
 use super::retry::Retries;
 use super::{Client, ClientError, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
-use crate::wire::{OpenSession, Receipt};
+use crate::wire::{self, Receipt};
 
 /// How long giving a session back may take: somebody may be waiting at the terminal.
 const ABORT: Duration = Duration::from_secs(10);
@@ -56,7 +56,7 @@ impl Client {
         if answer.status == StatusCode::OK {
             return Ok(Prepared::Unchanged(answer.json()?));
         }
-        let OpenSession { version, missing } = answer.json()?;
+        let wire::Session { version, missing, .. } = answer.json()?;
         let session = Session { name: name.clone(), version, activate, expect: expect.clone() };
         Ok(Prepared::Open(session, missing))
     }

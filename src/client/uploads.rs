@@ -11,15 +11,13 @@ use super::retry::Retries;
 use super::{Client, ClientError, ErrorKind, Meter, Stored, Upload};
 use crate::domain::UploadId;
 use crate::domain::manifest::Descriptor;
+use crate::wire::{Code, headers};
 
 /// How often an upload is begun anew that the server gave up.
 const MAX_BEGINNINGS: usize = 3;
-/// How many bytes the server has.
-const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
-/// Whether these are all.
-const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
-/// How many there will be.
-const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
+const UPLOAD_OFFSET: HeaderName = HeaderName::from_static(headers::UPLOAD_OFFSET);
+const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static(headers::UPLOAD_COMPLETE);
+const UPLOAD_LENGTH: HeaderName = HeaderName::from_static(headers::UPLOAD_LENGTH);
 
 /// What came of the wish to upload.
 enum CreatedUpload {
@@ -70,7 +68,7 @@ impl Client {
         url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
         let build = || {
             let request = self.request(Method::POST, url.clone()).header(header::CONTENT_LENGTH, 0);
-            request.header(UPLOAD_LENGTH, blob.size).header(UPLOAD_COMPLETE, "?0")
+            request.header(UPLOAD_LENGTH, blob.size).header(UPLOAD_COMPLETE, headers::FALSE)
         };
         let answer = match self.answer_within(retries, build).await {
             Ok(answer) => answer,
@@ -104,7 +102,7 @@ impl Client {
             match status(&error) {
                 Some(404 | 410) => return Ok(Err(error)),
                 // The reply to an earlier attempt got lost.
-                Some(400) if error.code() == "UPLOAD_COMPLETE" => {}
+                Some(400) if is_code(&error, &Code::UploadComplete) => {}
                 Some(400) if error.kind() == ErrorKind::Integrity => return Err(explain(error, upload).await),
                 _ => retries.pause(error).await?,
             }
@@ -128,9 +126,9 @@ impl Client {
     async fn append_once(&self, url: &Url, upload: &Upload, from: u64, meter: &Meter) -> Result<Stored, ClientError> {
         let request = self
             .request(Method::PATCH, url.clone())
-            .header(header::CONTENT_TYPE, "application/partial-upload")
+            .header(header::CONTENT_TYPE, headers::PARTIAL_UPLOAD)
             .header(UPLOAD_OFFSET, from)
-            .header(UPLOAD_COMPLETE, "?1");
+            .header(UPLOAD_COMPLETE, headers::TRUE);
         let response = self.send_file(request, upload, from, meter).await?;
         Ok(if response.status() == StatusCode::CREATED { Stored::New } else { Stored::Existing })
     }
@@ -152,7 +150,11 @@ impl Client {
 }
 
 fn is_complete(answer: &Answer) -> bool {
-    answer.header(UPLOAD_COMPLETE) == Some("?1")
+    answer.header(UPLOAD_COMPLETE) == Some(headers::TRUE)
+}
+
+fn is_code(error: &ClientError, code: &Code) -> bool {
+    error.problem().is_some_and(|problem| problem.code == *code)
 }
 
 fn status(error: &ClientError) -> Option<u16> {

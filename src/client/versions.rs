@@ -6,7 +6,7 @@ use super::retry::Retries;
 use super::sessions::activated;
 use super::{Client, ClientError, ErrorKind, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, State, Target};
-use crate::wire::{History, Receipt, Row};
+use crate::wire::{CopyRequest, History, Receipt, Row};
 
 impl Client {
     /// One version's row.
@@ -68,7 +68,7 @@ impl Client {
         let url = activated(self.url(&format!("versions/{name}@{}/copy", row.number)), activate);
         let mut retries = self.policy.start();
         let build = || {
-            let request = self.request(Method::POST, url.clone()).json(&serde_json::json!({ "to": to }));
+            let request = self.request(Method::POST, url.clone()).json(&CopyRequest { to: to.clone() });
             with_expectation(request, expect)
         };
         match self.answer_within(&mut retries, build).await {

@@ -1,6 +1,6 @@
 //! The application as the server sees it: requests in, answers out.
 //!
-//! What was answered before, and would be answered the same way again, needs no route.
+//! Chooses the surface of each request. An answer that is in the response cache needs no route.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -14,18 +14,42 @@ use axum::http::{Request, Response};
 use axum::routing::future::RouteFuture;
 use tower::Service;
 
-use super::layers::RequestContext;
+use super::error::ApiError;
+use super::layers::{Place, RequestContext, wrap};
+use super::surface::{Hosts, Surface, choose};
 
-/// All routes with what surrounds them.
+/// All surfaces with their layers.
 #[derive(Debug, Clone)]
 pub struct App {
-    routes: Router,
+    surfaces: Arc<[MountedSurface]>,
+    hosts: Arc<[(Hosts, &'static str)]>,
     context: Arc<RequestContext>,
 }
 
+/// A surface whose routes have their state and their layers.
+#[derive(Debug)]
+struct MountedSurface {
+    place: Place,
+    routes: Router,
+}
+
 impl App {
-    pub(super) fn new(routes: Router, context: Arc<RequestContext>) -> Self {
-        Self { routes, context }
+    /// Puts layers around the surfaces and the state into them. There must be at least one; the last one answers where none
+    /// fits.
+    pub(super) fn new<S: Clone + Send + Sync + 'static>(
+        surfaces: Vec<Surface<S>>,
+        state: &S,
+        context: RequestContext,
+    ) -> Self {
+        let context = Arc::new(context);
+        let hosts = surfaces.iter().map(|surface| (surface.hosts.clone(), surface.prefix)).collect();
+        let mounted = surfaces.into_iter().map(|surface| {
+            let place = Place { surface: surface.properties, by_host: surface.is_bound_to_hosts() };
+            let routes = surface.routes.fallback(async || ApiError::no_route());
+            let routes = routes.method_not_allowed_fallback(async || ApiError::method_not_allowed());
+            MountedSurface { place, routes: wrap(routes, place, &context).with_state(state.clone()) }
+        });
+        Self { surfaces: mounted.collect(), hosts, context }
     }
 
     /// Answers a request.
@@ -33,18 +57,19 @@ impl App {
     where
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        match self.context.repeat(&request) {
+        let surface = &self.surfaces[choose(&self.hosts, &request)];
+        match self.context.cached(surface.place, &request) {
             Some(response) => ResponseFuture::Ready(Some(response)),
-            None => ResponseFuture::Routed(self.routes.clone().call(request.map(Body::new))),
+            None => ResponseFuture::Routed(surface.routes.clone().call(request.map(Body::new))),
         }
     }
 }
 
-/// An answer that is being made.
+/// The answer to a request.
 pub enum ResponseFuture {
-    /// It was there at once; `None` once it was taken.
+    /// From the response cache; `None` once it was taken.
     Ready(Option<Response<Body>>),
-    /// Its handler is at work.
+    /// Of a handler.
     Routed(RouteFuture<Infallible>),
 }
 
@@ -64,3 +89,6 @@ impl Future for ResponseFuture {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,11 +7,12 @@ use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::ApiError;
+use super::error::ApiError;
 use crate::access::{Access, Caller};
 use crate::domain::Permission;
 use crate::domain::{FileName, ManifestName, Target};
 use crate::protocol::AsOf;
+use crate::wire::Code;
 
 /// The decoded rest of the path behind the route's fixed part. Still has to be parsed.
 pub(super) struct Rest(pub(super) String);
@@ -22,7 +23,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Rest {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(rest)) => Ok(Self(rest)),
-            Err(_) => Err(ApiError::bad_request("NAME_INVALID", "The path is not valid UTF-8 once decoded.")),
+            Err(_) => Err(ApiError::bad_request(Code::NameInvalid, "The path is not valid UTF-8 once decoded.")),
         }
     }
 }
@@ -58,7 +59,7 @@ impl Rest {
         let end = self.selector_end().or_else(|| self.0.rfind('/'));
         let Some(end) = end else {
             let detail = "A ref is NAME/FILE, or NAME@SELECTOR/FILE for a certain version.";
-            return Err(ApiError::bad_request("NAME_INVALID", detail));
+            return Err(ApiError::bad_request(Code::NameInvalid, detail));
         };
         let file = self.0[end + 1..].parse::<FileName>()?;
         Ok((self.0[..end].parse()?, file))
@@ -145,7 +146,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(params)) => Ok(Self(params)),
             Err(rejection) => {
-                Err(ApiError::bad_request("QUERY_INVALID", format!("A query parameter is wrong: {rejection}.")))
+                Err(ApiError::bad_request(Code::QueryInvalid, format!("A query parameter is wrong: {rejection}.")))
             }
         }
     }

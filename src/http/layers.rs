@@ -3,24 +3,23 @@
 //!
 //! One layer does nearly all of it, because each costs every request an allocation or two.
 
-mod ids;
 mod meters;
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL,
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderValue,
+    WWW_AUTHENTICATE,
 };
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use tokio::time::Instant;
 use tower::Service;
@@ -29,12 +28,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::serving::response_cache::{Cacheable, ResponseCache};
-use super::{ApiError, AppState};
-use crate::service::Resolve;
+use super::error::ApiError;
+use super::request_id::RequestId;
+use super::serving::response_cache::{CacheKey, Cacheable, ResponseCache};
+use super::surface::{self, SurfaceProperties};
+use crate::domain::ManifestName;
 use meters::Meters;
 
-const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// What scripts of other origins may see of an answer.
 const EXPOSED: &str = "ETag, Repr-Digest, Content-Range, Content-Length, Accept-Ranges, Link, Location, Retry-After, \
                        Larder-Version, Larder-Generation, X-Request-Id";
@@ -46,32 +46,60 @@ pub(super) struct RequestContext {
     responses: ResponseCache,
 }
 
+/// The surface that a request is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Its properties.
+    pub(super) surface: SurfaceProperties,
+    /// Whether its answers differ from host to host.
+    pub(super) by_host: bool,
+}
+
 impl RequestContext {
-    pub(super) fn new(resolve: Arc<Resolve>) -> Self {
-        Self { meters: Meters::default(), responses: ResponseCache::new(resolve) }
+    /// `generation` is that of the head which a name's answers come from now, if no look at the store is needed.
+    pub(super) fn new(generation: impl Fn(&ManifestName) -> Option<u64> + Send + Sync + 'static) -> Self {
+        Self { meters: Meters::default(), responses: ResponseCache::new(Box::new(generation)) }
     }
 
-    /// The answer to a request for what was answered before, unless a handler has to look at it again.
-    pub(super) fn repeat<B>(&self, request: &axum::http::Request<B>) -> Option<Response> {
-        let (mut response, route) = self.responses.find(request)?;
-        let exchange = RequestRecord::new(request, Some(route));
-        exchange.observe(self, &response);
-        response.headers_mut().insert(ids::X_REQUEST_ID, exchange.id);
+    /// A cached response to this request, or `None` if a handler must run.
+    pub(super) fn cached<B>(&self, place: Place, request: &axum::http::Request<B>) -> Option<Response> {
+        let key = place.key(place.host(request).as_deref(), request.uri())?;
+        let (mut response, route) = self.responses.find(&key, request)?;
+        let record = RequestRecord::new(place, request, Some(route));
+        record.observe(self, &response);
+        record.id.stamp(response.headers_mut());
         Some(response)
     }
 }
 
-/// Puts the layers around the routes.
-pub(super) fn wrap(routes: Router<AppState>, context: &Arc<RequestContext>) -> Router<AppState> {
+impl Place {
+    /// The key of a request in the response cache, if it has one.
+    fn key<'a>(&self, host: Option<&str>, uri: &'a Uri) -> Option<CacheKey<'a>> {
+        (self.by_host == host.is_some()).then(|| CacheKey::new(self.surface.name, host, uri)).flatten()
+    }
+
+    /// The host of a request, where answers differ from host to host.
+    fn host<'a, B>(&self, request: &'a axum::http::Request<B>) -> Option<Cow<'a, str>> {
+        if self.by_host { surface::host(request) } else { None }
+    }
+}
+
+/// Puts the layers around the routes of a surface.
+pub(super) fn wrap<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    place: Place,
+    context: &Arc<RequestContext>,
+) -> Router<S> {
     let context = Arc::clone(context);
     let routes = routes.layer(CatchPanicLayer::custom(panicked));
-    routes.layer(layer_fn(move |inner| Instrumented { inner, context: Arc::clone(&context) }))
+    routes.layer(layer_fn(move |inner| Instrumented { inner, place, context: Arc::clone(&context) }))
 }
 
 /// A route and what surrounds it.
 #[derive(Debug, Clone)]
 struct Instrumented<S> {
     inner: S,
+    place: Place,
     context: Arc<RequestContext>,
 }
 
@@ -89,16 +117,16 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let exchange = RequestRecord::new(&request, route);
+        let record = RequestRecord::new(self.place, &request, route);
         let context = Arc::clone(&self.context);
-        InstrumentedFuture { handling: self.inner.call(request), exchange, context }
+        InstrumentedFuture { handling: self.inner.call(request), record, context }
     }
 }
 
 /// A request that is being handled.
 struct InstrumentedFuture<F> {
     handling: F,
-    exchange: RequestRecord,
+    record: RequestRecord,
     context: Arc<RequestContext>,
 }
 
@@ -107,18 +135,21 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Instru
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let polled = this.exchange.span.in_scope(|| Pin::new(&mut this.handling).poll(context));
+        let polled = this.record.span.in_scope(|| Pin::new(&mut this.handling).poll(context));
         let response = ready!(polled).unwrap_or_else(|never| match never {});
-        Poll::Ready(Ok(this.exchange.finish(&this.context, response)))
+        Poll::Ready(Ok(this.record.finish(&this.context, response)))
     }
 }
 
 /// What has to be known of a request when its answer is there.
 #[derive(Debug)]
 struct RequestRecord {
-    id: HeaderValue,
+    id: RequestId,
+    place: Place,
     method: Method,
     uri: Uri,
+    /// Where answers differ from host to host.
+    host: Option<Box<str>>,
     route: Option<MatchedPath>,
     /// Whether a browser asks whether a script of another origin may ask.
     preflight: bool,
@@ -127,11 +158,22 @@ struct RequestRecord {
 }
 
 impl RequestRecord {
-    fn new<B>(request: &axum::http::Request<B>, route: Option<MatchedPath>) -> Self {
-        let (id, method, uri) = (ids::of(request.headers()), request.method(), request.uri());
-        let span = tracing::info_span!("request", id = %ids::text(&id), %method, path = %uri.path(), subject = Empty);
+    fn new<B>(place: Place, request: &axum::http::Request<B>, route: Option<MatchedPath>) -> Self {
+        let (id, method, uri) = (RequestId::of(request.headers()), request.method(), request.uri());
+        let span = tracing::info_span!("request", id = %id.as_str(), %method, path = %uri.path(), subject = Empty);
         let preflight = *method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        Self { id, method: method.clone(), uri: uri.clone(), route, preflight, began: Instant::now(), span }
+        let host = place.host(request).map(|host| host.into());
+        Self {
+            id,
+            place,
+            method: method.clone(),
+            uri: uri.clone(),
+            host,
+            route,
+            preflight,
+            began: Instant::now(),
+            span,
+        }
     }
 
     /// Makes a handler's answer one that can be sent.
@@ -139,27 +181,37 @@ impl RequestRecord {
         self.observe(context, &response);
         self.across_origins(&mut response);
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-            render(&error, ids::text(&self.id), &mut response);
+            self.render(&error, &mut response);
         }
-        let headers = response.headers_mut();
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(CORP, HeaderValue::from_static("cross-origin"));
+        self.place.surface.hardening.on_every_answer(response.headers_mut());
         if let Some(source) = response.extensions_mut().remove::<Cacheable>()
             && let Some(route) = self.route.clone()
+            && let Some(key) = self.place.key(self.host.as_deref(), &self.uri)
             && self.method == Method::GET
         {
-            context.responses.remember(&self.uri, route, source, response.status(), response.headers().clone());
+            context.responses.remember(&key, route, source, response.status(), response.headers().clone());
         }
-        response.headers_mut().insert(ids::X_REQUEST_ID, self.id.clone());
+        self.id.stamp(response.headers_mut());
         response
+    }
+
+    /// Writes an error down as clients of the surface expect it.
+    fn render(&self, error: &ApiError, response: &mut Response) {
+        debug_assert_eq!(error.status(), response.status());
+        let surface = &self.place.surface;
+        let (rendered, body) = (surface.render)(error, &self.id).into_parts();
+        response.headers_mut().extend(rendered.headers);
+        if let Some(denial) = error.denial() {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static((surface.challenge)(denial)));
+        }
+        *response.body_mut() = body;
     }
 
     /// One log line and one set of metrics.
     fn observe(&self, context: &RequestContext, response: &Response) {
         let (status, took) = (response.status(), self.began.elapsed());
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
-        let quiet = matches!(route, "/livez" | "/readyz" | "/healthz" | "/metrics");
-        if !quiet {
+        if !self.place.surface.quiet.contains(&route) {
             let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             let status = status.as_u16();
             self.span.in_scope(|| tracing::info!(%route, status, duration_ms, "answered"));
@@ -167,13 +219,16 @@ impl RequestRecord {
         context.meters.count(route, &self.method, status, took);
     }
 
-    /// Lets scripts of any origin read, and only read: no credentials, no other methods (Fetch standard, CORS protocol).
+    /// Lets scripts of any origin read, if the surface does, and only read: no credentials, no other methods (Fetch standard, CORS protocol).
     fn across_origins(&self, response: &mut Response) {
         if self.method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
             // The route exists: OPTIONS is answered with its methods (RFC 9110 section 9.3.7).
             let allow = response.headers_mut().remove(ALLOW);
             *response = StatusCode::NO_CONTENT.into_response();
             response.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
+        }
+        if !self.place.surface.cors {
+            return;
         }
         let headers = response.headers_mut();
         if matches!(self.method, Method::GET | Method::HEAD) || self.preflight {
@@ -187,17 +242,6 @@ impl RequestRecord {
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
         }
     }
-}
-
-/// Writes the body of an error, with the id of its request.
-fn render(error: &ApiError, id: &str, response: &mut Response) {
-    let body = error.render(Some(id)).to_string();
-    let headers: &mut HeaderMap = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    debug_assert_eq!(error.status(), response.status());
-    *response.body_mut() = Body::from(body);
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands over the box")]

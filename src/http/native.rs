@@ -1,12 +1,15 @@
 //! The native surface: blobs, uploads, manifests, sessions, versions, refs, pages, and what operators look at.
 
 mod blobs;
+mod bodies;
 mod collector;
 mod health;
 mod index;
 mod manifests;
 mod negotiate;
 mod pages;
+mod parameters;
+mod problems;
 mod refs;
 mod sessions;
 mod upload_problems;
@@ -14,13 +17,35 @@ mod uploads;
 mod versions;
 
 use axum::Router;
+use serde_json::{Value, json};
 
-use super::AppState;
+use super::openapi::{Content, Document, of};
+use super::rfc::hardening::Hardening;
+use super::state::AppState;
+use super::surface::{Hosts, Surface, SurfaceProperties};
+use crate::wire::ProblemDetails;
 
-/// All routes of the surface.
-pub(super) fn routes() -> Router<AppState> {
+/// The surface: any host, any path that no other surface has, errors as problem details.
+pub(super) fn surface() -> Surface<AppState> {
+    Surface {
+        routes: routes(),
+        hosts: Hosts::Any,
+        prefix: "",
+        describe,
+        properties: SurfaceProperties {
+            name: "native",
+            render: problems::render,
+            challenge: problems::challenge,
+            hardening: Hardening::Artefact,
+            cors: true,
+            quiet: health::QUIET,
+        },
+    }
+}
+
+fn routes() -> Router<AppState> {
     Router::new()
-        .merge(index::routes())
+        .merge(index::routes(describe))
         .merge(blobs::routes())
         .merge(uploads::routes())
         .merge(manifests::routes())
@@ -30,3 +55,34 @@ pub(super) fn routes() -> Router<AppState> {
         .merge(collector::routes())
         .merge(health::routes())
 }
+
+/// The OpenAPI document.
+fn describe() -> Value {
+    let info = json!({
+        "title": "Larder",
+        "version": env!("CARGO_PKG_VERSION"),
+        "summary": "An asset service for publishing releases.",
+        "description": ABOUT,
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    });
+    let mut document =
+        Document::new(info, parameters::FAILURES, Content("application/problem+json", of::<ProblemDetails>));
+    blobs::describe(&mut document);
+    manifests::describe(&mut document);
+    uploads::describe(&mut document);
+    sessions::describe(&mut document);
+    versions::describe(&mut document);
+    refs::describe(&mut document);
+    index::describe(&mut document);
+    collector::describe(&mut document);
+    health::describe(&mut document);
+    document.finish()
+}
+
+const ABOUT: &str = "Blobs are immutable and addressed by digest; manifests are published under names and change in one \
+                     step; refs redirect to files.\n\nNames may hold slashes, which OpenAPI cannot express: `target` and \
+                     `session` stand for as many path segments as the name has. Every answer carries `X-Request-Id`, \
+                     which repeats the request's if it sent one. Routes that are not listed answer 404 (NOT_FOUND), \
+                     methods that are not listed 405 (METHOD_NOT_ALLOWED) with `Allow`, OPTIONS 204. A token that is not \
+                     known is refused with 401 wherever it is sent under /blobs, /uploads, /manifests, /sessions, \
+                     /versions and /refs.";

@@ -1,3 +1,5 @@
-//! Bytes as answers, and answers that are given again.
+//! What all surfaces share: bytes as answers, bodies as blobs and documents, and the response cache. Knows no surface.
 
+pub(super) mod bytes;
+pub(super) mod intake;
 pub(super) mod response_cache;

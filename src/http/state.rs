@@ -7,6 +7,7 @@ use axum::extract::FromRef;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use super::rfc::body::BodyLimits;
 use crate::access::Access;
 use crate::config::{Config, Duration};
 use crate::protocol::{Blobs, Uploads};
@@ -120,5 +121,10 @@ impl Timeouts {
             min_rate: config.server.min_rate.bytes(),
             uploads_for: config.collector.uploads_for,
         }
+    }
+
+    /// The limits of one body of at most `size` bytes.
+    pub(super) fn body(&self, size: u64) -> BodyLimits {
+        BodyLimits { size, idle: self.idle.std(), min_rate: self.min_rate }
     }
 }

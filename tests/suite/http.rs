@@ -2,13 +2,14 @@
 
 mod access;
 mod blobs;
+mod cached;
 mod files;
+mod json;
 mod limits;
 mod manifests;
 mod pages;
 mod paths;
 mod refs;
-mod repeats;
 mod sessions;
 mod slow;
 mod uploads;

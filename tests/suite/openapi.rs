@@ -1,10 +1,13 @@
-//! The description in `src/http/native/openapi.json`: it must list the routes, methods and problem codes that there are.
+//! The OpenAPI documents of the surfaces: they must list the routes, methods and problem codes that there are.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use larder::wire::Code;
 use serde_json::Value;
+
+use crate::support::server::TestServer;
 
 /// The methods that a route can register.
 const METHODS: [&str; 7] = ["get", "head", "put", "post", "patch", "delete", "options"];
@@ -17,17 +20,33 @@ const BELOW: [(&str, &str); 5] = [
     ("/refs/{target}/{file}", "/refs/{*path}"),
 ];
 
+/// All sources of the HTTP interface, without their tests.
 fn sources() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
-    let files = ["", "native", "rfc", "serving"]
-        .into_iter()
-        .flat_map(|directory| fs::read_dir(root.join(directory)).unwrap().map(|entry| entry.unwrap().path()));
-    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+    let (mut found, mut open) = (Vec::new(), vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http")]);
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
+/// A source without its unit tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.split("mod tests {").next().unwrap().to_owned()
+}
+
+/// The only document so far: that of the native surface.
 fn description() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/native/openapi.json");
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+    let documents = larder::http::documents();
+    let [("native", document)] = &*documents else { panic!("check the other documents, too") };
+    document.clone()
 }
 
 /// What follows the opening parenthesis of a call, up to the one that closes it.
@@ -44,7 +63,7 @@ fn arguments(text: &str) -> &str {
 fn registered() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for path in sources() {
-        let text = fs::read_to_string(path).unwrap();
+        let text = code(&path);
         for (at, call) in text.match_indices(".route(") {
             let call = arguments(&text[at + call.len()..]);
             let (route, handlers) = call.trim_start().strip_prefix('"').unwrap().split_once('"').unwrap();
@@ -136,29 +155,29 @@ fn every_reference_leads_somewhere_and_everything_is_used() {
 fn every_problem_code_is_listed_and_nothing_else() {
     let mut used = BTreeSet::new();
     for path in sources() {
-        let text = fs::read_to_string(path).unwrap();
-        let literals = text.split('"');
-        let is_code = |text: &&str| {
-            text.len() > 3
-                && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
-                && !text.starts_with("CARGO")
-                && *text != "POST"
-        };
-        used.extend(literals.filter(is_code).map(str::to_owned));
+        let text = code(&path).replace("StatusCode::", "");
+        let variants =
+            text.split("Code::").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap());
+        // Functions and constants of the type are in lower case or in capitals.
+        used.extend(variants.filter(|name| name.chars().any(|c| c.is_ascii_lowercase())).map(str::to_owned));
     }
+    used.retain(|name| name.starts_with(|c: char| c.is_ascii_uppercase()));
+    let known: BTreeSet<String> = Code::KNOWN.iter().map(|code| format!("{code:?}")).collect();
+    assert_eq!(used.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(known.difference(&used).collect::<Vec<_>>(), Vec::<&String>::new(), "never answered");
     let description = description();
-    let listed = description["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
-    let listed: BTreeSet<String> = listed.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
-    assert_eq!(used, listed);
+    let listed =
+        description["components"]["schemas"]["ProblemDetails"]["properties"]["code"]["enum"].as_array().unwrap();
+    let listed: Vec<&str> = listed.iter().map(|code| code.as_str().unwrap()).collect();
+    assert_eq!(listed, Code::KNOWN.iter().map(Code::as_str).collect::<Vec<_>>());
 }
 
 #[test]
 fn every_code_stands_with_a_status() {
     let description = description();
     let text = description["components"]["responses"].to_string() + &description["info"].to_string();
-    let codes = description["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
-    for code in codes.iter().filter_map(Value::as_str) {
-        assert!(text.contains(code), "no answer names {code}");
+    for code in Code::KNOWN {
+        assert!(text.contains(code.as_str()), "no answer names {code}");
     }
 }
 
@@ -174,4 +193,12 @@ fn the_description_is_of_this_version_and_every_operation_has_its_own_name() {
     for operation in operations {
         assert!(operation["summary"].is_string() && operation["responses"].is_object(), "{operation}");
     }
+}
+
+#[tokio::test]
+async fn the_document_is_served() {
+    let server = TestServer::start().await;
+    let answer = server.get("/openapi.json").await.expect(200);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.json(), description());
 }

@@ -9,20 +9,43 @@ use axum::{Json, Router};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 
+use super::parameters as p;
 use crate::access::Caller;
-use crate::domain::Permission;
-use crate::domain::RunId;
+use crate::domain::{Permission, RunId};
+use crate::http::error::ApiError;
 use crate::http::extract::{Params, Rest};
-use crate::http::{ApiError, AppState};
+use crate::http::openapi::{Document, Operation, json_of, text};
+use crate::http::state::AppState;
 use crate::upkeep::collect::RunSummary;
+use crate::wire::limits;
+use crate::wire::runs::{Run, RunPage};
 
-/// Runs on a page, unless asked otherwise.
-const PAGE: usize = 20;
-/// Most runs on a page.
-const MAX_PAGE: usize = 200;
-
-pub(in crate::http) fn routes() -> Router<AppState> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/collector/runs", get(page)).route("/collector/runs/{*run}", get(show))
+}
+
+/// Part of the group of [`super::index`].
+pub(super) fn describe(document: &mut Document) {
+    let list = Operation::new("get", "listRuns", "Runs of the collector, newest first")
+        .by_token("Needs a token that grants `admin`.")
+        .takes(&[&p::BEFORE_RUN, &p::LIMIT_RUNS])
+        .answers(200, "A page of them.", &[&p::CACHE_CONTROL], [json_of::<RunPage>()])
+        .fails(&[400, 401, 403, 500, 503]);
+    document.path("/collector/runs", &[], [list]);
+    let show = Operation::new("get", "showRun", "One run of the collector")
+        .by_token("Needs a token that grants `admin`.")
+        .answers(200, "Its report, or how it was set up while it has none.", &[&p::CACHE_CONTROL], [json_of::<Run>()])
+        .fails(&[401, 403, 404, 500, 503]);
+    document.path("/collector/runs/{run}", &[&p::RUN], [show]);
+    let plan = Operation::new("get", "showRunPlan", "What a run was about to delete")
+        .by_token(
+            "One JSON document a line, for each version it retired and each copy of a blob it meant to delete, with the \
+             reason. It is stored before anything is deleted. Empty when there was nothing to do. Needs a token that \
+             grants `admin`.",
+        )
+        .answers(200, "The plan.", &[&p::CACHE_CONTROL], [text("application/x-ndjson")])
+        .fails(&[401, 403, 404, 500, 503]);
+    document.path("/collector/runs/{run}/plan", &[&p::RUN], [plan]);
 }
 
 #[derive(Deserialize)]
@@ -34,13 +57,14 @@ struct Page {
 
 async fn page(State(state): State<AppState>, caller: Caller, Params(page): Params<Page>) -> Result<Response, ApiError> {
     caller.require_somewhere(Permission::Admin)?;
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let limit = page.limit.unwrap_or(limits::RUNS).clamp(1, limits::MAX_RUNS);
     // One more than asked for tells whether there is a next page.
     let mut runs = state.runs.page(page.before, limit + 1).await?;
     let more = runs.len() > limit;
     runs.truncate(limit);
     let next = runs.last().filter(|_| more).map(RunSummary::run);
-    Ok(([(CACHE_CONTROL, "no-store")], Json(serde_json::json!({"runs": runs, "next": next}))).into_response())
+    Ok(([(CACHE_CONTROL, "no-store")], Json(RunPage { runs: runs.iter().map(Run::from).collect(), next }))
+        .into_response())
 }
 
 async fn show(State(state): State<AppState>, caller: Caller, Rest(path): Rest) -> Result<Response, ApiError> {
@@ -55,7 +79,7 @@ async fn show(State(state): State<AppState>, caller: Caller, Rest(path): Rest) -
     if wants_plan {
         return plan(state, run).await;
     }
-    Ok(([(CACHE_CONTROL, "no-store")], Json(summary)).into_response())
+    Ok(([(CACHE_CONTROL, "no-store")], Json(Run::from(&summary))).into_response())
 }
 
 /// The plans of all passes of a run, one after the other.

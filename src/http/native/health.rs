@@ -10,16 +10,45 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
-use crate::http::AppState;
+use super::parameters as p;
 use crate::http::extract::Params;
+use crate::http::openapi::{Document, Operation, text as text_of};
+use crate::http::state::AppState;
 use crate::upkeep::Health;
 
-pub(in crate::http) fn routes() -> Router<AppState> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
         .route("/healthz", get(async || text(StatusCode::OK, "ok\n".to_owned())))
         .route("/readyz", get(ready))
         .route("/metrics", get(async || text(StatusCode::OK, crate::telemetry::render_metrics())))
+}
+
+/// Routes that are asked every few seconds.
+pub(super) const QUIET: &[&str] = &["/livez", "/readyz", "/healthz", "/metrics"];
+
+/// Part of the group of [`super::index`].
+pub(super) fn describe(document: &mut Document) {
+    for (path, id) in [("/livez", "livez"), ("/healthz", "healthz")] {
+        let alive = Operation::new("get", id, "Whether the process lives").answers(
+            200,
+            "It does. Never asks the store.",
+            &[],
+            [text_of("text/plain")],
+        );
+        document.path(path, &[], [alive]);
+    }
+    let ready = Operation::new("get", "readyz", "Whether this server should get traffic")
+        .answers(200, "It should.", &[], [text_of("text/plain")])
+        .answers(503, "It is shutting down, or its store cannot be used.", &[&p::RETRY_AFTER], [text_of("text/plain")]);
+    document.path("/readyz", &[], [ready]);
+    let metrics = Operation::new("get", "metrics", "Metrics in Prometheus' text format").answers(
+        200,
+        "The metrics.",
+        &[],
+        [text_of("text/plain")],
+    );
+    document.path("/metrics", &[], [metrics]);
 }
 
 #[derive(Deserialize)]

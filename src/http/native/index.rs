@@ -1,20 +1,41 @@
 //! `/` and `/openapi.json`.
 
+use std::sync::OnceLock;
+
+use axum::body::Bytes;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::json;
 
 use super::negotiate::WantsHtml;
 use super::pages;
-use crate::http::AppState;
+use crate::http::openapi::{Document, Operation, json_of, text};
+use crate::http::state::AppState;
+use crate::wire::ServerIndex;
+use crate::wire::schema::Anything;
 
-/// The interface's description, which a test holds against the routes.
-const OPENAPI: &str = include_str!("openapi.json");
+/// The routes; `document` makes the OpenAPI document.
+pub(super) fn routes(document: fn() -> serde_json::Value) -> Router<AppState> {
+    Router::new().route("/", get(index)).route("/openapi.json", get(async move || openapi(document)))
+}
 
-pub(in crate::http) fn routes() -> Router<AppState> {
-    Router::new().route("/", get(index)).route("/openapi.json", get(openapi))
+pub(super) fn describe(document: &mut Document) {
+    document.tag("service", "For operators and tools.");
+    let index = Operation::new("get", "index", "What this server offers").answers(
+        200,
+        "Addresses of everything, or a page for browsers.",
+        &[],
+        [json_of::<ServerIndex>(), text("text/html")],
+    );
+    document.path("/", &[], [index]);
+    let description = Operation::new("get", "description", "This document").answers(
+        200,
+        "OpenAPI 3.1.",
+        &[],
+        [json_of::<Anything>()],
+    );
+    document.path("/openapi.json", &[], [description]);
 }
 
 async fn index(html: WantsHtml) -> Response {
@@ -22,19 +43,22 @@ async fn index(html: WantsHtml) -> Response {
     if html.0 {
         return (headers, pages::index()).into_response();
     }
-    let body = json!({
-        "name": "larder",
-        "version": env!("CARGO_PKG_VERSION"),
-        "manifests": "/manifests",
-        "manifest": "/manifests/{name}",
-        "versions": "/versions/{name}",
-        "ref": "/refs/{name}/{file}",
-        "blob": "/blobs/{digest}",
-        "description": "/openapi.json",
-    });
+    let body = ServerIndex {
+        name: "larder".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        manifests: "/manifests".into(),
+        manifest: "/manifests/{name}".into(),
+        versions: "/versions/{name}".into(),
+        file: "/refs/{name}/{file}".into(),
+        blob: "/blobs/{digest}".into(),
+        description: "/openapi.json".into(),
+    };
     (headers, Json(body)).into_response()
 }
 
-async fn openapi() -> Response {
-    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], OPENAPI).into_response()
+fn openapi(document: fn() -> serde_json::Value) -> Response {
+    /// It is the same for as long as the process runs.
+    static TEXT: OnceLock<Bytes> = OnceLock::new();
+    let text = TEXT.get_or_init(|| document().to_string().into());
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], text.clone()).into_response()
 }

@@ -11,40 +11,119 @@ use axum::http::header::{
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
+use serde::Deserialize;
 
-use super::blobs::judged;
 use super::negotiate::WantsHtml;
 use super::pages;
-use super::versions::{RowBody, receipt_body};
+use super::parameters as p;
 use crate::access::{Access, Caller};
-use crate::domain::Permission;
-use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
+use crate::domain::{ManifestName, Permission, Selector, Target};
+use crate::http::completion::run_to_completion;
+use crate::http::error::ApiError;
+use crate::http::expectation::{expectation, required_expectation};
 use crate::http::extract::{Activation, Params, RequestedFreshness, Rest};
-use crate::http::rfc::body::{self, RequestBody, check_headers};
-use crate::http::rfc::caching::{Freshness, defuse, set_freshness};
-use crate::http::rfc::conditional::{etag, expectation};
+use crate::http::openapi::{Document, Operation, either, json_of, text};
+use crate::http::rfc::caching::{Freshness, set_freshness};
+use crate::http::rfc::conditional::etag;
 use crate::http::rfc::digests::{REPR_DIGEST, repr_digest};
+use crate::http::rfc::hardening::defuse;
+use crate::http::serving::bytes::judged;
+use crate::http::serving::intake;
 use crate::http::serving::response_cache::Cacheable;
-use crate::http::{ApiError, AppState, run_to_completion};
+use crate::http::state::AppState;
 use crate::protocol::AsOf;
 use crate::service::publish::PublishOptions;
-use crate::service::{NamePage, Names, Resolve, Resolved};
+use crate::service::{Names, Resolve, Resolved};
+use crate::wire::manifest::ManifestDocument;
+use crate::wire::{self, Code, Deleted, NameEntry, NamePage, Row, limits};
 
-/// Number of the version that was served.
-const VERSION: HeaderName = HeaderName::from_static("larder-version");
-/// Generation of the head that was asked.
-const GENERATION: HeaderName = HeaderName::from_static("larder-generation");
-/// Names on a page, unless asked otherwise.
-const PAGE: usize = 100;
-/// Most names on a page.
-const MAX_PAGE: usize = 1000;
+const VERSION: HeaderName = HeaderName::from_static(wire::headers::VERSION);
+const GENERATION: HeaderName = HeaderName::from_static(wire::headers::GENERATION);
 
-pub(in crate::http) fn routes() -> Router<AppState> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/manifests", get(list))
         .route("/manifests/{*name}", get(read).head(head).put(publish).delete(remove))
+}
+
+pub(super) fn describe(document: &mut Document) {
+    document.tag("manifests", "Names and what is active under them.");
+    let list = Operation::new("get", "listNames", "Names that have an active version")
+        .about("Names that the caller may not read are left out.")
+        .by_policy()
+        .takes(&[&p::PREFIX, &p::AFTER, &p::LIMIT_NAMES])
+        .answers(
+            200,
+            "A page of them, by name, or a page for browsers.",
+            &[&p::LINK, &p::CACHE_CONTROL],
+            [json_of::<NamePage>(), text("text/html")],
+        )
+        .fails(&[400, 401, 500, 503]);
+    document.path("/manifests", &[], [list]);
+    let operations = [describe_read(true), describe_read(false), describe_publish(), describe_removal()];
+    document.path("/manifests/{target}", &[&p::TARGET], operations);
+}
+
+fn describe_read(get: bool) -> Operation {
+    let operation = if get {
+        Operation::new("get", "getManifest", "A manifest, exactly as it was published").answers(
+            200,
+            "Its bytes.",
+            &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::LARDER_VERSION, &p::LARDER_GENERATION, &p::LINK],
+            [json_of::<ManifestDocument>()],
+        )
+    } else {
+        Operation::new("head", "headManifest", "The headers of a manifest").empty(
+            200,
+            "There is one.",
+            &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::LARDER_VERSION, &p::LARDER_GENERATION, &p::LINK],
+        )
+    };
+    operation
+        .by_policy()
+        .takes(&[&p::IF_MATCH, &p::IF_NONE_MATCH])
+        .empty(
+            304,
+            "The client has it already.",
+            &[&p::ETAG, &p::CACHE_CONTROL, &p::LARDER_VERSION, &p::LARDER_GENERATION],
+        )
+        .fails(&[400, 401, 403, 404, 410, 412, 500, 503])
+}
+
+fn describe_publish() -> Operation {
+    Operation::new("put", "publish", "Publish a version of a name")
+        .by_token(
+            "The address is a name without a selector. The bytes of the manifest are kept and served exactly as they are \
+             sent. All blobs must be there; 409 lists those that are not. Readers see all files of the version or none. \
+             Needs `publish`.",
+        )
+        .takes(&[&p::ACTIVATE, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .body(json_of::<ManifestDocument>())
+        .answers(
+            200,
+            "The same manifest was there already; nothing changed.",
+            &[&p::LOCATION, &p::ETAG],
+            [json_of::<wire::Receipt>()],
+        )
+        .answers(
+            201,
+            "The version is complete and, unless staged, active.",
+            &[&p::LOCATION, &p::ETAG],
+            [json_of::<wire::Receipt>()],
+        )
+        .fails(&[400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 428, 500, 503, 507])
+}
+
+fn describe_removal() -> Operation {
+    Operation::new("delete", "remove", "Delete a name, or retire one version")
+        .by_token(
+            "A name without a selector: all of its versions are retired, those of open sessions aborted, and the name is \
+             listed no more; its history stays. With a selector: that version is retired, unless it is active or pinned \
+             (409). Needs `retire`.",
+        )
+        .takes(&[&p::REASON, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .answers(200, "The deletion, or the row of the retired version.", &[], [either::<Deleted, Row>()])
+        .fails(&[400, 401, 403, 404, 409, 410, 412, 428, 500, 503, 507])
 }
 
 #[derive(Deserialize)]
@@ -56,19 +135,6 @@ struct Listing {
     limit: Option<usize>,
 }
 
-#[derive(Serialize)]
-struct NameRow<'a> {
-    name: &'a ManifestName,
-    generation: u64,
-    version: u64,
-    manifest: Digest,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<&'a str>,
-    files: u64,
-    total_bytes: u64,
-    promoted_at: Option<jiff::Timestamp>,
-}
-
 async fn list(
     State(names): State<Arc<Names>>,
     State(access): State<Arc<Access>>,
@@ -76,7 +142,7 @@ async fn list(
     html: WantsHtml,
     Params(listing): Params<Listing>,
 ) -> Result<Response, ApiError> {
-    let limit = listing.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let limit = listing.limit.unwrap_or(limits::NAMES).clamp(1, limits::MAX_NAMES);
     let visible = |name: &ManifestName| access.may_read(&caller, name);
     let page = names.page(&listing.prefix, listing.after.as_ref(), limit, visible).await?;
     let next = page.next.as_ref().map(|name| {
@@ -93,24 +159,8 @@ async fn list(
     if html.0 {
         return Ok((headers, pages::names(&page, next.as_deref())).into_response());
     }
-    Ok((headers, Json(page_body(&page))).into_response())
-}
-
-fn page_body(page: &NamePage) -> serde_json::Value {
-    let rows = page.heads.iter().filter_map(|head| {
-        let row = head.active()?;
-        Some(NameRow {
-            name: &head.name,
-            generation: head.generation,
-            version: row.number,
-            manifest: row.digest(),
-            label: row.summary.label.as_deref(),
-            files: row.summary.files,
-            total_bytes: row.summary.total_bytes,
-            promoted_at: row.promoted_at,
-        })
-    });
-    serde_json::json!({"manifests": rows.collect::<Vec<_>>(), "next": page.next})
+    let manifests = page.heads.iter().filter_map(|head| NameEntry::of(head)).collect();
+    Ok((headers, Json(NamePage { manifests, next: page.next.map(|name| name.to_string()) })).into_response())
 }
 
 async fn read(
@@ -129,7 +179,8 @@ async fn read(
     if let Some(judged) = judged(&headers, found.row.digest(), &answer)? {
         return Ok(judged);
     }
-    let cacheable = public.then(|| Extension(Cacheable::of_head(target.name, found.generation, loaded.bytes.clone())));
+    let heads = || vec![(target.name.clone(), found.generation)];
+    let cacheable = public.then(|| Extension(Cacheable::of_heads(heads(), loaded.bytes.clone())));
     Ok((cacheable, answer, loaded.bytes.clone()).into_response())
 }
 
@@ -176,8 +227,9 @@ async fn publish(
 ) -> Result<Response, ApiError> {
     let name = rest.name()?;
     caller.require(Permission::Publish, &name)?;
-    let options = publish_options(&state.access, &name, &headers, activation.activate)?;
-    let held = read_manifest(&state, &headers, body).await?;
+    let expect = required_expectation(&state.access, &name, &headers)?;
+    let options = PublishOptions { activate: activation.activate, expect };
+    let held = intake::hold(&state, &headers, body, state.publish.limits().manifest_bytes).await?;
     let tasks = state.tasks.clone();
     let receipt = run_to_completion(&tasks, async move {
         Ok(state.publish.publish(&name, held.bytes.clone(), options, &caller.subject()).await?)
@@ -187,49 +239,7 @@ async fn publish(
     let location = HeaderValue::try_from(format!("/manifests/{}@{}", receipt.name, receipt.row.number));
     let etag = HeaderValue::try_from(etag(receipt.row.digest())).map_err(ApiError::internal)?;
     let headers = [(LOCATION, location.map_err(ApiError::internal)?), (ETAG, etag)];
-    Ok((status, headers, Json(receipt_body(&receipt))).into_response())
-}
-
-/// What the client wants of `name`, if its policy lets it say so.
-pub(in crate::http) fn publish_options(
-    access: &Access,
-    name: &ManifestName,
-    headers: &HeaderMap,
-    activate: bool,
-) -> Result<PublishOptions, ApiError> {
-    Ok(PublishOptions { activate, expect: required_expectation(access, name, headers)? })
-}
-
-/// The precondition of a change, which some policies require.
-pub(in crate::http) fn required_expectation(
-    access: &Access,
-    name: &ManifestName,
-    headers: &HeaderMap,
-) -> Result<Expect, ApiError> {
-    let expect = expectation(headers)?;
-    if access.needs_precondition(name) && !expect.is_stated() {
-        return Err(ApiError::precondition_required());
-    }
-    Ok(expect)
-}
-
-/// A manifest that is held in memory, and the place it takes up.
-pub(in crate::http) struct BufferedManifest {
-    pub(in crate::http) bytes: bytes::Bytes,
-    _place: OwnedSemaphorePermit,
-}
-
-/// Reads a manifest. While too many are held by others, the client waits.
-pub(in crate::http) async fn read_manifest(
-    state: &AppState,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<BufferedManifest, ApiError> {
-    let limit = state.publish.limits().manifest_bytes;
-    check_headers(headers, limit)?;
-    let place = body::place(&state.held).await?;
-    let bytes = RequestBody::new(body, state.timeouts, limit).collect().await?;
-    Ok(BufferedManifest { bytes, _place: place })
+    Ok((status, headers, Json(wire::Receipt::from(&receipt))).into_response())
 }
 
 #[derive(Deserialize)]
@@ -237,9 +247,6 @@ pub(in crate::http) async fn read_manifest(
 struct Removal {
     reason: Option<String>,
 }
-
-/// Longest reason, in characters.
-const MAX_REASON: usize = 500;
 
 async fn remove(
     State(state): State<AppState>,
@@ -251,9 +258,9 @@ async fn remove(
     let target = rest.target()?;
     caller.require(Permission::Retire, &target.name)?;
     let reason = removal.reason.unwrap_or_else(|| format!("by {}", caller.subject()));
-    if reason.chars().count() > MAX_REASON {
-        let detail = format!("A reason has at most {MAX_REASON} characters.");
-        return Err(ApiError::bad_request("QUERY_INVALID", detail));
+    if reason.chars().count() > limits::REASON {
+        let detail = format!("A reason has at most {} characters.", limits::REASON);
+        return Err(ApiError::bad_request(Code::QueryInvalid, detail));
     }
     if target.explicit {
         retire(state, &caller, target, &headers, reason).await
@@ -279,7 +286,7 @@ async fn retire(
     let (tasks, by) = (state.tasks.clone(), caller.subject());
     let receipt =
         run_to_completion(&tasks, async move { Ok(state.versions.retire(&target, reason, &by).await?) }).await?;
-    Ok(Json(RowBody::of(&receipt.row)).into_response())
+    Ok(Json(Row::from(&receipt.row)).into_response())
 }
 
 async fn delete(
@@ -297,6 +304,6 @@ async fn delete(
             async move { Ok(state.versions.delete(&name, expect, reason, &caller.subject()).await?) },
         )
         .await?;
-    let body = serde_json::json!({"name": head.name, "generation": head.generation, "deleted": true});
+    let body = Deleted { name: head.name.clone(), generation: Some(head.generation), deleted: true };
     Ok(Json(body).into_response())
 }

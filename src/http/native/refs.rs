@@ -11,18 +11,35 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::parameters as p;
 use crate::access::{Access, Caller};
+use crate::http::error::ApiError;
 use crate::http::extract::{RequestedFreshness, Rest};
-use crate::http::rfc::caching::{Freshness, defuse, set_freshness};
+use crate::http::openapi::{Document, Operation, text};
+use crate::http::rfc::caching::{Freshness, set_freshness};
+use crate::http::rfc::hardening::defuse;
 use crate::http::serving::response_cache::Cacheable;
-use crate::http::{ApiError, AppState};
+use crate::http::state::AppState;
 use crate::service::Resolve;
 
 /// What need not be encoded in the value of a query parameter, beside letters and digits.
 const IN_QUERY: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-pub(in crate::http) fn routes() -> Router<AppState> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/refs/{*path}", get(follow))
+}
+
+pub(super) fn describe(document: &mut Document) {
+    document.tag("refs", "Plain downloads.");
+    let follow = |method, id| {
+        Operation::new(method, id, "Redirect to one file of a version")
+            .about("Behind a selector `file` may hold slashes; without one it is the last segment of the path.")
+            .by_policy()
+            .answers(307, "Where the bytes are.", &[&p::LOCATION, &p::CACHE_CONTROL, &p::LINK], [text("text/plain")])
+            .fails(&[400, 401, 403, 404, 410, 500, 503])
+    };
+    let operations = [follow("get", "followRef"), follow("head", "headRef")];
+    document.path("/refs/{target}/{file}", &[&p::TARGET, &p::FILE], operations);
 }
 
 /// Answers HEAD too: there is no body worth saving.
@@ -49,6 +66,7 @@ async fn follow(
     set_freshness(&mut headers, freshness, public);
     defuse(&mut headers);
     let body = Bytes::from(location + "\n");
-    let cacheable = public.then(|| Extension(Cacheable::of_head(target.name, found.generation, body.clone())));
+    let heads = || vec![(target.name.clone(), found.generation)];
+    let cacheable = public.then(|| Extension(Cacheable::of_heads(heads(), body.clone())));
     Ok((StatusCode::TEMPORARY_REDIRECT, cacheable, headers, body).into_response())
 }

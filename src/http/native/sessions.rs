@@ -8,18 +8,58 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 
-use super::manifests::{publish_options, read_manifest};
-use super::versions::receipt_body;
+use super::parameters as p;
 use crate::access::Caller;
-use crate::domain::Permission;
-use crate::domain::{ManifestName, Rejection, Selector};
+use crate::domain::{ManifestName, Permission, Rejection, Selector};
+use crate::http::completion::run_to_completion;
+use crate::http::error::ApiError;
+use crate::http::expectation::required_expectation;
 use crate::http::extract::{Activation, Params, Rest};
-use crate::http::{ApiError, AppState, run_to_completion};
+use crate::http::openapi::{Document, Operation, json_of};
+use crate::http::serving::intake;
+use crate::http::state::AppState;
 use crate::protocol::ChangeError;
+use crate::service::publish::PublishOptions;
 use crate::service::{Prepared, PublishError};
+use crate::wire::manifest::ManifestDocument;
+use crate::wire::{Code, Receipt, Session};
 
-pub(in crate::http) fn routes() -> Router<AppState> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/sessions/{*name}", post(prepare).get(show).put(commit).delete(abort))
+}
+
+pub(super) fn describe(document: &mut Document) {
+    document.tag("sessions", "Publishing in steps.");
+    let prepare = Operation::new("post", "prepareSession", "Begin to publish in steps")
+        .by_token(
+            "The address is a name without a selector. The bytes of the manifest are kept and served exactly as they are \
+             sent. Needs `publish`.",
+        )
+        .takes(&[&p::ACTIVATE, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .body(json_of::<ManifestDocument>())
+        .answers(200, "The same manifest was there already; there is no session.", &[], [json_of::<Receipt>()])
+        .answers(
+            201,
+            "The session. From now on its blobs are protected; upload those that are missing.",
+            &[&p::LOCATION],
+            [json_of::<Session>()],
+        )
+        .fails(&[400, 401, 403, 408, 409, 412, 413, 415, 422, 428, 500, 503, 507]);
+    let show = Operation::new("get", "showSession", "What a session still lacks")
+        .by_token("Needs `publish`.")
+        .answers(200, "The session.", &[], [json_of::<Session>()])
+        .fails(&[400, 401, 403, 404, 500, 503, 507]);
+    let commit = Operation::new("put", "commitSession", "Complete a session")
+        .by_token("409 while blobs are missing: the session stays open. Needs `publish`.")
+        .takes(&[&p::ACTIVATE, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .answers(200, "It was complete already.", &[], [json_of::<Receipt>()])
+        .answers(201, "The version is complete and, unless staged, active.", &[], [json_of::<Receipt>()])
+        .fails(&[400, 401, 403, 404, 409, 410, 412, 428, 500, 503, 507]);
+    let abort = Operation::new("delete", "abortSession", "Give a session up")
+        .by_token("Needs `publish`.")
+        .empty(204, "It is gone.", &[])
+        .fails(&[400, 401, 403, 404, 409, 410, 500, 503, 507]);
+    document.path("/sessions/{session}", &[&p::SESSION], [prepare, show, commit, abort]);
 }
 
 async fn prepare(
@@ -32,22 +72,21 @@ async fn prepare(
 ) -> Result<Response, ApiError> {
     let name = rest.name()?;
     caller.require(Permission::Publish, &name)?;
-    let options = publish_options(&state.access, &name, &headers, activation.activate)?;
-    let held = read_manifest(&state, &headers, body).await?;
+    let expect = required_expectation(&state.access, &name, &headers)?;
+    let options = PublishOptions { activate: activation.activate, expect };
+    let held = intake::hold(&state, &headers, body, state.publish.limits().manifest_bytes).await?;
     let tasks = state.tasks.clone();
     let prepared = run_to_completion(&tasks, async move {
         Ok(state.publish.prepare(&name, held.bytes.clone(), &options, &caller.subject()).await?)
     })
     .await?;
     match prepared {
-        Prepared::Unchanged(receipt) => Ok(Json(receipt_body(&receipt)).into_response()),
+        Prepared::Unchanged(receipt) => Ok(Json(Receipt::from(&receipt)).into_response()),
         Prepared::Session(receipt, missing) => {
             let location = format!("/sessions/{}@{}", receipt.name, receipt.row.number);
             let header = HeaderValue::try_from(&location).map_err(ApiError::internal)?;
-            let body = serde_json::json!({
-                "name": receipt.name, "version": receipt.row.number, "state": receipt.row.state,
-                "missing": missing, "location": location,
-            });
+            let (name, version, state) = (receipt.name, receipt.row.number, receipt.row.state);
+            let body = Session { name, version, state, missing, location: Some(location) };
             Ok((StatusCode::CREATED, [(LOCATION, header)], Json(body)).into_response())
         }
     }
@@ -57,8 +96,7 @@ async fn show(State(state): State<AppState>, caller: Caller, rest: Rest) -> Resu
     let (name, number) = session(&rest)?;
     caller.require(Permission::Publish, &name)?;
     let (row, missing) = state.publish.session(&name, number).await.map_err(refusal)?;
-    let body = serde_json::json!({"name": name, "version": number, "state": row.state, "missing": missing});
-    Ok(Json(body).into_response())
+    Ok(Json(Session { name, version: number, state: row.state, missing, location: None }).into_response())
 }
 
 async fn commit(
@@ -70,14 +108,15 @@ async fn commit(
 ) -> Result<Response, ApiError> {
     let (name, number) = session(&rest)?;
     caller.require(Permission::Publish, &name)?;
-    let options = publish_options(&state.access, &name, &headers, activation.activate)?;
+    let expect = required_expectation(&state.access, &name, &headers)?;
+    let options = PublishOptions { activate: activation.activate, expect };
     let tasks = state.tasks.clone();
     let receipt = run_to_completion(&tasks, async move {
         state.publish.commit(&name, number, options, &caller.subject()).await.map_err(refusal)
     })
     .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(receipt_body(&receipt))).into_response())
+    Ok((status, Json(Receipt::from(&receipt))).into_response())
 }
 
 async fn abort(State(state): State<AppState>, caller: Caller, rest: Rest) -> Result<StatusCode, ApiError> {
@@ -101,7 +140,7 @@ fn session(rest: &Rest) -> Result<(ManifestName, u64), ApiError> {
     let target = rest.target()?;
     let Selector::Number(number) = target.selector else {
         let detail = "A session is NAME@NUMBER, as the Location of its creation says.";
-        return Err(ApiError::bad_request("SELECTOR_INVALID", detail));
+        return Err(ApiError::bad_request(Code::SelectorInvalid, detail));
     };
     Ok((target.name, number))
 }

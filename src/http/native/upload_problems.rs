@@ -3,8 +3,9 @@
 use axum::http::StatusCode;
 use axum::http::header::HeaderName;
 
-use crate::http::ApiError;
+use crate::http::error::ApiError;
 use crate::protocol::UploadError;
+use crate::wire::{Code, headers};
 
 /// Where the draft registers its problems.
 const REGISTRY: &str = "https://iana.org/assignments/http-problem-types#";
@@ -18,26 +19,26 @@ impl ApiError {
     pub(in crate::http) fn upload_unknown() -> Self {
         let detail = "There is no such upload. If there was one, it was given up, or nothing was appended to it for too \
                       long; begin a new one with POST /uploads.";
-        Self::new(StatusCode::NOT_FOUND, "UPLOAD_UNKNOWN", detail)
+        Self::new(StatusCode::NOT_FOUND, Code::UploadUnknown, detail)
     }
 
     /// A header that resumable uploads need is missing or malformed.
     pub(in crate::http) fn upload_header(name: &HeaderName, form: &str) -> Self {
         let detail = format!("The header {name} must be {form}.");
-        Self::bad_request("UPLOAD_INVALID", detail).with("header", name.as_str())
+        Self::bad_request(Code::UploadInvalid, detail).with("header", name.as_str())
     }
 
     /// The digest is needed to begin.
     pub(in crate::http) fn upload_without_digest() -> Self {
         let detail = "State the digest of the whole blob to begin an upload: as POST /uploads?digest=sha256:HEX, or in the \
                       header Repr-Digest.";
-        Self::bad_request("DIGEST_INVALID", detail)
+        Self::bad_request(Code::DigestInvalid, detail)
     }
 
     pub(in crate::http) fn upload_media_type() -> Self {
         let detail = "Append with Content-Type: application/partial-upload.";
-        let error = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED", detail);
-        error.header(HeaderName::from_static("accept-patch"), "application/partial-upload")
+        let error = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unsupported, detail);
+        error.header(HeaderName::from_static(headers::ACCEPT_PATCH), headers::PARTIAL_UPLOAD)
     }
 
     /// Bytes are appended somewhere else than at the end.
@@ -46,24 +47,24 @@ impl ApiError {
         Self::upload_moved(detail)
             .with("expected-offset", expected)
             .with("provided-offset", provided)
-            .header(super::uploads::UPLOAD_OFFSET, &expected.to_string())
+            .header(HeaderName::from_static(headers::UPLOAD_OFFSET), &expected.to_string())
     }
 
     fn upload_moved(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "UPLOAD_OFFSET", detail).registered("mismatching-upload-offset")
+        Self::new(StatusCode::CONFLICT, Code::UploadOffset, detail).registered("mismatching-upload-offset")
     }
 
     /// The blob is stored; nothing can be appended.
     pub(in crate::http) fn upload_complete() -> Self {
         let detail = "The upload is complete; its blob is stored.";
-        Self::bad_request("UPLOAD_COMPLETE", detail).registered("completed-upload")
+        Self::bad_request(Code::UploadComplete, detail).registered("completed-upload")
     }
 
     /// Two statements about the length contradict each other.
     pub(in crate::http) fn upload_length(stated: u64, other: u64) -> Self {
         let detail =
             format!("The length {stated} contradicts {other}, which was stated before or follows from the body.");
-        Self::bad_request("SIZE_INVALID", detail)
+        Self::bad_request(Code::SizeInvalid, detail)
             .registered("inconsistent-upload-length")
             .with("expected", stated)
             .with("actual", other)
@@ -79,7 +80,7 @@ impl ApiError {
 
 impl From<UploadError> for ApiError {
     fn from(error: UploadError) -> Self {
-        let gone = |detail: &str| Self::new(StatusCode::GONE, "UPLOAD_UNKNOWN", detail);
+        let gone = |detail: &str| Self::new(StatusCode::GONE, Code::UploadUnknown, detail);
         match error {
             UploadError::Gone => gone(
                 "The upload is gone: it was given up, or nothing was appended to it for too long. Begin a new one with \
@@ -97,10 +98,10 @@ impl From<UploadError> for ApiError {
                     "An append that does not complete the upload must be a multiple of {part_size} bytes. The upload has \
                      {offset} bytes; go on from there."
                 );
-                Self::bad_request("SIZE_INVALID", detail)
+                Self::bad_request(Code::SizeInvalid, detail)
                     .with("expected-offset", offset)
                     .with("part_size", part_size)
-                    .header(super::uploads::UPLOAD_OFFSET, &offset.to_string())
+                    .header(HeaderName::from_static(headers::UPLOAD_OFFSET), &offset.to_string())
             }
             UploadError::TooLarge { limit } => Self::too_large(limit),
             UploadError::Busy => Self::busy(),

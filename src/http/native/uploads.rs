@@ -5,6 +5,8 @@
 //! the address while the body is still arriving, is not sent: the HTTP library cannot. So bytes that are sent along with the
 //! creation are only as safe as the connection.
 
+mod describe;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,37 +20,33 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{patch, post};
 use serde::Deserialize;
 
+pub(super) use describe::describe;
+
 use super::blobs::stored;
 use crate::access::Caller;
-use crate::domain::Digest;
-use crate::domain::Permission;
+use crate::domain::{Digest, Permission};
+use crate::http::completion::run_to_completion;
+use crate::http::error::ApiError;
 use crate::http::extract::{Params, Rest};
 use crate::http::rfc::body::{RequestBody, check_headers};
 use crate::http::rfc::conditional::etag;
 use crate::http::rfc::digests::stated_digest;
-use crate::http::{ApiError, AppState, run_to_completion};
+use crate::http::state::AppState;
 use crate::protocol::Append;
 use crate::protocol::uploads::{Progress, StartedUpload};
 use crate::store::Created;
+use crate::wire::{self, Code};
 
-/// How many bytes the server has.
-pub(in crate::http) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
-/// Whether these are all.
-const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
-/// How many there will be.
-const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
-/// What the server asks of uploads.
-const UPLOAD_LIMIT: HeaderName = HeaderName::from_static("upload-limit");
-/// What may be sent with PATCH.
-const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
-/// Bytes to append.
-const PARTIAL_UPLOAD: HeaderValue = HeaderValue::from_static("application/partial-upload");
-/// No.
-const FALSE: HeaderValue = HeaderValue::from_static("?0");
-/// Yes.
-const TRUE: HeaderValue = HeaderValue::from_static("?1");
+const UPLOAD_OFFSET: HeaderName = HeaderName::from_static(wire::headers::UPLOAD_OFFSET);
+const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static(wire::headers::UPLOAD_COMPLETE);
+const UPLOAD_LENGTH: HeaderName = HeaderName::from_static(wire::headers::UPLOAD_LENGTH);
+const UPLOAD_LIMIT: HeaderName = HeaderName::from_static(wire::headers::UPLOAD_LIMIT);
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static(wire::headers::ACCEPT_PATCH);
+const PARTIAL_UPLOAD: HeaderValue = HeaderValue::from_static(wire::headers::PARTIAL_UPLOAD);
+const FALSE: HeaderValue = HeaderValue::from_static(wire::headers::FALSE);
+const TRUE: HeaderValue = HeaderValue::from_static(wire::headers::TRUE);
 
-pub(in crate::http) fn routes() -> Router<AppState> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/uploads", post(create).options(limits))
         .route("/uploads/{*id}", patch(append).head(show).delete(give_up).options(limits_of_one))
@@ -75,7 +73,7 @@ async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let mut body = RequestBody::new(body, state.timeouts, state.timeouts.blob_size);
+    let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));
     let taken = begin(&state, &caller, &query, &headers, &mut body).await;
     body.discard_unless_withheld(&headers).await;
     answer(&state, StatusCode::CREATED, taken?)
@@ -91,10 +89,10 @@ async fn begin(
     caller.require_somewhere(Permission::Upload)?;
     let sent = check_headers(headers, state.uploads.most())?;
     let complete = completes(headers)?;
-    let stated = stated_digest(headers, "repr-digest")?;
+    let stated = stated_digest(headers, wire::headers::REPR_DIGEST)?;
     let digest = query.digest.or(stated).ok_or_else(ApiError::upload_without_digest)?;
     if stated.is_some_and(|stated| stated != digest) {
-        return Err(ApiError::bad_request("DIGEST_INVALID", "Repr-Digest and ?digest= state different digests."));
+        return Err(ApiError::bad_request(Code::DigestInvalid, "Repr-Digest and ?digest= state different digests."));
     }
     let length = length(headers, complete.then_some(sent).flatten())?;
     if length.is_some_and(|length| length > state.uploads.most()) {
@@ -129,7 +127,7 @@ async fn take_in(
             Err(error) => {
                 // Who is answered that the body was too slow may ask at once where to go on.
                 append.settle().await?;
-                return Err(error);
+                return Err(error.into());
             }
         }
     }
@@ -150,7 +148,7 @@ async fn append(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let mut body = RequestBody::new(body, state.timeouts, state.timeouts.blob_size);
+    let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));
     let taken = go_on(&state, &caller, &rest, &headers, &mut body).await;
     body.discard_unless_withheld(&headers).await;
     answer(&state, StatusCode::NO_CONTENT, taken?)

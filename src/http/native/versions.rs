@@ -7,107 +7,73 @@ use axum::http::header::{HeaderMap, HeaderValue, LINK, VARY};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::manifests::{publish_options, required_expectation};
 use super::negotiate::WantsHtml;
 use super::pages;
+use super::parameters as p;
 use crate::access::Caller;
-use crate::domain::Permission;
-use crate::domain::manifest::Kind;
-use crate::domain::{Digest, FileName, ManifestName, State as VersionState, Subject, Target, VersionRow};
+use crate::domain::{ManifestName, Permission, Target};
+use crate::http::completion::run_to_completion;
+use crate::http::error::ApiError;
+use crate::http::expectation::required_expectation;
 use crate::http::extract::{Activation, Params, Rest, VersionPath};
-use crate::http::rfc::body::{RequestBody, check_headers};
+use crate::http::openapi::{Document, Operation, either, json_of, text};
 use crate::http::rfc::caching::{Freshness, set_freshness};
-use crate::http::{ApiError, AppState, run_to_completion};
+use crate::http::serving::intake;
+use crate::http::state::AppState;
 use crate::protocol::AsOf;
-use crate::service::{Receipt, ResolveError, Versions};
+use crate::service::publish::PublishOptions;
+use crate::service::{ResolveError, Versions};
+use crate::wire::{Code, CopyRequest, History, Receipt, Row, limits};
 
-/// Rows on a page, unless asked otherwise.
-const PAGE: usize = 50;
-/// Most rows on a page.
-const MAX_PAGE: usize = 1000;
 /// Longest body of an action, in bytes.
 const MAX_BODY: u64 = 4096;
 
-pub(in crate::http) fn routes() -> Router<AppState> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/versions/{*name}", get(show).post(act).put(pin).delete(unpin))
 }
 
-/// A version row as clients see it.
-#[derive(Debug, Serialize)]
-pub(in crate::http) struct RowBody<'a> {
-    number: u64,
-    state: VersionState,
-    pinned: bool,
-    manifest: Digest,
-    manifest_size: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<&'a str>,
-    kind: Kind,
-    artifact_manifest: ArtifactManifest<'a>,
-    source_sha256: Option<Digest>,
-    created_by: &'a Subject,
-    prepared_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    published_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    promoted_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    archived_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retired_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retired_because: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-struct ArtifactManifest<'a> {
-    files: u64,
-    total_bytes: u64,
-    entrypoint: Option<&'a FileName>,
-}
-
-impl<'a> RowBody<'a> {
-    pub(in crate::http) fn of(row: &'a VersionRow) -> Self {
-        let summary = &row.summary;
-        Self {
-            number: row.number,
-            state: row.state,
-            pinned: row.pinned,
-            manifest: summary.manifest.digest,
-            manifest_size: summary.manifest.size,
-            label: summary.label.as_deref(),
-            kind: summary.kind,
-            artifact_manifest: ArtifactManifest {
-                files: summary.files,
-                total_bytes: summary.total_bytes,
-                entrypoint: summary.entrypoint.as_ref(),
-            },
-            source_sha256: summary.source,
-            created_by: &row.created_by,
-            prepared_at: row.prepared_at,
-            published_at: row.published_at,
-            promoted_at: row.promoted_at,
-            archived_at: row.archived_at,
-            retired_at: row.retired_at,
-            retired_because: row.retired_because.as_deref(),
-        }
-    }
-}
-
-/// A receipt as clients see it.
-pub(in crate::http) fn receipt_body(receipt: &Receipt) -> serde_json::Value {
-    serde_json::json!({
-        "name": receipt.name,
-        "version": receipt.row.number,
-        "generation": receipt.generation,
-        "manifest": receipt.row.digest(),
-        "state": receipt.row.state,
-        "previous": receipt.previous,
-        "unchanged": receipt.unchanged,
-    })
+pub(super) fn describe(document: &mut Document) {
+    document.tag("versions", "History, promotion, pins, copies.");
+    let show = Operation::new("get", "versions", "The history of a name, or one version")
+        .by_policy()
+        .takes(&[&p::BEFORE, &p::LIMIT_ROWS])
+        .answers(
+            200,
+            "Without a selector a page of the history, newest first, or a page for browsers; with one a row.",
+            &[&p::LINK, &p::CACHE_CONTROL],
+            [either::<History, Row>(), text("text/html")],
+        )
+        .fails(&[400, 401, 403, 404, 410, 500, 503]);
+    document.path("/versions/{target}", &[&p::TARGET], [show]);
+    let promote = Operation::new("post", "promote", "Make a version the active one")
+        .by_token("`previous` is a rollback. No bytes move. Needs `promote`.")
+        .takes(&[&p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .answers(200, "It is active.", &[], [json_of::<Receipt>()])
+        .fails(&[400, 401, 403, 404, 409, 410, 412, 428, 500, 503, 507]);
+    document.path("/versions/{target}/promote", &[&p::TARGET_EXPLICIT], [promote]);
+    let set_pin = |method, id, summary, about| {
+        Operation::new(method, id, summary)
+            .by_token(about)
+            .answers(200, "The row as it is now.", &[], [json_of::<Row>()])
+            .fails(&[400, 401, 403, 404, 409, 410, 500, 503, 507])
+    };
+    let about = "A pinned version cannot be retired, nor its name deleted. Needs `pin`.";
+    let pins =
+        [set_pin("put", "pin", "Pin a version", about), set_pin("delete", "unpin", "Take a pin away", "Needs `pin`.")];
+    document.path("/versions/{target}/pin", &[&p::TARGET_EXPLICIT], pins);
+    let copy = Operation::new("post", "copy", "Publish a version under another name")
+        .by_token(
+            "The bytes stay where they are. Preconditions are about the other name. Needs `publish` on it, and to be \
+             allowed to read this one.",
+        )
+        .takes(&[&p::ACTIVATE, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .body(json_of::<CopyRequest>())
+        .answers(200, "The other name had this manifest already.", &[], [json_of::<Receipt>()])
+        .answers(201, "The other name's new version.", &[], [json_of::<Receipt>()])
+        .fails(&[400, 401, 403, 404, 408, 409, 410, 412, 413, 415, 422, 428, 500, 503, 507]);
+    document.path("/versions/{target}/copy", &[&p::TARGET_EXPLICIT], [copy]);
 }
 
 #[derive(Deserialize)]
@@ -134,7 +100,7 @@ async fn show(
         (Some(_), _) => Err(ApiError::no_route()),
         (None, true) => {
             let found = state.resolve.row(&target, AsOf::Now).await?;
-            Ok((headers, Json(RowBody::of(&found.row))).into_response())
+            Ok((headers, Json(Row::from(&found.row))).into_response())
         }
         (None, false) => history(&state.versions, &target.name, page, html, headers).await,
     }
@@ -157,7 +123,7 @@ async fn history(
     html: WantsHtml,
     mut headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let limit = page.limit.unwrap_or(limits::ROWS).clamp(1, limits::MAX_ROWS);
     let history = versions.history(name, page.before, limit).await?;
     let history = history.ok_or_else(|| ResolveError::NoSuchName(name.clone()))?;
     let next = history.next.map(|before| format!("/versions/{name}?before={before}&limit={limit}"));
@@ -168,14 +134,14 @@ async fn history(
     if html.0 {
         return Ok((headers, pages::history(&history, next.as_deref())).into_response());
     }
-    let body = serde_json::json!({
-        "name": name,
-        "generation": history.head.generation,
-        "active": history.head.active().map(|row| row.number),
-        "previous": history.head.previous,
-        "versions": history.rows.iter().map(RowBody::of).collect::<Vec<_>>(),
-        "next": history.next,
-    });
+    let body = History {
+        name: name.clone(),
+        generation: history.head.generation,
+        active: history.head.active().map(|row| row.number),
+        previous: history.head.previous,
+        versions: history.rows.iter().map(Row::from).collect(),
+        next: history.next,
+    };
     Ok((headers, Json(body)).into_response())
 }
 
@@ -203,13 +169,7 @@ async fn promote(state: AppState, caller: Caller, target: Target, headers: &Head
     let receipt =
         run_to_completion(&tasks, async move { Ok(state.versions.promote(&target, expect, &caller.subject()).await?) })
             .await?;
-    Ok(Json(receipt_body(&receipt)).into_response())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CopyBody {
-    to: ManifestName,
+    Ok(Json(Receipt::from(&receipt)).into_response())
 }
 
 async fn copy(
@@ -221,12 +181,10 @@ async fn copy(
     body: Body,
 ) -> Result<Response, ApiError> {
     caller.require_read(&state.access, &target.name)?;
-    check_headers(headers, MAX_BODY)?;
-    let body = RequestBody::new(body, state.timeouts, MAX_BODY).collect().await?;
-    let CopyBody { to } = serde_json::from_slice(&body)
-        .map_err(|error| ApiError::bad_request("NAME_INVALID", format!("Send {{\"to\": \"NAME\"}}: {error}.")))?;
+    let held = intake::hold(&state, headers, body, MAX_BODY).await?;
+    let CopyRequest { to } = intake::document(&held.bytes, Code::NameInvalid, r#"{"to": "NAME"}"#)?;
     caller.require(Permission::Publish, &to)?;
-    let options = publish_options(&state.access, &to, headers, activate)?;
+    let options = PublishOptions { activate, expect: required_expectation(&state.access, &to, headers)? };
     let tasks = state.tasks.clone();
     let receipt =
         run_to_completion(
@@ -235,7 +193,7 @@ async fn copy(
         )
         .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(receipt_body(&receipt))).into_response())
+    Ok((status, Json(Receipt::from(&receipt))).into_response())
 }
 
 async fn pin(State(state): State<AppState>, caller: Caller, rest: Rest) -> Result<Response, ApiError> {
@@ -256,5 +214,5 @@ async fn set_pin(state: AppState, caller: Caller, rest: &Rest, pinned: bool) -> 
     let receipt =
         run_to_completion(&tasks, async move { Ok(state.versions.pin(&target, pinned, &caller.subject()).await?) })
             .await?;
-    Ok(Json(RowBody::of(&receipt.row)).into_response())
+    Ok(Json(Row::from(&receipt.row)).into_response())
 }

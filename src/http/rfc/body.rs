@@ -1,17 +1,12 @@
 //! Request bodies: counted, and cut off when they are too long or too slow.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, EXPECT};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, EXPECT, HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
-
-use crate::http::{ApiError, Timeouts};
 
 /// Longest time that a body which is held in memory may take to arrive.
 const HELD_FOR: Duration = Duration::from_secs(120);
@@ -19,23 +14,51 @@ const HELD_FOR: Duration = Duration::from_secs(120);
 const DISCARDED: usize = 256 << 20;
 /// Longest time for that.
 const DISCARDED_FOR: Duration = Duration::from_secs(10);
-/// Longest wait for a place among the bodies that are held in memory.
-const PLACE_WITHIN: Duration = Duration::from_secs(10);
 
-/// A place among the bodies that are held in memory, as soon as there is one.
-pub(in crate::http) async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
-    match timeout(PLACE_WITHIN, Arc::clone(places).acquire_owned()).await {
-        Ok(place) => place.map_err(ApiError::internal),
-        Err(_) => Err(ApiError::busy()),
-    }
+/// How large and how slow a body may be.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct BodyLimits {
+    /// Bytes.
+    pub(in crate::http) size: u64,
+    /// Longest pause.
+    pub(in crate::http) idle: Duration,
+    /// Slowest average rate in bytes per second, once `idle` has passed.
+    pub(in crate::http) min_rate: u64,
+}
+
+/// Why a body is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(in crate::http) enum BodyError {
+    /// More bytes than the limit.
+    #[error("the body is larger than {limit} bytes, which is the limit of this server")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// No byte for too long.
+    #[error("the body paused for too long; nothing was stored")]
+    Paused,
+    /// Too few bytes a second.
+    #[error("the body arrives too slowly; nothing was stored")]
+    Trickled,
+    /// Too long under way for one that is held in memory.
+    #[error("the body took too long; nothing was stored")]
+    Late,
+    /// The connection ended first.
+    #[error("the body ended before it was complete; nothing was stored")]
+    Broken,
+    /// A content coding.
+    #[error("send the bytes as they are, without a Content-Encoding: the digest is taken of what is stored")]
+    Coded,
+    /// A `Content-Range`.
+    #[error("a PUT stores the whole; Content-Range is not supported here")]
+    Partial,
 }
 
 /// A request body that is read frame by frame.
 pub(in crate::http) struct RequestBody {
     body: Body,
-    idle: Duration,
-    min_rate: u64,
-    limit: u64,
+    limits: BodyLimits,
     received: u64,
     began: Instant,
     /// Nothing more will come, or nothing more is wanted.
@@ -44,35 +67,27 @@ pub(in crate::http) struct RequestBody {
 
 impl RequestBody {
     /// Does not ask for the body yet: a client that waits for `100 Continue` sends it when it is first read.
-    pub(in crate::http) fn new(body: Body, timeouts: Timeouts, limit: u64) -> Self {
-        Self {
-            body,
-            idle: timeouts.idle.std(),
-            min_rate: timeouts.min_rate,
-            limit,
-            received: 0,
-            began: Instant::now(),
-            over: false,
-        }
+    pub(in crate::http) fn new(body: Body, limits: BodyLimits) -> Self {
+        Self { body, limits, received: 0, began: Instant::now(), over: false }
     }
 
     /// The next bytes; `None` at the end of a complete body.
-    pub(in crate::http) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+    pub(in crate::http) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         let next = self.frame().await;
         // A body that broke off, paused or trickled is not worth waiting for any longer.
         self.over = !matches!(next, Ok(Some(_)));
         next
     }
 
-    async fn frame(&mut self) -> Result<Option<Bytes>, ApiError> {
+    async fn frame(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
-            let frame = timeout(self.idle, self.body.frame()).await;
-            let frame = frame.map_err(|_| ApiError::too_slow("The body paused for too long; nothing was stored."))?;
+            let frame = timeout(self.limits.idle, self.body.frame()).await;
+            let frame = frame.map_err(|_| BodyError::Paused)?;
             let Some(frame) = frame else { return Ok(None) };
             let Ok(bytes) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
             self.received += bytes.len() as u64;
-            if self.received > self.limit {
-                return Err(ApiError::too_large(self.limit));
+            if self.received > self.limits.size {
+                return Err(BodyError::TooLarge { limit: self.limits.size });
             }
             self.check_rate()?;
             return Ok(Some(bytes));
@@ -80,17 +95,17 @@ impl RequestBody {
     }
 
     /// A client that trickles bytes would hold its place for ever without ever pausing.
-    fn check_rate(&self) -> Result<(), ApiError> {
+    fn check_rate(&self) -> Result<(), BodyError> {
         let elapsed = self.began.elapsed();
-        let expected = elapsed.as_millis().saturating_mul(self.min_rate.into()) / 1000;
-        if elapsed > self.idle && u128::from(self.received) < expected {
-            return Err(ApiError::too_slow("The body arrives too slowly; nothing was stored."));
+        let expected = elapsed.as_millis().saturating_mul(self.limits.min_rate.into()) / 1000;
+        if elapsed > self.limits.idle && u128::from(self.received) < expected {
+            return Err(BodyError::Trickled);
         }
         Ok(())
     }
 
     /// The whole body, which may not be larger than the limit. It takes up memory meanwhile, so it has to come soon.
-    pub(in crate::http) async fn collect(mut self) -> Result<Bytes, ApiError> {
+    pub(in crate::http) async fn collect(mut self) -> Result<Bytes, BodyError> {
         let all = async {
             let mut all = BytesMut::new();
             while let Some(bytes) = self.next().await? {
@@ -98,8 +113,7 @@ impl RequestBody {
             }
             Ok(all.freeze())
         };
-        let late = |_| ApiError::too_slow("The body took too long; nothing was stored.");
-        timeout(HELD_FOR, all).await.map_err(late)?
+        timeout(HELD_FOR, all).await.map_err(|_| BodyError::Late)?
     }
 
     /// Takes in what is left of the body, unless its sender waits to be asked for it (RFC 9110 section 10.1.1).
@@ -128,27 +142,24 @@ impl RequestBody {
     }
 }
 
-fn broken(error: &axum::Error) -> ApiError {
+fn broken(error: &axum::Error) -> BodyError {
     tracing::debug!(%error, "a request body ended early");
-    ApiError::bad_request("SIZE_INVALID", "The body ended before it was complete; nothing was stored.")
+    BodyError::Broken
 }
 
 /// Refuses what can be refused from the headers alone, before the body is asked for: codings (they would change the
-/// digest), partial PUTs (RFC 9110 section 14.5) and bodies announced too long. Returns the announced length.
-pub(in crate::http) fn check_headers(headers: &HeaderMap, limit: u64) -> Result<Option<u64>, ApiError> {
-    let identity = |value: &header::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+/// digest), partial PUTs (RFC 9110 section 14.5) and bodies announced too long. Returns the announced length, in bytes.
+pub(in crate::http) fn check_headers(headers: &HeaderMap, limit: u64) -> Result<Option<u64>, BodyError> {
+    let identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if !headers.get_all(CONTENT_ENCODING).iter().all(identity) {
-        let detail = "Send the bytes as they are, without a Content-Encoding: the digest is taken of what is stored.";
-        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED", detail)
-            .header(header::ACCEPT_ENCODING, "identity"));
+        return Err(BodyError::Coded);
     }
     if headers.contains_key(CONTENT_RANGE) {
-        let detail = "A PUT stores the whole; Content-Range is not supported here.";
-        return Err(ApiError::bad_request("RANGE_INVALID", detail));
+        return Err(BodyError::Partial);
     }
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > limit) {
-        return Err(ApiError::too_large(limit));
+        return Err(BodyError::TooLarge { limit });
     }
     Ok(length)
 }

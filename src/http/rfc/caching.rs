@@ -1,6 +1,6 @@
-//! How long answers stay fresh (RFC 9111, RFC 8246), and the headers that keep untrusted bytes harmless.
+//! How long answers stay fresh (RFC 9111, RFC 8246).
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue};
+use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 
 /// How an answer may be cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,61 +23,7 @@ impl Freshness {
     }
 }
 
-/// What untrusted bytes are sent with: they cannot run, frame or reach anything in our origin.
-pub(in crate::http) fn defuse(headers: &mut HeaderMap) {
-    let policy = HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
-    headers.insert(CONTENT_SECURITY_POLICY, policy);
-}
-
+/// Sets `Cache-Control`.
 pub(in crate::http) fn set_freshness(headers: &mut HeaderMap, freshness: Freshness, public: bool) {
     headers.insert(CACHE_CONTROL, freshness.header(public));
-}
-
-/// `Content-Disposition: attachment` with a name, if there is one (RFC 6266, RFC 8187).
-pub(in crate::http) fn set_attachment(headers: &mut HeaderMap, name: Option<&str>) {
-    headers.insert(CONTENT_DISPOSITION, disposition(name));
-}
-
-/// Its value.
-pub(in crate::http) fn disposition(name: Option<&str>) -> HeaderValue {
-    let value = name.map_or_else(|| "attachment".to_owned(), attachment);
-    HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
-}
-
-fn attachment(name: &str) -> String {
-    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-    /// attr-char of RFC 8187, as the set that must be encoded.
-    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'!')
-        .remove(b'#')
-        .remove(b'$')
-        .remove(b'&')
-        .remove(b'+')
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'^')
-        .remove(b'_')
-        .remove(b'`')
-        .remove(b'|')
-        .remove(b'~');
-    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ';
-    if name.chars().all(plain) {
-        return format!("attachment; filename=\"{name}\"");
-    }
-    let fallback: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
-    format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{}", utf8_percent_encode(name, ENCODED))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_survive_in_content_disposition() {
-        assert_eq!(attachment("miren.tar.gz"), "attachment; filename=\"miren.tar.gz\"");
-        assert_eq!(
-            attachment("naïve \"x\".txt"),
-            "attachment; filename=\"na_ve _x_.txt\"; filename*=UTF-8''na%C3%AFve%20%22x%22.txt"
-        );
-    }
 }

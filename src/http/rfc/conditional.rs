@@ -3,19 +3,25 @@
 use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE};
 
-use crate::domain::{Digest, Expect};
-use crate::http::ApiError;
+use crate::domain::Digest;
 
-/// What `If-Match` or `If-None-Match` says.
+/// A field that is no list of entity tags.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} must be * or a list of quoted entity tags such as \"sha256:…\"")]
+pub struct MalformedTags(pub HeaderName);
+
+/// The value of `If-Match` or `If-None-Match`.
 #[derive(Debug, PartialEq, Eq)]
-enum Tags {
+pub(in crate::http) enum Tags {
+    /// `*`.
     Any,
+    /// Entity tags.
     List(Vec<Tag>),
 }
 
 /// An entity tag (RFC 9110 section 8.8.3).
 #[derive(Debug, PartialEq, Eq)]
-struct Tag {
+pub(in crate::http) struct Tag {
     weak: bool,
     opaque: String,
 }
@@ -25,7 +31,7 @@ pub(in crate::http) fn etag(digest: Digest) -> String {
     format!("\"{digest}\"")
 }
 
-/// What the conditionals of a GET or HEAD come to.
+/// The result of the conditionals of a GET or HEAD.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The representation is to be sent.
@@ -40,8 +46,8 @@ pub enum Verdict {
 /// modification dates, so the conditionals about dates do not apply.
 ///
 /// # Errors
-/// `PRECONDITION_INVALID` for a field that is no list of entity tags.
-pub fn evaluate(headers: &HeaderMap, digest: Digest) -> Result<Verdict, ApiError> {
+/// For a field that is no list of entity tags.
+pub fn evaluate(headers: &HeaderMap, digest: Digest) -> Result<Verdict, MalformedTags> {
     let current = digest.to_string();
     let matches = |tags: &Tags, strong: bool| match tags {
         Tags::Any => true,
@@ -62,44 +68,25 @@ pub fn range_applies(headers: &HeaderMap, digest: Digest) -> bool {
     headers.get(IF_RANGE).is_none_or(|value| value.as_bytes() == etag(digest).as_bytes())
 }
 
-/// What a change requires of the name (`If-Match`, `If-None-Match`).
-pub(in crate::http) fn expectation(headers: &HeaderMap) -> Result<Expect, ApiError> {
-    match (tags(headers, &IF_MATCH)?, tags(headers, &IF_NONE_MATCH)?) {
-        (None, None) => Ok(Expect::Anything),
-        (Some(Tags::Any), None) => Ok(Expect::Something),
-        (None, Some(Tags::Any)) => Ok(Expect::Nothing),
-        (Some(Tags::List(tags)), None) => Ok(Expect::OneOf(digests(tags, true))),
-        (None, Some(Tags::List(tags))) => Ok(Expect::NoneOf(digests(tags, false))),
-        (Some(_), Some(_)) => {
-            let detail = "Send either If-Match or If-None-Match, not both.";
-            Err(ApiError::bad_request("PRECONDITION_INVALID", detail))
-        }
-    }
-}
-
 /// The digests among the tags. A tag that is no digest of ours can match nothing, and neither can a weak one where
 /// the comparison is strong.
-fn digests(tags: Vec<Tag>, strong: bool) -> Vec<Digest> {
+pub(in crate::http) fn digests(tags: Vec<Tag>, strong: bool) -> Vec<Digest> {
     tags.into_iter().filter(|tag| !(strong && tag.weak)).filter_map(|tag| tag.opaque.parse().ok()).collect()
 }
 
-fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, ApiError> {
+/// The entity tags in a field, if it is there.
+pub(in crate::http) fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, MalformedTags> {
     let mut list = Vec::new();
     let mut stated = false;
     for value in headers.get_all(name) {
         stated = true;
-        let text = value.to_str().map_err(|_| malformed(name))?.trim();
+        let text = value.to_str().map_err(|_| MalformedTags(name.clone()))?.trim();
         if text == "*" {
             return Ok(Some(Tags::Any));
         }
-        list.extend(parse_list(text).ok_or_else(|| malformed(name))?);
+        list.extend(parse_list(text).ok_or_else(|| MalformedTags(name.clone()))?);
     }
     Ok(stated.then_some(Tags::List(list)))
-}
-
-fn malformed(name: &HeaderName) -> ApiError {
-    let detail = format!("{name} must be * or a list of quoted entity tags such as \"sha256:…\".");
-    ApiError::bad_request("PRECONDITION_INVALID", detail)
 }
 
 fn parse_list(mut text: &str) -> Option<Vec<Tag>> {
@@ -148,16 +135,5 @@ mod tests {
         assert_eq!(evaluate(&both, one).unwrap(), Verdict::Failed);
         let both = headers(&[(&IF_MATCH, etag(one)), (&IF_NONE_MATCH, etag(one))]);
         assert_eq!(evaluate(&both, one).unwrap(), Verdict::NotModified);
-    }
-
-    #[test]
-    fn an_expectation_never_widens_by_accident() {
-        let expect = |name: &HeaderName, value: &str| expectation(&headers(&[(name, value.to_owned())])).unwrap();
-        assert_eq!(expect(&IF_MATCH, "\"other\""), Expect::OneOf(vec![]));
-        assert!(!expect(&IF_MATCH, "\"other\"").holds(Some(Digest::of(b"1"))));
-        assert_eq!(expect(&IF_NONE_MATCH, "*"), Expect::Nothing);
-        for bad in ["", "sha256:unquoted", "\"open", "\"a\" \"b\"", ","] {
-            assert!(expectation(&headers(&[(&IF_MATCH, bad.to_owned())])).is_err(), "{bad}");
-        }
     }
 }

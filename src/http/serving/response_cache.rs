@@ -1,10 +1,11 @@
-//! Answers that are given again and again, such as the manifest of a name that everybody polls, and the files that all of
-//! them fetch then.
+//! The response cache: answers to what many clients ask, such as the manifest of a name that everybody polls, and the files
+//! that all of them fetch then.
 //!
-//! An answer is remembered as its handler gave it, with what it depends on, and only where anybody may have it. It is given
-//! again to those who ask for nothing special, as long as the handler would find the same; it never says anything that the
-//! handler would not. Files are kept open for a second only, because one that is deleted takes up room until it is closed.
+//! An answer is kept as its handler gave it, with what it depends on, and only where anybody may have it. It is repeated for
+//! requests without special wishes as long as the handler would find the same; it never says anything that the handler would
+//! not. Files are kept open for a second only, because one that is deleted takes up room until it is closed.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -19,13 +20,11 @@ use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
     RANGE,
 };
-use axum::http::uri::PathAndQuery;
 use axum::http::{Method, Request, Response, StatusCode, Uri, Version};
 use futures_util::Stream;
 
 use crate::domain::ManifestName;
 use crate::http::rfc::digests::REPR_DIGEST;
-use crate::service::Resolve;
 use crate::store::FileSlice;
 
 /// Bytes of answers that are remembered.
@@ -40,23 +39,26 @@ const OPEN_FILE: usize = 32 << 10;
 const KEPT_OPEN: Duration = Duration::from_secs(1);
 
 /// What a handler leaves with an answer to a GET that anybody may have, and that depends on nothing but the address and
-/// this source.
+/// these sources.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Cacheable {
-    /// What else it depends on.
-    pub(in crate::http) source: Source,
-    /// The body once more; `None` for the bytes of the file that is the source.
-    pub(in crate::http) body: Option<Bytes>,
+    /// Names whose heads it was made of, each with the generation.
+    heads: Vec<(ManifestName, u64)>,
+    /// The file that it was made of, as long as that is there.
+    file: Option<FileSlice>,
+    /// The body once more; `None` for the bytes of the file.
+    body: Option<Bytes>,
 }
 
-/// What an answer depends on.
-#[derive(Debug, Clone)]
-pub(in crate::http) enum Source {
-    /// The head of a name, as of a generation.
-    Head(ManifestName, u64),
-    /// A file, as long as it is there.
-    File(FileSlice),
+/// What a cached answer is found by: the surface, the host if the surface is bound to hosts, and path and query.
+#[derive(Debug)]
+pub(in crate::http) struct CacheKey<'a> {
+    surface: &'static str,
+    address: Cow<'a, str>,
 }
+
+/// The generation of the head that answers about a name come from now, if that takes no look at the store.
+pub(in crate::http) type CurrentGeneration = Box<dyn Fn(&ManifestName) -> Option<u64> + Send + Sync>;
 
 /// An answer that is remembered.
 struct CachedResponse {
@@ -72,14 +74,15 @@ struct CachedResponse {
 #[derive(Default)]
 struct Entries {
     bytes: usize,
-    by_address: ByAddress,
+    /// Few enough to be searched one by one.
+    by_surface: Vec<(&'static str, ByAddress)>,
     /// Somebody will close the open files.
     closing: bool,
 }
 
 /// The answers that are remembered.
 pub(in crate::http) struct ResponseCache {
-    resolve: Arc<Resolve>,
+    generation: CurrentGeneration,
     remembered: Arc<RwLock<Entries>>,
 }
 
@@ -90,12 +93,16 @@ impl fmt::Debug for ResponseCache {
 }
 
 impl ResponseCache {
-    pub(in crate::http) fn new(resolve: Arc<Resolve>) -> Self {
-        Self { resolve, remembered: Arc::default() }
+    pub(in crate::http) fn new(generation: CurrentGeneration) -> Self {
+        Self { generation, remembered: Arc::default() }
     }
 
     /// The answer to a request, and its route, if it was given before and a handler would give it again.
-    pub(in crate::http) fn find<B>(&self, request: &Request<B>) -> Option<(Response<Body>, MatchedPath)> {
+    pub(in crate::http) fn find<B>(
+        &self,
+        key: &CacheKey<'_>,
+        request: &Request<B>,
+    ) -> Option<(Response<Body>, MatchedPath)> {
         let whole = *request.method() == Method::GET;
         if !(whole || *request.method() == Method::HEAD) {
             return None;
@@ -104,47 +111,45 @@ impl ResponseCache {
         if [AUTHORIZATION, CACHE_CONTROL, IF_MATCH, RANGE].iter().any(|special| asked.contains_key(special)) {
             return None;
         }
-        let repeat = {
+        let cached = {
             let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(remembered.by_address.get(address(request.uri())?)?)
+            Arc::clone(remembered.of(key.surface)?.get(&*key.address)?)
         };
-        if !self.holds(&repeat.source.source, request.version()) {
+        if !self.holds(&cached.source, request.version()) {
             return None;
         }
         let mut held = asked.get_all(IF_NONE_MATCH).iter();
         let (status, headers, whole) = match (held.next(), held.next()) {
-            (None, _) => (repeat.status, &repeat.headers, whole),
+            (None, _) => (cached.status, &cached.headers, whole),
             (Some(held), None) => {
-                let (_, headers) = repeat.unchanged.as_ref().filter(|(etag, _)| etag == held)?;
+                let (_, headers) = cached.unchanged.as_ref().filter(|(etag, _)| etag == held)?;
                 (StatusCode::NOT_MODIFIED, headers, false)
             }
             _ => return None,
         };
-        let mut response = if whole { repeat.source.response() } else { Response::default() };
+        let mut response = if whole { cached.source.response() } else { Response::default() };
         *response.status_mut() = status;
         *response.headers_mut() = headers.clone();
-        Some((response, repeat.route.clone()))
+        Some((response, cached.route.clone()))
     }
 
     /// Whether a handler would find the same.
-    fn holds(&self, source: &Source, version: Version) -> bool {
-        match source {
-            Source::Head(name, generation) => self.resolve.recent_generation(name) == Some(*generation),
-            // Over HTTP/2 no files are sent.
-            Source::File(slice) => version <= Version::HTTP_11 && slice.has_name(),
-        }
+    fn holds(&self, source: &Cacheable, version: Version) -> bool {
+        let current = |(name, generation): &(ManifestName, u64)| (self.generation)(name) == Some(*generation);
+        // Over HTTP/2 no files are sent.
+        let there = |slice: &FileSlice| version <= Version::HTTP_11 && slice.has_name();
+        source.heads.iter().all(current) && source.file.as_ref().is_none_or(there)
     }
 
-    /// Remembers a finished answer to a GET of `uri`, without what is only for the one who asked.
+    /// Remembers a finished answer to a GET, without what is only for the one who asked.
     pub(in crate::http) fn remember(
         &self,
-        uri: &Uri,
+        key: &CacheKey<'_>,
         route: MatchedPath,
         source: Cacheable,
         status: StatusCode,
         mut headers: HeaderMap,
     ) {
-        let Some(address) = address(uri) else { return };
         let body = source.body.as_ref().map_or(0, Bytes::len);
         if body > LARGEST {
             return;
@@ -158,14 +163,17 @@ impl ResponseCache {
             headers.remove(REPR_DIGEST);
             (etag, headers)
         });
-        let is_file = matches!(source.source, Source::File(_));
-        let weight = address.len() + OVERHEAD + if is_file { OPEN_FILE } else { body };
+        let is_file = source.file.is_some();
+        let heads: usize =
+            source.heads.iter().map(|(name, _)| name.as_str().len() + size_of::<(ManifestName, u64)>()).sum();
+        let weight = key.address.len() + OVERHEAD + heads + if is_file { OPEN_FILE } else { body };
         let mut remembered = write(&self.remembered);
-        // The one that is there is as good, or closed soon.
-        if is_file && remembered.by_address.contains_key(address) {
+        // Bytes of a file alone: those that are there are as good, or closed soon.
+        let same = |known: &ByAddress| known.contains_key(&*key.address);
+        if is_file && source.heads.is_empty() && remembered.of(key.surface).is_some_and(same) {
             return;
         }
-        let_go(remembered.add(address, CachedResponse { source, route, status, headers, unchanged, weight }));
+        let_go(remembered.add(key, CachedResponse { source, route, status, headers, unchanged, weight }));
         if is_file && !std::mem::replace(&mut remembered.closing, true) {
             tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
         }
@@ -175,27 +183,49 @@ impl ResponseCache {
 type ByAddress = HashMap<Box<str>, Arc<CachedResponse>>;
 
 impl Entries {
-    /// Adds an answer, and gives back those that have to make room.
-    fn add(&mut self, address: &str, repeat: CachedResponse) -> ByAddress {
-        let mut old = HashMap::new();
+    fn of(&self, surface: &str) -> Option<&ByAddress> {
+        self.by_surface.iter().find(|(name, _)| *name == surface).map(|(_, responses)| responses)
+    }
+
+    /// Adds a response, and gives back those that have to make room.
+    fn add(&mut self, key: &CacheKey<'_>, response: CachedResponse) -> Vec<Arc<CachedResponse>> {
+        let mut old = Vec::new();
         // What is asked for again and again is soon back.
-        if self.bytes + repeat.weight > REMEMBERED_BYTES {
-            old = std::mem::take(&mut self.by_address);
+        if self.bytes + response.weight > REMEMBERED_BYTES {
+            old.extend(
+                std::mem::take(&mut self.by_surface).into_iter().flat_map(|(_, responses)| responses.into_values()),
+            );
             self.bytes = 0;
         }
-        self.bytes += repeat.weight;
-        if let Some(before) = self.by_address.insert(address.into(), Arc::new(repeat)) {
+        self.bytes += response.weight;
+        let index = self.by_surface.iter().position(|(name, _)| *name == key.surface).unwrap_or_else(|| {
+            self.by_surface.push((key.surface, ByAddress::new()));
+            self.by_surface.len() - 1
+        });
+        if let Some(before) = self.by_surface[index].1.insert((*key.address).into(), Arc::new(response)) {
             self.bytes -= before.weight;
+            old.push(before);
         }
         old
     }
 
-    fn take_files(&mut self) -> ByAddress {
-        let files = self.by_address.extract_if(|_, repeat| matches!(repeat.source.source, Source::File(_)));
-        let files: ByAddress = files.collect();
-        self.bytes -= files.values().map(|repeat| repeat.weight).sum::<usize>();
+    fn take_files(&mut self) -> Vec<Arc<CachedResponse>> {
+        let surfaces = self.by_surface.iter_mut();
+        let files =
+            surfaces.flat_map(|(_, responses)| responses.extract_if(|_, response| response.source.file.is_some()));
+        let files: Vec<_> = files.map(|(_, response)| response).collect();
+        self.bytes -= files.iter().map(|response| response.weight).sum::<usize>();
         self.closing = false;
         files
+    }
+}
+
+impl<'a> CacheKey<'a> {
+    /// The key of an address; `host` only where answers differ from host to host. `None` for a request without a path.
+    pub(in crate::http) fn new(surface: &'static str, host: Option<&str>, uri: &'a Uri) -> Option<Self> {
+        let path = uri.path_and_query()?.as_str();
+        let address = host.map_or(Cow::Borrowed(path), |host| format!("{host}{path}").into());
+        Some(Self { surface, address })
     }
 }
 
@@ -208,7 +238,7 @@ async fn close_files(remembered: Weak<RwLock<Entries>>) {
 }
 
 /// Closing a file that was deleted gives its room on the disk back, which may block.
-fn let_go(responses: ByAddress) {
+fn let_go(responses: Vec<Arc<CachedResponse>>) {
     if !responses.is_empty() {
         tokio::task::spawn_blocking(move || drop(responses));
     }
@@ -218,26 +248,22 @@ fn write(remembered: &RwLock<Entries>) -> RwLockWriteGuard<'_, Entries> {
     remembered.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn address(uri: &Uri) -> Option<&str> {
-    uri.path_and_query().map(PathAndQuery::as_str)
-}
-
 impl Cacheable {
-    /// An answer that depends on the head of a name.
-    pub(in crate::http) fn of_head(name: ManifestName, generation: u64, body: Bytes) -> Self {
-        Self { source: Source::Head(name, generation), body: Some(body) }
+    /// An answer that depends on the heads of these names, as of these generations.
+    pub(in crate::http) fn of_heads(heads: Vec<(ManifestName, u64)>, body: Bytes) -> Self {
+        Self { heads, file: None, body: Some(body) }
     }
 
     /// An answer that is the bytes of a file.
     pub(in crate::http) fn of_file(slice: FileSlice) -> Self {
-        Self { body: slice.bytes.clone(), source: Source::File(slice) }
+        Self { heads: Vec::new(), body: slice.bytes.clone(), file: Some(slice) }
     }
 
     fn response(&self) -> Response<Body> {
-        match (&self.body, &self.source) {
+        match (&self.body, &self.file) {
             (Some(body), _) => Response::new(Body::from(body.clone())),
-            (None, Source::Head(..)) => Response::default(),
-            (None, Source::File(slice)) => {
+            (None, None) => Response::default(),
+            (None, Some(slice)) => {
                 let mut response = Response::new(Body::from_stream(Unsent));
                 response.extensions_mut().insert(slice.clone());
                 response

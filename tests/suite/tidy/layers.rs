@@ -89,7 +89,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
 ];
 
 /// The crates that belong to one place: HTTP types stay out of services, system calls out of handlers.
-const BELONGS_TO: [(&str, &[&str]); 8] = [
+const BELONGS_TO: [(&str, &[&str]); 9] = [
     ("axum", &["http", "server"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
@@ -97,6 +97,7 @@ const BELONGS_TO: [(&str, &[&str]); 8] = [
     ("maud", &["http"]),
     ("reqwest", &["client", "cli"]),
     ("rustix", &["cli", "server", "store"]),
+    ("schemars", &["http", "wire"]),
     ("tower_http", &["http"]),
 ];
 

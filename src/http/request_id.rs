@@ -5,10 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::wire::headers;
+
 /// The field that brings an id and takes it back.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 /// Longest id that is taken over, in bytes.
 const LONGEST: usize = 128;
+
+/// The id of a request.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(HeaderValue);
 
 /// What makes the ids of this process its own.
 struct Seed {
@@ -26,11 +32,23 @@ static SEED: LazyLock<Seed> = LazyLock::new(|| {
 });
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// The id that a request brings, or a new one. What a client brings ends up in log lines, so it must look like an id.
-pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
-    let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:/+=-".contains(&b);
-    let plain = |id: &&HeaderValue| (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(|b| legal(*b));
-    headers.get(X_REQUEST_ID).filter(plain).cloned().unwrap_or_else(new)
+impl RequestId {
+    /// The id that a request brings, or a new one. What a client brings ends up in log lines, so it must look like an id.
+    pub(super) fn of(request: &HeaderMap) -> Self {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:/+=-".contains(&b);
+        let plain = |id: &&HeaderValue| (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(|b| legal(*b));
+        Self(request.get(X_REQUEST_ID).filter(plain).cloned().unwrap_or_else(new))
+    }
+
+    /// The id as text.
+    pub(super) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// Puts the id into an answer.
+    pub(super) fn stamp(&self, response: &mut HeaderMap) {
+        response.insert(X_REQUEST_ID, self.0.clone());
+    }
 }
 
 /// An id that no other request to this process has: a count, mixed so that it does not look like one (the finalizer of
@@ -46,11 +64,6 @@ fn new() -> HeaderValue {
     let mut text = [0; 24];
     hex::encode_to_slice(id, &mut text).expect("two digits for each byte");
     HeaderValue::from_bytes(&text).expect("hex digits are legal in a header")
-}
-
-/// An id as text.
-pub(super) fn text(id: &HeaderValue) -> &str {
-    id.to_str().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,0 +1,134 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Extension;
+use axum::extract::OriginalUri;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, WWW_AUTHENTICATE,
+};
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use http_body_util::BodyExt as _;
+
+use super::*;
+use crate::domain::ManifestName;
+use crate::http::error::Denial;
+use crate::http::rfc::hardening::Hardening;
+use crate::http::serving::response_cache::Cacheable;
+use crate::http::surface::SurfaceProperties;
+
+type Generations = Arc<Mutex<HashMap<ManifestName, u64>>>;
+
+/// How often handlers ran, and what they depend on.
+#[derive(Debug, Clone, Default)]
+struct World {
+    runs: Arc<AtomicUsize>,
+    generations: Generations,
+}
+
+fn name(text: &str) -> ManifestName {
+    text.parse().unwrap()
+}
+
+/// A surface for tests, with habits that are as unlike those of the native one as they can be.
+fn surface(world: &World, title: &'static str, hosts: Hosts, prefix: &'static str) -> Surface<()> {
+    let world = world.clone();
+    let cached = async move |OriginalUri(uri): OriginalUri| {
+        let run = world.runs.fetch_add(1, Ordering::Relaxed);
+        let generations = world.generations.lock().unwrap();
+        let heads = ["a", "b"].map(|text| (name(text), generations[&name(text)]));
+        let body = Bytes::from(format!("{title} {uri} {run}"));
+        (Extension(Cacheable::of_heads(heads.to_vec(), body.clone())), body)
+    };
+    let refused = async || ApiError::unauthorized("Say who you are.");
+    let routes =
+        Router::new().route(&format!("{prefix}/cached"), get(cached)).route(&format!("{prefix}/refused"), get(refused));
+    Surface {
+        routes,
+        hosts,
+        prefix,
+        describe: || serde_json::Value::Null,
+        properties: SurfaceProperties {
+            name: title,
+            render: |error, id| {
+                let body = format!("{} {}", error.code(), id.as_str());
+                ([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))], body).into_response()
+            },
+            challenge: |denial| if denial == Denial::Missing { "Basic realm=\"test\"" } else { "Basic" },
+            hardening: Hardening::Page,
+            cors: false,
+            quiet: &[],
+        },
+    }
+}
+
+fn app(world: &World) -> App {
+    world.generations.lock().unwrap().extend([(name("a"), 1), (name("b"), 1)]);
+    let owned = Hosts::Owned(Arc::new(|host| host.ends_with(".pages.example")));
+    let mut open = surface(world, "open", Hosts::Any, "");
+    open.properties.cors = true;
+    open.properties.hardening = Hardening::Artefact;
+    let surfaces = vec![surface(world, "pages", owned, ""), surface(world, "below", Hosts::Any, "/below"), open];
+    let generations = Arc::clone(&world.generations);
+    App::new(surfaces, &(), RequestContext::new(move |name| generations.lock().unwrap().get(name).copied()))
+}
+
+async fn ask(app: &App, host: &str, path: &str) -> (axum::http::response::Parts, String) {
+    let request = Request::builder().uri(path).header(HOST, host).header("x-request-id", "id-1");
+    let (parts, body) = app.answer(request.body(Body::empty()).unwrap()).await.unwrap().into_parts();
+    (parts, String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn each_surface_answers_in_its_own_way() {
+    let app = app(&World::default());
+    for (host, path) in
+        [("x.pages.example", "/refused"), ("api.example", "/below/refused"), ("api.example", "/refused")]
+    {
+        let open = path == "/refused" && host == "api.example";
+        let (parts, body) = ask(&app, host, path).await;
+        assert_eq!((parts.status.as_u16(), body.as_str()), (401, "UNAUTHORIZED id-1"), "{host}{path}");
+        assert_eq!(parts.headers[CONTENT_TYPE], "text/plain");
+        assert_eq!(parts.headers[WWW_AUTHENTICATE], "Basic realm=\"test\"");
+        assert_eq!(parts.headers["x-content-type-options"], "nosniff");
+        let embedding = if open { "cross-origin" } else { "same-origin" };
+        assert_eq!(parts.headers["cross-origin-resource-policy"], embedding, "{host}{path}");
+        assert_eq!(parts.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), open, "{host}{path}");
+        assert!(!parts.headers.contains_key(CACHE_CONTROL), "problem details are another surface's");
+    }
+    let (parts, body) = ask(&app, "x.pages.example", "/below/refused").await;
+    assert_eq!((parts.status.as_u16(), body.as_str()), (404, "NOT_FOUND id-1"), "the host is the pages' alone");
+}
+
+#[tokio::test]
+async fn a_cached_response_belongs_to_one_surface_and_one_host() {
+    let app = app(&World::default());
+    let places =
+        [("x.pages.example", "/cached"), ("y.pages.example", "/cached"), ("z", "/below/cached"), ("z", "/cached")];
+    for (run, (host, path)) in places.into_iter().enumerate() {
+        let title = ["pages", "pages", "below", "open"][run];
+        for _ in 0..3 {
+            assert_eq!(ask(&app, host, path).await.1, format!("{title} {path} {run}"), "{host}");
+        }
+    }
+    // Another host of a surface that is not bound to hosts is the same address, another query is not.
+    assert_eq!(ask(&app, "other", "/cached").await.1, "open /cached 3");
+    assert_eq!(ask(&app, "other", "/cached?x").await.1, "open /cached?x 4");
+    assert_eq!(ask(&app, "X.pages.example:81", "/cached").await.1, "pages /cached 0");
+}
+
+#[tokio::test]
+async fn a_cached_response_holds_while_all_its_heads_do() {
+    let world = World::default();
+    let app = app(&world);
+    for (run, changed) in [None, Some(("a", 2)), Some(("b", 2)), Some(("b", 3))].into_iter().enumerate() {
+        world.generations.lock().unwrap().extend(changed.map(|(text, generation)| (name(text), generation)));
+        for _ in 0..2 {
+            assert_eq!(ask(&app, "z", "/cached").await.1, format!("open /cached {run}"), "{changed:?}");
+        }
+    }
+    world.generations.lock().unwrap().remove(&name("a")).unwrap();
+    world.generations.lock().unwrap().insert(name("a"), 2);
+    assert_eq!(ask(&app, "z", "/cached").await.1, "open /cached 3");
+}

@@ -1,0 +1,14 @@
+//! Changes that do not end with the connection that asked for them.
+
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use super::error::ApiError;
+
+/// Runs a change to its end even if the client goes away, so that nothing is left half done.
+pub(super) async fn run_to_completion<T: Send + 'static>(
+    tasks: &TaskTracker,
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    tasks.spawn(work.in_current_span()).await.unwrap_or_else(|_| Err(ApiError::internal("a change ended abnormally")))
+}

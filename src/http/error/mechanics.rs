@@ -1,0 +1,43 @@
+//! Errors of HTTP mechanics as answers.
+
+use axum::http::{StatusCode, header};
+
+use super::ApiError;
+use super::services::sentence;
+use crate::http::rfc::body::BodyError;
+use crate::http::rfc::conditional::MalformedTags;
+use crate::http::rfc::digests::StatedDigestError;
+use crate::wire::Code;
+
+impl From<MalformedTags> for ApiError {
+    fn from(error: MalformedTags) -> Self {
+        Self::bad_request(Code::PreconditionInvalid, format!("{error}."))
+    }
+}
+
+impl From<StatedDigestError> for ApiError {
+    fn from(error: StatedDigestError) -> Self {
+        let answer = Self::bad_request(Code::DigestInvalid, format!("{error}."));
+        match error {
+            StatedDigestError::Malformed(_) => answer,
+            StatedDigestError::Contradicts { expected, .. } => answer.with("expected", expected.to_string()),
+        }
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        let detail = sentence(&error.to_string());
+        match error {
+            BodyError::TooLarge { limit } => Self::too_large(limit),
+            // The connection is of no use any more: what is left of the body may still be under way.
+            BodyError::Paused | BodyError::Trickled | BodyError::Late => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, Code::Timeout, detail).header(header::CONNECTION, "close")
+            }
+            BodyError::Broken => Self::bad_request(Code::SizeInvalid, detail),
+            BodyError::Coded => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unsupported, detail)
+                .header(header::ACCEPT_ENCODING, "identity"),
+            BodyError::Partial => Self::bad_request(Code::RangeInvalid, detail),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Answers of services as the bodies that travel.
+
+use crate::service::Receipt;
+use crate::upkeep::collect::{Count, Outcome, RunSummary, Totals};
+use crate::wire;
+use crate::wire::runs;
+
+impl From<&Receipt> for wire::Receipt {
+    fn from(receipt: &Receipt) -> Self {
+        Self {
+            name: receipt.name.clone(),
+            version: receipt.row.number,
+            generation: receipt.generation,
+            manifest: receipt.row.digest(),
+            state: receipt.row.state,
+            previous: receipt.previous,
+            unchanged: receipt.unchanged,
+        }
+    }
+}
+
+impl From<&RunSummary> for runs::Run {
+    fn from(summary: &RunSummary) -> Self {
+        let (started, report) = match summary {
+            RunSummary::Ended(report) => (&report.started, Some(report)),
+            RunSummary::Begun(started) => (started, None),
+        };
+        let ended = report.map(|report| runs::RunEnd {
+            outcome: outcome(report.outcome),
+            error: report.error.clone(),
+            duration_ms: report.duration_ms,
+            clock_ahead_seconds: report.clock_ahead_seconds,
+            totals: totals(&report.totals),
+        });
+        Self {
+            run: started.run,
+            started: started.started,
+            larder: started.larder.clone(),
+            min_age_seconds: started.min_age_seconds,
+            ended,
+        }
+    }
+}
+
+fn outcome(outcome: Outcome) -> runs::RunOutcome {
+    match outcome {
+        Outcome::Completed => runs::RunOutcome::Completed,
+        Outcome::Stopped => runs::RunOutcome::Stopped,
+        Outcome::Failed => runs::RunOutcome::Failed,
+    }
+}
+
+fn totals(totals: &Totals) -> runs::RunTotals {
+    let count = |count: Count| runs::Count { blobs: count.blobs, bytes: count.bytes };
+    runs::RunTotals {
+        names: totals.names,
+        versions: totals.versions,
+        expired: totals.expired,
+        needed: count(totals.needed),
+        young: count(totals.young),
+        unreferenced: count(totals.unreferenced),
+        condemned: count(totals.condemned),
+        deleted: count(totals.deleted),
+        healed: count(totals.healed),
+        lost: totals.lost,
+        uploads: totals.uploads,
+    }
+}

@@ -1,0 +1,129 @@
+//! Parameters, header fields and failures that several operations of the native surface share, for its description.
+
+use serde_json::json;
+
+use crate::http::openapi::{Failure, Field, Parameter, of};
+use crate::wire::{limits, schema};
+
+/// Constants of one kind, each with what it is called, its text and its schema.
+macro_rules! parameters {
+    ($($id:ident = $place:literal $spelling:literal $name:literal $required:literal, $about:literal, $schema:expr;)*) => {
+        $(pub(super) const $id: Parameter = Parameter {
+            id: $spelling, name: $name, place: $place, required: $required, about: $about, schema: $schema,
+        };)*
+    };
+}
+
+parameters! {
+    DIGEST = "path" "digest" "digest" true, "The digest of the bytes.", of::<schema::Digest>;
+    UPLOAD = "path" "upload" "upload" true, "The id of the upload, as the `Location` of its creation says.", of::<String>;
+    TARGET = "path" "target" "target" true, "`NAME` or `NAME@SELECTOR`; slashes of the name stay as they are. The selector \
+        is a version number, `active`, `previous`, `sha256:HEX` of a manifest, or a moment such as \
+        `2026-05-14T18:20:00Z`. Without one: the active version.", of::<String>;
+    TARGET_EXPLICIT = "path" "targetExplicit" "target" true, "`NAME@SELECTOR`. The selector is a version number, `active`, \
+        `previous`, `sha256:HEX` of a manifest, or a moment such as `2026-05-14T18:20:00Z`.", of::<String>;
+    SESSION = "path" "session" "session" true, "`NAME` to begin, then `NAME@NUMBER` as the `Location` of the session \
+        says.", of::<String>;
+    FILE = "path" "file" "file" true, "Name of an artifact of the manifest.",
+        |_| json!({"type": "string", "maxLength": 1024});
+    RUN = "path" "run" "run" true, "The run of the collector.", of::<schema::Run>;
+    UPLOAD_DIGEST = "query" "uploadDigest" "digest" false, "The digest of the whole blob.", of::<schema::Digest>;
+    DOWNLOAD_NAME = "query" "downloadName" "name" false, "Name to save the file as.", of::<String>;
+    PREFIX = "query" "prefix" "prefix" false, "Only names that begin with this.", of::<String>;
+    AFTER = "query" "after" "after" false, "Only names behind this one: the `next` of the page before.", of::<schema::Name>;
+    LIMIT_NAMES = "query" "limitNames" "limit" false, "Names on a page.",
+        |_| page(limits::NAMES, limits::MAX_NAMES);
+    BEFORE = "query" "before" "before" false, "Only versions with lower numbers: the `next` of the page before.", of::<u64>;
+    LIMIT_ROWS = "query" "limitRows" "limit" false, "Rows on a page.", |_| page(limits::ROWS, limits::MAX_ROWS);
+    BEFORE_RUN = "query" "beforeRun" "before" false, "Only runs before this one.", of::<schema::Run>;
+    LIMIT_RUNS = "query" "limitRuns" "limit" false, "Runs on a page.", |_| page(limits::RUNS, limits::MAX_RUNS);
+    ACTIVATE = "query" "activate" "activate" false, "`false` stages the version: it is complete, but readers do not get it \
+        until it is promoted.", |_| json!({"type": "boolean", "default": true});
+    REASON = "query" "reason" "reason" false, "Why; kept in the history.",
+        |_| json!({"type": "string", "maxLength": limits::REASON});
+    RANGE = "header" "range" "Range" false, "One range of bytes.", of::<String>;
+    IF_RANGE = "header" "ifRange" "If-Range" false, "`Range` counts only if this is the entity tag.", of::<String>;
+    IF_MATCH = "header" "ifMatch" "If-Match" false, "Entity tags, or `*`; 412 if none is that of the answer.", of::<String>;
+    IF_NONE_MATCH = "header" "ifNoneMatch" "If-None-Match" false, "Entity tags, or `*`; 304 if one is that of the answer.",
+        of::<String>;
+    IF_MATCH_CHANGE = "header" "ifMatchChange" "If-Match" false, "Change the name only if its active manifest has one of \
+        these entity tags; `*` if it has any. Not together with `If-None-Match`.", of::<String>;
+    IF_NONE_MATCH_CHANGE = "header" "ifNoneMatchChange" "If-None-Match" false, "`*`: change the name only if nothing is \
+        active. Else: only if the active manifest has none of these entity tags.", of::<String>;
+    CONTENT_DIGEST = "header" "contentDigest" "Content-Digest" false, "RFC 9530. A `sha-256` in it must be that of the \
+        address.", of::<String>;
+    STATED_DIGEST = "header" "reprDigest" "Repr-Digest" false, "RFC 9530. A `sha-256` in it must be that of the address.",
+        of::<String>;
+    BODY_COMPLETE = "header" "uploadComplete" "Upload-Complete" true, "`?1` if the body brings the last bytes, else `?0`.",
+        |_| json!({"enum": ["?0", "?1"]});
+    BODY_LENGTH = "header" "uploadLength" "Upload-Length" false, "How many bytes the whole blob has. Best stated at the \
+        creation.", of::<u64>;
+    BODY_OFFSET = "header" "uploadOffset" "Upload-Offset" true, "How many bytes the upload has; another number is answered \
+        409.", of::<u64>;
+}
+
+fn page(default: usize, most: usize) -> serde_json::Value {
+    json!({"type": "integer", "minimum": 1, "maximum": most, "default": default})
+}
+
+macro_rules! fields {
+    ($($id:ident = $name:literal, $about:literal, $schema:expr;)*) => {
+        $(pub(super) const $id: Field = Field { name: $name, about: $about, schema: $schema };)*
+    };
+}
+
+fields! {
+    ETAG = "ETag", "`\"sha256:HEX\"`, the digest of the bytes. Strong.", of::<String>;
+    REPR_DIGEST = "Repr-Digest", "`sha-256=:BASE64:`, the digest as a structured field (RFC 9530).", of::<String>;
+    CACHE_CONTROL = "Cache-Control", "`immutable` where the address determines the answer, else `no-cache`; `private` where \
+        a token is needed; `no-store` for what is never kept.", of::<String>;
+    ACCEPT_RANGES = "Accept-Ranges", "`bytes`.", of::<String>;
+    CONTENT_DISPOSITION = "Content-Disposition", "`attachment`, with the name of `?name=`.", of::<String>;
+    CONTENT_RANGE = "Content-Range", "Which part of how many bytes.", of::<String>;
+    LARDER_VERSION = "Larder-Version", "Number of the version.", of::<u64>;
+    LARDER_GENERATION = "Larder-Generation", "How often the name has changed.", of::<u64>;
+    LINK = "Link", "Related addresses: `next`, `version-history`, `describedby`.", of::<String>;
+    LOCATION = "Location", "The address of what this is about.", of::<String>;
+    UPLOAD_OFFSET = "Upload-Offset", "How many bytes are kept.", of::<u64>;
+    UPLOAD_COMPLETE = "Upload-Complete", "`?1` once the blob is stored, else `?0`.", |_| json!({"enum": ["?0", "?1"]});
+    UPLOAD_LENGTH = "Upload-Length", "How many bytes the whole blob has, if that was said.", of::<u64>;
+    UPLOAD_LIMIT = "Upload-Limit", "`max-size`, `min-append-size` (bytes of a part) and `max-age` (seconds without an \
+        append).", of::<String>;
+    RETRY_AFTER = "Retry-After", "Seconds to wait before trying again.", of::<u64>;
+    WWW_AUTHENTICATE = "WWW-Authenticate", "`Bearer`, with `invalid_token` or `insufficient_scope` where a token was sent.",
+        of::<String>;
+    ACCEPT_ENCODING = "Accept-Encoding", "`identity`.", of::<String>;
+}
+
+macro_rules! failures {
+    ($($status:literal $id:literal [$($field:ident),*], $about:literal;)*) => {
+        /// How operations fail, by status.
+        pub(super) const FAILURES: &[Failure] = &[
+            $(Failure { status: $status, id: $id, about: $about, fields: &[$(&$field),*] }),*
+        ];
+    };
+}
+
+failures! {
+    400 "BadRequest" [], "Something in the request is malformed: DIGEST_INVALID, SIZE_INVALID, NAME_INVALID, \
+        SELECTOR_INVALID, QUERY_INVALID, RANGE_INVALID, PRECONDITION_INVALID, MANIFEST_INVALID, UPLOAD_INVALID, \
+        UPLOAD_COMPLETE.";
+    401 "Unauthorized" [WWW_AUTHENTICATE], "UNAUTHORIZED: no token where one is needed, or one that is not known.";
+    403 "Forbidden" [WWW_AUTHENTICATE], "DENIED: the token does not grant this.";
+    404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN, FILE_UNKNOWN, RUN_UNKNOWN, \
+        UPLOAD_UNKNOWN, NOT_FOUND.";
+    408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
+    409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; VERSION_STATE; VERSION_PINNED; \
+        UPLOAD_OFFSET, with `expected-offset` where it is known.";
+    410 "Gone" [], "It existed: VERSION_RETIRED, MANIFEST_DELETED, UPLOAD_UNKNOWN.";
+    412 "PreconditionFailed" [], "PRECONDITION_FAILED, with `current_etag`.";
+    413 "TooLarge" [], "SIZE_INVALID, with `limit`.";
+    415 "UnsupportedCoding" [ACCEPT_ENCODING], "UNSUPPORTED: bodies are stored as they are, without a content coding; \
+        appends have the type `application/partial-upload`.";
+    416 "RangeNotSatisfiable" [CONTENT_RANGE], "RANGE_INVALID: the range begins behind the end.";
+    422 "Invalid" [], "MANIFEST_INVALID, with all `problems`.";
+    428 "PreconditionRequired" [], "PRECONDITION_REQUIRED: the policy of the name wants `If-Match` or `If-None-Match`.";
+    500 "Internal" [], "INTERNAL, STORE_DENIED, STORE_CORRUPT. The reason is in the log, under the id in `instance`.";
+    503 "Unavailable" [RETRY_AFTER], "UNAVAILABLE: try again.";
+    507 "Full" [], "STORE_FULL: nothing was stored.";
+}

@@ -1,0 +1,46 @@
+//! Errors as problem details (RFC 9457), and the challenges of the native surface.
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use axum::response::Response;
+use serde_json::Value;
+
+use crate::http::error::{ApiError, Denial};
+use crate::http::request_id::RequestId;
+use crate::wire::ProblemDetails;
+
+/// Writes an error down as problem details.
+pub(super) fn render(error: &ApiError, id: &RequestId) -> Response {
+    let mut members = error.members().clone();
+    // Problems that a standard gives a type to bring it along.
+    let kind = match members.remove("type") {
+        Some(Value::String(registered)) => registered,
+        _ => format!("urn:larder:problem:{}", error.code().as_str().to_ascii_lowercase().replace('_', "-")),
+    };
+    let problem = ProblemDetails {
+        kind,
+        title: error.status().canonical_reason().unwrap_or("Error"),
+        status: error.status().as_u16(),
+        code: error.code().clone(),
+        detail: error.detail().to_owned(),
+        instance: format!("urn:larder:request:{}", id.as_str()),
+        members,
+    };
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let length = body.len();
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+/// The challenge of RFC 6750 section 3.
+pub(super) fn challenge(denial: Denial) -> &'static str {
+    match denial {
+        Denial::Missing => "Bearer realm=\"larder\"",
+        Denial::Unknown => "Bearer realm=\"larder\", error=\"invalid_token\"",
+        Denial::Insufficient => "Bearer realm=\"larder\", error=\"insufficient_scope\"",
+    }
+}

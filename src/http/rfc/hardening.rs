@@ -1,0 +1,88 @@
+//! Header fields that keep untrusted bytes harmless.
+
+use axum::http::header::{
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+
+const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// What the bytes of a surface may do in a browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Hardening {
+    /// Files to download, on an origin that others share: pages anywhere may embed them, none of them can run there.
+    Artefact,
+    /// Pages on an origin of their own, which they may run in and no other origin may embed.
+    #[cfg_attr(not(test), expect(dead_code, reason = "native has no pages of publishers"))]
+    Page,
+}
+
+impl Hardening {
+    /// The fields of every answer of the surface.
+    pub(in crate::http) fn on_every_answer(self, headers: &mut HeaderMap) {
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let embedding = match self {
+            Self::Artefact => "cross-origin",
+            Self::Page => "same-origin",
+        };
+        headers.insert(CORP, HeaderValue::from_static(embedding));
+    }
+
+    /// The fields of untrusted bytes in addition. As an artefact they are saved under `name`, and cannot run, frame or
+    /// reach anything.
+    pub(in crate::http) fn on_bytes(self, headers: &mut HeaderMap, name: Option<&str>) {
+        if self == Self::Artefact {
+            headers.insert(CONTENT_DISPOSITION, disposition(name));
+            defuse(headers);
+        }
+    }
+}
+
+/// What untrusted bytes are sent with where nothing may run: they cannot frame or reach anything in our origin.
+pub(in crate::http) fn defuse(headers: &mut HeaderMap) {
+    let policy = HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+}
+
+/// The value of `Content-Disposition` for a file of this name, if it has one (RFC 6266, RFC 8187).
+pub(in crate::http) fn disposition(name: Option<&str>) -> HeaderValue {
+    let value = name.map_or_else(|| "attachment".to_owned(), attachment);
+    HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
+}
+
+fn attachment(name: &str) -> String {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    /// attr-char of RFC 8187, as the set that must be encoded.
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'!')
+        .remove(b'#')
+        .remove(b'$')
+        .remove(b'&')
+        .remove(b'+')
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'^')
+        .remove(b'_')
+        .remove(b'`')
+        .remove(b'|')
+        .remove(b'~');
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ';
+    if name.chars().all(plain) {
+        return format!("attachment; filename=\"{name}\"");
+    }
+    let fallback: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+    format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{}", utf8_percent_encode(name, ENCODED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_in_content_disposition() {
+        assert_eq!(attachment("miren.tar.gz"), "attachment; filename=\"miren.tar.gz\"");
+        assert_eq!(
+            attachment("naïve \"x\".txt"),
+            "attachment; filename=\"na_ve _x_.txt\"; filename*=UTF-8''na%C3%AFve%20%22x%22.txt"
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! A blob as an answer: its header fields, ranges, conditionals, redirects to the store, and files that the connection sends
+//! by itself.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH,
+    IF_NONE_MATCH, LOCATION, RANGE, REFERRER_POLICY, VARY,
+};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::TryStreamExt as _;
+
+use super::response_cache::Cacheable;
+use crate::domain::Digest;
+use crate::http::error::ApiError;
+use crate::http::rfc::caching::{Freshness, set_freshness};
+use crate::http::rfc::conditional::{self, Verdict, etag};
+use crate::http::rfc::digests::{REPR_DIGEST, repr_digest};
+use crate::http::rfc::hardening::{Hardening, defuse, disposition};
+use crate::http::rfc::range::{self, RangeOutcome};
+use crate::http::state::Delivery;
+use crate::protocol::Blobs;
+use crate::store::{Object, PresignOptions};
+
+/// How a surface answers with a blob.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct BlobOptions<'a> {
+    /// The name to save it under; its media type is guessed from it.
+    pub(in crate::http) file_name: Option<&'a str>,
+    /// Whether anybody may have it, shared caches included.
+    pub(in crate::http) public: bool,
+    /// Whether the store may send the bytes. A surface that never redirects says [`Delivery::Stream`].
+    pub(in crate::http) delivery: Delivery,
+    /// What the bytes may do in browsers.
+    pub(in crate::http) hardening: Hardening,
+}
+
+/// The answer to a GET of a blob.
+pub(in crate::http) async fn get(
+    blobs: &Arc<Blobs>,
+    digest: Digest,
+    options: BlobOptions<'_>,
+    request: &HeaderMap,
+) -> Result<Response, ApiError> {
+    if let Some(elsewhere) = presign(blobs, digest, options, request).await? {
+        return Ok(elsewhere);
+    }
+    let unknown = || ApiError::blob_unknown(digest);
+    let wants_range = conditional::range_applies(request, digest) && request.contains_key(RANGE);
+    if !wants_range && !request.contains_key(IF_NONE_MATCH) && !request.contains_key(IF_MATCH) {
+        let object = blobs.open(digest, None).await?.ok_or_else(unknown)?;
+        let headers = blob_headers(digest, object.meta.size, options);
+        let cacheable =
+            object.file.clone().filter(|_| options.public).map(|slice| Extension(Cacheable::of_file(slice)));
+        return Ok((cacheable, send(StatusCode::OK, headers, object)).into_response());
+    }
+    let meta = blobs.stat(digest).await?.ok_or_else(unknown)?;
+    let mut answer = blob_headers(digest, meta.size, options);
+    if let Some(response) = judged(request, digest, &answer)? {
+        return Ok(response);
+    }
+    let range = match if wants_range { range::judge(request, meta.size) } else { RangeOutcome::Whole } {
+        RangeOutcome::Whole => None,
+        RangeOutcome::Part(range) => Some(range),
+        RangeOutcome::Unsatisfiable => return Err(ApiError::range_not_satisfiable(meta.size)),
+    };
+    let object = blobs.open(digest, range).await?.ok_or_else(unknown)?;
+    let Some(range) = range else { return Ok(send(StatusCode::OK, answer, object)) };
+    let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size);
+    answer.insert(CONTENT_RANGE, HeaderValue::try_from(content_range).map_err(ApiError::internal)?);
+    answer.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    Ok(send(StatusCode::PARTIAL_CONTENT, answer, object))
+}
+
+/// The answer to a HEAD of a blob.
+pub(in crate::http) async fn head(
+    blobs: &Arc<Blobs>,
+    digest: Digest,
+    options: BlobOptions<'_>,
+    request: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
+    let answer = blob_headers(digest, meta.size, options);
+    let judged = judged(request, digest, &answer)?;
+    Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
+}
+
+/// Sends the client to the store for the bytes, if that is how they are delivered. Not clients that show who they are: many
+/// would show it to the store too, which some answer with an error and none has a right to see. Nor conditional requests:
+/// what they ask, the store would judge by entity tags of its own.
+async fn presign(
+    blobs: &Arc<Blobs>,
+    digest: Digest,
+    options: BlobOptions<'_>,
+    request: &HeaderMap,
+) -> Result<Option<Response>, ApiError> {
+    let Delivery::Redirect { valid_for } = options.delivery else { return Ok(None) };
+    if ["authorization", "if-match", "if-none-match", "if-range"].iter().any(|name| request.contains_key(*name)) {
+        return Ok(None);
+    }
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let presign = PresignOptions {
+        valid_for,
+        media_type: text(&media_type(options.file_name)),
+        disposition: text(&disposition(options.file_name)),
+    };
+    let Some(address) = blobs.presign(digest, &presign).await? else { return Ok(None) };
+    let mut headers = HeaderMap::with_capacity(6);
+    headers.insert(LOCATION, HeaderValue::try_from(&address).map_err(ApiError::internal)?);
+    // The address gives the bytes to anybody until it expires.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(VARY, HeaderValue::from_static("Authorization"));
+    headers.insert(REPR_DIGEST, repr_digest(digest));
+    defuse(&mut headers);
+    metrics::counter!("larder_handed_over_total").increment(1);
+    Ok(Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response()))
+}
+
+/// The answer that the conditionals lead to, if it is not the representation itself.
+pub(in crate::http) fn judged(
+    request: &HeaderMap,
+    digest: Digest,
+    answer: &HeaderMap,
+) -> Result<Option<Response>, ApiError> {
+    match conditional::evaluate(request, digest)? {
+        Verdict::Proceed => Ok(None),
+        Verdict::Failed => Err(ApiError::precondition_failed(Some(digest))),
+        Verdict::NotModified => {
+            let mut headers = answer.clone();
+            for unwanted in [CONTENT_TYPE, REPR_DIGEST] {
+                headers.remove(unwanted);
+            }
+            Ok(Some((StatusCode::NOT_MODIFIED, headers).into_response()))
+        }
+    }
+}
+
+fn blob_headers(digest: Digest, size: u64, options: BlobOptions<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(ETAG, HeaderValue::try_from(etag(digest)).expect("a digest is legal in a header"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
+    headers.insert(CONTENT_TYPE, media_type(options.file_name));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(REPR_DIGEST, repr_digest(digest));
+    set_freshness(&mut headers, Freshness::Immutable, options.public);
+    options.hardening.on_bytes(&mut headers, options.file_name);
+    headers
+}
+
+/// Guessed from the file's name; what compressed archives hold is not looked at.
+fn media_type(name: Option<&str>) -> HeaderValue {
+    let extension = name.and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension.to_ascii_lowercase());
+    let guess = match extension.as_deref() {
+        Some("gz" | "tgz") => "application/gzip",
+        Some("zst") => "application/zstd",
+        Some("sha256") => "text/plain",
+        Some(extension) => mime_guess::from_ext(extension).first_raw().unwrap_or("application/octet-stream"),
+        None => "application/octet-stream",
+    };
+    HeaderValue::from_static(guess)
+}
+
+/// The bytes of an object. An error on the way ends the connection, because `Content-Length` was already sent: the
+/// client sees a broken transfer, never a short one. If they are in a file, it goes with the answer as an extension, for
+/// connections that can send files.
+fn send(status: StatusCode, headers: HeaderMap, object: Object) -> Response {
+    if let Some(bytes) = object.file.as_ref().and_then(|slice| slice.bytes.clone()) {
+        return (status, headers, Body::from(bytes)).into_response();
+    }
+    let key = object.meta.key;
+    let logged = object.body.inspect_err(move |error| tracing::error!(%key, %error, "a download broke off"));
+    let mut response = (status, headers, Body::from_stream(logged)).into_response();
+    if let Some(file) = object.file {
+        response.extensions_mut().insert(file);
+    }
+    response
+}
