@@ -26,10 +26,13 @@ pub struct ArtifactEntry {
     #[schemars(length(max = 1024))]
     pub name: String,
     /// Its media type.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// Its platform, such as `linux`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     /// Its architecture, such as `amd64`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
 }
 
@@ -38,21 +41,27 @@ pub struct ArtifactEntry {
 #[schemars(extend("additionalProperties" = true))]
 pub struct ManifestDocument {
     /// The publisher's own text; histories call it `label`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// How the release is meant to be used; `files` unless stated.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::ReleaseKind>")]
     pub kind: Option<String>,
     /// One of the artifacts. Required for `static`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<String>,
     /// The files.
     #[schemars(length(min = 1))]
     pub artifacts: Vec<ArtifactEntry>,
     /// The source snapshot; kept like an artifact.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub source: Option<BlobReference>,
     /// Required for `dynamic`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::Anything>")]
     pub command: Option<serde_json::Value>,
     /// Required for `dynamic`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::Anything>")]
     pub port: Option<serde_json::Value>,
 }

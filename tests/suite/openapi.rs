@@ -195,6 +195,13 @@ fn the_description_is_of_this_version_and_every_operation_has_its_own_name() {
     }
 }
 
+#[test]
+fn a_manifest_requires_what_its_reader_does() {
+    let schemas = &description()["components"]["schemas"];
+    assert_eq!(schemas["ManifestDocument"]["required"], serde_json::json!(["artifacts"]));
+    assert_eq!(schemas["ArtifactEntry"]["required"], serde_json::json!(["blob", "size", "name"]));
+}
+
 #[tokio::test]
 async fn the_document_is_served() {
     let server = TestServer::start().await;
