@@ -75,8 +75,8 @@ impl Client {
         }
     }
 
-    /// Uploads a file as the blob that it was when it was hashed. The file is streamed, never held. A large one goes on
-    /// where it was when a connection breaks, if the server can do that.
+    /// Uploads a file as the blob that it was when it was hashed. The file is streamed, never held. A large one
+    /// continues where it was when a connection breaks, if the server can do that.
     ///
     /// # Errors
     /// [`ClientError::Changed`] when the file is no longer the same; else the server's refusal or the transport's

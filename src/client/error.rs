@@ -199,7 +199,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Reads an error answer, whoever sent it: a proxy's page becomes a sentence too.
+    /// Reads an error answer. It need not come from a Larder server: a proxy's page becomes a sentence, too.
     #[must_use]
     pub fn read(status: u16, reason: &str, body: &[u8], retry_after: Option<Duration>) -> Self {
         let mut members: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();

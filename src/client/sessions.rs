@@ -26,7 +26,7 @@ pub struct Session {
     pub expect: Expect,
 }
 
-/// What preparing came to.
+/// The result of preparing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prepared {
     /// A session is open, and these blobs are missing.

@@ -1,6 +1,6 @@
 //! Large files: uploaded so that a broken connection costs no more than what was on its way.
 //!
-//! The upload lives as long as the call: its address is kept nowhere, so a process that is started again begins anew.
+//! The upload lives as long as the call: its address is kept nowhere, so a process that is started again begins with the first byte.
 
 use reqwest::header::{self, HeaderName};
 use reqwest::{Method, StatusCode, Url};
@@ -13,13 +13,13 @@ use crate::domain::UploadId;
 use crate::domain::manifest::Descriptor;
 use crate::wire::{Code, headers};
 
-/// How often an upload is begun anew that the server gave up.
+/// How often an upload that the server gave up is begun again.
 const MAX_BEGINNINGS: usize = 3;
 const UPLOAD_OFFSET: HeaderName = HeaderName::from_static(headers::UPLOAD_OFFSET);
 const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static(headers::UPLOAD_COMPLETE);
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static(headers::UPLOAD_LENGTH);
 
-/// What came of the wish to upload.
+/// The server's answer to the wish to upload.
 enum CreatedUpload {
     /// The server has the blob.
     Stored,
@@ -31,7 +31,7 @@ enum CreatedUpload {
 
 /// Where an upload is.
 enum UploadStatus {
-    /// The server has so many bytes.
+    /// Bytes that the server has.
     Offset(u64),
     /// It is complete.
     Complete,
@@ -40,7 +40,7 @@ enum UploadStatus {
 }
 
 impl Client {
-    /// Uploads a file, and goes on where a broken connection left off. `None` when the server cannot do that.
+    /// Uploads a file, and continues where a broken connection left off. `None` when the server cannot do that.
     pub(super) async fn put_resumable(&self, upload: &Upload, meter: &Meter) -> Result<Option<Stored>, ClientError> {
         let mut retries = self.policy.start();
         let blob = upload.fingerprint.blob;
@@ -58,7 +58,7 @@ impl Client {
             match self.append(&url, upload, meter, &mut retries).await? {
                 Ok(stored) => return Ok(Some(stored)),
                 Err(gone) if beginnings == MAX_BEGINNINGS => return Err(gone),
-                Err(gone) => tracing::warn!(error = %gone, "beginning anew"),
+                Err(gone) => tracing::warn!(error = %gone, "beginning again"),
             }
         }
     }
@@ -133,7 +133,7 @@ impl Client {
         Ok(if response.status() == StatusCode::CREATED { Stored::New } else { Stored::Existing })
     }
 
-    /// Asks where to go on.
+    /// Asks where to continue.
     async fn standing(&self, url: &Url, retries: &mut Retries) -> Result<UploadStatus, ClientError> {
         let answer = match self.answer_within(retries, || self.request(Method::HEAD, url.clone())).await {
             Ok(answer) => answer,

@@ -41,7 +41,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error of a stable `code`. `detail` is a full sentence for the client's eyes.
+    /// An error of a stable `code`. `detail` is a full sentence for people.
     pub(super) fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
         Self { status, code, denial: None, detail: detail.into(), members: Map::new(), headers: Box::default() }
     }

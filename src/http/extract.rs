@@ -1,4 +1,4 @@
-//! What handlers get of a request: checked names instead of raw paths, callers instead of headers.
+//! Extractors: handlers get checked names instead of raw paths, callers instead of headers.
 
 use axum::extract::{FromRef, FromRequestParts, Path, Query};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
@@ -92,17 +92,17 @@ where
 }
 
 impl Caller {
-    /// Lets the caller go on if it may do this to `name`.
+    /// An error unless the caller may do this to `name`.
     pub(super) fn require(&self, wanted: Permission, name: &ManifestName) -> Result<(), ApiError> {
         if self.may(wanted, name) { Ok(()) } else { Err(self.refuse(wanted, &format!("to {name}"))) }
     }
 
-    /// Lets the caller go on if it may do this at all.
+    /// An error unless the caller may do this at all.
     pub(super) fn require_somewhere(&self, wanted: Permission) -> Result<(), ApiError> {
         if self.may_somewhere(wanted) { Ok(()) } else { Err(self.refuse(wanted, "to any name")) }
     }
 
-    /// Lets the caller go on if it may read what is published under `name`.
+    /// An error unless the caller may read what is published under `name`.
     pub(super) fn require_read(&self, access: &Access, name: &ManifestName) -> Result<(), ApiError> {
         if access.may_read(self, name) { Ok(()) } else { Err(self.refuse(Permission::Read, &format!("to {name}"))) }
     }

@@ -162,7 +162,7 @@ impl RequestRecord {
         let (id, method, uri) = (RequestId::of(request.headers()), request.method(), request.uri());
         let span = tracing::info_span!("request", id = %id.as_str(), %method, path = %uri.path(), subject = Empty);
         let preflight = *method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        let host = place.host(request).map(|host| host.into());
+        let host = place.host(request).map(Into::into);
         Self {
             id,
             place,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::HOST;
+use axum::http::uri::Authority;
 use axum::http::{Request, Response};
 use serde_json::Value;
 
@@ -89,13 +90,13 @@ impl<S> Surface<S> {
 pub(super) fn choose<B>(places: &[(Hosts, &'static str)], request: &Request<B>) -> usize {
     let host = if places.iter().any(|(hosts, _)| hosts.are_owned()) { host(request) } else { None };
     let path = request.uri().path();
-    let owner = |hosts: &Hosts| match hosts {
+    let owns_it = |hosts: &Hosts| match hosts {
         Hosts::Any => false,
         Hosts::Owned(owns) => host.as_deref().is_some_and(&**owns),
     };
-    let owned = places.iter().any(|(hosts, _)| owner(hosts));
+    let owned = places.iter().any(|(hosts, _)| owns_it(hosts));
     let candidates = places.iter().enumerate().filter(|(_, (hosts, prefix))| {
-        (if owned { owner(hosts) } else { !hosts.are_owned() }) && is_below(path, prefix)
+        (if owned { owns_it(hosts) } else { !hosts.are_owned() }) && is_below(path, prefix)
     });
     let chosen = candidates.max_by_key(|(_, (_, prefix))| prefix.len()).map(|(index, _)| index);
     chosen.unwrap_or(places.len() - 1)
@@ -107,7 +108,7 @@ fn is_below(path: &str, prefix: &str) -> bool {
 
 /// The host that a request is for, in lower case and without a port or a final dot (RFC 9110 section 7.2).
 pub(super) fn host<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
-    let stated = request.uri().authority().map(|authority| authority.as_str());
+    let stated = request.uri().authority().map(Authority::as_str);
     let stated = stated.or_else(|| request.headers().get(HOST)?.to_str().ok())?;
     let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     let host = stated.rsplit_once(':').filter(|(_, port)| digits(port)).map_or(stated, |(host, _)| host);

@@ -48,7 +48,7 @@ impl From<StoreError> for ApiError {
             }
             StoreErrorKind::Denied => {
                 tracing::error!(%error, "the store refuses access");
-                let detail = "The store refuses the server's access; its operator has to mend the permissions.";
+                let detail = "The store refuses the server's access; its operator has to correct the permissions.";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::StoreDenied, detail)
             }
             StoreErrorKind::Corrupt => {

@@ -16,7 +16,7 @@ use crate::access::{Access, Caller};
 use crate::domain::{Digest, FileName, Permission};
 use crate::http::error::ApiError;
 use crate::http::extract::{Params, Rest};
-use crate::http::openapi::{Document, Operation, binary, json_of};
+use crate::http::openapi::{Document, Field, Operation, binary, json_of};
 use crate::http::rfc::body::RequestBody;
 use crate::http::rfc::conditional::etag;
 use crate::http::rfc::hardening::Hardening;
@@ -35,6 +35,13 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/blobs/missing", post(missing)).route("/blobs/{*digest}", get(read).head(head).put(upload))
 }
 
+/// Fields that all bytes of a blob come with.
+const BLOB_FIELDS: &[&Field] =
+    &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::ACCEPT_RANGES, &p::CONTENT_DISPOSITION];
+/// Those of a part.
+const PART_FIELDS: &[&Field] =
+    &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::ACCEPT_RANGES, &p::CONTENT_DISPOSITION, &p::CONTENT_RANGE];
+
 pub(super) fn describe(document: &mut Document) {
     document.tag("blobs", "Immutable bytes.");
     let missing = Operation::new("post", "missingBlobs", "Which of these blobs have to be uploaded")
@@ -43,28 +50,26 @@ pub(super) fn describe(document: &mut Document) {
         .answers(200, "Those that are not there, in the order asked.", &[], [json_of::<MissingBlobs>()])
         .fails(&[400, 401, 403, 408, 413, 415, 500, 503, 507]);
     document.path("/blobs/missing", &[], [missing]);
-    let get = Operation::new("get", "getBlob", "The bytes of a blob")
+    let head = Operation::new("head", "headBlob", "Whether a blob is there, and its size")
+        .by_policy()
+        .takes(&[&p::DOWNLOAD_NAME, &p::IF_MATCH, &p::IF_NONE_MATCH])
+        .empty(200, "It is there.", BLOB_FIELDS)
+        .empty(304, "The client has it already.", &[&p::ETAG, &p::CACHE_CONTROL])
+        .fails(&[400, 401, 403, 404, 412, 500, 503]);
+    document.path("/blobs/{digest}", &[&p::DIGEST], [describe_read(), head, describe_upload()]);
+}
+
+fn describe_read() -> Operation {
+    Operation::new("get", "getBlob", "The bytes of a blob")
         .about("The media type is guessed from `name`. An error after the first byte ends the connection.")
         .by_policy()
         .takes(&[&p::DOWNLOAD_NAME, &p::RANGE, &p::IF_RANGE, &p::IF_MATCH, &p::IF_NONE_MATCH])
-        .answers(
-            200,
-            "All of them.",
-            &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::ACCEPT_RANGES, &p::CONTENT_DISPOSITION],
-            [binary("*/*")],
-        )
+        .answers(200, "All of them.", BLOB_FIELDS, [binary("*/*")])
         .answers(
             206,
             "The part that `Range` asks for. Several ranges at once, and anything else that is not understood, get the \
              whole.",
-            &[
-                &p::ETAG,
-                &p::REPR_DIGEST,
-                &p::CACHE_CONTROL,
-                &p::ACCEPT_RANGES,
-                &p::CONTENT_DISPOSITION,
-                &p::CONTENT_RANGE,
-            ],
+            PART_FIELDS,
             [binary("*/*")],
         )
         .empty(304, "The client has it already.", &[&p::ETAG, &p::CACHE_CONTROL])
@@ -73,18 +78,7 @@ pub(super) fn describe(document: &mut Document) {
             "Where the store has the bytes, if that is how this server delivers them.",
             &[&p::LOCATION, &p::REPR_DIGEST, &p::CACHE_CONTROL],
         )
-        .fails(&[400, 401, 403, 404, 412, 416, 500, 503]);
-    let head = Operation::new("head", "headBlob", "Whether a blob is there, and its size")
-        .by_policy()
-        .takes(&[&p::DOWNLOAD_NAME, &p::IF_MATCH, &p::IF_NONE_MATCH])
-        .empty(
-            200,
-            "It is there.",
-            &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::ACCEPT_RANGES, &p::CONTENT_DISPOSITION],
-        )
-        .empty(304, "The client has it already.", &[&p::ETAG, &p::CACHE_CONTROL])
-        .fails(&[400, 401, 403, 404, 412, 500, 503]);
-    document.path("/blobs/{digest}", &[&p::DIGEST], [get, head, describe_upload()]);
+        .fails(&[400, 401, 403, 404, 412, 416, 500, 503])
 }
 
 fn describe_upload() -> Operation {

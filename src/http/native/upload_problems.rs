@@ -43,7 +43,7 @@ impl ApiError {
 
     /// Bytes are appended somewhere else than at the end.
     pub(in crate::http) fn upload_offset(expected: u64, provided: u64) -> Self {
-        let detail = format!("The upload has {expected} bytes; go on from there, not from {provided}.");
+        let detail = format!("The upload has {expected} bytes; continue from there, not from {provided}.");
         Self::upload_moved(detail)
             .with("expected-offset", expected)
             .with("provided-offset", provided)
@@ -73,7 +73,7 @@ impl ApiError {
     /// Somebody else's upload.
     pub(in crate::http) fn upload_of_another() -> Self {
         Self::forbidden(
-            "This upload was begun with another token; only that one, or one that grants `admin`, may go on.",
+            "This upload was begun with another token; only that one, or one that grants `admin`, may continue it.",
         )
     }
 }
@@ -87,16 +87,16 @@ impl From<UploadError> for ApiError {
                  POST /uploads.",
             ),
             UploadError::Foreign => gone(
-                "The upload was begun by another version of the server, and this one cannot go on with it. Begin a new \
+                "The upload was begun by another version of the server, and this one cannot continue it. Begin a new \
                  one with POST /uploads.",
             ),
             UploadError::Moved => Self::upload_moved(
-                "Another request appends to this upload too. Ask with HEAD where it is, and go on there.",
+                "Another request appends to this upload too. Ask with HEAD where it is, and continue there.",
             ),
             UploadError::Unfilled { offset, part_size } => {
                 let detail = format!(
                     "An append that does not complete the upload must be a multiple of {part_size} bytes. The upload has \
-                     {offset} bytes; go on from there."
+                     {offset} bytes; continue from there."
                 );
                 Self::bad_request(Code::SizeInvalid, detail)
                     .with("expected-offset", offset)

@@ -58,9 +58,9 @@ struct CreateQuery {
     digest: Option<Digest>,
 }
 
-/// What became of the bytes of a request.
+/// The result of a request that brings bytes.
 enum UploadOutcome {
-    /// The upload goes on.
+    /// More bytes are to follow.
     Open(Box<Progress>),
     /// The blob is stored.
     Stored(Digest, Created),
@@ -125,7 +125,7 @@ async fn take_in(
             }
             Ok(None) => break,
             Err(error) => {
-                // Who is answered that the body was too slow may ask at once where to go on.
+                // A client that learns that its body was too slow may ask at once where to continue.
                 append.settle().await?;
                 return Err(error.into());
             }
@@ -222,7 +222,7 @@ async fn limits_of_one(State(state): State<AppState>) -> Result<Response, ApiErr
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 
-/// The upload in the address, if the caller may go on with it.
+/// The upload in the address, if the caller may continue it.
 async fn find(state: &AppState, caller: &Caller, rest: &Rest) -> Result<Progress, ApiError> {
     caller.require_somewhere(Permission::Upload)?;
     let id = rest.0.parse().map_err(|_| ApiError::upload_unknown())?;

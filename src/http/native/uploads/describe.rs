@@ -14,7 +14,7 @@ pub(in crate::http::native) fn describe(document: &mut Document) {
         .by_token(OWNER)
         .empty(
             204,
-            "Where to go on. `Location` is the blob once it is stored.",
+            "Where to continue. `Location` is the blob once it is stored.",
             &[
                 &p::UPLOAD_OFFSET,
                 &p::UPLOAD_COMPLETE,
@@ -59,7 +59,7 @@ fn create() -> Operation {
 fn append() -> Operation {
     Operation::new("patch", "appendUpload", "Append bytes, and complete the upload")
         .by_token(
-            "When the connection breaks, what filled parts is kept: ask with HEAD where to go on. An append that does not \
+            "When the connection breaks, what filled parts is kept: ask with HEAD where to continue. An append that does not \
              complete the upload must be a multiple of the part size, `min-append-size` in `Upload-Limit`. For the token \
              that began it, or one that grants `admin`.",
         )
