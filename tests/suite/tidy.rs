@@ -1,6 +1,7 @@
 //! House rules that no compiler checks.
 
 mod compose;
+mod ignored;
 mod layers;
 mod packaging;
 
