@@ -168,7 +168,7 @@ fn every_link_in_the_readme_leads_somewhere() {
 #[test]
 fn every_file_that_the_readme_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let places = ["src/", "config/", "migrations/", "tests/", "benches/", ".ci/", ".github/"];
+    let places = ["src/", "config/", "migrations/", "tests/", "benches/", "docs/", ".ci/", ".github/"];
     let words = README
         .split(|c: char| c.is_whitespace() || "`()[];,".contains(c))
         .map(|word| word.trim_end_matches(['.', ':']));

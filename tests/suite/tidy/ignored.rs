@@ -100,5 +100,5 @@ fn the_reader_of_reasons_sees_what_there_is() {
     let ignored = format!("#[tokio::test]\n#[ignore = \"needs Ceph{}\"]\n{engine}", REASONS[0]);
     assert_eq!(unnamed("x", &ignored), Vec::<String>::new());
     assert_eq!(unnamed("x", &format!("#[test]\n{engine}")), ["x: async fn b() { needs Ceph"]);
-    assert_eq!(unnamed("x", &ignored.replace("Ceph:", "curl:")), ["x: async fn b() { needs Ceph"]);
+    assert_eq!(unnamed("x", &ignored.replace("needs Ceph:", "needs curl:")), ["x: async fn b() { needs Ceph"]);
 }
