@@ -26,6 +26,7 @@
 //! a crash of the machine must not bring back a version whose bytes are gone.
 
 mod error;
+mod fate;
 mod live;
 mod mark;
 mod pace;
@@ -53,16 +54,17 @@ use crate::layout::marker;
 use crate::layout::{self, LayoutKey};
 use crate::protocol::{Blobs, Heads, Manifests};
 use crate::store::{List, ObjectStore, StoreError};
+use fate::Candidate;
 use live::Live;
 use mark::{Expiry, Marked};
 use pace::{Pace, Rest};
-use plan::{AgeLimit, Candidate, Plan};
+use plan::{AgeLimit, Plan};
 use ranges::Ranges;
 use report::Journal;
 use uploads::Uploads;
 
 pub use error::CollectError;
-pub use plan::Fate;
+pub use fate::Fate;
 pub use report::{Count, Entry, Outcome, Report, Started, Totals};
 pub use runs::{RunSummary, Runs};
 pub use settings::{Settings, Share};

@@ -4,7 +4,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Candidate, Fate};
+use super::fate::{Candidate, Fate};
 use crate::domain::retention::Verdict;
 use crate::domain::{Digest, ManifestName, RunId};
 use crate::layout::{LayoutKey, RunPart};
