@@ -1,6 +1,8 @@
 //! House rules that no compiler checks.
 
+mod circles;
 mod compose;
+mod graph;
 mod ignored;
 mod layers;
 mod packaging;

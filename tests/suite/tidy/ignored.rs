@@ -20,7 +20,9 @@ const CALLS: [(&str, &str); 1] = [("transcript(&", "bash")];
 /// The reasons of the ignored tests of a text; an empty one for a test that is ignored without.
 fn reasons(text: &str) -> Vec<&str> {
     let attributes = text.lines().filter_map(|line| line.trim().strip_prefix("#[ignore"));
-    attributes.map(|rest| rest.strip_prefix(" = \"").and_then(|rest| rest.strip_suffix("\"]")).unwrap_or_default()).collect()
+    attributes
+        .map(|rest| rest.strip_prefix(" = \"").and_then(|rest| rest.strip_suffix("\"]")).unwrap_or_default())
+        .collect()
 }
 
 /// What a reason says is needed, if it says everything it has to.

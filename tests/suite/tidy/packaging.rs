@@ -62,7 +62,8 @@ fn the_checks_run_the_tests_as_the_readme_says_and_then_all_others() {
     let [serve, test] = quick_start().try_into().expect("two commands");
     assert!(serve.starts_with("cargo run --release ") && test.starts_with("cargo test"), "{serve}; {test}");
     let script = read(".ci/run");
-    let steps: Vec<&str> = script.lines().filter_map(|line| line.strip_prefix("step '")?.split_once("' ")).map(|step| step.1).collect();
+    let steps: Vec<&str> =
+        script.lines().filter_map(|line| line.strip_prefix("step '")?.split_once("' ")).map(|step| step.1).collect();
     let at = |wanted: &str| {
         steps.iter().position(|step| *step == wanted).unwrap_or_else(|| panic!("no step is `{wanted}`: {steps:#?}"))
     };
