@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::version::{State, Summary, VersionRow};
-use super::{Digest, Expect, ManifestName, Selector, Subject};
+use super::{Digest, Expect, LogName, Selector, Subject};
 use draft::Draft;
 
 /// Most rows that a head carries itself.
@@ -106,8 +106,8 @@ pub struct Deletion {
 pub struct Head {
     /// Version of this document's format; 1.
     pub format: u32,
-    /// The name.
-    pub name: ManifestName,
+    /// The name of the log.
+    pub name: LogName,
     /// 1 for the first head of the name, one more for each.
     pub generation: u64,
     /// When the head was made; never before its predecessor.
@@ -322,7 +322,7 @@ impl Head {
     /// A [`Rejection`] when the present state does not allow the change.
     pub fn next(
         current: Option<&Self>,
-        name: &ManifestName,
+        name: &LogName,
         change: &Change,
         row: Option<VersionRow>,
         everything: Vec<VersionRow>,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::domain::head::Change;
 use crate::domain::manifest::Descriptor;
 use crate::domain::{
-    Digest, Expect, Head, Manifest, ManifestError, ManifestName, Rejection, Selector, State, Subject, Summary,
+    Digest, Expect, Head, LogName, Manifest, ManifestError, ManifestName, Rejection, Selector, State, Subject, Summary,
     VersionRow,
 };
 use crate::protocol::blobs::Check;
@@ -64,8 +64,8 @@ pub struct PublishLimits {
 /// What a publish or promotion came to.
 #[derive(Debug, Clone)]
 pub struct Receipt {
-    /// The name.
-    pub name: ManifestName,
+    /// The name of the log.
+    pub name: LogName,
     /// The name's newest generation.
     pub generation: u64,
     /// The version, in its new state.

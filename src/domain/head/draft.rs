@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::super::version::{State, Summary, VersionRow};
-use super::{Change, Deletion, Due, Head, INLINE_KEEP, INLINE_MAX, ManifestName, Operation, Outcome, Rejection};
+use super::{Change, Deletion, Due, Head, INLINE_KEEP, INLINE_MAX, LogName, Operation, Outcome, Rejection};
 
 /// The next head while it is being made.
 pub(super) struct Draft {
@@ -14,7 +14,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(current: Option<&Head>, name: &ManifestName, operation: Operation, now: Timestamp) -> Self {
+    pub(super) fn new(current: Option<&Head>, name: &LogName, operation: Operation, now: Timestamp) -> Self {
         let head = match current {
             Some(head) => Head { generation: head.generation + 1, time: now.max(head.time), operation, ..head.clone() },
             None => Head {

@@ -3,7 +3,7 @@ use super::*;
 
 mod sequences;
 
-fn name() -> ManifestName {
+fn name() -> LogName {
     "main".parse().unwrap()
 }
 
