@@ -7,6 +7,7 @@
 //! answer that is a moment old are given it without a look, up to the age that is configured. What is remembered only
 //! ever moves forward, so on one server nobody who reads twice goes back in time.
 
+mod annex;
 mod segments;
 
 use std::sync::Arc;
@@ -18,7 +19,9 @@ use moka::sync::Cache;
 use tokio::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::domain::{Change, Head, ManifestName, Operation, Rejection, Selector, Subject, VersionRow, head::Outcome};
+use crate::domain::head::{HeadError, Judgement, Outcome};
+use crate::domain::manifest::Descriptor;
+use crate::domain::{Change, Head, ManifestName, Operation, Rejection, Selector, Subject, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::protocol::flights::Flights;
 use crate::store::{Created, Key, List, ObjectStore, StoreError, StoreErrorKind};
@@ -193,13 +196,13 @@ impl Heads {
         let key = LayoutKey::Head(name.clone(), generation).key();
         let Some(object) = self.store.get(&key, None).await? else { return Ok(None) };
         let bytes = object.bytes(MAX_HEAD).await?;
-        let corrupt = |why: String| StoreError::new(StoreErrorKind::Corrupt, &key, why);
-        let head: Head = serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
-        if head.format != 1 || head.name != *name || head.generation != generation {
-            return Err(corrupt(format!(
-                "it says it is format {}, generation {} of {}",
-                head.format, head.generation, head.name
-            )));
+        let head = Head::parse(&bytes).map_err(|error| {
+            let newer = matches!(error, HeadError::Newer(_));
+            StoreError::new(if newer { StoreErrorKind::Newer } else { StoreErrorKind::Corrupt }, &key, error)
+        })?;
+        if head.name != *name || head.generation != generation {
+            let why = format!("it says it is generation {} of {}", head.generation, head.name);
+            return Err(StoreError::new(StoreErrorKind::Corrupt, &key, why));
         }
         Ok(Some(head))
     }
@@ -253,6 +256,15 @@ impl Heads {
         self.segments.roots(head).await
     }
 
+    /// The blobs that a version needs beyond its manifest and those that this refers to, whose keys it protects as long as
+    /// it is a root.
+    ///
+    /// # Errors
+    /// When the store fails, or the annex that names them cannot be read.
+    pub async fn needs(&self, name: &ManifestName, row: &VersionRow) -> Result<Vec<Descriptor>, StoreError> {
+        annex::needs(&*self.store, name, row).await
+    }
+
     /// Rows with numbers below `before`, newest first: at least `limit` of them unless there are fewer.
     ///
     /// # Errors
@@ -267,8 +279,7 @@ impl Heads {
     /// # Errors
     /// A [`ChangeError`].
     pub async fn change(&self, name: &ManifestName, change: &Change, by: &Subject) -> Result<Changed, ChangeError> {
-        let operation =
-            Operation { id: operation_id()?, action: change.action(), by: by.clone(), version: None, reason: None };
+        let operation = Operation::new(operation_id()?, change.action(), by.clone());
         for _ in 0..MAX_RACES {
             if let Some(changed) = self.attempt(name, change, operation.clone()).await? {
                 return Ok(changed);
@@ -287,21 +298,20 @@ impl Heads {
         let asked = Instant::now();
         let known = self.known(name).await?;
         let current = known.as_ref().map(|known| Arc::clone(&known.head));
-        let (mut row, mut everything) = (None, Vec::new());
+        let mut judgement = Judgement::new(operation, self.clock.now());
         if let Some(head) = &current {
             match (change, change.selector()) {
-                (Change::Delete { .. }, _) => everything = self.segments.everything(head).await?,
+                (Change::Delete { .. }, _) => judgement.everything = self.segments.everything(head).await?,
                 (Change::Expire { due }, _) => {
                     for due in due {
-                        everything.extend(self.segments.row(head, due.number).await?);
+                        judgement.everything.extend(self.segments.row(head, due.number).await?);
                     }
                 }
-                (_, Some(selector)) => row = self.select(head, selector).await?,
+                (_, Some(selector)) => judgement.row = self.select(head, selector).await?,
                 (_, None) => {}
             }
         }
-        let now = self.clock.now();
-        match Head::next(current.as_deref(), name, change, row, everything, operation, now)? {
+        match Head::next(current.as_deref(), name, change, judgement)? {
             Outcome::Unchanged(row) => {
                 // Only an existing name can be unchanged.
                 let known = known.ok_or(Rejection::NoSuchVersion)?;
