@@ -96,7 +96,7 @@ pub struct VersionRow {
     /// When it became complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_at: Option<Timestamp>,
-    /// When it first became active.
+    /// When it first became active; absent until it did so a second time, because until then `promoted_at` says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_active_at: Option<Timestamp>,
     /// How often it became active.
@@ -176,6 +176,12 @@ impl VersionRow {
             yanked: None,
             other: Carried::default(),
         }
+    }
+
+    /// When it first became active, if it ever did.
+    #[must_use]
+    pub fn first_active_at(&self) -> Option<Timestamp> {
+        self.first_active_at.or(self.promoted_at)
     }
 
     /// Digest of the version's manifest.

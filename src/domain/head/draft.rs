@@ -124,7 +124,7 @@ impl Draft {
         }
         activation::open(&mut self.head.activations, row.number, now);
         row.state = State::Active;
-        row.first_active_at.get_or_insert(now);
+        row.first_active_at = row.first_active_at();
         row.activations += 1;
         row.promoted_at = Some(now);
         row.promoted_by = Some(self.head.operation.by.clone());

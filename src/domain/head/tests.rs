@@ -3,6 +3,8 @@ use super::super::version::Summary;
 use super::super::{Expect, Selector};
 use super::*;
 
+mod away;
+mod format;
 mod sequences;
 
 fn name() -> ManifestName {
@@ -177,6 +179,9 @@ fn rows_are_dated_by_what_happened_to_them() {
         log.make(&change).unwrap();
     }
     let (one, two) = (log.row(1).unwrap(), log.row(2).unwrap());
+    assert_eq!((one.first_active_at(), one.activations), (Some(at(1)), 2));
+    assert_eq!((two.first_active_at(), two.activations), (Some(at(3)), 1));
+    assert_eq!((one.promoted_by, two.retired_by.clone()), (Some(Subject::admin()), Some(Subject::admin())));
     assert_eq!((one.prepared_at, one.published_at, one.promoted_at), (at(0), Some(at(1)), Some(at(4))));
     assert_eq!(one.archived_at, None, "it is active again");
     assert_eq!((two.published_at, two.archived_at, two.retired_at), (Some(at(3)), Some(at(4)), Some(at(5))));
