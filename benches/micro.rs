@@ -8,7 +8,7 @@ use std::hint::black_box;
 use axum::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
-use larder::domain::head::{Action, Change, Head, Operation, Outcome};
+use larder::domain::head::{Action, Change, Head, Judgement, Operation, Outcome};
 use larder::domain::manifest::Descriptor;
 use larder::domain::{Digest, Expect, Hasher, Manifest, ManifestName, Subject, Summary};
 use larder::http::rfc::{conditional, range};
@@ -47,7 +47,7 @@ fn heads(criterion: &mut Criterion) {
         bencher.iter(|| serde_json::to_vec(black_box(&head)).expect("a head is JSON"));
     });
     group.bench_function("next", |bencher| {
-        let change = || Change::Prepare { summary: summary(VERSIONS + 1), expect: Expect::Anything };
+        let change = || Change::Prepare { summary: summary(VERSIONS + 1), from: None, expect: Expect::Anything };
         bencher.iter_batched(change, |change| next(Some(&head), &name, &change), BatchSize::SmallInput);
     });
     group.finish();
@@ -144,8 +144,9 @@ fn next(current: Option<&Head>, name: &ManifestName, change: &Change) -> (Head, 
         _ => None,
     };
     let action: Action = change.action();
-    let operation = Operation { id: "0".repeat(32), action, by: Subject::admin(), version: None, reason: None };
-    let outcome = Head::next(current, name, change, row, Vec::new(), operation, Timestamp::UNIX_EPOCH);
+    let operation = Operation::new("0".repeat(32), action, Subject::admin());
+    let judgement = Judgement { row, ..Judgement::new(operation, Timestamp::UNIX_EPOCH) };
+    let outcome = Head::next(current, name, change, judgement);
     let Ok(Outcome::Next { head, row, .. }) = outcome else { unreachable!("every change here changes something") };
     (*head, row.expect("the change was about a version").number)
 }
@@ -155,7 +156,7 @@ fn head() -> (ManifestName, Head) {
     let name: ManifestName = "miren/tools/main".parse().expect("a name");
     let mut head = None;
     for version in 1..=VERSIONS {
-        let prepare = Change::Prepare { summary: summary(version), expect: Expect::Anything };
+        let prepare = Change::Prepare { summary: summary(version), from: None, expect: Expect::Anything };
         let (prepared, number) = next(head.as_ref(), &name, &prepare);
         let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
         head = Some(next(Some(&prepared), &name, &commit).0);

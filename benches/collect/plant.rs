@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use larder::domain::head::{Action, Change, Head, Operation, Outcome};
+use larder::domain::head::{Action, Change, Head, Judgement, Operation, Outcome};
 use larder::domain::manifest::Descriptor;
 use larder::domain::{Digest, Expect, Manifest, ManifestName, Subject, Summary};
 use larder::layout::{LayoutKey, migrate};
@@ -137,8 +137,8 @@ impl Larder {
         };
         let (id, by) = (format!("{:032x}", self.heads.len()), Subject::admin());
         let action: Action = change.action();
-        let operation = Operation { id, action, by, version: None, reason: None };
-        let next = Head::next(current, name, change, row, Vec::new(), operation, self.time).expect("a legal change");
+        let judgement = Judgement { row, ..Judgement::new(Operation::new(id, action, by), self.time) };
+        let next = Head::next(current, name, change, judgement).expect("a legal change");
         let Outcome::Next { head, row, spill } = next else { panic!("every change changes something") };
         assert!(spill.is_empty(), "all rows fit the head");
         if current.is_none() {
@@ -164,7 +164,7 @@ impl Shelf for Larder {
         let digest = self.blob(&bytes);
         let manifest = Manifest::parse(&bytes, FILES).expect("a legal manifest");
         let summary = Summary::of(&manifest, Descriptor { digest, size: bytes.len() as u64 });
-        let number = self.change(&name, &Change::Prepare { summary, expect: Expect::Anything });
+        let number = self.change(&name, &Change::Prepare { summary, from: None, expect: Expect::Anything });
         self.change(&name, &Change::Commit { number, activate: true, expect: Expect::Anything });
         digest
     }

@@ -59,6 +59,8 @@ pub enum Verdict {
     Staged,
     /// It stays: it was prepared not long ago.
     Prepared,
+    /// It stays: a newer larder put it into a state that this one does not know.
+    UnknownState,
     /// It is over: archived too long ago.
     ArchiveExpired,
     /// It is over: staged too long ago.
@@ -84,6 +86,7 @@ impl fmt::Display for Verdict {
             Self::KeepFor => "archived not long ago",
             Self::Staged => "staged not long ago",
             Self::Prepared => "being published",
+            Self::UnknownState => "in a state that only a newer larder knows",
             Self::ArchiveExpired => "archived longer ago than it is kept",
             Self::StagingExpired => "staged longer ago than it is kept",
             Self::PreparationExpired => "not completed in time",
@@ -99,7 +102,7 @@ pub fn since(row: &VersionRow) -> Timestamp {
         State::Ready => row.published_at,
         State::Active => row.promoted_at,
         State::Retired => row.retired_at,
-        State::Prepared | State::Aborted => None,
+        State::Prepared | State::Aborted | State::Unknown(_) => None,
     };
     changed.unwrap_or(row.prepared_at)
 }
@@ -119,7 +122,8 @@ impl Retention {
     fn judge_one(&self, row: &VersionRow, is_last: bool, age: impl Fn() -> SignedDuration) -> Verdict {
         let (limit, stays, over) = match row.state {
             State::Active => return Verdict::Active,
-            _ if row.pinned => return Verdict::Pinned,
+            _ if row.is_pinned() => return Verdict::Pinned,
+            State::Unknown(_) => return Verdict::UnknownState,
             State::Archived if is_last => return Verdict::KeepLast,
             State::Archived => (self.keep_for, Verdict::KeepFor, Verdict::ArchiveExpired),
             State::Ready => (self.staged_for, Verdict::Staged, Verdict::StagingExpired),

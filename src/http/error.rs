@@ -222,6 +222,11 @@ impl From<StoreError> for ApiError {
                 let detail = "The store holds damaged data; its operator should run `larder verify`.";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "STORE_CORRUPT", detail)
             }
+            StoreErrorKind::Newer => {
+                tracing::error!(%error, "the store was written by a newer larder");
+                let detail = "This was written by a newer larder than this server; its operator has to update it.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", detail)
+            }
             StoreErrorKind::Internal => Self::internal(error),
         }
     }
@@ -280,12 +285,17 @@ impl From<Rejection> for ApiError {
             }
             Rejection::Retired(row) => Self::retired(&row),
             Rejection::WrongState { number, state } => {
-                let state = format!("{state:?}").to_ascii_lowercase();
                 let detail = format!("Version {number} is {state}, which does not allow this.");
-                Self::new(StatusCode::CONFLICT, "VERSION_STATE", detail).with("version", number).with("state", state)
+                Self::new(StatusCode::CONFLICT, "VERSION_STATE", detail)
+                    .with("version", number)
+                    .with("state", state.as_str())
             }
             Rejection::Pinned(number) => {
                 let detail = format!("Version {number} is pinned; take the pin away first.");
+                Self::new(StatusCode::CONFLICT, "VERSION_PINNED", detail).with("version", number)
+            }
+            Rejection::PinsFull(number) => {
+                let detail = format!("Version {number} has as many pins as a version can have; take one away first.");
                 Self::new(StatusCode::CONFLICT, "VERSION_PINNED", detail).with("version", number)
             }
         }
@@ -339,7 +349,9 @@ impl From<ResolveError> for ApiError {
         let detail = sentence(&error.to_string());
         match error {
             ResolveError::NoSuchName(_) => Self::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", detail),
-            ResolveError::NoSuchVersion(_) | ResolveError::NotPublished(_) => {
+            ResolveError::NoSuchVersion(_)
+            | ResolveError::NotPublished(_)
+            | ResolveError::UnknownState { .. } => {
                 Self::new(StatusCode::NOT_FOUND, "VERSION_UNKNOWN", detail)
             }
             ResolveError::NoSuchFile { .. } => Self::new(StatusCode::NOT_FOUND, "FILE_UNKNOWN", detail),

@@ -4,6 +4,7 @@
 //! answer that is a moment old are given it without a look, up to the age that is configured. What is remembered only
 //! ever moves forward, so on one server nobody who reads twice goes back in time.
 
+mod annex;
 mod segments;
 
 use std::sync::Arc;
@@ -14,11 +15,13 @@ use moka::sync::Cache;
 use tokio::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::domain::{Change, Head, LogName, Operation, Rejection, Selector, Subject, VersionRow, head::Outcome};
+use crate::domain::head::{HeadError, Judgement, Outcome};
+use crate::domain::manifest::Descriptor;
+use crate::domain::{Change, Head, LogName, Operation, Rejection, Selector, Subject, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::protocol::flights::Flights;
 use crate::protocol::log::{Log, LogState};
-use crate::store::{ObjectStore, Prefix, StoreError, StoreErrorKind};
+use crate::store::{Key, ObjectStore, Prefix, StoreError, StoreErrorKind};
 use segments::Segments;
 
 /// Largest head that is read, in bytes. They are a few kilobytes; this only stops nonsense.
@@ -215,6 +218,15 @@ impl Heads {
         self.segments.roots(head).await
     }
 
+    /// The blobs that a version needs beyond its manifest and those that this refers to, whose keys it protects as long as
+    /// it is a root.
+    ///
+    /// # Errors
+    /// When the store fails, or the annex that names them cannot be read.
+    pub async fn needs(&self, name: &LogName, row: &VersionRow) -> Result<Vec<Descriptor>, StoreError> {
+        annex::needs(&*self.store, name, row).await
+    }
+
     /// Rows with numbers below `before`, newest first: at least `limit` of them unless there are fewer.
     ///
     /// # Errors
@@ -229,8 +241,7 @@ impl Heads {
     /// # Errors
     /// A [`ChangeError`].
     pub async fn change(&self, name: &LogName, change: &Change, by: &Subject) -> Result<Changed, ChangeError> {
-        let operation =
-            Operation { id: operation_id()?, action: change.action(), by: by.clone(), version: None, reason: None };
+        let operation = Operation::new(operation_id()?, change.action(), by.clone());
         for _ in 0..MAX_RACES {
             if let Some(changed) = self.attempt(name, change, operation.clone()).await? {
                 return Ok(changed);
@@ -249,21 +260,20 @@ impl Heads {
         let asked = Instant::now();
         let known = self.known(name).await?;
         let current = known.as_ref().map(|known| Arc::clone(&known.head));
-        let (mut row, mut everything) = (None, Vec::new());
+        let mut judgement = Judgement::new(operation, self.clock.now());
         if let Some(head) = &current {
             match (change, change.selector()) {
-                (Change::Delete { .. }, _) => everything = self.segments.everything(head).await?,
+                (Change::Delete { .. }, _) => judgement.everything = self.segments.everything(head).await?,
                 (Change::Expire { due }, _) => {
                     for due in due {
-                        everything.extend(self.segments.row(head, due.number).await?);
+                        judgement.everything.extend(self.segments.row(head, due.number).await?);
                     }
                 }
-                (_, Some(selector)) => row = self.select(head, selector).await?,
+                (_, Some(selector)) => judgement.row = self.select(head, selector).await?,
                 (_, None) => {}
             }
         }
-        let now = self.clock.now();
-        match Head::next(current.as_deref(), name, change, row, everything, operation, now)? {
+        match Head::next(current.as_deref(), name, change, judgement)? {
             Outcome::Unchanged(row) => {
                 // Only an existing name can be unchanged.
                 let known = known.ok_or(Rejection::NoSuchVersion)?;
@@ -339,10 +349,16 @@ impl LogState for Head {
         if let LayoutKey::Head(_, generation) = key { Some(*generation) } else { None }
     }
 
+    fn decode(key: &Key, bytes: &[u8]) -> Result<Self, StoreError> {
+        Self::parse(bytes).map_err(|error| {
+            let newer = matches!(error, HeadError::Newer(_));
+            StoreError::new(if newer { StoreErrorKind::Newer } else { StoreErrorKind::Corrupt }, key, error)
+        })
+    }
+
     fn complaint(&self, name: &LogName, generation: u64) -> Option<String> {
-        let is_right = self.format == 1 && self.name == *name && self.generation == generation;
-        (!is_right)
-            .then(|| format!("it says it is format {}, generation {} of {}", self.format, self.generation, self.name))
+        let is_right = self.name == *name && self.generation == generation;
+        (!is_right).then(|| format!("it says it is generation {} of {}", self.generation, self.name))
     }
 
     fn log(&self) -> &LogName {

@@ -41,6 +41,14 @@ pub trait LogState: Serialize + DeserializeOwned + Clone + Send + Sync {
     /// The generation that a key below [`LogState::prefix`] is of.
     fn generation_of(key: &LayoutKey) -> Option<u64>;
 
+    /// Reads a state.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Corrupt`] when the bytes are none, [`StoreErrorKind::Newer`] when a newer binary wrote them.
+    fn decode(key: &Key, bytes: &[u8]) -> Result<Self, StoreError> {
+        documents::decode(key, bytes)
+    }
+
     /// What is wrong with a state that was read as this generation of a log.
     fn complaint(&self, log: &Self::Log, generation: u64) -> Option<String>;
 
@@ -180,7 +188,7 @@ impl<S: LogState> Log<S> {
 }
 
 fn decode<S: LogState>(key: &Key, bytes: &[u8], log: &S::Log, generation: u64) -> Result<S, StoreError> {
-    let state: S = documents::decode(key, bytes)?;
+    let state = S::decode(key, bytes)?;
     match state.complaint(log, generation) {
         Some(why) => Err(StoreError::new(StoreErrorKind::Corrupt, key, why)),
         None => Ok(state),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::domain::head::Change;
 use crate::domain::manifest::Descriptor;
 use crate::domain::{
-    Digest, Expect, Head, LogName, Manifest, ManifestError, ManifestName, Rejection, Selector, State, Subject, Summary,
+    Digest, Expect, Head, LogName, Manifest, ManifestError, ManifestName, Origin, Rejection, Selector, State, Subject, Summary,
     VersionRow,
 };
 use crate::protocol::blobs::Check;
@@ -98,10 +98,10 @@ pub enum Prepared {
 }
 
 /// Whether a version that is prepared already may be taken up again.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Resume {
-    /// One request, one version.
-    Never,
+    /// One request, one version; and where that comes from.
+    Never(Option<Origin>),
     /// A client that asks twice for a session gets the same one.
     OwnSession,
 }
@@ -149,7 +149,22 @@ impl Publish {
         options: PublishOptions,
         by: &Subject,
     ) -> Result<Receipt, PublishError> {
-        let (receipt, bad) = match self.prepare_checked(name, bytes, &options, by, Resume::Never).await? {
+        self.publish_from(None, name, bytes, options, by).await
+    }
+
+    /// Publishes a manifest that comes from somewhere else, which the version's row and history then say.
+    ///
+    /// # Errors
+    /// As [`Publish::publish`].
+    pub(super) async fn publish_from(
+        &self,
+        from: Option<Origin>,
+        name: &ManifestName,
+        bytes: Bytes,
+        options: PublishOptions,
+        by: &Subject,
+    ) -> Result<Receipt, PublishError> {
+        let (receipt, bad) = match self.prepare_checked(name, bytes, &options, by, Resume::Never(from)).await? {
             (receipt, _) if receipt.unchanged => return Ok(receipt),
             prepared => prepared,
         };
@@ -191,7 +206,7 @@ impl Publish {
         if row.state != State::Prepared {
             return Ok((row, Vec::new()));
         }
-        let missing = to_upload(self.check(row.summary.manifest).await?);
+        let missing = to_upload(self.check(name, &row).await?);
         Ok((row, missing))
     }
 
@@ -208,7 +223,7 @@ impl Publish {
     ) -> Result<Receipt, PublishError> {
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
-            complete(self.check(row.summary.manifest).await?)?;
+            complete(self.check(name, &row).await?)?;
         }
         self.commit_head(name, number, options, by).await
     }
@@ -236,22 +251,22 @@ impl Publish {
         }
         let manifest = Manifest::parse(&bytes, self.limits.artifacts)?;
         if let Some(receipt) = self.unchanged(name, Digest::of(&bytes), options.activate).await?
-            && self.is_whole(&manifest, receipt.row.summary.manifest).await?
+            && self.is_whole(&manifest, &receipt).await?
         {
             return Ok((receipt, Vec::new()));
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = Summary::of(&manifest, descriptor);
-        let resumed = match resume {
-            Resume::OwnSession => self.own_session(name, descriptor.digest, options, by).await?,
-            Resume::Never => None,
+        let (resumed, from) = match resume {
+            Resume::OwnSession => (self.own_session(name, descriptor.digest, options, by).await?, None),
+            Resume::Never(from) => (None, from.map(Box::new)),
         };
-        let change = Change::Prepare { summary, expect: options.expect.clone() };
+        let change = Change::Prepare { summary, from, expect: options.expect.clone() };
         let receipt = match resumed {
             Some(receipt) => receipt,
             None => Receipt::new(self.heads.change(name, &change, by).await?),
         };
-        match self.secure(&manifest, descriptor, bytes).await {
+        match self.secure(&manifest, &receipt, bytes).await {
             Ok(bad) => Ok((receipt, bad)),
             Err(error) => {
                 self.abort_quietly(name, receipt.row.number, by).await;
@@ -264,12 +279,13 @@ impl Publish {
     async fn secure(
         &self,
         manifest: &Manifest,
-        descriptor: Descriptor,
+        receipt: &Receipt,
         bytes: Bytes,
     ) -> Result<Vec<Check>, StoreError> {
+        let descriptor = receipt.row.summary.manifest;
         for _ in 0..MAX_PUTS {
             if self.blobs.secure(vec![descriptor]).await?.is_empty() {
-                return self.blobs.secure(manifest.blobs()).await;
+                return self.blobs.secure(self.needs(manifest, &receipt.name, &receipt.row).await?).await;
             }
             self.blobs.put(bytes.clone()).await?;
         }
@@ -278,20 +294,33 @@ impl Publish {
     }
 
     /// Whether nothing that a published version needs was lost. Publishing it again heals it.
-    async fn is_whole(&self, manifest: &Manifest, own: Descriptor) -> Result<bool, StoreError> {
-        let mut blobs = manifest.blobs();
-        blobs.push(own);
+    async fn is_whole(&self, manifest: &Manifest, receipt: &Receipt) -> Result<bool, StoreError> {
+        let mut blobs = self.needs(manifest, &receipt.name, &receipt.row).await?;
+        blobs.push(receipt.row.summary.manifest);
         Ok(self.blobs.secure(blobs).await?.is_empty())
     }
 
+    /// Every blob that a version needs besides the manifest's own bytes.
+    async fn needs(
+        &self,
+        manifest: &Manifest,
+        name: &LogName,
+        row: &VersionRow,
+    ) -> Result<Vec<Descriptor>, StoreError> {
+        let mut blobs = manifest.blobs();
+        blobs.extend(self.heads.needs(name, row).await?);
+        Ok(blobs)
+    }
+
     /// Step P2 for a version that was prepared earlier.
-    async fn check(&self, descriptor: Descriptor) -> Result<Vec<Check>, PublishError> {
+    async fn check(&self, name: &ManifestName, row: &VersionRow) -> Result<Vec<Check>, PublishError> {
+        let descriptor = row.summary.manifest;
         let own = self.blobs.secure(vec![descriptor]).await?;
         if !own.is_empty() {
             return Ok(own);
         }
         match self.manifests.load(descriptor).await? {
-            Some(loaded) => Ok(self.blobs.secure(loaded.manifest.blobs()).await?),
+            Some(loaded) => Ok(self.blobs.secure(self.needs(&loaded.manifest, name, row).await?).await?),
             // The version was given up and its manifest collected in between.
             None => Ok(vec![Check::Missing(descriptor)]),
         }

@@ -34,6 +34,14 @@ pub enum ResolveError {
     /// The version is still being published.
     #[error("version {0} is not published yet")]
     NotPublished(u64),
+    /// The version is in a state that only a newer larder knows.
+    #[error("version {number} is {state}, which only a newer larder can serve")]
+    UnknownState {
+        /// The version.
+        number: u64,
+        /// Its state.
+        state: State,
+    },
     /// The version has no such file.
     #[error("there is no file named {file} in {target}")]
     NoSuchFile {
@@ -108,6 +116,7 @@ impl Resolve {
             State::Ready | State::Active | State::Archived => Ok(found),
             State::Prepared | State::Aborted => Err(ResolveError::NotPublished(found.row.number)),
             State::Retired => Err(ResolveError::Retired(Box::new(found.row))),
+            state @ State::Unknown(_) => Err(ResolveError::UnknownState { number: found.row.number, state }),
         }
     }
 

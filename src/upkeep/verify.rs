@@ -216,21 +216,25 @@ impl Verify {
         }
         let mut healed_manifest = false;
         for (finding, blob) in found {
+            let Some(blob) = blob else {
+                run.report_only(&finding);
+                continue;
+            };
             let outcome = run.treat(&finding, HealTarget::Needed(blob)).await?;
             healed_manifest |= matches!((&finding, outcome), (Finding::DamagedManifest { .. }, Outcome::Healed(_)));
         }
         Ok(healed_manifest)
     }
 
-    /// What is wrong with a version, and with which blob.
+    /// What is wrong with a version, and with which blob, if it is one.
     async fn wrong_with(
         &self,
         name: &LogName,
         row: &VersionRow,
         run: &mut VerifyRun<'_>,
-    ) -> Result<Vec<(Finding, Descriptor)>, StoreError> {
+    ) -> Result<Vec<(Finding, Option<Descriptor>)>, StoreError> {
         let (version, manifest) = (row.number, row.summary.manifest);
-        let damaged = |why: String| Ok(vec![(Finding::DamagedManifest { name: name.clone(), version, why }, manifest)]);
+        let damaged = |why: String| Ok(vec![(Finding::DamagedManifest { name: name.clone(), version, why }, Some(manifest))]);
         let loaded = match self.manifests.load(manifest).await {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return damaged("its bytes are gone".into()),
@@ -238,11 +242,20 @@ impl Verify {
             Err(error) => return damaged(error.to_string()),
         };
         let mut findings = Vec::new();
-        for blob in loaded.manifest.blobs() {
+        let beyond = match self.heads.needs(name, row).await {
+            Ok(beyond) => beyond,
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) => {
+                let finding = Finding::DamagedAnnex { name: name.clone(), version, why: error.to_string() };
+                findings.push((finding, None));
+                row.needs.clone()
+            }
+        };
+        for blob in loaded.manifest.blobs().into_iter().chain(beyond) {
             run.totals.references += 1;
             let stored = self.blobs.stat(blob.digest).await?.map(|meta| meta.size);
             if stored != Some(blob.size) {
-                findings.push((Finding::BadReference { name: name.clone(), version, blob, stored }, blob));
+                findings.push((Finding::BadReference { name: name.clone(), version, blob, stored }, Some(blob)));
             }
         }
         Ok(findings)

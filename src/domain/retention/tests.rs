@@ -1,15 +1,28 @@
 use proptest::prelude::*;
 
 use super::super::manifest::{Descriptor, Kind};
-use super::super::{Digest, Subject, Summary};
+use super::super::{Carried, Digest, Pin, Subject, Summary};
 use super::*;
 
 fn row(number: u64, state: State, pinned: bool) -> VersionRow {
     let manifest = Descriptor { digest: Digest::of(&number.to_le_bytes()), size: 1 };
-    let summary =
-        Summary { manifest, label: None, kind: Kind::Files, files: 1, total_bytes: 1, entrypoint: None, source: None };
+    let summary = Summary {
+        manifest,
+        media_type: None,
+        label: None,
+        label_cut: false,
+        kind: Kind::Files,
+        files: 1,
+        total_bytes: 1,
+        entrypoint: None,
+        source: None,
+    };
     let mut row = VersionRow::prepared(number, summary, Subject::admin(), Timestamp::UNIX_EPOCH);
-    (row.state, row.pinned) = (state, pinned);
+    row.state = state;
+    if pinned {
+        let (by, at) = (Subject::admin(), Timestamp::UNIX_EPOCH);
+        row.pins.push(Pin { owner: Pin::USER.into(), by, at, reason: None, other: Carried::default() });
+    }
     row
 }
 
@@ -37,6 +50,14 @@ fn each_state_has_its_own_time() {
         assert_eq!(rules.judge(&rows, |_| days(limit)), [over]);
         assert!(over.is_over() && !stays.is_over());
     }
+}
+
+#[test]
+fn a_version_in_an_unknown_state_never_expires() {
+    let rows = [row(1, "quarantined".parse().unwrap(), false), row(2, State::Archived, false)];
+    let verdicts = Retention { keep_last: 1, ..NOTHING }.judge(&rows, |_| days(1000));
+    assert_eq!(verdicts, [Verdict::UnknownState, Verdict::KeepLast], "and takes no place among the last ones");
+    assert!(!Verdict::UnknownState.is_over());
 }
 
 #[test]
@@ -100,7 +121,7 @@ proptest! {
     fn active_and_pinned_versions_always_stay(rows in rows_strategy(), keep_last in 0..5_u64, age in 0..100_i64, limit in 0..100_i64) {
         let rules = Retention { keep_last, keep_for: days(limit), staged_for: days(limit), prepared_for: days(limit) };
         for (row, verdict) in rows.iter().zip(rules.judge(&rows, |_| days(age))) {
-            let protected = row.state == State::Active || row.pinned;
+            let protected = row.state == State::Active || row.is_pinned();
             prop_assert!(!(protected && verdict.is_over()), "{row:?}: {verdict}");
             prop_assert!(protected || row.state == State::Archived || verdict.is_over() == (age >= limit));
         }

@@ -20,6 +20,7 @@ use super::pages;
 use super::versions::{RowBody, receipt_body};
 use crate::access::{Access, Caller};
 use crate::domain::Permission;
+use crate::domain::version::MAX_REASON;
 use crate::domain::{Digest, Expect, LogName, ManifestName, Selector, Target};
 use crate::http::extract::{Activation, Params, RequestedFreshness, Rest};
 use crate::http::rfc::body::{self, RequestBody, check_headers};
@@ -238,8 +239,6 @@ struct Removal {
     reason: Option<String>,
 }
 
-/// Longest reason, in characters.
-const MAX_REASON: usize = 500;
 
 async fn remove(
     State(state): State<AppState>,
@@ -251,8 +250,8 @@ async fn remove(
     let target = rest.target()?;
     caller.require(Permission::Retire, &target.name)?;
     let reason = removal.reason.unwrap_or_else(|| format!("by {}", caller.subject()));
-    if reason.chars().count() > MAX_REASON {
-        let detail = format!("A reason has at most {MAX_REASON} characters.");
+    if reason.len() > MAX_REASON {
+        let detail = format!("A reason has at most {MAX_REASON} bytes.");
         return Err(ApiError::bad_request("QUERY_INVALID", detail));
     }
     if target.explicit {

@@ -75,7 +75,7 @@ impl<'a> RowBody<'a> {
         Self {
             number: row.number,
             state: row.state,
-            pinned: row.pinned,
+            pinned: row.is_pinned(),
             manifest: summary.manifest.digest,
             manifest_size: summary.manifest.size,
             label: summary.label.as_deref(),

@@ -180,9 +180,8 @@ impl Collect {
         let stay = rows.into_iter().zip(verdicts).filter(|(_, verdict)| !verdict.is_over());
         let mut needs =
             stream::iter(stay).map(|(row, verdict)| self.needs(&head, row, verdict)).buffered(READ_AHEAD).boxed();
-        while let Some((root, needs)) = needs.try_next().await? {
-            marked.seen.settled &= needs.is_some();
-            let needs = needs.unwrap_or_else(|| vec![Fingerprint::of(&root.manifest.digest)]);
+        while let Some((root, needs, settled)) = needs.try_next().await? {
+            marked.seen.settled &= settled;
             marked.roots.push((root, needs));
         }
         drop(needs);
@@ -248,20 +247,23 @@ impl Collect {
         meta.map(|meta| meta.modified).ok_or_else(lost)
     }
 
-    /// What a root needs. `None` when that cannot be known yet: its manifest has no bytes. Then its publisher has yet
-    /// to put them back, and looks for its blobs only after that, so it will see every tombstone that is there now.
+    /// What a root needs, and whether that is all of it. It is not when its manifest has no bytes. Then its publisher has
+    /// yet to put them back, and looks for its blobs only after that, so it will see every tombstone that is there now.
     async fn needs(
         &self,
         head: &Head,
         row: VersionRow,
         verdict: Verdict,
-    ) -> Result<(Root, Option<Vec<Fingerprint>>), CollectError> {
+    ) -> Result<(Root, Vec<Fingerprint>, bool), CollectError> {
         let manifest = row.summary.manifest;
         let root = Root { name: head.name.clone(), version: row.number, verdict, manifest };
+        let beyond = self.heads.needs(&head.name, &row).await?;
+        let mut needs: Vec<_> = beyond.iter().map(|blob| Fingerprint::of(&blob.digest)).collect();
+        needs.push(Fingerprint::of(&manifest.digest));
         loop {
             if let Some((_, parsed)) = self.manifests.read(manifest).await? {
-                let blobs = parsed.blobs().into_iter().map(|blob| blob.digest).chain([manifest.digest]);
-                return Ok((root, Some(blobs.map(|digest| Fingerprint::of(&digest)).collect())));
+                needs.extend(parsed.blobs().iter().map(|blob| Fingerprint::of(&blob.digest)));
+                return Ok((root, needs, true));
             }
             if row.state != State::Prepared {
                 let (name, version) = (head.name.clone(), row.number);
@@ -269,7 +271,7 @@ impl Collect {
             }
             // Not found is not enough: another collector may be moving it from one generation to the next.
             if self.blobs.is_gone(manifest.digest).await? {
-                return Ok((root, None));
+                return Ok((root, needs, false));
             }
         }
     }

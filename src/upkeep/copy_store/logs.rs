@@ -203,7 +203,7 @@ impl ObjectCopier {
 
 /// What is wrong with a head.
 fn complaint(bytes: &[u8], name: &LogName, generation: u64) -> Option<String> {
-    match serde_json::from_slice::<Head>(bytes) {
+    match Head::parse(bytes) {
         Ok(head) if head.name == *name && head.generation == generation => None,
         Ok(head) => Some(format!("it says it is generation {} of {}", head.generation, head.name)),
         Err(error) => Some(error.to_string()),

@@ -40,6 +40,16 @@ pub enum Finding {
         /// What is wrong with it.
         why: String,
     },
+    /// A version's annex is gone or damaged, or only a newer larder can read it, so it is not known what else the version
+    /// needs.
+    DamagedAnnex {
+        /// The name.
+        name: LogName,
+        /// The version.
+        version: u64,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A version refers to a blob that is not there, or that has another size.
     BadReference {
         /// The name.

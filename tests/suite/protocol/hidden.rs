@@ -54,7 +54,7 @@ async fn planted() -> (FsBackend, Store) {
     services.upload(&bytes).await.unwrap();
     let manifest = Manifest::parse(&bytes, usize::MAX).unwrap();
     let descriptor = Descriptor { digest: release().digest(), size: bytes.len() as u64 };
-    let prepare = Change::Prepare { summary: Summary::of(&manifest, descriptor), expect: Expect::Anything };
+    let prepare = Change::Prepare { summary: Summary::of(&manifest, descriptor), expect: Expect::Anything, from: None };
     let number = services.heads.change(&hidden(), &prepare, &ACTOR).await.unwrap().row.unwrap().number;
     let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
     services.heads.change(&hidden(), &commit, &ACTOR).await.unwrap();

@@ -271,7 +271,7 @@ impl Client {
         let from = picked(from, Selector::Active);
         let (to, actor, wish) = (name(to), self.actor(), PublishOptions { activate: true, expect: Expect::Anything });
         let receipt = self.ask(async |services| services.versions.copy(&from, &to, wish, &actor).await).await?;
-        self.claim(Action::Publish, receipt);
+        self.claim(Action::Copy, receipt);
         Ok(())
     }
 

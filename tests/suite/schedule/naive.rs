@@ -104,7 +104,7 @@ impl Naive {
             for row in heads.rows(&head, u64::MAX, usize::MAX).await? {
                 let change = match row.state {
                     State::Prepared => Change::Abort { number: row.number },
-                    State::Ready | State::Archived if !row.pinned => {
+                    State::Ready | State::Archived if !row.is_pinned() => {
                         Change::Retire { selector: Selector::Number(row.number), reason: "retention".into() }
                     }
                     _ => continue,
