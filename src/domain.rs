@@ -6,6 +6,7 @@
 pub mod digest;
 pub mod expect;
 pub mod head;
+pub mod json;
 pub mod manifest;
 pub mod name;
 pub mod pattern;
@@ -20,7 +21,7 @@ pub mod version;
 pub use digest::{Digest, DigestError, HashState, Hasher};
 pub use expect::Expect;
 pub use head::{Action, Change, Head, Operation, Rejection};
-pub use manifest::{Descriptor, Manifest, ManifestError};
+pub use manifest::{Descriptor, Manifest, ManifestError, ReadError};
 pub use name::{FileName, ManifestName, NameError};
 pub use pattern::NamePattern;
 pub use permission::{Cas, Permission, Reads};

@@ -227,6 +227,7 @@ pub(super) fn describe(finding: &Finding) -> String {
         Finding::DamagedHead { name, generation, why } => format!("{name}: head {generation} is damaged: {why}"),
         Finding::UnlistedName { name } => format!("{name}: has a history, but is not listed among the names"),
         Finding::DamagedManifest { name, version, why } => format!("{name}@{version}: the manifest is damaged: {why}"),
+        Finding::UnknownFormat { name, version, why } => format!("{name}@{version}: cannot be followed: {why}"),
         Finding::BadReference { name, version, blob, stored: None } => {
             format!("{name}@{version}: blob {} is missing", blob.digest)
         }

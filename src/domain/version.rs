@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{Descriptor, Kind, Manifest};
+use super::manifest::{Descriptor, Kind, Manifest, release};
 use super::{Digest, FileName, Subject};
 
 /// Where a version is in its life: `prepared → ready → (active ⇄ archived) → retired`, or
@@ -44,6 +44,9 @@ impl State {
 pub struct Summary {
     /// The manifest's bytes.
     pub manifest: Descriptor,
+    /// The manifest's media type, at most 255 bytes; absent for Larder's own format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<Box<str>>,
     /// The client's own version text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -70,9 +73,10 @@ impl Summary {
     pub fn of(manifest: &Manifest, descriptor: Descriptor) -> Self {
         Self {
             manifest: descriptor,
-            label: manifest.version.as_ref().map(|text| text.chars().take(MAX_LABEL).collect()),
-            kind: manifest.kind,
-            files: manifest.artifacts.len() as u64,
+            media_type: Some(&*manifest.media_type).filter(|text| *text != release::MEDIA_TYPE).map(Into::into),
+            label: manifest.label.as_ref().map(|text| text.chars().take(MAX_LABEL).collect()),
+            kind: manifest.kind.clone(),
+            files: manifest.files.len() as u64,
             total_bytes: manifest.total_bytes(),
             entrypoint: manifest.entrypoint.clone(),
             source: manifest.source.map(|source| source.digest),

@@ -222,6 +222,11 @@ impl From<StoreError> for ApiError {
                 let detail = "The store holds damaged data; its operator should run `larder verify`.";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "STORE_CORRUPT", detail)
             }
+            StoreErrorKind::Newer => {
+                tracing::error!(%error, "the store holds data of a newer larder");
+                let detail = "This was written by a newer version of larder than this server's.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", detail)
+            }
             StoreErrorKind::Internal => Self::internal(error),
         }
     }

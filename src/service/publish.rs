@@ -4,15 +4,18 @@
 //! prepared, so that its blobs are roots; only then is each blob checked; only then is the version committed. A
 //! check made earlier could be undone by a collector that had not seen the root yet.
 
+mod error;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::error::PublishError;
+use self::error::{complete, to_upload};
 use crate::domain::head::Change;
-use crate::domain::manifest::Descriptor;
+use crate::domain::manifest::{Descriptor, Limits};
 use crate::domain::{
-    Digest, Expect, Head, Manifest, ManifestError, ManifestName, Rejection, Selector, State, Subject, Summary,
-    VersionRow,
+    Digest, Expect, Head, Manifest, ManifestName, Rejection, Selector, State, Subject, Summary, VersionRow,
 };
 use crate::protocol::blobs::Check;
 use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests};
@@ -20,37 +23,6 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// How often a manifest is stored again that is collected before it is protected.
 const MAX_PUTS: u32 = 8;
-
-/// Why a publish did not happen.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// The bytes are not a manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// The manifest has more bytes than allowed.
-    #[error("the manifest has more than {limit} bytes")]
-    TooLarge {
-        /// The limit, in bytes.
-        limit: u64,
-    },
-    /// Blobs that the manifest refers to are not there, or have another size than it says.
-    #[error("{} blobs are missing and {} have another size than the manifest says", .missing.len(), .wrong_size.len())]
-    Blobs {
-        /// Blobs that must be uploaded.
-        missing: Vec<Descriptor>,
-        /// Blobs with another size than stated, with the size that is stored.
-        wrong_size: Vec<(Descriptor, u64)>,
-    },
-    /// The name could not be changed.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
-}
-
-impl From<StoreError> for PublishError {
-    fn from(error: StoreError) -> Self {
-        Self::Change(ChangeError::Store(error))
-    }
-}
 
 /// What a manifest may be at most.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +78,13 @@ enum Resume {
     OwnSession,
 }
 
+/// A manifest that may be published: its bytes, and what was read from them.
+#[derive(Debug)]
+struct Document {
+    bytes: Bytes,
+    manifest: Manifest,
+}
+
 /// What a client wants to become of its manifest.
 #[derive(Debug, Clone)]
 pub struct PublishOptions {
@@ -149,7 +128,35 @@ impl Publish {
         options: PublishOptions,
         by: &Subject,
     ) -> Result<Receipt, PublishError> {
-        let (receipt, bad) = match self.prepare_checked(name, bytes, &options, by, Resume::Never).await? {
+        let document = self.checked(bytes)?;
+        self.publish_document(name, document, options, by).await
+    }
+
+    /// Publishes a manifest of this media type that was published before. It must follow no rule but that it can be read:
+    /// rules that were added since do not keep a release from being copied.
+    ///
+    /// # Errors
+    /// As [`Publish::publish`].
+    pub async fn republish(
+        &self,
+        name: &ManifestName,
+        bytes: Bytes,
+        media_type: Option<&str>,
+        options: PublishOptions,
+        by: &Subject,
+    ) -> Result<Receipt, PublishError> {
+        let manifest = self.manifests.understand(&bytes, media_type)?;
+        self.publish_document(name, Document { bytes, manifest }, options, by).await
+    }
+
+    async fn publish_document(
+        &self,
+        name: &ManifestName,
+        document: Document,
+        options: PublishOptions,
+        by: &Subject,
+    ) -> Result<Receipt, PublishError> {
+        let (receipt, bad) = match self.protect(name, document, &options, by, Resume::Never).await? {
             (receipt, _) if receipt.unchanged => return Ok(receipt),
             prepared => prepared,
         };
@@ -175,7 +182,8 @@ impl Publish {
         options: &PublishOptions,
         by: &Subject,
     ) -> Result<Prepared, PublishError> {
-        let (receipt, bad) = self.prepare_checked(name, bytes, options, by, Resume::OwnSession).await?;
+        let document = self.checked(bytes)?;
+        let (receipt, bad) = self.protect(name, document, options, by, Resume::OwnSession).await?;
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
         }
@@ -191,7 +199,7 @@ impl Publish {
         if row.state != State::Prepared {
             return Ok((row, Vec::new()));
         }
-        let missing = to_upload(self.check(row.summary.manifest).await?);
+        let missing = to_upload(self.check(&row).await?);
         Ok((row, missing))
     }
 
@@ -208,7 +216,7 @@ impl Publish {
     ) -> Result<Receipt, PublishError> {
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
-            complete(self.check(row.summary.manifest).await?)?;
+            complete(self.check(&row).await?)?;
         }
         self.commit_head(name, number, options, by).await
     }
@@ -221,20 +229,26 @@ impl Publish {
         self.heads.change(name, &Change::Abort { number }, by).await.map(|_| ())
     }
 
-    /// The unchanged name, or a prepared version and what is wrong with its blobs.
-    async fn prepare_checked(
-        &self,
-        name: &ManifestName,
-        bytes: Bytes,
-        options: &PublishOptions,
-        by: &Subject,
-        resume: Resume,
-    ) -> Result<(Receipt, Vec<Check>), PublishError> {
+    /// Checks a manifest that a client sent.
+    fn checked(&self, bytes: Bytes) -> Result<Document, PublishError> {
         let limit = self.limits.manifest_bytes;
         if bytes.len() as u64 > limit {
             return Err(PublishError::TooLarge { limit });
         }
-        let manifest = Manifest::parse(&bytes, self.limits.artifacts)?;
+        self.manifests.check(&bytes, None, Limits { files: self.limits.artifacts })?;
+        let manifest = self.manifests.understand(&bytes, None)?;
+        Ok(Document { bytes, manifest })
+    }
+
+    /// The unchanged name, or a prepared version and what is wrong with its blobs.
+    async fn protect(
+        &self,
+        name: &ManifestName,
+        Document { bytes, manifest }: Document,
+        options: &PublishOptions,
+        by: &Subject,
+        resume: Resume,
+    ) -> Result<(Receipt, Vec<Check>), PublishError> {
         if let Some(receipt) = self.unchanged(name, Digest::of(&bytes), options.activate).await?
             && self.is_whole(&manifest, receipt.row.summary.manifest).await?
         {
@@ -269,7 +283,7 @@ impl Publish {
     ) -> Result<Vec<Check>, StoreError> {
         for _ in 0..MAX_PUTS {
             if self.blobs.secure(vec![descriptor]).await?.is_empty() {
-                return self.blobs.secure(manifest.blobs()).await;
+                return self.manifests.secure(manifest, Vec::new()).await;
             }
             self.blobs.put(bytes.clone()).await?;
         }
@@ -279,19 +293,18 @@ impl Publish {
 
     /// Whether nothing that a published version needs was lost. Publishing it again heals it.
     async fn is_whole(&self, manifest: &Manifest, own: Descriptor) -> Result<bool, StoreError> {
-        let mut blobs = manifest.blobs();
-        blobs.push(own);
-        Ok(self.blobs.secure(blobs).await?.is_empty())
+        Ok(self.manifests.secure(manifest, vec![own]).await?.is_empty())
     }
 
     /// Step P2 for a version that was prepared earlier.
-    async fn check(&self, descriptor: Descriptor) -> Result<Vec<Check>, PublishError> {
+    async fn check(&self, row: &VersionRow) -> Result<Vec<Check>, PublishError> {
+        let descriptor = row.summary.manifest;
         let own = self.blobs.secure(vec![descriptor]).await?;
         if !own.is_empty() {
             return Ok(own);
         }
-        match self.manifests.load(descriptor).await? {
-            Some(loaded) => Ok(self.blobs.secure(loaded.manifest.blobs()).await?),
+        match self.manifests.load(descriptor, row.summary.media_type.as_deref()).await? {
+            Some(loaded) => Ok(self.manifests.secure(loaded.manifest()?, Vec::new()).await?),
             // The version was given up and its manifest collected in between.
             None => Ok(vec![Check::Missing(descriptor)]),
         }
@@ -352,31 +365,4 @@ impl Publish {
             tracing::warn!(manifest.name = %name, version = number, %error, "could not abort a failed publish");
         }
     }
-}
-
-/// What a session's client must upload. A blob that is stored with another size than stated is among it: if the store
-/// is damaged the upload heals it, and if the manifest is wrong the commit will say so.
-fn to_upload(checks: Vec<Check>) -> Vec<Digest> {
-    let (missing, wrong_size) = sort(checks);
-    missing.into_iter().chain(wrong_size.into_iter().map(|(blob, _)| blob)).map(|blob| blob.digest).collect()
-}
-
-fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {
-    let (mut missing, mut wrong_size) = (Vec::new(), Vec::new());
-    for check in checks {
-        match check {
-            Check::Present(_) => {}
-            Check::Missing(blob) => missing.push(blob),
-            Check::WrongSize { stated, actual } => wrong_size.push((stated, actual)),
-        }
-    }
-    (missing, wrong_size)
-}
-
-fn complete(checks: Vec<Check>) -> Result<(), PublishError> {
-    if checks.is_empty() {
-        return Ok(());
-    }
-    let (missing, wrong_size) = sort(checks);
-    Err(PublishError::Blobs { missing, wrong_size })
 }

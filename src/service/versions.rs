@@ -131,7 +131,8 @@ impl Versions {
         options: PublishOptions,
         by: &Subject,
     ) -> Result<Receipt, CopyError> {
-        let (_, loaded) = self.resolve.manifest(from, AsOf::Now).await?;
-        Ok(self.publish.publish(to, loaded.bytes.clone(), options, by).await?)
+        let (found, loaded) = self.resolve.manifest(from, AsOf::Now).await?;
+        let media_type = found.row.summary.media_type.as_deref();
+        Ok(self.publish.republish(to, loaded.bytes.clone(), media_type, options, by).await?)
     }
 }

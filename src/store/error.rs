@@ -13,6 +13,8 @@ pub enum StoreErrorKind {
     Full,
     /// What is stored is not what was written.
     Corrupt,
+    /// What is stored was written in a format that only a newer version of larder knows.
+    Newer,
     /// Anything else.
     Internal,
 }
@@ -58,6 +60,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Denied => "the store refuses access",
             StoreErrorKind::Full => "the store is full",
             StoreErrorKind::Corrupt => "the store holds damaged data",
+            StoreErrorKind::Newer => "the store holds data of a newer larder",
             StoreErrorKind::Internal => "the store failed",
         };
         write!(f, "{what} ({}): {}", self.key, self.source)

@@ -20,10 +20,10 @@ pub use heal::{HealOptions, Source, SourceError};
 use self::heal::{HealTarget, Healer};
 use self::reading::{Checked, check_object};
 pub(super) use self::reading::{Reading, read_blob};
-use crate::domain::manifest::Descriptor;
+use crate::domain::manifest::{Child, Descriptor, Format};
 use crate::domain::{Head, ManifestName, Selector, VersionRow};
 use crate::layout::{self, LayoutKey};
-use crate::protocol::{Blobs, Heads, Manifests};
+use crate::protocol::{Blobs, Heads, ManifestWalk, Manifests};
 use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
 
 /// Versions that are read at once from a name's history.
@@ -93,6 +93,12 @@ impl Verify {
             blobs,
             remedy: HealOptions::default(),
         }
+    }
+
+    /// The same service for a store with manifests in these formats; see [`Manifests::with_formats`].
+    #[must_use]
+    pub fn with_formats(self, formats: &'static [Format]) -> Self {
+        Self { manifests: Arc::new(Manifests::with_formats(Arc::clone(&self.blobs), formats)), ..self }
     }
 
     /// The same service, but what it finds lost or damaged it heals by these means. Safe beside servers, collectors and
@@ -216,34 +222,62 @@ impl Verify {
         }
         let mut healed_manifest = false;
         for (finding, blob) in found {
+            let Some(blob) = blob else {
+                run.report_only(&finding);
+                continue;
+            };
             let outcome = run.treat(&finding, HealTarget::Needed(blob)).await?;
             healed_manifest |= matches!((&finding, outcome), (Finding::DamagedManifest { .. }, Outcome::Healed(_)));
         }
         Ok(healed_manifest)
     }
 
-    /// What is wrong with a version, and with which blob.
+    /// What is wrong with a version, and with which blob, if it can be healed by healing that.
     async fn wrong_with(
         &self,
         name: &ManifestName,
         row: &VersionRow,
         run: &mut VerifyRun<'_>,
-    ) -> Result<Vec<(Finding, Descriptor)>, StoreError> {
-        let (version, manifest) = (row.number, row.summary.manifest);
-        let damaged = |why: String| Ok(vec![(Finding::DamagedManifest { name: name.clone(), version, why }, manifest)]);
-        let loaded = match self.manifests.load(manifest).await {
-            Ok(Some(loaded)) => loaded,
-            Ok(None) => return damaged("its bytes are gone".into()),
-            Err(error) if error.is_retryable() => return Err(error),
-            Err(error) => return damaged(error.to_string()),
-        };
-        let mut findings = Vec::new();
-        for blob in loaded.manifest.blobs() {
-            run.totals.references += 1;
-            let stored = self.blobs.stat(blob.digest).await?.map(|meta| meta.size);
-            if stored != Some(blob.size) {
-                findings.push((Finding::BadReference { name: name.clone(), version, blob, stored }, blob));
+    ) -> Result<Vec<(Finding, Option<Descriptor>)>, StoreError> {
+        let version = row.number;
+        let damaged = |why: String| Finding::DamagedManifest { name: name.clone(), version, why };
+        let (mut findings, mut walk) = (Vec::new(), ManifestWalk::default());
+        walk.add([Child { blob: row.summary.manifest, media_type: row.summary.media_type.clone() }]);
+        while let Some(Child { blob: own, media_type }) = walk.pop() {
+            let loaded = match self.manifests.load(own, media_type.as_deref()).await {
+                Ok(Some(loaded)) => loaded,
+                Ok(None) => {
+                    findings.push((damaged("its bytes are gone".into()), Some(own)));
+                    continue;
+                }
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => {
+                    findings.push((damaged(error.to_string()), Some(own)));
+                    continue;
+                }
+            };
+            // Its bytes are those that were published, so there is nothing to heal it with.
+            let manifest = match loaded.manifest() {
+                Ok(manifest) => manifest,
+                Err(error) if error.kind == StoreErrorKind::Newer => {
+                    let (name, why) = (name.clone(), error.to_string());
+                    findings.push((Finding::UnknownFormat { name, version, why }, None));
+                    continue;
+                }
+                Err(error) => {
+                    findings.push((damaged(error.to_string()), None));
+                    continue;
+                }
+            };
+            for blob in manifest.blobs.iter().copied() {
+                run.totals.references += 1;
+                let stored = self.blobs.stat(blob.digest).await?.map(|meta| meta.size);
+                if stored != Some(blob.size) {
+                    let bad = Finding::BadReference { name: name.clone(), version, blob, stored };
+                    findings.push((bad, Some(blob)));
+                }
             }
+            walk.add(manifest.children.iter().cloned());
         }
         Ok(findings)
     }

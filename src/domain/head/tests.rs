@@ -9,7 +9,16 @@ fn name() -> ManifestName {
 
 fn summary(seed: u64) -> Summary {
     let manifest = Descriptor { digest: Digest::of(&seed.to_le_bytes()), size: 100 };
-    Summary { manifest, label: None, kind: Kind::Files, files: 1, total_bytes: 1, entrypoint: None, source: None }
+    Summary {
+        manifest,
+        media_type: None,
+        label: None,
+        kind: Kind::Files,
+        files: 1,
+        total_bytes: 1,
+        entrypoint: None,
+        source: None,
+    }
 }
 
 fn at(seconds: i64) -> Timestamp {

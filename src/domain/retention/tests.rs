@@ -6,8 +6,16 @@ use super::*;
 
 fn row(number: u64, state: State, pinned: bool) -> VersionRow {
     let manifest = Descriptor { digest: Digest::of(&number.to_le_bytes()), size: 1 };
-    let summary =
-        Summary { manifest, label: None, kind: Kind::Files, files: 1, total_bytes: 1, entrypoint: None, source: None };
+    let summary = Summary {
+        manifest,
+        media_type: None,
+        label: None,
+        kind: Kind::Files,
+        files: 1,
+        total_bytes: 1,
+        entrypoint: None,
+        source: None,
+    };
     let mut row = VersionRow::prepared(number, summary, Subject::admin(), Timestamp::UNIX_EPOCH);
     (row.state, row.pinned) = (state, pinned);
     row

@@ -14,6 +14,7 @@ use super::live::{Fingerprint, Live, Root};
 use super::report::Totals;
 use super::{Collect, CollectError, RunContext};
 use crate::domain::head::{Change, Due};
+use crate::domain::manifest::Descriptor;
 use crate::domain::retention::{Verdict, since};
 use crate::domain::{Head, ManifestName, State, Subject, VersionRow};
 use crate::layout::{self, LayoutKey};
@@ -180,9 +181,8 @@ impl Collect {
         let stay = rows.into_iter().zip(verdicts).filter(|(_, verdict)| !verdict.is_over());
         let mut needs =
             stream::iter(stay).map(|(row, verdict)| self.needs(&head, row, verdict)).buffered(READ_AHEAD).boxed();
-        while let Some((root, needs)) = needs.try_next().await? {
-            marked.seen.settled &= needs.is_some();
-            let needs = needs.unwrap_or_else(|| vec![Fingerprint::of(&root.manifest.digest)]);
+        while let Some((root, needs, settled)) = needs.try_next().await? {
+            marked.seen.settled &= settled;
             marked.roots.push((root, needs));
         }
         drop(needs);
@@ -248,30 +248,37 @@ impl Collect {
         meta.map(|meta| meta.modified).ok_or_else(lost)
     }
 
-    /// What a root needs. `None` when that cannot be known yet: its manifest has no bytes. Then its publisher has yet
-    /// to put them back, and looks for its blobs only after that, so it will see every tombstone that is there now.
+    /// What a root needs, and whether that is all. It is not while a manifest has no bytes; then its publisher has yet to
+    /// put them back, and looks for its blobs only after that, so it will see every tombstone that is there now.
     async fn needs(
         &self,
         head: &Head,
         row: VersionRow,
         verdict: Verdict,
-    ) -> Result<(Root, Option<Vec<Fingerprint>>), CollectError> {
-        let manifest = row.summary.manifest;
-        let root = Root { name: head.name.clone(), version: row.number, verdict, manifest };
+    ) -> Result<(Root, Vec<Fingerprint>, bool), CollectError> {
+        let (manifest, media_type) = (row.summary.manifest, row.summary.media_type);
+        let root = Root { name: head.name.clone(), version: row.number, verdict, manifest, media_type };
         loop {
-            if let Some((_, parsed)) = self.manifests.read(manifest).await? {
-                let blobs = parsed.blobs().into_iter().map(|blob| blob.digest).chain([manifest.digest]);
-                return Ok((root, Some(blobs.map(|digest| Fingerprint::of(&digest)).collect())));
-            }
-            if row.state != State::Prepared {
+            let closure = self.manifests.closure(manifest, root.media_type.as_deref()).await?;
+            if let Some(lost) = closure.absent.first().filter(|_| row.state != State::Prepared) {
                 let (name, version) = (head.name.clone(), row.number);
-                return Err(CollectError::LostManifest { name, version, digest: manifest.digest });
+                return Err(CollectError::LostManifest { name, version, digest: lost.digest });
             }
             // Not found is not enough: another collector may be moving it from one generation to the next.
-            if self.blobs.is_gone(manifest.digest).await? {
-                return Ok((root, None));
+            if self.are_gone(&closure.absent).await? {
+                let needed = closure.needed.iter().map(|blob| Fingerprint::of(&blob.digest)).collect();
+                return Ok((root, needed, closure.absent.is_empty()));
             }
         }
+    }
+
+    async fn are_gone(&self, blobs: &[Descriptor]) -> Result<bool, StoreError> {
+        for blob in blobs {
+            if !self.blobs.is_gone(blob.digest).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -115,8 +115,8 @@ impl Collect {
         if root.manifest.digest == candidate.digest {
             return Ok(Some(root.manifest));
         }
-        let Some((_, manifest)) = self.manifests.read(root.manifest).await? else { return Ok(None) };
-        Ok(manifest.blobs().into_iter().find(|blob| blob.digest == candidate.digest))
+        let needed = self.manifests.closure(root.manifest, root.media_type.as_deref()).await?.needed;
+        Ok(needed.into_iter().find(|blob| blob.digest == candidate.digest))
     }
 }
 
