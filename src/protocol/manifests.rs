@@ -212,9 +212,14 @@ impl Manifests {
     pub async fn secure(&self, manifest: &Manifest, more: Vec<Descriptor>) -> Result<Vec<Check>, StoreError> {
         let mut blobs = manifest.roots();
         blobs.extend(more);
-        let mut bad = self.blobs.secure(blobs).await?;
         let mut walk = ManifestWalk::default();
         walk.add(manifest.children.iter().cloned());
+        if walk.is_done() {
+            return self.blobs.secure(blobs).await;
+        }
+        // Neither looked at nor named as missing twice, however many manifests name it.
+        let mut looked_at: HashSet<Descriptor> = blobs.iter().copied().collect();
+        let mut bad = self.blobs.secure(blobs).await?;
         while let Some(Child { blob, media_type }) = walk.pop() {
             if bad.iter().any(|check| check.refuses(blob.digest)) {
                 continue;
@@ -224,7 +229,9 @@ impl Manifests {
                 continue;
             };
             let manifest = contents.get()?;
-            bad.extend(self.blobs.secure(manifest.roots()).await?);
+            let mut blobs = manifest.roots();
+            blobs.retain(|blob| looked_at.insert(*blob));
+            bad.extend(self.blobs.secure(blobs).await?);
             walk.add(manifest.children.iter().cloned());
         }
         Ok(bad)
@@ -242,6 +249,12 @@ impl ManifestWalk {
     /// Adds manifests, unless they were added before.
     pub fn add(&mut self, manifests: impl IntoIterator<Item = Child>) {
         self.waiting.extend(manifests.into_iter().filter(|child| self.seen.insert(child.clone())));
+    }
+
+    /// Whether there is nothing left to read.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// The next manifest to read.
