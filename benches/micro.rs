@@ -9,8 +9,8 @@ use axum::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANG
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use larder::domain::head::{Action, Change, Head, Judgement, Operation, Outcome};
-use larder::domain::manifest::Descriptor;
-use larder::domain::{Digest, Expect, Hasher, Manifest, ManifestName, Subject, Summary};
+use larder::domain::manifest::{Descriptor, Limits, release};
+use larder::domain::{Digest, Expect, Hasher, ManifestName, Subject, Summary};
 use larder::http::rfc::{conditional, range};
 use larder::layout::LayoutKey;
 use serde_json::json;
@@ -78,7 +78,10 @@ fn keys(criterion: &mut Criterion) {
 fn manifests(criterion: &mut Criterion) {
     let bytes = manifest(1);
     criterion.bench_function("manifest parse", |bencher| {
-        bencher.iter(|| Manifest::parse(black_box(&bytes), 10_000).expect("a manifest"));
+        bencher.iter(|| release::read(black_box(&bytes)).expect("a manifest"));
+    });
+    criterion.bench_function("manifest check", |bencher| {
+        bencher.iter(|| release::check(black_box(&bytes), Limits::NONE).expect("a manifest"));
     });
 }
 
@@ -135,7 +138,7 @@ fn manifest(version: u64) -> Vec<u8> {
 fn summary(version: u64) -> Summary {
     let bytes = manifest(version);
     let descriptor = Descriptor { digest: Digest::of(&bytes), size: bytes.len() as u64 };
-    Summary::of(&Manifest::parse(&bytes, 10_000).expect("a manifest"), descriptor)
+    Summary::of(&release::read(&bytes).expect("a manifest"), descriptor)
 }
 
 fn next(current: Option<&Head>, name: &ManifestName, change: &Change) -> (Head, u64) {

@@ -13,5 +13,5 @@ pub mod uploads;
 
 pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs};
 pub use heads::{AsOf, ChangeError, Changed, Heads};
-pub use manifests::{LoadedManifest, Manifests};
+pub use manifests::{Closure, LoadedManifest, ManifestWalk, Manifests};
 pub use uploads::{Append, UploadError, UploadLimits, Uploads};

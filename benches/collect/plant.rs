@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use larder::domain::head::{Action, Change, Head, Judgement, Operation, Outcome};
-use larder::domain::manifest::Descriptor;
-use larder::domain::{Digest, Expect, Manifest, ManifestName, Subject, Summary};
+use larder::domain::manifest::{Descriptor, release};
+use larder::domain::{Digest, Expect, ManifestName, Subject, Summary};
 use larder::layout::{LayoutKey, migrate};
 use larder::store::FsStore;
 use serde_json::json;
@@ -162,7 +162,7 @@ impl Shelf for Larder {
         let name: ManifestName = name.parse().expect("a legal name");
         let bytes = manifest(files);
         let digest = self.blob(&bytes);
-        let manifest = Manifest::parse(&bytes, FILES).expect("a legal manifest");
+        let manifest = release::read(&bytes).expect("a legal manifest");
         let summary = Summary::of(&manifest, Descriptor { digest, size: bytes.len() as u64 });
         let number = self.change(&name, &Change::Prepare { summary, from: None, expect: Expect::Anything });
         self.change(&name, &Change::Commit { number, activate: true, expect: Expect::Anything });

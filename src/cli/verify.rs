@@ -228,6 +228,7 @@ pub(super) fn describe(finding: &Finding) -> String {
         Finding::UnlistedName { name } => format!("{name}: has a history, but is not listed among the names"),
         Finding::DamagedManifest { name, version, why } => format!("{name}@{version}: the manifest is damaged: {why}"),
         Finding::DamagedAnnex { name, version, why } => format!("{name}@{version}: the annex cannot be read: {why}"),
+        Finding::UnknownFormat { name, version, why } => format!("{name}@{version}: cannot be followed: {why}"),
         Finding::BadReference { name, version, blob, stored: None } => {
             format!("{name}@{version}: blob {} is missing", blob.digest)
         }

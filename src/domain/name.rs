@@ -181,8 +181,9 @@ fn is_tag(text: &str) -> bool {
 
 /// The name of an artifact inside a manifest; it may hold `/` (a static site's `assets/app.js`).
 ///
-/// A relative path without empty, `.` or `..` segments, without backslashes, control characters or a leading
-/// `~`, so that a client can write it below a directory of its choice.
+/// A relative path without empty, `.` or `..` segments, without backslashes and control characters, so that a client
+/// can write it below a directory of its choice. What else a new name must be, [`FileName::check`] says: a name that
+/// was published must stay readable whatever the rules of publishing become.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileName(Box<str>);
 
@@ -198,6 +199,26 @@ impl FileName {
     pub fn base(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
+
+    /// Whether an artifact of this name may be published: at most [`MAX_FILE`] bytes, [`MAX_FILE_SEGMENT`] in each
+    /// segment, and no segment that starts with `~`, which shells expand.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn check(&self) -> Result<(), NameError> {
+        if self.0.len() > MAX_FILE {
+            return Err(NameError::TooLong { limit: MAX_FILE, actual: self.0.len() });
+        }
+        for segment in self.0.split('/') {
+            if segment.len() > MAX_FILE_SEGMENT {
+                return Err(NameError::segment(segment, "a segment of a file name has at most 255 bytes"));
+            }
+            if segment.starts_with('~') {
+                return Err(NameError::segment(segment, "a segment of a file name does not start with '~'"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl FromStr for FileName {
@@ -207,11 +228,8 @@ impl FromStr for FileName {
         if text.is_empty() {
             return Err(NameError::Empty);
         }
-        if text.len() > MAX_FILE {
-            return Err(NameError::TooLong { limit: MAX_FILE, actual: text.len() });
-        }
         for segment in text.split('/') {
-            if let Some(rule) = broken_rule(segment) {
+            if let Some(rule) = danger(segment) {
                 return Err(NameError::segment(segment, rule));
             }
         }
@@ -219,17 +237,14 @@ impl FromStr for FileName {
     }
 }
 
-fn broken_rule(segment: &str) -> Option<&'static str> {
+/// The rule that a segment breaks which could lead a path, a header or a terminal astray.
+fn danger(segment: &str) -> Option<&'static str> {
     if segment.is_empty() {
         Some("a file name has no empty segment, and no '/' at its ends")
     } else if matches!(segment, "." | "..") {
         Some("a file name has no '.' or '..' segment")
-    } else if segment.len() > MAX_FILE_SEGMENT {
-        Some("a segment of a file name has at most 255 bytes")
     } else if segment.chars().any(|c| c.is_control() || c == '\\') {
         Some("a file name holds no control characters and no backslash")
-    } else if segment.starts_with('~') {
-        Some("a segment of a file name does not start with '~'")
     } else {
         None
     }
@@ -300,8 +315,23 @@ mod tests {
             assert_eq!(good.parse::<ManifestName>().is_ok(), !good.contains('@'));
         }
         for bad in [
-            "", "@x/00", "/@x/00", "a/@/00", "a/@X/00", "a/@x1/00", "a/@x/0", "a/@x/000", "a/@x/0F", "a/@x/00/b", "a/@x",
-            "a/@x/00/@x/00", "a@x/00", "a//@x/00", "a/@abcdefghijklmnopq/ff", "A/b/@x/00", "a/@x/@x/00",
+            "",
+            "@x/00",
+            "/@x/00",
+            "a/@/00",
+            "a/@X/00",
+            "a/@x1/00",
+            "a/@x/0",
+            "a/@x/000",
+            "a/@x/0F",
+            "a/@x/00/b",
+            "a/@x",
+            "a/@x/00/@x/00",
+            "a@x/00",
+            "a//@x/00",
+            "a/@abcdefghijklmnopq/ff",
+            "A/b/@x/00",
+            "a/@x/@x/00",
         ] {
             assert!(bad.parse::<LogName>().is_err(), "{bad}");
         }
@@ -318,12 +348,20 @@ mod tests {
     #[test]
     fn file_names_stay_below_their_directory() {
         for good in ["miren.tar.gz", "assets/app.js", "naïve file.txt", "a@b", ".well-known/x", "..."] {
-            assert!(good.parse::<FileName>().is_ok(), "{good}");
+            assert!(good.parse::<FileName>().unwrap().check().is_ok(), "{good}");
         }
-        for bad in ["", "/etc/passwd", "a//b", "a/", "..", "a/../b", ".", "a\\b", "a\nb", "a\0", "~root/x", "x\u{7f}"] {
+        for bad in ["", "/etc/passwd", "a//b", "a/", "..", "a/../b", ".", "a\\b", "a\nb", "a\0", "x\u{7f}"] {
             assert!(bad.parse::<FileName>().is_err(), "{bad}");
         }
-        assert!("x".repeat(256).parse::<FileName>().is_err());
-        assert!(vec!["x".repeat(200); 6].join("/").parse::<FileName>().is_err());
+    }
+
+    #[test]
+    fn what_must_not_be_published_but_endangers_no_path_can_be_read() {
+        for bad in ["~root/x", "a/~b", "~", &"x".repeat(256), &vec!["x".repeat(200); 6].join("/")] {
+            let name: FileName = bad.parse().unwrap();
+            assert!(name.check().is_err(), "{bad}");
+            let read: FileName = serde_json::from_value(serde_json::to_value(&name).unwrap()).unwrap();
+            assert_eq!(read, name);
+        }
     }
 }

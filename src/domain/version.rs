@@ -8,12 +8,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::carried::Carried;
-use super::manifest::{Descriptor, Kind, Manifest};
+use super::manifest::{Descriptor, Kind, Manifest, release};
 use super::{Digest, FileName, Subject};
 pub use origin::{Origin, Yank};
 pub use pin::{MAX_PINS, Pin};
 pub use state::State;
-
 
 /// What a row says of its manifest, so that lists need not read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,11 +51,11 @@ impl Summary {
     pub fn of(manifest: &Manifest, descriptor: Descriptor) -> Self {
         Self {
             manifest: descriptor,
-            media_type: None,
-            label_cut: manifest.version.as_ref().is_some_and(|text| text.chars().nth(MAX_LABEL).is_some()),
-            label: manifest.version.as_ref().map(|text| text.chars().take(MAX_LABEL).collect()),
-            kind: manifest.kind,
-            files: manifest.artifacts.len() as u64,
+            media_type: Some(&*manifest.media_type).filter(|text| *text != release::MEDIA_TYPE).map(Into::into),
+            label_cut: manifest.label.as_ref().is_some_and(|text| text.chars().nth(MAX_LABEL).is_some()),
+            label: manifest.label.as_ref().map(|text| text.chars().take(MAX_LABEL).collect()),
+            kind: manifest.kind.clone(),
+            files: manifest.files.len() as u64,
             total_bytes: manifest.total_bytes(),
             entrypoint: manifest.entrypoint.clone(),
             source: manifest.source.map(|source| source.digest),

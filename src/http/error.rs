@@ -349,9 +349,7 @@ impl From<ResolveError> for ApiError {
         let detail = sentence(&error.to_string());
         match error {
             ResolveError::NoSuchName(_) => Self::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", detail),
-            ResolveError::NoSuchVersion(_)
-            | ResolveError::NotPublished(_)
-            | ResolveError::UnknownState { .. } => {
+            ResolveError::NoSuchVersion(_) | ResolveError::NotPublished(_) | ResolveError::UnknownState { .. } => {
                 Self::new(StatusCode::NOT_FOUND, "VERSION_UNKNOWN", detail)
             }
             ResolveError::NoSuchFile { .. } => Self::new(StatusCode::NOT_FOUND, "FILE_UNKNOWN", detail),

@@ -120,7 +120,7 @@ impl Resolve {
         }
     }
 
-    /// A version and its manifest.
+    /// A version and its manifest, whether or not this binary can read that.
     ///
     /// # Errors
     /// A [`ResolveError`].
@@ -133,7 +133,7 @@ impl Resolve {
         let mut now = fresh == AsOf::Now;
         loop {
             let descriptor = found.row.summary.manifest;
-            if let Some(loaded) = self.manifests.load(descriptor).await? {
+            if let Some(loaded) = self.manifests.load(descriptor, found.row.summary.media_type.as_deref()).await? {
                 return Ok((found, loaded));
             }
             // The version may have been retired and collected since its row was read. If not, it has lost its manifest.
@@ -157,7 +157,7 @@ impl Resolve {
         fresh: AsOf,
     ) -> Result<(Resolved, Artifact), ResolveError> {
         let (found, loaded) = self.manifest(target, fresh).await?;
-        match loaded.artifact(file) {
+        match loaded.file(file)? {
             Some(artifact) => Ok((found, artifact.clone())),
             None => Err(ResolveError::NoSuchFile { target: target.clone(), file: file.clone() }),
         }

@@ -153,6 +153,7 @@ impl Versions {
             generation: Some(found.generation),
             ..Origin::default()
         };
-        Ok(self.publish.publish_from(Some(origin), to, loaded.bytes.clone(), options, by).await?)
+        let media_type = found.row.summary.media_type.as_deref();
+        Ok(self.publish.republish(to, loaded.bytes.clone(), (media_type, origin), options, by).await?)
     }
 }

@@ -48,10 +48,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
+use crate::domain::manifest::Format;
 use crate::domain::retention::Verdict;
 use crate::domain::{LogName, RunId};
-use crate::layout::marker;
 use crate::layout;
+use crate::layout::marker;
 use crate::protocol::{Blobs, Heads, Manifests};
 use crate::store::{List, ObjectStore, StoreError};
 use fate::Candidate;
@@ -129,6 +130,12 @@ impl Collect {
             clock,
             settings: Arc::new(settings),
         }
+    }
+
+    /// The same collector for a store with manifests in these formats; see [`Manifests::with_formats`].
+    #[must_use]
+    pub fn with_formats(self, formats: &'static [Format]) -> Self {
+        Self { manifests: Arc::new(Manifests::with_formats(Arc::clone(&self.blobs), formats)), ..self }
     }
 
     /// Does one run and leaves a report of it in the store, whether it succeeds or not.

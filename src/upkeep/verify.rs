@@ -9,6 +9,7 @@
 mod finding;
 mod heal;
 mod reading;
+mod references;
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub use heal::{HealOptions, Source, SourceError};
 use self::heal::{HealTarget, Healer};
 use self::reading::{Checked, check_object};
 pub(super) use self::reading::{Reading, hash, read_blob};
-use crate::domain::manifest::Descriptor;
+use crate::domain::manifest::Format;
 use crate::domain::{Head, LogName, Selector, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::protocol::{Blobs, Heads, Manifests};
@@ -93,6 +94,12 @@ impl Verify {
             blobs,
             remedy: HealOptions::default(),
         }
+    }
+
+    /// The same service for a store with manifests in these formats; see [`Manifests::with_formats`].
+    #[must_use]
+    pub fn with_formats(self, formats: &'static [Format]) -> Self {
+        Self { manifests: Arc::new(Manifests::with_formats(Arc::clone(&self.blobs), formats)), ..self }
     }
 
     /// The same service, but what it finds lost or damaged it heals by these means. Safe beside servers, collectors and
@@ -203,12 +210,7 @@ impl Verify {
     }
 
     /// Verifies one version. Says whether its manifest was healed, and its references are still to be followed.
-    async fn version(
-        &self,
-        name: &LogName,
-        row: &VersionRow,
-        run: &mut VerifyRun<'_>,
-    ) -> Result<bool, StoreError> {
+    async fn version(&self, name: &LogName, row: &VersionRow, run: &mut VerifyRun<'_>) -> Result<bool, StoreError> {
         let found = self.wrong_with(name, row, run).await?;
         // Beside a running server the version may have been retired, and its bytes collected, since its row was read.
         if found.is_empty() || !self.is_still_complete(name, row.number).await? {
@@ -224,41 +226,6 @@ impl Verify {
             healed_manifest |= matches!((&finding, outcome), (Finding::DamagedManifest { .. }, Outcome::Healed(_)));
         }
         Ok(healed_manifest)
-    }
-
-    /// What is wrong with a version, and with which blob, if it is one.
-    async fn wrong_with(
-        &self,
-        name: &LogName,
-        row: &VersionRow,
-        run: &mut VerifyRun<'_>,
-    ) -> Result<Vec<(Finding, Option<Descriptor>)>, StoreError> {
-        let (version, manifest) = (row.number, row.summary.manifest);
-        let damaged = |why: String| Ok(vec![(Finding::DamagedManifest { name: name.clone(), version, why }, Some(manifest))]);
-        let loaded = match self.manifests.load(manifest).await {
-            Ok(Some(loaded)) => loaded,
-            Ok(None) => return damaged("its bytes are gone".into()),
-            Err(error) if error.is_retryable() => return Err(error),
-            Err(error) => return damaged(error.to_string()),
-        };
-        let mut findings = Vec::new();
-        let beyond = match self.heads.needs(name, row).await {
-            Ok(beyond) => beyond,
-            Err(error) if error.is_retryable() => return Err(error),
-            Err(error) => {
-                let finding = Finding::DamagedAnnex { name: name.clone(), version, why: error.to_string() };
-                findings.push((finding, None));
-                row.needs.clone()
-            }
-        };
-        for blob in loaded.manifest.blobs().into_iter().chain(beyond) {
-            run.totals.references += 1;
-            let stored = self.blobs.stat(blob.digest).await?.map(|meta| meta.size);
-            if stored != Some(blob.size) {
-                findings.push((Finding::BadReference { name: name.clone(), version, blob, stored }, Some(blob)));
-            }
-        }
-        Ok(findings)
     }
 
     /// Looks at every object by its key, and re-hashes those that are blobs.

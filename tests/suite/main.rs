@@ -10,6 +10,7 @@ mod config;
 mod contract;
 mod copy_store;
 mod faults;
+mod formats;
 mod http;
 mod model;
 mod openapi;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::super::version::{MAX_PINS, MAX_REASON, MAX_ROW, Pin, ROW_RESERVE, State, Summary, VersionRow};
 use super::super::{Carried, Origin};
-use super::{Action, Change, Deletion, Due, FORMAT, Head, MAX_LISTED, LogName, Operation, Outcome, Rejection};
+use super::{Action, Change, Deletion, Due, FORMAT, Head, LogName, MAX_LISTED, Operation, Outcome, Rejection};
 use super::{activation, size};
 
 /// The next head while it is being made.

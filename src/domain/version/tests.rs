@@ -43,7 +43,7 @@ fn a_version_text_that_was_cut_says_so() {
         ]});
         let bytes = serde_json::to_vec(&text).unwrap();
         let descriptor = Descriptor { digest: Digest::of(&bytes), size: bytes.len() as u64 };
-        Summary::of(&Manifest::parse(&bytes, 10).unwrap(), descriptor)
+        Summary::of(&release::read(&bytes).unwrap(), descriptor)
     };
     for (length, cut) in [(MAX_LABEL, false), (MAX_LABEL + 1, true)] {
         let summary = summary(length);

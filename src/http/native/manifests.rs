@@ -239,7 +239,6 @@ struct Removal {
     reason: Option<String>,
 }
 
-
 async fn remove(
     State(state): State<AppState>,
     caller: Caller,

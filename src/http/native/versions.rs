@@ -79,7 +79,7 @@ impl<'a> RowBody<'a> {
             manifest: summary.manifest.digest,
             manifest_size: summary.manifest.size,
             label: summary.label.as_deref(),
-            kind: summary.kind,
+            kind: summary.kind.clone(),
             artifact_manifest: ArtifactManifest {
                 files: summary.files,
                 total_bytes: summary.total_bytes,

@@ -21,6 +21,7 @@ pub(super) struct Root {
     pub(super) version: u64,
     pub(super) verdict: Verdict,
     pub(super) manifest: Descriptor,
+    pub(super) media_type: Option<Box<str>>,
 }
 
 /// What the live set remembers of a digest.

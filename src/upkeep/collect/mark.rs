@@ -14,6 +14,7 @@ use super::live::{Fingerprint, Live, Root};
 use super::report::Totals;
 use super::{Collect, CollectError, RunContext};
 use crate::domain::head::{Change, Due};
+use crate::domain::manifest::Descriptor;
 use crate::domain::retention::{Verdict, since};
 use crate::domain::{Head, LogName, State, Subject, VersionRow};
 use crate::layout::{self, LayoutKey};
@@ -247,33 +248,38 @@ impl Collect {
         meta.map(|meta| meta.modified).ok_or_else(lost)
     }
 
-    /// What a root needs, and whether that is all of it. It is not when its manifest has no bytes. Then its publisher has
-    /// yet to put them back, and looks for its blobs only after that, so it will see every tombstone that is there now.
+    /// What a root needs, and whether that is all. It is not while a manifest has no bytes; then its publisher has yet to
+    /// put them back, and looks for its blobs only after that, so it will see every tombstone that is there now.
     async fn needs(
         &self,
         head: &Head,
         row: VersionRow,
         verdict: Verdict,
     ) -> Result<(Root, Vec<Fingerprint>, bool), CollectError> {
-        let manifest = row.summary.manifest;
-        let root = Root { name: head.name.clone(), version: row.number, verdict, manifest };
+        let (manifest, media_type) = (row.summary.manifest, row.summary.media_type.clone());
+        let root = Root { name: head.name.clone(), version: row.number, verdict, manifest, media_type };
         let beyond = self.heads.needs(&head.name, &row).await?;
-        let mut needs: Vec<_> = beyond.iter().map(|blob| Fingerprint::of(&blob.digest)).collect();
-        needs.push(Fingerprint::of(&manifest.digest));
         loop {
-            if let Some((_, parsed)) = self.manifests.read(manifest).await? {
-                needs.extend(parsed.blobs().iter().map(|blob| Fingerprint::of(&blob.digest)));
-                return Ok((root, needs, true));
-            }
-            if row.state != State::Prepared {
+            let closure = self.manifests.closure(manifest, root.media_type.as_deref()).await?;
+            if let Some(lost) = closure.absent.first().filter(|_| row.state != State::Prepared) {
                 let (name, version) = (head.name.clone(), row.number);
-                return Err(CollectError::LostManifest { name, version, digest: manifest.digest });
+                return Err(CollectError::LostManifest { name, version, digest: lost.digest });
             }
             // Not found is not enough: another collector may be moving it from one generation to the next.
-            if self.blobs.is_gone(manifest.digest).await? {
-                return Ok((root, needs, false));
+            if self.are_gone(&closure.absent).await? {
+                let needed = closure.needed.iter().chain(&beyond).map(|blob| Fingerprint::of(&blob.digest));
+                return Ok((root, needed.collect(), closure.absent.is_empty()));
             }
         }
+    }
+
+    async fn are_gone(&self, blobs: &[Descriptor]) -> Result<bool, StoreError> {
+        for blob in blobs {
+            if !self.blobs.is_gone(blob.digest).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

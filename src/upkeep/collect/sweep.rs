@@ -116,8 +116,8 @@ impl Collect {
         if root.manifest.digest == candidate.digest {
             return Ok(Some(root.manifest));
         }
-        let Some((_, manifest)) = self.manifests.read(root.manifest).await? else { return Ok(None) };
-        if let Some(blob) = manifest.blobs().into_iter().find(|blob| blob.digest == candidate.digest) {
+        let needed = self.manifests.closure(root.manifest, root.media_type.as_deref()).await?.needed;
+        if let Some(blob) = needed.into_iter().find(|blob| blob.digest == candidate.digest) {
             return Ok(Some(blob));
         }
         let Some(head) = self.heads.current(&root.name).await? else { return Ok(None) };

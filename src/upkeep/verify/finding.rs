@@ -50,6 +50,16 @@ pub enum Finding {
         /// What is wrong with it.
         why: String,
     },
+    /// A version's manifest has a format that this version of larder does not know, so that its references cannot be
+    /// followed. Nothing need be wrong with it.
+    UnknownFormat {
+        /// The name.
+        name: LogName,
+        /// The version.
+        version: u64,
+        /// The format.
+        why: String,
+    },
     /// A version refers to a blob that is not there, or that has another size.
     BadReference {
         /// The name.

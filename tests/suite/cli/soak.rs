@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use larder::domain::{Digest, Manifest, State};
+use larder::domain::manifest::release;
+use larder::domain::{Digest, State};
 use larder::layout::LayoutKey;
 use larder::store::FsStore;
 use rustix::process::Signal;
@@ -367,6 +368,6 @@ async fn needs(store: &Store, manifest: Digest) -> BTreeSet<Digest> {
     let Some(meta) = meta else { return BTreeSet::new() };
     let bytes = read(store, meta.key.as_str()).await.expect("nobody deletes any more");
     let manifest_itself = Digest::of(&bytes);
-    let blobs = Manifest::parse(&bytes, usize::MAX).unwrap().blobs();
+    let blobs = release::read(&bytes).unwrap().blobs;
     blobs.iter().map(|blob| blob.digest).chain([manifest_itself]).collect()
 }

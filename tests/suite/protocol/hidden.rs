@@ -3,7 +3,7 @@
 use larder::clock::SystemClock;
 use larder::domain::head::Change;
 use larder::domain::manifest::Descriptor;
-use larder::domain::{Expect, LogName, Manifest, Summary};
+use larder::domain::{Expect, LogName, Summary};
 use larder::layout::{LayoutKey, marker};
 use larder::service::Names;
 use larder::upkeep::copy_store::{Copied, CopyError, CopyObserver, CopySettings};
@@ -52,7 +52,7 @@ async fn planted() -> (FsBackend, Store) {
     services.upload_all(&release()).await.unwrap();
     let bytes = release().manifest();
     services.upload(&bytes).await.unwrap();
-    let manifest = Manifest::parse(&bytes, usize::MAX).unwrap();
+    let manifest = larder::domain::manifest::release::read(&bytes).unwrap();
     let descriptor = Descriptor { digest: release().digest(), size: bytes.len() as u64 };
     let prepare = Change::Prepare { summary: Summary::of(&manifest, descriptor), expect: Expect::Anything, from: None };
     let number = services.heads.change(&hidden(), &prepare, &ACTOR).await.unwrap().row.unwrap().number;

@@ -144,8 +144,8 @@ impl Naive {
                 // The version was retired since, and another collector was faster.
                 None => return Err(StoreError::new(StoreErrorKind::Unavailable, row.digest(), "a manifest is gone")),
             };
-            let manifest = larder::domain::Manifest::parse(&manifest, usize::MAX).expect("only manifests are stored");
-            live.extend(manifest.blobs().iter().map(|blob| blob.digest));
+            let manifest = larder::domain::manifest::release::read(&manifest).expect("only manifests are stored");
+            live.extend(manifest.blobs.iter().map(|blob| blob.digest));
         }
         Ok(())
     }

@@ -95,7 +95,8 @@ fn a_head_spills_by_its_bytes_too() {
 
 /// A head with members and words that this binary does not know, everywhere.
 fn newer() -> Value {
-    let mut log = Log::of([prepare(1), commit(1), prepare(2), stage(2), pin(2, true), prepare(3), stage(3), prepare(4)]);
+    let mut log =
+        Log::of([prepare(1), commit(1), prepare(2), stage(2), pin(2, true), prepare(3), stage(3), prepare(4)]);
     log.head.as_mut().unwrap().segments.push(segment(1));
     let mut head = serde_json::to_value(log.head()).unwrap();
     for pointer in ["", "/operation", "/rows/0", "/rows/1", "/rows/1/pins/0", "/activations/0", "/segments/0"] {
