@@ -315,27 +315,36 @@ impl Crate {
         uses.collect()
     }
 
-    /// Circles of files, each as the shortest way around. A file may use its own ancestors, as rooms of one house use
-    /// the hall: such a step is no part of a circle.
+    /// Circles of files, each as the shortest way around. A file and one below it may use each other, as rooms of one
+    /// house use its hall. So steps up to an ancestor are left out, and then, in their place, those down to a descendant:
+    /// what leaves the house and comes back in through another room is a circle.
     pub(crate) fn circles(&self) -> Vec<Vec<&str>> {
         let paths: BTreeMap<&str, &[String]> =
             self.0.iter().map(|(path, module)| (module.file.as_str(), path.as_slice())).collect();
-        let mut steps = self.uses();
-        for (from, to) in &mut steps {
+        let (mut without_up, mut without_down) = (self.uses(), self.uses());
+        for (from, to) in &mut without_up {
             to.retain(|to| !paths[from].starts_with(paths[to]));
         }
-        let mut circles = BTreeSet::new();
-        for (from, to) in &steps {
-            for first in to {
-                if let Some(mut circle) = way(&steps, first, from) {
-                    let least = circle.iter().enumerate().min_by_key(|(_, file)| **file).map_or(0, |(at, _)| at);
-                    circle.rotate_left(least);
-                    circles.insert(circle);
-                }
+        for (from, to) in &mut without_down {
+            to.retain(|to| !paths[to].starts_with(paths[from]));
+        }
+        circles(&without_up).union(&circles(&without_down)).cloned().collect()
+    }
+}
+
+/// The shortest circle through each step that is part of one, each beginning with its first file.
+fn circles<'a>(steps: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> BTreeSet<Vec<&'a str>> {
+    let mut circles = BTreeSet::new();
+    for (from, to) in steps {
+        for first in to {
+            if let Some(mut circle) = way(steps, first, from) {
+                let least = circle.iter().enumerate().min_by_key(|(_, file)| **file).map_or(0, |(at, _)| at);
+                circle.rotate_left(least);
+                circles.insert(circle);
             }
         }
-        circles.into_iter().collect()
     }
+    circles
 }
 
 /// The shortest way from one file to another, both included.
@@ -452,6 +461,20 @@ mod tests {
         let (found, _) = uses(&files);
         assert_eq!(found.circles(), [["src/a.rs", "src/c.rs", "src/b.rs"]]);
         let (found, _) = uses(&files.map(|(path, text)| (path, text.trim_end_matches(" use crate::b::Y;"))));
+        assert_eq!(found.circles(), Vec::<Vec<&str>>::new());
+    }
+
+    #[test]
+    fn a_way_out_of_a_module_and_back_into_its_child_is_a_circle() {
+        let files = [
+            ("src/lib.rs", "mod a; mod b;"),
+            ("src/a.rs", "pub mod child; pub struct X; fn f() { crate::b::go() }"),
+            ("src/a/child.rs", "use super::X; pub fn help() {}"),
+            ("src/b.rs", "pub fn go() { crate::a::child::help() }"),
+        ];
+        let (found, _) = uses(&files);
+        assert_eq!(found.circles(), [["src/a.rs", "src/b.rs", "src/a/child.rs"]]);
+        let (found, _) = uses(&files.map(|(path, text)| (path, text.trim_start_matches("use super::X;"))));
         assert_eq!(found.circles(), Vec::<Vec<&str>>::new());
     }
 

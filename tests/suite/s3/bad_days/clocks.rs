@@ -63,8 +63,8 @@ async fn a_server_whose_clock_is_a_day_wrong_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Ceph: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
 async fn a_server_on_a_real_engine_whose_clock_is_a_day_wrong_loses_nothing() {
-    let ceph = Ceph::start().await;
     for wrong in [DAY, -DAY] {
+        let ceph = Ceph::start().await;
         lose_nothing(&ceph.store().await, wrong).await;
     }
 }
