@@ -300,8 +300,23 @@ mod tests {
             assert_eq!(good.parse::<ManifestName>().is_ok(), !good.contains('@'));
         }
         for bad in [
-            "", "@x/00", "/@x/00", "a/@/00", "a/@X/00", "a/@x1/00", "a/@x/0", "a/@x/000", "a/@x/0F", "a/@x/00/b", "a/@x",
-            "a/@x/00/@x/00", "a@x/00", "a//@x/00", "a/@abcdefghijklmnopq/ff", "A/b/@x/00", "a/@x/@x/00",
+            "",
+            "@x/00",
+            "/@x/00",
+            "a/@/00",
+            "a/@X/00",
+            "a/@x1/00",
+            "a/@x/0",
+            "a/@x/000",
+            "a/@x/0F",
+            "a/@x/00/b",
+            "a/@x",
+            "a/@x/00/@x/00",
+            "a@x/00",
+            "a//@x/00",
+            "a/@abcdefghijklmnopq/ff",
+            "A/b/@x/00",
+            "a/@x/@x/00",
         ] {
             assert!(bad.parse::<LogName>().is_err(), "{bad}");
         }

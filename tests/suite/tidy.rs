@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the repository consists of at its top, beside dotfiles. Anything new needs a place in one of these.
-const TOP_LEVEL: [&str; 11] = [
+const TOP_LEVEL: [&str; 12] = [
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
@@ -17,6 +17,7 @@ const TOP_LEVEL: [&str; 11] = [
     "benches",
     "README.md",
     "config",
+    "docs",
     "migrations",
     "src",
     "tests",

@@ -171,7 +171,9 @@ impl CopyStore {
             match parsed {
                 Some(LayoutKey::Blob(digest, generation)) => {
                     let there = there.size_of(&key).await?;
-                    group.loads.push((generation, CopyItem { key, kind: ItemKind::Blob, digest: Some(digest), size, there }));
+                    group
+                        .loads
+                        .push((generation, CopyItem { key, kind: ItemKind::Blob, digest: Some(digest), size, there }));
                 }
                 Some(LayoutKey::Condemned(_, generation)) => {
                     group.condemned.push(generation);
