@@ -19,7 +19,7 @@
 //! ([`service::publish`]) first makes a version's blobs roots, then checks them, then commits. The collector
 //! ([`upkeep::collect`]) first condemns what nobody needs, then looks for roots again, then deletes. Whoever comes second
 //! sees the other: that is the whole argument, and it stands beside the code of each step. A blob may also arrive over
-//! several requests and servers ([`protocol::uploads`]).
+//! several requests and servers ([`protocol::uploads`]). `docs/protocol.md` puts all of it together and names the steps.
 //!
 //! # Map
 //!

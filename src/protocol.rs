@@ -1,7 +1,7 @@
 //! The storage protocol: what stored objects mean, and the order in which they are created and deleted.
 //!
-//! Everything that keeps the crate's promise is here; see the crate's documentation. Must never know about HTTP, and never
-//! build a key by hand.
+//! Everything that keeps the crate's promise is here; `docs/protocol.md` says how the parts fit together. Must never know
+//! about HTTP, and never build a key by hand.
 
 pub mod blobs;
 pub mod documents;

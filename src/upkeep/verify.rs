@@ -232,11 +232,16 @@ impl Verify {
     async fn objects(&self, after: Option<Key>, jobs: usize, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
         let everything = "".parse().expect("the empty prefix is legal");
         let listing = self.store.list(&everything, List { start_after: after, ..List::default() });
+        let mut last_log = None;
         let checks = listing.map_ok(|meta| {
             let store = Arc::clone(&self.store);
+            let begins_log = match LayoutKey::parse(&meta.key) {
+                Some(LayoutKey::Head(name, _)) => last_log.replace(name.clone()) != Some(name),
+                _ => false,
+            };
             async move {
                 let key = meta.key.clone();
-                let check = tokio::spawn(async move { check_object(&*store, &meta.key).await }).await;
+                let check = tokio::spawn(async move { check_object(&*store, &meta.key, begins_log).await }).await;
                 let failed = |error| StoreError::new(StoreErrorKind::Internal, &key, error);
                 Ok((key.clone(), check.map_err(failed)??))
             }

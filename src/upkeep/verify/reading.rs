@@ -18,7 +18,8 @@ pub(super) enum Checked {
     Bad(Finding),
 }
 
-pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key) -> Result<Checked, StoreError> {
+/// Looks at one object. `begins_log` says that its log was not come across before.
+pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key, begins_log: bool) -> Result<Checked, StoreError> {
     match LayoutKey::parse(key) {
         Some(LayoutKey::Blob(digest, generation)) => Ok(match read_blob(store, key, digest).await? {
             Reading::Sound(bytes) => Checked::Sound(bytes),
@@ -28,8 +29,8 @@ pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key) -> Result<C
             }
             Reading::Unreadable(error) => Checked::Damaged(digest, generation, error.to_string()),
         }),
-        // The oldest head of a name: the name must be listed, or nobody would find what it refers to.
-        Some(LayoutKey::Head(name, 1)) => {
+        // The log must be listed, or no user would find what it refers to.
+        Some(LayoutKey::Head(name, _)) if begins_log => {
             let mark = LayoutKey::Name(name.clone()).key();
             let listed = store.head(&mark).await?.is_some();
             Ok(if listed { Checked::NoBlob } else { Checked::Bad(Finding::UnlistedName { name }) })

@@ -1,15 +1,17 @@
 //! Hidden logs: for everything that keeps data they are like any other, for users they are not there.
 
+use std::sync::Arc;
+
 use larder::clock::SystemClock;
 use larder::domain::head::Change;
 use larder::domain::manifest::Descriptor;
-use larder::domain::{Expect, LogName, Summary};
+use larder::domain::{Expect, LogName, RetentionRules, Selector, Summary};
 use larder::layout::{LayoutKey, marker};
 use larder::service::Names;
+use larder::upkeep::collect::Settings;
 use larder::upkeep::copy_store::{Copied, CopyError, CopyObserver, CopySettings};
 use larder::upkeep::verify::{Finding, Observer, Outcome, Totals};
 use larder::upkeep::{CollectError, CopyStore, Verify};
-use std::sync::Arc;
 
 use crate::support::collecting::*;
 use crate::support::services::*;
@@ -106,12 +108,18 @@ async fn a_hidden_log_that_is_lost_ends_a_run() {
 async fn the_policies_of_the_name_that_it_belongs_to_apply() {
     let (_backend, store) = planted().await;
     let services = Services::over(&store);
-    let change = Change::Retire { selector: larder::domain::Selector::Number(1), reason: "test".into() };
-    services.heads.change(&hidden(), &change, &ACTOR).await.unwrap_err();
-    let rules = |pattern: &str| larder::domain::RetentionRules(vec![(vec![pattern.parse().unwrap()], NOTHING)]);
-    let hidden = hidden().governing();
-    assert_eq!(rules("team/Main").of(&hidden), NOTHING);
-    assert_ne!(rules("team/Main/**/x").of(&hidden), NOTHING);
+    // Another version becomes active, so that the first one may go.
+    let summary = services.rows("team/Main").await[0].summary.clone();
+    let prepare = Change::Prepare { summary, expect: Expect::Anything };
+    let number = services.heads.change(&hidden(), &prepare, &ACTOR).await.unwrap().row.unwrap().number;
+    let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
+    services.heads.change(&hidden(), &commit, &ACTOR).await.unwrap();
+    let rules = |pattern: &str| RetentionRules(vec![(vec![pattern.parse().unwrap()], NOTHING)]);
+    for (pattern, expired) in [("team/Main/*/*", 0), ("team/main", 0), ("team/Main", 1)] {
+        let settings = Settings { retention: rules(pattern), ..patient() };
+        assert_eq!(collect(&store, settings).await.unwrap().totals.expired, expired, "{pattern}");
+    }
+    assert!(!has_all(&store).await, "what the first version needed is gone");
 }
 
 #[tokio::test]
@@ -134,7 +142,7 @@ async fn copy_store_takes_a_hidden_log_along_and_follows_and_compares_it() {
     assert!(matches!(copied(&from, &to.store()).await, (Ok(true), findings) if findings.is_empty()));
     assert_eq!(all_keys(&from).await, all_keys(&to.store()).await);
     assert!(has_all(&to.store()).await);
-    let pin = Change::Pin { selector: larder::domain::Selector::Number(1), pinned: true };
+    let pin = Change::Pin { selector: Selector::Number(1), pinned: true };
     Services::over(&to.store()).heads.change(&hidden(), &pin, &ACTOR).await.unwrap();
     let (diverged, _) = copied(&from, &to.store()).await;
     assert!(matches!(diverged, Err(CopyError::Diverged { name, .. }) if name == hidden()));
