@@ -41,11 +41,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if token_file.is_none() && config.access.tokens.is_empty() {
         output::note("warning: no token is configured, so nothing can be published to this server.");
     }
-    let server = Server::open(config).await?;
     let listener = TcpListener::bind(address).await.map_err(|error| {
         let detail = format!("Cannot listen on {address}: {error}. Choose another address with --listen ADDR.");
         CliError::new(Exit::Failure, "LISTEN", detail)
     })?;
+    // Only now: this writes to the store, and a server that cannot listen must leave it, and its admin token, alone.
+    let server = Server::open(config).await?;
     let url = format!("http://{}", listener.local_addr().map_err(|error| CliError::io("listen", &error))?);
     if context.json {
         output::json(&serde_json::json!({"url": url, "admin_token_file": token_file}))?;

@@ -65,7 +65,11 @@ impl From<StoreError> for CliError {
         let exit = match error.kind {
             StoreErrorKind::Unavailable => Exit::Unavailable,
             StoreErrorKind::Corrupt => Exit::Integrity,
-            StoreErrorKind::Denied | StoreErrorKind::Full | StoreErrorKind::Internal => Exit::Failure,
+            StoreErrorKind::Denied
+            | StoreErrorKind::Full
+            | StoreErrorKind::ReadOnly
+            | StoreErrorKind::TooNew
+            | StoreErrorKind::Internal => Exit::Failure,
         };
         Self::new(exit, "STORE", sentence(&error))
     }
@@ -75,9 +79,11 @@ impl From<LayoutError> for CliError {
     fn from(error: LayoutError) -> Self {
         match error {
             LayoutError::Store(error) => error.into(),
-            LayoutError::Unmarked | LayoutError::Unfinished | LayoutError::TooNew { .. } | LayoutError::TooOld(_) => {
-                Self::new(Exit::Failure, "LAYOUT", sentence(&error))
-            }
+            LayoutError::Unmarked
+            | LayoutError::Unfinished
+            | LayoutError::TooNew { .. }
+            | LayoutError::ReadOnly { .. }
+            | LayoutError::TooOld(_) => Self::new(Exit::Failure, "LAYOUT", sentence(&error)),
         }
     }
 }

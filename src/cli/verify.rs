@@ -82,6 +82,11 @@ struct Healing {
 }
 
 impl Healing {
+    /// Whether anything may be written to the store.
+    fn writes(&self) -> bool {
+        self.heal_from.is_some() || self.discard_damaged
+    }
+
     fn remedy(&self, context: &Context) -> Result<HealOptions, CliError> {
         let source = self.heal_from.as_deref().map(|url| self.peer(url, context)).transpose()?;
         Ok(HealOptions { source, discard_damaged: self.discard_damaged })
@@ -97,7 +102,11 @@ impl Healing {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let remedy = args.healing.remedy(context)?;
     let store = args.settings.open_existing().await?;
-    marker::check(&*store).await?;
+    if args.healing.writes() {
+        marker::check(&*store).await?;
+    } else {
+        marker::check_readable(&*store).await?;
+    }
     let checkpoint = args.checkpoint.map(Checkpoint::open).transpose()?;
     let after = checkpoint.as_ref().and_then(|checkpoint| checkpoint.after.clone());
     if let (Some(key), false) = (&after, context.json) {

@@ -76,7 +76,11 @@ impl BlobCache {
     /// Gives up what nobody has read for long.
     pub async fn tidy(self: &Arc<Self>) {
         let cache = Arc::clone(self);
-        let _ = tokio::task::spawn_blocking(move || cache.index.tidy()).await;
+        let tidied = tokio::task::spawn_blocking(move || cache.index.tidy()).await;
+        // Who supervises this task has to see it.
+        if let Some(panic) = tidied.err().and_then(|error| error.try_into_panic().ok()) {
+            std::panic::resume_unwind(panic);
+        }
     }
 
     /// The size of a blob that is here.
