@@ -4,6 +4,7 @@ mod admin_token;
 mod background;
 mod collector;
 mod connections;
+mod modes;
 mod store;
 mod supervise;
 
@@ -33,6 +34,7 @@ use connections::serve;
 use supervise::Supervisor;
 
 pub use collector::{CollectorSchedule, ScheduleStep, settings as collector_settings};
+pub use modes::keeps_modes;
 pub use store::{open_store, s3_settings};
 
 /// Why a server could not start or go on.
