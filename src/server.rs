@@ -82,8 +82,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store that is configured and checks its layout. Bind the listener before: this writes to the store, and a
-    /// server that cannot listen must not have.
+    /// Opens the store that is configured and checks its layout. Bind the address before: this writes to the store, and a
+    /// server that cannot listen must not.
     ///
     /// # Errors
     /// A [`ServerError`].

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{CliError, Exit};
 use crate::config::{self, Config, ConfigError, Store};
-use crate::layout::marker::LayoutError;
+use crate::layout::marker::{GatedStore, LayoutError, Watch};
 use crate::server::{self, ServerError};
 use crate::store::{FsStore, ObjectStore, StoreError, StoreErrorKind};
 
@@ -37,6 +37,12 @@ impl Settings {
         let config = self.load()?.store;
         open_existing(&config, "give its directory with --data DIR").await
     }
+}
+
+/// The store for a command that writes to it for long: it stops when the layout marker no longer allows that.
+pub(super) fn gated(store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
+    let watch = Arc::new(Watch::new(Arc::clone(&store)));
+    Arc::new(GatedStore::new(store, watch))
 }
 
 /// Opens a store that must exist; `advice` is what to do if it does not.

@@ -13,7 +13,7 @@ use serde_json::json;
 use self::checkpoint::Checkpoint;
 use self::peer::Peer;
 use super::error::harmless;
-use super::settings::Settings;
+use super::settings::{Settings, gated};
 use super::{CliError, Context, Exit, output, remote, token};
 use crate::clock::SystemClock;
 use crate::layout::marker;
@@ -113,6 +113,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         output::note(format_args!("going on after {key}"));
     }
     let mut watcher = Watcher { json: context.json, listed: Vec::new(), checkpoint, failed: None };
+    let store = if args.healing.writes() { gated(store) } else { store };
     let verify = Verify::new(store, Arc::new(SystemClock)).healing(remedy);
     let totals = verify.run(after, args.jobs, &mut watcher).await?;
     if let Some(error) = watcher.failed {

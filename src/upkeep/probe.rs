@@ -74,11 +74,11 @@ impl Check {
             Self::Ranges => "partial and resumed downloads",
             Self::Copy => "healing",
             Self::Delete => "giving space back",
-            Self::Clock => "retention by age",
+            Self::Clock => "publishing, and retention by age",
         }
     }
 
-    /// Whether a server must not run without it. A clock that is off only keeps versions for longer.
+    /// Whether a server must not run without it. With a clock that is off it still serves readers.
     #[must_use]
     pub fn is_vital(self) -> bool {
         self != Self::Clock
@@ -305,7 +305,7 @@ impl Probe {
         let ahead = self.clock.now().duration_since(meta.modified);
         ensure(ahead.abs() <= MAX_SKEW, || {
             let seconds = ahead.as_secs();
-            format!("this host's clock is {seconds} s ahead of the store's; a collector on it retires nothing")
+            format!("this host's clock is {seconds} s ahead of the store's; no server on it changes a name")
         })
     }
 

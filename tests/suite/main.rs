@@ -17,6 +17,7 @@ mod protocol;
 mod races;
 mod readme;
 mod replicas;
+mod running;
 mod s3;
 mod schedule;
 mod support;

@@ -25,6 +25,8 @@ struct Good {
     marker: Marker,
     /// When the store was asked last.
     asked: Instant,
+    /// When it was asked last for readiness, whose answers do not get older because others asked in between.
+    checked: Option<Instant>,
     /// When the markers were listed last.
     listed: Instant,
 }
@@ -63,7 +65,7 @@ impl Watch {
     /// # Errors
     /// A [`LayoutError`] that says what to do.
     pub async fn check(&self) -> std::result::Result<Marker, LayoutError> {
-        self.look(FRESH).await
+        self.look(|good| good.checked.is_some_and(|checked| checked + FRESH > Instant::now()), true).await
     }
 
     /// Whether this process may write to the store now, as of at most ten seconds ago, or as of the last look for
@@ -76,7 +78,7 @@ impl Watch {
         if let Some(refusal) = self.refusal().clone().filter(|refusal| refusal.asked + FRESH > asked) {
             return Err(StoreError::new(refusal.kind, key, refusal.why));
         }
-        let error = match self.look(FRESH_FOR_WRITERS).await.and_then(Marker::writable) {
+        let error = match self.look(|good| good.asked + FRESH_FOR_WRITERS > asked, false).await.and_then(Marker::writable) {
             Ok(_) => return Ok(()),
             Err(LayoutError::Store(error)) => return Err(error),
             Err(error) => error,
@@ -98,16 +100,21 @@ impl Watch {
         Err(StoreError::new(StoreErrorKind::TooNew, what, "its layout marker asks for a newer larder"))
     }
 
-    async fn look(&self, fresh: Duration) -> std::result::Result<Marker, LayoutError> {
+    async fn look(
+        &self,
+        is_fresh: impl Fn(&Good) -> bool + Send,
+        for_readiness: bool,
+    ) -> std::result::Result<Marker, LayoutError> {
         let mut held = self.good.lock().await;
-        let asked = Instant::now();
-        if let Some(good) = held.filter(|good| good.asked + fresh > asked) {
+        if let Some(good) = held.filter(is_fresh) {
             return Ok(good.marker);
         }
+        let asked = Instant::now();
+        let checked = for_readiness.then_some(asked);
         let known = held.take().filter(|good| good.listed + NEWEST > asked);
         let found = match known {
-            Some(good) if self.has(good.marker).await? => Ok(Good { asked, ..good }),
-            _ => check_readable(&*self.store).await.map(|marker| Good { marker, asked, listed: asked }),
+            Some(good) if self.has(good.marker).await? => Ok(Good { asked, checked: checked.or(good.checked), ..good }),
+            _ => check_readable(&*self.store).await.map(|marker| Good { marker, asked, checked, listed: asked }),
         };
         match &found {
             Err(LayoutError::Store(_)) => {}
