@@ -47,7 +47,7 @@
 //! 3. Parse once, at the edge: below [`http`] there are no raw texts for digests, names or keys.
 //! 4. Backends move bytes; services decide.
 //! 5. Doubt keeps data: an error is never read as absence.
-//! 6. One retry policy a side, one error boundary, one speller of keys, one clock.
+//! 6. One retry policy a side, one error boundary, one speller of keys, one clock: the store's, as far as it is known.
 
 pub mod access;
 pub mod cli;

@@ -1,14 +1,18 @@
 //! `larder serve`
 
+use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use super::settings::Settings;
 use super::{CliError, Context, Exit, output};
 use crate::lifecycle::Shutdown;
 use crate::server::{self, Server};
 use crate::telemetry;
+
+/// Connections that wait to be accepted, at most; the system may allow fewer.
+const BACKLOG: u32 = 1024;
 
 /// Arguments of `larder serve`.
 #[derive(Debug, clap::Args)]
@@ -41,11 +45,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if token_file.is_none() && config.access.tokens.is_empty() {
         output::note("warning: no token is configured, so nothing can be published to this server.");
     }
+    // Bound before, and listening after the store was opened: a server that cannot listen must leave the store and its admin
+    // token alone, and one that clients can connect to must be able to answer.
+    let socket = bind(address)?;
     let server = Server::open(config).await?;
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        let detail = format!("Cannot listen on {address}: {error}. Choose another address with --listen ADDR.");
-        CliError::new(Exit::Failure, "LISTEN", detail)
-    })?;
+    let listener = socket.listen(BACKLOG).map_err(|error| cannot_listen(address, &error))?;
     let url = format!("http://{}", listener.local_addr().map_err(|error| CliError::io("listen", &error))?);
     if context.json {
         output::json(&serde_json::json!({"url": url, "admin_token_file": token_file}))?;
@@ -56,6 +60,23 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         }
     }
     Ok(server.serve(listener, shutdown).await?)
+}
+
+/// A socket that has the address, so that nobody else can listen there.
+fn bind(address: SocketAddr) -> Result<TcpSocket, CliError> {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Otherwise a server that is started again has to wait until the system has forgotten its old connections.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    bound().map_err(|error| cannot_listen(address, &error))
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> CliError {
+    let detail = format!("Cannot listen on {address}: {error}. Choose another address with --listen ADDR.");
+    CliError::new(Exit::Failure, "LISTEN", detail)
 }
 
 /// Every connection and every blob under way takes a file descriptor, and the usual soft limit of 1024 is less than

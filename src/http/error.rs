@@ -222,10 +222,16 @@ impl From<StoreError> for ApiError {
                 let detail = "The store holds damaged data; its operator should run `larder verify`.";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "STORE_CORRUPT", detail)
             }
+            StoreErrorKind::ReadOnly => {
+                tracing::warn!(%error, "refused to write");
+                let detail = "This server may only read its store at present, so nothing was changed; GET /readyz and \
+                              the server's log say why.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "STORE_READ_ONLY", detail)
+            }
             StoreErrorKind::Newer => {
                 tracing::error!(%error, "the store was written by a newer larder");
-                let detail = "This was written by a newer larder than this server; its operator has to update it.";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", detail)
+                let detail = "This was written by a newer larder than this server; its operator has to install a newer one.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "STORE_TOO_NEW", detail)
             }
             StoreErrorKind::Internal => Self::internal(error),
         }
@@ -270,6 +276,14 @@ impl From<ChangeError> for ApiError {
             ChangeError::Contended => {
                 let detail = "Others are changing this name at the same time; try again shortly.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", detail).retry_after()
+            }
+            ChangeError::ClockSkew(_) => {
+                tracing::error!(%error, "refused to change a name");
+                let detail = format!(
+                    "{} Nothing was changed; the server's operator has to set its clock.",
+                    sentence(&error.to_string())
+                );
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "CLOCK_SKEW", detail)
             }
             ChangeError::Store(error) => error.into(),
         }

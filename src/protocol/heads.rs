@@ -9,7 +9,7 @@ mod segments;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 use tokio::time::{Duration, Instant};
@@ -42,6 +42,9 @@ pub enum ChangeError {
     /// Others kept changing the name faster.
     #[error("the name is being changed by too many writers at once")]
     Contended,
+    /// A head dated by this host's clock, this far ahead of the store's, would make later states of the name unreachable.
+    #[error("this host's clock is {} seconds ahead of the store's", .0.as_secs())]
+    ClockSkew(SignedDuration),
     /// The store failed. The change may or may not have been made.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -281,6 +284,7 @@ impl Heads {
                 Ok(Some(Changed { head, row, unchanged: true }))
             }
             Outcome::Next { mut head, row, spill } => {
+                self.clock.skew().map_or(Ok(()), |ahead| Err(ChangeError::ClockSkew(ahead)))?;
                 match known {
                     None => drop(self.store.create(&LayoutKey::Name(name.clone()).key(), bytes::Bytes::new()).await?),
                     Some(known) => drop(self.make_durable(known).await?),

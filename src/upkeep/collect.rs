@@ -47,7 +47,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, MAX_SKEW};
 use crate::domain::manifest::Format;
 use crate::domain::retention::Verdict;
 use crate::domain::{LogName, RunId};
@@ -70,8 +70,6 @@ pub use report::{Count, Entry, Outcome, Report, Started, Totals};
 pub use runs::{RunSummary, Runs};
 pub use settings::{Settings, Share};
 
-/// Clocks that differ by more than this are not to be trusted with retiring anything.
-const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// Objects that are created or deleted in one call by a run that may take all of the time.
 const BATCH: usize = 128;
@@ -170,7 +168,7 @@ impl Collect {
         stop: &CancellationToken,
         mut tell: impl FnMut(Entry<'_>) + Send,
     ) -> Result<Totals, CollectError> {
-        marker::check(&*self.store).await?;
+        marker::check_readable(&*self.store).await?;
         let now = self.clock.now();
         let run = self.prepare(RunId::new(now, 0), now, now, stop);
         let mut totals = Totals::default();

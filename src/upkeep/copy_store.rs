@@ -234,7 +234,7 @@ impl CopyStore {
     /// A [`CopyError`]. What is wrong with single objects is a finding, not an error.
     pub async fn run(&self, observer: &mut dyn CopyObserver) -> Result<Summary, CopyError> {
         let (from, to) = (&*self.carrier.from, &*self.carrier.to);
-        marker::check(from).await.map_err(CopyError::From)?;
+        marker::check_readable(from).await.map_err(CopyError::From)?;
         let was_finished = self.examine_target().await?;
         let mut behind = self.compare(true).await?;
         let mut run = CopyRun { observer, summary: Summary::default(), bad: HashSet::new() };
@@ -267,7 +267,7 @@ impl CopyStore {
         match marker::find(&*self.carrier.to).await? {
             StoreState::Empty | StoreState::Unfinished => Ok(false),
             StoreState::Unmarked => Err(CopyError::NotEmpty),
-            StoreState::Marked(found) => marker::judge(found).map(|_| true).map_err(CopyError::To),
+            StoreState::Marked(found) => found.writable().map(|_| true).map_err(CopyError::To),
         }
     }
 

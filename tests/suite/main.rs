@@ -18,6 +18,7 @@ mod protocol;
 mod races;
 mod readme;
 mod replicas;
+mod running;
 mod s3;
 mod schedule;
 mod support;

@@ -110,7 +110,7 @@ impl Naive {
                     _ => continue,
                 };
                 match heads.change(&name, &change, &larder::domain::Subject::collector()).await {
-                    Ok(_) | Err(ChangeError::Rejected(_) | ChangeError::Contended) => {}
+                    Ok(_) | Err(ChangeError::Rejected(_) | ChangeError::Contended | ChangeError::ClockSkew(_)) => {}
                     Err(ChangeError::Store(error)) => return Err(error),
                 }
             }

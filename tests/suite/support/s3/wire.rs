@@ -206,6 +206,7 @@ fn apply(engine: &Engine, asked: &Asked) -> Result<Answer, No> {
     }
     let of_puts = conditional && quirks.conditions == Conditions::OfPuts;
     let mut bucket = engine.bucket.lock().unwrap();
+    bucket.ahead = engine.quirks.lock().unwrap().ahead;
     let (key, id) = (asked.key.as_str(), asked.query("uploadId"));
     let number = asked.query("partNumber").parse().unwrap_or(0);
     Ok(match asked.op {
