@@ -3,6 +3,7 @@
 mod admin_token;
 mod collector;
 mod connections;
+mod reload;
 mod store;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use crate::upkeep::probe::Findings;
 use connections::serve;
 
 pub use collector::{CollectorSchedule, ScheduleStep, settings as collector_settings};
+pub use reload::{ReloadError, Reloader};
 pub use store::{open_store, s3_settings};
 
 /// How often staged files of dead writers, and blobs that nobody reads any more, are looked for.
@@ -115,12 +117,20 @@ impl Server {
         crate::telemetry::start_metrics();
         marker::open(&*store).await?;
         let admin = admin_token::find_or_make(&config)?;
-        let access = Arc::new(Access::new(&config.access, admin.as_deref()));
-        let collect = || Collect::new(Arc::clone(&store), Arc::clone(&clock), collector_settings(&config));
+        let settings = collector_settings(&config);
+        let policies = settings.policies.clone();
+        let access = Arc::new(Access::new(&config.access, policies, admin.as_deref(), Arc::clone(&clock)));
+        let collect = || Collect::new(Arc::clone(&store), Arc::clone(&clock), settings);
         let collector = config.collector.enabled.then(|| (collect(), Arc::clone(&clock)));
         let cache = open_cache(&config.cache, Arc::clone(&clock)).await?;
         let state = state(store, clock, &config, access, cache.clone());
         Ok(Self { config, state, collector, sweeps: None, cache })
+    }
+
+    /// What takes another configuration over while the server runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(self.config.clone(), Arc::clone(&self.state.access))
     }
 
     /// Accepts connections until told to stop, then drains.

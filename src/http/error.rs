@@ -94,9 +94,8 @@ impl ApiError {
             .header(header::WWW_AUTHENTICATE, "Bearer realm=\"larder\"")
     }
 
-    pub(super) fn invalid_token() -> Self {
-        Self::unauthorized("The token is not known to this server.")
-            .header(header::WWW_AUTHENTICATE, "Bearer realm=\"larder\", error=\"invalid_token\"")
+    pub(super) fn invalid_token(detail: &str) -> Self {
+        Self::unauthorized(detail).header(header::WWW_AUTHENTICATE, "Bearer realm=\"larder\", error=\"invalid_token\"")
     }
 
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {

@@ -48,7 +48,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
 use crate::domain::retention::Verdict;
-use crate::domain::{ManifestName, RunId};
+use crate::domain::{ManifestName, Policies, RunId};
 use crate::layout::marker;
 use crate::layout::{self, LayoutKey};
 use crate::protocol::{Blobs, Heads, Manifests};
@@ -84,6 +84,8 @@ struct RunContext {
     /// How far the host's clock was ahead of it.
     ahead: SignedDuration,
     young: AgeLimit,
+    /// Retention, the same from the beginning to the end of the run.
+    policies: Arc<Policies>,
     lists: Arc<Pace>,
     deletes: Arc<Pace>,
     rest: Rest,
@@ -216,6 +218,7 @@ impl Collect {
             now,
             ahead: host.duration_since(now),
             young: AgeLimit::new(now, self.settings.min_age),
+            policies: self.settings.policies.current(),
             lists: Arc::new(Pace::new(self.settings.lists_per_second)),
             deletes: Arc::new(Pace::new(self.settings.deletes_per_second)),
             rest: Rest::new(self.settings.share, stop.clone()),
