@@ -1,75 +1,53 @@
 //! Logs and metrics.
 
+mod filter;
+
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::reload::Handle;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Log, LogFormat};
+use filter::{ByCurrentFilter, CurrentFilter};
+
+pub use filter::LogFilter;
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// Puts another filter in the place of the one that was started with.
-type SetFilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
-
-static FILTER: OnceLock<SetFilter> = OnceLock::new();
-
-/// What is logged, understood.
-#[derive(Debug)]
-pub struct LogFilter(EnvFilter);
-
-impl LogFilter {
-    /// Reads tracing's filter directives.
-    ///
-    /// # Errors
-    /// When they cannot be understood, as a sentence about `log.filter`.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let unfit = |error| format!("log.filter {text:?} is not a filter such as `info` or `larder=debug`: {error}");
-        EnvFilter::try_new(text).map(Self).map_err(unfit)
-    }
-
-    /// Logs by this filter from now on. Does nothing when something else logs.
-    pub fn apply(self) {
-        let applied = FILTER.get().is_some_and(|set| set(self.0));
-        if !applied {
-            tracing::warn!("the log filter could not be replaced; it stays as it was");
-        }
-    }
-}
-
-fn setter<S: 'static>(handle: Handle<EnvFilter, S>) -> SetFilter {
-    Box::new(move |filter| handle.reload(filter).is_ok())
-}
+/// What is logged, once a server logs.
+static FILTER: OnceLock<CurrentFilter> = OnceLock::new();
 
 /// Starts logging to standard error. Does nothing when something already logs.
 ///
 /// # Errors
 /// When the filter cannot be understood.
 pub fn start_logging(log: &Log) -> Result<(), String> {
-    let LogFilter(filter) = LogFilter::parse(&log.filter)?;
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr);
+    let filter = LogFilter::parse(&log.filter)?;
+    let current = FILTER.get_or_init(|| CurrentFilter::new(filter));
     let text = match log.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    let (started, set) = if text {
-        let builder = builder.with_ansi(std::io::stderr().is_terminal());
-        let builder = builder.with_env_filter(filter).with_filter_reloading();
-        let set = setter(builder.reload_handle());
-        (builder.try_init(), set)
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // The filter is the outermost layer, so that it is asked first.
+    let _ = if text {
+        let lines = lines.with_ansi(std::io::stderr().is_terminal());
+        tracing_subscriber::registry().with(lines).with(ByCurrentFilter(current)).try_init()
     } else {
-        let builder = builder.json().flatten_event(true).with_span_list(false);
-        let builder = builder.with_env_filter(filter).with_filter_reloading();
-        let set = setter(builder.reload_handle());
-        (builder.try_init(), set)
+        let lines = lines.json().flatten_event(true).with_span_list(false);
+        tracing_subscriber::registry().with(lines).with(ByCurrentFilter(current)).try_init()
     };
-    if started.is_ok() {
-        let _ = FILTER.set(set);
-    }
     Ok(())
+}
+
+/// Logs by another filter from now on, if [`start_logging`] started it.
+pub fn replace_log_filter(filter: LogFilter) {
+    if let Some(current) = FILTER.get() {
+        current.replace(filter);
+    }
 }
 
 /// Starts collecting metrics, once a process.

@@ -9,7 +9,7 @@ use super::Config;
 /// Keys from the environment start so; `__` separates levels.
 const PREFIX: &str = "LARDER__";
 
-/// Tables that are no more, and what replaces them.
+/// Tables that were replaced, and what to write instead.
 const REPLACED: [(&str, &str, &str); 2] = [
     ("access", "policies", "write [[names]] with match = [...] in place of its names; read and cas stay as they are"),
     (
@@ -92,13 +92,14 @@ fn read(path: &Path) -> Result<Table, ConfigError> {
     Ok(table)
 }
 
-/// Says what to write in place of tables that are no more.
+/// Says what to write in place of tables that were replaced.
 fn refuse_replaced(table: &Table, origin: &str) -> Result<(), ConfigError> {
     let is_there = |section: &str, key: &str| {
         table.get(section).and_then(Value::as_table).is_some_and(|section| section.contains_key(key))
     };
     let old = REPLACED.iter().filter(|(section, key, _)| is_there(section, key));
-    let problems: Vec<_> = old.map(|(section, key, advice)| format!("{section}.{key} is no more: {advice}")).collect();
+    let problems: Vec<_> =
+        old.map(|(section, key, advice)| format!("{section}.{key} was replaced: {advice}")).collect();
     if problems.is_empty() {
         return Ok(());
     }

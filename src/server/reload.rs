@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{ServerError, admin_token};
 use crate::access::Access;
 use crate::config::Config;
-use crate::telemetry::LogFilter;
+use crate::telemetry::{self, LogFilter};
 
 /// Why a configuration cannot be taken over. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ impl Reloader {
         let admin = admin_token::find_or_make(&next)?;
         self.access.replace(&next.access, next.policies(), admin.as_deref());
         if next.log.filter != self.running.log.filter {
-            filter.apply();
+            telemetry::replace_log_filter(filter);
         }
         let (changed, left) = (self.running.differences(&next), next.differences(&newer));
         self.running = next;

@@ -119,7 +119,11 @@ fn the_servers_own_ids_are_refused_before_the_server_starts() {
         let config = format!("[[access.tokens]]\nid = '{id}'\nsha256 = '{hash}'\nactions = ['publish']\n");
         let files = folder(&[("larder.toml", config.as_bytes())]);
         for command in ["check-config", "serve --listen 127.0.0.1:0 --data d"] {
-            larder(&format!("{command} --config larder.toml")).within(&files).exits(2).says(id).says("call it something else");
+            larder(&format!("{command} --config larder.toml"))
+                .within(&files)
+                .exits(2)
+                .says(id)
+                .says("call it something else");
         }
         assert!(!files.path().join("d").exists());
     }

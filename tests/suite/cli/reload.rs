@@ -169,6 +169,9 @@ fn the_log_filter_is_replaced() {
     assert_eq!((configured.status("/manifests", None), answered()), (200, 0));
     configured.read("[log]\nfilter = \"info\"\n", TAKEN);
     assert_eq!((configured.status("/manifests", None), answered()), (200, 1));
+    // Looks at the span of the request, which is not logged itself.
+    configured.read("[log]\nfilter = \"off,larder::server=info,[request{method=GET}]=info\"\n", TAKEN);
+    assert_eq!((configured.status("/manifests", None), answered()), (200, 2));
     configured.ask("[log]\nfilter = \"warn\"\n");
     until("nothing is logged any more", || {
         let before = answered();

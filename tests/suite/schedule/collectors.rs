@@ -75,7 +75,8 @@ impl Collector {
     }
 
     fn new(kind: Kind, retention: Retention, jobs: NonZeroUsize) -> Self {
-        let settings = Settings { policies: for_all(retention), jobs, min_age: SignedDuration::ZERO, ..Settings::default() };
+        let settings =
+            Settings { policies: for_all(retention), jobs, min_age: SignedDuration::ZERO, ..Settings::default() };
         Self { kind, skew: SignedDuration::ZERO, settings }
     }
 
@@ -83,7 +84,8 @@ impl Collector {
     pub async fn run(&self, process: &Process) -> Result<(), End> {
         match self.kind {
             Kind::Naive(flaw) => {
-                let retires = self.settings.policies.current().rules()[0].keys.keep_for.is_some_and(|time| time.is_zero());
+                let retires =
+                    self.settings.policies.current().rules()[0].keys.keep_for.is_some_and(|time| time.is_zero());
                 Naive { process: process.clone(), flaw, retires }.run().await.map_err(End::from)
             }
             Kind::Real => {
