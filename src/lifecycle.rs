@@ -52,7 +52,7 @@ impl Hangups {
     pub async fn next(&mut self) {
         if self.0.recv().await.is_none() {
             // The runtime delivers no more signals.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

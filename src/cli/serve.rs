@@ -78,7 +78,7 @@ async fn reload(mut hangups: Hangups, args: Args, mut reloader: Reloader) {
         hangups.next().await;
         let applied = args.load().and_then(|config| {
             let refused = |error: ReloadError| CliError::new(Exit::Usage, "CONFIG_INVALID", error.to_string());
-            reloader.apply(config).map_err(refused)
+            reloader.apply(&config).map_err(refused)
         });
         if let Err(problem) = applied {
             tracing::error!(%problem, "the configuration was not taken over; the earlier one stays");

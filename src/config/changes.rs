@@ -8,9 +8,9 @@ impl Config {
     /// This configuration with what a running server can take over from `newer`: tokens and who may read blobs, policies
     /// of names, and what is logged.
     #[must_use]
-    pub fn reloaded(&self, newer: Self) -> Self {
-        let log = Log { filter: newer.log.filter, format: self.log.format };
-        Self { access: newer.access, names: newer.names, log, ..self.clone() }
+    pub fn reloaded(&self, newer: &Self) -> Self {
+        let log = Log { filter: newer.log.filter.clone(), format: self.log.format };
+        Self { access: newer.access.clone(), names: newer.names.clone(), log, ..self.clone() }
     }
 
     /// The keys whose values differ, as `section.key`.
@@ -28,7 +28,7 @@ fn differ(prefix: &str, one: &Table, other: &Table, keys: &mut Vec<String>) {
     for key in one.keys().chain(only_there) {
         match (one.get(key), other.get(key)) {
             (Some(Value::Table(one)), Some(Value::Table(other))) => {
-                differ(&format!("{prefix}{key}."), one, other, keys)
+                differ(&format!("{prefix}{key}."), one, other, keys);
             }
             (one, other) if one != other => keys.push(format!("{prefix}{key}")),
             _ => {}

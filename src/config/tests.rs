@@ -108,7 +108,7 @@ fn a_server_takes_over_tokens_policies_and_the_log_filter_and_nothing_else() {
     let text = "[server]\nlisten = \"127.0.0.1:1\"\n[store]\ntype = \"s3\"\nbucket = \"b\"\n[log]\nfilter = \"warn\"\n\
                 format = \"text\"\n[access]\nblob_reads = \"token\"\n[[names]]\nmatch = [\"**\"]\nkeep_last = 1\n";
     let newer = from_text(text).unwrap();
-    let next = running.reloaded(newer.clone());
+    let next = running.reloaded(&newer);
     assert_eq!(running.differences(&next), ["access.blob_reads", "log.filter", "names"]);
     let left = next.differences(&newer);
     assert!(left.contains(&"server.listen".to_owned()) && left.contains(&"store.type".to_owned()), "{left:?}");

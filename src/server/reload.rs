@@ -36,8 +36,8 @@ impl Reloader {
     ///
     /// # Errors
     /// A [`ReloadError`].
-    pub fn apply(&mut self, newer: Config) -> Result<(), ReloadError> {
-        let next = self.running.reloaded(newer.clone());
+    pub fn apply(&mut self, newer: &Config) -> Result<(), ReloadError> {
+        let next = self.running.reloaded(newer);
         let filter = LogFilter::parse(&next.log.filter).map_err(ReloadError::LogFilter)?;
         // As at a start: the admin token counts only while no token is configured.
         let admin = admin_token::find_or_make(&next)?;
@@ -45,9 +45,12 @@ impl Reloader {
         if next.log.filter != self.running.log.filter {
             telemetry::replace_log_filter(filter);
         }
-        let (changed, left) = (self.running.differences(&next), next.differences(&newer));
+        let (changed, left) = (self.running.differences(&next), next.differences(newer));
         self.running = next;
         tracing::info!(changed = changed.join(", "), "read the configuration again");
+        if self.running.access.tokens.is_empty() && admin.is_none() {
+            tracing::warn!("no token is configured, so nothing can be published to this server");
+        }
         if !left.is_empty() {
             tracing::warn!(keys = left.join(", "), "these settings change only when the server is started again");
         }

@@ -136,7 +136,8 @@ fn an_invalid_configuration_changes_nothing_and_is_logged() {
     ] {
         configured.read(text, REFUSED);
         let log = configured.server.log();
-        assert!(log.lines().last().unwrap().contains(problem), "{log}");
+        let refusal = log.lines().rfind(|line| line.contains(REFUSED)).unwrap();
+        assert!(refusal.contains(problem), "{refusal}");
         assert_eq!(configured.admin_status("secret of one"), 200);
     }
     let before = configured.server.log().matches(REFUSED).count();
