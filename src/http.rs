@@ -25,7 +25,7 @@ pub use state::{AppState, Delivery, Parts, Timeouts};
 /// The application: all routes and what surrounds them.
 #[must_use]
 pub fn app(state: AppState) -> App {
-    let context = Arc::new(RequestContext::new(Arc::clone(&state.resolve)));
+    let context = Arc::new(RequestContext::new(Arc::clone(&state.resolve), Arc::clone(&state.access)));
     let routes = Router::new()
         .merge(native::routes())
         .fallback(async || ApiError::no_route())

@@ -5,6 +5,7 @@ mod background;
 mod collector;
 mod connections;
 mod modes;
+mod reload;
 mod store;
 mod supervise;
 
@@ -35,6 +36,7 @@ use supervise::Supervisor;
 
 pub use collector::{CollectorSchedule, ScheduleStep, settings as collector_settings};
 pub use modes::keeps_modes;
+pub use reload::{ReloadError, Reloader};
 pub use store::{open_store, s3_settings};
 
 /// Why a server could not start or go on.
@@ -122,14 +124,23 @@ impl Server {
         let cache = open_cache(&config.cache, Arc::clone(&clock) as Arc<dyn Clock>).await?;
         // Last of all that may fail: a token of a server that does not start would only mislead.
         let admin = admin_token::find_or_make(&config)?;
-        let access = Arc::new(Access::new(&config.access, admin.as_deref()));
+        let settings = collector_settings(&config);
+        let policies = settings.policies.clone();
+        let access =
+            Arc::new(Access::new(&config.access, policies, admin.as_deref(), Arc::clone(&clock) as Arc<dyn Clock>));
         // The collector compares the host's clock with the store's itself, in every run.
-        let collect = || Collect::new(Arc::clone(&store), Arc::clone(clock.host()), collector_settings(&config));
+        let collect = || Collect::new(Arc::clone(&store), Arc::clone(clock.host()), settings);
         let collector = config.collector.enabled.then(|| (collect(), config.collector.interval.std()));
         let health = Arc::new(Health::new(Arc::clone(&watch), Arc::clone(&clock)));
         let state = state((&store, &clock), &config, access, cache.clone(), health);
         let background = Background { store, watch, clock, collector, sweeps: None, cache };
         Ok(Self { config, state, background })
+    }
+
+    /// What takes another configuration over while the server runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(self.config.clone(), Arc::clone(&self.state.access))
     }
 
     /// Accepts connections until told to stop, then drains.

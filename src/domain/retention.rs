@@ -8,12 +8,12 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{ManifestName, NamePattern, State, VersionRow};
+use super::{State, VersionRow};
 
 /// The rules for one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// So many of the newest versions that are or were active stay, whatever their age.
+    /// Keep at least this many of the newest versions that are or were active, regardless of age.
     pub keep_last: u64,
     /// A version that was active stays so long after it was archived.
     pub keep_for: SignedDuration,
@@ -27,19 +27,6 @@ impl Default for Retention {
     fn default() -> Self {
         let days = |days: i64| SignedDuration::from_hours(24 * days);
         Self { keep_last: 2, keep_for: days(30), staged_for: days(30), prepared_for: days(1) }
-    }
-}
-
-/// Which rules apply to which names; the first whose pattern matches counts, the default where none does.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RetentionRules(pub Vec<(Vec<NamePattern>, Retention)>);
-
-impl RetentionRules {
-    /// The rules for a name.
-    #[must_use]
-    pub fn of(&self, name: &ManifestName) -> Retention {
-        let matches = |patterns: &[NamePattern]| patterns.iter().any(|pattern| pattern.matches(name));
-        self.0.iter().find(|(patterns, _)| matches(patterns)).map(|(_, rules)| *rules).unwrap_or_default()
     }
 }
 

@@ -94,9 +94,8 @@ impl ApiError {
             .header(header::WWW_AUTHENTICATE, "Bearer realm=\"larder\"")
     }
 
-    pub(super) fn invalid_token() -> Self {
-        Self::unauthorized("The token is not known to this server.")
-            .header(header::WWW_AUTHENTICATE, "Bearer realm=\"larder\", error=\"invalid_token\"")
+    pub(super) fn invalid_token(detail: &str) -> Self {
+        Self::unauthorized(detail).header(header::WWW_AUTHENTICATE, "Bearer realm=\"larder\", error=\"invalid_token\"")
     }
 
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {
@@ -230,7 +229,8 @@ impl From<StoreError> for ApiError {
             }
             StoreErrorKind::Newer => {
                 tracing::error!(%error, "the store was written by a newer larder");
-                let detail = "This was written by a newer larder than this server; its operator has to install a newer one.";
+                let detail =
+                    "This was written by a newer larder than this server; its operator has to install a newer one.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "STORE_TOO_NEW", detail)
             }
             StoreErrorKind::Internal => Self::internal(error),

@@ -31,6 +31,7 @@ use tracing::field::Empty;
 
 use super::serving::response_cache::{Cacheable, ResponseCache};
 use super::{ApiError, AppState};
+use crate::access::Access;
 use crate::service::Resolve;
 use meters::Meters;
 
@@ -47,14 +48,14 @@ pub(super) struct RequestContext {
 }
 
 impl RequestContext {
-    pub(super) fn new(resolve: Arc<Resolve>) -> Self {
-        Self { meters: Meters::default(), responses: ResponseCache::new(resolve) }
+    pub(super) fn new(resolve: Arc<Resolve>, access: Arc<Access>) -> Self {
+        Self { meters: Meters::default(), responses: ResponseCache::new(resolve, access) }
     }
 
     /// The answer to a request for what was answered before, unless a handler has to look at it again.
     pub(super) fn repeat<B>(&self, request: &axum::http::Request<B>) -> Option<Response> {
         let (mut response, route) = self.responses.find(request)?;
-        let exchange = RequestRecord::new(request, Some(route));
+        let exchange = RequestRecord::new(request, Some(route), self.responses.epoch());
         exchange.observe(self, &response);
         response.headers_mut().insert(ids::X_REQUEST_ID, exchange.id);
         Some(response)
@@ -89,7 +90,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let exchange = RequestRecord::new(&request, route);
+        let exchange = RequestRecord::new(&request, route, self.context.responses.epoch());
         let context = Arc::clone(&self.context);
         InstrumentedFuture { handling: self.inner.call(request), exchange, context }
     }
@@ -120,6 +121,8 @@ struct RequestRecord {
     method: Method,
     uri: Uri,
     route: Option<MatchedPath>,
+    /// The epoch of tokens and policies in which it began.
+    epoch: u64,
     /// Whether a browser asks whether a script of another origin may ask.
     preflight: bool,
     began: Instant,
@@ -127,11 +130,11 @@ struct RequestRecord {
 }
 
 impl RequestRecord {
-    fn new<B>(request: &axum::http::Request<B>, route: Option<MatchedPath>) -> Self {
+    fn new<B>(request: &axum::http::Request<B>, route: Option<MatchedPath>, epoch: u64) -> Self {
         let (id, method, uri) = (ids::of(request.headers()), request.method(), request.uri());
         let span = tracing::info_span!("request", id = %ids::text(&id), %method, path = %uri.path(), subject = Empty);
         let preflight = *method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        Self { id, method: method.clone(), uri: uri.clone(), route, preflight, began: Instant::now(), span }
+        Self { id, method: method.clone(), uri: uri.clone(), route, epoch, preflight, began: Instant::now(), span }
     }
 
     /// Makes a handler's answer one that can be sent.
@@ -148,7 +151,13 @@ impl RequestRecord {
             && let Some(route) = self.route.clone()
             && self.method == Method::GET
         {
-            context.responses.remember(&self.uri, route, source, response.status(), response.headers().clone());
+            context.responses.remember(
+                &self.uri,
+                (route, self.epoch),
+                source,
+                response.status(),
+                response.headers().clone(),
+            );
         }
         response.headers_mut().insert(ids::X_REQUEST_ID, self.id.clone());
         response

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{Config, Store};
-use crate::domain::RetentionRules;
 use crate::layout::marker::Watch;
 use crate::upkeep::Health;
 use crate::upkeep::collect::{Outcome, Report, RunSummary, Runs, Settings, Share};
@@ -21,10 +20,10 @@ const SHARE_OF_A_DISK: u8 = 10;
 /// What the configuration says, as the service takes it, for runs that nobody waits for.
 #[must_use]
 pub fn settings(config: &Config) -> Settings {
+    let policies = config.policies().into();
     let Config { collector: config, store, .. } = config;
-    let rules = config.retention.iter().map(|rule| (rule.names.clone(), rule.retention()));
     Settings {
-        retention: RetentionRules(rules.collect()),
+        policies,
         min_age: config.min_age.signed(),
         jobs: NonZeroUsize::new(config.jobs).unwrap_or(NonZeroUsize::MIN),
         share: Share::new(config.share.unwrap_or_else(|| share_of(store))).unwrap_or(Share::ALL),

@@ -50,7 +50,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::{Clock, MAX_SKEW};
 use crate::domain::manifest::Format;
 use crate::domain::retention::Verdict;
-use crate::domain::{LogName, RunId};
+use crate::domain::{LogName, Policies, RunId};
 use crate::layout;
 use crate::layout::marker;
 use crate::protocol::{Blobs, Heads, Manifests};
@@ -70,7 +70,6 @@ pub use report::{Count, Entry, Outcome, Report, Started, Totals};
 pub use runs::{RunSummary, Runs};
 pub use settings::{Settings, Share};
 
-
 /// Objects that are created or deleted in one call by a run that may take all of the time.
 const BATCH: usize = 128;
 /// The same for a run that rests in between: so few that nobody waits long for the call to end.
@@ -85,6 +84,8 @@ struct RunContext {
     /// How far the host's clock was ahead of it.
     ahead: SignedDuration,
     young: AgeLimit,
+    /// Retention, the same from the beginning to the end of the run.
+    policies: Arc<Policies>,
     lists: Arc<Pace>,
     deletes: Arc<Pace>,
     rest: Rest,
@@ -223,6 +224,7 @@ impl Collect {
             now,
             ahead: host.duration_since(now),
             young: AgeLimit::new(now, self.settings.min_age),
+            policies: self.settings.policies.current(),
             lists: Arc::new(Pace::new(self.settings.lists_per_second)),
             deletes: Arc::new(Pace::new(self.settings.deletes_per_second)),
             rest: Rest::new(self.settings.share, stop.clone()),

@@ -87,19 +87,6 @@ fn the_last_ones_stay_whatever_their_age() {
     assert_eq!(kept(u64::MAX), [1, 2, 3, 4], "staged and prepared versions have times of their own");
 }
 
-#[test]
-fn the_first_matching_rule_counts() {
-    let rule = |keep_last| Retention { keep_last, ..NOTHING };
-    let rules = RetentionRules(vec![
-        (vec!["nightly/*".parse().unwrap(), "main".parse().unwrap()], rule(1)),
-        (vec!["nightly/**".parse().unwrap()], rule(7)),
-    ]);
-    assert_eq!(rules.of(&"main".parse().unwrap()), rule(1));
-    assert_eq!(rules.of(&"nightly/x".parse().unwrap()), rule(1));
-    assert_eq!(rules.of(&"nightly/x/y".parse().unwrap()), rule(7));
-    assert_eq!(rules.of(&"other".parse().unwrap()), Retention::default());
-}
-
 fn rows_strategy() -> impl Strategy<Value = Vec<VersionRow>> {
     let state = prop_oneof![Just(State::Archived), Just(State::Ready), Just(State::Prepared)];
     let row_strategy = (state, any::<bool>());

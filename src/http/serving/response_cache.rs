@@ -23,6 +23,7 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{Method, Request, Response, StatusCode, Uri, Version};
 use futures_util::Stream;
 
+use crate::access::Access;
 use crate::domain::ManifestName;
 use crate::http::rfc::digests::REPR_DIGEST;
 use crate::service::Resolve;
@@ -61,6 +62,8 @@ pub(in crate::http) enum Source {
 /// An answer that is remembered.
 struct CachedResponse {
     source: Cacheable,
+    /// [`Access::epoch`] before anybody decided who may have the answer.
+    epoch: u64,
     route: MatchedPath,
     status: StatusCode,
     headers: HeaderMap,
@@ -80,6 +83,7 @@ struct Entries {
 /// The answers that are remembered.
 pub(in crate::http) struct ResponseCache {
     resolve: Arc<Resolve>,
+    access: Arc<Access>,
     remembered: Arc<RwLock<Entries>>,
 }
 
@@ -90,8 +94,14 @@ impl fmt::Debug for ResponseCache {
 }
 
 impl ResponseCache {
-    pub(in crate::http) fn new(resolve: Arc<Resolve>) -> Self {
-        Self { resolve, remembered: Arc::default() }
+    pub(in crate::http) fn new(resolve: Arc<Resolve>, access: Arc<Access>) -> Self {
+        Self { resolve, access, remembered: Arc::default() }
+    }
+
+    /// What to remember an answer with, taken before its request is looked at: answers that were anybody's under earlier
+    /// tokens and policies are not given again.
+    pub(in crate::http) fn epoch(&self) -> u64 {
+        self.access.epoch()
     }
 
     /// The answer to a request, and its route, if it was given before and a handler would give it again.
@@ -108,7 +118,7 @@ impl ResponseCache {
             let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(remembered.by_address.get(address(request.uri())?)?)
         };
-        if !self.holds(&repeat.source.source, request.version()) {
+        if repeat.epoch != self.epoch() || !self.holds(&repeat.source.source, request.version()) {
             return None;
         }
         let mut held = asked.get_all(IF_NONE_MATCH).iter();
@@ -135,11 +145,11 @@ impl ResponseCache {
         }
     }
 
-    /// Remembers a finished answer to a GET of `uri`, without what is only for the one who asked.
+    /// Remembers a finished answer to a GET of `uri` that began in `epoch`, without what is only for the one who asked.
     pub(in crate::http) fn remember(
         &self,
         uri: &Uri,
-        route: MatchedPath,
+        (route, epoch): (MatchedPath, u64),
         source: Cacheable,
         status: StatusCode,
         mut headers: HeaderMap,
@@ -165,7 +175,7 @@ impl ResponseCache {
         if is_file && remembered.by_address.contains_key(address) {
             return;
         }
-        let_go(remembered.add(address, CachedResponse { source, route, status, headers, unchanged, weight }));
+        let_go(remembered.add(address, CachedResponse { source, epoch, route, status, headers, unchanged, weight }));
         if is_file && !std::mem::replace(&mut remembered.closing, true) {
             tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
         }

@@ -222,7 +222,7 @@ impl Collect {
         head: &Head,
         rows: &[VersionRow],
     ) -> Result<Vec<Verdict>, CollectError> {
-        let rules = self.settings.retention.of(&head.name.governing());
+        let rules = run.policies.of(&head.name.governing()).retention;
         if expiry == Expiry::Leave || !run.may_expire() {
             return Ok(rules.judge(rows, |_| SignedDuration::MIN));
         }

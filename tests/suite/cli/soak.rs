@@ -41,15 +41,15 @@ interval = "100ms"
 min_age = "0s"
 reports_for = "30s"
 
-[[collector.retention]]
-names = ["fast/**"]
+[[names]]
+match = ["fast/**"]
 keep_last = 0
 keep_for = "0s"
 staged_for = "0s"
 prepared_for = "2s"
 
-[[collector.retention]]
-names = ["**"]
+[[names]]
+match = ["**"]
 keep_last = 2
 keep_for = "1s"
 staged_for = "1s"

@@ -22,7 +22,7 @@ fn redirecting(config: &mut Config) {
     config.store = config::Store::S3(Box::new(bucket));
     let sha256 = Digest::of(TOKEN.as_bytes()).hex();
     let (actions, names) = (vec![Permission::Admin], vec!["**".parse().unwrap()]);
-    config.access.tokens = vec![Token { id: "test".to_owned(), sha256, actions, names }];
+    config.access.tokens = vec![Token { id: "test".to_owned(), sha256, actions, names, surfaces: None, until: None }];
 }
 
 /// A server that sends its clients to the bucket.
