@@ -8,9 +8,9 @@ use std::hint::black_box;
 use axum::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
-use larder::domain::head::{Action, Change, Head, Operation, Outcome};
-use larder::domain::manifest::Descriptor;
-use larder::domain::{Digest, Expect, Hasher, Manifest, ManifestName, Subject, Summary};
+use larder::domain::head::{Action, Change, Head, Judgement, Operation, Outcome};
+use larder::domain::manifest::{Descriptor, Limits, release};
+use larder::domain::{Digest, Expect, Hasher, ManifestName, Subject, Summary};
 use larder::http::rfc::{conditional, range};
 use larder::layout::LayoutKey;
 use serde_json::json;
@@ -47,7 +47,7 @@ fn heads(criterion: &mut Criterion) {
         bencher.iter(|| serde_json::to_vec(black_box(&head)).expect("a head is JSON"));
     });
     group.bench_function("next", |bencher| {
-        let change = || Change::Prepare { summary: summary(VERSIONS + 1), expect: Expect::Anything };
+        let change = || Change::Prepare { summary: summary(VERSIONS + 1), from: None, expect: Expect::Anything };
         bencher.iter_batched(change, |change| next(Some(&head), &name, &change), BatchSize::SmallInput);
     });
     group.finish();
@@ -56,7 +56,7 @@ fn heads(criterion: &mut Criterion) {
 fn keys(criterion: &mut Criterion) {
     let digest = Digest::of(b"a blob");
     let (name, _) = head();
-    let keys = [("blob", LayoutKey::Blob(digest, 0)), ("head", LayoutKey::Head(name, 17))];
+    let keys = [("blob", LayoutKey::Blob(digest, 0)), ("head", LayoutKey::Head(name.into(), 17))];
     let mut group = criterion.benchmark_group("key");
     for (what, key) in keys {
         group.bench_function(format!("spell {what}"), |bencher| bencher.iter(|| black_box(&key).key()));
@@ -78,7 +78,10 @@ fn keys(criterion: &mut Criterion) {
 fn manifests(criterion: &mut Criterion) {
     let bytes = manifest(1);
     criterion.bench_function("manifest parse", |bencher| {
-        bencher.iter(|| Manifest::parse(black_box(&bytes), 10_000).expect("a manifest"));
+        bencher.iter(|| release::read(black_box(&bytes)).expect("a manifest"));
+    });
+    criterion.bench_function("manifest check", |bencher| {
+        bencher.iter(|| release::check(black_box(&bytes), Limits::NONE).expect("a manifest"));
     });
 }
 
@@ -135,7 +138,7 @@ fn manifest(version: u64) -> Vec<u8> {
 fn summary(version: u64) -> Summary {
     let bytes = manifest(version);
     let descriptor = Descriptor { digest: Digest::of(&bytes), size: bytes.len() as u64 };
-    Summary::of(&Manifest::parse(&bytes, 10_000).expect("a manifest"), descriptor)
+    Summary::of(&release::read(&bytes).expect("a manifest"), descriptor)
 }
 
 fn next(current: Option<&Head>, name: &ManifestName, change: &Change) -> (Head, u64) {
@@ -144,8 +147,9 @@ fn next(current: Option<&Head>, name: &ManifestName, change: &Change) -> (Head, 
         _ => None,
     };
     let action: Action = change.action();
-    let operation = Operation { id: "0".repeat(32), action, by: Subject::admin(), version: None, reason: None };
-    let outcome = Head::next(current, name, change, row, Vec::new(), operation, Timestamp::UNIX_EPOCH);
+    let operation = Operation::new("0".repeat(32), action, Subject::admin());
+    let judgement = Judgement { row, ..Judgement::new(operation, Timestamp::UNIX_EPOCH) };
+    let outcome = Head::next(current, name, change, judgement);
     let Ok(Outcome::Next { head, row, .. }) = outcome else { unreachable!("every change here changes something") };
     (*head, row.expect("the change was about a version").number)
 }
@@ -155,7 +159,7 @@ fn head() -> (ManifestName, Head) {
     let name: ManifestName = "miren/tools/main".parse().expect("a name");
     let mut head = None;
     for version in 1..=VERSIONS {
-        let prepare = Change::Prepare { summary: summary(version), expect: Expect::Anything };
+        let prepare = Change::Prepare { summary: summary(version), from: None, expect: Expect::Anything };
         let (prepared, number) = next(head.as_ref(), &name, &prepare);
         let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
         head = Some(next(Some(&prepared), &name, &commit).0);

@@ -1,56 +1,116 @@
-//! Who may do what: hashed tokens, grants over name patterns, and policies for names.
+//! Who may do what: callers, the providers that know their credentials, and what policies ask of them.
+//!
+//! A **provider** knows credentials of one kind and says whose they are. The chain of providers asks one after the other;
+//! the first that knows the credentials, or refuses them, decides. Tokens and policies can be replaced while requests
+//! are handled: each decision is taken by what is in force then.
 
 mod caller;
+mod credentials;
+mod tokens;
 
-use sha2::Digest as _;
-use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::config::{self, Policy};
-use crate::domain::{Cas, Permission, Reads};
-use crate::domain::{ManifestName, NamePattern, Subject};
+use crate::clock::Clock;
+use crate::config;
+use crate::domain::{Cas, LivePolicies, ManifestName, Permission, Policies, Reads};
 
-pub use caller::Caller;
+pub use caller::{Caller, Grant, Grants, Scope};
+pub use credentials::Credentials;
+pub use tokens::Tokens;
 
-#[derive(Debug)]
-struct Credential {
-    hash: [u8; 32],
-    caller: Caller,
+/// What a provider says of credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// Whose they are.
+    Known(Caller),
+    /// The provider does not know them; another one may.
+    NotMine,
+    /// They are the provider's, but no good; with a sentence that says why.
+    Refused(String),
 }
 
-/// The tokens and policies of a server.
+/// Somebody who knows whose credentials of one kind are.
+pub trait Provider {
+    /// Whose these are, for a request in `scope`.
+    fn identify(&self, credentials: &Credentials<'_>, scope: Scope) -> impl Future<Output = Identity> + Send;
+}
+
+/// Every kind of provider there is.
 #[derive(Debug)]
-pub struct Access {
-    credentials: Vec<Credential>,
-    policies: Vec<Policy>,
+enum AnyProvider {
+    Tokens(Tokens),
+    #[cfg(test)]
+    Fixed(Identity),
+}
+
+impl Provider for AnyProvider {
+    async fn identify(&self, credentials: &Credentials<'_>, scope: Scope) -> Identity {
+        match self {
+            Self::Tokens(tokens) => tokens.identify(credentials, scope).await,
+            #[cfg(test)]
+            Self::Fixed(identity) => identity.clone(),
+        }
+    }
+}
+
+/// What the configuration says, apart from the policies.
+#[derive(Debug)]
+struct Rules {
+    providers: Vec<AnyProvider>,
     blob_reads: Reads,
 }
 
+impl Rules {
+    fn new(config: &config::Access, admin: Option<&str>) -> Self {
+        let tokens = Tokens::new(&config.tokens, admin);
+        Self { providers: vec![AnyProvider::Tokens(tokens)], blob_reads: config.blob_reads }
+    }
+}
+
+/// The providers and policies of a server.
+#[derive(Debug)]
+pub struct Access {
+    rules: RwLock<Arc<Rules>>,
+    policies: LivePolicies,
+    epoch: AtomicU64,
+    clock: Arc<dyn Clock>,
+}
+
 impl Access {
-    /// Access as configured. `admin` is a token that may do everything, if there is one.
+    /// Access as configured, under `policies`. `admin` is a token that may do everything, if there is one.
     #[must_use]
-    pub fn new(config: &config::Access, admin: Option<&str>) -> Self {
-        let mut credentials: Vec<Credential> = config.tokens.iter().filter_map(configured).collect();
-        credentials.extend(admin.map(|token| Credential {
-            hash: hash(token),
-            caller: Caller::Token {
-                subject: Subject::admin(),
-                actions: vec![Permission::Admin],
-                names: vec![NamePattern::any()],
-            },
-        }));
-        Self { credentials, policies: config.policies.clone(), blob_reads: config.blob_reads }
+    pub fn new(config: &config::Access, policies: LivePolicies, admin: Option<&str>, clock: Arc<dyn Clock>) -> Self {
+        let rules = RwLock::new(Arc::new(Rules::new(config, admin)));
+        Self { rules, policies, epoch: AtomicU64::new(0), clock }
     }
 
-    /// Whose token this is. Takes the same time whether and where the token is found.
+    /// Puts other tokens and policies in force, for everybody who shares the policies, too.
+    pub fn replace(&self, config: &config::Access, policies: Policies, admin: Option<&str>) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules::new(config, admin));
+        self.policies.replace(policies);
+        // Last: whoever sees the new epoch must see the new rules, too.
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Counts how often the rules were replaced. A decision is out of date once this differs from what it was *before* the
+    /// decision was taken.
     #[must_use]
-    pub fn identify(&self, token: &str) -> Option<Caller> {
-        let sent = hash(token);
-        let mut found = u32::MAX;
-        for (at, credential) in (0..).zip(&self.credentials) {
-            let same: Choice = credential.hash.ct_eq(&sent);
-            found.conditional_assign(&at, same);
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Whose credentials these are, for a request to `surface`. [`Identity::NotMine`] when no provider knows them.
+    pub async fn identify(&self, credentials: &Credentials<'_>, surface: &'static str) -> Identity {
+        let scope = Scope { surface, at: self.clock.now() };
+        let rules = self.rules();
+        for provider in &rules.providers {
+            match provider.identify(credentials, scope).await {
+                Identity::NotMine => {}
+                decided => return decided,
+            }
         }
-        self.credentials.get(usize::try_from(found).ok()?).map(|credential| credential.caller.clone())
+        Identity::NotMine
     }
 
     /// Whether `caller` may read what is published under `name`.
@@ -62,7 +122,7 @@ impl Access {
     /// Whether everybody may read what is published under `name`, so that shared caches may keep it.
     #[must_use]
     pub fn is_public(&self, name: &ManifestName) -> bool {
-        self.policy(name).is_none_or(|policy| policy.read == Reads::Public)
+        self.policies.current().of(name).read == Reads::Public
     }
 
     /// Whether `caller` may read blobs by their digest.
@@ -74,81 +134,19 @@ impl Access {
     /// Whether everybody may read blobs by their digest.
     #[must_use]
     pub fn blobs_are_public(&self) -> bool {
-        self.blob_reads == Reads::Public
+        self.rules().blob_reads == Reads::Public
     }
 
     /// Whether changes to `name` must state what they expect.
     #[must_use]
     pub fn needs_precondition(&self, name: &ManifestName) -> bool {
-        self.policy(name).is_some_and(|policy| policy.cas == Cas::Required)
+        self.policies.current().of(name).cas == Cas::Required
     }
 
-    fn policy(&self, name: &ManifestName) -> Option<&Policy> {
-        self.policies.iter().find(|policy| policy.names.iter().any(|pattern| pattern.matches(name)))
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-fn configured(token: &config::Token) -> Option<Credential> {
-    let mut hash = [0; 32];
-    hex::decode_to_slice(&token.sha256, &mut hash).ok()?;
-    let subject = Subject::token(&token.id).ok()?;
-    let caller = Caller::Token { subject, actions: token.actions.clone(), names: token.names.clone() };
-    Some(Credential { hash, caller })
-}
-
-/// Tokens are long random texts, so a plain hash is enough: there is nothing to guess.
-fn hash(token: &str) -> [u8; 32] {
-    sha2::Sha256::digest(token.as_bytes()).into()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn access(names: &str, actions: &[Permission]) -> Access {
-        let token = config::Token {
-            id: "ci".into(),
-            sha256: hex::encode(hash("secret")),
-            actions: actions.to_vec(),
-            names: vec![names.parse().unwrap()],
-        };
-        let policies = vec![
-            Policy { names: vec!["open/*".parse().unwrap()], read: Reads::Public, cas: Cas::Required },
-            Policy { names: vec!["**".parse().unwrap()], read: Reads::Token, cas: Cas::Optional },
-        ];
-        Access::new(&config::Access { blob_reads: Reads::Token, tokens: vec![token], policies }, Some("root"))
-    }
-
-    #[test]
-    fn a_token_reaches_as_far_as_its_grant() {
-        let access = access("miren/*", &[Permission::Publish, Permission::Read]);
-        let caller = access.identify("secret").unwrap();
-        let (inside, outside) = ("miren/main".parse().unwrap(), "other/main".parse().unwrap());
-        assert_eq!(caller.subject().to_string(), "token:ci");
-        assert!(caller.may(Permission::Publish, &inside));
-        assert!(caller.may(Permission::Upload, &inside), "publish includes upload");
-        assert!(!caller.may(Permission::Promote, &inside));
-        assert!(!caller.may(Permission::Publish, &outside));
-        assert!(access.may_read(&caller, &inside) && !access.may_read(&caller, &outside));
-        assert!(access.may_read_blobs(&caller) && !access.may_read_blobs(&Caller::Anonymous));
-    }
-
-    #[test]
-    fn other_tokens_are_nobody_and_the_admin_may_everything() {
-        let access = access("miren/*", &[Permission::Publish]);
-        for wrong in ["", "secre", "secret ", "SECRET"] {
-            assert_eq!(access.identify(wrong), None);
-        }
-        let admin = access.identify("root").unwrap();
-        assert!(admin.may(Permission::Retire, &"any/name".parse().unwrap()));
-        assert!(!Caller::Anonymous.may(Permission::Read, &"main".parse().unwrap()));
-    }
-
-    #[test]
-    fn the_first_matching_policy_counts() {
-        let access = access("**", &[Permission::Read]);
-        let (open, closed) = ("open/main".parse().unwrap(), "main".parse().unwrap());
-        assert!(access.is_public(&open) && !access.is_public(&closed));
-        assert!(access.needs_precondition(&open) && !access.needs_precondition(&closed));
-    }
-}
+mod tests;

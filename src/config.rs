@@ -4,8 +4,11 @@
 //! levels). Secrets are never part of it: tokens are configured by their hash.
 
 mod access;
+mod changes;
 mod collector;
 mod load;
+mod names;
+mod remarks;
 mod store;
 mod values;
 
@@ -14,9 +17,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use access::{Access, Policy, Token};
-pub use collector::{Collector, RetentionRule};
+use crate::domain::Policies;
+
+pub use access::{Access, Token};
+pub use collector::Collector;
 pub use load::{ConfigError, load};
+pub use names::NameRule;
 pub use store::{Bucket, Delivery, Store};
 pub use values::{Duration, Size};
 
@@ -36,7 +42,9 @@ pub struct Config {
     pub limits: Limits,
     /// Who may do what.
     pub access: Access,
-    /// How long versions are kept, and how bytes that nobody needs are given back.
+    /// Policies of names.
+    pub names: Vec<NameRule>,
+    /// How bytes that nobody needs are given back.
     pub collector: Collector,
     /// What is logged.
     pub log: Log,
@@ -202,8 +210,15 @@ impl Config {
             problems.push(text.to_owned());
         }
         self.access.validate(&mut problems);
+        names::validate(&self.names, &mut problems);
         self.collector.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// The policies of names.
+    #[must_use]
+    pub fn policies(&self) -> Policies {
+        Policies::new(self.names.iter().map(NameRule::rule).collect())
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns every grammar and every state transition. Must never do I/O, read a clock or know about HTTP: what
 //! is decided here can be tested with values alone.
 
+pub mod carried;
 pub mod digest;
 pub mod expect;
 pub mod head;
@@ -11,23 +12,27 @@ pub mod manifest;
 pub mod name;
 pub mod pattern;
 pub mod permission;
+pub mod policy;
 pub mod retention;
 pub mod run;
 pub mod selector;
 pub mod subject;
 pub mod upload;
 pub mod version;
+pub mod word;
 
+pub use carried::Carried;
 pub use digest::{Digest, DigestError, HashState, Hasher};
 pub use expect::Expect;
-pub use head::{Action, Change, Head, Operation, Rejection};
-pub use manifest::{Descriptor, Manifest, ManifestError};
-pub use name::{FileName, ManifestName, NameError};
+pub use head::{Action, Change, Head, Judgement, Operation, Rejection};
+pub use manifest::{Descriptor, Manifest, ManifestError, ReadError};
+pub use name::{FileName, LogName, ManifestName, NameError};
 pub use pattern::NamePattern;
 pub use permission::{Cas, Permission, Reads};
-pub use retention::{Retention, RetentionRules};
+pub use policy::{LivePolicies, NamePolicy, Policies, PolicyRule};
+pub use retention::Retention;
 pub use run::RunId;
 pub use selector::{Selector, SelectorError, Target};
 pub use subject::{Subject, SubjectError};
 pub use upload::UploadId;
-pub use version::{State, Summary, VersionRow};
+pub use version::{Origin, Pin, State, Summary, VersionRow};

@@ -23,8 +23,13 @@ use std::sync::Arc;
 pub use app::{App, ResponseFuture};
 pub use error::ApiError;
 use layers::RequestContext;
+use serving::response_cache::CacheSources;
 pub use state::{AppState, Delivery, Parts, Timeouts};
 use surface::Surface;
+
+use crate::access::Access;
+use crate::domain::ManifestName;
+use crate::service::Resolve;
 
 /// All surfaces. The last one answers what no other one does.
 fn surfaces() -> Vec<Surface<AppState>> {
@@ -34,9 +39,24 @@ fn surfaces() -> Vec<Surface<AppState>> {
 /// The application: all surfaces and what surrounds them.
 #[must_use]
 pub fn app(state: &AppState) -> App {
-    let resolve = Arc::clone(&state.resolve);
-    let context = RequestContext::new(move |name| resolve.recent_generation(name));
-    App::new(surfaces(), state, context)
+    let sources = Sources { resolve: Arc::clone(&state.resolve), access: Arc::clone(&state.access) };
+    App::new(surfaces(), state, RequestContext::new(Box::new(sources)))
+}
+
+/// What cached answers depend on.
+struct Sources {
+    resolve: Arc<Resolve>,
+    access: Arc<Access>,
+}
+
+impl CacheSources for Sources {
+    fn generation(&self, name: &ManifestName) -> Option<u64> {
+        self.resolve.recent_generation(name)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.access.epoch()
+    }
 }
 
 /// The OpenAPI documents of all surfaces, each with the name of its surface.

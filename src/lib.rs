@@ -19,7 +19,7 @@
 //! ([`service::publish`]) first makes a version's blobs roots, then checks them, then commits. The collector
 //! ([`upkeep::collect`]) first condemns what nobody needs, then looks for roots again, then deletes. Whoever comes second
 //! sees the other: that is the whole argument, and it stands beside the code of each step. A blob may also arrive over
-//! several requests and servers ([`protocol::uploads`]).
+//! several requests and servers ([`protocol::uploads`]). `docs/protocol.md` puts all of it together and names the steps.
 //!
 //! # Map
 //!
@@ -47,7 +47,7 @@
 //! 3. Parse once, at the edge: below [`http`] there are no raw texts for digests, names or keys.
 //! 4. Backends move bytes; services decide.
 //! 5. Doubt keeps data: an error is never read as absence.
-//! 6. One retry policy a side, one error boundary, one speller of keys, one clock.
+//! 6. One retry policy a side, one error boundary, one speller of keys, one clock: the store's, as far as it is known.
 
 pub mod access;
 pub mod cli;

@@ -1,6 +1,6 @@
-//! Stopping: softly on the first signal, at once on the second.
+//! Signals: stopping, softly on the first one, at once on the second; and reading the configuration again.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Asks the server to stop.
@@ -32,5 +32,27 @@ impl Shutdown {
             }
         });
         Ok(shutdown)
+    }
+}
+
+/// Requests to read the configuration again.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Takes SIGHUP, which does not end the process from now on.
+    ///
+    /// # Errors
+    /// When the signal handler cannot be installed.
+    pub fn on_signals() -> std::io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next request. Those that came meanwhile count as one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            // The runtime delivers no more signals.
+            std::future::pending::<()>().await;
+        }
     }
 }

@@ -1,15 +1,17 @@
 //! The storage protocol: what stored objects mean, and the order in which they are created and deleted.
 //!
-//! Everything that keeps the crate's promise is here; see the crate's documentation. Must never know about HTTP, and never
-//! build a key by hand.
+//! Everything that keeps the crate's promise is here; `docs/protocol.md` says how the parts fit together. Must never know
+//! about HTTP, and never build a key by hand.
 
 pub mod blobs;
+pub mod documents;
 mod flights;
 pub mod heads;
+pub mod log;
 pub mod manifests;
 pub mod uploads;
 
 pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs};
 pub use heads::{AsOf, ChangeError, Changed, Heads};
-pub use manifests::{LoadedManifest, Manifests};
+pub use manifests::{Closure, LoadedManifest, ManifestWalk, Manifests};
 pub use uploads::{Append, UploadError, UploadLimits, Uploads};

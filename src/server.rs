@@ -1,9 +1,13 @@
 //! The server: parts put together, connections accepted, and an orderly end.
 
 mod admin_token;
+mod background;
 mod collector;
 mod connections;
+mod modes;
+mod reload;
 mod store;
+mod supervise;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,10 +17,10 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, StoreClock, SystemClock};
 use crate::config::{self, Cache, Config, Store};
 use crate::http::{AppState, Delivery, Parts, Timeouts, app};
-use crate::layout::marker::{self, LayoutError};
+use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, Heads, Manifests, UploadLimits, Uploads};
 use crate::service::{Names, Publish, PublishLimits, Resolve, Versions};
@@ -26,16 +30,14 @@ use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
 use crate::upkeep::probe::Findings;
 
+use background::Background;
 use connections::serve;
+use supervise::Supervisor;
 
 pub use collector::{CollectorSchedule, ScheduleStep, settings as collector_settings};
+pub use modes::keeps_modes;
+pub use reload::{ReloadError, Reloader};
 pub use store::{open_store, s3_settings};
-
-/// How often staged files of dead writers, and blobs that nobody reads any more, are looked for.
-const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_hours(1);
-
-/// How often metrics are summed up.
-const SUM_UP_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Why a server could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -78,15 +80,12 @@ pub enum ServerError {
 pub struct Server {
     config: Config,
     state: AppState,
-    /// The collector and its turns, if this server collects.
-    collector: Option<(Collect, Arc<dyn Clock>)>,
-    /// The store, if dead writers leave files behind in it.
-    sweeps: Option<FsStore>,
-    cache: Option<Arc<BlobCache>>,
+    background: Background,
 }
 
 impl Server {
-    /// Opens the store that is configured and checks its layout.
+    /// Opens the store that is configured and checks its layout. Bind the address before: this writes to the store, and a
+    /// server that cannot listen must not.
     ///
     /// # Errors
     /// A [`ServerError`].
@@ -102,9 +101,10 @@ impl Server {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let about = store::look_over(&config.store, &store, &clock).await?;
-        let server = Self::over(store, clock, config).await?;
+        let mut server = Self::over(store, clock, config).await?;
         server.state.health.set_about_store(about);
-        Ok(Self { sweeps, ..server })
+        server.background.sweeps = sweeps;
+        Ok(server)
     }
 
     /// Like [`Server::open`], over a store and a clock of the caller's.
@@ -113,14 +113,34 @@ impl Server {
     /// A [`ServerError`].
     pub async fn over(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: Config) -> Result<Self, ServerError> {
         crate::telemetry::start_metrics();
-        marker::open(&*store).await?;
+        let read_only = marker::open(&*store).await?.writable().err();
+        let watch = Arc::new(Watch::new(Arc::clone(&store)));
+        let store: Arc<dyn ObjectStore> = Arc::new(GatedStore::new(store, Arc::clone(&watch)));
+        let clock = Arc::new(StoreClock::new(clock));
+        match read_only {
+            Some(why) => tracing::warn!(%why, "this server only reads"),
+            None => background::measure(&store, &clock).await,
+        }
+        let cache = open_cache(&config.cache, Arc::clone(&clock) as Arc<dyn Clock>).await?;
+        // Last of all that may fail: a token of a server that does not start would only mislead.
         let admin = admin_token::find_or_make(&config)?;
-        let access = Arc::new(Access::new(&config.access, admin.as_deref()));
-        let collect = || Collect::new(Arc::clone(&store), Arc::clone(&clock), collector_settings(&config));
-        let collector = config.collector.enabled.then(|| (collect(), Arc::clone(&clock)));
-        let cache = open_cache(&config.cache, Arc::clone(&clock)).await?;
-        let state = state(store, clock, &config, access, cache.clone());
-        Ok(Self { config, state, collector, sweeps: None, cache })
+        let settings = collector_settings(&config);
+        let policies = settings.policies.clone();
+        let access =
+            Arc::new(Access::new(&config.access, policies, admin.as_deref(), Arc::clone(&clock) as Arc<dyn Clock>));
+        // The collector compares the host's clock with the store's itself, in every run.
+        let collect = || Collect::new(Arc::clone(&store), Arc::clone(clock.host()), settings);
+        let collector = config.collector.enabled.then(|| (collect(), config.collector.interval.std()));
+        let health = Arc::new(Health::new(Arc::clone(&watch), Arc::clone(&clock)));
+        let state = state((&store, &clock), &config, access, cache.clone(), health);
+        let background = Background { store, watch, clock, collector, sweeps: None, cache };
+        Ok(Self { config, state, background })
+    }
+
+    /// What takes another configuration over while the server runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(self.config.clone(), Arc::clone(&self.state.access))
     }
 
     /// Accepts connections until told to stop, then drains.
@@ -128,19 +148,10 @@ impl Server {
     /// # Errors
     /// When the listener is broken for good.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServerError> {
-        if let Some(store) = self.sweeps {
-            sweep_staging(store, shutdown.clone());
-        }
-        sum_up_metrics(shutdown.clone());
-        if let Some(cache) = self.cache {
-            tidy_cache(cache, shutdown.clone());
-        }
         let (health, tasks) = (Arc::clone(&self.state.health), self.state.tasks.clone());
-        if let Some((collect, clock)) = self.collector {
-            let interval = self.config.collector.interval.std();
-            let turns = CollectorSchedule::new(Arc::clone(&self.state.runs), clock, interval, shutdown.soft.clone());
-            tasks.spawn(collector::run(collect, turns, Arc::clone(&health)));
-        }
+        let stop = shutdown.soft.clone();
+        let supervisor = Supervisor { tasks: tasks.clone(), health: Arc::clone(&health), stop };
+        self.background.start(&self.state.runs, &supervisor);
         serve(listener, app(&self.state), &self.config.server, &health, &shutdown).await?;
         finish_tasks(&tasks, &shutdown).await;
         tracing::info!("stopped");
@@ -164,25 +175,26 @@ async fn open_cache(config: &Cache, clock: Arc<dyn Clock>) -> Result<Option<Arc<
 }
 
 fn state(
-    store: Arc<dyn ObjectStore>,
-    clock: Arc<dyn Clock>,
+    (store, clock): (&Arc<dyn ObjectStore>, &Arc<StoreClock>),
     config: &Config,
     access: Arc<Access>,
     cache: Option<Arc<BlobCache>>,
+    health: Arc<Health>,
 ) -> AppState {
+    let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     let limits =
         PublishLimits { manifest_bytes: config.limits.manifest_size.bytes(), artifacts: config.limits.artifacts };
     let seen_after = config.collector.min_age.signed() / 2;
     let heads = Arc::new(
-        Heads::new(Arc::clone(&store), Arc::clone(&clock)).with_max_staleness(config.heads.max_staleness.std()),
+        Heads::new(Arc::clone(store), Arc::clone(&clock)).with_max_staleness(config.heads.max_staleness.std()),
     );
-    let blobs = Arc::new(Blobs::new(Arc::clone(&store), clock, seen_after).with_cache(cache));
+    let blobs = Arc::new(Blobs::new(Arc::clone(store), clock, seen_after).with_cache(cache));
     let upload_limits = UploadLimits {
         part_size: config.limits.upload_part.bytes(),
         blob_size: config.limits.blob_size.bytes(),
         memory: config.limits.upload_memory.bytes(),
     };
-    let uploads = Arc::new(Uploads::new(Arc::clone(&store), Arc::clone(&blobs), upload_limits));
+    let uploads = Arc::new(Uploads::new(Arc::clone(store), Arc::clone(&blobs), upload_limits));
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
@@ -194,9 +206,9 @@ fn state(
         publish,
         resolve,
         versions,
-        names: Arc::new(Names::new(Arc::clone(&store), heads)),
-        runs: Arc::new(Runs::new(Arc::clone(&store))),
-        health: Arc::new(Health::new(store)),
+        names: Arc::new(Names::new(Arc::clone(store), heads)),
+        runs: Arc::new(Runs::new(Arc::clone(store))),
+        health,
         delivery: delivery(&config.store),
         timeouts: Timeouts::new(config),
         held: Arc::new(Semaphore::new(config.limits.bodies_in_memory)),
@@ -220,40 +232,4 @@ async fn finish_tasks(tasks: &TaskTracker, shutdown: &Shutdown) {
         () = tasks.wait() => {}
         () = shutdown.hard.cancelled() => {}
     }
-}
-
-fn sum_up_metrics(shutdown: Shutdown) {
-    tokio::spawn(async move {
-        while !shutdown.soft.is_cancelled() {
-            crate::telemetry::sum_up_metrics();
-            tokio::time::sleep(SUM_UP_EVERY).await;
-        }
-    });
-}
-
-fn tidy_cache(cache: Arc<BlobCache>, shutdown: Shutdown) {
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(SWEEP_EVERY) => cache.tidy().await,
-                () = shutdown.soft.cancelled() => return,
-            }
-        }
-    });
-}
-
-fn sweep_staging(store: FsStore, shutdown: Shutdown) {
-    tokio::spawn(async move {
-        loop {
-            match store.sweep_staging().await {
-                Ok(0) => {}
-                Ok(files) => tracing::info!(files, "removed staged files of writers that died"),
-                Err(error) => tracing::warn!(%error, "could not sweep the staging directory"),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(SWEEP_EVERY) => {}
-                () = shutdown.soft.cancelled() => return,
-            }
-        }
-    });
 }

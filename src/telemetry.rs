@@ -1,35 +1,53 @@
 //! Logs and metrics.
 
+mod filter;
+
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Log, LogFormat};
+use filter::{ByCurrentFilter, CurrentFilter};
+
+pub use filter::LogFilter;
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// What is logged, once a server logs.
+static FILTER: OnceLock<CurrentFilter> = OnceLock::new();
 
 /// Starts logging to standard error. Does nothing when something already logs.
 ///
 /// # Errors
 /// When the filter cannot be understood.
 pub fn start_logging(log: &Log) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|error| {
-        format!("log.filter {:?} is not a filter such as `info` or `larder=debug`: {error}", log.filter)
-    })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = LogFilter::parse(&log.filter)?;
+    let current = FILTER.get_or_init(|| CurrentFilter::new(filter));
     let text = match log.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // The filter is the outermost layer, so that it is asked first.
     let _ = if text {
-        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+        let lines = lines.with_ansi(std::io::stderr().is_terminal());
+        tracing_subscriber::registry().with(lines).with(ByCurrentFilter(current)).try_init()
     } else {
-        builder.json().flatten_event(true).with_span_list(false).try_init()
+        let lines = lines.json().flatten_event(true).with_span_list(false);
+        tracing_subscriber::registry().with(lines).with(ByCurrentFilter(current)).try_init()
     };
     Ok(())
+}
+
+/// Logs by another filter from now on, if [`start_logging`] started it.
+pub fn replace_log_filter(filter: LogFilter) {
+    if let Some(current) = FILTER.get() {
+        current.replace(filter);
+    }
 }
 
 /// Starts collecting metrics, once a process.

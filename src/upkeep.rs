@@ -7,6 +7,7 @@ pub mod collect;
 pub mod copy_store;
 pub mod health;
 pub mod probe;
+pub mod store_time;
 pub mod verify;
 
 pub use collect::{Collect, CollectError};

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use larder::domain::head::{Action, Change, Head, Operation, Outcome};
-use larder::domain::manifest::Descriptor;
-use larder::domain::{Digest, Expect, Manifest, ManifestName, Subject, Summary};
+use larder::domain::head::{Action, Change, Head, Judgement, Operation, Outcome};
+use larder::domain::manifest::{Descriptor, release};
+use larder::domain::{Digest, Expect, ManifestName, Subject, Summary};
 use larder::layout::{LayoutKey, migrate};
 use larder::store::FsStore;
 use serde_json::json;
@@ -137,15 +137,15 @@ impl Larder {
         };
         let (id, by) = (format!("{:032x}", self.heads.len()), Subject::admin());
         let action: Action = change.action();
-        let operation = Operation { id, action, by, version: None, reason: None };
-        let next = Head::next(current, name, change, row, Vec::new(), operation, self.time).expect("a legal change");
+        let judgement = Judgement { row, ..Judgement::new(Operation::new(id, action, by), self.time) };
+        let next = Head::next(current, name, change, judgement).expect("a legal change");
         let Outcome::Next { head, row, spill } = next else { panic!("every change changes something") };
         assert!(spill.is_empty(), "all rows fit the head");
         if current.is_none() {
-            self.put(&LayoutKey::Name(name.clone()), b"");
+            self.put(&LayoutKey::Name(name.clone().into()), b"");
         }
         let bytes = serde_json::to_vec(&head).expect("a head is JSON");
-        self.put(&LayoutKey::Head(name.clone(), head.generation), &bytes);
+        self.put(&LayoutKey::Head(name.clone().into(), head.generation), &bytes);
         self.heads.insert(name.to_string(), *head);
         row.expect("the change was about a version").number
     }
@@ -162,9 +162,9 @@ impl Shelf for Larder {
         let name: ManifestName = name.parse().expect("a legal name");
         let bytes = manifest(files);
         let digest = self.blob(&bytes);
-        let manifest = Manifest::parse(&bytes, FILES).expect("a legal manifest");
+        let manifest = release::read(&bytes).expect("a legal manifest");
         let summary = Summary::of(&manifest, Descriptor { digest, size: bytes.len() as u64 });
-        let number = self.change(&name, &Change::Prepare { summary, expect: Expect::Anything });
+        let number = self.change(&name, &Change::Prepare { summary, from: None, expect: Expect::Anything });
         self.change(&name, &Change::Commit { number, activate: true, expect: Expect::Anything });
         digest
     }

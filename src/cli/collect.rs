@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::settings::Settings;
+use super::settings::{Settings, gated};
 use super::table::size;
 use super::{CliError, Context, Exit, output};
 use crate::clock::SystemClock;
@@ -55,7 +55,7 @@ fn share(text: &str) -> Result<Share, String> {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let store = args.settings.open_existing().await?;
+    let store = gated(args.settings.open_existing().await?);
     let mut config = args.settings.load()?;
     config.collector.min_age = args.min_age.unwrap_or(config.collector.min_age);
     let mut settings = collector_settings(&config);

@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::remote::Remote;
 use super::{CliError, Context, Exit, output};
 use crate::client::{Client, PublishedManifest};
-use crate::domain::manifest::Artifact;
+use crate::domain::manifest::{Artifact, release};
 use crate::domain::{Digest, FileName, Manifest, Target};
 
 /// How many names an error lists.
@@ -130,7 +130,7 @@ fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Cont
 /// Reads a manifest once; everything else goes by its digests, so that versions never mix.
 pub(super) async fn read_release(client: &Client, target: &Target) -> Result<Release, CliError> {
     let published = client.get_manifest(target).await?;
-    let manifest = Manifest::parse(&published.bytes, usize::MAX).map_err(|error| {
+    let manifest = release::read(&published.bytes).map_err(|error| {
         CliError::new(Exit::Failure, "MANIFEST_INVALID", format!("The manifest of {target} is of no use: {error}."))
     })?;
     Ok(Release { published, manifest })
@@ -142,15 +142,15 @@ pub(super) fn choose<'a>(
     target: &Target,
     files: &[FileName],
 ) -> Result<Vec<&'a Artifact>, CliError> {
-    let artifacts = &release.manifest.artifacts;
+    let artifacts = &release.manifest.files;
     if files.is_empty() {
         return Ok(artifacts.iter().collect());
     }
-    let unknown: Vec<_> = files.iter().filter(|file| release.manifest.artifact(file).is_none()).collect();
+    let unknown: Vec<_> = files.iter().filter(|file| release.manifest.file(file).is_none()).collect();
     if unknown.is_empty() {
         let mut seen = HashSet::new();
         let known = files.iter().filter(|file| seen.insert(file.as_str()));
-        return Ok(known.filter_map(|file| release.manifest.artifact(file)).collect());
+        return Ok(known.filter_map(|file| release.manifest.file(file)).collect());
     }
     let list = |names: &mut dyn Iterator<Item = &FileName>| names.map(FileName::as_str).collect::<Vec<_>>().join(", ");
     let more = artifacts.len().saturating_sub(MAX_LISTED);

@@ -24,7 +24,7 @@ use super::{CliError, Context, Exit, output, table};
 use crate::client::Client;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Size;
-use crate::domain::manifest::Kind;
+use crate::domain::manifest::{Kind, Limits, release};
 use crate::domain::{FileName, Manifest, ManifestError, ManifestName};
 
 /// Arguments of `larder publish`.
@@ -215,15 +215,17 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Checks and reads a manifest as the server will.
 fn parse(bytes: &[u8]) -> Result<Manifest, CliError> {
-    Manifest::parse(bytes, usize::MAX).map_err(|error| {
-        let problems = match &error {
-            ManifestError::Invalid(problems) => problems.clone(),
-            ManifestError::Malformed(problem) => vec![problem.clone()],
-        };
+    let invalid = |problems: Vec<String>| {
         let detail = format!("The manifest is not valid.\n  - {}", problems.join("\n  - "));
         CliError::new(Exit::Failure, "MANIFEST_INVALID", detail).with("problems", problems)
-    })
+    };
+    release::check(bytes, Limits::NONE).map_err(|error| match error {
+        ManifestError::Invalid(problems) => invalid(problems),
+        ManifestError::Malformed(problem) => invalid(vec![problem]),
+    })?;
+    release::read(bytes).map_err(|error| invalid(vec![error.to_string()]))
 }
 
 fn summarise(
@@ -233,8 +235,8 @@ fn summarise(
     context: &Context,
 ) -> Result<(), CliError> {
     let Published { receipt, uploaded } = published;
-    let (files, bytes) = (publication.manifest.artifacts.len(), publication.manifest.total_bytes());
-    let blobs = publication.manifest.blobs();
+    let (files, bytes) = (publication.manifest.files.len(), publication.manifest.total_bytes());
+    let blobs = &publication.manifest.blobs;
     let reused = blobs.iter().filter(|blob| !uploaded.contains_key(&blob.digest));
     let (reused_blobs, reused_bytes) = reused.fold((0_u64, 0), |(count, sum), blob| (count + 1, sum + blob.size));
     let uploaded_bytes: u64 = uploaded.values().sum();

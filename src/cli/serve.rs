@@ -1,21 +1,28 @@
 //! `larder serve`
 
+use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::settings::Settings;
 use super::{CliError, Context, Exit, output};
-use crate::lifecycle::Shutdown;
-use crate::server::{self, Server};
+use crate::config::Config;
+use crate::lifecycle::{Hangups, Shutdown};
+use crate::server::{self, ReloadError, Reloader, Server};
 use crate::telemetry;
 
+/// Connections that wait to be accepted, at most; the system may allow fewer.
+const BACKLOG: u32 = 1024;
+
 /// Arguments of `larder serve`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(
     after_help = "Without any configuration the server keeps everything in ./larder-data, listens on 127.0.0.1:8080, and makes an
 admin token in ./larder-data/admin.token. Any number of servers may share one directory.
-SIGTERM finishes what is under way and stops; a second one stops at once.
+SIGTERM finishes what is under way and stops; a second one stops at once. SIGHUP reads the
+configuration again and takes tokens, policies of names and the log filter over.
 
 Examples:
   larder serve
@@ -31,21 +38,21 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let mut config = args.settings.load()?;
-    config.server.listen = args.listen.unwrap_or(config.server.listen);
+    let config = args.load()?;
     telemetry::start_logging(&config.log).map_err(CliError::usage)?;
     let shutdown = Shutdown::on_signals().map_err(|error| CliError::io("watch for signals", &error))?;
+    let hangups = Hangups::on_signals().map_err(|error| CliError::io("watch for signals", &error))?;
     raise_file_limit();
     let address = config.server.listen;
     let token_file = server::admin_token_file(&config);
     if token_file.is_none() && config.access.tokens.is_empty() {
         output::note("warning: no token is configured, so nothing can be published to this server.");
     }
+    // Bound before, and listening after the store was opened: a server that cannot listen must leave the store and its admin
+    // token alone, and one that clients can connect to must be able to answer.
+    let socket = bind(address)?;
     let server = Server::open(config).await?;
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        let detail = format!("Cannot listen on {address}: {error}. Choose another address with --listen ADDR.");
-        CliError::new(Exit::Failure, "LISTEN", detail)
-    })?;
+    let listener = socket.listen(BACKLOG).map_err(|error| cannot_listen(address, &error))?;
     let url = format!("http://{}", listener.local_addr().map_err(|error| CliError::io("listen", &error))?);
     if context.json {
         output::json(&serde_json::json!({"url": url, "admin_token_file": token_file}))?;
@@ -55,7 +62,49 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             output::line(format_args!("the token that may do everything is in {}", file.display()))?;
         }
     }
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(reload(hangups, args, server.reloader())));
     Ok(server.serve(listener, shutdown).await?)
+}
+
+/// A socket that has the address, so that nobody else can listen there.
+fn bind(address: SocketAddr) -> Result<TcpSocket, CliError> {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Otherwise a server that is started again has to wait until the system has forgotten its old connections.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    bound().map_err(|error| cannot_listen(address, &error))
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> CliError {
+    let detail = format!("Cannot listen on {address}: {error}. Choose another address with --listen ADDR.");
+    CliError::new(Exit::Failure, "LISTEN", detail)
+}
+
+impl Args {
+    /// The effective configuration of the server.
+    fn load(&self) -> Result<Config, CliError> {
+        let mut config = self.settings.load()?;
+        config.server.listen = self.listen.unwrap_or(config.server.listen);
+        Ok(config)
+    }
+}
+
+/// Takes over what the sources of the configuration say, each time that somebody asks for it. An invalid configuration
+/// changes nothing.
+async fn reload(mut hangups: Hangups, args: Args, mut reloader: Reloader) {
+    loop {
+        hangups.next().await;
+        let applied = args.load().and_then(|config| {
+            let refused = |error: ReloadError| CliError::new(Exit::Usage, "CONFIG_INVALID", error.to_string());
+            reloader.apply(&config).map_err(refused)
+        });
+        if let Err(problem) = applied {
+            tracing::error!(%problem, "the configuration was not taken over; the earlier one stays");
+        }
+    }
 }
 
 /// Every connection and every blob under way takes a file descriptor, and the usual soft limit of 1024 is less than

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{CliError, Exit};
 use crate::config::{self, Config, ConfigError, Store};
-use crate::layout::marker::LayoutError;
+use crate::layout::marker::{GatedStore, LayoutError, Watch};
 use crate::server::{self, ServerError};
 use crate::store::{FsStore, ObjectStore, StoreError, StoreErrorKind};
 
@@ -39,6 +39,12 @@ impl Settings {
     }
 }
 
+/// The store for a command that writes to it for long: it stops when the layout marker no longer allows that.
+pub(super) fn gated(store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
+    let watch = Arc::new(Watch::new(Arc::clone(&store)));
+    Arc::new(GatedStore::new(store, watch))
+}
+
 /// Opens a store that must exist; `advice` is what to do if it does not.
 pub(super) async fn open_existing(config: &Store, advice: &str) -> Result<Arc<dyn ObjectStore>, CliError> {
     let Store::Fs { path } = config else { return Ok(server::open_store(config).await?) };
@@ -65,7 +71,11 @@ impl From<StoreError> for CliError {
         let exit = match error.kind {
             StoreErrorKind::Unavailable => Exit::Unavailable,
             StoreErrorKind::Corrupt => Exit::Integrity,
-            StoreErrorKind::Denied | StoreErrorKind::Full | StoreErrorKind::Internal => Exit::Failure,
+            StoreErrorKind::Denied
+            | StoreErrorKind::Full
+            | StoreErrorKind::ReadOnly
+            | StoreErrorKind::Newer
+            | StoreErrorKind::Internal => Exit::Failure,
         };
         Self::new(exit, "STORE", sentence(&error))
     }
@@ -75,9 +85,11 @@ impl From<LayoutError> for CliError {
     fn from(error: LayoutError) -> Self {
         match error {
             LayoutError::Store(error) => error.into(),
-            LayoutError::Unmarked | LayoutError::Unfinished | LayoutError::TooNew { .. } | LayoutError::TooOld(_) => {
-                Self::new(Exit::Failure, "LAYOUT", sentence(&error))
-            }
+            LayoutError::Unmarked
+            | LayoutError::Unfinished
+            | LayoutError::TooNew { .. }
+            | LayoutError::ReadOnly { .. }
+            | LayoutError::TooOld(_) => Self::new(Exit::Failure, "LAYOUT", sentence(&error)),
         }
     }
 }

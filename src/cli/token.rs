@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::{CliError, Exit};
 use crate::client::Token;
+use crate::server::keeps_modes;
 
 /// More than any token has.
 const MAX_TOKEN: u64 = 64 << 10;
@@ -33,7 +34,8 @@ fn from_file(path: &Path) -> Result<Token, CliError> {
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     let mode = metadata.permissions().mode() & 0o777;
-    if metadata.is_file() && mode & 0o077 != 0 {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if metadata.is_file() && mode & 0o077 != 0 && keeps_modes(directory) {
         let path = path.display();
         let detail = format!("The token file {path} can be read by others (mode {mode:04o}); run: chmod 600 {path}");
         return Err(CliError::new(Exit::Auth, "TOKEN_FILE_EXPOSED", detail));

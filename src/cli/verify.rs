@@ -13,7 +13,7 @@ use serde_json::json;
 use self::checkpoint::Checkpoint;
 use self::peer::Peer;
 use super::error::harmless;
-use super::settings::Settings;
+use super::settings::{Settings, gated};
 use super::{CliError, Context, Exit, output, remote, token};
 use crate::clock::SystemClock;
 use crate::layout::marker;
@@ -82,6 +82,11 @@ struct Healing {
 }
 
 impl Healing {
+    /// Whether anything may be written to the store.
+    fn writes(&self) -> bool {
+        self.heal_from.is_some() || self.discard_damaged
+    }
+
     fn remedy(&self, context: &Context) -> Result<HealOptions, CliError> {
         let source = self.heal_from.as_deref().map(|url| self.peer(url, context)).transpose()?;
         Ok(HealOptions { source, discard_damaged: self.discard_damaged })
@@ -97,13 +102,18 @@ impl Healing {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let remedy = args.healing.remedy(context)?;
     let store = args.settings.open_existing().await?;
-    marker::check(&*store).await?;
+    if args.healing.writes() {
+        marker::check(&*store).await?;
+    } else {
+        marker::check_readable(&*store).await?;
+    }
     let checkpoint = args.checkpoint.map(Checkpoint::open).transpose()?;
     let after = checkpoint.as_ref().and_then(|checkpoint| checkpoint.after.clone());
     if let (Some(key), false) = (&after, context.json) {
         output::note(format_args!("going on after {key}"));
     }
     let mut watcher = Watcher { json: context.json, listed: Vec::new(), checkpoint, failed: None };
+    let store = if args.healing.writes() { gated(store) } else { store };
     let verify = Verify::new(store, Arc::new(SystemClock)).healing(remedy);
     let totals = verify.run(after, args.jobs, &mut watcher).await?;
     if let Some(error) = watcher.failed {
@@ -227,6 +237,8 @@ pub(super) fn describe(finding: &Finding) -> String {
         Finding::DamagedHead { name, generation, why } => format!("{name}: head {generation} is damaged: {why}"),
         Finding::UnlistedName { name } => format!("{name}: has a history, but is not listed among the names"),
         Finding::DamagedManifest { name, version, why } => format!("{name}@{version}: the manifest is damaged: {why}"),
+        Finding::DamagedAnnex { name, version, why } => format!("{name}@{version}: the annex cannot be read: {why}"),
+        Finding::UnknownFormat { name, version, why } => format!("{name}@{version}: cannot be followed: {why}"),
         Finding::BadReference { name, version, blob, stored: None } => {
             format!("{name}@{version}: blob {} is missing", blob.digest)
         }

@@ -6,7 +6,7 @@ use super::remote::Remote;
 use super::table::{Table, moment, size, text};
 use super::{CliError, Context, output};
 use crate::client::Client;
-use crate::domain::{ManifestName, State, Target};
+use crate::domain::{ManifestName, Target};
 use crate::wire::{History, Row};
 
 /// Most rows that are asked for at once.
@@ -87,13 +87,5 @@ fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
 
 /// The state, and whether the version is pinned.
 fn state(row: &Row) -> String {
-    let state = match row.state {
-        State::Prepared => "prepared",
-        State::Ready => "ready",
-        State::Active => "active",
-        State::Archived => "archived",
-        State::Retired => "retired",
-        State::Aborted => "aborted",
-    };
-    if row.pinned { format!("{state} pinned") } else { state.to_owned() }
+    if row.pinned { format!("{} pinned", row.state) } else { row.state.to_string() }
 }

@@ -1,8 +1,16 @@
 //! `[access]`: who may do what.
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
-use crate::domain::{Cas, NamePattern, Permission, Reads};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use toml::value::Datetime;
+
+use crate::domain::subject::{LARDER, RESERVED};
+use crate::domain::{NamePattern, Permission, Reads};
+
+/// Longest id of a token, in bytes.
+const MAX_ID: usize = 128;
 
 /// `[access]`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -12,8 +20,6 @@ pub struct Access {
     pub blob_reads: Reads,
     /// Tokens, by their hash.
     pub tokens: Vec<Token>,
-    /// Rules for names; the first whose pattern matches counts.
-    pub policies: Vec<Policy>,
 }
 
 /// `[[access.tokens]]`
@@ -29,48 +35,74 @@ pub struct Token {
     /// The names it may do it to.
     #[serde(default = "all_names")]
     pub names: Vec<NamePattern>,
+    /// The surfaces it may do it on; all of them when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surfaces: Option<Vec<String>>,
+    /// When it ends; never when it is not given.
+    #[serde(default, deserialize_with = "moment", skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// A moment as a time of TOML or as a text; one without an offset could be any of 26 hours.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a time with its offset, such as 2027-01-31T18:00:00Z")]
+    enum Written {
+        Time(Datetime),
+        Text(String),
+    }
+    let text = match Written::deserialize(deserializer)? {
+        Written::Time(time) => time.to_string(),
+        Written::Text(text) => text,
+    };
+    let problem = |_| format!("{text:?} is not a time with its offset, such as 2027-01-31T18:00:00Z");
+    text.parse().map(Some).map_err(problem).map_err(serde::de::Error::custom)
 }
 
 fn all_names() -> Vec<NamePattern> {
     vec![NamePattern::any()]
 }
 
-/// `[[access.policies]]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Policy {
-    /// The names it applies to.
-    pub names: Vec<NamePattern>,
-    /// Who may read them.
-    #[serde(default)]
-    pub read: Reads,
-    /// Whether changes need a precondition.
-    #[serde(default)]
-    pub cas: Cas,
+impl Token {
+    fn validate(&self, problems: &mut Vec<String>) {
+        let id = &self.id;
+        if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
+            problems.push(format!("access.tokens: the id {id:?} must be 1 to {MAX_ID} printable characters"));
+        }
+        if is_reserved(id) {
+            problems.push(format!(
+                "access.tokens: the id {id:?} is, or looks like, one of the server's own ({}); call it something else",
+                RESERVED.join(", ")
+            ));
+        }
+        if self.sha256.len() != 64 || !self.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+            problems.push(format!(
+                "access.tokens: sha256 of {id:?} must be 64 hex digits (the SHA-256 of the token, never the token)"
+            ));
+        }
+        if self.actions.is_empty() || self.names.is_empty() {
+            problems.push(format!("access.tokens: {id:?} needs at least one action and one name pattern"));
+        }
+        if self.surfaces.as_ref().is_some_and(Vec::is_empty) {
+            problems.push(format!("access.tokens: surfaces of {id:?} must name at least one, or be left out for all"));
+        }
+    }
+}
+
+/// Whether people could take the holder for one of the server's own subjects. Programs cannot: the issuer differs.
+fn is_reserved(id: &str) -> bool {
+    let id = id.trim().to_lowercase();
+    RESERVED.contains(&&*id) || id.strip_prefix(LARDER).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
 impl Access {
     pub(super) fn validate(&self, problems: &mut Vec<String>) {
-        let mut ids = std::collections::HashSet::new();
+        let mut ids = HashSet::new();
         for token in &self.tokens {
-            let id = &token.id;
-            if id.is_empty() || id.len() > 128 || id.chars().any(char::is_control) {
-                problems.push(format!("access.tokens: the id {id:?} must be 1 to 128 printable characters"));
+            token.validate(problems);
+            if !ids.insert(&token.id) {
+                problems.push(format!("access.tokens: the id {:?} is used twice", token.id));
             }
-            if !ids.insert(id) {
-                problems.push(format!("access.tokens: the id {id:?} is used twice"));
-            }
-            if token.sha256.len() != 64 || !token.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
-                problems.push(format!(
-                    "access.tokens: sha256 of {id:?} must be 64 hex digits (the SHA-256 of the token, never the token)"
-                ));
-            }
-            if token.actions.is_empty() || token.names.is_empty() {
-                problems.push(format!("access.tokens: {id:?} needs at least one action and one name pattern"));
-            }
-        }
-        if self.policies.iter().any(|policy| policy.names.is_empty()) {
-            problems.push("access.policies: every policy needs at least one name pattern".to_owned());
         }
     }
 }

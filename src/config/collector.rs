@@ -1,10 +1,8 @@
-//! `[collector]`: how long versions are kept, and how hard the collector works.
+//! `[collector]`: when and how hard the collector works.
 
-use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::{Duration, Size};
-use crate::domain::{NamePattern, Retention};
 
 const DAY: u64 = 24 * 3600;
 
@@ -32,8 +30,6 @@ pub struct Collector {
     pub reports_for: Duration,
     /// How long a resumable upload is kept to which nothing is appended.
     pub uploads_for: Duration,
-    /// How long versions are kept; the first rule whose pattern matches counts.
-    pub retention: Vec<RetentionRule>,
 }
 
 impl Default for Collector {
@@ -49,62 +45,8 @@ impl Default for Collector {
             deletes_per_second: 200_000,
             reports_for: Duration::from_secs(90 * DAY),
             uploads_for: Duration::from_secs(DAY),
-            retention: Vec::new(),
         }
     }
-}
-
-/// `[[collector.retention]]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetentionRule {
-    /// The names it applies to.
-    pub names: Vec<NamePattern>,
-    /// So many of the newest versions that are or were active stay, whatever their age.
-    #[serde(default = "default_keep_last")]
-    pub keep_last: u64,
-    /// How long an archived version stays.
-    #[serde(default = "default_keep_for")]
-    pub keep_for: Duration,
-    /// How long a staged version stays.
-    #[serde(default = "default_staged_for")]
-    pub staged_for: Duration,
-    /// How long a prepared version may take to be completed.
-    #[serde(default = "default_prepared_for")]
-    pub prepared_for: Duration,
-}
-
-impl RetentionRule {
-    /// The rule as the domain knows it.
-    #[must_use]
-    pub fn retention(&self) -> Retention {
-        Retention {
-            keep_last: self.keep_last,
-            keep_for: self.keep_for.signed(),
-            staged_for: self.staged_for.signed(),
-            prepared_for: self.prepared_for.signed(),
-        }
-    }
-}
-
-fn default_keep_last() -> u64 {
-    Retention::default().keep_last
-}
-
-fn default_keep_for() -> Duration {
-    written(Retention::default().keep_for)
-}
-
-fn default_staged_for() -> Duration {
-    written(Retention::default().staged_for)
-}
-
-fn default_prepared_for() -> Duration {
-    written(Retention::default().prepared_for)
-}
-
-fn written(time: SignedDuration) -> Duration {
-    Duration::from_secs(time.as_secs().unsigned_abs())
 }
 
 impl Collector {
@@ -120,9 +62,6 @@ impl Collector {
         }
         if self.memory.bytes() < 1 << 20 {
             problems.push("collector.memory must be at least 1MiB".to_owned());
-        }
-        if self.retention.iter().any(|rule| rule.names.is_empty()) {
-            problems.push("collector.retention: every rule needs at least one name pattern".to_owned());
         }
     }
 }

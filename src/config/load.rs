@@ -9,6 +9,16 @@ use super::Config;
 /// Keys from the environment start so; `__` separates levels.
 const PREFIX: &str = "LARDER__";
 
+/// Tables that were replaced, and what to write instead.
+const REPLACED: [(&str, &str, &str); 2] = [
+    ("access", "policies", "write [[names]] with match = [...] in place of its names; read and cas stay as they are"),
+    (
+        "collector",
+        "retention",
+        "write [[names]] with match = [...] in place of its names; keep_last, keep_for, staged_for and prepared_for stay",
+    ),
+];
+
 /// Why there is no usable configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -56,6 +66,7 @@ pub fn load(
         (Some(path), true) => format!("{} with the variables {PREFIX}*", path.display()),
         (None, _) => format!("from the variables {PREFIX}*"),
     };
+    refuse_replaced(&table, &origin)?;
     let config: Config = Value::Table(table).try_into().map_err(|error: toml::de::Error| ConfigError::Parse {
         origin,
         detail: error.to_string().trim().replace('\n', " "),
@@ -74,9 +85,25 @@ fn read(path: &Path) -> Result<Table, ConfigError> {
             None => error.message().to_owned(),
         },
     };
-    // Parsed into the real types first: only then do errors point at a line.
+    let table = text.parse().map_err(parse_error)?;
+    refuse_replaced(&table, &path.display().to_string())?;
+    // Parsed into the real types from the text: only then do errors point at a line.
     toml::from_str::<Config>(&text).map_err(parse_error)?;
-    text.parse().map_err(parse_error)
+    Ok(table)
+}
+
+/// Says what to write in place of tables that were replaced.
+fn refuse_replaced(table: &Table, origin: &str) -> Result<(), ConfigError> {
+    let is_there = |section: &str, key: &str| {
+        table.get(section).and_then(Value::as_table).is_some_and(|section| section.contains_key(key))
+    };
+    let old = REPLACED.iter().filter(|(section, key, _)| is_there(section, key));
+    let problems: Vec<_> =
+        old.map(|(section, key, advice)| format!("{section}.{key} was replaced: {advice}")).collect();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(ConfigError::Parse { origin: origin.to_owned(), detail: problems.join("; ") })
 }
 
 /// The line of a problem and its key; never its value, which may be a token that was put in the wrong place.

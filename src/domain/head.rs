@@ -5,66 +5,37 @@
 //! become of a version.
 //!
 //! Why rows leave the head: a name with ten thousand versions must publish and read as fast as a new one. A head
-//! carries at most [`INLINE_MAX`] rows; older ones are spilled, oldest first, into immutable segments that the
-//! head lists. A row that changes again comes back into the head and shadows its older copy. Segments of one
+//! carries at most [`INLINE_MAX`] rows and about [`MAX_HEAD`] bytes; older ones are spilled, oldest first, into immutable
+//! segments that the head lists. A row that changes again comes back into the head and shadows its older copy. Segments of one
 //! tier are merged [`FAN_OUT`] at a time, so their number grows with the logarithm of the version count.
 
+mod activation;
+mod change;
 mod draft;
+mod operation;
+mod size;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::version::{State, Summary, VersionRow};
-use super::{Digest, Expect, ManifestName, Selector, Subject};
+use super::version::{State, VersionRow};
+use super::{Carried, Digest, LogName, Subject};
+pub use activation::{Activation, MAX_ACTIVATIONS};
+pub use change::{Change, Due};
 use draft::Draft;
+pub use operation::{Action, MAX_LISTED, Operation};
 
+/// The format of heads that this binary reads and writes.
+pub const FORMAT: u32 = 1;
+/// Most bytes of a head as JSON that is made here. More only if the active and the changed row need them, or members
+/// that this binary does not know.
+pub const MAX_HEAD: usize = 12 << 10;
 /// Most rows that a head carries itself.
 pub const INLINE_MAX: usize = 32;
 /// Rows that stay in the head when it spills.
 pub const INLINE_KEEP: usize = 8;
 /// Segments of one tier that are merged into one of the next.
 pub const FAN_OUT: usize = 8;
-
-/// Why a head was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// A version's blobs became protected.
-    Prepare,
-    /// A version became complete and, unless staged, active.
-    Publish,
-    /// A prepared version was given up.
-    Abort,
-    /// An existing version became active.
-    Promote,
-    /// A version was pinned.
-    Pin,
-    /// A pin was taken away.
-    Unpin,
-    /// Versions were retired.
-    Retire,
-    /// Versions whose time was up were retired or given up.
-    Expire,
-    /// The name was deleted.
-    Delete,
-}
-
-/// Who makes a head and under which id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Operation {
-    /// Unique for every attempt to change a name; tells a writer whose reply was lost whether the head is its own.
-    pub id: String,
-    /// What was done.
-    pub action: Action,
-    /// Who did it.
-    pub by: Subject,
-    /// The version it was done to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u64>,
-    /// Why, in their words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
 
 /// An immutable object that holds rows which no longer fit the head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +53,10 @@ pub struct SegmentRef {
     /// Rows in it that were roots when it was written. None of the others can ever become one again, so a segment
     /// with none need not be read to find the roots.
     pub roots: u64,
+    /// Members that this binary does not know. They are about exactly these bytes, so they end with the reference when
+    /// segments are merged.
+    #[serde(flatten)]
+    pub other: Carried,
 }
 
 impl SegmentRef {
@@ -92,13 +67,18 @@ impl SegmentRef {
     }
 }
 
-/// When and why a name was deleted.
+/// When and why a name was withdrawn or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
     /// When.
     pub at: Timestamp,
-    /// Why.
+    /// Who did it.
+    pub by: Subject,
+    /// Why, at most 500 bytes.
     pub reason: String,
+    /// Members that this binary does not know.
+    #[serde(flatten)]
+    pub other: Carried,
 }
 
 /// The complete state of a name at one generation.
@@ -106,8 +86,8 @@ pub struct Deletion {
 pub struct Head {
     /// Version of this document's format; 1.
     pub format: u32,
-    /// The name.
-    pub name: ManifestName,
+    /// The name of the log.
+    pub name: LogName,
     /// 1 for the first head of the name, one more for each.
     pub generation: u64,
     /// When the head was made; never before its predecessor.
@@ -119,141 +99,31 @@ pub struct Head {
     /// The version that was active immediately before the active one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<u64>,
-    /// The name was deleted and nothing was published since.
+    /// The name was withdrawn or deleted, and nothing was published or promoted since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Deletion>,
+    /// The latest activations, newest first, at most [`MAX_ACTIVATIONS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub activations: Vec<Activation>,
     /// The rows in the head, by ascending number. The active one is always among them.
     pub rows: Vec<VersionRow>,
     /// Where older rows are; a later segment shadows an earlier one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<SegmentRef>,
+    /// Members that this binary does not know.
+    #[serde(flatten)]
+    pub other: Carried,
 }
 
-/// A version whose time is up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
-    /// Its number.
-    pub number: u64,
-    /// The generation of its row that this was said of.
-    pub generation: u64,
-    /// Why.
-    pub reason: String,
-}
-
-/// A change that somebody wants to make to a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Protect the blobs of a new version (`protocol` step P1).
-    Prepare {
-        /// The new version.
-        summary: Summary,
-        /// What the client requires of the name.
-        expect: Expect,
-    },
-    /// Complete a prepared version (P3) and, if asked to, make it active.
-    Commit {
-        /// Its number.
-        number: u64,
-        /// Whether readers get it from now on.
-        activate: bool,
-        /// What the client requires of the name.
-        expect: Expect,
-    },
-    /// Give a prepared version up.
-    Abort {
-        /// Its number.
-        number: u64,
-    },
-    /// Make an existing version active.
-    Promote {
-        /// Which one.
-        selector: Selector,
-        /// What the client requires of the name.
-        expect: Expect,
-    },
-    /// Pin or unpin a version.
-    Pin {
-        /// Which one.
-        selector: Selector,
-        /// Whether it is to be pinned.
-        pinned: bool,
-    },
-    /// Retire versions by hand.
-    Retire {
-        /// Which one.
-        selector: Selector,
-        /// Why.
-        reason: String,
-    },
-    /// Retire or give up versions whose time is up. Those that changed since that was found out are left alone.
-    Expire {
-        /// Which ones.
-        due: Vec<Due>,
-    },
-    /// Retire everything and stop listing the name.
-    Delete {
-        /// What the client requires of the name.
-        expect: Expect,
-        /// Why.
-        reason: String,
-    },
-}
-
-impl Change {
-    /// What the head of this change is labelled with.
-    #[must_use]
-    pub fn action(&self) -> Action {
-        match self {
-            Self::Prepare { .. } => Action::Prepare,
-            Self::Commit { .. } => Action::Publish,
-            Self::Abort { .. } => Action::Abort,
-            Self::Promote { .. } => Action::Promote,
-            Self::Pin { pinned: true, .. } => Action::Pin,
-            Self::Pin { pinned: false, .. } => Action::Unpin,
-            Self::Retire { .. } => Action::Retire,
-            Self::Expire { .. } => Action::Expire,
-            Self::Delete { .. } => Action::Delete,
-        }
-    }
-
-    /// Which version must be at hand to decide; `None` when the head itself is enough.
-    #[must_use]
-    pub fn selector(&self) -> Option<Selector> {
-        match self {
-            Self::Commit { number, .. } | Self::Abort { number } => Some(Selector::Number(*number)),
-            Self::Promote { selector, .. } | Self::Pin { selector, .. } | Self::Retire { selector, .. } => {
-                Some(*selector)
-            }
-            Self::Prepare { .. } | Self::Expire { .. } | Self::Delete { .. } => None,
-        }
-    }
-
-    fn expect(&self) -> Option<&Expect> {
-        match self {
-            Self::Prepare { expect, .. }
-            | Self::Commit { expect, .. }
-            | Self::Promote { expect, .. }
-            | Self::Delete { expect, .. } => Some(expect),
-            Self::Abort { .. } | Self::Pin { .. } | Self::Retire { .. } | Self::Expire { .. } => None,
-        }
-    }
-
-    /// The version that already is what the change asks for. A retried request must succeed, whatever its
-    /// precondition said the first time (RFC 9110 section 13.1.1 allows just this).
-    fn already(&self, row: Option<&VersionRow>) -> Option<VersionRow> {
-        match self {
-            Self::Prepare { .. } | Self::Delete { .. } | Self::Abort { .. } | Self::Expire { .. } => None,
-            Self::Commit { activate, .. } => row.filter(|row| match row.state {
-                State::Active | State::Archived => true,
-                State::Ready => !activate,
-                State::Prepared | State::Retired | State::Aborted => false,
-            }),
-            Self::Promote { .. } => row.filter(|row| row.state == State::Active),
-            Self::Pin { pinned, .. } => row.filter(|row| row.state.is_root() && row.pinned == *pinned),
-            Self::Retire { .. } => row.filter(|row| row.state == State::Retired),
-        }
-        .cloned()
-    }
+/// Why bytes are not a head that can be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// It is of a format that only a newer larder knows.
+    #[error("it is of format {0}, written by a newer larder; this one reads format {FORMAT}")]
+    Newer(u64),
+    /// It is damaged.
+    #[error("{0}")]
+    Malformed(String),
 }
 
 /// Why a change cannot be made in the present state of the name.
@@ -272,7 +142,7 @@ pub enum Rejection {
     #[error("version {} was retired", .0.number)]
     Retired(Box<VersionRow>),
     /// The version is in a state in which this cannot be done.
-    #[error("version {number} is {state:?}")]
+    #[error("version {number} is {state}")]
     WrongState {
         /// Its number.
         number: u64,
@@ -282,6 +152,30 @@ pub enum Rejection {
     /// A pinned version cannot be retired.
     #[error("version {0} is pinned")]
     Pinned(u64),
+    /// The version has no room for one more pin.
+    #[error("version {0} has as many pins as its row has room for")]
+    PinsFull(u64),
+}
+
+/// What a change is judged by, besides the newest head.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// The version that [`Change::selector`] picks, wherever it is stored.
+    pub row: Option<VersionRow>,
+    /// For a deletion all rows of the name, for an expiry those that it is about.
+    pub everything: Vec<VersionRow>,
+    /// Who asks, and under which id.
+    pub operation: Operation,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+impl Judgement {
+    /// A judgement for which the head itself is enough.
+    #[must_use]
+    pub fn new(operation: Operation, now: Timestamp) -> Self {
+        Self { row: None, everything: Vec::new(), operation, now }
+    }
 }
 
 /// What a change comes to.
@@ -313,22 +207,36 @@ impl Head {
         self.rows.iter().find(|row| row.number == number)
     }
 
-    /// The head that `change` makes of `current` (`None`: the name has never existed).
+    /// Reads a head.
     ///
-    /// `row` is the version that [`Change::selector`] picks, wherever it is stored. For a deletion, `everything`
-    /// holds all rows of the name, for an expiry those that it is about.
+    /// # Errors
+    /// A [`HeadError`]; one of a newer format is told apart even if nothing else in it can be read.
+    pub fn parse(bytes: &[u8]) -> Result<Self, HeadError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u64,
+        }
+        match serde_json::from_slice::<Self>(bytes) {
+            Ok(head) if head.format == FORMAT => Ok(head),
+            Ok(head) => Err(HeadError::Newer(head.format.into())),
+            Err(error) => Err(match serde_json::from_slice(bytes) {
+                Ok(Format { format }) if format != u64::from(FORMAT) => HeadError::Newer(format),
+                _ => HeadError::Malformed(error.to_string()),
+            }),
+        }
+    }
+
+    /// The head that `change` makes of `current` (`None`: the name has never existed).
     ///
     /// # Errors
     /// A [`Rejection`] when the present state does not allow the change.
     pub fn next(
         current: Option<&Self>,
-        name: &ManifestName,
+        name: &LogName,
         change: &Change,
-        row: Option<VersionRow>,
-        everything: Vec<VersionRow>,
-        operation: Operation,
-        now: Timestamp,
+        judgement: Judgement,
     ) -> Result<Outcome, Rejection> {
+        let Judgement { row, everything, operation, now } = judgement;
         if let Some(unchanged) = current.and_then(|_| change.already(row.as_ref())) {
             return Ok(Outcome::Unchanged(Some(unchanged)));
         }

@@ -1,6 +1,8 @@
-//! Manifest names and artifact file names: the only texts from outside that ever reach a key or a path.
+//! Names of logs, of which manifest names are those that users see, and artifact file names: the only texts from
+//! outside that ever reach a key or a path.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,6 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub const MAX_NAME: usize = 255;
 /// Longest segment of a manifest name but the last, in bytes: it becomes a segment of keys.
 pub const MAX_COMPONENT: usize = 250;
+/// Longest kind of a hidden log, in bytes.
+const MAX_KIND: usize = 16;
 /// Longest artifact name, in bytes.
 pub const MAX_FILE: usize = 1024;
 /// Longest single segment of an artifact name, in bytes (what common filesystems allow).
@@ -48,17 +52,81 @@ const COMPONENT_RULE: &str =
     "use at most 250 lower-case letters and digits, separated by one '.', one or two '_', or any number of '-'";
 const TAG_RULE: &str = "use 1 to 128 letters, digits, '.', '_' and '-', starting with a letter, a digit or '_'";
 
-/// The mutable name of a manifest, such as `main` or `miren/v0.5.0`.
-///
-/// One or more `/`-separated segments, 255 bytes in all. Every segment but the last is an OCI repository
-/// component, the last an OCI tag; so `host/miren:main` in OCI terms is the name `miren/main`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ManifestName(Box<str>);
+const HIDDEN_RULE: &str = "a hidden log is PARENT/@KIND/HH, where KIND is 1 to 16 lower-case letters, and HH two \
+                           lower-case hexadecimal digits";
 
-impl ManifestName {
+/// The name of a log of heads: a [`ManifestName`], or `PARENT/@KIND/HH`, a hidden log that belongs to the manifest
+/// name PARENT, such as `team/app/@untagged/9f`.
+///
+/// A hidden log holds versions that have no name of their own; it is spread by HH, the first byte of a digest. Its
+/// roots count like all others, and the policies of PARENT apply to it, but nothing that users see lists it. Neither
+/// `@` nor an empty segment occurs in a manifest name, so no text is both.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogName(Box<str>);
+
+impl LogName {
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The manifest name and the rest, from `/@` on, if the log is hidden.
+    #[must_use]
+    pub fn split_hidden(&self) -> Option<(&str, &str)> {
+        self.0.find("/@").map(|at| self.0.split_at(at))
+    }
+
+    /// The name under which users know the log. `None` when it is hidden.
+    #[must_use]
+    pub fn visible(&self) -> Option<ManifestName> {
+        self.split_hidden().is_none().then(|| ManifestName(self.clone()))
+    }
+
+    /// The manifest name whose policies apply: its own, or that of the name that a hidden log belongs to.
+    #[must_use]
+    pub fn governing(&self) -> ManifestName {
+        ManifestName(Self(self.split_hidden().map_or(&*self.0, |(parent, _)| parent).into()))
+    }
+}
+
+impl FromStr for LogName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let Some((parent, hidden)) = text.split_once("/@") else { return Ok(text.parse::<ManifestName>()?.into()) };
+        parent.parse::<ManifestName>()?;
+        if is_hidden_part(hidden) { Ok(Self(text.into())) } else { Err(NameError::segment(hidden, HIDDEN_RULE)) }
+    }
+}
+
+impl From<ManifestName> for LogName {
+    fn from(name: ManifestName) -> Self {
+        name.0
+    }
+}
+
+/// `KIND/HH`.
+fn is_hidden_part(text: &str) -> bool {
+    let Some((kind, byte)) = text.split_once('/') else { return false };
+    (1..=MAX_KIND).contains(&kind.len())
+        && kind.bytes().all(|b| b.is_ascii_lowercase())
+        && byte.len() == 2
+        && byte.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The mutable name of a manifest, such as `main` or `miren/v0.5.0`.
+///
+/// One or more `/`-separated segments, 255 bytes in all. Every segment but the last is an OCI repository
+/// component, the last an OCI tag; so `host/miren:main` in OCI terms is the name `miren/main`. Every manifest name is
+/// the name of a log.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ManifestName(LogName);
+
+impl Deref for ManifestName {
+    type Target = LogName;
+
+    fn deref(&self) -> &LogName {
         &self.0
     }
 }
@@ -85,7 +153,7 @@ impl FromStr for ManifestName {
         if !is_tag(tag) {
             return Err(NameError::segment(tag, TAG_RULE));
         }
-        Ok(Self(text.into()))
+        Ok(Self(LogName(text.into())))
     }
 }
 
@@ -113,8 +181,9 @@ fn is_tag(text: &str) -> bool {
 
 /// The name of an artifact inside a manifest; it may hold `/` (a static site's `assets/app.js`).
 ///
-/// A relative path without empty, `.` or `..` segments, without backslashes, control characters or a leading
-/// `~`, so that a client can write it below a directory of its choice.
+/// A relative path without empty, `.` or `..` segments, without backslashes and control characters, so that a client
+/// can write it below a directory of its choice. What else a new name must be, [`FileName::check`] says: a name that
+/// was published must stay readable whatever the rules of publishing become.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileName(Box<str>);
 
@@ -130,6 +199,26 @@ impl FileName {
     pub fn base(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
+
+    /// Whether an artifact of this name may be published: at most [`MAX_FILE`] bytes, [`MAX_FILE_SEGMENT`] in each
+    /// segment, and no segment that starts with `~`, which shells expand.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn check(&self) -> Result<(), NameError> {
+        if self.0.len() > MAX_FILE {
+            return Err(NameError::TooLong { limit: MAX_FILE, actual: self.0.len() });
+        }
+        for segment in self.0.split('/') {
+            if segment.len() > MAX_FILE_SEGMENT {
+                return Err(NameError::segment(segment, "a segment of a file name has at most 255 bytes"));
+            }
+            if segment.starts_with('~') {
+                return Err(NameError::segment(segment, "a segment of a file name does not start with '~'"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl FromStr for FileName {
@@ -139,11 +228,8 @@ impl FromStr for FileName {
         if text.is_empty() {
             return Err(NameError::Empty);
         }
-        if text.len() > MAX_FILE {
-            return Err(NameError::TooLong { limit: MAX_FILE, actual: text.len() });
-        }
         for segment in text.split('/') {
-            if let Some(rule) = broken_rule(segment) {
+            if let Some(rule) = danger(segment) {
                 return Err(NameError::segment(segment, rule));
             }
         }
@@ -151,17 +237,14 @@ impl FromStr for FileName {
     }
 }
 
-fn broken_rule(segment: &str) -> Option<&'static str> {
+/// The rule that a segment breaks which could lead a path, a header or a terminal astray.
+fn danger(segment: &str) -> Option<&'static str> {
     if segment.is_empty() {
         Some("a file name has no empty segment, and no '/' at its ends")
     } else if matches!(segment, "." | "..") {
         Some("a file name has no '.' or '..' segment")
-    } else if segment.len() > MAX_FILE_SEGMENT {
-        Some("a segment of a file name has at most 255 bytes")
     } else if segment.chars().any(|c| c.is_control() || c == '\\') {
         Some("a file name holds no control characters and no backslash")
-    } else if segment.starts_with('~') {
-        Some("a segment of a file name does not start with '~'")
     } else {
         None
     }
@@ -171,19 +254,19 @@ macro_rules! text_type {
     ($type:ty) => {
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
         impl fmt::Debug for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", &self.0)
+                write!(f, "{:?}", self.as_str())
             }
         }
 
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
+                serializer.serialize_str(self.as_str())
             }
         }
 
@@ -196,6 +279,7 @@ macro_rules! text_type {
     };
 }
 
+text_type!(LogName);
 text_type!(ManifestName);
 text_type!(FileName);
 
@@ -225,14 +309,59 @@ mod tests {
     }
 
     #[test]
+    fn logs_are_manifest_names_or_hidden_below_one() {
+        for good in ["main", "team/Main", "team/app/@untagged/9f", "Main/@x/00", "a/b/@abcdefghijklmnop/ff"] {
+            assert_eq!(good.parse::<LogName>().unwrap().as_str(), good);
+            assert_eq!(good.parse::<ManifestName>().is_ok(), !good.contains('@'));
+        }
+        for bad in [
+            "",
+            "@x/00",
+            "/@x/00",
+            "a/@/00",
+            "a/@X/00",
+            "a/@x1/00",
+            "a/@x/0",
+            "a/@x/000",
+            "a/@x/0F",
+            "a/@x/00/b",
+            "a/@x",
+            "a/@x/00/@x/00",
+            "a@x/00",
+            "a//@x/00",
+            "a/@abcdefghijklmnopq/ff",
+            "A/b/@x/00",
+            "a/@x/@x/00",
+        ] {
+            assert!(bad.parse::<LogName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hidden_log_is_governed_by_the_name_it_belongs_to() {
+        let (plain, hidden) = ("a/Main".parse::<LogName>().unwrap(), "a/Main/@x/0f".parse::<LogName>().unwrap());
+        assert_eq!(plain.visible().map(LogName::from).as_ref(), Some(&plain));
+        assert_eq!((hidden.visible(), hidden.governing().as_str()), (None, "a/Main"));
+        assert_eq!(plain.governing().as_str(), "a/Main");
+    }
+
+    #[test]
     fn file_names_stay_below_their_directory() {
         for good in ["miren.tar.gz", "assets/app.js", "naïve file.txt", "a@b", ".well-known/x", "..."] {
-            assert!(good.parse::<FileName>().is_ok(), "{good}");
+            assert!(good.parse::<FileName>().unwrap().check().is_ok(), "{good}");
         }
-        for bad in ["", "/etc/passwd", "a//b", "a/", "..", "a/../b", ".", "a\\b", "a\nb", "a\0", "~root/x", "x\u{7f}"] {
+        for bad in ["", "/etc/passwd", "a//b", "a/", "..", "a/../b", ".", "a\\b", "a\nb", "a\0", "x\u{7f}"] {
             assert!(bad.parse::<FileName>().is_err(), "{bad}");
         }
-        assert!("x".repeat(256).parse::<FileName>().is_err());
-        assert!(vec!["x".repeat(200); 6].join("/").parse::<FileName>().is_err());
+    }
+
+    #[test]
+    fn what_must_not_be_published_but_endangers_no_path_can_be_read() {
+        for bad in ["~root/x", "a/~b", "~", &"x".repeat(256), &vec!["x".repeat(200); 6].join("/")] {
+            let name: FileName = bad.parse().unwrap();
+            assert!(name.check().is_err(), "{bad}");
+            let read: FileName = serde_json::from_value(serde_json::to_value(&name).unwrap()).unwrap();
+            assert_eq!(read, name);
+        }
     }
 }

@@ -22,20 +22,46 @@ impl NamePattern {
     /// Whether `name` is matched, segment by segment.
     #[must_use]
     pub fn matches(&self, name: &ManifestName) -> bool {
-        let pattern: Vec<&str> = self.0.split('/').collect();
-        let segments: Vec<&str> = name.as_str().split('/').collect();
-        match_segments(&pattern, &segments)
+        match_segments(Some(&self.0), Some(name.as_str()))
+    }
+
+    /// Whether this pattern certainly matches every name that `other` matches. `false` where that is not obvious.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        if self == other || &*self.0 == "**" {
+            return true;
+        }
+        // `P/**` matches P and everything below it; what `other` begins with must be as literal as P is.
+        let below = self.0.strip_suffix("/**").filter(|prefix| !prefix.contains('*'));
+        below.is_some_and(|prefix| {
+            other.0.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     }
 }
 
-fn match_segments(pattern: &[&str], segments: &[&str]) -> bool {
-    match pattern.split_first() {
-        None => segments.is_empty(),
-        Some((&"**", rest)) => (0..=segments.len()).any(|skip| match_segments(rest, &segments[skip..])),
-        Some((head, rest)) => segments
-            .split_first()
-            .is_some_and(|(first, others)| match_segment(head, first) && match_segments(rest, others)),
+/// The first segment and those behind it.
+fn split_first(path: &str) -> (&str, Option<&str>) {
+    path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)))
+}
+
+/// Works on what is left of both texts, `None` behind the last segment, so that a request allocates nothing.
+fn match_segments(pattern: Option<&str>, segments: Option<&str>) -> bool {
+    let Some(pattern) = pattern else { return segments.is_none() };
+    let (head, behind) = split_first(pattern);
+    if head == "**" {
+        let mut left = segments;
+        return loop {
+            if match_segments(behind, left) {
+                break true;
+            }
+            let Some(more) = left else { break false };
+            left = split_first(more).1;
+        };
     }
+    segments.is_some_and(|segments| {
+        let (first, others) = split_first(segments);
+        match_segment(head, first) && match_segments(behind, others)
+    })
 }
 
 /// Matches `*` wildcards inside one segment: the first and the last piece are anchored, those between are
@@ -43,9 +69,8 @@ fn match_segments(pattern: &[&str], segments: &[&str]) -> bool {
 fn match_segment(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(first) else { return false };
-    let mut pieces: Vec<&str> = rest.split('*').collect();
-    let last = pieces.pop().unwrap_or_default();
-    for piece in pieces {
+    let (pieces, last) = rest.rsplit_once('*').map_or((None, rest), |(pieces, last)| (Some(pieces), last));
+    for piece in pieces.into_iter().flat_map(|pieces| pieces.split('*')) {
         match text.find(piece) {
             Some(at) => text = &text[at + piece.len()..],
             None => return false,
@@ -132,6 +157,18 @@ mod tests {
         assert!(matches("a/**/z", "a/z"));
         assert!(matches("a/**/z", "a/b/c/z"));
         assert!(!matches("a/**/z", "a/b/c"));
+    }
+
+    #[test]
+    fn covering_is_said_only_where_it_is_certain() {
+        let covers =
+            |one: &str, other: &str| one.parse::<NamePattern>().unwrap().covers(&other.parse::<NamePattern>().unwrap());
+        for (one, other) in [("**", "a/*"), ("a/*", "a/*"), ("a/**", "a/b/*"), ("a/**", "a"), ("a/b/**", "a/b/**/c")] {
+            assert!(covers(one, other), "{one} {other}");
+        }
+        for (one, other) in [("a/*", "a/**"), ("a/**", "ab"), ("a/**", "*"), ("*/**", "a*/**"), ("main", "**")] {
+            assert!(!covers(one, other), "{one} {other}");
+        }
     }
 
     #[test]

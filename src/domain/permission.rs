@@ -10,16 +10,32 @@ pub enum Permission {
     Read,
     /// Upload blobs, and ask which are missing.
     Upload,
-    /// Publish and stage versions, copy to a name. Includes `upload`.
+    /// Publish and stage versions, copy to a name. Includes `upload` and `attest`.
     Publish,
+    /// Attach signatures and other statements to versions.
+    Attest,
     /// Promote and roll back.
     Promote,
     /// Pin and unpin.
     Pin,
     /// Retire versions and delete names.
     Retire,
+    /// Attach a host name to a name.
+    Host,
     /// Everything.
     Admin,
+}
+
+impl Permission {
+    /// Whether a grant of this allows `wanted`.
+    #[must_use]
+    pub fn includes(self, wanted: Self) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Publish => matches!(wanted, Self::Publish | Self::Upload | Self::Attest),
+            _ => self == wanted,
+        }
+    }
 }
 
 /// Who may read.
@@ -42,4 +58,35 @@ pub enum Cas {
     Optional,
     /// A change without either is answered 428.
     Required,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Permission; 9] = [
+        Permission::Read,
+        Permission::Upload,
+        Permission::Publish,
+        Permission::Attest,
+        Permission::Promote,
+        Permission::Pin,
+        Permission::Retire,
+        Permission::Host,
+        Permission::Admin,
+    ];
+
+    #[test]
+    fn only_publish_and_admin_include_others() {
+        for have in ALL {
+            let included: Vec<_> = ALL.into_iter().filter(|wanted| have.includes(*wanted)).collect();
+            match have {
+                Permission::Admin => assert_eq!(included, ALL),
+                Permission::Publish => {
+                    assert_eq!(included, [Permission::Upload, Permission::Publish, Permission::Attest]);
+                }
+                _ => assert_eq!(included, [have]),
+            }
+        }
+    }
 }

@@ -8,12 +8,12 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{ManifestName, NamePattern, State, VersionRow};
+use super::{State, VersionRow};
 
 /// The rules for one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// So many of the newest versions that are or were active stay, whatever their age.
+    /// Keep at least this many of the newest versions that are or were active, regardless of age.
     pub keep_last: u64,
     /// A version that was active stays so long after it was archived.
     pub keep_for: SignedDuration,
@@ -27,19 +27,6 @@ impl Default for Retention {
     fn default() -> Self {
         let days = |days: i64| SignedDuration::from_hours(24 * days);
         Self { keep_last: 2, keep_for: days(30), staged_for: days(30), prepared_for: days(1) }
-    }
-}
-
-/// Which rules apply to which names; the first whose pattern matches counts, the default where none does.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RetentionRules(pub Vec<(Vec<NamePattern>, Retention)>);
-
-impl RetentionRules {
-    /// The rules for a name.
-    #[must_use]
-    pub fn of(&self, name: &ManifestName) -> Retention {
-        let matches = |patterns: &[NamePattern]| patterns.iter().any(|pattern| pattern.matches(name));
-        self.0.iter().find(|(patterns, _)| matches(patterns)).map(|(_, rules)| *rules).unwrap_or_default()
     }
 }
 
@@ -59,6 +46,8 @@ pub enum Verdict {
     Staged,
     /// It stays: it was prepared not long ago.
     Prepared,
+    /// It stays: a newer larder put it into a state that this one does not know.
+    UnknownState,
     /// It is over: archived too long ago.
     ArchiveExpired,
     /// It is over: staged too long ago.
@@ -84,6 +73,7 @@ impl fmt::Display for Verdict {
             Self::KeepFor => "archived not long ago",
             Self::Staged => "staged not long ago",
             Self::Prepared => "being published",
+            Self::UnknownState => "in a state that only a newer larder knows",
             Self::ArchiveExpired => "archived longer ago than it is kept",
             Self::StagingExpired => "staged longer ago than it is kept",
             Self::PreparationExpired => "not completed in time",
@@ -99,7 +89,7 @@ pub fn since(row: &VersionRow) -> Timestamp {
         State::Ready => row.published_at,
         State::Active => row.promoted_at,
         State::Retired => row.retired_at,
-        State::Prepared | State::Aborted => None,
+        State::Prepared | State::Aborted | State::Unknown(_) => None,
     };
     changed.unwrap_or(row.prepared_at)
 }
@@ -119,7 +109,8 @@ impl Retention {
     fn judge_one(&self, row: &VersionRow, is_last: bool, age: impl Fn() -> SignedDuration) -> Verdict {
         let (limit, stays, over) = match row.state {
             State::Active => return Verdict::Active,
-            _ if row.pinned => return Verdict::Pinned,
+            _ if row.is_pinned() => return Verdict::Pinned,
+            State::Unknown(_) => return Verdict::UnknownState,
             State::Archived if is_last => return Verdict::KeepLast,
             State::Archived => (self.keep_for, Verdict::KeepFor, Verdict::ArchiveExpired),
             State::Ready => (self.staged_for, Verdict::Staged, Verdict::StagingExpired),

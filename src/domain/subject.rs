@@ -1,7 +1,10 @@
 //! Who does something: a subject of an issuer, as histories and uploads remember it.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -9,8 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const MAX_ISSUER: usize = 30;
 /// Longest id, in bytes.
 const MAX_ID: usize = 255;
-/// The issuer of those whom nobody can configure.
-const LARDER: &str = "larder";
+/// The issuer of the server's own subjects, which nobody can configure.
+pub const LARDER: &str = "larder";
+/// The ids that the server's own subjects have.
+pub const RESERVED: [&str; 3] = ["admin", "collector", "anonymous"];
 /// The issuer of static tokens.
 const TOKEN: &str = "token";
 
@@ -18,10 +23,15 @@ const TOKEN: &str = "token";
 ///
 /// The issuer says who vouches for the id: `larder` for the server's own subjects, `token` for a configured token, else
 /// the id of a configured issuer. Two subjects are the same only if both parts are.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Subject {
-    issuer: Box<str>,
-    id: Box<str>,
+/// Cloning one costs no allocation, because every request hands its subject on.
+#[derive(Debug, Clone)]
+pub struct Subject(Text);
+
+/// `ISSUER:ID`.
+#[derive(Debug, Clone)]
+enum Text {
+    Own(&'static str),
+    Shared(Arc<str>),
 }
 
 /// Why a text is no subject.
@@ -41,7 +51,7 @@ impl Subject {
         let issuer_holds = (1..=MAX_ISSUER).contains(&issuer.len()) && issuer.bytes().all(letter);
         let id_holds = (1..=MAX_ID).contains(&id.len()) && !id.chars().any(char::is_control);
         if issuer_holds && id_holds {
-            return Ok(Self { issuer: issuer.into(), id: id.into() });
+            return Ok(Self(Text::Shared(format!("{issuer}:{id}").into())));
         }
         Err(SubjectError(format!("{issuer}:{id}").chars().take(80).collect()))
     }
@@ -57,41 +67,83 @@ impl Subject {
     /// Somebody who sent no credentials.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self::own("anonymous")
+        Self(Text::Own("larder:anonymous"))
     }
 
     /// The holder of the admin token that a server makes for itself.
     #[must_use]
     pub fn admin() -> Self {
-        Self::own("admin")
+        Self(Text::Own("larder:admin"))
     }
 
     /// The collector.
     #[must_use]
     pub fn collector() -> Self {
-        Self::own("collector")
-    }
-
-    fn own(id: &str) -> Self {
-        Self { issuer: LARDER.into(), id: id.into() }
+        Self(Text::Own("larder:collector"))
     }
 
     /// Who vouches for the id.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        self.parts().0
     }
 
     /// Which of the issuer's subjects.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        self.parts().1
+    }
+
+    /// Whether this is one of the server's own subjects.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.issuer() == LARDER
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        // An issuer holds no colon, so the first one is where the parts meet.
+        self.as_str().split_once(':').unwrap_or_default()
+    }
+
+    /// `ISSUER:ID`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Text::Own(text) => text,
+            Text::Shared(text) => text,
+        }
+    }
+}
+
+impl PartialEq for Subject {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Subject {}
+
+impl PartialOrd for Subject {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Subject {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Subject {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.issuer, self.id)
+        f.write_str(self.as_str())
     }
 }
 
@@ -106,7 +158,7 @@ impl FromStr for Subject {
 
 impl Serialize for Subject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -128,6 +180,19 @@ mod tests {
         }
         let subject: Subject = "github:1:x".parse().unwrap();
         assert_eq!((subject.issuer(), subject.id()), ("github", "1:x"), "split at the first colon");
+    }
+
+    #[test]
+    fn the_same_id_of_another_issuer_is_somebody_else() {
+        for own in [Subject::admin(), Subject::collector(), Subject::anonymous()] {
+            assert!(own.is_own() && RESERVED.contains(&own.id()));
+            let forged = Subject::token(own.id()).unwrap();
+            assert!(forged != own && !forged.is_own(), "{forged}");
+            let read: Subject = own.to_string().parse().unwrap();
+            assert_eq!(read, own, "however it was made");
+        }
+        let forged = Subject::token("larder:admin").unwrap();
+        assert_eq!((forged.issuer(), forged.id()), ("token", "larder:admin"));
     }
 
     #[test]

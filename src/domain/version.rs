@@ -1,52 +1,33 @@
 //! Version rows: what a name remembers of each publish.
 
+mod origin;
+mod pin;
+mod state;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{Descriptor, Kind, Manifest};
+use super::carried::Carried;
+use super::manifest::{Descriptor, Kind, Manifest, release};
 use super::{Digest, FileName, Subject};
-
-/// Where a version is in its life: `prepared → ready → (active ⇄ archived) → retired`, or
-/// `prepared → aborted`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// A session holds it: its blobs are protected, readers do not see it.
-    Prepared,
-    /// Complete, but never active yet (staged).
-    Ready,
-    /// What readers of the name get.
-    Active,
-    /// Was active before; can be promoted again.
-    Archived,
-    /// Its bytes may be gone; only the row remains.
-    Retired,
-    /// Never completed. Only kept where the row had already left the head.
-    Aborted,
-}
-
-impl State {
-    /// Whether the version's blobs must be kept.
-    #[must_use]
-    pub fn is_root(self) -> bool {
-        matches!(self, Self::Prepared | Self::Ready | Self::Active | Self::Archived)
-    }
-
-    /// Whether the version's manifest may be read and promoted.
-    #[must_use]
-    pub fn is_complete(self) -> bool {
-        matches!(self, Self::Ready | Self::Active | Self::Archived)
-    }
-}
+pub use origin::{Origin, Yank};
+pub use pin::{MAX_PINS, Pin};
+pub use state::State;
 
 /// What a row says of its manifest, so that lists need not read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// The manifest's bytes.
     pub manifest: Descriptor,
-    /// The client's own version text.
+    /// The manifest's media type, at most 255 bytes; absent for Larder's own format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<Box<str>>,
+    /// The client's own version text, at most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// The version text is longer in the manifest, so that this one stands for no version in particular.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub label_cut: bool,
     /// Kind of release.
     pub kind: Kind,
     /// Number of artifacts.
@@ -70,9 +51,11 @@ impl Summary {
     pub fn of(manifest: &Manifest, descriptor: Descriptor) -> Self {
         Self {
             manifest: descriptor,
-            label: manifest.version.as_ref().map(|text| text.chars().take(MAX_LABEL).collect()),
-            kind: manifest.kind,
-            files: manifest.artifacts.len() as u64,
+            media_type: Some(&*manifest.media_type).filter(|text| *text != release::MEDIA_TYPE).map(Into::into),
+            label_cut: manifest.label.as_ref().is_some_and(|text| text.chars().nth(MAX_LABEL).is_some()),
+            label: manifest.label.as_ref().map(|text| text.chars().take(MAX_LABEL).collect()),
+            kind: manifest.kind.clone(),
+            files: manifest.files.len() as u64,
             total_bytes: manifest.total_bytes(),
             entrypoint: manifest.entrypoint.clone(),
             source: manifest.source.map(|source| source.digest),
@@ -80,7 +63,17 @@ impl Summary {
     }
 }
 
+/// Most bytes of a row as JSON. Changes that may be refused leave room for those that must not be.
+pub const MAX_ROW: usize = 4096;
+/// Bytes that a promotion and a retirement, which are never refused for their size, may add to a row.
+pub const ROW_RESERVE: usize = 1536;
+/// Most bytes of a reason. A longer one is cut.
+pub const MAX_REASON: usize = 500;
+
 /// One version of a name.
+///
+/// What a version needs besides its manifest, and the blobs that this refers to, is in `needs` and `annex`; both are
+/// roots as long as the version is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionRow {
     /// Its number: grows with each publish to the name, never reused, gaps are normal.
@@ -89,9 +82,9 @@ pub struct VersionRow {
     pub state: State,
     /// Generation of the head that last changed this row.
     pub generation: u64,
-    /// A pinned version is never retired, whatever the retention.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub pinned: bool,
+    /// A version with a pin is never retired, whatever the retention. At most [`MAX_PINS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<Pin>,
     /// What it consists of.
     #[serde(flatten)]
     pub summary: Summary,
@@ -102,18 +95,55 @@ pub struct VersionRow {
     /// When it became complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_at: Option<Timestamp>,
+    /// When it first became active; absent until it did so a second time, because until then `promoted_at` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_active_at: Option<Timestamp>,
+    /// How often it became active.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub activations: u64,
     /// When it last became active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted_at: Option<Timestamp>,
+    /// Who made it active last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted_by: Option<Subject>,
     /// When it last stopped being active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived_at: Option<Timestamp>,
     /// When it was retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_at: Option<Timestamp>,
-    /// Why it was retired.
+    /// Who retired it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_by: Option<Subject>,
+    /// Why it was retired, at most 500 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_because: Option<String>,
+    /// Blobs that it needs beyond what its manifest refers to, at most eight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Descriptor>,
+    /// A document that names more of them, under the segment key of the name with its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annex: Option<Descriptor>,
+    /// The OCI manifest that shows the same files; it is among `needs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendering: Option<Digest>,
+    /// The key under which the jobs of one publish find the same prepared version, at most 200 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Box<str>>,
+    /// Where it came from. Absent: its publisher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Box<Origin>>,
+    /// A warning against its use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yanked: Option<Box<Yank>>,
+    /// Members that this binary does not know.
+    #[serde(flatten)]
+    pub other: Carried,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl VersionRow {
@@ -124,16 +154,33 @@ impl VersionRow {
             number,
             state: State::Prepared,
             generation: 0,
-            pinned: false,
+            pins: Vec::new(),
             summary,
             created_by,
             prepared_at: now,
             published_at: None,
+            first_active_at: None,
+            activations: 0,
             promoted_at: None,
+            promoted_by: None,
             archived_at: None,
             retired_at: None,
+            retired_by: None,
             retired_because: None,
+            needs: Vec::new(),
+            annex: None,
+            rendering: None,
+            session: None,
+            from: None,
+            yanked: None,
+            other: Carried::default(),
         }
+    }
+
+    /// When it first became active, if it ever did.
+    #[must_use]
+    pub fn first_active_at(&self) -> Option<Timestamp> {
+        self.first_active_at.or(self.promoted_at)
     }
 
     /// Digest of the version's manifest.
@@ -141,4 +188,19 @@ impl VersionRow {
     pub fn digest(&self) -> Digest {
         self.summary.manifest.digest
     }
+
+    /// Whether somebody wants it kept, whoever that is.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        !self.pins.is_empty()
+    }
+
+    /// Whether it has a pin of this owner.
+    #[must_use]
+    pub fn is_pinned_by(&self, owner: &str) -> bool {
+        self.pins.iter().any(|pin| *pin.owner == *owner)
+    }
 }
+
+#[cfg(test)]
+mod tests;

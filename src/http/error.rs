@@ -109,8 +109,8 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, detail).denied(Denial::Missing)
     }
 
-    pub(super) fn invalid_token() -> Self {
-        Self::unauthorized("The token is not known to this server.").denied(Denial::Unknown)
+    pub(super) fn invalid_token(detail: &str) -> Self {
+        Self::unauthorized(detail).denied(Denial::Unknown)
     }
 
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {

@@ -8,7 +8,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::error::ApiError;
-use crate::access::{Access, Caller};
+use super::surface::SurfaceName;
+use crate::access::{Access, Caller, Credentials, Identity};
 use crate::domain::Permission;
 use crate::domain::{FileName, ManifestName, Target};
 use crate::protocol::AsOf;
@@ -80,14 +81,19 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Some(value) = parts.headers.get(AUTHORIZATION) else { return Ok(Self::Anonymous) };
-        let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).unwrap_or_default();
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(ApiError::unauthorized("Send the token as `Authorization: Bearer TOKEN`."));
+        let Some(value) = parts.headers.get(AUTHORIZATION) else { return Ok(Self::anonymous()) };
+        let unfit = || ApiError::unauthorized("Send the token as `Authorization: Bearer TOKEN`.");
+        let credentials = value.to_str().ok().and_then(Credentials::parse).ok_or_else(unfit)?;
+        let surface = parts.extensions.get::<SurfaceName>().ok_or_else(|| ApiError::internal("no surface"))?;
+        match Arc::<Access>::from_ref(state).identify(&credentials, surface.0).await {
+            Identity::Known(caller) => {
+                tracing::Span::current().record("subject", tracing::field::display(caller.subject()));
+                Ok(caller)
+            }
+            Identity::NotMine if matches!(credentials, Credentials::Basic { .. }) => Err(unfit()),
+            Identity::NotMine => Err(ApiError::invalid_token("The token is not known to this server.")),
+            Identity::Refused(why) => Err(ApiError::invalid_token(&why)),
         }
-        let caller = Arc::<Access>::from_ref(state).identify(token.trim()).ok_or_else(ApiError::invalid_token)?;
-        tracing::Span::current().record("subject", tracing::field::display(caller.subject()));
-        Ok(caller)
     }
 }
 
@@ -109,14 +115,12 @@ impl Caller {
 
     pub(super) fn refuse(&self, wanted: Permission, scope: &str) -> ApiError {
         let wanted = format!("{wanted:?}").to_ascii_lowercase();
-        match self {
-            Self::Anonymous => {
-                ApiError::unauthorized(&format!("This needs a token that grants `{wanted}` {scope}; none was sent."))
-            }
-            Self::Token { subject, .. } => {
-                ApiError::forbidden(format!("{subject} was not granted `{wanted}` {scope}."))
-            }
+        if self.is_anonymous() {
+            return ApiError::unauthorized(&format!(
+                "This needs a token that grants `{wanted}` {scope}; none was sent."
+            ));
         }
+        ApiError::forbidden(format!("{} was not granted `{wanted}` {scope}.", self.subject()))
     }
 }
 

@@ -30,9 +30,8 @@ use tracing::field::Empty;
 
 use super::error::ApiError;
 use super::request_id::RequestId;
-use super::serving::response_cache::{CacheKey, Cacheable, ResponseCache};
-use super::surface::{self, SurfaceProperties};
-use crate::domain::ManifestName;
+use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, ResponseCache};
+use super::surface::{self, SurfaceName, SurfaceProperties};
 use meters::Meters;
 
 /// What scripts of other origins may see of an answer.
@@ -56,16 +55,16 @@ pub(super) struct Place {
 }
 
 impl RequestContext {
-    /// `generation` is that of the head which a name's answers come from now, if no look at the store is needed.
-    pub(super) fn new(generation: impl Fn(&ManifestName) -> Option<u64> + Send + Sync + 'static) -> Self {
-        Self { meters: Meters::default(), responses: ResponseCache::new(Box::new(generation)) }
+    /// `sources` say what cached answers depend on.
+    pub(super) fn new(sources: Box<dyn CacheSources>) -> Self {
+        Self { meters: Meters::default(), responses: ResponseCache::new(sources) }
     }
 
     /// A cached response to this request, or `None` if a handler must run.
     pub(super) fn cached<B>(&self, place: Place, request: &axum::http::Request<B>) -> Option<Response> {
         let key = place.key(place.host(request).as_deref(), request.uri())?;
         let (mut response, route) = self.responses.find(&key, request)?;
-        let record = RequestRecord::new(place, request, Some(route));
+        let record = RequestRecord::new(place, request, Some(route), self.responses.epoch());
         record.observe(self, &response);
         record.id.stamp(response.headers_mut());
         Some(response)
@@ -115,9 +114,10 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let record = RequestRecord::new(self.place, &request, route);
+        let record = RequestRecord::new(self.place, &request, route, self.context.responses.epoch());
+        request.extensions_mut().insert(SurfaceName(self.place.surface.name));
         let context = Arc::clone(&self.context);
         InstrumentedFuture { handling: self.inner.call(request), record, context }
     }
@@ -151,6 +151,8 @@ struct RequestRecord {
     /// Where answers differ from host to host.
     host: Option<Box<str>>,
     route: Option<MatchedPath>,
+    /// The epoch of tokens and policies in which it began.
+    epoch: u64,
     /// Whether a browser asks whether a script of another origin may ask.
     preflight: bool,
     began: Instant,
@@ -158,7 +160,7 @@ struct RequestRecord {
 }
 
 impl RequestRecord {
-    fn new<B>(place: Place, request: &axum::http::Request<B>, route: Option<MatchedPath>) -> Self {
+    fn new<B>(place: Place, request: &axum::http::Request<B>, route: Option<MatchedPath>, epoch: u64) -> Self {
         let (id, method, uri) = (RequestId::of(request.headers()), request.method(), request.uri());
         let span = tracing::info_span!("request", id = %id.as_str(), %method, path = %uri.path(), subject = Empty);
         let preflight = *method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -170,6 +172,7 @@ impl RequestRecord {
             uri: uri.clone(),
             host,
             route,
+            epoch,
             preflight,
             began: Instant::now(),
             span,
@@ -189,7 +192,13 @@ impl RequestRecord {
             && let Some(key) = self.place.key(self.host.as_deref(), &self.uri)
             && self.method == Method::GET
         {
-            context.responses.remember(&key, route, source, response.status(), response.headers().clone());
+            context.responses.remember(
+                &key,
+                (route, self.epoch),
+                source,
+                response.status(),
+                response.headers().clone(),
+            );
         }
         self.id.stamp(response.headers_mut());
         response

@@ -72,6 +72,10 @@ pub(super) struct SurfaceProperties {
     pub(super) quiet: &'static [&'static str],
 }
 
+/// The name of the surface that a request is for, among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SurfaceName(pub(super) &'static str);
+
 impl Hosts {
     fn are_owned(&self) -> bool {
         matches!(self, Self::Owned(_))

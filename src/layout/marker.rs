@@ -4,6 +4,7 @@
 //! highest `n` counts. A store that is still being filled from another one holds `layout/copying` beside it, and cannot be
 //! opened as long as it does.
 
+mod gate;
 mod watch;
 
 use futures_util::TryStreamExt as _;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::LayoutKey;
 use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
 
+pub use gate::GatedStore;
 pub use watch::Watch;
 
 /// The layout that this binary reads and writes.
@@ -30,6 +32,35 @@ pub struct Marker {
     pub min_writer: u32,
 }
 
+impl Marker {
+    /// The marker that an empty store gets.
+    pub const NEWEST: Self = Self { layout: CURRENT, min_reader: 1, min_writer: 1 };
+
+    /// Returns the marker if this binary may read a store that has it.
+    ///
+    /// # Errors
+    /// [`LayoutError::TooNew`] or [`LayoutError::TooOld`].
+    pub fn readable(self) -> Result<Self, LayoutError> {
+        if self.min_reader > CURRENT {
+            let needed = self.min_reader.max(self.min_writer);
+            Err(LayoutError::TooNew { layout: self.layout, needed })
+        } else if self.layout < CURRENT {
+            Err(LayoutError::TooOld(self.layout))
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// Returns the marker if this binary may also write to a store that has it.
+    ///
+    /// # Errors
+    /// Those of [`Marker::readable`], and [`LayoutError::ReadOnly`].
+    pub fn writable(self) -> Result<Self, LayoutError> {
+        let Self { layout, min_writer: needed, .. } = self.readable()?;
+        if needed > CURRENT { Err(LayoutError::ReadOnly { layout, needed }) } else { Ok(self) }
+    }
+}
+
 /// What a store says about its layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreState {
@@ -41,6 +72,16 @@ pub enum StoreState {
     Unfinished,
     /// The newest marker.
     Marked(Marker),
+}
+
+impl StoreState {
+    fn readable(self) -> Result<Marker, LayoutError> {
+        match self {
+            Self::Empty | Self::Unmarked => Err(LayoutError::Unmarked),
+            Self::Unfinished => Err(LayoutError::Unfinished),
+            Self::Marked(marker) => marker.readable(),
+        }
+    }
 }
 
 /// Why a store cannot be used as it is.
@@ -67,6 +108,17 @@ pub enum LayoutError {
         /// The layout of the store.
         layout: u32,
         /// The oldest layout whose binaries may use it.
+        needed: u32,
+    },
+    /// The store was migrated by a newer binary, and this one may read it, but not write to it.
+    #[error(
+        "the store has layout {layout}, which only a binary that knows layout {needed} may write to; this one knows up \
+         to {CURRENT} and may only read it: install a newer larder"
+    )]
+    ReadOnly {
+        /// The layout of the store.
+        layout: u32,
+        /// The oldest layout whose binaries may write to it.
         needed: u32,
     },
     /// The store has an older layout.
@@ -130,44 +182,36 @@ pub async fn end_copy(store: &dyn ObjectStore) -> Result<(), StoreError> {
     store.delete(&LayoutKey::Copying.key()).await
 }
 
-/// Makes sure that this binary may read and write the store; an empty store gets the current marker.
+/// Makes sure that this binary may read the store; an empty store gets the current marker. Whether it may also write is for
+/// [`Marker::writable`] to say.
 ///
 /// # Errors
 /// A [`LayoutError`] that says what to do.
 pub async fn open(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
     match find(store).await? {
-        StoreState::Empty => Ok(super::migrate::initialise(store).await?),
-        StoreState::Unmarked => Err(LayoutError::Unmarked),
-        StoreState::Unfinished => Err(LayoutError::Unfinished),
-        StoreState::Marked(marker) => judge(marker),
+        StoreState::Empty => {
+            write(store, Marker::NEWEST).await?;
+            Ok(Marker::NEWEST)
+        }
+        state => state.readable(),
     }
 }
 
-/// Like [`open`], but never writes: a store that is empty is an error, because it should not be.
+/// Makes sure that this binary may read and write the store. Never writes: a store that is empty is an error, because it
+/// should not be.
 ///
 /// # Errors
 /// A [`LayoutError`] that says what to do.
 pub async fn check(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
-    match find(store).await? {
-        StoreState::Empty | StoreState::Unmarked => Err(LayoutError::Unmarked),
-        StoreState::Unfinished => Err(LayoutError::Unfinished),
-        StoreState::Marked(marker) => judge(marker),
-    }
+    check_readable(store).await?.writable()
 }
 
-/// Whether this binary may read and write a store with this marker.
+/// Like [`check`], for those who only read.
 ///
 /// # Errors
-/// [`LayoutError::TooNew`] or [`LayoutError::TooOld`].
-pub fn judge(marker: Marker) -> Result<Marker, LayoutError> {
-    let needed = marker.min_reader.max(marker.min_writer);
-    if needed > CURRENT {
-        Err(LayoutError::TooNew { layout: marker.layout, needed })
-    } else if marker.layout < CURRENT {
-        Err(LayoutError::TooOld(marker.layout))
-    } else {
-        Ok(marker)
-    }
+/// A [`LayoutError`] that says what to do.
+pub async fn check_readable(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
+    find(store).await?.readable()
 }
 
 /// Creates a marker if it is absent. One that is there must say the same.

@@ -43,10 +43,7 @@ pub async fn plan(store: &dyn ObjectStore) -> Result<Vec<Box<dyn Migration>>, La
         StoreState::Empty => 0,
         StoreState::Unmarked => return Err(LayoutError::Unmarked),
         StoreState::Unfinished => return Err(LayoutError::Unfinished),
-        StoreState::Marked(marker) if marker.layout > CURRENT => {
-            marker::judge(marker)?;
-            marker.layout
-        }
+        StoreState::Marked(marker) if marker.layout > CURRENT => marker.writable()?.layout,
         StoreState::Marked(marker) => marker.layout,
     };
     Ok(steps().into_iter().filter(|step| step.to() > from).collect())
@@ -62,12 +59,12 @@ pub async fn run(store: &dyn ObjectStore, step: &dyn Migration) -> Result<Marker
     Ok(step.marker())
 }
 
-/// Gives an empty store the current layout.
-///
-/// # Errors
-/// When the store fails.
-pub async fn initialise(store: &dyn ObjectStore) -> Result<Marker, StoreError> {
-    let newest = steps().pop().expect("there is at least one layout");
-    marker::write(store, newest.marker()).await?;
-    Ok(newest.marker())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_store_is_marked_as_the_last_step_would() {
+        assert_eq!(steps().last().map(|step| step.marker()), Some(Marker::NEWEST));
+    }
 }

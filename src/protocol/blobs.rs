@@ -47,6 +47,16 @@ pub enum Check {
     },
 }
 
+impl Check {
+    /// Whether this blob has no bytes of the stated size that may be relied on.
+    pub(super) fn refuses(&self, digest: Digest) -> bool {
+        match self {
+            Self::Present(_) => false,
+            Self::Missing(blob) | Self::WrongSize { stated: blob, .. } => blob.digest == digest,
+        }
+    }
+}
+
 /// Where the bytes of a digest are to go.
 pub(crate) enum UploadTarget {
     /// Nowhere: they are there and may be relied on; their size.

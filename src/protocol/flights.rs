@@ -1,31 +1,44 @@
 //! Single flight: many who want the same thing at the same time cost the store one request.
+//!
+//! Not the cache library's `try_get_with`: that keeps every result, while the newest head, or that there are no bytes, only
+//! holds for those who asked before the answer; it lets a caller join a request that began before what the caller has to
+//! see; and when the first caller leaves, the next one begins all over again.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 use tokio::time::{Duration, Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::store::{StoreError, StoreErrorKind};
 
-type Landing<T> = Shared<BoxFuture<'static, Result<T, Arc<StoreError>>>>;
+type Outcome<T> = Result<T, Arc<StoreError>>;
+type Landing<T> = Shared<BoxFuture<'static, Outcome<T>>>;
 
-/// A request under way.
+/// A request under way. Only those who wait for it keep it alive, and its result.
 struct Flight<T> {
+    /// Tells it from later requests for the same key.
+    number: u64,
     began: Instant,
-    landing: Landing<T>,
+    landing: WeakShared<BoxFuture<'static, Outcome<T>>>,
+}
+
+struct UnderWay<K, T> {
+    flights: HashMap<K, Flight<T>>,
+    /// How many there have been.
+    total: u64,
 }
 
 /// Requests under way, by what they ask for.
-pub(super) struct Flights<K, T>(Arc<Mutex<HashMap<K, Flight<T>>>>);
+pub(super) struct Flights<K, T>(Arc<Mutex<UnderWay<K, T>>>);
 
 impl<K, T> Default for Flights<K, T> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self(Arc::new(Mutex::new(UnderWay { flights: HashMap::new(), total: 0 })))
     }
 }
 
@@ -58,33 +71,54 @@ impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Fl
     where
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights.get(key).filter(|flight| flight.began.elapsed() <= oldest)
-            // Nobody waits for it any more, and nobody has moved it since.
-            && flight.landing.strong_count().is_some_and(|waiting| waiting > 1)
-        {
-            return flight.landing.clone();
+        let mut under_way = lock(&self.0);
+        let recent = under_way.flights.get(key).filter(|flight| flight.began.elapsed() <= oldest);
+        if let Some(landing) = recent.and_then(|flight| flight.landing.upgrade()) {
+            return landing;
         }
-        let (began, all, landed) = (Instant::now(), Arc::clone(&self.0), key.clone());
-        // A task of its own: it moves on whoever of those who wait is looked at.
+        under_way.total += 1;
+        let number = under_way.total;
+        let entry = Departure { all: Arc::clone(&self.0), key: key.clone(), number };
+        // Spawned so that it makes progress regardless of which waiter is polled.
         let task = AbortOnDropHandle::new(tokio::spawn(ask()));
         let landing = async move {
+            // Dropped when the request has landed, or together with it when nobody waits any more.
+            let _entry = entry;
             let result = task.await.unwrap_or_else(|failed| {
                 Err(StoreError::new(StoreErrorKind::Internal, "a request that was shared", failed))
             });
-            let mut flights = all.lock().unwrap_or_else(PoisonError::into_inner);
-            if flights.get(&landed).is_some_and(|flight| flight.began == began) {
-                flights.remove(&landed);
-            }
             result.map_err(Arc::new)
         };
         let landing = landing.boxed().shared();
-        flights.insert(key.clone(), Flight { began, landing: landing.clone() });
+        if let Some(weak) = landing.downgrade() {
+            under_way.flights.insert(key.clone(), Flight { number, began: Instant::now(), landing: weak });
+        }
         landing
     }
 }
 
-/// An error that several callers are told.
+/// Removes the entry of a flight when the flight ends, however it ends.
+struct Departure<K: Eq + Hash, T> {
+    all: Arc<Mutex<UnderWay<K, T>>>,
+    key: K,
+    number: u64,
+}
+
+impl<K: Eq + Hash, T> Drop for Departure<K, T> {
+    fn drop(&mut self) {
+        let mut under_way = lock(&self.all);
+        // A later request may have taken the place of one that began too long ago.
+        if under_way.flights.get(&self.key).is_some_and(|flight| flight.number == self.number) {
+            under_way.flights.remove(&self.key);
+        }
+    }
+}
+
+fn lock<K, T>(all: &Mutex<UnderWay<K, T>>) -> MutexGuard<'_, UnderWay<K, T>> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An error that several callers get.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct SharedError(Arc<StoreError>);

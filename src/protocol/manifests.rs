@@ -1,15 +1,20 @@
-//! Reading manifests: the exact bytes that were published, and an index over their artifacts.
+//! Reading manifests: the exact bytes that were published, what their format says of them, and an index over their files.
+//!
+//! Larder serves the bytes of a manifest whether or not it can read them; only what is inside needs a format that is
+//! known. What a manifest needs is found the same way for all formats: its blobs, the manifests it names, and what they
+//! need in turn.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use moka::sync::Cache;
 use tokio::time::Duration;
 
-use crate::domain::manifest::{Artifact, Descriptor};
-use crate::domain::{Digest, FileName, Manifest};
+use crate::domain::manifest::{Artifact, Child, Descriptor, FORMATS, Format, Limits, ReadError};
+use crate::domain::{Digest, FileName, Manifest, ManifestError};
 use crate::protocol::Blobs;
+use crate::protocol::blobs::Check;
 use crate::protocol::flights::Flights;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -20,46 +25,114 @@ const REMEMBERED_BYTES: u64 = 32 << 20;
 /// How old a reading under way may be to be waited for. Its bytes are valid however old; this is for those that find none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A manifest that was read and verified.
+/// A manifest whose bytes were read and verified.
 #[derive(Debug)]
 pub struct LoadedManifest {
     /// The bytes as published.
     pub bytes: Bytes,
-    /// What Larder reads from them.
-    pub manifest: Manifest,
+    contents: Contents,
     index: HashMap<FileName, usize>,
 }
 
+/// What a format says of a manifest's bytes.
+#[derive(Debug)]
+struct Contents {
+    digest: Digest,
+    read: Result<Manifest, ReadError>,
+}
+
+impl Contents {
+    fn get(&self) -> Result<&Manifest, StoreError> {
+        self.read.as_ref().map_err(|error| unreadable(self.digest, error.clone()))
+    }
+}
+
 impl LoadedManifest {
-    fn new(bytes: Bytes, manifest: Manifest) -> Self {
-        let names = manifest.artifacts.iter().map(|artifact| artifact.name.clone());
-        let index = names.enumerate().map(|(at, name)| (name, at)).collect();
-        Self { bytes, manifest, index }
+    fn new(bytes: Bytes, contents: Contents) -> Self {
+        let files = contents.read.as_ref().map_or(&[][..], |manifest| &manifest.files);
+        let index = files.iter().enumerate().map(|(at, file)| (file.name.clone(), at)).collect();
+        Self { bytes, contents, index }
     }
 
-    /// The artifact of this name.
-    #[must_use]
-    pub fn artifact(&self, name: &FileName) -> Option<&Artifact> {
-        self.index.get(name).map(|at| &self.manifest.artifacts[*at])
+    /// What Larder reads from the bytes.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Newer`] when it takes a newer binary, [`StoreErrorKind::Corrupt`] when they make no sense.
+    pub fn manifest(&self) -> Result<&Manifest, StoreError> {
+        self.contents.get()
     }
+
+    /// The file of this name.
+    ///
+    /// # Errors
+    /// As [`LoadedManifest::manifest`].
+    pub fn file(&self, name: &FileName) -> Result<Option<&Artifact>, StoreError> {
+        let manifest = self.manifest()?;
+        Ok(self.index.get(name).map(|at| &manifest.files[*at]))
+    }
+}
+
+/// Everything that a manifest needs.
+#[derive(Debug, Default)]
+pub struct Closure {
+    /// Its own bytes, its blobs, the manifests it names, and what those need in turn. May repeat itself.
+    pub needed: Vec<Descriptor>,
+    /// The manifests among them that have no bytes, so that what they need is not known.
+    pub absent: Vec<Descriptor>,
+}
+
+/// What a manifest is remembered by: the same bytes mean something else under another media type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct ReadAs {
+    digest: Digest,
+    media_type: Option<Box<str>>,
 }
 
 /// The manifests in a store.
 #[derive(Debug)]
 pub struct Manifests {
     blobs: Arc<Blobs>,
-    remembered: Cache<Digest, Arc<LoadedManifest>>,
-    reads: Flights<Digest, Option<Arc<LoadedManifest>>>,
+    formats: &'static [Format],
+    remembered: Cache<ReadAs, Arc<LoadedManifest>>,
+    reads: Flights<ReadAs, Option<Arc<LoadedManifest>>>,
 }
 
 impl Manifests {
-    /// Manifests among `blobs`.
+    /// Manifests among `blobs`, in all formats that this binary knows.
     #[must_use]
     pub fn new(blobs: Arc<Blobs>) -> Self {
+        Self::with_formats(blobs, FORMATS)
+    }
+
+    /// Manifests among `blobs`, in these formats. The first one is that of documents without a media type.
+    #[must_use]
+    pub fn with_formats(blobs: Arc<Blobs>, formats: &'static [Format]) -> Self {
         let weigh =
-            |_: &Digest, loaded: &Arc<LoadedManifest>| u32::try_from(1024 + loaded.bytes.len() * 4).unwrap_or(u32::MAX);
+            |_: &ReadAs, loaded: &Arc<LoadedManifest>| u32::try_from(1024 + loaded.bytes.len() * 4).unwrap_or(u32::MAX);
         let remembered = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
-        Self { blobs, remembered, reads: Flights::default() }
+        Self { blobs, formats, remembered, reads: Flights::default() }
+    }
+
+    /// Checks a document that is to be published.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, bytes: &[u8], media_type: Option<&str>, limits: Limits) -> Result<(), ManifestError> {
+        let format = Format::among(self.formats, media_type);
+        let format = format.map_err(|error| ManifestError::Malformed(error.to_string()))?;
+        (format.check)(bytes, limits)
+    }
+
+    /// Reads a document that is or was published.
+    ///
+    /// # Errors
+    /// As [`LoadedManifest::manifest`].
+    pub fn understand(&self, bytes: &[u8], media_type: Option<&str>) -> Result<Manifest, StoreError> {
+        self.interpret(bytes, media_type).map_err(|error| unreadable(Digest::of(bytes), error))
+    }
+
+    fn interpret(&self, bytes: &[u8], media_type: Option<&str>) -> Result<Manifest, ReadError> {
+        (Format::among(self.formats, media_type)?.read)(bytes)
     }
 
     /// Reads a manifest and verifies its digest. `None` when its bytes are gone. Any number of callers at once cost the
@@ -67,35 +140,133 @@ impl Manifests {
     ///
     /// # Errors
     /// When the store fails, or holds other bytes than were published.
-    pub async fn load(self: &Arc<Self>, descriptor: Descriptor) -> Result<Option<Arc<LoadedManifest>>, StoreError> {
-        if let Some(loaded) = self.remembered.get(&descriptor.digest) {
+    pub async fn load(
+        self: &Arc<Self>,
+        descriptor: Descriptor,
+        media_type: Option<&str>,
+    ) -> Result<Option<Arc<LoadedManifest>>, StoreError> {
+        let key = ReadAs { digest: descriptor.digest, media_type: media_type.map(Into::into) };
+        if let Some(loaded) = self.remembered.get(&key) {
             return Ok(Some(loaded));
         }
         let read = || {
-            let manifests = Arc::clone(self);
+            let (manifests, key) = (Arc::clone(self), key.clone());
             async move {
-                let Some((bytes, manifest)) = manifests.read(descriptor).await? else { return Ok(None) };
-                let loaded = Arc::new(LoadedManifest::new(bytes, manifest));
-                manifests.remembered.insert(descriptor.digest, Arc::clone(&loaded));
+                let Some((bytes, contents)) = manifests.read(descriptor, key.media_type.as_deref()).await? else {
+                    return Ok(None);
+                };
+                let loaded = Arc::new(LoadedManifest::new(bytes, contents));
+                manifests.remembered.insert(key, Arc::clone(&loaded));
                 Ok(Some(loaded))
             }
         };
-        self.reads.join(&descriptor.digest, PATIENCE, read).await
+        self.reads.join(&key, PATIENCE, read).await
     }
 
-    /// Like [`Manifests::load`], for those who read every manifest once and want neither memory nor index of it.
-    ///
-    /// # Errors
-    /// As [`Manifests::load`].
-    pub async fn read(&self, descriptor: Descriptor) -> Result<Option<(Bytes, Manifest)>, StoreError> {
+    /// Like [`Manifests::load`], with neither memory nor index.
+    async fn read(
+        &self,
+        descriptor: Descriptor,
+        media_type: Option<&str>,
+    ) -> Result<Option<(Bytes, Contents)>, StoreError> {
         let Some(object) = self.blobs.open(descriptor.digest, None).await? else { return Ok(None) };
         let key = object.meta.key.clone();
-        let corrupt = |why: String| StoreError::new(StoreErrorKind::Corrupt, &key, why);
         let bytes = object.bytes(descriptor.size).await?;
         if Digest::of(&bytes) != descriptor.digest {
-            return Err(corrupt("the bytes of this manifest do not have its digest".into()));
+            let why = "the bytes of this manifest do not have its digest";
+            return Err(StoreError::new(StoreErrorKind::Corrupt, &key, why));
         }
-        let manifest = Manifest::parse(&bytes, usize::MAX).map_err(|error| corrupt(error.to_string()))?;
-        Ok(Some((bytes, manifest)))
+        let contents = Contents { digest: descriptor.digest, read: self.interpret(&bytes, media_type) };
+        Ok(Some((bytes, contents)))
     }
+
+    /// Follows a manifest to everything that it needs. Reads every manifest on the way once.
+    ///
+    /// # Errors
+    /// When the store fails, or a manifest cannot be read: then nobody knows what is needed.
+    pub async fn closure(&self, root: Descriptor, media_type: Option<&str>) -> Result<Closure, StoreError> {
+        let mut closure = Closure::default();
+        let mut walk = ManifestWalk::default();
+        walk.add([Child { blob: root, media_type: media_type.map(Into::into) }]);
+        while let Some(Child { blob, media_type }) = walk.pop() {
+            closure.needed.push(blob);
+            let Some((_, contents)) = self.read(blob, media_type.as_deref()).await? else {
+                closure.absent.push(blob);
+                continue;
+            };
+            let manifest = contents.get()?;
+            closure.needed.extend(&manifest.blobs);
+            walk.add(manifest.children.iter().cloned());
+        }
+        Ok(closure)
+    }
+
+    /// Makes sure that everything a manifest needs, and `more`, has bytes that may be relied on (protocol step P2; see
+    /// [`Blobs::secure`]). Says which have not.
+    ///
+    /// From the top down: a manifest is read only after its own bytes were secured, as a root is only looked at after its
+    /// head was created. Otherwise a collector could take them between the two.
+    ///
+    /// # Errors
+    /// When the store fails, or a manifest cannot be read.
+    pub async fn secure(&self, manifest: &Manifest, more: Vec<Descriptor>) -> Result<Vec<Check>, StoreError> {
+        let mut blobs = manifest.roots();
+        blobs.extend(more);
+        let mut walk = ManifestWalk::default();
+        walk.add(manifest.children.iter().cloned());
+        if walk.is_done() {
+            return self.blobs.secure(blobs).await;
+        }
+        // Neither looked at nor named as missing twice, however many manifests name it.
+        let mut looked_at: HashSet<Descriptor> = blobs.iter().copied().collect();
+        let mut bad = self.blobs.secure(blobs).await?;
+        while let Some(Child { blob, media_type }) = walk.pop() {
+            if bad.iter().any(|check| check.refuses(blob.digest)) {
+                continue;
+            }
+            let Some((_, contents)) = self.read(blob, media_type.as_deref()).await? else {
+                bad.push(Check::Missing(blob));
+                continue;
+            };
+            let manifest = contents.get()?;
+            let mut blobs = manifest.roots();
+            blobs.retain(|blob| looked_at.insert(*blob));
+            bad.extend(self.blobs.secure(blobs).await?);
+            walk.add(manifest.children.iter().cloned());
+        }
+        Ok(bad)
+    }
+}
+
+/// The manifests that are still to be read, each once. A manifest that names itself is impossible, but many may name one.
+#[derive(Debug, Default)]
+pub struct ManifestWalk {
+    waiting: Vec<Child>,
+    seen: HashSet<Child>,
+}
+
+impl ManifestWalk {
+    /// Adds manifests, unless they were added before.
+    pub fn add(&mut self, manifests: impl IntoIterator<Item = Child>) {
+        self.waiting.extend(manifests.into_iter().filter(|child| self.seen.insert(child.clone())));
+    }
+
+    /// Whether there is nothing left to read.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The next manifest to read.
+    pub fn pop(&mut self) -> Option<Child> {
+        self.waiting.pop()
+    }
+}
+
+fn unreadable(digest: Digest, error: ReadError) -> StoreError {
+    let kind = match error {
+        ReadError::UnknownFormat(_) => StoreErrorKind::Newer,
+        ReadError::Malformed(_) => StoreErrorKind::Corrupt,
+    };
+    StoreError::new(kind, digest, error)
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{Config, Store};
-use crate::domain::RetentionRules;
+use crate::layout::marker::Watch;
 use crate::upkeep::Health;
 use crate::upkeep::collect::{Outcome, Report, RunSummary, Runs, Settings, Share};
 use crate::upkeep::{Collect, CollectError};
@@ -20,10 +20,10 @@ const SHARE_OF_A_DISK: u8 = 10;
 /// What the configuration says, as the service takes it, for runs that nobody waits for.
 #[must_use]
 pub fn settings(config: &Config) -> Settings {
+    let policies = config.policies().into();
     let Config { collector: config, store, .. } = config;
-    let rules = config.retention.iter().map(|rule| (rule.names.clone(), rule.retention()));
     Settings {
-        retention: RetentionRules(rules.collect()),
+        policies,
         min_age: config.min_age.signed(),
         jobs: NonZeroUsize::new(config.jobs).unwrap_or(NonZeroUsize::MIN),
         share: Share::new(config.share.unwrap_or_else(|| share_of(store))).unwrap_or(Share::ALL),
@@ -104,9 +104,13 @@ fn jitter(interval: Duration) -> Duration {
 }
 
 /// Collects in the background of a server, and shows in metrics, logs and readiness how it goes.
-pub(super) async fn run(collect: Collect, mut turns: CollectorSchedule, health: Arc<Health>) {
+/// Does nothing while the store may not be written to, which readiness shows by itself.
+pub(super) async fn run(collect: Collect, mut turns: CollectorSchedule, watch: Arc<Watch>, health: Arc<Health>) {
     loop {
         match turns.next().await {
+            ScheduleStep::Due if is_read_only(&watch).await => {
+                tracing::info!("the collector does not run: the store may not be written to");
+            }
             ScheduleStep::Due => {
                 let result = collect.run(&turns.stop).await;
                 count(&result);
@@ -125,6 +129,11 @@ pub(super) async fn run(collect: Collect, mut turns: CollectorSchedule, health: 
             ScheduleStep::Stop => return,
         }
     }
+}
+
+async fn is_read_only(watch: &Watch) -> bool {
+    // A store that fails here fails the run too, which says so.
+    watch.check().await.is_ok_and(|marker| marker.writable().is_err())
 }
 
 fn count(result: &Result<Report, CollectError>) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::ServerError;
 use crate::clock::Clock;
 use crate::config::{Bucket, Store};
+use crate::layout::marker::{self, StoreState};
 use crate::store::s3::{S3Settings, Timeouts};
 use crate::store::{FsStore, ObjectStore, S3Store, StoreError};
 use crate::upkeep::probe;
@@ -34,6 +35,12 @@ pub(super) async fn look_over(
         Store::Fs { .. } => return Ok(vec!["store: a directory of this machine".to_owned()]),
         Store::S3(bucket) => bucket,
     };
+    if let StoreState::Marked(marker) = marker::find(&**store).await?
+        && let Err(why) = marker.writable()
+    {
+        // Trying it out would write to it. It was tried out when it was marked.
+        return Ok(vec![format!("store: bucket {}, not tried out: {why}", bucket.bucket)]);
+    }
     let findings = probe::probe(store, clock).await?;
     for finding in &findings.0 {
         let holds = if finding.problem.is_none() { 1.0 } else { 0.0 };

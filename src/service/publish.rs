@@ -4,14 +4,18 @@
 //! prepared, so that its blobs are roots; only then is each blob checked; only then is the version committed. A
 //! check made earlier could be undone by a collector that had not seen the root yet.
 
+mod error;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::error::PublishError;
+use self::error::{complete, to_upload};
 use crate::domain::head::Change;
-use crate::domain::manifest::Descriptor;
+use crate::domain::manifest::{Descriptor, Limits};
 use crate::domain::{
-    Digest, Expect, Head, Manifest, ManifestError, ManifestName, Rejection, Selector, State, Subject, Summary,
+    Digest, Expect, Head, LogName, Manifest, ManifestName, Origin, Rejection, Selector, State, Subject, Summary,
     VersionRow,
 };
 use crate::protocol::blobs::Check;
@@ -20,37 +24,6 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// How often a manifest is stored again that is collected before it is protected.
 const MAX_PUTS: u32 = 8;
-
-/// Why a publish did not happen.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// The bytes are not a manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// The manifest has more bytes than allowed.
-    #[error("the manifest has more than {limit} bytes")]
-    TooLarge {
-        /// The limit, in bytes.
-        limit: u64,
-    },
-    /// Blobs that the manifest refers to are not there, or have another size than it says.
-    #[error("{} blobs are missing and {} have another size than the manifest says", .missing.len(), .wrong_size.len())]
-    Blobs {
-        /// Blobs that must be uploaded.
-        missing: Vec<Descriptor>,
-        /// Blobs with another size than stated, with the size that is stored.
-        wrong_size: Vec<(Descriptor, u64)>,
-    },
-    /// The name could not be changed.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
-}
-
-impl From<StoreError> for PublishError {
-    fn from(error: StoreError) -> Self {
-        Self::Change(ChangeError::Store(error))
-    }
-}
 
 /// What a manifest may be at most.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +37,8 @@ pub struct PublishLimits {
 /// What a publish or promotion came to.
 #[derive(Debug, Clone)]
 pub struct Receipt {
-    /// The name.
-    pub name: ManifestName,
+    /// The name of the log.
+    pub name: LogName,
     /// The name's newest generation.
     pub generation: u64,
     /// The version, in its new state.
@@ -98,12 +71,19 @@ pub enum Prepared {
 }
 
 /// Whether a version that is prepared already may be taken up again.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Resume {
-    /// One request, one version.
-    Never,
+    /// One request, one version; and where that comes from.
+    Never(Option<Origin>),
     /// A client that asks twice for a session gets the same one.
     OwnSession,
+}
+
+/// A manifest that may be published: its bytes, and what was read from them.
+#[derive(Debug)]
+struct Document {
+    bytes: Bytes,
+    manifest: Manifest,
 }
 
 /// What a client wants to become of its manifest.
@@ -149,7 +129,36 @@ impl Publish {
         options: PublishOptions,
         by: &Subject,
     ) -> Result<Receipt, PublishError> {
-        let (receipt, bad) = match self.prepare_checked(name, bytes, &options, by, Resume::Never).await? {
+        let document = self.checked(bytes)?;
+        self.publish_document(name, document, options, by, None).await
+    }
+
+    /// Publishes a manifest of this media type that was published before, and comes from there. It must follow no rule but
+    /// that it can be read: rules that were added since do not keep a release from being copied.
+    ///
+    /// # Errors
+    /// As [`Publish::publish`].
+    pub async fn republish(
+        &self,
+        name: &ManifestName,
+        bytes: Bytes,
+        (media_type, from): (Option<&str>, Origin),
+        options: PublishOptions,
+        by: &Subject,
+    ) -> Result<Receipt, PublishError> {
+        let manifest = self.manifests.understand(&bytes, media_type)?;
+        self.publish_document(name, Document { bytes, manifest }, options, by, Some(from)).await
+    }
+
+    async fn publish_document(
+        &self,
+        name: &ManifestName,
+        document: Document,
+        options: PublishOptions,
+        by: &Subject,
+        from: Option<Origin>,
+    ) -> Result<Receipt, PublishError> {
+        let (receipt, bad) = match self.protect(name, document, &options, by, Resume::Never(from)).await? {
             (receipt, _) if receipt.unchanged => return Ok(receipt),
             prepared => prepared,
         };
@@ -175,7 +184,8 @@ impl Publish {
         options: &PublishOptions,
         by: &Subject,
     ) -> Result<Prepared, PublishError> {
-        let (receipt, bad) = self.prepare_checked(name, bytes, options, by, Resume::OwnSession).await?;
+        let document = self.checked(bytes)?;
+        let (receipt, bad) = self.protect(name, document, options, by, Resume::OwnSession).await?;
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
         }
@@ -191,7 +201,7 @@ impl Publish {
         if row.state != State::Prepared {
             return Ok((row, Vec::new()));
         }
-        let missing = to_upload(self.check(row.summary.manifest).await?);
+        let missing = to_upload(self.check(name, &row).await?);
         Ok((row, missing))
     }
 
@@ -208,7 +218,7 @@ impl Publish {
     ) -> Result<Receipt, PublishError> {
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
-            complete(self.check(row.summary.manifest).await?)?;
+            complete(self.check(name, &row).await?)?;
         }
         self.commit_head(name, number, options, by).await
     }
@@ -221,37 +231,43 @@ impl Publish {
         self.heads.change(name, &Change::Abort { number }, by).await.map(|_| ())
     }
 
-    /// The unchanged name, or a prepared version and what is wrong with its blobs.
-    async fn prepare_checked(
-        &self,
-        name: &ManifestName,
-        bytes: Bytes,
-        options: &PublishOptions,
-        by: &Subject,
-        resume: Resume,
-    ) -> Result<(Receipt, Vec<Check>), PublishError> {
+    /// Checks a manifest that a client sent.
+    fn checked(&self, bytes: Bytes) -> Result<Document, PublishError> {
         let limit = self.limits.manifest_bytes;
         if bytes.len() as u64 > limit {
             return Err(PublishError::TooLarge { limit });
         }
-        let manifest = Manifest::parse(&bytes, self.limits.artifacts)?;
+        self.manifests.check(&bytes, None, Limits { files: self.limits.artifacts })?;
+        let manifest = self.manifests.understand(&bytes, None)?;
+        Ok(Document { bytes, manifest })
+    }
+
+    /// The unchanged name, or a prepared version and what is wrong with its blobs.
+    async fn protect(
+        &self,
+        name: &ManifestName,
+        Document { bytes, manifest }: Document,
+        options: &PublishOptions,
+        by: &Subject,
+        resume: Resume,
+    ) -> Result<(Receipt, Vec<Check>), PublishError> {
         if let Some(receipt) = self.unchanged(name, Digest::of(&bytes), options.activate).await?
-            && self.is_whole(&manifest, receipt.row.summary.manifest).await?
+            && self.is_whole(&manifest, &receipt).await?
         {
             return Ok((receipt, Vec::new()));
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = Summary::of(&manifest, descriptor);
-        let resumed = match resume {
-            Resume::OwnSession => self.own_session(name, descriptor.digest, options, by).await?,
-            Resume::Never => None,
+        let (resumed, from) = match resume {
+            Resume::OwnSession => (self.own_session(name, descriptor.digest, options, by).await?, None),
+            Resume::Never(from) => (None, from.map(Box::new)),
         };
-        let change = Change::Prepare { summary, expect: options.expect.clone() };
+        let change = Change::Prepare { summary, from, expect: options.expect.clone() };
         let receipt = match resumed {
             Some(receipt) => receipt,
             None => Receipt::new(self.heads.change(name, &change, by).await?),
         };
-        match self.secure(&manifest, descriptor, bytes).await {
+        match self.secure(&manifest, &receipt, bytes).await {
             Ok(bad) => Ok((receipt, bad)),
             Err(error) => {
                 self.abort_quietly(name, receipt.row.number, by).await;
@@ -261,15 +277,11 @@ impl Publish {
     }
 
     /// Step P2 for a manifest whose bytes are at hand, so that it cannot be missing itself.
-    async fn secure(
-        &self,
-        manifest: &Manifest,
-        descriptor: Descriptor,
-        bytes: Bytes,
-    ) -> Result<Vec<Check>, StoreError> {
+    async fn secure(&self, manifest: &Manifest, receipt: &Receipt, bytes: Bytes) -> Result<Vec<Check>, StoreError> {
+        let descriptor = receipt.row.summary.manifest;
         for _ in 0..MAX_PUTS {
             if self.blobs.secure(vec![descriptor]).await?.is_empty() {
-                return self.blobs.secure(manifest.blobs()).await;
+                return self.manifests.secure(manifest, self.needs(receipt).await?).await;
             }
             self.blobs.put(bytes.clone()).await?;
         }
@@ -278,20 +290,29 @@ impl Publish {
     }
 
     /// Whether nothing that a published version needs was lost. Publishing it again heals it.
-    async fn is_whole(&self, manifest: &Manifest, own: Descriptor) -> Result<bool, StoreError> {
-        let mut blobs = manifest.blobs();
-        blobs.push(own);
-        Ok(self.blobs.secure(blobs).await?.is_empty())
+    async fn is_whole(&self, manifest: &Manifest, receipt: &Receipt) -> Result<bool, StoreError> {
+        let mut beyond = self.needs(receipt).await?;
+        beyond.push(receipt.row.summary.manifest);
+        Ok(self.manifests.secure(manifest, beyond).await?.is_empty())
+    }
+
+    /// What a version needs beyond its manifest.
+    async fn needs(&self, receipt: &Receipt) -> Result<Vec<Descriptor>, StoreError> {
+        self.heads.needs(&receipt.name, &receipt.row).await
     }
 
     /// Step P2 for a version that was prepared earlier.
-    async fn check(&self, descriptor: Descriptor) -> Result<Vec<Check>, PublishError> {
+    async fn check(&self, name: &LogName, row: &VersionRow) -> Result<Vec<Check>, PublishError> {
+        let descriptor = row.summary.manifest;
         let own = self.blobs.secure(vec![descriptor]).await?;
         if !own.is_empty() {
             return Ok(own);
         }
-        match self.manifests.load(descriptor).await? {
-            Some(loaded) => Ok(self.blobs.secure(loaded.manifest.blobs()).await?),
+        match self.manifests.load(descriptor, row.summary.media_type.as_deref()).await? {
+            Some(loaded) => {
+                let beyond = self.heads.needs(name, row).await?;
+                Ok(self.manifests.secure(loaded.manifest()?, beyond).await?)
+            }
             // The version was given up and its manifest collected in between.
             None => Ok(vec![Check::Missing(descriptor)]),
         }
@@ -352,31 +373,4 @@ impl Publish {
             tracing::warn!(manifest.name = %name, version = number, %error, "could not abort a failed publish");
         }
     }
-}
-
-/// What a session's client must upload. A blob that is stored with another size than stated is among it: if the store
-/// is damaged the upload heals it, and if the manifest is wrong the commit will say so.
-fn to_upload(checks: Vec<Check>) -> Vec<Digest> {
-    let (missing, wrong_size) = sort(checks);
-    missing.into_iter().chain(wrong_size.into_iter().map(|(blob, _)| blob)).map(|blob| blob.digest).collect()
-}
-
-fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {
-    let (mut missing, mut wrong_size) = (Vec::new(), Vec::new());
-    for check in checks {
-        match check {
-            Check::Present(_) => {}
-            Check::Missing(blob) => missing.push(blob),
-            Check::WrongSize { stated, actual } => wrong_size.push((stated, actual)),
-        }
-    }
-    (missing, wrong_size)
-}
-
-fn complete(checks: Vec<Check>) -> Result<(), PublishError> {
-    if checks.is_empty() {
-        return Ok(());
-    }
-    let (missing, wrong_size) = sort(checks);
-    Err(PublishError::Blobs { missing, wrong_size })
 }

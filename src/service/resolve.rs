@@ -34,6 +34,14 @@ pub enum ResolveError {
     /// The version is still being published.
     #[error("version {0} is not published yet")]
     NotPublished(u64),
+    /// The version is in a state that only a newer larder knows.
+    #[error("version {number} is {state}, which only a newer larder can serve")]
+    UnknownState {
+        /// The version.
+        number: u64,
+        /// Its state.
+        state: State,
+    },
     /// The version has no such file.
     #[error("there is no file named {file} in {target}")]
     NoSuchFile {
@@ -108,10 +116,11 @@ impl Resolve {
             State::Ready | State::Active | State::Archived => Ok(found),
             State::Prepared | State::Aborted => Err(ResolveError::NotPublished(found.row.number)),
             State::Retired => Err(ResolveError::Retired(Box::new(found.row))),
+            state @ State::Unknown(_) => Err(ResolveError::UnknownState { number: found.row.number, state }),
         }
     }
 
-    /// A version and its manifest.
+    /// A version and its manifest, whether or not this binary can read that.
     ///
     /// # Errors
     /// A [`ResolveError`].
@@ -124,7 +133,7 @@ impl Resolve {
         let mut now = fresh == AsOf::Now;
         loop {
             let descriptor = found.row.summary.manifest;
-            if let Some(loaded) = self.manifests.load(descriptor).await? {
+            if let Some(loaded) = self.manifests.load(descriptor, found.row.summary.media_type.as_deref()).await? {
                 return Ok((found, loaded));
             }
             // The version may have been retired and collected since its row was read. If not, it has lost its manifest.
@@ -148,7 +157,7 @@ impl Resolve {
         fresh: AsOf,
     ) -> Result<(Resolved, Artifact), ResolveError> {
         let (found, loaded) = self.manifest(target, fresh).await?;
-        match loaded.artifact(file) {
+        match loaded.file(file)? {
             Some(artifact) => Ok((found, artifact.clone())),
             None => Err(ResolveError::NoSuchFile { target: target.clone(), file: file.clone() }),
         }

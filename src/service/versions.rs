@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::head::Change;
-use crate::domain::{Expect, Head, ManifestName, Selector, State, Subject, Target, VersionRow};
+use crate::domain::{Expect, Head, ManifestName, Origin, Selector, State, Subject, Target, VersionRow};
 use crate::protocol::{AsOf, ChangeError, Heads};
 use crate::service::publish::PublishOptions;
 use crate::service::{Publish, PublishError, Receipt, Resolve, ResolveError};
@@ -105,6 +105,20 @@ impl Versions {
         self.heads.change(&target.name, &change(target.selector), by).await.map(Receipt::new)
     }
 
+    /// Takes a name away from its readers. Nothing is retired by it: a rollback brings the version back.
+    ///
+    /// # Errors
+    /// A [`ChangeError`].
+    pub async fn withdraw(
+        &self,
+        name: &ManifestName,
+        expect: Expect,
+        reason: String,
+        by: &Subject,
+    ) -> Result<Receipt, ChangeError> {
+        self.heads.change(name, &Change::Withdraw { expect, reason }, by).await.map(Receipt::new)
+    }
+
     /// Retires every version of a name and stops listing it. Its history stays, and it can be published to again.
     ///
     /// # Errors
@@ -131,7 +145,15 @@ impl Versions {
         options: PublishOptions,
         by: &Subject,
     ) -> Result<Receipt, CopyError> {
-        let (_, loaded) = self.resolve.manifest(from, AsOf::Now).await?;
-        Ok(self.publish.publish(to, loaded.bytes.clone(), options, by).await?)
+        let (found, loaded) = self.resolve.manifest(from, AsOf::Now).await?;
+        let origin = Origin {
+            name: Some(from.name.as_str().into()),
+            version: Some(found.row.number),
+            manifest: Some(found.row.digest()),
+            generation: Some(found.generation),
+            ..Origin::default()
+        };
+        let media_type = found.row.summary.media_type.as_deref();
+        Ok(self.publish.republish(to, loaded.bytes.clone(), (media_type, origin), options, by).await?)
     }
 }

@@ -13,6 +13,11 @@ pub enum StoreErrorKind {
     Full,
     /// What is stored is not what was written.
     Corrupt,
+    /// What is stored was written by a newer larder, in a format that this one does not know. An operator has to act.
+    Newer,
+    /// This process may not write to the store at present, because of what the store's layout marker says, or because it
+    /// is gone. Reading works.
+    ReadOnly,
     /// Anything else.
     Internal,
 }
@@ -58,6 +63,8 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Denied => "the store refuses access",
             StoreErrorKind::Full => "the store is full",
             StoreErrorKind::Corrupt => "the store holds damaged data",
+            StoreErrorKind::Newer => "the store holds what a newer larder wrote",
+            StoreErrorKind::ReadOnly => "the store may not be written to",
             StoreErrorKind::Internal => "the store failed",
         };
         write!(f, "{what} ({}): {}", self.key, self.source)

@@ -26,6 +26,7 @@
 //! a crash of the machine must not bring back a version whose bytes are gone.
 
 mod error;
+mod fate;
 mod live;
 mod mark;
 mod pace;
@@ -46,29 +47,28 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, MAX_SKEW};
+use crate::domain::manifest::Format;
 use crate::domain::retention::Verdict;
-use crate::domain::{ManifestName, RunId};
+use crate::domain::{LogName, Policies, RunId};
+use crate::layout;
 use crate::layout::marker;
-use crate::layout::{self, LayoutKey};
 use crate::protocol::{Blobs, Heads, Manifests};
 use crate::store::{List, ObjectStore, StoreError};
+use fate::Candidate;
 use live::Live;
 use mark::{Expiry, Marked};
 use pace::{Pace, Rest};
-use plan::{AgeLimit, Candidate, Plan};
+use plan::{AgeLimit, Plan};
 use ranges::Ranges;
 use report::Journal;
 use uploads::Uploads;
 
 pub use error::CollectError;
-pub use plan::Fate;
+pub use fate::Fate;
 pub use report::{Count, Entry, Outcome, Report, Started, Totals};
 pub use runs::{RunSummary, Runs};
 pub use settings::{Settings, Share};
-
-/// Clocks that differ by more than this are not to be trusted with retiring anything.
-const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// Objects that are created or deleted in one call by a run that may take all of the time.
 const BATCH: usize = 128;
@@ -84,6 +84,8 @@ struct RunContext {
     /// How far the host's clock was ahead of it.
     ahead: SignedDuration,
     young: AgeLimit,
+    /// Retention, the same from the beginning to the end of the run.
+    policies: Arc<Policies>,
     lists: Arc<Pace>,
     deletes: Arc<Pace>,
     rest: Rest,
@@ -129,6 +131,12 @@ impl Collect {
         }
     }
 
+    /// The same collector for a store with manifests in these formats; see [`Manifests::with_formats`].
+    #[must_use]
+    pub fn with_formats(self, formats: &'static [Format]) -> Self {
+        Self { manifests: Arc::new(Manifests::with_formats(Arc::clone(&self.blobs), formats)), ..self }
+    }
+
     /// Does one run and leaves a report of it in the store, whether it succeeds or not.
     ///
     /// # Errors
@@ -161,7 +169,7 @@ impl Collect {
         stop: &CancellationToken,
         mut tell: impl FnMut(Entry<'_>) + Send,
     ) -> Result<Totals, CollectError> {
-        marker::check(&*self.store).await?;
+        marker::check_readable(&*self.store).await?;
         let now = self.clock.now();
         let run = self.prepare(RunId::new(now, 0), now, now, stop);
         let mut totals = Totals::default();
@@ -188,7 +196,7 @@ impl Collect {
         let earlier = self.last_completed().await?;
         let (mut live, mut marked) = (self.live(range.clone()), Marked::default());
         let mut versions = Vec::new();
-        let note = |name: &ManifestName, version, verdict| versions.push((name.clone(), version, verdict));
+        let note = |name: &LogName, version, verdict| versions.push((name.clone(), version, verdict));
         self.mark(run, Expiry::Pretend, &mut live, &mut marked, totals, note).await?;
         totals.names = marked.names();
         if !self.guard(run, earlier.as_ref(), &marked).await? {
@@ -216,6 +224,7 @@ impl Collect {
             now,
             ahead: host.duration_since(now),
             young: AgeLimit::new(now, self.settings.min_age),
+            policies: self.settings.policies.current(),
             lists: Arc::new(Pace::new(self.settings.lists_per_second)),
             deletes: Arc::new(Pace::new(self.settings.deletes_per_second)),
             rest: Rest::new(self.settings.share, stop.clone()),
@@ -244,7 +253,7 @@ impl Collect {
         let mut marked = Marked::default();
         let mut live = self.live(range.clone());
         let mut expired = Vec::new();
-        let note = |name: &ManifestName, version, verdict: Verdict| {
+        let note = |name: &LogName, version, verdict: Verdict| {
             if verdict.is_over() {
                 expired.push((name.clone(), version, verdict));
             }
@@ -351,7 +360,7 @@ impl Collect {
         let everything = layout::everything();
         let mut areas = self.store.list(&everything, List { first_of: Some(layout::AREA), ..List::default() });
         while let Some(meta) = areas.try_next().await? {
-            if LayoutKey::parse(&meta.key).is_none() {
+            if layout::is_stranger(&meta.key) {
                 return Err(CollectError::UnknownKey(meta.key));
             }
         }

@@ -1,13 +1,14 @@
 //! Readiness: whether a server should get traffic, and what operators should know besides.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::layout::marker::Watch;
-use crate::store::ObjectStore;
+use crate::clock::{Clock as _, StoreClock};
+use crate::layout::marker::{Marker, Watch};
 
 /// How long the store may take to show that it is there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -15,21 +16,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Whether this server should get traffic.
 #[derive(Debug)]
 pub struct Health {
-    store: Watch,
+    watch: Arc<Watch>,
+    clock: Arc<StoreClock>,
     draining: AtomicBool,
     collector_failed: Mutex<Option<Timestamp>>,
+    /// Background tasks that panicked lately.
+    failing: Mutex<BTreeSet<&'static str>>,
     /// What is to be known of the store, a line each.
     about_store: OnceLock<Vec<String>>,
 }
 
 impl Health {
-    /// Health of a server on `store`.
+    /// Health of a server on the store of `watch`, which goes by `clock`.
     #[must_use]
-    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+    pub fn new(watch: Arc<Watch>, clock: Arc<StoreClock>) -> Self {
         Self {
-            store: Watch::new(store),
+            watch,
+            clock,
             draining: AtomicBool::new(false),
             collector_failed: Mutex::default(),
+            failing: Mutex::default(),
             about_store: OnceLock::new(),
         }
     }
@@ -39,9 +45,19 @@ impl Health {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// When the collector's last run failed, if it did. The server goes on getting traffic, but says so.
+    /// When the collector's last run failed, if it did. The server stays ready, but says so.
     pub fn set_collector_failed(&self, at: Option<Timestamp>) {
         *self.collector_failed.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// Whether a background task panicked lately. The server stays ready, but says so.
+    pub fn set_failing(&self, task: &'static str, failing: bool) {
+        let mut tasks = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if failing {
+            tasks.insert(task);
+        } else {
+            tasks.remove(task);
+        }
     }
 
     /// What `/readyz?verbose` says of the store, a line each. Counts once.
@@ -49,28 +65,44 @@ impl Health {
         self.about_store.get_or_init(|| lines);
     }
 
-    /// What a server that is ready says.
-    pub(crate) fn remark(&self) -> String {
-        let failed = *self.collector_failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.map_or_else(
-            || "ready\n".to_owned(),
-            |at| format!("ready, but the collector's run of {at:.0} failed; GET /collector/runs and the log say why\n"),
-        )
-    }
-
-    /// Why the server is not ready, if it is not.
-    pub(crate) async fn problem(&self) -> Option<String> {
+    /// What a server that is ready says: what it can do, and what it cannot.
+    ///
+    /// # Errors
+    /// Why it is not ready.
+    pub(crate) async fn readiness(&self) -> Result<String, String> {
         if self.draining.load(Ordering::Relaxed) {
-            return Some("shutting down".to_owned());
+            return Err("shutting down".to_owned());
         }
-        match tokio::time::timeout(PATIENCE, self.store.check()).await {
-            Ok(Ok(_)) => None,
+        match tokio::time::timeout(PATIENCE, self.watch.check()).await {
+            Ok(Ok(marker)) => {
+                let remarks = self.remarks(marker).join("\nbesides, ");
+                Ok(if remarks.is_empty() { "ready\n".to_owned() } else { format!("ready, but {remarks}\n") })
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "not ready");
-                Some("the store cannot be used; the server's log has the reason".to_owned())
+                Err("the store cannot be used; the server's log has the reason".to_owned())
             }
-            Err(_) => Some("the store does not answer in time".to_owned()),
+            Err(_) => Err("the store does not answer in time".to_owned()),
         }
+    }
+
+    fn remarks(&self, marker: Marker) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if let Err(error) = marker.writable() {
+            remarks.push(format!("read-only: {error}"));
+        }
+        if let Some(ahead) = self.clock.skew() {
+            let seconds = ahead.as_secs();
+            remarks.push(format!(
+                "no name can be changed: this host's clock is {seconds} seconds ahead of the store's; set it"
+            ));
+        }
+        if let Some(at) = *self.collector_failed.lock().unwrap_or_else(PoisonError::into_inner) {
+            remarks.push(format!("the collector's run of {at:.0} failed; GET /collector/runs and the log say why"));
+        }
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        remarks.extend(failing.iter().map(|task| format!("the background task {task} panicked; the log says why")));
+        remarks
     }
 
     /// What there is to know about the store, a line each.

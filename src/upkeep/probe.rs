@@ -12,11 +12,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt as _, TryStreamExt as _};
-use jiff::SignedDuration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, MAX_SKEW};
 use crate::layout::{self, LayoutKey};
 use crate::store::{ByteRange, Created, Key, List, MIN_PART, ObjectMeta, ObjectStore, StoreError};
 
@@ -28,8 +27,6 @@ const WRITERS: u32 = 8;
 const SECOND_PART: u64 = 1000;
 /// Most bytes of an object.
 const MOST: u64 = MIN_PART + SECOND_PART;
-/// A host whose clock is further off than this will hear of it.
-const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// What is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -77,11 +74,11 @@ impl Check {
             Self::Ranges => "partial and resumed downloads",
             Self::Copy => "healing",
             Self::Delete => "giving space back",
-            Self::Clock => "retention by age",
+            Self::Clock => "publishing, and retention by age",
         }
     }
 
-    /// Whether a server must not run without it. A clock that is off only keeps versions for longer.
+    /// Whether a server must not run without it. With a clock that is off it still serves readers.
     #[must_use]
     pub fn is_vital(self) -> bool {
         self != Self::Clock
@@ -308,7 +305,7 @@ impl Probe {
         let ahead = self.clock.now().duration_since(meta.modified);
         ensure(ahead.abs() <= MAX_SKEW, || {
             let seconds = ahead.as_secs();
-            format!("this host's clock is {seconds} s ahead of the store's; a collector on it retires nothing")
+            format!("this host's clock is {seconds} s ahead of the store's; no server on it changes a name")
         })
     }
 

@@ -9,6 +9,7 @@
 mod finding;
 mod heal;
 mod reading;
+mod references;
 
 use std::sync::Arc;
 
@@ -19,9 +20,9 @@ pub use heal::{HealOptions, Source, SourceError};
 
 use self::heal::{HealTarget, Healer};
 use self::reading::{Checked, check_object};
-pub(super) use self::reading::{Reading, read_blob};
-use crate::domain::manifest::Descriptor;
-use crate::domain::{Head, ManifestName, Selector, VersionRow};
+pub(super) use self::reading::{Reading, hash, read_blob};
+use crate::domain::manifest::Format;
+use crate::domain::{Head, LogName, Selector, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::protocol::{Blobs, Heads, Manifests};
 use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
@@ -95,6 +96,12 @@ impl Verify {
         }
     }
 
+    /// The same service for a store with manifests in these formats; see [`Manifests::with_formats`].
+    #[must_use]
+    pub fn with_formats(self, formats: &'static [Format]) -> Self {
+        Self { manifests: Arc::new(Manifests::with_formats(Arc::clone(&self.blobs), formats)), ..self }
+    }
+
     /// The same service, but what it finds lost or damaged it heals by these means. Safe beside servers, collectors and
     /// other verifications: sound bytes are never deleted, and damaged ones only as `remedy` says.
     #[must_use]
@@ -129,7 +136,7 @@ impl Verify {
     ///
     /// # Errors
     /// When the store is not available.
-    pub async fn follow(&self, name: &ManifestName) -> Result<Vec<Finding>, StoreError> {
+    pub async fn follow(&self, name: &LogName) -> Result<Vec<Finding>, StoreError> {
         let mut collected = Collected(Vec::new());
         let mut run = VerifyRun { observer: &mut collected, totals: Totals::default(), healer: None };
         let followed = match self.heads.current(name).await {
@@ -161,7 +168,7 @@ impl Verify {
         Ok(())
     }
 
-    async fn name(&self, name: &ManifestName, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
+    async fn name(&self, name: &LogName, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
         // A name whose first head was never created is what a writer leaves behind that died between the two.
         let Some(newest) = self.heads.current(name).await? else { return Ok(()) };
         for generation in 1..newest.generation {
@@ -196,19 +203,14 @@ impl Verify {
         }
     }
 
-    async fn is_still_complete(&self, name: &ManifestName, number: u64) -> Result<bool, StoreError> {
+    async fn is_still_complete(&self, name: &LogName, number: u64) -> Result<bool, StoreError> {
         let Some(head) = self.heads.current(name).await? else { return Ok(false) };
         let row = self.heads.select(&head, Selector::Number(number)).await?;
         Ok(row.is_some_and(|row| row.state.is_complete()))
     }
 
     /// Verifies one version. Says whether its manifest was healed, and its references are still to be followed.
-    async fn version(
-        &self,
-        name: &ManifestName,
-        row: &VersionRow,
-        run: &mut VerifyRun<'_>,
-    ) -> Result<bool, StoreError> {
+    async fn version(&self, name: &LogName, row: &VersionRow, run: &mut VerifyRun<'_>) -> Result<bool, StoreError> {
         let found = self.wrong_with(name, row, run).await?;
         // Beside a running server the version may have been retired, and its bytes collected, since its row was read.
         if found.is_empty() || !self.is_still_complete(name, row.number).await? {
@@ -216,47 +218,30 @@ impl Verify {
         }
         let mut healed_manifest = false;
         for (finding, blob) in found {
+            let Some(blob) = blob else {
+                run.report_only(&finding);
+                continue;
+            };
             let outcome = run.treat(&finding, HealTarget::Needed(blob)).await?;
             healed_manifest |= matches!((&finding, outcome), (Finding::DamagedManifest { .. }, Outcome::Healed(_)));
         }
         Ok(healed_manifest)
     }
 
-    /// What is wrong with a version, and with which blob.
-    async fn wrong_with(
-        &self,
-        name: &ManifestName,
-        row: &VersionRow,
-        run: &mut VerifyRun<'_>,
-    ) -> Result<Vec<(Finding, Descriptor)>, StoreError> {
-        let (version, manifest) = (row.number, row.summary.manifest);
-        let damaged = |why: String| Ok(vec![(Finding::DamagedManifest { name: name.clone(), version, why }, manifest)]);
-        let loaded = match self.manifests.load(manifest).await {
-            Ok(Some(loaded)) => loaded,
-            Ok(None) => return damaged("its bytes are gone".into()),
-            Err(error) if error.is_retryable() => return Err(error),
-            Err(error) => return damaged(error.to_string()),
-        };
-        let mut findings = Vec::new();
-        for blob in loaded.manifest.blobs() {
-            run.totals.references += 1;
-            let stored = self.blobs.stat(blob.digest).await?.map(|meta| meta.size);
-            if stored != Some(blob.size) {
-                findings.push((Finding::BadReference { name: name.clone(), version, blob, stored }, blob));
-            }
-        }
-        Ok(findings)
-    }
-
     /// Looks at every object by its key, and re-hashes those that are blobs.
     async fn objects(&self, after: Option<Key>, jobs: usize, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
         let everything = "".parse().expect("the empty prefix is legal");
         let listing = self.store.list(&everything, List { start_after: after, ..List::default() });
+        let mut last_log = None;
         let checks = listing.map_ok(|meta| {
             let store = Arc::clone(&self.store);
+            let begins_log = match LayoutKey::parse(&meta.key) {
+                Some(LayoutKey::Head(name, _)) => last_log.replace(name.clone()) != Some(name),
+                _ => false,
+            };
             async move {
                 let key = meta.key.clone();
-                let check = tokio::spawn(async move { check_object(&*store, &meta.key).await }).await;
+                let check = tokio::spawn(async move { check_object(&*store, &meta.key, begins_log).await }).await;
                 let failed = |error| StoreError::new(StoreErrorKind::Internal, &key, error);
                 Ok((key.clone(), check.map_err(failed)??))
             }

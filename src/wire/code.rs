@@ -46,6 +46,8 @@ macro_rules! codes {
 codes! {
     /// There is no such blob.
     BlobUnknown = "BLOB_UNKNOWN",
+    /// The server's clock differs too much from the store's, so it changes nothing.
+    ClockSkew = "CLOCK_SKEW",
     /// The token does not grant this.
     Denied = "DENIED",
     /// A digest is malformed, or is not that of the bytes.
@@ -90,6 +92,10 @@ codes! {
     StoreDenied = "STORE_DENIED",
     /// The store is full.
     StoreFull = "STORE_FULL",
+    /// The server may only read its store at present.
+    StoreReadOnly = "STORE_READ_ONLY",
+    /// The store was written by a newer version than this server.
+    StoreTooNew = "STORE_TOO_NEW",
     /// A body paused or trickled for too long.
     Timeout = "TIMEOUT",
     /// A token is needed, or the one sent is not known.

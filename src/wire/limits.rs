@@ -14,5 +14,5 @@ pub const MAX_ROWS: usize = 1000;
 pub const RUNS: usize = 20;
 /// Most runs of the collector on a page.
 pub const MAX_RUNS: usize = 200;
-/// Longest reason of a deletion or retirement, in characters.
-pub const REASON: usize = 500;
+/// Longest reason of a deletion or retirement, in bytes.
+pub const REASON: usize = crate::domain::version::MAX_REASON;

@@ -35,12 +35,12 @@ pub struct NameEntry {
 }
 
 impl NameEntry {
-    /// The entry of a name; `None` if nothing is active under it.
+    /// The entry of a name; `None` if it is hidden or nothing is active under it.
     #[must_use]
     pub fn of(head: &Head) -> Option<Self> {
         let row = head.active()?;
         Some(Self {
-            name: head.name.clone(),
+            name: head.name.visible()?,
             generation: head.generation,
             version: row.number,
             manifest: row.digest(),

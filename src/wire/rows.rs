@@ -83,11 +83,11 @@ impl From<&VersionRow> for Row {
         Self {
             number: row.number,
             state: row.state,
-            pinned: row.pinned,
+            pinned: row.is_pinned(),
             manifest: summary.manifest.digest,
             manifest_size: summary.manifest.size,
             label: summary.label.clone(),
-            kind: summary.kind,
+            kind: summary.kind.clone(),
             artifact_manifest: ArtifactManifest {
                 files: summary.files,
                 total_bytes: summary.total_bytes,

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use larder::config::{Bucket, Config, Policy, Size, Store, Token, load};
+use larder::config::{Bucket, Config, NameRule, Size, Store, Token, load};
+use larder::domain::NamePolicy;
 use toml::{Table, Value};
 
 fn directory() -> PathBuf {
@@ -45,12 +46,12 @@ fn default_toml_is_the_default() {
 fn default_toml_shows_every_key_there_is() {
     let mut config = Config::default();
     // Lists are empty by default; one entry each makes their keys visible.
-    let token = "id = 'x'\nsha256 = 'x'\nactions = ['admin']";
+    let token = "id = 'x'\nsha256 = 'x'\nactions = ['admin']\nsurfaces = ['x']\nuntil = 2040-01-01T00:00:00Z";
     config.access.tokens.push(toml::from_str::<Token>(token).unwrap());
-    config.access.policies.push(toml::from_str::<Policy>("names = ['**']").unwrap());
+    config.names.push(NameRule::setting_all(vec!["**".parse().unwrap()], &NamePolicy::default()));
     let mut wanted = Vec::new();
     keys("", &Value::try_from(&config).unwrap(), &mut wanted);
-    assert!(wanted.iter().any(|key| key == "access.policies.cas"), "{wanted:?}");
+    assert!(wanted.iter().any(|key| key == "names.prepared_for"), "{wanted:?}");
 
     let mut shown = Vec::new();
     keys("", &Value::Table(uncommented(&default_toml()).parse::<Table>().unwrap()), &mut shown);
@@ -59,11 +60,19 @@ fn default_toml_shows_every_key_there_is() {
 }
 
 #[test]
+fn the_rule_in_default_toml_sets_what_holds_without_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), uncommented(&default_toml())).unwrap();
+    let rules = load(Some(file.path()), []).unwrap().names;
+    assert_eq!(rules, [NameRule::setting_all(vec!["nightly/**".parse().unwrap()], &NamePolicy::default())]);
+}
+
+#[test]
 fn the_settings_that_are_commented_out_are_valid() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), uncommented(&default_toml())).unwrap();
     let config = load(Some(file.path()), []).unwrap();
-    assert_eq!((config.access.tokens.len(), config.access.policies.len()), (1, 1));
+    assert_eq!((config.access.tokens.len(), config.names.len()), (1, 1));
 }
 
 /// The `[store]` section for a bucket, which `default.toml` describes in lines that begin with `#` and three spaces.

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
 use larder::clock::SystemClock;
-use larder::domain::{Digest, Rejection, Retention, RetentionRules};
+use larder::domain::{Digest, Rejection, Retention};
 use larder::layout::{self, LayoutKey};
 use larder::protocol::ChangeError;
 use larder::service::{PublishError, Receipt};
@@ -43,6 +43,7 @@ use larder::upkeep::Collect;
 use larder::upkeep::collect::{CollectError, Report, Settings};
 use tokio_util::sync::CancellationToken;
 
+use crate::support::collecting::for_all;
 use crate::support::faulty::{FaultyStore, Rule};
 use crate::support::services::*;
 use crate::support::store::*;
@@ -54,9 +55,7 @@ fn keep_nothing() -> Retention {
 }
 
 fn collector(store: &Store, retention: Retention) -> Collect {
-    let everything = "**".parse().expect("a legal pattern");
-    let retention = RetentionRules(vec![(vec![everything], retention)]);
-    let settings = Settings { retention, min_age: SignedDuration::ZERO, ..Settings::default() };
+    let settings = Settings { policies: for_all(retention), min_age: SignedDuration::ZERO, ..Settings::default() };
     Collect::new(Arc::clone(store), Arc::new(SystemClock), settings)
 }
 

@@ -10,8 +10,8 @@ use super::Description;
 use super::naming;
 use crate::cli::CliError;
 use crate::clock::{Clock as _, SystemClock};
-use crate::domain::manifest::{Descriptor, Kind};
-use crate::domain::{Digest, FileName, Manifest};
+use crate::domain::manifest::{Descriptor, Kind, Limits, release};
+use crate::domain::{Digest, FileName};
 
 #[derive(Debug, Serialize)]
 struct Document<'a> {
@@ -67,20 +67,20 @@ pub(super) fn write(
         build_date: build_date(description)?,
         kind: description.kind.into(),
         entrypoint: description.entrypoint.as_ref(),
-        artifacts: files.iter().map(|(name, blob)| entry(name, *blob, description.kind.into())).collect(),
+        artifacts: files.iter().map(|(name, blob)| entry(name, *blob, &description.kind.into())).collect(),
         source: source.map(Blob::from),
         metadata: description.meta.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
     };
     let mut bytes = serde_json::to_vec_pretty(&document).map_err(anyhow::Error::from)?;
     bytes.push(b'\n');
-    Manifest::parse(&bytes, usize::MAX)
+    release::check(&bytes, Limits::NONE)
         .map_err(|error| CliError::usage(format!("These arguments make no valid manifest: {error}.")))?;
     Ok(bytes.into())
 }
 
-fn entry(name: &FileName, blob: Descriptor, kind: Kind) -> Entry<'_> {
+fn entry<'a>(name: &'a FileName, blob: Descriptor, kind: &Kind) -> Entry<'a> {
     // A page about Windows is not a program for Windows.
-    let programs = kind != Kind::Static;
+    let programs = *kind != Kind::Static;
     Entry {
         name,
         blob: blob.into(),

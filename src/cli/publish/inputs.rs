@@ -55,7 +55,8 @@ fn split(argument: &OsStr) -> (Option<FileName>, &Path) {
     let bytes = argument.as_bytes();
     let at = bytes.iter().position(|byte| *byte == b'=');
     let named = at.and_then(|at| {
-        let name = std::str::from_utf8(&bytes[..at]).ok()?.parse().ok()?;
+        let name: FileName = std::str::from_utf8(&bytes[..at]).ok()?.parse().ok()?;
+        name.check().ok()?;
         let path = &bytes[at + 1..];
         (!path.is_empty()).then(|| (name, Path::new(OsStr::from_bytes(path))))
     });
@@ -88,7 +89,9 @@ fn file_name(segment: &OsStr, prefix: Option<&FileName>, path: &Path) -> Result<
     };
     let segment = segment.to_str().ok_or_else(|| refuse(&"its name is not UTF-8"))?;
     let name = prefix.map_or_else(|| segment.to_owned(), |prefix| format!("{prefix}/{segment}"));
-    name.parse().map_err(|error| refuse(&error))
+    let name: FileName = name.parse().map_err(|error| refuse(&error))?;
+    name.check().map_err(|error| refuse(&error))?;
+    Ok(name)
 }
 
 fn special(path: &Path) -> CliError {

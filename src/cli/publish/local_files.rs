@@ -21,7 +21,7 @@ pub(super) struct LocalFiles {
 impl LocalFiles {
     /// The files of a ready manifest, as they lie below `directory`. Not read yet: most may be on the server.
     pub(super) fn below(directory: &Path, manifest: &Manifest) -> Self {
-        let lazy = manifest.artifacts.iter().map(|artifact| {
+        let lazy = manifest.files.iter().map(|artifact| {
             let path = directory.join(artifact.name.as_str());
             (artifact.blob.digest, (artifact.name.clone(), path))
         });
@@ -72,7 +72,7 @@ pub(super) async fn fingerprint(path: PathBuf) -> Result<Upload, CliError> {
 }
 
 fn unknown(digest: Digest, manifest: &Manifest) -> CliError {
-    let artifact = manifest.artifacts.iter().find(|artifact| artifact.blob.digest == digest);
+    let artifact = manifest.files.iter().find(|artifact| artifact.blob.digest == digest);
     let (what, how) = match artifact {
         Some(artifact) => (artifact.name.to_string(), "--files DIR with the directory that holds it"),
         None => ("the source".to_owned(), "--source FILE"),

@@ -13,7 +13,7 @@ use crate::domain::manifest::Descriptor;
 
 /// Prints the manifest on stdout and what would be uploaded on stderr.
 pub(super) async fn show(publication: &Publication<'_>, context: &Context) -> Result<(), CliError> {
-    let blobs = publication.manifest.blobs();
+    let blobs = publication.manifest.blobs.clone();
     let missing = missing(publication.client, &blobs, publication.jobs).await?;
     let (upload, reuse): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|blob| missing.contains(&blob.digest));
     for blob in &upload {
@@ -45,7 +45,7 @@ pub(super) async fn show(publication: &Publication<'_>, context: &Context) -> Re
 }
 
 fn describe(publication: &Publication<'_>, blob: Descriptor) -> String {
-    let artifacts = publication.manifest.artifacts.iter();
+    let artifacts = publication.manifest.files.iter();
     let names: Vec<_> =
         artifacts.filter(|artifact| artifact.blob == blob).map(|artifact| artifact.name.as_str()).collect();
     if names.is_empty() { "(source)".to_owned() } else { names.join(", ") }

@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::super::version::{State, Summary, VersionRow};
-use super::{Change, Deletion, Due, Head, INLINE_KEEP, INLINE_MAX, ManifestName, Operation, Outcome, Rejection};
+use super::super::version::{MAX_PINS, MAX_REASON, MAX_ROW, Pin, ROW_RESERVE, State, Summary, VersionRow};
+use super::super::{Carried, Origin};
+use super::{Action, Change, Deletion, Due, FORMAT, Head, LogName, MAX_LISTED, Operation, Outcome, Rejection};
+use super::{activation, size};
 
 /// The next head while it is being made.
 pub(super) struct Draft {
@@ -14,11 +16,11 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(current: Option<&Head>, name: &ManifestName, operation: Operation, now: Timestamp) -> Self {
+    pub(super) fn new(current: Option<&Head>, name: &LogName, operation: Operation, now: Timestamp) -> Self {
         let head = match current {
             Some(head) => Head { generation: head.generation + 1, time: now.max(head.time), operation, ..head.clone() },
             None => Head {
-                format: 1,
+                format: FORMAT,
                 name: name.clone(),
                 generation: 1,
                 time: now,
@@ -26,8 +28,10 @@ impl Draft {
                 next_version: 1,
                 previous: None,
                 deleted: None,
+                activations: Vec::new(),
                 rows: Vec::new(),
                 segments: Vec::new(),
+                other: Carried::default(),
             },
         };
         Self { head, changed: 0, idle: false }
@@ -40,7 +44,7 @@ impl Draft {
         everything: Vec<VersionRow>,
     ) -> Result<Option<VersionRow>, Rejection> {
         let changed = match change {
-            Change::Prepare { summary, .. } => self.prepare(summary.clone()),
+            Change::Prepare { summary, from, .. } => self.prepare(summary.clone(), from.clone()),
             Change::Commit { activate, .. } => self.commit(found(row)?, *activate)?,
             Change::Abort { .. } => self.abort(found(row)?)?,
             Change::Promote { .. } => self.promote(found(row)?)?,
@@ -50,6 +54,7 @@ impl Draft {
                 self.idle = !self.expire(due, everything);
                 return Ok(None);
             }
+            Change::Withdraw { reason, .. } => self.withdraw(found(row)?, reason),
             Change::Delete { reason, .. } => return self.delete(everything, reason).map(|()| None),
         };
         self.changed = changed.number;
@@ -57,9 +62,11 @@ impl Draft {
         Ok(Some(changed))
     }
 
-    fn prepare(&mut self, summary: Summary) -> VersionRow {
+    fn prepare(&mut self, summary: Summary, from: Option<Box<Origin>>) -> VersionRow {
         let by = self.head.operation.by.clone();
-        let row = VersionRow::prepared(self.head.next_version, summary, by, self.head.time);
+        let mut row = VersionRow::prepared(self.head.next_version, summary, by, self.head.time);
+        row.from.clone_from(&from);
+        self.head.operation.from = from;
         self.head.next_version += 1;
         self.put(row)
     }
@@ -70,6 +77,10 @@ impl Draft {
         }
         row.published_at = Some(self.head.time);
         self.head.deleted = None;
+        self.head.operation.from.clone_from(&row.from);
+        if row.from.as_ref().is_some_and(|from| from.is_copy()) {
+            self.head.operation.action = Action::Copy;
+        }
         if activate {
             return Ok(self.activate(row));
         }
@@ -92,38 +103,69 @@ impl Draft {
         if !row.state.is_complete() {
             return Err(wrong_state(row));
         }
+        // However it was picked: whoever wants no surprise resolves `@previous` first and promotes the number.
+        if self.head.previous == Some(row.number) {
+            self.head.operation.action = Action::Rollback;
+        }
+        self.head.deleted = None;
         Ok(self.activate(row))
     }
 
     fn activate(&mut self, mut row: VersionRow) -> VersionRow {
         let now = self.head.time;
-        if let Some(old) = self.head.rows.iter_mut().find(|other| other.state == State::Active) {
-            old.state = State::Archived;
-            old.archived_at = Some(now);
-            old.generation = self.head.generation;
-            self.head.previous = Some(old.number);
+        match self.archive() {
+            Some(old) => self.head.previous = Some(old),
+            // The name was withdrawn, and this version is what it was withdrawn with.
+            None if self.head.previous == Some(row.number) => {
+                let others = self.head.activations.iter().map(|activation| activation.version);
+                self.head.previous = others.into_iter().find(|version| *version != row.number);
+            }
+            None => {}
         }
+        activation::open(&mut self.head.activations, row.number, now);
         row.state = State::Active;
+        row.first_active_at = row.first_active_at();
+        row.activations += 1;
         row.promoted_at = Some(now);
+        row.promoted_by = Some(self.head.operation.by.clone());
         row.archived_at = None;
         self.put(row)
+    }
+
+    /// Archives the active version, if there is one, and returns its number.
+    fn archive(&mut self) -> Option<u64> {
+        let (now, generation) = (self.head.time, self.head.generation);
+        let old = self.head.rows.iter_mut().find(|other| other.state == State::Active)?;
+        old.state = State::Archived;
+        old.archived_at = Some(now);
+        old.generation = generation;
+        activation::close(&mut self.head.activations, now);
+        Some(old.number)
     }
 
     fn pin(&mut self, mut row: VersionRow, pinned: bool) -> Result<VersionRow, Rejection> {
         if !row.state.is_complete() {
             return Err(wrong_state(row));
         }
-        row.pinned = pinned;
+        row.pins.retain(|pin| *pin.owner != *Pin::USER);
+        if pinned {
+            let (at, by) = (self.head.time, self.head.operation.by.clone());
+            row.pins.push(Pin { owner: Pin::USER.into(), by, at, reason: None, other: Carried::default() });
+            if row.pins.len() > MAX_PINS || size::json_size(&row) > MAX_ROW - ROW_RESERVE {
+                return Err(Rejection::PinsFull(row.number));
+            }
+        }
         Ok(self.put(row))
     }
 
     fn retire(&mut self, mut row: VersionRow, reason: &str) -> Result<VersionRow, Rejection> {
-        if row.pinned {
+        if !matches!(row.state, State::Unknown(_)) && row.is_pinned() {
             return Err(Rejection::Pinned(row.number));
         }
         if !matches!(row.state, State::Ready | State::Archived) {
             return Err(wrong_state(row));
         }
+        self.head.operation.reason = Some(bounded(reason));
         self.set_retired(&mut row, reason);
         Ok(self.put(row))
     }
@@ -131,34 +173,56 @@ impl Draft {
     fn set_retired(&self, row: &mut VersionRow, reason: &str) {
         row.state = State::Retired;
         row.retired_at = Some(self.head.time);
-        row.retired_because = Some(reason.to_owned());
+        row.retired_by = Some(self.head.operation.by.clone());
+        row.retired_because = Some(bounded(reason));
     }
 
     /// Retires or gives up those of `rows` that are due and still as they were then. Whether there were any.
     fn expire(&mut self, due: &[Due], rows: Vec<VersionRow>) -> bool {
-        let mut any = false;
+        let mut expired = Vec::new();
         for mut row in rows {
-            let is_due = |due: &&Due| due.number == row.number && due.generation == row.generation && !row.pinned;
+            let is_due = |due: &&Due| due.number == row.number && due.generation == row.generation && !row.is_pinned();
             let Some(due) = due.iter().find(is_due) else { continue };
+            expired.push(row.number);
             match row.state {
                 State::Prepared => drop(self.abort(row)),
                 State::Ready | State::Archived => {
                     self.set_retired(&mut row, &due.reason);
                     self.put(row);
                 }
-                State::Active | State::Retired | State::Aborted => continue,
+                State::Active | State::Retired | State::Aborted | State::Unknown(_) => drop(expired.pop()),
             }
-            any = true;
         }
+        let any = !expired.is_empty();
+        expired.truncate(MAX_LISTED);
+        self.head.operation.versions = expired;
         any
     }
 
+    fn withdraw(&mut self, row: VersionRow, reason: &str) -> VersionRow {
+        self.set_deleted(reason);
+        self.head.previous = self.archive();
+        self.head.inline(row.number).cloned().unwrap_or(row)
+    }
+
+    fn set_deleted(&mut self, reason: &str) {
+        let (at, by, reason) = (self.head.time, self.head.operation.by.clone(), bounded(reason));
+        self.head.operation.reason = Some(reason.clone());
+        self.head.deleted = Some(Deletion { at, by, reason, other: Carried::default() });
+    }
+
     fn delete(&mut self, mut everything: Vec<VersionRow>, reason: &str) -> Result<(), Rejection> {
-        if everything.is_empty() || self.head.deleted.is_some() {
+        let mut roots = everything.iter().filter(|row| row.state.is_root()).peekable();
+        // A name that was only withdrawn, or prepared for again, still has versions to retire.
+        if everything.is_empty() || (self.head.deleted.is_some() && roots.peek().is_none()) {
             return Err(Rejection::NoSuchVersion);
         }
-        if let Some(row) = everything.iter().find(|row| row.pinned && row.state.is_root()) {
-            return Err(Rejection::Pinned(row.number));
+        for row in roots {
+            if let State::Unknown(_) = row.state {
+                return Err(wrong_state(row.clone()));
+            } else if row.is_pinned() {
+                return Err(Rejection::Pinned(row.number));
+            }
         }
         for row in everything.iter_mut().filter(|row| row.state.is_root()) {
             if row.state == State::Prepared {
@@ -171,8 +235,8 @@ impl Draft {
         self.head.rows = everything;
         self.head.segments = Vec::new();
         self.head.previous = None;
-        self.head.deleted = Some(Deletion { at: self.head.time, reason: reason.to_owned() });
-        self.head.operation.reason = Some(reason.to_owned());
+        activation::close(&mut self.head.activations, self.head.time);
+        self.set_deleted(reason);
         Ok(())
     }
 
@@ -192,19 +256,15 @@ impl Draft {
         if self.idle {
             return Outcome::Unchanged(None);
         }
-        let mut spill = Vec::new();
-        if self.head.rows.len() > INLINE_MAX {
-            let surplus = self.head.rows.len() - INLINE_KEEP;
-            let stays = |row: &VersionRow| row.state == State::Active || row.number == self.changed;
-            let (old, new) = std::mem::take(&mut self.head.rows)
-                .into_iter()
-                .enumerate()
-                .partition::<Vec<_>, _>(|(at, row)| *at < surplus && !stays(row));
-            spill = old.into_iter().map(|(_, row)| row).collect();
-            self.head.rows = new.into_iter().map(|(_, row)| row).collect();
-        }
+        let changed = self.changed;
+        let spill = size::spill(&mut self.head, |row| row.state == State::Active || row.number == changed);
         Outcome::Next { head: Box::new(self.head), row, spill }
     }
+}
+
+/// A reason, cut to what a row has room for.
+fn bounded(reason: &str) -> String {
+    reason[..reason.floor_char_boundary(MAX_REASON)].to_owned()
 }
 
 fn found(row: Option<VersionRow>) -> Result<VersionRow, Rejection> {

@@ -1,15 +1,29 @@
 use super::super::manifest::{Descriptor, Kind};
+use super::super::version::Summary;
+use super::super::{Expect, Selector};
 use super::*;
 
+mod away;
+mod format;
 mod sequences;
 
-fn name() -> ManifestName {
+fn name() -> LogName {
     "main".parse().unwrap()
 }
 
 fn summary(seed: u64) -> Summary {
     let manifest = Descriptor { digest: Digest::of(&seed.to_le_bytes()), size: 100 };
-    Summary { manifest, label: None, kind: Kind::Files, files: 1, total_bytes: 1, entrypoint: None, source: None }
+    Summary {
+        manifest,
+        media_type: None,
+        label: None,
+        label_cut: false,
+        kind: Kind::Files,
+        files: 1,
+        total_bytes: 1,
+        entrypoint: None,
+        source: None,
+    }
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -17,7 +31,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn prepare(seed: u64) -> Change {
-    Change::Prepare { summary: summary(seed), expect: Expect::Anything }
+    Change::Prepare { summary: summary(seed), from: None, expect: Expect::Anything }
 }
 
 fn commit(number: u64) -> Change {
@@ -103,9 +117,9 @@ impl Log {
             Change::Expire { due } => due.iter().filter_map(|due| self.row(due.number)).collect(),
             _ => Vec::new(),
         };
-        let operation =
-            Operation { id: "id".into(), action: change.action(), by: Subject::admin(), version: None, reason: None };
-        Head::next(self.head.as_ref(), &name(), change, row, everything, operation, at(self.now))
+        let operation = Operation::new("id".into(), change.action(), Subject::admin());
+        let judgement = Judgement { row, everything, operation, now: at(self.now) };
+        Head::next(self.head.as_ref(), &name(), change, judgement)
     }
 
     /// Makes a change, and says whether it was necessary.
@@ -131,7 +145,8 @@ impl Log {
 
 /// A segment of one row: just enough for a head to know that the row left it.
 fn segment(number: u64) -> SegmentRef {
-    SegmentRef { digest: Digest::of(b""), first: number, last: number, rows: 1, tier: 0, roots: 1 }
+    let other = Carried::default();
+    SegmentRef { digest: Digest::of(b""), first: number, last: number, rows: 1, tier: 0, roots: 1, other }
 }
 
 fn rejected(log: &mut Log, change: &Change) -> Rejection {
@@ -164,6 +179,9 @@ fn rows_are_dated_by_what_happened_to_them() {
         log.make(&change).unwrap();
     }
     let (one, two) = (log.row(1).unwrap(), log.row(2).unwrap());
+    assert_eq!((one.first_active_at(), one.activations), (Some(at(1)), 2));
+    assert_eq!((two.first_active_at(), two.activations), (Some(at(3)), 1));
+    assert_eq!((one.promoted_by, two.retired_by.clone()), (Some(Subject::admin()), Some(Subject::admin())));
     assert_eq!((one.prepared_at, one.published_at, one.promoted_at), (at(0), Some(at(1)), Some(at(4))));
     assert_eq!(one.archived_at, None, "it is active again");
     assert_eq!((two.published_at, two.archived_at, two.retired_at), (Some(at(3)), Some(at(4)), Some(at(5))));
@@ -206,7 +224,7 @@ fn a_condition_that_does_not_hold_refuses_every_kind_of_change_that_has_one() {
     let mut log = Log::of([prepare(1), commit(1), prepare(2), stage(2), prepare(3)]);
     let expect = Expect::OneOf(vec![Digest::of(b"something else")]);
     let refused = [
-        Change::Prepare { summary: summary(4), expect: expect.clone() },
+        Change::Prepare { summary: summary(4), from: None, expect: expect.clone() },
         Change::Commit { number: 3, activate: true, expect: expect.clone() },
         Change::Promote { selector: Selector::Number(2), expect: expect.clone() },
         Change::Delete { expect, reason: "gone".into() },
@@ -253,7 +271,7 @@ fn a_name_that_never_existed_refuses_everything_but_a_first_version() {
     for change in [commit(1), promote(1), pin(1, true), retire(1), Change::Abort { number: 1 }, delete()] {
         assert_eq!(log.make(&change), Err(Rejection::NoSuchVersion), "{change:?}");
     }
-    let update = Change::Prepare { summary: summary(1), expect: Expect::Something };
+    let update = Change::Prepare { summary: summary(1), from: None, expect: Expect::Something };
     assert_eq!(log.make(&update), Err(Rejection::Precondition { current: None }));
     assert_eq!(log.make(&prepare(1)), Ok(true));
     assert_eq!(log.head().generation, 1);

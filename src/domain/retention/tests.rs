@@ -1,15 +1,28 @@
 use proptest::prelude::*;
 
 use super::super::manifest::{Descriptor, Kind};
-use super::super::{Digest, Subject, Summary};
+use super::super::{Carried, Digest, Pin, Subject, Summary};
 use super::*;
 
 fn row(number: u64, state: State, pinned: bool) -> VersionRow {
     let manifest = Descriptor { digest: Digest::of(&number.to_le_bytes()), size: 1 };
-    let summary =
-        Summary { manifest, label: None, kind: Kind::Files, files: 1, total_bytes: 1, entrypoint: None, source: None };
+    let summary = Summary {
+        manifest,
+        media_type: None,
+        label: None,
+        label_cut: false,
+        kind: Kind::Files,
+        files: 1,
+        total_bytes: 1,
+        entrypoint: None,
+        source: None,
+    };
     let mut row = VersionRow::prepared(number, summary, Subject::admin(), Timestamp::UNIX_EPOCH);
-    (row.state, row.pinned) = (state, pinned);
+    row.state = state;
+    if pinned {
+        let (by, at) = (Subject::admin(), Timestamp::UNIX_EPOCH);
+        row.pins.push(Pin { owner: Pin::USER.into(), by, at, reason: None, other: Carried::default() });
+    }
     row
 }
 
@@ -40,6 +53,14 @@ fn each_state_has_its_own_time() {
 }
 
 #[test]
+fn a_version_in_an_unknown_state_never_expires() {
+    let rows = [row(1, "quarantined".parse().unwrap(), false), row(2, State::Archived, false)];
+    let verdicts = Retention { keep_last: 1, ..NOTHING }.judge(&rows, |_| days(1000));
+    assert_eq!(verdicts, [Verdict::UnknownState, Verdict::KeepLast], "and takes no place among the last ones");
+    assert!(!Verdict::UnknownState.is_over());
+}
+
+#[test]
 fn the_last_ones_stay_whatever_their_age() {
     let rows: Vec<_> = [
         (1, State::Archived),
@@ -66,19 +87,6 @@ fn the_last_ones_stay_whatever_their_age() {
     assert_eq!(kept(u64::MAX), [1, 2, 3, 4], "staged and prepared versions have times of their own");
 }
 
-#[test]
-fn the_first_matching_rule_counts() {
-    let rule = |keep_last| Retention { keep_last, ..NOTHING };
-    let rules = RetentionRules(vec![
-        (vec!["nightly/*".parse().unwrap(), "main".parse().unwrap()], rule(1)),
-        (vec!["nightly/**".parse().unwrap()], rule(7)),
-    ]);
-    assert_eq!(rules.of(&"main".parse().unwrap()), rule(1));
-    assert_eq!(rules.of(&"nightly/x".parse().unwrap()), rule(1));
-    assert_eq!(rules.of(&"nightly/x/y".parse().unwrap()), rule(7));
-    assert_eq!(rules.of(&"other".parse().unwrap()), Retention::default());
-}
-
 fn rows_strategy() -> impl Strategy<Value = Vec<VersionRow>> {
     let state = prop_oneof![Just(State::Archived), Just(State::Ready), Just(State::Prepared)];
     let row_strategy = (state, any::<bool>());
@@ -100,7 +108,7 @@ proptest! {
     fn active_and_pinned_versions_always_stay(rows in rows_strategy(), keep_last in 0..5_u64, age in 0..100_i64, limit in 0..100_i64) {
         let rules = Retention { keep_last, keep_for: days(limit), staged_for: days(limit), prepared_for: days(limit) };
         for (row, verdict) in rows.iter().zip(rules.judge(&rows, |_| days(age))) {
-            let protected = row.state == State::Active || row.pinned;
+            let protected = row.state == State::Active || row.is_pinned();
             prop_assert!(!(protected && verdict.is_over()), "{row:?}: {verdict}");
             prop_assert!(protected || row.state == State::Archived || verdict.is_over() == (age >= limit));
         }

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use axum::Extension;
 use axum::extract::OriginalUri;
@@ -15,7 +15,7 @@ use super::*;
 use crate::domain::ManifestName;
 use crate::http::error::Denial;
 use crate::http::rfc::hardening::Hardening;
-use crate::http::serving::response_cache::Cacheable;
+use crate::http::serving::response_cache::{CacheSources, Cacheable};
 use crate::http::surface::SurfaceProperties;
 
 type Generations = Arc<Mutex<HashMap<ManifestName, u64>>>;
@@ -25,6 +25,17 @@ type Generations = Arc<Mutex<HashMap<ManifestName, u64>>>;
 struct World {
     runs: Arc<AtomicUsize>,
     generations: Generations,
+    epoch: Arc<AtomicU64>,
+}
+
+impl CacheSources for World {
+    fn generation(&self, name: &ManifestName) -> Option<u64> {
+        self.generations.lock().unwrap().get(name).copied()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
 }
 
 fn name(text: &str) -> ManifestName {
@@ -70,8 +81,7 @@ fn app(world: &World) -> App {
     open.properties.cors = true;
     open.properties.hardening = Hardening::Artefact;
     let surfaces = vec![surface(world, "pages", owned, ""), surface(world, "below", Hosts::Any, "/below"), open];
-    let generations = Arc::clone(&world.generations);
-    App::new(surfaces, &(), RequestContext::new(move |name| generations.lock().unwrap().get(name).copied()))
+    App::new(surfaces, &(), RequestContext::new(Box::new(world.clone())))
 }
 
 async fn ask(app: &App, host: &str, path: &str) -> (axum::http::response::Parts, String) {
@@ -128,7 +138,7 @@ async fn a_cached_response_holds_while_all_its_heads_do() {
             assert_eq!(ask(&app, "z", "/cached").await.1, format!("open /cached {run}"), "{changed:?}");
         }
     }
-    world.generations.lock().unwrap().remove(&name("a")).unwrap();
-    world.generations.lock().unwrap().insert(name("a"), 2);
-    assert_eq!(ask(&app, "z", "/cached").await.1, "open /cached 3");
+    // Nor does it outlive the tokens and policies under which it was made.
+    world.epoch.fetch_add(1, Ordering::Relaxed);
+    assert_eq!(ask(&app, "z", "/cached").await.1, "open /cached 4");
 }

@@ -56,6 +56,18 @@ impl From<StoreError> for ApiError {
                 let detail = "The store holds damaged data; its operator should run `larder verify`.";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::StoreCorrupt, detail)
             }
+            StoreErrorKind::ReadOnly => {
+                tracing::warn!(%error, "refused to write");
+                let detail = "This server may only read its store at present, so nothing was changed; GET /readyz and \
+                              the server's log say why.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreReadOnly, detail)
+            }
+            StoreErrorKind::Newer => {
+                tracing::error!(%error, "the store was written by a newer larder");
+                let detail =
+                    "This was written by a newer larder than this server; its operator has to install a newer one.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreTooNew, detail)
+            }
             StoreErrorKind::Internal => Self::internal(error),
         }
     }
@@ -100,6 +112,14 @@ impl From<ChangeError> for ApiError {
                 let detail = "Others are changing this name at the same time; try again shortly.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail).retry_after()
             }
+            ChangeError::ClockSkew(_) => {
+                tracing::error!(%error, "refused to change a name");
+                let detail = format!(
+                    "{} Nothing was changed; the server's operator has to set its clock.",
+                    sentence(&error.to_string())
+                );
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::ClockSkew, detail)
+            }
             ChangeError::Store(error) => error.into(),
         }
     }
@@ -114,12 +134,17 @@ impl From<Rejection> for ApiError {
             }
             Rejection::Retired(row) => Self::retired(&row),
             Rejection::WrongState { number, state } => {
-                let state = format!("{state:?}").to_ascii_lowercase();
                 let detail = format!("Version {number} is {state}, which does not allow this.");
-                Self::new(StatusCode::CONFLICT, Code::VersionState, detail).with("version", number).with("state", state)
+                Self::new(StatusCode::CONFLICT, Code::VersionState, detail)
+                    .with("version", number)
+                    .with("state", state.as_str())
             }
             Rejection::Pinned(number) => {
                 let detail = format!("Version {number} is pinned; take the pin away first.");
+                Self::new(StatusCode::CONFLICT, Code::VersionPinned, detail).with("version", number)
+            }
+            Rejection::PinsFull(number) => {
+                let detail = format!("Version {number} has as many pins as a version can have; take one away first.");
                 Self::new(StatusCode::CONFLICT, Code::VersionPinned, detail).with("version", number)
             }
         }
@@ -173,7 +198,7 @@ impl From<ResolveError> for ApiError {
         let detail = sentence(&error.to_string());
         match error {
             ResolveError::NoSuchName(_) => Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, detail),
-            ResolveError::NoSuchVersion(_) | ResolveError::NotPublished(_) => {
+            ResolveError::NoSuchVersion(_) | ResolveError::NotPublished(_) | ResolveError::UnknownState { .. } => {
                 Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail)
             }
             ResolveError::NoSuchFile { .. } => Self::new(StatusCode::NOT_FOUND, Code::FileUnknown, detail),

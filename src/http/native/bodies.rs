@@ -8,7 +8,7 @@ use crate::wire::runs;
 impl From<&Receipt> for wire::Receipt {
     fn from(receipt: &Receipt) -> Self {
         Self {
-            name: receipt.name.clone(),
+            name: receipt.name.governing(),
             version: receipt.row.number,
             generation: receipt.generation,
             manifest: receipt.row.digest(),

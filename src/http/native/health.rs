@@ -59,9 +59,9 @@ struct Verbosity {
 async fn ready(State(health): State<Arc<Health>>, Params(asked): Params<Verbosity>) -> Response {
     let about = health.about_store().iter().filter(|_| asked.verbose.is_some());
     let more = about.fold(String::new(), |text, line| text + line + "\n");
-    match health.problem().await {
-        None => text(StatusCode::OK, health.remark() + &more),
-        Some(problem) => {
+    match health.readiness().await {
+        Ok(ready) => text(StatusCode::OK, ready + &more),
+        Err(problem) => {
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n{more}"));
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
             response

@@ -258,8 +258,8 @@ async fn remove(
     let target = rest.target()?;
     caller.require(Permission::Retire, &target.name)?;
     let reason = removal.reason.unwrap_or_else(|| format!("by {}", caller.subject()));
-    if reason.chars().count() > limits::REASON {
-        let detail = format!("A reason has at most {} characters.", limits::REASON);
+    if reason.len() > limits::REASON {
+        let detail = format!("A reason has at most {} bytes.", limits::REASON);
         return Err(ApiError::bad_request(Code::QueryInvalid, detail));
     }
     if target.explicit {
@@ -304,6 +304,6 @@ async fn delete(
             async move { Ok(state.versions.delete(&name, expect, reason, &caller.subject()).await?) },
         )
         .await?;
-    let body = Deleted { name: head.name.clone(), generation: Some(head.generation), deleted: true };
+    let body = Deleted { name: head.name.governing(), generation: Some(head.generation), deleted: true };
     Ok(Json(body).into_response())
 }

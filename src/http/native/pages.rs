@@ -113,7 +113,7 @@ pub(in crate::http) fn history(history: &History, next: Option<&str>) -> Page {
 }
 
 fn version(name: &str, row: &VersionRow) -> Markup {
-    let state = format!("{:?}", row.state).to_ascii_lowercase();
+    let state = row.state.as_str();
     html! {
         tr class=(state) {
             td {
@@ -122,7 +122,7 @@ fn version(name: &str, row: &VersionRow) -> Markup {
             }
             td {
                 (state)
-                @if row.pinned { ", pinned" }
+                @if row.is_pinned() { ", pinned" }
                 @if row.state == State::Retired { " " (time(row.retired_at)) }
             }
             td { (row.summary.label.as_deref().unwrap_or_default()) }

@@ -39,8 +39,7 @@ parameters! {
     LIMIT_RUNS = "query" "limitRuns" "limit" false, "Runs on a page.", |_| page(limits::RUNS, limits::MAX_RUNS);
     ACTIVATE = "query" "activate" "activate" false, "`false` stages the version: it is complete, but readers do not get it \
         until it is promoted.", |_| json!({"type": "boolean", "default": true});
-    REASON = "query" "reason" "reason" false, "Why; kept in the history.",
-        |_| json!({"type": "string", "maxLength": limits::REASON});
+    REASON = "query" "reason" "reason" false, "Why, in at most 500 bytes; kept in the history.", |_| json!({"type": "string", "maxLength": limits::REASON});
     RANGE = "header" "range" "Range" false, "One range of bytes.", of::<String>;
     IF_RANGE = "header" "ifRange" "If-Range" false, "`Range` counts only if this is the entity tag.", of::<String>;
     IF_MATCH = "header" "ifMatch" "If-Match" false, "Entity tags, or `*`; 412 if none is that of the answer.", of::<String>;
@@ -124,6 +123,7 @@ failures! {
     422 "Invalid" [], "MANIFEST_INVALID, with all `problems`.";
     428 "PreconditionRequired" [], "PRECONDITION_REQUIRED: the policy of the name wants `If-Match` or `If-None-Match`.";
     500 "Internal" [], "INTERNAL, STORE_DENIED, STORE_CORRUPT. The reason is in the log, under the id in `instance`.";
-    503 "Unavailable" [RETRY_AFTER], "UNAVAILABLE: try again.";
+    503 "Unavailable" [RETRY_AFTER], "UNAVAILABLE: try again. STORE_READ_ONLY, CLOCK_SKEW: nothing was changed, reading works. STORE_TOO_NEW: \
+        the store needs a newer server.";
     507 "Full" [], "STORE_FULL: nothing was stored.";
 }

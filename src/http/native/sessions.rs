@@ -85,7 +85,7 @@ async fn prepare(
         Prepared::Session(receipt, missing) => {
             let location = format!("/sessions/{}@{}", receipt.name, receipt.row.number);
             let header = HeaderValue::try_from(&location).map_err(ApiError::internal)?;
-            let (name, version, state) = (receipt.name, receipt.row.number, receipt.row.state);
+            let (name, version, state) = (receipt.name.governing(), receipt.row.number, receipt.row.state);
             let body = Session { name, version, state, missing, location: Some(location) };
             Ok((StatusCode::CREATED, [(LOCATION, header)], Json(body)).into_response())
         }

@@ -57,12 +57,20 @@ pub(in crate::http) struct CacheKey<'a> {
     address: Cow<'a, str>,
 }
 
-/// The generation of the head that answers about a name come from now, if that takes no look at the store.
-pub(in crate::http) type CurrentGeneration = Box<dyn Fn(&ManifestName) -> Option<u64> + Send + Sync>;
+/// What cached answers depend on, as it is now.
+pub(in crate::http) trait CacheSources: Send + Sync {
+    /// The generation of the head that answers about a name come from, if that takes no look at the store.
+    fn generation(&self, name: &ManifestName) -> Option<u64>;
+
+    /// A number that grows with every change of tokens and policies.
+    fn epoch(&self) -> u64;
+}
 
 /// An answer that is remembered.
 struct CachedResponse {
     source: Cacheable,
+    /// [`CacheSources::epoch`] before anybody decided who may have the answer.
+    epoch: u64,
     route: MatchedPath,
     status: StatusCode,
     headers: HeaderMap,
@@ -82,7 +90,7 @@ struct Entries {
 
 /// The answers that are remembered.
 pub(in crate::http) struct ResponseCache {
-    generation: CurrentGeneration,
+    sources: Box<dyn CacheSources>,
     remembered: Arc<RwLock<Entries>>,
 }
 
@@ -93,8 +101,14 @@ impl fmt::Debug for ResponseCache {
 }
 
 impl ResponseCache {
-    pub(in crate::http) fn new(generation: CurrentGeneration) -> Self {
-        Self { generation, remembered: Arc::default() }
+    pub(in crate::http) fn new(sources: Box<dyn CacheSources>) -> Self {
+        Self { sources, remembered: Arc::default() }
+    }
+
+    /// What to remember an answer with, taken before its request is looked at: answers that were anybody's under earlier
+    /// tokens and policies are not repeated.
+    pub(in crate::http) fn epoch(&self) -> u64 {
+        self.sources.epoch()
     }
 
     /// The answer to a request, and its route, if it was given before and a handler would give it again.
@@ -115,7 +129,7 @@ impl ResponseCache {
             let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(remembered.of(key.surface)?.get(&*key.address)?)
         };
-        if !self.holds(&cached.source, request.version()) {
+        if cached.epoch != self.epoch() || !self.holds(&cached.source, request.version()) {
             return None;
         }
         let mut held = asked.get_all(IF_NONE_MATCH).iter();
@@ -135,17 +149,17 @@ impl ResponseCache {
 
     /// Whether a handler would find the same.
     fn holds(&self, source: &Cacheable, version: Version) -> bool {
-        let current = |(name, generation): &(ManifestName, u64)| (self.generation)(name) == Some(*generation);
+        let current = |(name, generation): &(ManifestName, u64)| self.sources.generation(name) == Some(*generation);
         // Over HTTP/2 no files are sent.
         let there = |slice: &FileSlice| version <= Version::HTTP_11 && slice.has_name();
         source.heads.iter().all(current) && source.file.as_ref().is_none_or(there)
     }
 
-    /// Remembers a finished answer to a GET, without what is only for the one who asked.
+    /// Remembers a finished answer to a GET that began in `epoch`, without what is only for the one who asked.
     pub(in crate::http) fn remember(
         &self,
         key: &CacheKey<'_>,
-        route: MatchedPath,
+        (route, epoch): (MatchedPath, u64),
         source: Cacheable,
         status: StatusCode,
         mut headers: HeaderMap,
@@ -173,7 +187,7 @@ impl ResponseCache {
         if is_file && source.heads.is_empty() && remembered.of(key.surface).is_some_and(same) {
             return;
         }
-        let_go(remembered.add(key, CachedResponse { source, route, status, headers, unchanged, weight }));
+        let_go(remembered.add(key, CachedResponse { source, epoch, route, status, headers, unchanged, weight }));
         if is_file && !std::mem::replace(&mut remembered.closing, true) {
             tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
         }

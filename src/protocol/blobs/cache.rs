@@ -76,7 +76,11 @@ impl BlobCache {
     /// Gives up what nobody has read for long.
     pub async fn tidy(self: &Arc<Self>) {
         let cache = Arc::clone(self);
-        let _ = tokio::task::spawn_blocking(move || cache.index.tidy()).await;
+        let tidied = tokio::task::spawn_blocking(move || cache.index.tidy()).await;
+        // Who supervises this task has to see it.
+        if let Some(panic) = tidied.err().and_then(|error| error.try_into_panic().ok()) {
+            std::panic::resume_unwind(panic);
+        }
     }
 
     /// The size of a blob that is here.
@@ -162,17 +166,34 @@ impl BlobCache {
         let Some(place) = place else { return Fill::without_place(digest, object) };
         let (fill, work) = Fill::begin(digest, object, place);
         self.fills().insert(digest, Arc::clone(&fill));
-        let cache = Arc::clone(self);
-        // It goes on without those who wait for it: the next one will want it too.
+        let entry = FillEntry { cache: Arc::clone(self), digest, fill: Arc::clone(&fill) };
+        // Finished even if nobody waits for it any more: the next reader will want it too.
         tokio::spawn(async move {
-            work.run(&cache).await;
-            cache.fills().remove(&digest);
+            work.run(&entry.cache).await;
+            drop(entry);
         });
         fill
     }
 
     fn fills(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Fill>>> {
         self.fills.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A fill under way. Dropping it removes its entry, however the fill ended.
+struct FillEntry {
+    cache: Arc<BlobCache>,
+    digest: Digest,
+    fill: Arc<Fill>,
+}
+
+impl Drop for FillEntry {
+    fn drop(&mut self) {
+        let mut fills = self.cache.fills();
+        // One that failed may have been replaced already.
+        if fills.get(&self.digest).is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
+            fills.remove(&self.digest);
+        }
     }
 }
 

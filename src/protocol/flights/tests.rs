@@ -19,6 +19,10 @@ impl Counter {
     }
 }
 
+fn under_way<T>(flights: &Flights<u8, T>) -> usize {
+    flights.0.lock().unwrap().flights.len()
+}
+
 const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test(start_paused = true)]
@@ -38,7 +42,7 @@ async fn a_request_that_began_too_long_ago_is_not_waited_for() {
     };
     let (early, late) = tokio::join!(flights.join(&7, LONG, || counter.ask()), late);
     assert_eq!((early.unwrap(), late.unwrap()), (1, 2));
-    assert!(flights.0.lock().unwrap().is_empty(), "both have landed");
+    assert_eq!(under_way(&flights), 0, "both have landed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,6 +80,66 @@ async fn a_request_that_all_have_left_ends_and_is_not_joined() {
     let counter = Arc::new(Counter::default());
     assert_eq!(flights.join(&7, LONG, || counter.ask()).await.unwrap(), 1);
     tokio::time::timeout(Duration::from_secs(5), ended.notified()).await.expect("the request was given up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_stays_of_a_request_that_all_have_left() {
+    let (flights, held) = (Flights::<u8, Arc<()>>::default(), Arc::new(()));
+    for key in 0..100 {
+        let result = Arc::clone(&held);
+        let ask = || async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(result)
+        };
+        let (one, other) = (flights.join(&key, LONG, ask), flights.join(&key, LONG, std::future::pending));
+        let both = futures_util::future::join(one, other);
+        tokio::time::timeout(Duration::from_millis(10), both).await.unwrap_err();
+    }
+    assert_eq!(under_way(&flights), 0);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(Arc::strong_count(&held), 1, "neither tasks nor results are kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_nobody_fetched_is_not_kept() {
+    let (flights, held) = (Flights::<u8, Arc<()>>::default(), Arc::new(()));
+    let result = Arc::clone(&held);
+    let waiter = Box::pin(flights.join(&7, LONG, || async move { Ok(result) }));
+    // Polled once, then left alone until the request has landed.
+    let mut waiter = futures_util::future::maybe_done(waiter);
+    assert!(futures_util::poll!(&mut waiter).is_pending());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(waiter);
+    assert_eq!((under_way(&flights), Arc::strong_count(&held)), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_panics_fails_for_all_and_leaves_nothing() {
+    let flights = Flights::<u8, u32>::default();
+    let ask = || async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        panic!("injected")
+    };
+    let (first, second) = tokio::join!(flights.join(&7, LONG, ask), flights.join(&7, LONG, ask));
+    assert!(first.is_err() && second.is_err());
+    assert_eq!(under_way(&flights), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_request_that_ends_does_not_take_the_place_of_a_newer_one() {
+    let (flights, counter) = (Flights::<u8, u32>::default(), Arc::new(Counter::default()));
+    let newer = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let newer = flights.join(&7, Duration::ZERO, || counter.ask());
+        let joined = async {
+            // By now the first one has landed.
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            flights.join(&7, LONG, || counter.ask()).await
+        };
+        tokio::join!(newer, joined)
+    };
+    let (oldest, (newer, joined)) = tokio::join!(flights.join(&7, LONG, || counter.ask()), newer);
+    assert_eq!((oldest.unwrap(), newer.unwrap(), joined.unwrap()), (1, 2, 2));
 }
 
 struct Tell(Arc<Notify>);

@@ -1,15 +1,17 @@
 //! Segments: immutable objects that hold the rows which no longer fit a name's head.
 //!
-//! A segment is stored under the digest of its bytes, so writing it twice is harmless and reading it verifies
+//! A segment is a JSON document, `{"format": 1, "rows": […]}`. It is stored under the digest of its bytes, so writing it twice is harmless and reading it verifies
 //! it. Later segments shadow earlier ones, and rows in the head shadow them all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use moka::sync::Cache;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::head::{FAN_OUT, INLINE_KEEP, INLINE_MAX, SegmentRef};
-use crate::domain::{Digest, Head, State, VersionRow};
+use crate::domain::{Carried, Digest, Head, LogName, State, VersionRow};
 use crate::layout::LayoutKey;
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 
@@ -22,7 +24,18 @@ const MAX_SEGMENT: u64 = 256 << 20;
 /// Rows that are remembered.
 const REMEMBERED_ROWS: u64 = 20_000;
 
+/// The format of the documents under segment keys that this binary reads and writes.
+const FORMAT: u32 = 1;
+
 type Rows = Arc<Vec<VersionRow>>;
+
+/// A segment as it is stored. Members that a newer larder added are about these very bytes, so none are carried when the
+/// rows move into a merged one.
+#[derive(Serialize, Deserialize)]
+struct Segment<R> {
+    format: u32,
+    rows: R,
+}
 
 #[derive(Debug)]
 pub(super) struct Segments {
@@ -145,12 +158,13 @@ impl Segments {
             (Some(first), Some(last)) => (first.number, last.number),
             _ => (0, 0),
         };
-        let bytes =
-            serde_json::to_vec(&rows).map_err(|error| StoreError::new(StoreErrorKind::Internal, &head.name, error))?;
+        let bytes = serde_json::to_vec(&Segment { format: FORMAT, rows: &rows })
+            .map_err(|error| StoreError::new(StoreErrorKind::Internal, &head.name, error))?;
         let digest = Digest::of(&bytes);
         self.store.create(&LayoutKey::Segment(head.name.clone(), digest).key(), bytes.into()).await?;
         let roots = rows.iter().filter(|row| row.state.is_root()).count() as u64;
-        let segment = SegmentRef { digest, first, last, rows: rows.len() as u64, tier, roots };
+        let (rows_in_it, other) = (rows.len() as u64, Carried::default());
+        let segment = SegmentRef { digest, first, last, rows: rows_in_it, tier, roots, other };
         self.remembered.insert(digest, Arc::new(rows));
         Ok(segment)
     }
@@ -159,18 +173,44 @@ impl Segments {
         if let Some(rows) = self.remembered.get(&segment.digest) {
             return Ok(rows);
         }
-        let key = LayoutKey::Segment(head.name.clone(), segment.digest).key();
-        let corrupt = |why: &str| StoreError::new(StoreErrorKind::Corrupt, &key, why);
-        let object = self.store.get(&key, None).await?.ok_or_else(|| corrupt("it must exist, but does not"))?;
-        let bytes = object.bytes(MAX_SEGMENT).await?;
-        if Digest::of(&bytes) != segment.digest {
-            return Err(corrupt("its bytes do not have the digest it is stored under"));
-        }
-        let rows: Vec<VersionRow> = serde_json::from_slice(&bytes).map_err(|error| corrupt(&error.to_string()))?;
-        let rows = Arc::new(rows);
+        let segment_document: Segment<Vec<VersionRow>> =
+            document(&*self.store, &head.name, segment.digest, MAX_SEGMENT).await?;
+        let rows = Arc::new(segment_document.rows);
         self.remembered.insert(segment.digest, Arc::clone(&rows));
         Ok(rows)
     }
+}
+
+/// Reads a JSON document that is stored under the segment key of a name with its digest.
+///
+/// # Errors
+/// When the store fails, the document is gone, damaged or larger than `limit` bytes, or only a newer larder knows its
+/// format.
+pub(super) async fn document<T: DeserializeOwned>(
+    store: &dyn ObjectStore,
+    name: &LogName,
+    digest: Digest,
+    limit: u64,
+) -> Result<T, StoreError> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u64,
+    }
+    let key = LayoutKey::Segment(name.clone(), digest).key();
+    let corrupt = |why: String| StoreError::new(StoreErrorKind::Corrupt, &key, why);
+    let object = store.get(&key, None).await?.ok_or_else(|| corrupt("it must exist, but does not".into()))?;
+    let bytes = object.bytes(limit).await?;
+    if Digest::of(&bytes) != digest {
+        return Err(corrupt("its bytes do not have the digest it is stored under".into()));
+    }
+    let read = |error: serde_json::Error| corrupt(error.to_string());
+    // What else is in a document of another format may not even be of the shape expected here.
+    let Format { format } = serde_json::from_slice(&bytes).map_err(read)?;
+    if format != u64::from(FORMAT) {
+        let why = format!("it is of format {format}, written by a newer larder; this one reads format {FORMAT}");
+        return Err(StoreError::new(StoreErrorKind::Newer, &key, why));
+    }
+    serde_json::from_slice(&bytes).map_err(read)
 }
 
 /// Where the newest [`FAN_OUT`] segments of one tier begin, and the tier, if there are that many.

@@ -14,8 +14,9 @@ use super::live::{Fingerprint, Live, Root};
 use super::report::Totals;
 use super::{Collect, CollectError, RunContext};
 use crate::domain::head::{Change, Due};
+use crate::domain::manifest::Descriptor;
 use crate::domain::retention::{Verdict, since};
-use crate::domain::{Head, ManifestName, State, Subject, VersionRow};
+use crate::domain::{Head, LogName, State, Subject, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::store::{Key, List, StoreError, StoreErrorKind};
 
@@ -44,21 +45,21 @@ struct SeenName {
 
 /// The names that were marked.
 #[derive(Debug, Default)]
-pub(super) struct Marked(HashMap<ManifestName, SeenName>);
+pub(super) struct Marked(HashMap<LogName, SeenName>);
 
 impl Marked {
     pub(super) fn names(&self) -> u64 {
         self.0.len() as u64
     }
 
-    fn is_settled(&self, name: &ManifestName, generation: u64) -> bool {
+    fn is_settled(&self, name: &LogName, generation: u64) -> bool {
         self.0.get(name).is_some_and(|seen| seen.settled && seen.generation == generation)
     }
 }
 
 /// What one name comes to.
 struct MarkedName {
-    name: ManifestName,
+    name: LogName,
     seen: SeenName,
     roots: Vec<(Root, Vec<Fingerprint>)>,
     over: Vec<(u64, Verdict)>,
@@ -78,7 +79,7 @@ impl Collect {
         live: &mut Live,
         marked: &mut Marked,
         totals: &mut Totals,
-        mut note: impl FnMut(&ManifestName, u64, Verdict) + Send,
+        mut note: impl FnMut(&LogName, u64, Verdict) + Send,
     ) -> Result<(), CollectError> {
         let options = List { first_of: Some(layout::HEADS_OF_A_NAME), ..List::default() };
         let prefix = layout::all_heads();
@@ -116,7 +117,7 @@ impl Collect {
     /// Makes the heads durable that said what is needed and, above all, what is not any more. A head that a crash of
     /// the machine takes back must not have cost the bytes that its predecessor needs.
     pub(super) async fn persist_heads(&self, marked: &Marked) -> Result<(), StoreError> {
-        let key = |(name, seen): (&ManifestName, &SeenName)| LayoutKey::Head(name.clone(), seen.generation).key();
+        let key = |(name, seen): (&LogName, &SeenName)| LayoutKey::Head(name.clone(), seen.generation).key();
         let keys: Vec<Key> = marked.0.iter().map(key).collect();
         for keys in keys.chunks(PERSISTED) {
             self.store.persist(keys).await?;
@@ -128,7 +129,7 @@ impl Collect {
         &self,
         run: &RunContext,
         expiry: Expiry,
-        name: ManifestName,
+        name: LogName,
         generation: u64,
     ) -> Result<MarkedName, CollectError> {
         let (collect, run) = (self.clone(), run.clone());
@@ -140,7 +141,7 @@ impl Collect {
         &self,
         run: &RunContext,
         expiry: Expiry,
-        name: &ManifestName,
+        name: &LogName,
         generation: u64,
     ) -> Result<MarkedName, CollectError> {
         let mut head = Arc::new(self.head(name, generation).await?);
@@ -180,16 +181,15 @@ impl Collect {
         let stay = rows.into_iter().zip(verdicts).filter(|(_, verdict)| !verdict.is_over());
         let mut needs =
             stream::iter(stay).map(|(row, verdict)| self.needs(&head, row, verdict)).buffered(READ_AHEAD).boxed();
-        while let Some((root, needs)) = needs.try_next().await? {
-            marked.seen.settled &= needs.is_some();
-            let needs = needs.unwrap_or_else(|| vec![Fingerprint::of(&root.manifest.digest)]);
+        while let Some((root, needs, settled)) = needs.try_next().await? {
+            marked.seen.settled &= settled;
             marked.roots.push((root, needs));
         }
         drop(needs);
         Ok(marked)
     }
 
-    async fn head(&self, name: &ManifestName, generation: u64) -> Result<Head, StoreError> {
+    async fn head(&self, name: &LogName, generation: u64) -> Result<Head, StoreError> {
         let lost = || {
             let key = LayoutKey::Head(name.clone(), generation).key();
             StoreError::new(StoreErrorKind::Corrupt, key, "listed, but not there")
@@ -199,7 +199,7 @@ impl Collect {
 
     async fn expire(
         &self,
-        name: &ManifestName,
+        name: &LogName,
         rows: &[VersionRow],
         verdicts: &[Verdict],
     ) -> Result<Arc<Head>, CollectError> {
@@ -222,7 +222,7 @@ impl Collect {
         head: &Head,
         rows: &[VersionRow],
     ) -> Result<Vec<Verdict>, CollectError> {
-        let rules = self.settings.retention.of(&head.name);
+        let rules = run.policies.of(&head.name.governing()).retention;
         if expiry == Expiry::Leave || !run.may_expire() {
             return Ok(rules.judge(rows, |_| SignedDuration::MIN));
         }
@@ -241,37 +241,45 @@ impl Collect {
     }
 
     /// When the store says a head was made.
-    async fn stamp(&self, name: &ManifestName, generation: u64) -> Result<Timestamp, StoreError> {
+    async fn stamp(&self, name: &LogName, generation: u64) -> Result<Timestamp, StoreError> {
         let key = LayoutKey::Head(name.clone(), generation).key();
         let meta = self.store.head(&key).await?;
         let lost = || StoreError::new(StoreErrorKind::Corrupt, &key, "this head must exist, but does not");
         meta.map(|meta| meta.modified).ok_or_else(lost)
     }
 
-    /// What a root needs. `None` when that cannot be known yet: its manifest has no bytes. Then its publisher has yet
-    /// to put them back, and looks for its blobs only after that, so it will see every tombstone that is there now.
+    /// What a root needs, and whether that is all. It is not while a manifest has no bytes; then its publisher has yet to
+    /// put them back, and looks for its blobs only after that, so it will see every tombstone that is there now.
     async fn needs(
         &self,
         head: &Head,
         row: VersionRow,
         verdict: Verdict,
-    ) -> Result<(Root, Option<Vec<Fingerprint>>), CollectError> {
-        let manifest = row.summary.manifest;
-        let root = Root { name: head.name.clone(), version: row.number, verdict, manifest };
+    ) -> Result<(Root, Vec<Fingerprint>, bool), CollectError> {
+        let (manifest, media_type) = (row.summary.manifest, row.summary.media_type.clone());
+        let root = Root { name: head.name.clone(), version: row.number, verdict, manifest, media_type };
+        let beyond = self.heads.needs(&head.name, &row).await?;
         loop {
-            if let Some((_, parsed)) = self.manifests.read(manifest).await? {
-                let blobs = parsed.blobs().into_iter().map(|blob| blob.digest).chain([manifest.digest]);
-                return Ok((root, Some(blobs.map(|digest| Fingerprint::of(&digest)).collect())));
-            }
-            if row.state != State::Prepared {
+            let closure = self.manifests.closure(manifest, root.media_type.as_deref()).await?;
+            if let Some(lost) = closure.absent.first().filter(|_| row.state != State::Prepared) {
                 let (name, version) = (head.name.clone(), row.number);
-                return Err(CollectError::LostManifest { name, version, digest: manifest.digest });
+                return Err(CollectError::LostManifest { name, version, digest: lost.digest });
             }
             // Not found is not enough: another collector may be moving it from one generation to the next.
-            if self.blobs.is_gone(manifest.digest).await? {
-                return Ok((root, None));
+            if self.are_gone(&closure.absent).await? {
+                let needed = closure.needed.iter().chain(&beyond).map(|blob| Fingerprint::of(&blob.digest));
+                return Ok((root, needed.collect(), closure.absent.is_empty()));
             }
         }
+    }
+
+    async fn are_gone(&self, blobs: &[Descriptor]) -> Result<bool, StoreError> {
+        for blob in blobs {
+            if !self.blobs.is_gone(blob.digest).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -4,13 +4,13 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use jiff::SignedDuration;
 
-use crate::domain::RetentionRules;
+use crate::domain::LivePolicies;
 
 /// How the collector is set up.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long versions are kept.
-    pub retention: RetentionRules,
+    /// How long versions of a name are kept. A run goes by what is in force when it begins.
+    pub policies: LivePolicies,
     /// Age below which unreferenced bytes are left alone.
     pub min_age: SignedDuration,
     /// Calls to the store at once. Only one, whatever this says, when `share` is not all of the time.
@@ -32,7 +32,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            retention: RetentionRules::default(),
+            policies: LivePolicies::default(),
             min_age: SignedDuration::from_hours(24),
             jobs: const { NonZeroUsize::new(32).expect("not zero") },
             share: Share::ALL,

@@ -2,8 +2,9 @@
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::fate::Candidate;
 use super::live::{Live, Root};
-use super::plan::{Candidate, Plan};
+use super::plan::Plan;
 use super::report::Totals;
 use super::{Collect, CollectError, RunContext};
 use crate::domain::Selector;
@@ -109,14 +110,20 @@ impl Collect {
         Ok(row.is_some_and(|row| row.state.is_complete()))
     }
 
-    /// The blob as the root's manifest describes it. `None` when the root does not name it after all, or was collected
-    /// itself meanwhile: the next run decides.
+    /// The blob as the root's manifest, row or annex describes it. `None` when the root does not name it after all, or was
+    /// collected itself meanwhile: the next run decides.
     async fn described(&self, candidate: &Candidate, root: &Root) -> Result<Option<Descriptor>, CollectError> {
         if root.manifest.digest == candidate.digest {
             return Ok(Some(root.manifest));
         }
-        let Some((_, manifest)) = self.manifests.read(root.manifest).await? else { return Ok(None) };
-        Ok(manifest.blobs().into_iter().find(|blob| blob.digest == candidate.digest))
+        let needed = self.manifests.closure(root.manifest, root.media_type.as_deref()).await?.needed;
+        if let Some(blob) = needed.into_iter().find(|blob| blob.digest == candidate.digest) {
+            return Ok(Some(blob));
+        }
+        let Some(head) = self.heads.current(&root.name).await? else { return Ok(None) };
+        let Some(row) = self.heads.select(&head, Selector::Number(root.version)).await? else { return Ok(None) };
+        let beyond = self.heads.needs(&root.name, &row).await?;
+        Ok(beyond.into_iter().find(|blob| blob.digest == candidate.digest))
     }
 }
 

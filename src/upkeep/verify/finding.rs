@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::ManifestName;
+use crate::domain::LogName;
 use crate::domain::manifest::Descriptor;
 use crate::store::Key;
 
@@ -13,14 +13,14 @@ pub enum Finding {
     /// A name's log or rows cannot be read.
     UnreadableName {
         /// The name.
-        name: ManifestName,
+        name: LogName,
         /// Why.
         why: String,
     },
     /// A head of a name's log is gone or damaged: what was active then cannot be said any more.
     DamagedHead {
         /// The name.
-        name: ManifestName,
+        name: LogName,
         /// The head.
         generation: u64,
         /// What is wrong with it.
@@ -29,21 +29,41 @@ pub enum Finding {
     /// A name has a log but is not listed.
     UnlistedName {
         /// The name.
-        name: ManifestName,
+        name: LogName,
     },
     /// A version's manifest is gone or damaged.
     DamagedManifest {
         /// The name.
-        name: ManifestName,
+        name: LogName,
         /// The version.
         version: u64,
         /// What is wrong with it.
         why: String,
     },
+    /// A version's annex is gone or damaged, or only a newer larder can read it, so it is not known what else the version
+    /// needs.
+    DamagedAnnex {
+        /// The name.
+        name: LogName,
+        /// The version.
+        version: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A version's manifest has a format that this version of larder does not know, so that its references cannot be
+    /// followed. Nothing need be wrong with it.
+    UnknownFormat {
+        /// The name.
+        name: LogName,
+        /// The version.
+        version: u64,
+        /// The format.
+        why: String,
+    },
     /// A version refers to a blob that is not there, or that has another size.
     BadReference {
         /// The name.
-        name: ManifestName,
+        name: LogName,
         /// The version.
         version: u64,
         /// The blob.

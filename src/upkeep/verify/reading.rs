@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 
 use super::Finding;
 use crate::domain::{Digest, Hasher};
-use crate::layout::LayoutKey;
+use crate::layout::{self, LayoutKey};
 use crate::store::{Key, ObjectStore, StoreError};
 
 /// What a look at one object shows.
@@ -18,7 +18,8 @@ pub(super) enum Checked {
     Bad(Finding),
 }
 
-pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key) -> Result<Checked, StoreError> {
+/// Looks at one object. `begins_log` says that its log was not come across before.
+pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key, begins_log: bool) -> Result<Checked, StoreError> {
     match LayoutKey::parse(key) {
         Some(LayoutKey::Blob(digest, generation)) => Ok(match read_blob(store, key, digest).await? {
             Reading::Sound(bytes) => Checked::Sound(bytes),
@@ -28,14 +29,14 @@ pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key) -> Result<C
             }
             Reading::Unreadable(error) => Checked::Damaged(digest, generation, error.to_string()),
         }),
-        // The oldest head of a name: the name must be listed, or nobody would find what it refers to.
-        Some(LayoutKey::Head(name, 1)) => {
+        // The log must be listed, or no user would find what it refers to.
+        Some(LayoutKey::Head(name, _)) if begins_log => {
             let mark = LayoutKey::Name(name.clone()).key();
             let listed = store.head(&mark).await?.is_some();
             Ok(if listed { Checked::NoBlob } else { Checked::Bad(Finding::UnlistedName { name }) })
         }
-        Some(_) => Ok(Checked::NoBlob),
-        None => Ok(Checked::Bad(Finding::UnknownKey { key: key.to_string() })),
+        _ if layout::is_stranger(key) => Ok(Checked::Bad(Finding::UnknownKey { key: key.to_string() })),
+        _ => Ok(Checked::NoBlob),
     }
 }
 
@@ -66,7 +67,8 @@ pub(crate) async fn read_blob(store: &dyn ObjectStore, key: &Key, digest: Digest
     }
 }
 
-async fn hash(store: &dyn ObjectStore, key: &Key) -> Result<Option<(Digest, u64)>, StoreError> {
+/// The digest and the size of an object.
+pub(crate) async fn hash(store: &dyn ObjectStore, key: &Key) -> Result<Option<(Digest, u64)>, StoreError> {
     let Some(mut object) = store.get(key, None).await? else { return Ok(None) };
     let mut hasher = Hasher::new();
     while let Some(chunk) = object.body.try_next().await? {

@@ -61,7 +61,7 @@ fn a_token_reaches_only_what_it_grants() {
     let sha256 = Digest::of(token.as_bytes());
     let config = format!(
         "[[access.tokens]]\nid = 'ci'\nsha256 = '{}'\nactions = ['publish']\nnames = ['miren/**']\n\
-         [[access.policies]]\nnames = ['miren/stable']\ncas = 'required'\n",
+         [[names]]\nmatch = ['miren/stable']\ncas = 'required'\n",
         sha256.hex()
     );
     let files = folder(&[("larder.toml", config.as_bytes()), ("f", b"1")]);
@@ -78,6 +78,55 @@ fn a_token_reaches_only_what_it_grants() {
     larder("publish miren/stable f --expect none").ok();
     let row = larder("versions miren/main@active --json").ok().json();
     assert_eq!(row["created_by"], "token:ci");
+}
+
+#[test]
+fn check_config_says_which_rule_a_value_comes_from() {
+    let long = format!("miren/{}/**", "x".repeat(70));
+    let config = format!(
+        "[[names]]\nmatch = ['other', 'miren/**']\nread = 'token'\n\
+         [[names]]\nmatch = ['{long}', '**']\nread = 'public'\nkeep_last = 5\nkeep_for = '36h'\n"
+    );
+    let files = folder(&[("larder.toml", config.as_bytes())]);
+    let check = |arguments: &str| larder(&format!("check-config --config larder.toml {arguments}")).within(&files);
+    let shown = check("--name miren/main").ok();
+    assert_eq!(shown.stderr, "");
+    let expected = "KEY           VALUE     FROM\n\
+                    read          token     rule 1 of [[names]], miren/**\n\
+                    cas           optional  default\n\
+                    keep_last     5         rule 2 of [[names]], **\n\
+                    keep_for      1day 12h  rule 2 of [[names]], **\n\
+                    staged_for    30days    default\n\
+                    prepared_for  1day      default\n";
+    assert_eq!(shown.stdout, expected);
+    let shown = check(&format!("--name miren/{}/a", "x".repeat(70))).ok().stdout;
+    assert!(shown.contains('…') && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let document = check("--json --name miren/main").ok().json();
+    assert_eq!(document["name"], "miren/main");
+    assert_eq!(document["policy"]["read"], json!({"value": "token", "rule": 1, "pattern": "miren/**"}));
+    assert_eq!(document["policy"]["keep_last"]["value"], 5);
+    assert_eq!(document["policy"]["cas"], json!({"value": "optional", "rule": null, "pattern": null}));
+    check("--name a//b").exits(2);
+    fs::write(files.path().join("larder.toml"), "[[names]]\nmatch = ['a']\n").unwrap();
+    let remarked = check("--json").ok().says("rule 1 of [[names]] sets nothing");
+    assert_eq!(remarked.json()["names"], json!([{"match": ["a"]}]));
+}
+
+#[test]
+fn the_servers_own_ids_are_refused_before_the_server_starts() {
+    for id in ["admin", "collector", "anonymous", "larder:admin"] {
+        let hash = Digest::of(b"x").hex();
+        let config = format!("[[access.tokens]]\nid = '{id}'\nsha256 = '{hash}'\nactions = ['publish']\n");
+        let files = folder(&[("larder.toml", config.as_bytes())]);
+        for command in ["check-config", "serve --listen 127.0.0.1:0 --data d"] {
+            larder(&format!("{command} --config larder.toml"))
+                .within(&files)
+                .exits(2)
+                .says(id)
+                .says("call it something else");
+        }
+        assert!(!files.path().join("d").exists());
+    }
 }
 
 #[test]

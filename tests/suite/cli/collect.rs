@@ -13,7 +13,7 @@ fn the_command_collects_beside_a_server_and_says_what_it_did() {
         publish(&server, "main", &[("f", text.as_bytes())]);
     }
     let config = server.data.join("collect.toml");
-    std::fs::write(&config, "[[collector.retention]]\nnames = [\"**\"]\nkeep_last = 1\nkeep_for = \"0s\"\n").unwrap();
+    std::fs::write(&config, "[[names]]\nmatch = [\"**\"]\nkeep_last = 1\nkeep_for = \"0s\"\n").unwrap();
     let collect =
         |arguments: &str| larder(&format!("collect {arguments} --data")).arg(&server.data).arg("--config").arg(&config);
     let preview = collect("--dry-run --min-age 0s").ok();

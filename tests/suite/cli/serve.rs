@@ -165,6 +165,7 @@ fn a_port_that_is_taken_is_named() {
     let directory = folder(&[]);
     let second = larder(&format!("serve --listen {} --data d", server.address)).within(&directory).exits(1);
     second.says(&server.address.to_string()).says("--listen");
+    assert_eq!(everything(directory.path()), Vec::<String>::new(), "a server that cannot listen writes nothing");
     larder("serve --listen nonsense --data d").within(&directory).exits(2).says("nonsense");
 }
 
@@ -178,4 +179,28 @@ fn a_full_disk_is_said_so_and_leaves_nothing() {
     assert_eq!(everything(&server.data.join("staging")), Vec::<String>::new());
     server.larder("publish main small").within(&files).ok();
     larder("verify --data").arg(&server.data).ok();
+}
+
+#[test]
+fn a_server_that_cannot_listen_leaves_the_running_one_alone() {
+    let mut server = ServerProcess::start();
+    publish(&server, "main", &[("f", b"1")]);
+    // As after a restore without it: the running server knows its token, the directory does not.
+    let token = server.token();
+    fs::remove_file(server.token_file()).unwrap();
+    let before = everything(&server.data);
+    larder(&format!("serve --listen {} --data", server.address)).arg(&server.data).exits(1).says("Cannot listen");
+    assert_eq!(everything(&server.data), before, "no token that the running server does not know");
+    fs::write(server.token_file(), token).unwrap();
+    fs::set_permissions(server.token_file(), fs::Permissions::from_mode(0o600)).unwrap();
+    publish(&server, "main", &[("f", b"2")]);
+    server.kill();
+}
+
+#[test]
+fn a_server_whose_cache_cannot_be_used_makes_no_token() {
+    let directory = folder(&[("file", b"x"), ("larder.toml", b"[cache]\npath = \"file\"\n")]);
+    let serve = "serve --listen 127.0.0.1:0 --data data --config larder.toml";
+    larder(serve).within(&directory).exits(1).says("cache");
+    assert!(!directory.path().join("data/admin.token").exists());
 }

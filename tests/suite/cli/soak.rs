@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use larder::domain::{Digest, Manifest, State};
+use larder::domain::manifest::release;
+use larder::domain::{Digest, State};
 use larder::layout::LayoutKey;
 use larder::store::FsStore;
 use rustix::process::Signal;
@@ -40,15 +41,15 @@ interval = "100ms"
 min_age = "0s"
 reports_for = "30s"
 
-[[collector.retention]]
-names = ["fast/**"]
+[[names]]
+match = ["fast/**"]
 keep_last = 0
 keep_for = "0s"
 staged_for = "0s"
 prepared_for = "2s"
 
-[[collector.retention]]
-names = ["**"]
+[[names]]
+match = ["**"]
 keep_last = 2
 keep_for = "1s"
 staged_for = "1s"
@@ -262,9 +263,10 @@ fn soak_of_servers_and_collectors_that_are_killed_at_random() {
 }
 
 #[test]
+#[ignore = "needs Ceph: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
 fn soak_of_servers_and_collectors_on_a_real_engine() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let Some(ceph) = runtime.block_on(Ceph::start()) else { return };
+    let ceph = runtime.block_on(Ceph::start());
     let deployment = Deployment::with(&ceph.settings(), "", CONFIG);
     let store = runtime.block_on(ceph.store());
     soak(Place::Bucket(Box::new(deployment)), PathBuf::new(), store, SERVERS - 1, 5);
@@ -366,6 +368,6 @@ async fn needs(store: &Store, manifest: Digest) -> BTreeSet<Digest> {
     let Some(meta) = meta else { return BTreeSet::new() };
     let bytes = read(store, meta.key.as_str()).await.expect("nobody deletes any more");
     let manifest_itself = Digest::of(&bytes);
-    let blobs = Manifest::parse(&bytes, usize::MAX).unwrap().blobs();
+    let blobs = release::read(&bytes).unwrap().blobs;
     blobs.iter().map(|blob| blob.digest).chain([manifest_itself]).collect()
 }

@@ -85,7 +85,7 @@ fn a_lost_head_and_a_foreign_file_are_named() {
     let server = quiet();
     publish(&server, "main", &[("f", b"1")]);
     publish(&server, "main", &[("f", b"2")]);
-    let heads = server.data.join("objects/heads/main/@");
+    let heads = server.data.join("objects/heads/main@");
     // Newest first.
     fs::remove_file(heads.join(&everything(&heads)[1])).unwrap();
     fs::write(server.data.join("objects/blobs/sha256/zz"), "?").unwrap();
@@ -161,4 +161,32 @@ fn a_store_without_a_marker_is_left_alone() {
     for command in ["verify", "migrate", "serve --listen 127.0.0.1:0"] {
         larder(&format!("{command} --data")).arg(&server.data).exits(1).says("no layout marker");
     }
+}
+
+#[test]
+fn a_store_that_only_newer_versions_may_write_to_can_still_be_read() {
+    let mut server = quiet();
+    publish(&server, "main", &[("f", b"1")]);
+    server.kill();
+    let marker = r#"{"layout":2,"min_reader":1,"min_writer":2}"#;
+    fs::write(server.data.join("objects/layout/2"), marker).unwrap();
+    let before = everything(&server.data);
+    let other = folder(&[]);
+    for command in ["verify", "collect --dry-run"] {
+        larder(&format!("{command} --data")).arg(&server.data).ok();
+    }
+    larder("copy-store").arg(&server.data).arg(other.path().join("copy")).ok();
+    let writing = ["collect --once", "migrate", "migrate --plan", "verify --discard-damaged"];
+    for command in writing {
+        larder(&format!("{command} --data")).arg(&server.data).exits(1).says("install a newer larder");
+    }
+    let source = quiet();
+    publish(&source, "main", &[("f", b"1")]);
+    larder("copy-store").arg(&source.data).arg(&server.data).exits(1).says("install a newer larder");
+    assert_eq!(everything(&server.data), before);
+    let server = ServerProcess::on(&server.data);
+    assert!(String::from_utf8(server.get("/readyz").unwrap().body).unwrap().starts_with("ready, but read-only"));
+    assert_eq!(server.larder("get main f").ok().stdout, "1");
+    server.larder("publish main f --retries 0").within(&folder(&[("f", b"2")])).exits(7).says("only read");
+    assert_eq!(everything(&server.data), before);
 }

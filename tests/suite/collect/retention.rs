@@ -29,7 +29,7 @@ async fn states(store: &Store) -> Vec<(u64, State)> {
 fn keep_for(days: i64) -> Settings {
     let keep_for = SignedDuration::from_hours(24 * days);
     let rules = Retention { keep_last: 0, keep_for, staged_for: keep_for, prepared_for: keep_for };
-    Settings { retention: for_all(rules), ..greedy() }
+    Settings { policies: for_all(rules), ..greedy() }
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn staged_and_prepared_versions_have_times_of_their_own() {
     backend.age("heads/", 10 * DAY);
     let days = |days: i64| SignedDuration::from_hours(24 * days);
     let rules = |staged, prepared| Settings {
-        retention: for_all(Retention { staged_for: days(staged), prepared_for: days(prepared), ..NOTHING }),
+        policies: for_all(Retention { staged_for: days(staged), prepared_for: days(prepared), ..NOTHING }),
         ..greedy()
     };
     collect(&store, rules(11, 11)).await.unwrap();
@@ -177,11 +177,8 @@ async fn each_name_has_the_rules_of_the_first_pattern_that_matches() {
             services.release(of, &Release::new(format!("{of} {label}"), 1)).await.unwrap();
         }
     }
-    let rules = larder::domain::RetentionRules(vec![
-        (vec!["nightly/*".parse().unwrap()], NOTHING),
-        (vec!["release/**".parse().unwrap()], Retention { keep_last: 3, ..NOTHING }),
-    ]);
-    collect(&store, Settings { retention: rules, ..greedy() }).await.unwrap();
+    let policies = retention(&[("nightly/*", NOTHING), ("release/**", Retention { keep_last: 3, ..NOTHING })]);
+    collect(&store, Settings { policies, ..greedy() }).await.unwrap();
     for (of, kept) in [("nightly/a", 1), ("release/a", 3), ("other", 4)] {
         let rows = Services::over(&store).rows(of).await;
         assert_eq!(rows.iter().filter(|row| row.state.is_root()).count(), kept, "{of}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder::config::{Collector, Config, RetentionRule};
+use larder::config::{Collector, Config, NameRule};
 use larder::domain::Digest;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,17 +12,18 @@ use crate::support::server::{TestServer, manifest, send};
 
 /// Runs all the time, and keeps nothing that is not needed.
 fn greedy(config: &mut Config) {
-    let rule = RetentionRule {
-        names: vec!["**".parse().unwrap()],
-        keep_last: 0,
-        keep_for: larder::config::Duration::from_secs(0),
-        staged_for: larder::config::Duration::from_secs(0),
-        prepared_for: larder::config::Duration::from_secs(60),
-    };
+    let seconds = |seconds| Some(larder::config::Duration::from_secs(seconds));
+    config.names = vec![NameRule {
+        matches: vec!["**".parse().unwrap()],
+        keep_last: Some(0),
+        keep_for: seconds(0),
+        staged_for: seconds(0),
+        prepared_for: seconds(60),
+        ..NameRule::default()
+    }];
     config.collector = Collector {
         interval: "20ms".parse().unwrap(),
         min_age: larder::config::Duration::from_secs(0),
-        retention: vec![rule],
         ..Collector::default()
     };
 }

@@ -1,6 +1,6 @@
 //! Who may do what.
 
-use larder::config::{Policy, Token};
+use larder::config::{NameRule, Token};
 use larder::domain::Digest;
 use larder::domain::{Cas, Permission, Reads};
 use reqwest::Method;
@@ -14,6 +14,8 @@ fn token(id: &str, actions: &[Permission], names: &str) -> Token {
         sha256: Digest::of(format!("secret of {id}").as_bytes()).hex(),
         actions: actions.to_vec(),
         names: vec![names.parse().unwrap()],
+        surfaces: None,
+        until: None,
     }
 }
 
@@ -25,9 +27,10 @@ async fn guarded() -> TestServer {
             token("reader", &[Permission::Read], "private/**"),
             token("admin", &[Permission::Admin], "**"),
         ];
-        config.access.policies = vec![
-            Policy { names: vec!["private/**".parse().unwrap()], read: Reads::Token, cas: Cas::Optional },
-            Policy { names: vec!["miren/locked".parse().unwrap()], read: Reads::Public, cas: Cas::Required },
+        let rule = |pattern: &str| NameRule { matches: vec![pattern.parse().unwrap()], ..NameRule::default() };
+        config.names = vec![
+            NameRule { read: Some(Reads::Token), ..rule("private/**") },
+            NameRule { cas: Some(Cas::Required), ..rule("miren/locked") },
         ];
     })
     .await
@@ -110,6 +113,49 @@ async fn some_names_must_be_changed_with_a_precondition() {
     as_who(&server, "ops", Method::POST, "/versions/miren/locked@1/promote", String::new())
         .await
         .problem(428, "PRECONDITION_REQUIRED");
+}
+
+#[tokio::test]
+async fn a_token_that_is_called_like_the_server_itself_is_somebody_else() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let own = TestServer::on(directory.path(), |_| {}).await;
+    let create = format!("/uploads?digest={}", Digest::of(b"a"));
+    let began = send(own.request(Method::POST, &create).header("upload-complete", "?0")).await.expect(201);
+    let upload = began.header("location").trim_start_matches(&own.url("")).to_owned();
+    own.stop().await.unwrap();
+    // Not checked as a file would be: the subject alone has to hold them apart.
+    let server = TestServer::on(directory.path(), |config| {
+        config.access.tokens = ["admin", "larder:admin"].map(|id| token(id, &[Permission::Publish], "**")).into();
+    })
+    .await;
+    for who in ["admin", "larder:admin"] {
+        as_who(&server, who, Method::HEAD, &upload, String::new()).await.expect(403);
+        as_who(&server, who, Method::PUT, &format!("/blobs/{}", Digest::of(b"a")), "a".into()).await;
+        let name = format!("by-{}", who.replace(':', "-"));
+        as_who(&server, who, Method::PUT, &format!("/manifests/{name}"), release()).await.expect(201);
+        let history = server.get(&format!("/versions/{name}")).await.json();
+        assert_eq!(history["versions"][0]["created_by"], format!("token:{who}"));
+    }
+}
+
+#[tokio::test]
+async fn a_token_ends_when_its_time_is_over_and_reaches_no_other_surface() {
+    let server = TestServer::with(|config| {
+        let token = |id: &str| token(id, &[Permission::Admin], "**");
+        let until = |time: &str| Some(time.parse().unwrap());
+        config.access.tokens = vec![
+            Token { until: until("2001-01-01T00:00:00Z"), ..token("old") },
+            Token { until: until("2999-01-01T00:00:00Z"), surfaces: Some(vec!["native".into()]), ..token("new") },
+            Token { surfaces: Some(vec!["other".into()]), ..token("elsewhere") },
+        ];
+    })
+    .await;
+    let runs = async |who| as_who(&server, who, Method::GET, "/collector/runs", String::new()).await;
+    let refused = runs("old").await;
+    assert!(refused.header("www-authenticate").contains("invalid_token"), "{refused:?}");
+    assert!(refused.problem(401, "UNAUTHORIZED")["detail"].as_str().unwrap().contains("old"));
+    runs("new").await.expect(200);
+    runs("elsewhere").await.problem(403, "DENIED");
 }
 
 #[tokio::test]

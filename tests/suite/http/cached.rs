@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
 
-use larder::config::Policy;
+use larder::config::NameRule;
 use larder::domain::Digest;
-use larder::domain::{Cas, Reads};
+use larder::domain::Reads;
 
 use crate::support::server::{Answer, TestServer, send};
 use crate::support::store::pattern;
@@ -114,8 +114,8 @@ async fn what_is_done_to_a_name_shows_in_the_next_answer() {
 #[tokio::test]
 async fn an_answer_to_one_who_may_is_not_given_to_others() {
     let server = TestServer::with(|config| {
-        let names = vec!["private/**".parse().unwrap()];
-        config.access.policies = vec![Policy { names, read: Reads::Token, cas: Cas::Optional }];
+        let matches = vec!["private/**".parse().unwrap()];
+        config.names = vec![NameRule { matches, read: Some(Reads::Token), ..NameRule::default() }];
     })
     .await;
     for (name, anonymous) in [("private/main", 401), ("open/main", 200)] {

@@ -215,6 +215,8 @@ async fn an_upload_belongs_to_the_token_that_began_it() {
         sha256: Digest::of(format!("secret of {id}").as_bytes()).hex(),
         actions: vec![action],
         names: vec!["**".parse().unwrap()],
+        surfaces: None,
+        until: None,
     };
     let server = TestServer::with(|config| {
         small_parts(config);

@@ -114,7 +114,7 @@ async fn a_pin_cut_off_anywhere_is_there_or_not() {
             let pinned = Services::over(&faulty.store()).versions.pin(&target("main@1"), true, &ACTOR).await.is_ok();
             let services = Services::over(&backend.store());
             let row = services.resolve.row(&target("main@1"), AsOf::Now).await.unwrap().row;
-            assert!(row.pinned || !pinned, "call {nth}, {end:?}");
+            assert!(row.is_pinned() || !pinned, "call {nth}, {end:?}");
             services.versions.pin(&target("main@1"), true, &ACTOR).await.unwrap();
             let refused = services.versions.retire(&target("main@1"), "old".into(), &ACTOR).await;
             refused.expect_err("a pinned version stays");

@@ -119,13 +119,13 @@ async fn pins_and_retirements_of_rows_that_left_the_head_hold() {
     }
     let fresh = Services::over(&backend.store());
     assert!(fresh.head("main").await.inline(5).is_none(), "it left the head again");
-    assert!(fresh.resolve.row(&numbered(5), AsOf::Now).await.unwrap().row.pinned);
-    assert!(!fresh.resolve.row(&numbered(4), AsOf::Now).await.unwrap().row.pinned);
+    assert!(fresh.resolve.row(&numbered(5), AsOf::Now).await.unwrap().row.is_pinned());
+    assert!(!fresh.resolve.row(&numbered(4), AsOf::Now).await.unwrap().row.is_pinned());
     let retired = fresh.resolve.readable(&numbered(6), AsOf::Now).await;
     assert!(matches!(&retired, Err(ResolveError::Retired(row)) if row.number == 6), "{retired:?}");
     let rows = fresh.rows("main").await;
     assert!(rows.iter().map(|row| row.number).eq(1..=VERSIONS + 60), "each version once");
-    assert_eq!(rows.iter().filter(|row| row.pinned).map(|row| row.number).collect::<Vec<_>>(), [5]);
+    assert_eq!(rows.iter().filter(|row| row.is_pinned()).map(|row| row.number).collect::<Vec<_>>(), [5]);
     let retired = rows.iter().filter(|row| row.state == State::Retired);
     assert_eq!(retired.map(|row| row.number).collect::<Vec<_>>(), [6]);
     assert!(labels_by_page(&fresh, 50).await.into_iter().eq((1..=VERSIONS + 60).rev()));
@@ -194,6 +194,6 @@ async fn a_spill_cut_off_at_any_call_loses_no_row() {
         assert_eq!(after, before + usize::from(published.is_ok()), "cut off at call {nth}");
     }
     assert!(cut_off >= 8, "only {cut_off} publishes were cut off");
-    let keys = keys(&backend.store(), "segments/main/", None, None).await;
+    let keys = keys(&backend.store(), "segments/main@/", None, None).await;
     assert!(!keys.is_empty(), "the head spilled");
 }

@@ -22,7 +22,7 @@ use crate::support::store::{FsBackend, SLOW, Store, pattern};
 pub(super) async fn served(store: &Store, of: &str) -> String {
     let services = Services::over(store);
     let (found, loaded) = services.resolve.manifest(&target(of), AsOf::Now).await.expect("an active version");
-    for descriptor in loaded.manifest.blobs() {
+    for descriptor in &loaded.manifest().expect("a manifest").blobs {
         let bytes = blob(&services, descriptor.digest).await.expect("read").expect("the bytes of a file");
         assert_eq!(Digest::of(&bytes), descriptor.digest);
     }

@@ -50,8 +50,10 @@ impl Counted {
         Self::with(|_, _| {}).await
     }
 
-    /// The requests that something makes.
+    /// The requests that something makes, of a server that a load balancer asks for readiness. One that nobody asks looks
+    /// at the layout marker itself before it writes, at most every ten seconds.
     async fn of<T>(&self, what: impl Future<Output = T>) -> Requests {
+        self.server.get("/readyz").await.expect(200);
         self.model.requests();
         what.await;
         self.model.requests()

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use larder::domain::head::Action;
-use larder::domain::{Digest, Expect, Manifest, Selector, State, Subject, Target};
+use larder::domain::manifest::release;
+use larder::domain::{Digest, Expect, Selector, State, Subject, Target};
 use larder::protocol::{BlobError, ChangeError};
 use larder::service::publish::{Prepared, PublishOptions};
 use larder::service::versions::CopyError;
@@ -271,7 +272,7 @@ impl Client {
         let from = picked(from, Selector::Active);
         let (to, actor, wish) = (name(to), self.actor(), PublishOptions { activate: true, expect: Expect::Anything });
         let receipt = self.ask(async |services| services.versions.copy(&from, &to, wish, &actor).await).await?;
-        self.claim(Action::Publish, receipt);
+        self.claim(Action::Copy, receipt);
         Ok(())
     }
 
@@ -283,7 +284,7 @@ impl Client {
         let Some(bytes) = self.bytes(manifest).await? else {
             return self.missed(&target, found.row.number, manifest);
         };
-        for blob in Manifest::parse(&bytes, usize::MAX).expect("a manifest").blobs() {
+        for blob in release::read(&bytes).expect("a manifest").blobs {
             if self.bytes(blob.digest).await?.is_none() {
                 return self.missed(&target, found.row.number, blob.digest);
             }

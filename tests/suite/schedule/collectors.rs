@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use larder::clock::Clock;
-use larder::domain::RetentionRules;
 use larder::domain::retention::Retention;
 use larder::layout::marker::LayoutError;
 use larder::protocol::ChangeError;
 use larder::store::{StoreError, StoreErrorKind};
 use larder::upkeep::collect::{Collect, CollectError, Settings};
 use tokio_util::sync::CancellationToken;
+
+use crate::support::collecting::for_all;
 
 use super::naive::{Flaw, Naive};
 use super::process::Process;
@@ -74,8 +75,8 @@ impl Collector {
     }
 
     fn new(kind: Kind, retention: Retention, jobs: NonZeroUsize) -> Self {
-        let retention = RetentionRules(vec![(vec!["**".parse().expect("a pattern")], retention)]);
-        let settings = Settings { retention, jobs, min_age: SignedDuration::ZERO, ..Settings::default() };
+        let settings =
+            Settings { policies: for_all(retention), jobs, min_age: SignedDuration::ZERO, ..Settings::default() };
         Self { kind, skew: SignedDuration::ZERO, settings }
     }
 
@@ -83,7 +84,8 @@ impl Collector {
     pub async fn run(&self, process: &Process) -> Result<(), End> {
         match self.kind {
             Kind::Naive(flaw) => {
-                let retires = self.settings.retention.0[0].1.keep_for.is_zero();
+                let retires =
+                    self.settings.policies.current().rules()[0].keys.keep_for.is_some_and(|time| time.is_zero());
                 Naive { process: process.clone(), flaw, retires }.run().await.map_err(End::from)
             }
             Kind::Real => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use larder::domain::head::Change;
-use larder::domain::{Digest, ManifestName, Selector, State};
+use larder::domain::{Digest, LogName, Selector, State};
 use larder::layout::{self, LayoutKey};
 use larder::protocol::ChangeError;
 use larder::store::{List, ObjectMeta, StoreError, StoreErrorKind};
@@ -87,7 +87,7 @@ impl Naive {
         Ok(())
     }
 
-    async fn names(&self) -> Result<Vec<ManifestName>> {
+    async fn names(&self) -> Result<Vec<LogName>> {
         let prefix = layout::names("").expect("the prefix of all names is legal");
         let metas: Vec<ObjectMeta> = self.process.store.list(&prefix, List::default()).try_collect().await?;
         let name = |meta: &ObjectMeta| match LayoutKey::parse(&meta.key) {
@@ -104,13 +104,13 @@ impl Naive {
             for row in heads.rows(&head, u64::MAX, usize::MAX).await? {
                 let change = match row.state {
                     State::Prepared => Change::Abort { number: row.number },
-                    State::Ready | State::Archived if !row.pinned => {
+                    State::Ready | State::Archived if !row.is_pinned() => {
                         Change::Retire { selector: Selector::Number(row.number), reason: "retention".into() }
                     }
                     _ => continue,
                 };
                 match heads.change(&name, &change, &larder::domain::Subject::collector()).await {
-                    Ok(_) | Err(ChangeError::Rejected(_) | ChangeError::Contended) => {}
+                    Ok(_) | Err(ChangeError::Rejected(_) | ChangeError::Contended | ChangeError::ClockSkew(_)) => {}
                     Err(ChangeError::Store(error)) => return Err(error),
                 }
             }
@@ -129,7 +129,7 @@ impl Naive {
         Ok(live)
     }
 
-    async fn mark_name(&self, name: &ManifestName, live: &mut BTreeSet<Digest>) -> Result<()> {
+    async fn mark_name(&self, name: &LogName, live: &mut BTreeSet<Digest>) -> Result<()> {
         let services = &self.process.services;
         let Some(head) = services.heads.current(name).await? else { return Ok(()) };
         for row in services.heads.rows(&head, u64::MAX, usize::MAX).await?.iter().filter(|row| row.state.is_root()) {
@@ -144,8 +144,8 @@ impl Naive {
                 // The version was retired since, and another collector was faster.
                 None => return Err(StoreError::new(StoreErrorKind::Unavailable, row.digest(), "a manifest is gone")),
             };
-            let manifest = larder::domain::Manifest::parse(&manifest, usize::MAX).expect("only manifests are stored");
-            live.extend(manifest.blobs().iter().map(|blob| blob.digest));
+            let manifest = larder::domain::manifest::release::read(&manifest).expect("only manifests are stored");
+            live.extend(manifest.blobs.iter().map(|blob| blob.digest));
         }
         Ok(())
     }

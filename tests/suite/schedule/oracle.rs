@@ -20,7 +20,7 @@ pub async fn check(store: &Store, claims: &[Claim]) {
         for pair in heads.windows(2) {
             assert_possible(&pair[0], &pair[1]);
         }
-        logs.insert(name(of), heads);
+        logs.insert(larder::domain::LogName::from(name(of)), heads);
     }
     let mut own = BTreeSet::new();
     for claim in claims {
@@ -29,17 +29,20 @@ pub async fn check(store: &Store, claims: &[Claim]) {
                 let head = at(&logs[&receipt.name], receipt.generation);
                 assert!(head.rows.contains(&receipt.row), "{claim:?}, but the head is {head:?}");
                 if !receipt.unchanged {
-                    let operation = &head.operation;
-                    assert_eq!((operation.action, operation.version), (*action, Some(receipt.row.number)), "{claim:?}");
+                    let (operation, number) = (&head.operation, receipt.row.number);
+                    let before = (head.generation > 1).then(|| at(&logs[&receipt.name], receipt.generation - 1));
+                    let goes_back = before.is_some_and(|before| before.previous == Some(number));
+                    let expected = if *action == Action::Promote && goes_back { Action::Rollback } else { *action };
+                    assert_eq!((operation.action, operation.version), (expected, Some(number)), "{claim:?}");
                     assert_eq!(operation.by.to_string(), format!("token:client {client}"), "{claim:?}");
                     assert!(own.insert((receipt.name.clone(), receipt.generation)), "{claim:?} is told twice");
                 }
             }
             Claim::Deleted { of, generation } => {
-                assert!(at(&logs[&name(of)], *generation).deleted.is_some(), "{claim:?}");
+                assert!(at(&logs[&*name(of)], *generation).deleted.is_some(), "{claim:?}");
             }
             Claim::Aborted { of, number } => {
-                let newest = logs[&name(of)].last().expect("a name with a session");
+                let newest = logs[&*name(of)].last().expect("a name with a session");
                 let state = newest.inline(*number).map(|row| row.state);
                 assert!(matches!(state, None | Some(State::Aborted)), "{claim:?}, but it is {state:?}");
             }
@@ -66,9 +69,9 @@ fn assert_possible(before: &Head, after: &Head) {
         }
         if let Some(old) = old {
             assert_eq!((old.digest(), &old.created_by), (row.digest(), &row.created_by), "{}", why());
-            let unpinned = old.pinned && !row.pinned;
+            let unpinned = old.is_pinned() && !row.is_pinned();
             assert!(!unpinned || after.operation.action == Action::Unpin, "{}", why());
-            assert!(!(old.pinned && row.state == State::Retired && old.state != State::Retired), "{}", why());
+            assert!(!(old.is_pinned() && row.state == State::Retired && old.state != State::Retired), "{}", why());
         }
     }
     for row in before.rows.iter().filter(|row| after.inline(row.number).is_none()) {
@@ -78,14 +81,15 @@ fn assert_possible(before: &Head, after: &Head) {
 }
 
 fn leads_to(from: State, to: State, action: Action) -> bool {
+    let activates = matches!(action, Action::Publish | Action::Copy | Action::Promote | Action::Rollback);
     match (from, to) {
-        (State::Prepared, State::Ready | State::Active) => action == Action::Publish,
-        (State::Prepared, State::Aborted) => !matches!(action, Action::Publish | Action::Promote | Action::Prepare),
-        (State::Ready | State::Archived, State::Active) => action == Action::Promote,
-        (State::Active, State::Archived) => matches!(action, Action::Publish | Action::Promote),
+        (State::Prepared, State::Ready | State::Active) => matches!(action, Action::Publish | Action::Copy),
+        (State::Prepared, State::Aborted) => !activates && action != Action::Prepare,
+        (State::Ready | State::Archived, State::Active) => matches!(action, Action::Promote | Action::Rollback),
+        (State::Active, State::Archived) => activates,
         (State::Active, State::Retired) => action == Action::Delete,
         (State::Ready | State::Archived, State::Retired) => {
-            !matches!(action, Action::Publish | Action::Promote | Action::Prepare | Action::Pin | Action::Unpin)
+            !activates && !matches!(action, Action::Prepare | Action::Pin | Action::Unpin)
         }
         _ => false,
     }

@@ -50,6 +50,12 @@ osd=22222222-2222-4333-8444-555555555555
     ceph-osd -i "$id"
     radosgw-admin user create --uid probe --display-name probe --access-key probeak --secret-key probesk
     radosgw -n client.rgw.a
+    # It goes to the background before it listens.
+    for _ in $(seq 600); do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$3") 2>/dev/null; then listens=1 && break; fi
+        sleep 0.1
+    done
+    test "${listens:-}" = 1
 } >"$dir/log/up.log" 2>&1 </dev/null || { tail -n 20 "$dir/log/up.log" >&2; exit 1; }
 echo ready
 cat >/dev/null

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use larder::clock::SystemClock;
-use larder::domain::{Digest, Retention, RetentionRules};
+use larder::domain::policy::PolicyKeys;
+use larder::domain::{Digest, LivePolicies, Policies, PolicyRule, Retention};
 use larder::layout::{self, LayoutKey};
 use larder::store::List;
 use larder::upkeep::collect::{Report, Settings};
@@ -32,15 +33,30 @@ pub fn marked() -> FsBackend {
     backend
 }
 
+/// Policies that say nothing but how long versions are kept, by pattern.
+pub fn retention(rules: &[(&str, Retention)]) -> LivePolicies {
+    let rule = |(pattern, rules): &(&str, Retention)| PolicyRule {
+        matches: vec![pattern.parse().expect("a pattern")],
+        keys: PolicyKeys {
+            keep_last: Some(rules.keep_last),
+            keep_for: Some(rules.keep_for),
+            staged_for: Some(rules.staged_for),
+            prepared_for: Some(rules.prepared_for),
+            ..PolicyKeys::default()
+        },
+    };
+    Policies::new(rules.iter().map(rule).collect()).into()
+}
+
 /// These rules for every name.
-pub fn for_all(rules: Retention) -> RetentionRules {
-    RetentionRules(vec![(vec!["**".parse().expect("a pattern")], rules)])
+pub fn for_all(rules: Retention) -> LivePolicies {
+    retention(&[("**", rules)])
 }
 
 /// Takes away all that may go, at once.
 pub fn greedy() -> Settings {
     let (min_age, uploads_for) = (SignedDuration::ZERO, SignedDuration::ZERO);
-    Settings { retention: for_all(NOTHING), min_age, uploads_for, ..Settings::default() }
+    Settings { policies: for_all(NOTHING), min_age, uploads_for, ..Settings::default() }
 }
 
 /// Keeps every version for the default time, but no blob longer than it is needed.

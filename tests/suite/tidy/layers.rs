@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     // Name patterns occur in settings.
     ("config", &["domain"]),
     ("telemetry", &["config"]),
-    ("access", &["config", "domain"]),
+    ("access", &["clock", "config", "domain"]),
     // Spells and parses the keys of domain values.
     ("layout", &["domain", "store"]),
     ("protocol", &["clock", "domain", "layout", "store"]),

@@ -23,7 +23,7 @@ fn changes() -> impl Strategy<Value = Change> {
         ]
     };
     prop_oneof![
-        40 => (1..40_u64, expect()).prop_map(|(seed, expect)| Change::Prepare { summary: summary(seed), expect }),
+        40 => (1..40_u64, expect()).prop_map(|(seed, expect)| Change::Prepare { summary: summary(seed), from: None, expect }),
         40 => (number(), any::<bool>(), expect())
             .prop_map(|(number, activate, expect)| Change::Commit { number, activate, expect }),
         10 => number().prop_map(|number| Change::Abort { number }),
@@ -35,6 +35,7 @@ fn changes() -> impl Strategy<Value = Change> {
             due: due.into_iter().map(|(number, fresh)| Due { number, generation: fresh, reason: "late".into() }).collect()
         }),
         1 => expect().prop_map(|expect| Change::Delete { expect, reason: "gone".into() }),
+        2 => expect().prop_map(|expect| Change::Withdraw { expect, reason: "away".into() }),
     ]
 }
 
@@ -58,7 +59,7 @@ fn aimed(change: Change, log: &Log) -> Change {
             };
             Change::Expire { due: due.into_iter().map(aim).collect() }
         }
-        Change::Prepare { .. } | Change::Delete { .. } => change,
+        Change::Prepare { .. } | Change::Delete { .. } | Change::Withdraw { .. } => change,
     }
 }
 
@@ -93,11 +94,11 @@ fn check_step(before: &Log, after: &Log, change: &Change) -> Result<(), TestCase
             State::Archived => {
                 now.as_ref().is_some_and(|now| matches!(now.state, State::Active | State::Archived | State::Retired))
             }
-            State::Retired | State::Aborted => now.as_ref() == Some(&row),
+            State::Retired | State::Aborted | State::Unknown(_) => now.as_ref() == Some(&row),
         };
         prop_assert!(legal, "{:?} became {:?} by {:?}", row, now, change);
         let retired = now.as_ref().is_some_and(|now| now.state == State::Retired);
-        prop_assert!(!(row.pinned && retired), "a pinned version was retired");
+        prop_assert!(!(row.is_pinned() && retired), "a pinned version was retired");
         let same_bytes = now.is_none_or(|now| now.summary == row.summary && now.prepared_at == row.prepared_at);
         prop_assert!(same_bytes, "a version stands for the same bytes for ever");
     }
@@ -110,7 +111,7 @@ fn check_unchanged(log: &Log, change: &Change, row: Option<&VersionRow>) -> Resu
         let Change::Expire { due } = change else { panic!("{change:?} is about a version") };
         let is_due = |row: &VersionRow| {
             let due = due.iter().any(|due| due.number == row.number && due.generation == row.generation);
-            due && row.state.is_root() && row.state != State::Active && !row.pinned
+            due && row.state.is_root() && row.state != State::Active && !row.is_pinned()
         };
         prop_assert_eq!(log.everything().into_iter().find(is_due), None, "nothing was due");
         return Ok(());
@@ -122,9 +123,13 @@ fn check_unchanged(log: &Log, change: &Change, row: Option<&VersionRow>) -> Resu
             row.number == *number && row.published_at.is_some() && (row.promoted_at.is_some() || !activate)
         }
         Change::Promote { .. } => row.state == State::Active,
-        Change::Pin { pinned, .. } => row.pinned == *pinned,
+        Change::Pin { pinned, .. } => row.is_pinned() == *pinned,
         Change::Retire { .. } => row.state == State::Retired,
-        Change::Prepare { .. } | Change::Abort { .. } | Change::Expire { .. } | Change::Delete { .. } => false,
+        Change::Prepare { .. }
+        | Change::Abort { .. }
+        | Change::Expire { .. }
+        | Change::Withdraw { .. }
+        | Change::Delete { .. } => false,
     };
     prop_assert!(holds, "{:?} is not what {:?} asks for", row, change);
     Ok(())
@@ -139,18 +144,23 @@ fn check_done(before: &Log, log: &Log, change: &Change) -> Result<(), TestCaseEr
         Change::Commit { activate: false, .. } => Some(State::Ready),
         Change::Commit { .. } | Change::Promote { .. } => Some(State::Active),
         Change::Retire { .. } => Some(State::Retired),
+        Change::Withdraw { .. } => {
+            prop_assert!(log.head().active().is_none() && log.head().deleted.is_some());
+            prop_assert_eq!(log.head().previous, version, "a rollback brings it back");
+            Some(State::Archived)
+        }
         Change::Abort { .. } => {
             prop_assert!(matches!(state, None | Some(State::Aborted)));
             state
         }
         Change::Pin { pinned, .. } => {
-            prop_assert_eq!(log.row(version.unwrap()).unwrap().pinned, *pinned);
+            prop_assert_eq!(log.row(version.unwrap()).unwrap().is_pinned(), *pinned);
             state
         }
         Change::Expire { due } => {
             for row in before.everything() {
                 let due = due.iter().any(|due| due.number == row.number && due.generation == row.generation);
-                let over = due && row.state.is_root() && row.state != State::Active && !row.pinned;
+                let over = due && row.state.is_root() && row.state != State::Active && !row.is_pinned();
                 let left = log.state(row.number).is_some_and(State::is_root);
                 prop_assert_eq!(left, row.state.is_root() && !over, "{:?}", row);
             }

@@ -31,3 +31,20 @@ async fn the_last_byte_waits_until_the_digest_is_verified() {
     end.notify_one();
     assert_eq!(body.try_next().await.unwrap_err().kind, StoreErrorKind::Corrupt);
 }
+
+#[tokio::test]
+async fn a_fetch_that_panics_leaves_no_entry() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let cache = directory.path().join("cache");
+    let cache = Arc::new(BlobCache::open(&cache, 4 * CHUNK, PATIENCE, Arc::new(SystemClock)).unwrap());
+    let store: Arc<dyn ObjectStore> = Arc::new(FsStore::open(&directory.path().join("store")).unwrap());
+    let digest = Digest::of(b"bytes");
+    let body = stream::once(async { panic!("injected") }).boxed();
+    let meta = ObjectMeta { key: key_of(digest), size: 5, modified: Timestamp::UNIX_EPOCH };
+    let open = async move { Ok(Some(Object { meta, body, file: None })) };
+    let CacheLookup::Object(object) = cache.fetch(&store, digest, open).await.unwrap() else { panic!("no bytes") };
+    object.body.try_collect::<Vec<_>>().await.unwrap_err();
+    while !cache.fills().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}

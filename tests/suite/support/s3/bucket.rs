@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use larder::clock::{Clock as _, SystemClock};
 use sha2::{Digest as _, Sha256};
 
@@ -42,6 +42,8 @@ pub(super) struct Bucket {
     objects: BTreeMap<String, Stored>,
     uploads: BTreeMap<String, OpenUpload>,
     begun: usize,
+    /// How far the engine's clock is ahead of ours.
+    pub(super) ahead: SignedDuration,
 }
 
 fn tag_of(bytes: &[u8]) -> String {
@@ -83,7 +85,7 @@ impl Bucket {
         self.check_free(key, only_if_free)?;
         let tag = tag_of(&bytes);
         let parts = vec![bytes.len()];
-        let stored = Stored { bytes, tag: tag.clone(), metadata, modified: SystemClock.now(), parts };
+        let stored = Stored { bytes, tag: tag.clone(), metadata, modified: SystemClock.now() + self.ahead, parts };
         self.objects.insert(key.to_owned(), stored);
         Ok(tag)
     }

@@ -21,7 +21,7 @@ use larder::clock::{Clock as _, SystemClock};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
-use super::bucket::No;
+use super::bucket::{Bucket, No};
 use super::{BUCKET, Conditions, Engine, Fault, Op};
 
 type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -206,6 +206,7 @@ fn apply(engine: &Engine, asked: &Asked) -> Result<Answer, No> {
     }
     let of_puts = conditional && quirks.conditions == Conditions::OfPuts;
     let mut bucket = engine.bucket.lock().unwrap();
+    bucket.ahead = engine.quirks.lock().unwrap().ahead;
     let (key, id) = (asked.key.as_str(), asked.query("uploadId"));
     let number = asked.query("partNumber").parse().unwrap_or(0);
     Ok(match asked.op {
@@ -230,19 +231,9 @@ fn apply(engine: &Engine, asked: &Asked) -> Result<Answer, No> {
             xml(&format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"))
         }
         Op::UploadPart => tagged(bucket.put_part(key, id, number, asked.body.clone())?),
-        Op::UploadPartCopy => {
-            let source = bucket.get(&asked.source()?)?.bytes.clone();
-            let range = range(asked.header("x-amz-copy-source-range").unwrap_or_default(), source.len());
-            let tag = bucket.put_part(key, id, number, source.slice(range.ok_or(No(416, "InvalidRange"))?))?;
-            xml(&format!("<CopyPartResult><ETag>{tag}</ETag></CopyPartResult>"))
-        }
+        Op::UploadPartCopy => copied_part(asked, &mut bucket, number)?,
         Op::CompleteMultipart => {
-            let text = String::from_utf8_lossy(&asked.body);
-            let parts = elements(&text, "Part").map(|part| {
-                let number = elements(part, "PartNumber").next().and_then(|text| text.parse().ok()).unwrap_or(0);
-                (number, elements(part, "ETag").next().unwrap_or_default().replace("&quot;", "\""))
-            });
-            let tag = bucket.complete(key, id, &parts.collect::<Vec<_>>(), quirks.smallest_part)?;
+            let tag = bucket.complete(key, id, &named_parts(asked), quirks.smallest_part)?;
             xml(&format!("<CompleteMultipartUploadResult><ETag>{tag}</ETag></CompleteMultipartUploadResult>"))
         }
         Op::AbortMultipart => {
@@ -255,6 +246,24 @@ fn apply(engine: &Engine, asked: &Asked) -> Result<Answer, No> {
         }
         Op::ListUploads => list_uploads(asked, &bucket, quirks.page),
     })
+}
+
+/// The parts that a request to complete an upload names, with their tags.
+fn named_parts(asked: &Asked) -> Vec<(u32, String)> {
+    let text = String::from_utf8_lossy(&asked.body);
+    let parts = elements(&text, "Part").map(|part| {
+        let number = elements(part, "PartNumber").next().and_then(|text| text.parse().ok()).unwrap_or(0);
+        (number, elements(part, "ETag").next().unwrap_or_default().replace("&quot;", "\""))
+    });
+    parts.collect()
+}
+
+fn copied_part(asked: &Asked, bucket: &mut Bucket, number: u32) -> Result<Answer, No> {
+    let source = bucket.get(&asked.source()?)?.bytes.clone();
+    let range = range(asked.header("x-amz-copy-source-range").unwrap_or_default(), source.len());
+    let part = source.slice(range.ok_or(No(416, "InvalidRange"))?);
+    let tag = bucket.put_part(&asked.key, asked.query("uploadId"), number, part)?;
+    Ok(xml(&format!("<CopyPartResult><ETag>{tag}</ETag></CopyPartResult>")))
 }
 
 fn object(asked: &Asked, stored: &super::bucket::Stored) -> Result<Answer, No> {
@@ -291,7 +300,7 @@ fn range(text: &str, length: usize) -> Option<std::ops::Range<usize>> {
     (first < length).then_some(first..end)
 }
 
-fn list(asked: &Asked, bucket: &super::bucket::Bucket, most: usize) -> Answer {
+fn list(asked: &Asked, bucket: &Bucket, most: usize) -> Answer {
     let most = asked.query("max-keys").parse().unwrap_or(1000).min(most);
     let after = if asked.query.contains_key("continuation-token") { "continuation-token" } else { "start-after" };
     let delimiter = asked.query.get("delimiter").map(String::as_str).filter(|text| !text.is_empty());
@@ -313,7 +322,7 @@ fn list(asked: &Asked, bucket: &super::bucket::Bucket, most: usize) -> Answer {
     xml(&(text + "</ListBucketResult>"))
 }
 
-fn list_uploads(asked: &Asked, bucket: &super::bucket::Bucket, most: usize) -> Answer {
+fn list_uploads(asked: &Asked, bucket: &Bucket, most: usize) -> Answer {
     let after = (asked.query("key-marker").to_owned(), asked.query("upload-id-marker").to_owned());
     let mut found = bucket.uploads(asked.query("prefix"));
     found.retain(|(id, upload)| (upload.key.clone(), id.clone()) > after);

@@ -1,0 +1,66 @@
+//! What a client sends to say who it is (RFC 9110 section 11.6.2).
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// The content of an `Authorization` field.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials<'a> {
+    /// A token (RFC 6750 section 2.1).
+    Bearer(&'a str),
+    /// A user and a password (RFC 7617).
+    Basic {
+        /// The user; holds no colon.
+        user: String,
+        /// The password.
+        password: String,
+    },
+}
+
+impl<'a> Credentials<'a> {
+    /// Reads the field's value. `None` when it is of another scheme or malformed.
+    #[must_use]
+    pub fn parse(value: &'a str) -> Option<Self> {
+        let (scheme, content) = value.split_once(' ')?;
+        let content = content.trim();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Some(Self::Bearer(content));
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let pair = String::from_utf8(STANDARD.decode(content).ok()?).ok()?;
+        let (user, password) = pair.split_once(':')?;
+        Some(Self::Basic { user: user.to_owned(), password: password.to_owned() })
+    }
+}
+
+/// Secrets do not belong into logs.
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bearer(_) => f.write_str("Bearer(..)"),
+            Self::Basic { user, .. } => write!(f, "Basic {{ user: {user:?}, .. }}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_schemes_are_read_and_others_are_not() {
+        let bearer = Some(Credentials::Bearer("abc"));
+        assert_eq!(Credentials::parse("bearer abc"), bearer);
+        assert_eq!(Credentials::parse("Bearer  abc "), bearer);
+        let basic = Credentials::parse("BASIC eDp5Ono=").unwrap();
+        assert_eq!(basic, Credentials::Basic { user: "x".into(), password: "y:z".into() });
+        assert!(!format!("{basic:?}").contains("y:z"));
+        for bad in ["", "abc", "Digest abc", "Basic", "Basic ????", "Basic eHk=", "Basic /////w=="] {
+            assert_eq!(Credentials::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! How large a head is, and which rows must leave it.
+
+use std::io;
+
+use serde::Serialize;
+
+use super::{Head, INLINE_KEEP, INLINE_MAX, MAX_HEAD};
+use crate::domain::VersionRow;
+
+/// Bytes that the reference to one more segment takes.
+const SEGMENT_REF: usize = 192;
+/// Bytes of rows that are always allowed, however large the rest of the head is: a spill for every change would only
+/// make segments of single rows.
+const LEAST_ROOM: usize = MAX_HEAD / 3;
+
+/// Bytes of a value as JSON.
+pub(super) fn json_size(value: &impl Serialize) -> usize {
+    struct Counter(usize);
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    // What cannot be spelled cannot be stored either; that error comes when the head is created.
+    let _ = serde_json::to_writer(&mut counter, value);
+    counter.0
+}
+
+/// Takes the oldest rows out of a head that has grown too large, by their number or their bytes, and returns them by
+/// ascending number. Rows that `stays` says must stay do so.
+pub(super) fn spill(head: &mut Head, stays: impl Fn(&VersionRow) -> bool) -> Vec<VersionRow> {
+    let rows = std::mem::take(&mut head.rows);
+    let room = MAX_HEAD.saturating_sub(json_size(head) + SEGMENT_REF).max(LEAST_ROOM);
+    let sizes: Vec<usize> = rows.iter().map(|row| json_size(row) + 1).collect();
+    if rows.len() <= INLINE_MAX && sizes.iter().sum::<usize>() <= room {
+        head.rows = rows;
+        return Vec::new();
+    }
+    // Half the room is left free, so that the next changes need not spill again.
+    let (mut kept, mut bytes, mut full) = (0, 0, false);
+    let mut spilled = Vec::new();
+    for (row, size) in rows.into_iter().zip(sizes).rev() {
+        full = full || kept >= INLINE_KEEP || (kept > 0 && bytes + size > room / 2);
+        if full && !stays(&row) {
+            spilled.push(row);
+        } else {
+            kept += 1;
+            bytes += size;
+            head.rows.push(row);
+        }
+    }
+    head.rows.reverse();
+    spilled.reverse();
+    spilled
+}

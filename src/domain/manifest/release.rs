@@ -1,0 +1,187 @@
+//! Larder's own manifests: a JSON document with `artifacts`, each of which names a blob.
+//!
+//! This file reads what was published, whatever the rules were then; what may be published today is in `check`.
+//! Members that nothing here needs are left alone.
+
+mod check;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+pub use check::check;
+
+use super::{Artifact, Descriptor, Format, Kind, Manifest, ReadError, each_once};
+use crate::domain::FileName;
+
+/// The media type that releases are served with. Version rows leave it out.
+pub const MEDIA_TYPE: &str = "application/json";
+
+/// The format of releases.
+pub const FORMAT: Format = Format { media_types: &[MEDIA_TYPE], read, check };
+
+/// Longest text of an unknown kind that is repeated in rows, in bytes.
+const MAX_KIND: usize = 64;
+
+/// A release as it may be stored. An earlier version also took objects as arrays of their members, so the order of the
+/// members here is that of theirs, those included that nobody reads.
+#[derive(Deserialize)]
+struct Stored {
+    #[serde(default, deserialize_with = "text")]
+    version: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    kind: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    entrypoint: Option<String>,
+    artifacts: Vec<StoredArtifact>,
+    // Strict like the artifacts: what it names is needed, and doubt keeps data.
+    #[serde(default)]
+    source: Option<StoredBlob>,
+    #[serde(default, rename = "command")]
+    _command: IgnoredAny,
+    #[serde(default, rename = "port")]
+    _port: IgnoredAny,
+}
+
+#[derive(Deserialize)]
+struct StoredArtifact {
+    name: String,
+    blob: String,
+    size: u64,
+    #[serde(default, deserialize_with = "text")]
+    media_type: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    platform: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    arch: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct StoredBlob {
+    blob: String,
+    size: u64,
+}
+
+/// Reads a release that was published. An optional member that cannot be understood counts as absent; of artifacts with
+/// the same name the first one is served, but the blobs of all are needed.
+///
+/// # Errors
+/// [`ReadError::Malformed`] when it cannot be known which blobs it needs, or when a name endangers paths.
+pub fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
+    let stored: Stored = serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed(error.to_string()))?;
+    let mut artifacts = Vec::with_capacity(stored.artifacts.len());
+    for (index, artifact) in stored.artifacts.into_iter().enumerate() {
+        let read = artifact.read();
+        artifacts.push(read.map_err(|why| ReadError::Malformed(format!("artifacts[{index}]{why}")))?);
+    }
+    let source = stored.source.map(|source| descriptor(&source.blob, source.size)).transpose();
+    let source = source.map_err(|why| ReadError::Malformed(format!("source{why}")))?;
+    let blobs = each_once(artifacts.iter().map(|artifact| artifact.blob).chain(source));
+    Ok(Manifest {
+        media_type: Cow::Borrowed(MEDIA_TYPE),
+        label: stored.version,
+        kind: stored.kind.filter(|kind| kind.len() <= MAX_KIND).map(|kind| Kind::from(&*kind)).unwrap_or_default(),
+        entrypoint: stored.entrypoint.and_then(|name| name.parse().ok()),
+        files: first_of_each_name(artifacts),
+        source,
+        blobs,
+        children: Vec::new(),
+        subject: None,
+    })
+}
+
+impl StoredArtifact {
+    /// The artifact, or where in it something is wrong, and what.
+    fn read(self) -> Result<Artifact, String> {
+        let name = self.name.parse::<FileName>().map_err(|error| format!(".name: {error}"))?;
+        let blob = descriptor(&self.blob, self.size)?;
+        // It may become a header field.
+        let media_type = self.media_type.filter(|text| is_media_type(text));
+        Ok(Artifact { name, blob, media_type, platform: self.platform, arch: self.arch })
+    }
+}
+
+fn descriptor(digest: &str, size: u64) -> Result<Descriptor, String> {
+    let digest = digest.parse().map_err(|error| format!(".blob: {error}"))?;
+    Ok(Descriptor { digest, size })
+}
+
+fn first_of_each_name(mut artifacts: Vec<Artifact>) -> Vec<Artifact> {
+    let mut seen = HashSet::with_capacity(artifacts.len());
+    let unique: Vec<bool> = artifacts.iter().map(|artifact| seen.insert(artifact.name.as_str())).collect();
+    if unique.contains(&false) {
+        let mut unique = unique.into_iter();
+        artifacts.retain(|_| unique.next().unwrap_or(true));
+    }
+    artifacts
+}
+
+/// `type/subtype` with optional parameters (RFC 9110 section 8.3.1), as far as a header may carry it.
+fn is_media_type(text: &str) -> bool {
+    let token =
+        |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    let printable = text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    printable
+        && text.len() <= 255
+        && essence.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype))
+}
+
+/// A text; anything else counts as absent.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    deserializer.deserialize_any(OptionalText)
+}
+
+struct OptionalText;
+
+impl<'de> Visitor<'de> for OptionalText {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+        Ok(Some(text))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What a release must be to be published.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::super::{Kind, Limits, MAX_SIZE, ManifestError};
+use super::is_media_type;
+use crate::domain::{Digest, FileName, json};
+
+/// At most this many problems are listed; the rest are counted.
+const MAX_PROBLEMS: usize = 50;
+/// Most characters of a text from the manifest that a problem repeats.
+const MAX_QUOTE: usize = 64;
+
+#[derive(Deserialize)]
+struct Document {
+    #[serde(rename = "version")]
+    _version: Option<String>,
+    kind: Option<String>,
+    entrypoint: Option<String>,
+    artifacts: Vec<Artifact>,
+    source: Option<Blob>,
+    command: Option<IgnoredAny>,
+    port: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Artifact {
+    name: String,
+    blob: String,
+    size: u64,
+    media_type: Option<String>,
+    #[serde(rename = "platform")]
+    _platform: Option<String>,
+    #[serde(rename = "arch")]
+    _arch: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Blob {
+    blob: String,
+    size: u64,
+}
+
+/// Checks a release that is to be published.
+///
+/// # Errors
+/// [`ManifestError::Malformed`] when it has not the shape of a release, else [`ManifestError::Invalid`] with every
+/// problem.
+pub fn check(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
+    let document: Document = json::strict(bytes).map_err(|error| ManifestError::Malformed(error.to_string()))?;
+    let mut problems = Problems::default();
+    document.check(limits, &mut problems);
+    problems.into_result()
+}
+
+#[derive(Default)]
+struct Problems {
+    listed: Vec<String>,
+    more: usize,
+}
+
+impl Problems {
+    fn add(&mut self, problem: String) {
+        if self.listed.len() < MAX_PROBLEMS {
+            self.listed.push(problem);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn into_result(mut self) -> Result<(), ManifestError> {
+        if self.listed.is_empty() {
+            return Ok(());
+        }
+        if self.more > 0 {
+            self.listed.push(format!("and {} more problems", self.more));
+        }
+        Err(ManifestError::Invalid(self.listed))
+    }
+}
+
+impl Document {
+    fn check(&self, limits: Limits, problems: &mut Problems) {
+        let count = self.artifacts.len();
+        if count == 0 {
+            problems.add("artifacts: a manifest needs at least one artifact".into());
+        }
+        if count > limits.files {
+            problems.add(format!("it has {count} artifacts, the limit of this server is {}", limits.files));
+        }
+        let kind = self.kind.as_deref().map(Kind::from).unwrap_or_default();
+        if !kind.is_known() {
+            let known = Kind::KNOWN.map(|kind| kind.to_string()).join(", ");
+            problems.add(format!("kind: {:?} is not one of {known}", quote(kind.as_str())));
+        }
+        let mut names = Vec::with_capacity(count);
+        for (index, artifact) in self.artifacts.iter().enumerate() {
+            names.extend(artifact.check(&format!("artifacts[{index}]"), problems));
+        }
+        if let Some(source) = &self.source {
+            check_blob(&source.blob, source.size, "source", problems);
+        }
+        check_names(&names, problems);
+        self.check_sizes(problems);
+        self.check_entrypoint(&kind, &names, problems);
+        if kind == Kind::Dynamic && (self.command.is_none() || self.port.is_none()) {
+            problems.add("kind: a dynamic release needs `command` and `port`".into());
+        }
+    }
+
+    fn check_sizes(&self, problems: &mut Problems) {
+        let mut sizes = HashMap::with_capacity(self.artifacts.len());
+        let artifacts = self.artifacts.iter().map(|artifact| (&artifact.blob, artifact.size));
+        for (blob, size) in artifacts.chain(self.source.iter().map(|source| (&source.blob, source.size))) {
+            if *sizes.entry(blob).or_insert(size) != size {
+                problems.add(format!("artifacts: {} is stated with two different sizes", quote(blob)));
+            }
+        }
+    }
+
+    fn check_entrypoint(&self, kind: &Kind, names: &[&str], problems: &mut Problems) {
+        let Some(entrypoint) = &self.entrypoint else {
+            if *kind == Kind::Static {
+                problems.add("entrypoint: a static release names the file it starts from".into());
+            }
+            return;
+        };
+        if !names.contains(&entrypoint.as_str()) {
+            problems.add(format!("entrypoint: {:?} is not among the artifacts", quote(entrypoint)));
+        }
+    }
+}
+
+impl Artifact {
+    /// Its name, if that is a legal one.
+    fn check(&self, place: &str, problems: &mut Problems) -> Option<&str> {
+        let name = self.name.parse().and_then(|name: FileName| name.check());
+        if let Err(error) = &name {
+            problems.add(format!("{place}.name: {error}"));
+        }
+        if let Some(text) = self.media_type.as_deref().filter(|text| !is_media_type(text)) {
+            let text = quote(text);
+            problems.add(format!("{place}.media_type: {text:?} is not a media type such as application/gzip"));
+        }
+        check_blob(&self.blob, self.size, place, problems);
+        name.is_ok().then_some(&self.name)
+    }
+}
+
+fn check_names(names: &[&str], problems: &mut Problems) {
+    let mut seen = HashSet::with_capacity(names.len());
+    for name in names {
+        if !seen.insert(*name) {
+            problems.add(format!("artifacts: the name {name} is used more than once"));
+        }
+    }
+    for name in &seen {
+        let parents = name.match_indices('/').map(|(at, _)| &name[..at]);
+        if let Some(parent) = parents.into_iter().find(|parent| seen.contains(parent)) {
+            problems.add(format!("artifacts: {parent:?} is both a file and the directory of {name:?}"));
+        }
+    }
+}
+
+fn check_blob(digest: &str, size: u64, place: &str, problems: &mut Problems) {
+    if size > MAX_SIZE {
+        problems.add(format!("{place}.size: {size} is larger than {MAX_SIZE} (2^53 - 1)"));
+    }
+    if let Err(error) = digest.parse::<Digest>() {
+        problems.add(format!("{place}.blob: {error}"));
+    }
+}
+
+/// The beginning of a text, so that a list of problems stays small.
+fn quote(text: &str) -> &str {
+    text.char_indices().nth(MAX_QUOTE).map_or(text, |(end, _)| &text[..end])
+}

@@ -1,0 +1,201 @@
+//! What may be published, and what can be read all the same.
+
+use super::super::{Limits, ManifestError};
+use super::*;
+use crate::domain::Digest;
+
+fn blob(seed: &str) -> String {
+    Digest::of(seed.as_bytes()).to_string()
+}
+
+fn checked(bytes: &[u8], files: usize) -> Result<Manifest, ManifestError> {
+    check(bytes, Limits { files })?;
+    Ok(read(bytes).expect("what may be published can be read"))
+}
+
+fn parse(json: &serde_json::Value) -> Result<Manifest, ManifestError> {
+    checked(json.to_string().as_bytes(), 1000)
+}
+
+fn problems(json: &serde_json::Value) -> Vec<String> {
+    match parse(json) {
+        Err(ManifestError::Invalid(problems)) => problems,
+        other => panic!("expected problems, got {other:?}"),
+    }
+}
+
+#[test]
+fn only_artifacts_are_required_and_unknown_members_are_left_alone() {
+    let manifest = parse(&serde_json::json!({
+        "artifacts": [{"name": "a.zip", "blob": blob("a"), "size": 3, "future": [1]}], "x": {"y": 1}, "hazards": null
+    }))
+    .unwrap();
+    assert_eq!(manifest.kind, Kind::Files);
+    assert_eq!(manifest.total_bytes(), 3);
+    assert_eq!(manifest.blobs.len(), 1);
+}
+
+#[test]
+fn all_problems_are_named_at_once() {
+    let found = problems(&serde_json::json!({"kind": "dynamic", "entrypoint": "none", "artifacts": [
+        {"name": "../x", "blob": blob("a"), "size": 1},
+        {"name": "b", "blob": "sha256:12", "size": 1},
+        {"name": "c", "blob": blob("c"), "size": 9_007_199_254_740_992_u64, "media_type": "no\r\nheader"},
+        {"name": "c", "blob": blob("c"), "size": 2},
+        {"name": "c/d", "blob": blob("d"), "size": 2},
+    ]}));
+    for part in [
+        "artifacts[0].name",
+        "artifacts[1].blob",
+        "artifacts[2].size",
+        "artifacts[2].media_type",
+        "more than once",
+        "two different sizes",
+        "both a file and the directory",
+        "entrypoint",
+        "`command` and `port`",
+    ] {
+        assert!(found.iter().any(|problem| problem.contains(part)), "{part} in {found:#?}");
+    }
+}
+
+#[test]
+fn the_list_of_problems_is_bounded() {
+    let artifacts: Vec<_> = (0..500).map(|_| serde_json::json!({"name": "..", "blob": blob("a"), "size": 1})).collect();
+    let found = problems(&serde_json::json!({ "artifacts": artifacts }));
+    assert_eq!(found.len(), 51);
+    assert_eq!(found[50], "and 450 more problems");
+}
+
+#[test]
+fn numbers_out_of_range_and_other_shapes_are_malformed() {
+    for size in ["-1", "1.5", "1e3", "18446744073709551616", "\"7\"", "null"] {
+        let text = format!(r#"{{"artifacts":[{{"name":"a","blob":"{}","size":{size}}}]}}"#, blob("a"));
+        assert!(matches!(checked(text.as_bytes(), 10), Err(ManifestError::Malformed(_))), "{size}");
+    }
+    let deep = format!("{{\"artifacts\":[],\"x\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let twice = format!(r#"{{"artifacts":[],"artifacts":[{{"name":"a","blob":"{}","size":1}}]}}"#, blob("a"));
+    for text in ["", "[]", "null", "{}", "{\"artifacts\":{}}", "{\"artifacts\":[", deep.as_str(), twice.as_str()] {
+        assert!(matches!(checked(text.as_bytes(), 10), Err(ManifestError::Malformed(_))), "{text:.40}");
+    }
+    assert!(matches!(checked(b"{\"version\":\"\xff\",\"artifacts\":[]}", 10), Err(ManifestError::Malformed(_))));
+}
+
+#[test]
+fn too_many_artifacts_name_the_limit() {
+    let artifacts: Vec<_> =
+        (0..11).map(|i| serde_json::json!({"name": format!("f{i}"), "blob": blob("a"), "size": 1})).collect();
+    let text = serde_json::json!({ "artifacts": artifacts }).to_string();
+    let Err(ManifestError::Invalid(found)) = checked(text.as_bytes(), 10) else { panic!("accepted") };
+    assert_eq!(found, ["it has 11 artifacts, the limit of this server is 10"]);
+}
+
+#[test]
+fn a_static_site_needs_its_entrypoint() {
+    let artifacts = serde_json::json!([{"name": "index.html", "blob": blob("i"), "size": 1}]);
+    assert!(problems(&serde_json::json!({"kind": "static", "artifacts": artifacts}))[0].contains("entrypoint"));
+    let site = parse(&serde_json::json!({"kind": "static", "entrypoint": "index.html", "artifacts": artifacts}));
+    assert_eq!(site.unwrap().entrypoint.unwrap().as_str(), "index.html");
+}
+
+#[test]
+fn blobs_are_listed_once_and_include_the_source() {
+    let manifest = parse(&serde_json::json!({
+        "artifacts": [{"name": "a", "blob": blob("x"), "size": 1}, {"name": "b", "blob": blob("x"), "size": 1}],
+        "source": {"blob": blob("s"), "size": 9}
+    }))
+    .unwrap();
+    assert_eq!(manifest.blobs.iter().map(|b| b.size).collect::<Vec<_>>(), [1, 9]);
+}
+
+#[test]
+fn a_document_that_others_would_read_differently_is_malformed() {
+    let digest = blob("a");
+    let artifact = format!(r#"{{"name":"a","blob":"{digest}","size":1}}"#);
+    let array = format!(r#"["a","{digest}",1,null,null,null]"#);
+    let refused = |bytes: &[u8], part: &str| {
+        let Err(ManifestError::Malformed(why)) = check(bytes, Limits::NONE) else { panic!("accepted, for {part}") };
+        assert!(why.contains(part), "{part} in {why}");
+    };
+    let cases = [
+        (format!(r#"["v","files",null,[{artifact}],null,null,null]"#), "object"),
+        (format!(r#"["v","files",null,[{array}],null,null,null]"#), "object"),
+        (format!(r#"{{"artifacts":[{array}]}}"#), "object"),
+        (format!(r#"{{"artifacts":[{artifact}],"source":["{digest}",1]}}"#), "object"),
+        (format!("\u{feff}{{\"artifacts\":[{artifact}]}}"), "byte order mark"),
+        (format!(r#"{{"artifacts":[{artifact}]}} x"#), "trailing"),
+    ];
+    for (text, part) in cases {
+        refused(text.as_bytes(), part);
+    }
+    let text = format!(r#"{{"artifacts":[{artifact}],"x":"?"}}"#);
+    refused(&text.bytes().map(|b| if b == b'?' { 0xff } else { b }).collect::<Vec<_>>(), "UTF-8");
+}
+
+#[test]
+fn what_an_earlier_version_took_can_be_read() {
+    let (digest, source) = (blob("a"), blob("s"));
+    let array =
+        format!(r#"["v","static","a",[["a","{digest}",1,"text/plain","linux","amd64"]],["{source}",9],["run"],80]"#);
+    let manifest = read(array.as_bytes()).unwrap();
+    assert_eq!((manifest.label.as_deref(), &manifest.kind), (Some("v"), &Kind::Static));
+    assert_eq!(manifest.files[0].media_type.as_deref(), Some("text/plain"));
+    assert_eq!(manifest.blobs.iter().map(|blob| blob.size).collect::<Vec<_>>(), [1, 9]);
+    let mut bytes = format!(r#"{{"artifacts":[{{"name":"a","blob":"{digest}","size":1}}],"x":"?"}}"#).into_bytes();
+    for byte in bytes.iter_mut().filter(|byte| **byte == b'?') {
+        *byte = 0xff;
+    }
+    assert_eq!(read(&bytes).unwrap().files.len(), 1);
+}
+
+#[test]
+fn a_release_that_breaks_the_rules_of_today_can_be_read() {
+    let text = serde_json::json!({
+        "version": 17, "kind": "catalog", "entrypoint": "../x", "command": null, "artifacts": [
+            {"name": "~a", "blob": blob("a"), "size": 1, "media_type": "odd", "platform": ["linux"], "arch": {"is": 1}},
+            {"name": "twice", "blob": blob("b"), "size": 2}, {"name": "twice", "blob": blob("c"), "size": 3},
+            {"name": "twice/below", "blob": blob("a"), "size": 4},
+            {"name": "x".repeat(2000), "blob": blob("d"), "size": 9_007_199_254_740_993_u64},
+        ]
+    })
+    .to_string();
+    assert!(check(text.as_bytes(), Limits::NONE).is_err());
+    let manifest = read(text.as_bytes()).unwrap();
+    assert_eq!((manifest.label, manifest.kind, manifest.entrypoint), (None, Kind::Other("catalog".into()), None));
+    let names: Vec<_> = manifest.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names[..3], ["~a", "twice", "twice/below"]);
+    assert_eq!(manifest.files[1].blob.size, 2, "the first of a name is served");
+    let odd = &manifest.files[0];
+    assert_eq!((&odd.media_type, &odd.platform, &odd.arch), (&None, &None, &None));
+    assert_eq!(manifest.blobs.len(), 4, "the blobs of all are needed");
+    assert!(read(br#"{"artifacts":[],"kind":5}"#).unwrap().kind == Kind::Files);
+}
+
+#[test]
+fn what_endangers_paths_or_hides_a_blob_cannot_be_read() {
+    for name in ["", "..", "/a", "a/../b", "a\\b", "a\u{0}", "a//b"] {
+        let text = serde_json::json!({"artifacts": [{"name": name, "blob": blob("a"), "size": 1}]}).to_string();
+        let error = read(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("artifacts[0].name"), "{error}");
+    }
+    let artifact = serde_json::json!({"name": "a", "blob": blob("a"), "size": 1});
+    for text in [
+        serde_json::json!({"artifacts": [{"name": "a", "blob": "sha1:1", "size": 1}]}),
+        serde_json::json!({"artifacts": [{"name": "a", "blob": blob("a")}]}),
+        serde_json::json!({"artifacts": [artifact], "source": {"blob": blob("a"), "size": "1"}}),
+        serde_json::json!({"artifacts": null}),
+        serde_json::json!({}),
+    ] {
+        assert!(read(text.to_string().as_bytes()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn an_unknown_kind_is_a_problem_among_the_others() {
+    let found = problems(&serde_json::json!({"kind": "catalog", "artifacts": [
+        {"name": "~a", "blob": blob("a"), "size": 1}
+    ]}));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[0], "kind: \"catalog\" is not one of files, static, dynamic, oci");
+    assert!(found[1].starts_with("artifacts[0].name: the segment \"~a\""), "{found:?}");
+}

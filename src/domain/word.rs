@@ -1,0 +1,116 @@
+//! Words of an open list: what a version's state, or what a change did, is called in a stored document.
+//!
+//! A newer larder may write words that this one does not know. They are kept, shown and written again as they are; the
+//! types made by `open_words!` say what they mean to this binary.
+
+use std::fmt;
+
+/// Longest word, in bytes. Part of format 1: no later release may write a longer one.
+const MAX_WORD: usize = 30;
+
+/// A word: a letter of `a-z`, then up to 29 of `a-z`, `0-9`, `-` and `_`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Word {
+    length: u8,
+    bytes: [u8; MAX_WORD],
+}
+
+/// Why a text is no word.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no word of 1 to {MAX_WORD} of a-z, 0-9, '-' and '_' that begins with a letter")]
+pub struct WordError(String);
+
+impl Word {
+    /// The word that a text is.
+    ///
+    /// # Errors
+    /// [`WordError`] when it does not follow the grammar.
+    pub fn new(text: &str) -> Result<Self, WordError> {
+        let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        let begins = text.bytes().next().is_some_and(|first| first.is_ascii_lowercase());
+        let mut bytes = [0; MAX_WORD];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(place), Ok(length)) if begins && text.bytes().all(legal) => {
+                place.copy_from_slice(text.as_bytes());
+                Ok(Self { length, bytes })
+            }
+            _ => Err(WordError(text.chars().take(80).collect())),
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Always ASCII, so this never falls back.
+        str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Gives an enum of known words and one variant `Unknown(Word)` its text form: `as_str`, `Display`, `FromStr`, and JSON.
+macro_rules! open_words {
+    ($type:ident { $($known:ident = $text:literal),+ $(,)? }) => {
+        impl $type {
+            /// The word, as it is stored and shown.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$known => $text,)+
+                    Self::Unknown(word) => word.as_str(),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::domain::word::WordError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($text => Ok(Self::$known),)+
+                    _ => $crate::domain::word::Word::new(text).map(Self::Unknown),
+                }
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(crate) use open_words;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_short_and_plain() {
+        for text in ["a", "ready", "to-be_2", &"x".repeat(MAX_WORD)] {
+            assert_eq!(Word::new(text).unwrap().as_str(), text);
+        }
+        for bad in ["", "Ready", "1st", "-a", "a b", "é", "a\"", &"x".repeat(MAX_WORD + 1), &"x".repeat(300)] {
+            assert!(Word::new(bad).is_err(), "{bad}");
+        }
+    }
+}

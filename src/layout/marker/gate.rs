@@ -1,0 +1,151 @@
+//! A store that is written to only while its layout marker allows it.
+//!
+//! All services of a server get their store through this gate, so no handler and no background task has to remember to ask.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+
+use super::Watch;
+use crate::store::{
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, PresignOptions, Result,
+    Unfinished, Upload,
+};
+
+/// A store behind a [`Watch`]. What would change it fails with [`StoreErrorKind::ReadOnly`] while the watch forbids
+/// writing, and everything fails with [`StoreErrorKind::Newer`] once the watch has seen a layout that this binary cannot
+/// read.
+///
+/// [`StoreErrorKind::ReadOnly`]: crate::store::StoreErrorKind::ReadOnly
+/// [`StoreErrorKind::Newer`]: crate::store::StoreErrorKind::Newer
+#[derive(Debug)]
+pub struct GatedStore {
+    inner: Arc<dyn ObjectStore>,
+    watch: Arc<Watch>,
+}
+
+impl GatedStore {
+    /// `inner`, behind `watch`, which looks at the same store.
+    #[must_use]
+    pub fn new(inner: Arc<dyn ObjectStore>, watch: Arc<Watch>) -> Self {
+        Self { inner, watch }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for GatedStore {
+    async fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
+        self.watch.allows_reading(key)?;
+        self.inner.head(key).await
+    }
+
+    async fn get(&self, key: &Key, range: Option<ByteRange>) -> Result<Option<Object>> {
+        self.watch.allows_reading(key)?;
+        self.inner.get(key, range).await
+    }
+
+    async fn create(&self, key: &Key, bytes: Bytes) -> Result<Created> {
+        self.watch.allows_writing(key).await?;
+        self.inner.create(key, bytes).await
+    }
+
+    async fn begin(&self, key: &Key) -> Result<Box<dyn Upload>> {
+        self.watch.allows_writing(key).await?;
+        let (inner, watch) = (self.inner.begin(key).await?, Arc::clone(&self.watch));
+        Ok(Box::new(GatedUpload { inner, watch, key: key.clone() }))
+    }
+
+    async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Created>> {
+        self.watch.allows_writing(to).await?;
+        self.inner.copy(from, to).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.watch.allows_writing(key).await?;
+        self.inner.delete(key).await
+    }
+
+    async fn create_empty(&self, keys: &[Key]) -> Result<()> {
+        let Some(first) = keys.first() else { return Ok(()) };
+        self.watch.allows_writing(first).await?;
+        self.inner.create_empty(keys).await
+    }
+
+    async fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        let Some(first) = keys.first() else { return Ok(()) };
+        self.watch.allows_writing(first).await?;
+        self.inner.delete_all(keys).await
+    }
+
+    fn list(&self, prefix: &Prefix, options: List) -> BoxStream<'_, Result<ObjectMeta>> {
+        match self.watch.allows_reading(prefix) {
+            Ok(()) => self.inner.list(prefix, options),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    // Changes nothing that anybody can see, and readers need it.
+    async fn persist(&self, keys: &[Key]) -> Result<()> {
+        self.inner.persist(keys).await
+    }
+
+    async fn begin_parts(&self, key: &Key) -> Result<Parts> {
+        self.watch.allows_writing(key).await?;
+        self.inner.begin_parts(key).await
+    }
+
+    async fn write_part(&self, parts: &Parts, number: u32, offset: u64, bytes: Bytes) -> Result<Option<Part>> {
+        self.watch.allows_writing(&parts.key).await?;
+        self.inner.write_part(parts, number, offset, bytes).await
+    }
+
+    async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>> {
+        self.watch.allows_writing(&parts.key).await?;
+        self.inner.commit_parts(parts, written).await
+    }
+
+    async fn abort_parts(&self, parts: &Parts) -> Result<()> {
+        self.watch.allows_writing(&parts.key).await?;
+        self.inner.abort_parts(parts).await
+    }
+
+    fn unfinished(&self) -> BoxStream<'_, Result<Unfinished>> {
+        match self.watch.allows_reading("unfinished objects") {
+            Ok(()) => self.inner.unfinished(),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    async fn presign(&self, key: &Key, options: &PresignOptions) -> Result<Option<String>> {
+        self.watch.allows_reading(key)?;
+        self.inner.presign(key, options).await
+    }
+}
+
+/// An upload that may have begun before writing was forbidden.
+struct GatedUpload {
+    inner: Box<dyn Upload>,
+    watch: Arc<Watch>,
+    key: Key,
+}
+
+#[async_trait]
+impl Upload for GatedUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.inner.write(bytes).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<Created> {
+        if let Err(error) = self.watch.allows_writing(&self.key).await {
+            self.inner.abort().await;
+            return Err(error);
+        }
+        self.inner.commit().await
+    }
+
+    async fn abort(self: Box<Self>) {
+        self.inner.abort().await;
+    }
+}

@@ -1,0 +1,105 @@
+//! What a server does beside answering requests. All of it is supervised.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::collector::{self, CollectorSchedule};
+use super::supervise::Supervisor;
+use crate::clock::{Clock as _, StoreClock};
+use crate::layout::marker::Watch;
+use crate::protocol::BlobCache;
+use crate::store::{FsStore, ObjectStore};
+use crate::upkeep::collect::Runs;
+use crate::upkeep::{Collect, store_time};
+
+/// How often staged files of dead writers, and blobs that nobody reads any more, are looked for.
+const SWEEP_EVERY: Duration = Duration::from_hours(1);
+/// How often metrics are summed up.
+const SUM_UP_EVERY: Duration = Duration::from_secs(5);
+/// How often the clock is looked at, which costs no request as long as it is right.
+const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_mins(1);
+/// How long a measurement of the store's time stands. The monotonic clock of a bad host drifts by two seconds meanwhile.
+const MEASURED_FOR: Duration = Duration::from_hours(6);
+
+/// What background tasks work on.
+#[derive(Debug)]
+pub(super) struct Background {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) watch: Arc<Watch>,
+    pub(super) clock: Arc<StoreClock>,
+    /// The collector and the time between two of its runs, if this server collects.
+    pub(super) collector: Option<(Collect, Duration)>,
+    /// The store, if dead writers leave files behind in it.
+    pub(super) sweeps: Option<FsStore>,
+    pub(super) cache: Option<Arc<BlobCache>>,
+}
+
+impl Background {
+    /// Starts everything.
+    pub(super) fn start(self, runs: &Arc<Runs>, supervisor: &Supervisor) {
+        supervisor.repeat("metrics", SUM_UP_EVERY, async || crate::telemetry::sum_up_metrics());
+        watch_clock(self.store, Arc::clone(&self.clock), supervisor);
+        if let Some(cache) = self.cache {
+            supervisor.repeat("cache", SWEEP_EVERY, move || {
+                let cache = Arc::clone(&cache);
+                async move { cache.tidy().await }
+            });
+        }
+        if let Some(store) = self.sweeps {
+            sweep_staging(store, Arc::clone(&self.watch), supervisor);
+        }
+        if let Some((collect, interval)) = self.collector {
+            let (runs, clock, watch) = (Arc::clone(runs), self.clock, self.watch);
+            let (health, stop) = (Arc::clone(&supervisor.health), supervisor.stop.clone());
+            supervisor.run("collector", move || {
+                let host = Arc::clone(clock.host());
+                let turns = CollectorSchedule::new(Arc::clone(&runs), host, interval, stop.clone());
+                collector::run(collect.clone(), turns, Arc::clone(&watch), Arc::clone(&health))
+            });
+        }
+    }
+}
+
+fn watch_clock(store: Arc<dyn ObjectStore>, clock: Arc<StoreClock>, supervisor: &Supervisor) {
+    supervisor.repeat("clock", LOOK_AT_CLOCK_EVERY, move || {
+        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+        async move {
+            // While it is off, the store is asked again each time: its own clock may have been the wrong one.
+            if clock.skew().is_some() || clock.measured_for().is_none_or(|age| age >= MEASURED_FOR) {
+                measure(&store, &clock).await;
+            }
+            if let Some(ahead) = clock.ahead() {
+                metrics::gauge!("larder_clock_ahead_seconds").set(ahead.as_secs_f64());
+            }
+        }
+    });
+}
+
+/// Measures the store's time. Where that fails, the host's clock goes on being trusted as before: a store that is full can
+/// still be read, and no head can be created in it anyway.
+pub(super) async fn measure(store: &Arc<dyn ObjectStore>, clock: &StoreClock) {
+    if let Err(error) = store_time::measure(store, clock).await {
+        tracing::warn!(%error, "the store's time could not be measured");
+    }
+    if let Some(ahead) = clock.skew() {
+        let seconds = ahead.as_secs();
+        tracing::error!(
+            seconds,
+            "this host's clock is ahead of the store's: no name can be changed through this server"
+        );
+    }
+}
+
+fn sweep_staging(store: FsStore, watch: Arc<Watch>, supervisor: &Supervisor) {
+    let sweep = async |store: FsStore, watch: Arc<Watch>| {
+        if watch.allows_writing("staging").await.is_err() {
+            return;
+        }
+        match store.sweep_staging().await {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "removed staged files of writers that died"),
+            Err(error) => tracing::warn!(%error, "could not sweep the staging directory"),
+        }
+    };
+    supervisor.repeat("staging", SWEEP_EVERY, move || sweep(store.clone(), Arc::clone(&watch)));
+}

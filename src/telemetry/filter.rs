@@ -1,0 +1,118 @@
+//! A filter of what is logged that can be replaced while the process runs.
+//!
+//! `tracing_subscriber::reload` would do, but takes a lock eight times a request: whenever a span begins, is entered, left or
+//! closed, and for each event. A filter without directives about spans needs none of that, because what it says of each
+//! place in the code is remembered there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Context, Layer};
+
+/// What is logged, understood.
+#[derive(Debug)]
+pub struct LogFilter {
+    filter: EnvFilter,
+    /// Whether a directive asks for the spans around an event.
+    spans: bool,
+}
+
+impl LogFilter {
+    /// Reads tracing's filter directives.
+    ///
+    /// # Errors
+    /// When they cannot be understood, as a sentence about `log.filter`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let filter = EnvFilter::try_new(text).map_err(|error| {
+            format!("log.filter {text:?} is not a filter such as `info` or `larder=debug`: {error}")
+        })?;
+        Ok(Self { filter, spans: text.contains('[') })
+    }
+}
+
+/// The filter that counts now.
+#[derive(Debug)]
+pub(super) struct CurrentFilter {
+    filter: RwLock<EnvFilter>,
+    spans: AtomicBool,
+}
+
+impl CurrentFilter {
+    pub(super) fn new(filter: LogFilter) -> Self {
+        Self { filter: RwLock::new(filter.filter), spans: AtomicBool::new(filter.spans) }
+    }
+
+    /// Filters by another one from now on.
+    pub(super) fn replace(&self, filter: LogFilter) {
+        *self.filter.write().unwrap_or_else(PoisonError::into_inner) = filter.filter;
+        self.spans.store(filter.spans, Ordering::Release);
+        // Asks for every place in the code again.
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    /// What is said of places in the code.
+    fn filter(&self) -> RwLockReadGuard<'_, EnvFilter> {
+        self.filter.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The filter, if it has to know of spans.
+    fn watching(&self) -> Option<RwLockReadGuard<'_, EnvFilter>> {
+        self.spans.load(Ordering::Acquire).then(|| self.filter())
+    }
+}
+
+/// Lets through what the filter that counts now lets through.
+#[derive(Debug)]
+pub(super) struct ByCurrentFilter(pub(super) &'static CurrentFilter);
+
+impl<S: Subscriber> Layer<S> for ByCurrentFilter
+where
+    EnvFilter: Layer<S>,
+{
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        Layer::<S>::register_callsite(&*self.0.filter(), metadata)
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        Layer::enabled(&*self.0.filter(), metadata, context)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Layer::<S>::max_level_hint(&*self.0.filter())
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(filter) = self.0.watching() {
+            filter.on_new_span(attributes, id, context);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(filter) = self.0.watching() {
+            Layer::on_record(&*filter, id, values, context);
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(filter) = self.0.watching() {
+            Layer::on_enter(&*filter, id, context);
+        }
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(filter) = self.0.watching() {
+            Layer::on_exit(&*filter, id, context);
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        if let Some(filter) = self.0.watching() {
+            Layer::on_close(&*filter, id, context);
+        }
+    }
+}
