@@ -12,6 +12,7 @@ mod copy_store;
 mod faults;
 mod http;
 mod model;
+mod newer;
 mod openapi;
 mod protocol;
 mod races;
