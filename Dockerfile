@@ -10,9 +10,9 @@ COPY benches benches
 COPY tests tests
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --release --locked \
+    cargo build --profile dist --locked \
     && mkdir -p /out/data \
-    && cp target/release/larder /out/larder
+    && cp target/dist/larder /out/larder
 
 FROM debian:bookworm-slim
 ARG VERSION=0.1.0

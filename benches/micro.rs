@@ -56,7 +56,7 @@ fn heads(criterion: &mut Criterion) {
 fn keys(criterion: &mut Criterion) {
     let digest = Digest::of(b"a blob");
     let (name, _) = head();
-    let keys = [("blob", LayoutKey::Blob(digest, 0)), ("head", LayoutKey::Head(name, 17))];
+    let keys = [("blob", LayoutKey::Blob(digest, 0)), ("head", LayoutKey::Head(name.into(), 17))];
     let mut group = criterion.benchmark_group("key");
     for (what, key) in keys {
         group.bench_function(format!("spell {what}"), |bencher| bencher.iter(|| black_box(&key).key()));

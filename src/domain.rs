@@ -24,7 +24,7 @@ pub use digest::{Digest, DigestError, HashState, Hasher};
 pub use expect::Expect;
 pub use head::{Action, Change, Head, Judgement, Operation, Rejection};
 pub use manifest::{Descriptor, Manifest, ManifestError};
-pub use name::{FileName, ManifestName, NameError};
+pub use name::{FileName, LogName, ManifestName, NameError};
 pub use pattern::NamePattern;
 pub use permission::{Cas, Permission, Reads};
 pub use retention::{Retention, RetentionRules};

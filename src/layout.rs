@@ -8,22 +8,35 @@
 //! | `blobs/sha256/ab/cd/<hex>.<gen>.condemned` | tombstone: this generation may never be relied on again |
 //! | `blobs/sha256/ab/cd/<hex>.<gen>.seen-<hour>` | somebody relied on this generation in that hour (since 1970) |
 //! | `names/<NAME>@` | this name exists |
-//! | `heads/<NAME>/@/<u64::MAX - generation>` | a head; the number in groups of three digits, newest first |
-//! | `segments/<NAME>/@/<hex>` | rows that no longer fit the head, under the digest of their bytes |
+//! | `heads/<NAME>@/<generation>` | a head; newest first, see below |
+//! | `segments/<NAME>@/<hex>` | rows that no longer fit the head, under the digest of their bytes |
 //! | `collector/runs/<u64::MAX - millisecond>-<id>.started` | a run of the collector began; `.plan-<part>` what it is about to delete, `.report` what came of it |
 //! | `probe/<random>.<number>` | with what a store is tried out; removed again |
 //! | `uploads/<id>.<99999 - number>` | a resumable upload: 0 is how it began, `n` how far it is after part `n`; newest first |
+//! | `aux/<area>/…` | small facts that are derived, or settings; only who knows the area knows more. Never a root. A log that an area keeps is `aux/<area>/@/<generation>` |
+//! | `tmp/<area>/…` | the same, but of no use to a copy of the store |
 //!
-//! Upper-case letters can only occur in the last segment of a name. There they are written in lower case and
-//! their positions follow behind a `!`, as a hex mask: `Main` is `main!1`. So two names never share a key, not
-//! even on a file system that ignores case. No key is a directory prefix of another, because `@` cannot occur
-//! in a name.
+//! NAME is the name of a log, a hidden one too ([`LogName`]). Upper-case letters can only occur in the last segment of a
+//! manifest name. There they are written in lower case and their positions follow behind a `!`, as a hex mask: `Main` is
+//! `main!1`, and a hidden log of it `main!1/@kind/9f`. So two names never share a key, not even on a file system that
+//! ignores case. No key is a directory prefix of another, because `@` cannot occur in a manifest name, and `@/` in no
+//! log's.
+//!
+//! A generation below a thousand is `z` and three digits, 999 less the generation; one below a million is `y` and
+//! `ddd/ddd`, 999999 less the generation; then `x` with three groups, and so on to `t` with seven. So one listing that is
+//! limited to one finds the newest head, the key of the next can be computed, a log with few heads is one directory,
+//! and no directory has more than some thousand entries.
 
+mod areas;
 pub mod marker;
 pub mod migrate;
+mod spelling;
 
-use crate::domain::{Digest, ManifestName, RunId, UploadId};
+use crate::domain::{Digest, LogName, RunId, UploadId};
 use crate::store::{Key, Prefix};
+use spelling::{parse_generation, parse_name, spell_generation, spell_name};
+
+pub use areas::{AREAS, Area, AreaPath, Copying, Verifying, area_of, is_stranger, states};
 
 /// Every kind of object in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,17 +52,21 @@ pub enum LayoutKey {
     /// The hint that a generation was relied on in an hour since 1970.
     Seen(Digest, u64, u64),
     /// The mark that a name exists.
-    Name(ManifestName),
+    Name(LogName),
     /// A head of a name at a generation.
-    Head(ManifestName, u64),
+    Head(LogName, u64),
     /// A segment of a name's rows.
-    Segment(ManifestName, Digest),
+    Segment(LogName, Digest),
     /// Something that a run of the collector left.
     Run(RunId, RunPart),
     /// An object with which a store is tried out, by a probe with this random number.
     Probe(u128, u32),
     /// A resumable upload as it was after so many steps, at most [`MAX_STEP`].
     Upload(UploadId, u32),
+    /// A small fact or setting of an area that only some know.
+    Aux(AreaPath),
+    /// Something of such an area that is of no use to a copy of the store.
+    Tmp(AreaPath),
 }
 
 /// The highest number of a step of a resumable upload.
@@ -66,8 +83,8 @@ pub enum RunPart {
     Report,
 }
 
-/// What ends the part of a head's key that all heads of a name have in common.
-pub const HEADS_OF_A_NAME: &str = "/@/";
+/// What ends the part of a key that all heads, or all segments, of a log have in common.
+pub const HEADS_OF_A_NAME: &str = "@/";
 /// What ends the part of a key that says what kind of object it is.
 pub const AREA: &str = "/";
 
@@ -82,11 +99,13 @@ impl LayoutKey {
             Self::Condemned(digest, generation) => format!("{}{generation}.condemned", blob_stem(digest)),
             Self::Seen(digest, generation, hour) => format!("{}{generation}.seen-{hour}", blob_stem(digest)),
             Self::Name(name) => format!("names/{}@", spell_name(name)),
-            Self::Head(name, generation) => format!("{}{}", head_stem(name), spell_descending(*generation)),
-            Self::Segment(name, digest) => format!("segments/{}/@/{}", spell_name(name), digest.hex()),
+            Self::Head(name, generation) => format!("{}{}", head_stem(name), spell_generation(*generation)),
+            Self::Segment(name, digest) => format!("segments/{}@/{}", spell_name(name), digest.hex()),
             Self::Run(run, part) => format!("{}{}", run_stem(run), spell_part(*part)),
             Self::Probe(probe, number) => format!("{}{number:02}", probe_stem(*probe)),
             Self::Upload(id, step) => format!("{}{:05}", upload_stem(id), MAX_STEP.saturating_sub(*step)),
+            Self::Aux(path) => format!("aux/{}", path.as_str()),
+            Self::Tmp(path) => format!("tmp/{}", path.as_str()),
         };
         text.parse().expect("names, digests and numbers spell legal keys")
     }
@@ -103,7 +122,9 @@ impl LayoutKey {
             | Self::Segment(..)
             | Self::Run(..)
             | Self::Probe(..)
-            | Self::Upload(..) => None,
+            | Self::Upload(..)
+            | Self::Aux(_)
+            | Self::Tmp(_) => None,
         }
     }
 
@@ -118,11 +139,11 @@ impl LayoutKey {
             "blobs" => parse_blob(rest)?,
             "names" => Self::Name(parse_name(rest.strip_suffix('@')?)?),
             "heads" => {
-                let (name, number) = rest.split_once("/@/")?;
-                Self::Head(parse_name(name)?, parse_descending(number)?)
+                let (name, number) = rest.split_once(HEADS_OF_A_NAME)?;
+                Self::Head(parse_name(name)?, parse_generation(number)?)
             }
             "segments" => {
-                let (name, hex) = rest.split_once("/@/")?;
+                let (name, hex) = rest.split_once(HEADS_OF_A_NAME)?;
                 Self::Segment(parse_name(name)?, Digest::from_hex(hex).ok()?)
             }
             "collector" => parse_run(rest.strip_prefix("runs/")?)?,
@@ -134,6 +155,8 @@ impl LayoutKey {
                 let (id, number) = rest.split_once('.')?;
                 Self::Upload(id.parse().ok()?, MAX_STEP.checked_sub(number.parse().ok()?)?)
             }
+            "aux" => Self::Aux(AreaPath::parse(rest)?),
+            "tmp" => Self::Tmp(AreaPath::parse(rest)?),
             _ => return None,
         };
         (parsed.key() == *key).then_some(parsed)
@@ -173,7 +196,7 @@ pub fn segments() -> Prefix {
 
 /// The prefix of all heads of a name, newest first.
 #[must_use]
-pub fn heads(name: &ManifestName) -> Prefix {
+pub fn heads(name: &LogName) -> Prefix {
     prefix(&head_stem(name))
 }
 
@@ -274,8 +297,8 @@ fn parse_run(text: &str) -> Option<LayoutKey> {
     Some(LayoutKey::Run(run, part))
 }
 
-fn head_stem(name: &ManifestName) -> String {
-    format!("heads/{}/@/", spell_name(name))
+fn head_stem(name: &LogName) -> String {
+    format!("heads/{}{HEADS_OF_A_NAME}", spell_name(name))
 }
 
 fn parse_blob(rest: &str) -> Option<LayoutKey> {
@@ -289,50 +312,6 @@ fn parse_blob(rest: &str) -> Option<LayoutKey> {
             Some(LayoutKey::Seen(digest, generation.parse().ok()?, hour))
         }
     }
-}
-
-/// `u64::MAX - generation`, zero-padded, in groups of three digits, so that the newest head is listed first and
-/// no directory has more than a thousand entries.
-fn spell_descending(generation: u64) -> String {
-    let digits = format!("{:020}", u64::MAX - generation);
-    let (first, rest) = digits.split_at(2);
-    let mut text = first.to_owned();
-    for group in rest.as_bytes().chunks(3) {
-        text.push('/');
-        text.extend(group.iter().map(|b| char::from(*b)));
-    }
-    text
-}
-
-fn parse_descending(text: &str) -> Option<u64> {
-    text.replace('/', "").parse::<u64>().ok().map(|number| u64::MAX - number)
-}
-
-fn spell_name(name: &ManifestName) -> String {
-    let text = name.as_str();
-    let tag = text.rsplit('/').next().unwrap_or(text);
-    let mut mask = vec![0_u8; tag.len().div_ceil(4)];
-    for (at, _) in tag.bytes().enumerate().filter(|(_, b)| b.is_ascii_uppercase()) {
-        mask[at / 4] |= 1 << (at % 4);
-    }
-    let digits: String = mask.iter().filter_map(|nibble| char::from_digit(u32::from(*nibble), 16)).collect();
-    match digits.trim_end_matches('0') {
-        "" => text.to_owned(),
-        digits => format!("{}!{digits}", text.to_ascii_lowercase()),
-    }
-}
-
-fn parse_name(text: &str) -> Option<ManifestName> {
-    let Some((lower, mask)) = text.split_once('!') else { return text.parse().ok() };
-    let mut bytes = lower.as_bytes().to_vec();
-    let tag = lower.rfind('/').map_or(0, |slash| slash + 1);
-    for (at, digit) in mask.chars().enumerate() {
-        let nibble = digit.to_digit(16)?;
-        for bit in (0..4).filter(|bit| nibble & (1 << bit) != 0) {
-            bytes.get_mut(tag + at * 4 + bit)?.make_ascii_uppercase();
-        }
-    }
-    String::from_utf8(bytes).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! build a key by hand.
 
 pub mod blobs;
+pub mod documents;
 mod flights;
 pub mod heads;
+pub mod log;
 pub mod manifests;
 pub mod uploads;
 

@@ -142,10 +142,10 @@ impl Larder {
         let Outcome::Next { head, row, spill } = next else { panic!("every change changes something") };
         assert!(spill.is_empty(), "all rows fit the head");
         if current.is_none() {
-            self.put(&LayoutKey::Name(name.clone()), b"");
+            self.put(&LayoutKey::Name(name.clone().into()), b"");
         }
         let bytes = serde_json::to_vec(&head).expect("a head is JSON");
-        self.put(&LayoutKey::Head(name.clone(), head.generation), &bytes);
+        self.put(&LayoutKey::Head(name.clone().into(), head.generation), &bytes);
         self.heads.insert(name.to_string(), *head);
         row.expect("the change was about a version").number
     }

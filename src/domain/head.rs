@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::version::{State, VersionRow};
-use super::{Carried, Digest, ManifestName, Subject};
+use super::{Carried, Digest, LogName, Subject};
 pub use activation::{Activation, MAX_ACTIVATIONS};
 pub use change::{Change, Due};
 use draft::Draft;
@@ -86,8 +86,8 @@ pub struct Deletion {
 pub struct Head {
     /// Version of this document's format; 1.
     pub format: u32,
-    /// The name.
-    pub name: ManifestName,
+    /// The name of the log.
+    pub name: LogName,
     /// 1 for the first head of the name, one more for each.
     pub generation: u64,
     /// When the head was made; never before its predecessor.
@@ -232,7 +232,7 @@ impl Head {
     /// A [`Rejection`] when the present state does not allow the change.
     pub fn next(
         current: Option<&Self>,
-        name: &ManifestName,
+        name: &LogName,
         change: &Change,
         judgement: Judgement,
     ) -> Result<Outcome, Rejection> {

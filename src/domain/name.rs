@@ -1,6 +1,8 @@
-//! Manifest names and artifact file names: the only texts from outside that ever reach a key or a path.
+//! Names of logs, of which manifest names are those that users see, and artifact file names: the only texts from
+//! outside that ever reach a key or a path.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,6 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub const MAX_NAME: usize = 255;
 /// Longest segment of a manifest name but the last, in bytes: it becomes a segment of keys.
 pub const MAX_COMPONENT: usize = 250;
+/// Longest kind of a hidden log, in bytes.
+const MAX_KIND: usize = 16;
 /// Longest artifact name, in bytes.
 pub const MAX_FILE: usize = 1024;
 /// Longest single segment of an artifact name, in bytes (what common filesystems allow).
@@ -48,17 +52,81 @@ const COMPONENT_RULE: &str =
     "use at most 250 lower-case letters and digits, separated by one '.', one or two '_', or any number of '-'";
 const TAG_RULE: &str = "use 1 to 128 letters, digits, '.', '_' and '-', starting with a letter, a digit or '_'";
 
-/// The mutable name of a manifest, such as `main` or `miren/v0.5.0`.
-///
-/// One or more `/`-separated segments, 255 bytes in all. Every segment but the last is an OCI repository
-/// component, the last an OCI tag; so `host/miren:main` in OCI terms is the name `miren/main`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ManifestName(Box<str>);
+const HIDDEN_RULE: &str = "a hidden log is PARENT/@KIND/HH, where KIND is 1 to 16 lower-case letters, and HH two \
+                           lower-case hexadecimal digits";
 
-impl ManifestName {
+/// The name of a log of heads: a [`ManifestName`], or `PARENT/@KIND/HH`, a hidden log that belongs to the manifest
+/// name PARENT, such as `team/app/@untagged/9f`.
+///
+/// A hidden log holds versions that have no name of their own; it is spread by HH, the first byte of a digest. Its
+/// roots count like all others, and the policies of PARENT apply to it, but nothing that users see lists it. Neither
+/// `@` nor an empty segment occurs in a manifest name, so no text is both.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogName(Box<str>);
+
+impl LogName {
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The manifest name and the rest, from `/@` on, if the log is hidden.
+    #[must_use]
+    pub fn split_hidden(&self) -> Option<(&str, &str)> {
+        self.0.find("/@").map(|at| self.0.split_at(at))
+    }
+
+    /// The name under which users know the log. `None` when it is hidden.
+    #[must_use]
+    pub fn visible(&self) -> Option<ManifestName> {
+        self.split_hidden().is_none().then(|| ManifestName(self.clone()))
+    }
+
+    /// The manifest name whose policies apply: its own, or that of the name that a hidden log belongs to.
+    #[must_use]
+    pub fn governing(&self) -> ManifestName {
+        ManifestName(Self(self.split_hidden().map_or(&*self.0, |(parent, _)| parent).into()))
+    }
+}
+
+impl FromStr for LogName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let Some((parent, hidden)) = text.split_once("/@") else { return Ok(text.parse::<ManifestName>()?.into()) };
+        parent.parse::<ManifestName>()?;
+        if is_hidden_part(hidden) { Ok(Self(text.into())) } else { Err(NameError::segment(hidden, HIDDEN_RULE)) }
+    }
+}
+
+impl From<ManifestName> for LogName {
+    fn from(name: ManifestName) -> Self {
+        name.0
+    }
+}
+
+/// `KIND/HH`.
+fn is_hidden_part(text: &str) -> bool {
+    let Some((kind, byte)) = text.split_once('/') else { return false };
+    (1..=MAX_KIND).contains(&kind.len())
+        && kind.bytes().all(|b| b.is_ascii_lowercase())
+        && byte.len() == 2
+        && byte.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The mutable name of a manifest, such as `main` or `miren/v0.5.0`.
+///
+/// One or more `/`-separated segments, 255 bytes in all. Every segment but the last is an OCI repository
+/// component, the last an OCI tag; so `host/miren:main` in OCI terms is the name `miren/main`. Every manifest name is
+/// the name of a log.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ManifestName(LogName);
+
+impl Deref for ManifestName {
+    type Target = LogName;
+
+    fn deref(&self) -> &LogName {
         &self.0
     }
 }
@@ -85,7 +153,7 @@ impl FromStr for ManifestName {
         if !is_tag(tag) {
             return Err(NameError::segment(tag, TAG_RULE));
         }
-        Ok(Self(text.into()))
+        Ok(Self(LogName(text.into())))
     }
 }
 
@@ -171,19 +239,19 @@ macro_rules! text_type {
     ($type:ty) => {
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
         impl fmt::Debug for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", &self.0)
+                write!(f, "{:?}", self.as_str())
             }
         }
 
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
+                serializer.serialize_str(self.as_str())
             }
         }
 
@@ -196,6 +264,7 @@ macro_rules! text_type {
     };
 }
 
+text_type!(LogName);
 text_type!(ManifestName);
 text_type!(FileName);
 
@@ -222,6 +291,28 @@ mod tests {
         assert!(format!("{}/x", "a".repeat(251)).parse::<ManifestName>().is_err());
         assert!(format!("a/{}/xyz", "a".repeat(249)).parse::<ManifestName>().is_ok());
         assert!(format!("a/{}/xyzz", "a".repeat(249)).parse::<ManifestName>().is_err());
+    }
+
+    #[test]
+    fn logs_are_manifest_names_or_hidden_below_one() {
+        for good in ["main", "team/Main", "team/app/@untagged/9f", "Main/@x/00", "a/b/@abcdefghijklmnop/ff"] {
+            assert_eq!(good.parse::<LogName>().unwrap().as_str(), good);
+            assert_eq!(good.parse::<ManifestName>().is_ok(), !good.contains('@'));
+        }
+        for bad in [
+            "", "@x/00", "/@x/00", "a/@/00", "a/@X/00", "a/@x1/00", "a/@x/0", "a/@x/000", "a/@x/0F", "a/@x/00/b", "a/@x",
+            "a/@x/00/@x/00", "a@x/00", "a//@x/00", "a/@abcdefghijklmnopq/ff", "A/b/@x/00", "a/@x/@x/00",
+        ] {
+            assert!(bad.parse::<LogName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hidden_log_is_governed_by_the_name_it_belongs_to() {
+        let (plain, hidden) = ("a/Main".parse::<LogName>().unwrap(), "a/Main/@x/0f".parse::<LogName>().unwrap());
+        assert_eq!(plain.visible().map(LogName::from).as_ref(), Some(&plain));
+        assert_eq!((hidden.visible(), hidden.governing().as_str()), (None, "a/Main"));
+        assert_eq!(plain.governing().as_str(), "a/Main");
     }
 
     #[test]

@@ -14,7 +14,6 @@ pub use origin::{Origin, Yank};
 pub use pin::{MAX_PINS, Pin};
 pub use state::State;
 
-
 /// What a row says of its manifest, so that lists need not read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {

@@ -1,7 +1,4 @@
-//! The log of heads of one name: read the newest, decide, create the next.
-//!
-//! Why reading needs no LIST: heads are numbered without gaps and never deleted, so whoever knows generation
-//! *g* is current until *g + 1* exists. One GET of a key that is normally absent answers that.
+//! The log of heads of one name ([`super::log`]): read the newest, decide, create the next.
 //!
 //! Why a remembered head can never show the past: it is only ever the place to start looking from. Readers who accept an
 //! answer that is a moment old are given it without a look, up to the age that is configured. What is remembered only
@@ -12,7 +9,6 @@ mod segments;
 
 use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
@@ -21,10 +17,11 @@ use tokio::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::domain::head::{HeadError, Judgement, Outcome};
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Change, Head, ManifestName, Operation, Rejection, Selector, Subject, VersionRow};
+use crate::domain::{Change, Head, LogName, Operation, Rejection, Selector, Subject, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::protocol::flights::Flights;
-use crate::store::{Created, Key, List, ObjectStore, StoreError, StoreErrorKind};
+use crate::protocol::log::{Log, LogState};
+use crate::store::{Key, ObjectStore, Prefix, StoreError, StoreErrorKind};
 use segments::Segments;
 
 /// Largest head that is read, in bytes. They are a few kilobytes; this only stops nonsense.
@@ -86,25 +83,27 @@ struct CachedHead {
 #[derive(Debug)]
 pub struct Heads {
     store: Arc<dyn ObjectStore>,
+    log: Log<Head>,
     clock: Arc<dyn Clock>,
-    newest: Cache<ManifestName, CachedHead>,
+    newest: Cache<LogName, CachedHead>,
     segments: Segments,
     max_staleness: Duration,
-    looks: Flights<ManifestName, Option<CachedHead>>,
+    looks: Flights<LogName, Option<CachedHead>>,
 }
 
 impl Heads {
     /// The logs in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
-        let weigh = |_: &ManifestName, known: &CachedHead| {
+        let weigh = |_: &LogName, known: &CachedHead| {
             let (head, row) = (&known.head, size_of::<VersionRow>() + 256);
             let bytes = 1024 + head.rows.len() * row + head.segments.len() * 128 + head.activations.len() * 64;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let newest = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
         let segments = Segments::new(Arc::clone(&store));
-        Self { store, clock, newest, segments, max_staleness: Duration::ZERO, looks: Flights::default() }
+        let log = Log::new(Arc::clone(&store));
+        Self { store, log, clock, newest, segments, max_staleness: Duration::ZERO, looks: Flights::default() }
     }
 
     /// Lets [`AsOf::Recent`] answers be so old.
@@ -118,7 +117,7 @@ impl Heads {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn look(self: &Arc<Self>, name: &ManifestName, fresh: AsOf) -> Result<Option<Arc<Head>>, StoreError> {
+    pub async fn look(self: &Arc<Self>, name: &LogName, fresh: AsOf) -> Result<Option<Arc<Head>>, StoreError> {
         if fresh == AsOf::Now || self.max_staleness.is_zero() {
             return self.current(name).await;
         }
@@ -136,7 +135,7 @@ impl Heads {
     }
 
     /// What [`Heads::look`] answers with [`AsOf::Recent`], if that takes no look at the store.
-    pub(crate) fn recent(&self, name: &ManifestName) -> Option<Arc<Head>> {
+    pub(crate) fn recent(&self, name: &LogName) -> Option<Arc<Head>> {
         self.newest.get(name).filter(|known| known.checked.elapsed() < self.max_staleness).map(|known| known.head)
     }
 
@@ -144,32 +143,26 @@ impl Heads {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn current(&self, name: &ManifestName) -> Result<Option<Arc<Head>>, StoreError> {
+    pub async fn current(&self, name: &LogName) -> Result<Option<Arc<Head>>, StoreError> {
         Ok(self.known(name).await?.map(|known| known.head))
     }
 
-    async fn known(&self, name: &ManifestName) -> Result<Option<CachedHead>, StoreError> {
+    async fn known(&self, name: &LogName) -> Result<Option<CachedHead>, StoreError> {
         let Some(mut known) = self.newest.get(name) else { return self.list_newest(name).await };
-        for _ in 0..MAX_WALK {
-            let asked = Instant::now();
-            match self.read(name, known.head.generation + 1).await? {
-                Some(newer) => known = self.remember(newer, asked, false),
-                None => return Ok(Some(self.keep(CachedHead { checked: asked, ..known }))),
-            }
+        let generation = known.head.generation;
+        let seen = |head, asked| {
+            known = self.remember(head, asked, false);
+            known.head.generation
+        };
+        match self.log.walk(name, generation, MAX_WALK, seen).await? {
+            Some(asked) => Ok(Some(self.keep(CachedHead { checked: asked, ..known }))),
+            None => self.list_newest(name).await,
         }
-        self.list_newest(name).await
     }
 
-    async fn list_newest(&self, name: &ManifestName) -> Result<Option<CachedHead>, StoreError> {
+    async fn list_newest(&self, name: &LogName) -> Result<Option<CachedHead>, StoreError> {
         let asked = Instant::now();
-        let first = List { limit: Some(1), ..List::default() };
-        let Some(meta) = self.store.list(&layout::heads(name), first).try_next().await? else { return Ok(None) };
-        let Some(LayoutKey::Head(_, generation)) = LayoutKey::parse(&meta.key) else {
-            return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not the key of a head"));
-        };
-        let lost = || StoreError::new(StoreErrorKind::Corrupt, &meta.key, "listed, but not there");
-        let head = self.read(name, generation).await?.ok_or_else(lost)?;
-        Ok(Some(self.remember(head, asked, false)))
+        Ok(self.log.newest(name).await?.map(|head| self.remember(head, asked, false)))
     }
 
     fn remember(&self, head: Head, checked: Instant, durable: bool) -> CachedHead {
@@ -193,39 +186,8 @@ impl Heads {
     ///
     /// # Errors
     /// When the store fails or the head cannot be read.
-    pub async fn read(&self, name: &ManifestName, generation: u64) -> Result<Option<Head>, StoreError> {
-        let key = LayoutKey::Head(name.clone(), generation).key();
-        let Some(object) = self.store.get(&key, None).await? else { return Ok(None) };
-        let bytes = object.bytes(MAX_HEAD).await?;
-        let head = Head::parse(&bytes).map_err(|error| {
-            let newer = matches!(error, HeadError::Newer(_));
-            StoreError::new(if newer { StoreErrorKind::Newer } else { StoreErrorKind::Corrupt }, &key, error)
-        })?;
-        if head.name != *name || head.generation != generation {
-            let why = format!("it says it is generation {} of {}", head.generation, head.name);
-            return Err(StoreError::new(StoreErrorKind::Corrupt, &key, why));
-        }
-        Ok(Some(head))
-    }
-
-    /// The newest head that is not younger than `time`, found by bisection: heads' times never decrease.
-    async fn at(&self, newest: &Head, time: Timestamp) -> Result<Option<Head>, StoreError> {
-        if newest.time <= time {
-            return Ok(Some(newest.clone()));
-        }
-        // Invariant: `too_late` is younger than `time`, `found` is the youngest known that is not.
-        let (mut low, mut too_late, mut found) = (1, newest.generation, None);
-        while low < too_late {
-            let middle = low + (too_late - low) / 2;
-            let head = self.read(&newest.name, middle).await?.ok_or_else(|| gap(&newest.name, middle))?;
-            if head.time <= time {
-                low = middle + 1;
-                found = Some(head);
-            } else {
-                too_late = middle;
-            }
-        }
-        Ok(found)
+    pub async fn read(&self, name: &LogName, generation: u64) -> Result<Option<Head>, StoreError> {
+        self.log.read(name, generation).await
     }
 
     /// The version that a selector picks, wherever its row is stored.
@@ -239,7 +201,7 @@ impl Heads {
             Selector::Number(number) => Some(number),
             Selector::Manifest(digest) => return self.segments.best(head, digest).await,
             Selector::At(time) => {
-                let then = self.at(head, time).await?;
+                let then = self.log.at(head, time).await?;
                 then.as_ref().and_then(Head::active).map(|row| row.number)
             }
         };
@@ -262,7 +224,7 @@ impl Heads {
     ///
     /// # Errors
     /// When the store fails, or the annex that names them cannot be read.
-    pub async fn needs(&self, name: &ManifestName, row: &VersionRow) -> Result<Vec<Descriptor>, StoreError> {
+    pub async fn needs(&self, name: &LogName, row: &VersionRow) -> Result<Vec<Descriptor>, StoreError> {
         annex::needs(&*self.store, name, row).await
     }
 
@@ -279,7 +241,7 @@ impl Heads {
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn change(&self, name: &ManifestName, change: &Change, by: &Subject) -> Result<Changed, ChangeError> {
+    pub async fn change(&self, name: &LogName, change: &Change, by: &Subject) -> Result<Changed, ChangeError> {
         let operation = Operation::new(operation_id()?, change.action(), by.clone());
         for _ in 0..MAX_RACES {
             if let Some(changed) = self.attempt(name, change, operation.clone()).await? {
@@ -292,7 +254,7 @@ impl Heads {
     /// One attempt; `None` when somebody else created the next head first.
     async fn attempt(
         &self,
-        name: &ManifestName,
+        name: &LogName,
         change: &Change,
         operation: Operation,
     ) -> Result<Option<Changed>, ChangeError> {
@@ -325,7 +287,7 @@ impl Heads {
                     Some(known) => drop(self.make_durable(known).await?),
                 }
                 self.segments.spill(&mut head, spill).await?;
-                let created = self.create(&head).await?;
+                let created = self.log.create(&head).await?;
                 let head = Arc::new(*head);
                 Ok(created.then(|| {
                     // What is answered is this head, even if somebody has built on it since.
@@ -341,7 +303,7 @@ impl Heads {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn current_durable(&self, name: &ManifestName) -> Result<Option<Arc<Head>>, StoreError> {
+    pub async fn current_durable(&self, name: &LogName) -> Result<Option<Arc<Head>>, StoreError> {
         match self.known(name).await? {
             Some(known) => self.make_durable(known).await.map(Some),
             None => Ok(None),
@@ -350,31 +312,10 @@ impl Heads {
 
     async fn make_durable(&self, known: CachedHead) -> Result<Arc<Head>, StoreError> {
         if !known.durable {
-            self.store.persist(&[key_of(&known.head)]).await?;
+            self.log.persist(&known.head).await?;
             self.keep(CachedHead { durable: true, ..known.clone() });
         }
         Ok(known.head)
-    }
-
-    /// Creates a head. `false` when its generation is taken by somebody else's.
-    async fn create(&self, head: &Head) -> Result<bool, StoreError> {
-        let key = key_of(head);
-        let bytes = serde_json::to_vec(head).map_err(|error| StoreError::new(StoreErrorKind::Internal, &key, error))?;
-        let failed = match self.store.create(&key, bytes.into()).await {
-            Ok(Created::New) => return Ok(true),
-            // A backend that retried on its own may be told that its first attempt exists.
-            Ok(Created::AlreadyExists) => None,
-            Err(error) => Some(error),
-        };
-        match (self.read(&head.name, head.generation).await, failed) {
-            (Ok(Some(stored)), _) if stored.operation.id == head.operation.id => {
-                self.store.persist(std::slice::from_ref(&key)).await?;
-                Ok(true)
-            }
-            (Ok(Some(_)), _) => Ok(false),
-            (_, Some(error)) | (Err(error), None) => Err(error),
-            (Ok(None), None) => Err(gap(&head.name, head.generation)),
-        }
     }
 }
 
@@ -386,17 +327,54 @@ fn newer(a: CachedHead, b: CachedHead) -> CachedHead {
     CachedHead { durable: newest.durable || (same && other.durable), checked, head: newest.head }
 }
 
-fn key_of(head: &Head) -> Key {
-    LayoutKey::Head(head.name.clone(), head.generation).key()
-}
-
-fn gap(name: &ManifestName, generation: u64) -> StoreError {
-    let key = LayoutKey::Head(name.clone(), generation).key();
-    StoreError::new(StoreErrorKind::Corrupt, key, "this head must exist, but does not")
-}
-
 fn operation_id() -> Result<String, StoreError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| StoreError::new(StoreErrorKind::Internal, "random numbers", error))?;
     Ok(hex::encode(random))
+}
+
+impl LogState for Head {
+    type Log = LogName;
+
+    const LIMIT: u64 = MAX_HEAD;
+
+    fn key(name: &LogName, generation: u64) -> LayoutKey {
+        LayoutKey::Head(name.clone(), generation)
+    }
+
+    fn prefix(name: &LogName) -> Prefix {
+        layout::heads(name)
+    }
+
+    fn generation_of(key: &LayoutKey) -> Option<u64> {
+        if let LayoutKey::Head(_, generation) = key { Some(*generation) } else { None }
+    }
+
+    fn decode(key: &Key, bytes: &[u8]) -> Result<Self, StoreError> {
+        Self::parse(bytes).map_err(|error| {
+            let newer = matches!(error, HeadError::Newer(_));
+            StoreError::new(if newer { StoreErrorKind::Newer } else { StoreErrorKind::Corrupt }, key, error)
+        })
+    }
+
+    fn complaint(&self, name: &LogName, generation: u64) -> Option<String> {
+        let is_right = self.name == *name && self.generation == generation;
+        (!is_right).then(|| format!("it says it is generation {} of {}", self.generation, self.name))
+    }
+
+    fn log(&self) -> &LogName {
+        &self.name
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    fn attempt(&self) -> &str {
+        &self.operation.id
+    }
 }

@@ -48,11 +48,11 @@ impl Names {
         visible: impl Fn(&ManifestName) -> bool + Send + Sync,
     ) -> Result<NamePage, StoreError> {
         let Some(keys) = layout::names(prefix) else { return Ok(NamePage { heads: Vec::new(), next: None }) };
-        let start_after = after.map(|name| LayoutKey::Name(name.clone()).key());
+        let start_after = after.map(|name| LayoutKey::Name(name.clone().into()).key());
         let listing = self.store.list(&keys, List { start_after, ..List::default() });
         let visible = &visible;
         let mut found = listing
-            .and_then(|meta| async move { name_of(&meta.key) })
+            .try_filter_map(|meta| async move { visible_name(&meta.key) })
             .try_filter(|name| std::future::ready(name.as_str().starts_with(prefix) && visible(name)))
             .map_ok(|name| async move { self.heads.look(&name, AsOf::Recent).await })
             .try_buffered(LOOKUPS)
@@ -61,7 +61,7 @@ impl Names {
         let mut heads = Vec::new();
         while let Some(head) = found.try_next().await? {
             if heads.len() == limit {
-                let next = heads.last().map(|head: &Arc<Head>| head.name.clone());
+                let next = heads.last().and_then(|head: &Arc<Head>| head.name.visible());
                 return Ok(NamePage { heads, next });
             }
             heads.push(head);
@@ -70,9 +70,10 @@ impl Names {
     }
 }
 
-fn name_of(key: &crate::store::Key) -> Result<ManifestName, StoreError> {
+/// The name that a mark is of, unless it is of a hidden log.
+fn visible_name(key: &crate::store::Key) -> Result<Option<ManifestName>, StoreError> {
     match LayoutKey::parse(key) {
-        Some(LayoutKey::Name(name)) => Ok(name),
+        Some(LayoutKey::Name(name)) => Ok(name.visible()),
         _ => Err(StoreError::new(StoreErrorKind::Corrupt, key, "not the mark of a name")),
     }
 }

@@ -4,14 +4,18 @@
 //! prepared, so that its blobs are roots; only then is each blob checked; only then is the version committed. A
 //! check made earlier could be undone by a collector that had not seen the root yet.
 
+mod error;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::error::PublishError;
+use self::error::{complete, to_upload};
 use crate::domain::head::Change;
 use crate::domain::manifest::Descriptor;
 use crate::domain::{
-    Digest, Expect, Head, Manifest, ManifestError, ManifestName, Origin, Rejection, Selector, State, Subject, Summary,
+    Digest, Expect, Head, LogName, Manifest, ManifestName, Origin, Rejection, Selector, State, Subject, Summary,
     VersionRow,
 };
 use crate::protocol::blobs::Check;
@@ -20,37 +24,6 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// How often a manifest is stored again that is collected before it is protected.
 const MAX_PUTS: u32 = 8;
-
-/// Why a publish did not happen.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// The bytes are not a manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// The manifest has more bytes than allowed.
-    #[error("the manifest has more than {limit} bytes")]
-    TooLarge {
-        /// The limit, in bytes.
-        limit: u64,
-    },
-    /// Blobs that the manifest refers to are not there, or have another size than it says.
-    #[error("{} blobs are missing and {} have another size than the manifest says", .missing.len(), .wrong_size.len())]
-    Blobs {
-        /// Blobs that must be uploaded.
-        missing: Vec<Descriptor>,
-        /// Blobs with another size than stated, with the size that is stored.
-        wrong_size: Vec<(Descriptor, u64)>,
-    },
-    /// The name could not be changed.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
-}
-
-impl From<StoreError> for PublishError {
-    fn from(error: StoreError) -> Self {
-        Self::Change(ChangeError::Store(error))
-    }
-}
 
 /// What a manifest may be at most.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +37,8 @@ pub struct PublishLimits {
 /// What a publish or promotion came to.
 #[derive(Debug, Clone)]
 pub struct Receipt {
-    /// The name.
-    pub name: ManifestName,
+    /// The name of the log.
+    pub name: LogName,
     /// The name's newest generation.
     pub generation: u64,
     /// The version, in its new state.
@@ -276,12 +249,7 @@ impl Publish {
     }
 
     /// Step P2 for a manifest whose bytes are at hand, so that it cannot be missing itself.
-    async fn secure(
-        &self,
-        manifest: &Manifest,
-        receipt: &Receipt,
-        bytes: Bytes,
-    ) -> Result<Vec<Check>, StoreError> {
+    async fn secure(&self, manifest: &Manifest, receipt: &Receipt, bytes: Bytes) -> Result<Vec<Check>, StoreError> {
         let descriptor = receipt.row.summary.manifest;
         for _ in 0..MAX_PUTS {
             if self.blobs.secure(vec![descriptor]).await?.is_empty() {
@@ -304,7 +272,7 @@ impl Publish {
     async fn needs(
         &self,
         manifest: &Manifest,
-        name: &ManifestName,
+        name: &LogName,
         row: &VersionRow,
     ) -> Result<Vec<Descriptor>, StoreError> {
         let mut blobs = manifest.blobs();
@@ -381,31 +349,4 @@ impl Publish {
             tracing::warn!(manifest.name = %name, version = number, %error, "could not abort a failed publish");
         }
     }
-}
-
-/// What a session's client must upload. A blob that is stored with another size than stated is among it: if the store
-/// is damaged the upload heals it, and if the manifest is wrong the commit will say so.
-fn to_upload(checks: Vec<Check>) -> Vec<Digest> {
-    let (missing, wrong_size) = sort(checks);
-    missing.into_iter().chain(wrong_size.into_iter().map(|(blob, _)| blob)).map(|blob| blob.digest).collect()
-}
-
-fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {
-    let (mut missing, mut wrong_size) = (Vec::new(), Vec::new());
-    for check in checks {
-        match check {
-            Check::Present(_) => {}
-            Check::Missing(blob) => missing.push(blob),
-            Check::WrongSize { stated, actual } => wrong_size.push((stated, actual)),
-        }
-    }
-    (missing, wrong_size)
-}
-
-fn complete(checks: Vec<Check>) -> Result<(), PublishError> {
-    if checks.is_empty() {
-        return Ok(());
-    }
-    let (missing, wrong_size) = sort(checks);
-    Err(PublishError::Blobs { missing, wrong_size })
 }

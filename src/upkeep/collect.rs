@@ -26,6 +26,7 @@
 //! a crash of the machine must not bring back a version whose bytes are gone.
 
 mod error;
+mod fate;
 mod live;
 mod mark;
 mod pace;
@@ -48,21 +49,22 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
 use crate::domain::retention::Verdict;
-use crate::domain::{ManifestName, RunId};
+use crate::domain::{LogName, RunId};
 use crate::layout::marker;
-use crate::layout::{self, LayoutKey};
+use crate::layout;
 use crate::protocol::{Blobs, Heads, Manifests};
 use crate::store::{List, ObjectStore, StoreError};
+use fate::Candidate;
 use live::Live;
 use mark::{Expiry, Marked};
 use pace::{Pace, Rest};
-use plan::{AgeLimit, Candidate, Plan};
+use plan::{AgeLimit, Plan};
 use ranges::Ranges;
 use report::Journal;
 use uploads::Uploads;
 
 pub use error::CollectError;
-pub use plan::Fate;
+pub use fate::Fate;
 pub use report::{Count, Entry, Outcome, Report, Started, Totals};
 pub use runs::{RunSummary, Runs};
 pub use settings::{Settings, Share};
@@ -188,7 +190,7 @@ impl Collect {
         let earlier = self.last_completed().await?;
         let (mut live, mut marked) = (self.live(range.clone()), Marked::default());
         let mut versions = Vec::new();
-        let note = |name: &ManifestName, version, verdict| versions.push((name.clone(), version, verdict));
+        let note = |name: &LogName, version, verdict| versions.push((name.clone(), version, verdict));
         self.mark(run, Expiry::Pretend, &mut live, &mut marked, totals, note).await?;
         totals.names = marked.names();
         if !self.guard(run, earlier.as_ref(), &marked).await? {
@@ -244,7 +246,7 @@ impl Collect {
         let mut marked = Marked::default();
         let mut live = self.live(range.clone());
         let mut expired = Vec::new();
-        let note = |name: &ManifestName, version, verdict: Verdict| {
+        let note = |name: &LogName, version, verdict: Verdict| {
             if verdict.is_over() {
                 expired.push((name.clone(), version, verdict));
             }
@@ -351,7 +353,7 @@ impl Collect {
         let everything = layout::everything();
         let mut areas = self.store.list(&everything, List { first_of: Some(layout::AREA), ..List::default() });
         while let Some(meta) = areas.try_next().await? {
-            if LayoutKey::parse(&meta.key).is_none() {
+            if layout::is_stranger(&meta.key) {
                 return Err(CollectError::UnknownKey(meta.key));
             }
         }

@@ -4,10 +4,13 @@
 //! Needs memory for the names that changed since the last copy, and for the chunks of a few blobs.
 //!
 //! # Why it is safe
-//! - A pass first notes the newest head of every name, then copies blobs, tombstones, segments and the marks of names, and
-//!   only then heads, up to those that it noted: a version that was complete then had all of its blobs in the listing that
-//!   came later. Heads are created oldest first, so a log never has a gap.
+//! - A pass first notes the newest head of every name, then copies the areas of [`layout::AREAS`] in their order, heads
+//!   last of what it copies and only up to those that it noted: a version that was complete then had all of its blobs in
+//!   the listing that came later. Heads are created oldest first, so a log never has a gap.
 //! - Every byte is hashed on its way. What does not have the digest that its key promises is reported and not copied.
+//!   What lies in `aux/` has no such digest; it never makes a blob needed, and is copied as it is, but for the secrets of
+//!   `aux/keys/`. What was deleted from there since an earlier copy stays in this one, so no area may mean anything by
+//!   that something is absent.
 //! - A collector of the first store may retire a version after its head was noted, and delete its blobs before they are
 //!   copied. The next pass finds the head that says so. So passes are repeated until one finds nothing new, and at last the
 //!   references of every name that changed are followed in the copy itself. Only when all of them lead somewhere is the copy
@@ -18,8 +21,8 @@
 //! - A copy that was published to since has heads that the first store does not have. It is refused, not mixed.
 //!
 //! Generations and tombstones are copied as they are, because a collector may be in the middle of something. The bytes of
-//! a condemned generation are left out if there is one that is not. Runs of the collector, resumable uploads, probes and
-//! hints are left out: all of them are only of use to the processes of the first store.
+//! a condemned generation are left out if there is one that is not. Runs of the collector, resumable uploads, probes,
+//! hints and `tmp/` are left out: all of them are only of use to the processes of the first store.
 
 mod carry;
 mod logs;
@@ -32,12 +35,12 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
-use self::carry::ObjectCopier;
+use self::carry::{ItemKind, ObjectCopier};
 use self::work::ParallelListing;
 use crate::clock::Clock;
-use crate::domain::ManifestName;
+use crate::domain::LogName;
 use crate::layout::marker::{self, LayoutError, StoreState};
-use crate::layout::{self, LayoutKey};
+use crate::layout::{self, Copying, LayoutKey};
 use crate::store::{Key, List, ObjectStore, Prefix, StoreError, StoreErrorKind};
 use crate::upkeep::Verify;
 use crate::upkeep::verify::Finding;
@@ -80,7 +83,7 @@ pub enum CopyError {
     )]
     Diverged {
         /// The name.
-        name: ManifestName,
+        name: LogName,
         /// The newest head of it in TO, or the one that differs.
         generation: u64,
     },
@@ -102,13 +105,26 @@ pub struct Copied {
     pub segments: u64,
     /// Marks of names.
     pub names: u64,
+    /// Facts and settings, which are copied byte for byte.
+    pub aux: u64,
     /// Heads.
     pub heads: u64,
 }
 
 impl Copied {
     fn objects(&self) -> u64 {
-        self.blobs + self.tombstones + self.segments + self.names + self.heads
+        self.blobs + self.tombstones + self.segments + self.names + self.aux + self.heads
+    }
+
+    fn add(&mut self, kind: ItemKind, bytes: u64) {
+        match kind {
+            ItemKind::Blob => {
+                self.blobs += 1;
+                self.bytes += bytes;
+            }
+            ItemKind::Segment => self.segments += 1,
+            ItemKind::AsIs => self.aux += 1,
+        }
     }
 }
 
@@ -119,7 +135,7 @@ pub struct Summary {
     pub passes: u32,
     /// What was copied in all of them.
     pub copied: Copied,
-    /// Blobs and segments that the copy had when the last pass came to them.
+    /// Blobs, segments and facts that the copy had when the last pass came to them.
     pub present: u64,
     /// What was listed, but collected before it was copied.
     pub collected: u64,
@@ -255,18 +271,25 @@ impl CopyStore {
         }
     }
 
-    async fn pass(&self, behind: Vec<logs::LaggingName>, run: &mut CopyRun<'_>) -> Result<(), CopyError> {
+    async fn pass(&self, mut behind: Vec<logs::LaggingName>, run: &mut CopyRun<'_>) -> Result<(), CopyError> {
         run.summary.present = 0;
-        self.blobs(run).await?;
-        self.segments(run).await?;
-        self.names(run).await?;
-        self.heads(behind, run).await
+        for area in &layout::AREAS {
+            match area.copied {
+                Copying::Blobs => self.blobs(run).await?,
+                Copying::Hashed => self.segments(run).await?,
+                Copying::Marks => self.names(run).await?,
+                Copying::AsIs { except } => self.as_is(area, except, run).await?,
+                Copying::Logs => self.heads(std::mem::take(&mut behind), run).await?,
+                Copying::AtTheEnd | Copying::Never => {}
+            }
+        }
+        Ok(())
     }
 
     /// Follows references in the copy, and says how many lead nowhere.
     async fn follow(
         &self,
-        changed: &HashSet<ManifestName>,
+        changed: &HashSet<LogName>,
         everything: bool,
         run: &mut CopyRun<'_>,
     ) -> Result<u64, CopyError> {

@@ -19,9 +19,9 @@ pub use heal::{HealOptions, Source, SourceError};
 
 use self::heal::{HealTarget, Healer};
 use self::reading::{Checked, check_object};
-pub(super) use self::reading::{Reading, read_blob};
+pub(super) use self::reading::{Reading, hash, read_blob};
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Head, ManifestName, Selector, VersionRow};
+use crate::domain::{Head, LogName, Selector, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::protocol::{Blobs, Heads, Manifests};
 use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
@@ -129,7 +129,7 @@ impl Verify {
     ///
     /// # Errors
     /// When the store is not available.
-    pub async fn follow(&self, name: &ManifestName) -> Result<Vec<Finding>, StoreError> {
+    pub async fn follow(&self, name: &LogName) -> Result<Vec<Finding>, StoreError> {
         let mut collected = Collected(Vec::new());
         let mut run = VerifyRun { observer: &mut collected, totals: Totals::default(), healer: None };
         let followed = match self.heads.current(name).await {
@@ -161,7 +161,7 @@ impl Verify {
         Ok(())
     }
 
-    async fn name(&self, name: &ManifestName, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
+    async fn name(&self, name: &LogName, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
         // A name whose first head was never created is what a writer leaves behind that died between the two.
         let Some(newest) = self.heads.current(name).await? else { return Ok(()) };
         for generation in 1..newest.generation {
@@ -196,19 +196,14 @@ impl Verify {
         }
     }
 
-    async fn is_still_complete(&self, name: &ManifestName, number: u64) -> Result<bool, StoreError> {
+    async fn is_still_complete(&self, name: &LogName, number: u64) -> Result<bool, StoreError> {
         let Some(head) = self.heads.current(name).await? else { return Ok(false) };
         let row = self.heads.select(&head, Selector::Number(number)).await?;
         Ok(row.is_some_and(|row| row.state.is_complete()))
     }
 
     /// Verifies one version. Says whether its manifest was healed, and its references are still to be followed.
-    async fn version(
-        &self,
-        name: &ManifestName,
-        row: &VersionRow,
-        run: &mut VerifyRun<'_>,
-    ) -> Result<bool, StoreError> {
+    async fn version(&self, name: &LogName, row: &VersionRow, run: &mut VerifyRun<'_>) -> Result<bool, StoreError> {
         let found = self.wrong_with(name, row, run).await?;
         // Beside a running server the version may have been retired, and its bytes collected, since its row was read.
         if found.is_empty() || !self.is_still_complete(name, row.number).await? {
@@ -229,12 +224,13 @@ impl Verify {
     /// What is wrong with a version, and with which blob, if it is one.
     async fn wrong_with(
         &self,
-        name: &ManifestName,
+        name: &LogName,
         row: &VersionRow,
         run: &mut VerifyRun<'_>,
     ) -> Result<Vec<(Finding, Option<Descriptor>)>, StoreError> {
         let (version, manifest) = (row.number, row.summary.manifest);
-        let damaged = |why: String| Ok(vec![(Finding::DamagedManifest { name: name.clone(), version, why }, Some(manifest))]);
+        let damaged =
+            |why: String| Ok(vec![(Finding::DamagedManifest { name: name.clone(), version, why }, Some(manifest))]);
         let loaded = match self.manifests.load(manifest).await {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return damaged("its bytes are gone".into()),

@@ -60,7 +60,7 @@ async fn rewrite(store: &Store, of: &str, change: impl FnOnce(&mut Value)) {
     document["generation"] = (head.generation + 1).into();
     document["operation"]["id"] = "f".repeat(32).into();
     change(&mut document);
-    let key = LayoutKey::Head(name(of), head.generation + 1).key();
+    let key = LayoutKey::Head(name(of).into(), head.generation + 1).key();
     assert_eq!(store.create(&key, document.to_string().into()).await.expect("create a head"), Created::New);
 }
 
@@ -68,6 +68,6 @@ async fn rewrite(store: &Store, of: &str, change: impl FnOnce(&mut Value)) {
 async fn put_annex(store: &Store, of: &str, document: &Value) -> Value {
     let bytes = Bytes::from(document.to_string());
     let digest = Digest::of(&bytes);
-    store.create(&LayoutKey::Segment(name(of), digest).key(), bytes.clone()).await.expect("store an annex");
+    store.create(&LayoutKey::Segment(name(of).into(), digest).key(), bytes.clone()).await.expect("store an annex");
     serde_json::json!({"digest": digest, "size": bytes.len()})
 }

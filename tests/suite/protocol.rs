@@ -1,10 +1,13 @@
 //! The storage protocol under failures and races, over the real filesystem backend with a script in between.
 
+mod areas;
 mod collected;
 mod costs;
 mod crashes;
 mod growth;
 mod healing;
+mod hidden;
+mod logs;
 mod races;
 mod remedies;
 mod replies;

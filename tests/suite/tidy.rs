@@ -1,6 +1,9 @@
 //! House rules that no compiler checks.
 
+mod circles;
 mod compose;
+mod graph;
+mod ignored;
 mod layers;
 mod packaging;
 
@@ -8,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the repository consists of at its top, beside dotfiles. Anything new needs a place in one of these.
-const TOP_LEVEL: [&str; 11] = [
+const TOP_LEVEL: [&str; 12] = [
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
@@ -17,6 +20,7 @@ const TOP_LEVEL: [&str; 11] = [
     "benches",
     "README.md",
     "config",
+    "docs",
     "migrations",
     "src",
     "tests",

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::super::version::{MAX_PINS, MAX_REASON, MAX_ROW, Pin, ROW_RESERVE, State, Summary, VersionRow};
 use super::super::{Carried, Origin};
-use super::{Action, Change, Deletion, Due, FORMAT, Head, MAX_LISTED, ManifestName, Operation, Outcome, Rejection};
+use super::{Action, Change, Deletion, Due, FORMAT, Head, LogName, MAX_LISTED, Operation, Outcome, Rejection};
 use super::{activation, size};
 
 /// The next head while it is being made.
@@ -16,7 +16,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(current: Option<&Head>, name: &ManifestName, operation: Operation, now: Timestamp) -> Self {
+    pub(super) fn new(current: Option<&Head>, name: &LogName, operation: Operation, now: Timestamp) -> Self {
         let head = match current {
             Some(head) => Head { generation: head.generation + 1, time: now.max(head.time), operation, ..head.clone() },
             None => Head {

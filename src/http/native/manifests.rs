@@ -21,7 +21,7 @@ use super::versions::{RowBody, receipt_body};
 use crate::access::{Access, Caller};
 use crate::domain::Permission;
 use crate::domain::version::MAX_REASON;
-use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
+use crate::domain::{Digest, Expect, LogName, ManifestName, Selector, Target};
 use crate::http::extract::{Activation, Params, RequestedFreshness, Rest};
 use crate::http::rfc::body::{self, RequestBody, check_headers};
 use crate::http::rfc::caching::{Freshness, defuse, set_freshness};
@@ -59,7 +59,7 @@ struct Listing {
 
 #[derive(Serialize)]
 struct NameRow<'a> {
-    name: &'a ManifestName,
+    name: &'a LogName,
     generation: u64,
     version: u64,
     manifest: Digest,

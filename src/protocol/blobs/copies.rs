@@ -57,7 +57,9 @@ impl BlobCopies {
             | LayoutKey::Segment(..)
             | LayoutKey::Run(..)
             | LayoutKey::Upload(..)
-            | LayoutKey::Probe(..) => {}
+            | LayoutKey::Probe(..)
+            | LayoutKey::Aux(_)
+            | LayoutKey::Tmp(_) => {}
         }
     }
 

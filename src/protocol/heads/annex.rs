@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::segments;
 use crate::domain::manifest::Descriptor;
-use crate::domain::{ManifestName, VersionRow};
+use crate::domain::{LogName, VersionRow};
 use crate::store::{ObjectStore, StoreError};
 
 /// Largest annex, in bytes.
@@ -32,7 +32,7 @@ struct Annex {
 /// knows. Then nobody can say what the version needs.
 pub(super) async fn needs(
     store: &dyn ObjectStore,
-    name: &ManifestName,
+    name: &LogName,
     row: &VersionRow,
 ) -> Result<Vec<Descriptor>, StoreError> {
     let mut needs = row.needs.clone();

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::head::{FAN_OUT, INLINE_KEEP, INLINE_MAX, SegmentRef};
-use crate::domain::{Carried, Digest, Head, ManifestName, State, VersionRow};
+use crate::domain::{Carried, Digest, Head, LogName, State, VersionRow};
 use crate::layout::LayoutKey;
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 
@@ -188,7 +188,7 @@ impl Segments {
 /// format.
 pub(super) async fn document<T: DeserializeOwned>(
     store: &dyn ObjectStore,
-    name: &ManifestName,
+    name: &LogName,
     digest: Digest,
     limit: u64,
 ) -> Result<T, StoreError> {

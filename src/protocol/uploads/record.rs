@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::UploadError;
 use crate::domain::{Digest, HashState, Hasher, Subject, UploadId};
 use crate::layout::{self, LayoutKey};
-use crate::store::{Created, Key, List, ObjectStore, Part, Parts, StoreError, StoreErrorKind};
+use crate::protocol::documents::{self, Creation};
+use crate::store::{Key, List, ObjectStore, Part, Parts, StoreError, StoreErrorKind};
 
 /// The form of the records that this binary writes and reads.
 const FORM: u32 = 1;
@@ -135,43 +138,28 @@ impl Records {
         Ok(self.get::<Step>(number).await?.map(|step| (beginning, number, step)))
     }
 
-    async fn get<T: serde::de::DeserializeOwned>(&self, step: u32) -> Result<Option<T>, UploadError> {
+    async fn get<T: DeserializeOwned>(&self, step: u32) -> Result<Option<T>, UploadError> {
         let key = self.key(step);
-        let Some(object) = self.store.get(&key, None).await? else { return Ok(None) };
-        let bytes = object.bytes(MAX_RECORD).await?;
-        let damaged = |error| UploadError::from(StoreError::new(StoreErrorKind::Corrupt, &key, error));
-        let Form { form } = serde_json::from_slice(&bytes).map_err(damaged)?;
-        if form != FORM {
-            return Err(UploadError::Foreign);
-        }
-        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+        let bytes = documents::read_bytes(&*self.store, &key, MAX_RECORD).await?;
+        bytes.map(|bytes| decode(&key, &bytes)).transpose()
     }
 
     pub(super) async fn begin(&self, beginning: &Beginning) -> Result<(), StoreError> {
         // The id is random: who finds it taken was told nothing of an earlier attempt of their own.
-        self.create(0, beginning).await.map(|_| ())
+        let key = self.key(0);
+        self.store.create(&key, documents::encode(&key, beginning)?).await.map(|_| ())
     }
 
     /// Creates a step. `false` when somebody else was first.
     pub(super) async fn add(&self, number: u32, step: &Step) -> Result<bool, UploadError> {
-        let failed = match self.create(number, step).await {
-            Ok(Created::New) => return Ok(true),
-            Ok(Created::AlreadyExists) => None,
-            Err(error) => Some(error),
-        };
-        // The reply may be all that was lost.
-        match (self.get::<Step>(number).await, failed) {
-            (Ok(Some(there)), _) => Ok(there.writer == step.writer),
-            (Ok(None), None) => Err(UploadError::Gone),
-            (_, Some(error)) => Err(error.into()),
-            (Err(error), None) => Err(error),
-        }
-    }
-
-    async fn create(&self, number: u32, record: &impl Serialize) -> Result<Created, StoreError> {
         let key = self.key(number);
-        let bytes = serde_json::to_vec(record).map_err(|e| StoreError::new(StoreErrorKind::Internal, &key, e))?;
-        self.store.create(&key, bytes.into()).await
+        let is_own = |stored: &Bytes| Ok::<_, UploadError>(decode::<Step>(&key, stored)?.writer == step.writer);
+        let bytes = documents::encode(&key, step)?;
+        match documents::create(&*self.store, &key, bytes, MAX_RECORD, is_own).await? {
+            Creation::Own => Ok(true),
+            Creation::Other => Ok(false),
+            Creation::Gone => Err(UploadError::Gone),
+        }
     }
 
     /// All parts up to `number`, whose record is `last`.
@@ -201,6 +189,11 @@ impl Records {
         let keys: Vec<Key> = self.store.list(&prefix, List::default()).map_ok(|meta| meta.key).try_collect().await?;
         if keys.is_empty() { Ok(()) } else { self.store.delete_all(&keys).await }
     }
+}
+
+fn decode<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T, UploadError> {
+    let Form { form } = documents::decode(key, bytes)?;
+    if form == FORM { Ok(documents::decode(key, bytes)?) } else { Err(UploadError::Foreign) }
 }
 
 /// A name that nobody else draws.

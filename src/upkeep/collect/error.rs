@@ -1,6 +1,6 @@
 //! Why a run of the collector ends before its time.
 
-use crate::domain::{Digest, ManifestName, RunId};
+use crate::domain::{Digest, LogName, RunId};
 use crate::layout::marker::LayoutError;
 use crate::protocol::ChangeError;
 use crate::store::{Key, StoreError, StoreErrorKind};
@@ -25,7 +25,7 @@ pub enum CollectError {
     #[error("the manifest {digest} of {name}@{version} is gone; `larder verify` says what else is")]
     LostManifest {
         /// The name.
-        name: ManifestName,
+        name: LogName,
         /// The version.
         version: u64,
         /// Its manifest.

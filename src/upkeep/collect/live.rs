@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use super::CollectError;
 use crate::domain::manifest::Descriptor;
 use crate::domain::retention::Verdict;
-use crate::domain::{Digest, ManifestName};
+use crate::domain::{Digest, LogName};
 
 /// Bytes that one remembered digest takes, with what the table keeps in reserve while it grows.
 const BYTES_EACH: u64 = 48;
@@ -17,7 +17,7 @@ const BYTES_EACH: u64 = 48;
 /// A version whose blobs must be kept.
 #[derive(Debug, Clone)]
 pub(super) struct Root {
-    pub(super) name: ManifestName,
+    pub(super) name: LogName,
     pub(super) version: u64,
     pub(super) verdict: Verdict,
     pub(super) manifest: Descriptor,

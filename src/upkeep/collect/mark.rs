@@ -15,7 +15,7 @@ use super::report::Totals;
 use super::{Collect, CollectError, RunContext};
 use crate::domain::head::{Change, Due};
 use crate::domain::retention::{Verdict, since};
-use crate::domain::{Head, ManifestName, State, Subject, VersionRow};
+use crate::domain::{Head, LogName, State, Subject, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::store::{Key, List, StoreError, StoreErrorKind};
 
@@ -44,21 +44,21 @@ struct SeenName {
 
 /// The names that were marked.
 #[derive(Debug, Default)]
-pub(super) struct Marked(HashMap<ManifestName, SeenName>);
+pub(super) struct Marked(HashMap<LogName, SeenName>);
 
 impl Marked {
     pub(super) fn names(&self) -> u64 {
         self.0.len() as u64
     }
 
-    fn is_settled(&self, name: &ManifestName, generation: u64) -> bool {
+    fn is_settled(&self, name: &LogName, generation: u64) -> bool {
         self.0.get(name).is_some_and(|seen| seen.settled && seen.generation == generation)
     }
 }
 
 /// What one name comes to.
 struct MarkedName {
-    name: ManifestName,
+    name: LogName,
     seen: SeenName,
     roots: Vec<(Root, Vec<Fingerprint>)>,
     over: Vec<(u64, Verdict)>,
@@ -78,7 +78,7 @@ impl Collect {
         live: &mut Live,
         marked: &mut Marked,
         totals: &mut Totals,
-        mut note: impl FnMut(&ManifestName, u64, Verdict) + Send,
+        mut note: impl FnMut(&LogName, u64, Verdict) + Send,
     ) -> Result<(), CollectError> {
         let options = List { first_of: Some(layout::HEADS_OF_A_NAME), ..List::default() };
         let prefix = layout::all_heads();
@@ -116,7 +116,7 @@ impl Collect {
     /// Makes the heads durable that said what is needed and, above all, what is not any more. A head that a crash of
     /// the machine takes back must not have cost the bytes that its predecessor needs.
     pub(super) async fn persist_heads(&self, marked: &Marked) -> Result<(), StoreError> {
-        let key = |(name, seen): (&ManifestName, &SeenName)| LayoutKey::Head(name.clone(), seen.generation).key();
+        let key = |(name, seen): (&LogName, &SeenName)| LayoutKey::Head(name.clone(), seen.generation).key();
         let keys: Vec<Key> = marked.0.iter().map(key).collect();
         for keys in keys.chunks(PERSISTED) {
             self.store.persist(keys).await?;
@@ -128,7 +128,7 @@ impl Collect {
         &self,
         run: &RunContext,
         expiry: Expiry,
-        name: ManifestName,
+        name: LogName,
         generation: u64,
     ) -> Result<MarkedName, CollectError> {
         let (collect, run) = (self.clone(), run.clone());
@@ -140,7 +140,7 @@ impl Collect {
         &self,
         run: &RunContext,
         expiry: Expiry,
-        name: &ManifestName,
+        name: &LogName,
         generation: u64,
     ) -> Result<MarkedName, CollectError> {
         let mut head = Arc::new(self.head(name, generation).await?);
@@ -188,7 +188,7 @@ impl Collect {
         Ok(marked)
     }
 
-    async fn head(&self, name: &ManifestName, generation: u64) -> Result<Head, StoreError> {
+    async fn head(&self, name: &LogName, generation: u64) -> Result<Head, StoreError> {
         let lost = || {
             let key = LayoutKey::Head(name.clone(), generation).key();
             StoreError::new(StoreErrorKind::Corrupt, key, "listed, but not there")
@@ -198,7 +198,7 @@ impl Collect {
 
     async fn expire(
         &self,
-        name: &ManifestName,
+        name: &LogName,
         rows: &[VersionRow],
         verdicts: &[Verdict],
     ) -> Result<Arc<Head>, CollectError> {
@@ -221,7 +221,7 @@ impl Collect {
         head: &Head,
         rows: &[VersionRow],
     ) -> Result<Vec<Verdict>, CollectError> {
-        let rules = self.settings.retention.of(&head.name);
+        let rules = self.settings.retention.of(&head.name.governing());
         if expiry == Expiry::Leave || !run.may_expire() {
             return Ok(rules.judge(rows, |_| SignedDuration::MIN));
         }
@@ -240,7 +240,7 @@ impl Collect {
     }
 
     /// When the store says a head was made.
-    async fn stamp(&self, name: &ManifestName, generation: u64) -> Result<Timestamp, StoreError> {
+    async fn stamp(&self, name: &LogName, generation: u64) -> Result<Timestamp, StoreError> {
         let key = LayoutKey::Head(name.clone(), generation).key();
         let meta = self.store.head(&key).await?;
         let lost = || StoreError::new(StoreErrorKind::Corrupt, &key, "this head must exist, but does not");

@@ -4,9 +4,9 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Candidate, Fate};
+use super::fate::{Candidate, Fate};
 use crate::domain::retention::Verdict;
-use crate::domain::{Digest, ManifestName, RunId};
+use crate::domain::{Digest, LogName, RunId};
 use crate::layout::{LayoutKey, RunPart};
 use crate::store::{ObjectStore, StoreError, Upload};
 
@@ -157,7 +157,7 @@ pub enum Entry<'a> {
     /// About a version.
     Version {
         /// The name.
-        name: &'a ManifestName,
+        name: &'a LogName,
         /// The version.
         version: u64,
         /// Why it stays, or why its time is up.
@@ -174,12 +174,12 @@ pub enum Entry<'a> {
         /// Why they stay or go.
         fate: Fate,
         /// A version that needs them, and why that stays.
-        needed_by: Option<(&'a ManifestName, u64, Verdict)>,
+        needed_by: Option<(&'a LogName, u64, Verdict)>,
     },
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn version(name: &'a ManifestName, version: u64, verdict: Verdict) -> Self {
+    pub(super) fn version(name: &'a LogName, version: u64, verdict: Verdict) -> Self {
         Self::Version { name, version, verdict }
     }
 }
@@ -190,7 +190,7 @@ impl<'a> Entry<'a> {
 enum Line<'a> {
     Version {
         action: &'static str,
-        name: &'a ManifestName,
+        name: &'a LogName,
         version: u64,
         why: Verdict,
     },

@@ -11,6 +11,7 @@ use super::report::{Outcome, Report, Started};
 use super::{Collect, CollectError, RunContext};
 use crate::domain::RunId;
 use crate::layout::{self, LayoutKey, RunPart};
+use crate::protocol::documents;
 use crate::store::{Created, Key, List, Object, ObjectStore, StoreError, StoreErrorKind};
 
 /// By then a probe has ended, whatever became of it.
@@ -36,7 +37,7 @@ impl Collect {
                 min_age_seconds: self.settings.min_age.as_secs(),
             };
             let key = LayoutKey::Run(run, RunPart::Started).key();
-            if self.store.create(&key, json(&key, &started)?.into()).await? == Created::New {
+            if self.store.create(&key, documents::encode(&key, &started)?).await? == Created::New {
                 let lost = || StoreError::new(StoreErrorKind::Corrupt, &key, "just made, but not there");
                 let stamp = self.store.head(&key).await?.ok_or_else(lost)?.modified;
                 return Ok((started, stamp));
@@ -47,7 +48,7 @@ impl Collect {
     /// Leaves the report of a run.
     pub(super) async fn leave(&self, report: &Report) -> Result<(), StoreError> {
         let key = LayoutKey::Run(report.started.run, RunPart::Report).key();
-        self.store.create(&key, json(&key, report)?.into()).await.map(|_| ())
+        self.store.create(&key, documents::encode(&key, report)?).await.map(|_| ())
     }
 
     /// Deletes what runs left that are older than reports are kept.
@@ -209,12 +210,6 @@ impl Runs {
 
     async fn read<T: DeserializeOwned>(&self, run: RunId, part: RunPart) -> Result<Option<T>, StoreError> {
         let key = LayoutKey::Run(run, part).key();
-        let Some(object) = self.store.get(&key, None).await? else { return Ok(None) };
-        let bytes = object.bytes(MAX_REPORT).await?;
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| StoreError::new(StoreErrorKind::Corrupt, key, error))
+        documents::read(&*self.store, &key, MAX_REPORT).await
     }
-}
-
-fn json(key: &Key, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(value).map_err(|error| StoreError::new(StoreErrorKind::Internal, key, error))
 }

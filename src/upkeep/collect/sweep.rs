@@ -2,8 +2,9 @@
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::fate::Candidate;
 use super::live::{Live, Root};
-use super::plan::{Candidate, Plan};
+use super::plan::Plan;
 use super::report::Totals;
 use super::{Collect, CollectError, RunContext};
 use crate::domain::Selector;

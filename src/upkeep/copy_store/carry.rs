@@ -7,16 +7,27 @@ use futures_util::TryStreamExt as _;
 
 use super::Meter;
 use crate::domain::{Digest, Hasher};
+use crate::protocol::documents::{self, Creation};
 use crate::protocol::heads::MAX_HEAD;
 use crate::store::{Created, Key, Object, ObjectStore, Result, StoreError, StoreErrorKind};
-use crate::upkeep::verify::{Reading, read_blob};
+use crate::upkeep::verify::{Reading, hash, read_blob};
 
-/// An object whose bytes must have a digest.
+/// What an object is, for the count of what was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ItemKind {
+    Blob,
+    Segment,
+    /// Something that is copied byte for byte.
+    AsIs,
+}
+
+/// An object to copy.
 #[derive(Debug)]
 pub(super) struct CopyItem {
     pub(super) key: Key,
-    pub(super) digest: Digest,
-    pub(super) is_segment: bool,
+    pub(super) kind: ItemKind,
+    /// The digest that its bytes must have, if its key says one.
+    pub(super) digest: Option<Digest>,
     pub(super) size: u64,
     /// The size of what the copy has under this key.
     pub(super) there: Option<u64>,
@@ -33,6 +44,8 @@ pub(super) enum CopyOutcome {
     Gone,
     /// Its bytes are not what they should be, or cannot be read.
     Damaged(String),
+    /// The copy has other bytes, of which nobody can say that they are damaged.
+    Differs,
 }
 
 /// The two stores.
@@ -49,14 +62,17 @@ impl ObjectCopier {
         load.there == Some(load.size) && !self.verify
     }
 
-    /// Copies an object, verified. One that is there with other bytes, which is damage since the copy is not in use, is
-    /// replaced; but only once there are sound ones.
+    /// Copies an object, verified if its key says how. One that is there without the digest that it should have, which is
+    /// damage since the copy is not in use, is replaced; but only once there are sound ones.
     ///
     /// # Errors
     /// When a store is not available, or the one that is copied to fails.
     pub(super) async fn carry(&self, load: &CopyItem) -> Result<CopyOutcome> {
         if load.there == Some(load.size) && (!self.verify || self.is_sound_there(load).await?) {
             return Ok(CopyOutcome::Present);
+        }
+        if load.digest.is_none() && load.there.is_some() {
+            return Ok(CopyOutcome::Differs);
         }
         match self.from.get(&load.key, None).await {
             Ok(Some(object)) => self.stream(load, object).await,
@@ -84,7 +100,7 @@ impl ObjectCopier {
             (self.meter)(length);
         }
         let actual = hasher.finish();
-        if actual != load.digest {
+        if load.digest.is_some_and(|expected| actual != expected) {
             upload.abort().await;
             return Ok(CopyOutcome::Damaged(format!("its bytes have the digest {actual}")));
         }
@@ -93,7 +109,7 @@ impl ObjectCopier {
         }
         match upload.commit().await? {
             Created::New => Ok(CopyOutcome::Copied(moved)),
-            Created::AlreadyExists if self.is_sound_there(load).await? => Ok(CopyOutcome::Present),
+            Created::AlreadyExists if self.has_there(&load.key, actual).await? => Ok(CopyOutcome::Present),
             Created::AlreadyExists => {
                 Err(StoreError::new(StoreErrorKind::Corrupt, &load.key, "somebody else put other bytes into the copy"))
             }
@@ -101,7 +117,14 @@ impl ObjectCopier {
     }
 
     async fn is_sound_there(&self, load: &CopyItem) -> Result<bool> {
-        Ok(matches!(read_blob(&*self.to, &load.key, load.digest).await?, Reading::Sound(_)))
+        match load.digest {
+            Some(digest) => self.has_there(&load.key, digest).await,
+            None => self.same(&load.key).await,
+        }
+    }
+
+    async fn has_there(&self, key: &Key, digest: Digest) -> Result<bool> {
+        Ok(matches!(read_blob(&*self.to, key, digest).await?, Reading::Sound(_)))
     }
 
     /// What it means that an object could not be read.
@@ -120,10 +143,7 @@ impl ObjectCopier {
     /// # Errors
     /// When the store fails, or the object is not small.
     pub(super) async fn read(&self, key: &Key) -> Result<Option<Bytes>> {
-        match self.from.get(key, None).await? {
-            Some(object) => object.bytes(MAX_HEAD).await.map(Some),
-            None => Ok(None),
-        }
+        documents::read_bytes(&*self.from, key, MAX_HEAD).await
     }
 
     /// Creates a small object in the copy. Says whether the copy has these bytes now, and not others.
@@ -131,19 +151,11 @@ impl ObjectCopier {
     /// # Errors
     /// When the store fails.
     pub(super) async fn create_same(&self, key: &Key, bytes: Bytes) -> Result<bool> {
-        let failed = match self.to.create(key, bytes.clone()).await {
-            Ok(Created::New) => return Ok(true),
-            Ok(Created::AlreadyExists) => None,
-            Err(error) => Some(error),
-        };
-        // An earlier run may have made it, or this call, whose answer was lost.
-        match (self.to.get(key, None).await?, failed) {
-            (Some(object), _) => {
-                self.to.persist(std::slice::from_ref(key)).await?;
-                Ok(object.bytes(MAX_HEAD).await? == bytes)
-            }
-            (None, Some(error)) => Err(error),
-            (None, None) => Err(StoreError::new(StoreErrorKind::Corrupt, key, "there, and not there")),
+        let is_same = |stored: &Bytes| Ok::<_, StoreError>(*stored == bytes);
+        match documents::create(&*self.to, key, bytes.clone(), MAX_HEAD, is_same).await? {
+            Creation::Own => Ok(true),
+            Creation::Other => Ok(false),
+            Creation::Gone => Err(StoreError::new(StoreErrorKind::Corrupt, key, "there, and not there")),
         }
     }
 
@@ -152,10 +164,6 @@ impl ObjectCopier {
     /// # Errors
     /// When a store fails.
     pub(super) async fn same(&self, key: &Key) -> Result<bool> {
-        let there = match self.to.get(key, None).await? {
-            Some(object) => Some(object.bytes(MAX_HEAD).await?),
-            None => None,
-        };
-        Ok(there == self.read(key).await?)
+        Ok(hash(&*self.to, key).await? == hash(&*self.from, key).await?)
     }
 }

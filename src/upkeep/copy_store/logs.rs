@@ -9,7 +9,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::carry::ObjectCopier;
 use super::{CopyError, CopyRun, CopyStore, newest_heads};
-use crate::domain::{Head, ManifestName};
+use crate::domain::{Head, LogName};
 use crate::layout::{self, LayoutKey};
 use crate::store::{Key, ObjectMeta, ObjectStore, Result, StoreError, StoreErrorKind};
 use crate::upkeep::verify::Finding;
@@ -20,7 +20,7 @@ const READ_AHEAD: usize = 4;
 /// A name of which the copy lacks the newest heads.
 #[derive(Debug)]
 pub(super) struct LaggingName {
-    pub(super) name: ManifestName,
+    pub(super) name: LogName,
     /// The newest generation that the copy has; 0 for none.
     has: u64,
     /// The newest one there is.
@@ -30,7 +30,7 @@ pub(super) struct LaggingName {
 /// The newest head of each name, in the order of keys.
 struct Newest<'a> {
     listing: BoxStream<'a, Result<ObjectMeta>>,
-    ahead: Option<(Key, ManifestName, u64)>,
+    ahead: Option<(Key, LogName, u64)>,
 }
 
 impl<'a> Newest<'a> {
@@ -127,7 +127,7 @@ impl CopyStore {
 struct Proofs<'a> {
     carrier: &'a Arc<ObjectCopier>,
     jobs: usize,
-    running: JoinSet<Result<(ManifestName, u64, bool)>>,
+    running: JoinSet<Result<(LogName, u64, bool)>>,
 }
 
 impl<'a> Proofs<'a> {
@@ -135,7 +135,7 @@ impl<'a> Proofs<'a> {
         Self { carrier: &copy.carrier, jobs: copy.settings.jobs, running: JoinSet::new() }
     }
 
-    async fn add(&mut self, name: ManifestName, generation: u64) -> std::result::Result<(), CopyError> {
+    async fn add(&mut self, name: LogName, generation: u64) -> std::result::Result<(), CopyError> {
         while self.running.len() >= self.jobs {
             self.reap().await?;
         }
@@ -202,7 +202,7 @@ impl ObjectCopier {
 }
 
 /// What is wrong with a head.
-fn complaint(bytes: &[u8], name: &ManifestName, generation: u64) -> Option<String> {
+fn complaint(bytes: &[u8], name: &LogName, generation: u64) -> Option<String> {
     match Head::parse(bytes) {
         Ok(head) if head.name == *name && head.generation == generation => None,
         Ok(head) => Some(format!("it says it is generation {} of {}", head.generation, head.name)),

@@ -1,4 +1,4 @@
-//! What a pass copies before heads: blobs and tombstones, segments, marks of names.
+//! What a pass copies before heads: blobs and tombstones, segments, marks of names, and what is copied as it is.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::task::{JoinError, JoinSet};
 
-use super::carry::{CopyItem, CopyOutcome, ObjectCopier};
+use super::carry::{CopyItem, CopyOutcome, ItemKind, ObjectCopier};
 use super::{CopyError, CopyRun, CopyStore, all_names};
 use crate::domain::Digest;
-use crate::layout::{self, LayoutKey};
+use crate::layout::{self, Area, LayoutKey};
 use crate::store::{Key, List, ObjectMeta, ObjectStore, Prefix, Result, StoreError, StoreErrorKind};
 use crate::upkeep::verify::Finding;
 
@@ -100,16 +100,16 @@ impl<'a, 'r> Work<'a, 'r> {
         let stopped = |error: JoinError| StoreError::new(StoreErrorKind::Internal, "a copy", error);
         let (load, outcome) = ended.map_err(stopped)??;
         match outcome {
-            CopyOutcome::Copied(_) if load.is_segment => self.run.summary.copied.segments += 1,
-            CopyOutcome::Copied(bytes) => {
-                self.run.summary.copied.blobs += 1;
-                self.run.summary.copied.bytes += bytes;
-            }
+            CopyOutcome::Copied(bytes) => self.run.summary.copied.add(load.kind, bytes),
             CopyOutcome::Present => self.found(load.key).await?,
             CopyOutcome::Gone => self.run.summary.collected += 1,
             CopyOutcome::Damaged(why) => {
                 let finding = Finding::DamagedBlob { key: load.key.to_string(), why };
                 self.run.report_object(load.key, &finding);
+            }
+            CopyOutcome::Differs => {
+                let why = "TO has other bytes under this key than FROM: it was used since it was copied";
+                return Err(StoreError::new(StoreErrorKind::Corrupt, load.key, why));
             }
         }
         Ok(())
@@ -171,7 +171,7 @@ impl CopyStore {
             match parsed {
                 Some(LayoutKey::Blob(digest, generation)) => {
                     let there = there.size_of(&key).await?;
-                    group.loads.push((generation, CopyItem { key, digest, is_segment: false, size, there }));
+                    group.loads.push((generation, CopyItem { key, kind: ItemKind::Blob, digest: Some(digest), size, there }));
                 }
                 Some(LayoutKey::Condemned(_, generation)) => {
                     group.condemned.push(generation);
@@ -201,7 +201,7 @@ impl CopyStore {
                 continue;
             };
             let there = there.size_of(&key).await?;
-            work.add(CopyItem { key, digest, is_segment: true, size, there }).await?;
+            work.add(CopyItem { key, kind: ItemKind::Segment, digest: Some(digest), size, there }).await?;
         }
         Ok(work.finish().await?)
     }
@@ -216,6 +216,33 @@ impl CopyStore {
             } else if there.size_of(&key).await?.is_none() {
                 work.run.summary.copied.names += 1;
                 work.create_empty(key).await?;
+            }
+        }
+        Ok(work.finish().await?)
+    }
+
+    /// Copies an area byte for byte, but for what begins with one of `except`.
+    pub(super) async fn as_is(
+        &self,
+        area: &Area,
+        except: &[&str],
+        run: &mut CopyRun<'_>,
+    ) -> std::result::Result<(), CopyError> {
+        let prefix = area.all();
+        let mut there = ParallelListing::new(&*self.carrier.to, &prefix);
+        let mut listing = self.carrier.from.list(&prefix, List::default());
+        let mut work = Work::new(self, run);
+        while let Some(ObjectMeta { key, size, .. }) = listing.try_next().await? {
+            if except.iter().any(|except| key.as_str().starts_with(except)) {
+                continue;
+            }
+            let there = there.size_of(&key).await?;
+            // There may be very many of these.
+            if size == 0 && there.is_none() {
+                work.run.summary.copied.aux += 1;
+                work.create_empty(key).await?;
+            } else {
+                work.add(CopyItem { key, kind: ItemKind::AsIs, digest: None, size, there }).await?;
             }
         }
         Ok(work.finish().await?)

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::ManifestName;
+use crate::domain::LogName;
 use crate::domain::manifest::Descriptor;
 use crate::store::Key;
 
@@ -13,14 +13,14 @@ pub enum Finding {
     /// A name's log or rows cannot be read.
     UnreadableName {
         /// The name.
-        name: ManifestName,
+        name: LogName,
         /// Why.
         why: String,
     },
     /// A head of a name's log is gone or damaged: what was active then cannot be said any more.
     DamagedHead {
         /// The name.
-        name: ManifestName,
+        name: LogName,
         /// The head.
         generation: u64,
         /// What is wrong with it.
@@ -29,12 +29,12 @@ pub enum Finding {
     /// A name has a log but is not listed.
     UnlistedName {
         /// The name.
-        name: ManifestName,
+        name: LogName,
     },
     /// A version's manifest is gone or damaged.
     DamagedManifest {
         /// The name.
-        name: ManifestName,
+        name: LogName,
         /// The version.
         version: u64,
         /// What is wrong with it.
@@ -44,7 +44,7 @@ pub enum Finding {
     /// needs.
     DamagedAnnex {
         /// The name.
-        name: ManifestName,
+        name: LogName,
         /// The version.
         version: u64,
         /// What is wrong with it.
@@ -53,7 +53,7 @@ pub enum Finding {
     /// A version refers to a blob that is not there, or that has another size.
     BadReference {
         /// The name.
-        name: ManifestName,
+        name: LogName,
         /// The version.
         version: u64,
         /// The blob.

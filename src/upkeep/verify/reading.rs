@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 
 use super::Finding;
 use crate::domain::{Digest, Hasher};
-use crate::layout::LayoutKey;
+use crate::layout::{self, LayoutKey};
 use crate::store::{Key, ObjectStore, StoreError};
 
 /// What a look at one object shows.
@@ -34,8 +34,8 @@ pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key) -> Result<C
             let listed = store.head(&mark).await?.is_some();
             Ok(if listed { Checked::NoBlob } else { Checked::Bad(Finding::UnlistedName { name }) })
         }
-        Some(_) => Ok(Checked::NoBlob),
-        None => Ok(Checked::Bad(Finding::UnknownKey { key: key.to_string() })),
+        _ if layout::is_stranger(key) => Ok(Checked::Bad(Finding::UnknownKey { key: key.to_string() })),
+        _ => Ok(Checked::NoBlob),
     }
 }
 
@@ -66,7 +66,8 @@ pub(crate) async fn read_blob(store: &dyn ObjectStore, key: &Key, digest: Digest
     }
 }
 
-async fn hash(store: &dyn ObjectStore, key: &Key) -> Result<Option<(Digest, u64)>, StoreError> {
+/// The digest and the size of an object.
+pub(crate) async fn hash(store: &dyn ObjectStore, key: &Key) -> Result<Option<(Digest, u64)>, StoreError> {
     let Some(mut object) = store.get(key, None).await? else { return Ok(None) };
     let mut hasher = Hasher::new();
     while let Some(chunk) = object.body.try_next().await? {

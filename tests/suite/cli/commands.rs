@@ -1,5 +1,9 @@
 //! What all commands have in common: JSON, errors, help; and the small commands.
 
+use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
+
 use clap::CommandFactory as _;
 use larder::cli::Cli;
 use serde_json::json;
@@ -216,11 +220,15 @@ fn a_proxy_variable_leads_no_healthcheck_astray() {
 fn a_reader_that_goes_away_is_no_error() {
     let server = ServerProcess::start();
     publish(&server, "main", &[("f", &super::noise(1 << 20, 3))]);
-    let binary = env!("CARGO_BIN_EXE_larder");
-    let script =
-        format!("{binary} get main f --server {} | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}", server.url());
-    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
-    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(141), ""));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+    command.args(["get", "main", "f", "--server", &server.url()]).env_clear();
+    let mut get = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut reader = get.stdout.take().unwrap();
+    reader.read_exact(&mut [0]).unwrap();
+    drop(reader);
+    let output = get.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.status.signal()), (Some(141), None));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn a_lost_head_and_a_foreign_file_are_named() {
     let server = quiet();
     publish(&server, "main", &[("f", b"1")]);
     publish(&server, "main", &[("f", b"2")]);
-    let heads = server.data.join("objects/heads/main/@");
+    let heads = server.data.join("objects/heads/main@");
     // Newest first.
     fs::remove_file(heads.join(&everything(&heads)[1])).unwrap();
     fs::write(server.data.join("objects/blobs/sha256/zz"), "?").unwrap();

@@ -42,8 +42,8 @@ fn file(backend: &FsBackend, key: &LayoutKey) -> std::path::PathBuf {
 async fn a_head_that_cannot_be_read() {
     let (backend, services) = store().await;
     let head = services.head("other").await.generation;
-    std::fs::write(file(&backend, &LayoutKey::Head(name("other"), head)), "{\"format\": 1").unwrap();
-    fails(&backend.store(), "heads/other/").await;
+    std::fs::write(file(&backend, &LayoutKey::Head(name("other").into(), head)), "{\"format\": 1").unwrap();
+    fails(&backend.store(), "heads/other@/").await;
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn heads_that_are_all_gone() {
 async fn heads_of_some_names_that_are_gone_since_the_last_run() {
     let (backend, _) = store().await;
     collect(&backend.store(), patient()).await.unwrap();
-    let (there, away) = (backend.root().join("objects/heads/other"), backend.root().join("other"));
+    let (there, away) = (backend.root().join("objects/heads/other@"), backend.root().join("other"));
     std::fs::rename(&there, &away).unwrap();
     fails(&backend.store(), "1 names have heads, but the run").await;
     fails(&backend.store(), "found 2").await;
@@ -111,7 +111,7 @@ async fn heads_of_some_names_that_are_gone_since_the_last_run() {
 #[tokio::test]
 async fn a_name_whose_mark_is_gone_still_counts() {
     let (backend, _) = store().await;
-    backend.store().delete(&LayoutKey::Name(name("other")).key()).await.unwrap();
+    backend.store().delete(&LayoutKey::Name(name("other").into()).key()).await.unwrap();
     collect(&backend.store(), greedy()).await.unwrap();
     assert_eq!(sound(&backend.store(), "other").await.as_deref(), Some("o1"));
 }

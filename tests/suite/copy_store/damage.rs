@@ -67,8 +67,8 @@ async fn damaged_bytes_that_no_version_needs_are_reported_but_hinder_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_head_is_named() {
     let (from, to) = (lived_in().await, FsBackend::quick());
-    from.store().delete(&LayoutKey::Head(name("main"), 2).key()).await.unwrap();
-    from.plant(&LayoutKey::Head(name("main"), 3).key(), b"{");
+    from.store().delete(&LayoutKey::Head(name("main").into(), 2).key()).await.unwrap();
+    from.plant(&LayoutKey::Head(name("main").into(), 3).key(), b"{");
     let (result, told) = copy_with(&from.store(), &to.store(), PLAIN).await;
     assert!(result.unwrap().finished, "{told:?}");
     let damaged: Vec<u64> = told
@@ -87,7 +87,7 @@ async fn a_lost_head_is_named() {
 async fn a_copy_whose_newest_head_is_damaged_is_not_finished() {
     let (from, to) = (lived_in().await, FsBackend::quick());
     let newest = Services::over(&from.store()).head("main").await.generation;
-    from.plant(&LayoutKey::Head(name("main"), newest).key(), b"{}");
+    from.plant(&LayoutKey::Head(name("main").into(), newest).key(), b"{}");
     let (result, told) = copy_with(&from.store(), &to.store(), PLAIN).await;
     assert!(!result.unwrap().finished);
     assert!(told.findings.iter().any(|finding| matches!(finding, Finding::UnreadableName { .. })), "{told:?}");

@@ -24,8 +24,8 @@ async fn what_is_published_meanwhile_comes_with_a_later_pass() {
     // Before the first blob, between blobs and heads, and between two heads of the name.
     for rule in [
         Rule::on(Op::Begin).nth(1),
-        Rule::on(Op::Create).key("heads/main").nth(1),
-        Rule::on(Op::Create).key("heads/main").nth(4),
+        Rule::on(Op::Create).key("heads/main@/").nth(1),
+        Rule::on(Op::Create).key("heads/main@/").nth(4),
     ] {
         let (from, to) = (lived_in().await, FsBackend::quick());
         let store = from.store();

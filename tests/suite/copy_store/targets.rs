@@ -25,7 +25,7 @@ async fn a_store_with_another_name_is_refused() {
     marker::open(&*to.store()).await.unwrap();
     Services::over(&to.store()).release("theirs", &Release::new("v1", 1)).await.unwrap();
     let error = refused(&from, &to).await;
-    assert!(matches!(&error, CopyError::Diverged { name: of, .. } if *of == name("theirs")), "{error}");
+    assert!(matches!(&error, CopyError::Diverged { name: of, .. } if *of == name("theirs").into()), "{error}");
 }
 
 #[tokio::test]

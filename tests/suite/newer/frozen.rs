@@ -33,8 +33,7 @@ async fn assert_has(store: &Store, blobs: &[&str]) {
 }
 
 /// What versions 1 and 2 need.
-const NEEDED: [&str; 6] =
-    ["release-1.json", "file-1.txt", "need.txt", "far-need.txt", "release-2.json", "file-2.txt"];
+const NEEDED: [&str; 6] = ["release-1.json", "file-1.txt", "need.txt", "far-need.txt", "release-2.json", "file-2.txt"];
 
 /// Publishes until the oldest rows of `main` have been merged from segment to segment.
 async fn publish_until_merged(store: &Store) {

@@ -123,3 +123,40 @@ async fn a_manifest_that_lists_one_blob_many_times_looks_for_it_once() {
     services.publish_only("main", &release, activate()).await.unwrap();
     assert!(faulty.total() <= 14, "{}", faulty.breakdown());
 }
+
+/// Directories and files below a directory.
+fn entries(below: &std::path::Path) -> (usize, usize, usize) {
+    let (mut directories, mut files, mut widest) = (0, 0, 0);
+    let mut open = vec![below.to_owned()];
+    while let Some(directory) = open.pop() {
+        let inside: Vec<_> = std::fs::read_dir(directory).unwrap().map(Result::unwrap).collect();
+        widest = widest.max(inside.len());
+        for entry in inside {
+            if entry.file_type().unwrap().is_dir() {
+                directories += 1;
+                open.push(entry.path());
+            } else {
+                files += 1;
+            }
+        }
+    }
+    (directories, files, widest)
+}
+
+/// On a directory each of these costs a block or more for ever, and hidden logs will be many.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_few_versions_is_a_directory_and_its_files() {
+    // Every version takes a head that protects it and one that activates it.
+    for (versions, expected) in [(1, (1, 2, 2)), (3, (1, 6, 6)), (499, (1, 998, 998)), (1001, (3, 2002, 1001))] {
+        let backend = FsBackend::quick();
+        let services = Services::over(&backend.store());
+        for version in 0..versions {
+            services.release("main", &Release::new(format!("v{version}"), 1)).await.unwrap();
+        }
+        assert_eq!(entries(&backend.root().join("objects/heads")), expected, "{versions} versions");
+        let fresh = Services::over(&backend.store());
+        assert_eq!(fresh.head("main").await.generation, 2 * versions);
+        let first = keys(&backend.store(), "heads/main@/", None, Some(1)).await;
+        assert_eq!(first, [LayoutKey::Head(name("main").into(), 2 * versions).key().to_string()]);
+    }
+}

@@ -194,6 +194,6 @@ async fn a_spill_cut_off_at_any_call_loses_no_row() {
         assert_eq!(after, before + usize::from(published.is_ok()), "cut off at call {nth}");
     }
     assert!(cut_off >= 8, "only {cut_off} publishes were cut off");
-    let keys = keys(&backend.store(), "segments/main/", None, None).await;
+    let keys = keys(&backend.store(), "segments/main@/", None, None).await;
     assert!(!keys.is_empty(), "the head spilled");
 }

@@ -9,7 +9,7 @@ use crate::support::services::*;
 use crate::support::store::*;
 
 /// The key part of all heads of the name used here.
-pub const HEADS: &str = "heads/main/";
+pub const HEADS: &str = "heads/main@/";
 
 /// A store in which `main` has a first version, and a script over it.
 pub async fn with_first_version() -> (FsBackend, FaultyStore) {
@@ -174,7 +174,7 @@ async fn what_another_process_did_is_made_durable_before_it_is_answered_as_done(
     let release = Release::new("v2", 1);
     Services::over(&backend.store()).release("main", &release).await.unwrap();
     // Its head may not have survived yet. Whoever says that all is done must have made sure.
-    faulty.script(Rule::on(Op::Persist).key("heads/main/").fail());
+    faulty.script(Rule::on(Op::Persist).key("heads/main@/").fail());
     let (publish, promote) = (Services::over(&faulty.store()), Services::over(&faulty.store()));
     assert!(publish.publish_only("main", &release, activate()).await.is_err());
     let again = promote.versions.promote(&target("main@2"), larder::domain::Expect::Anything, &ACTOR).await;

@@ -186,14 +186,14 @@ async fn r11_a_run_that_cannot_list_or_read_deletes_nothing() {
 /// R11, for damage: what cannot be understood may be a reference, so nothing goes until a person has looked.
 #[tokio::test(flavor = "multi_thread")]
 async fn r11_a_run_that_finds_damage_says_where_and_deletes_nothing() {
-    let head = LayoutKey::Head(name("main"), 4).key();
+    let head = LayoutKey::Head(name("main").into(), 4).key();
     let manifest = LayoutKey::Blob(v2().digest(), 0).key();
     let other = v2().manifest().to_vec();
     let flipped = String::from_utf8(other.clone()).unwrap().replace("file-0", "file-9");
     let damages: [(&larder::store::Key, &[u8], &str); 5] = [
-        (&head, b"{", "heads/main/"),
-        (&head, b"", "heads/main/"),
-        (&head, br#"{"format": 2}"#, "heads/main/"),
+        (&head, b"{", "heads/main@/"),
+        (&head, b"", "heads/main@/"),
+        (&head, br#"{"format": 2}"#, "heads/main@/"),
         (&manifest, flipped.as_bytes(), manifest.as_str()),
         (&manifest, &other[..10], manifest.as_str()),
     ];
@@ -209,7 +209,7 @@ async fn r11_a_run_that_finds_damage_says_where_and_deletes_nothing() {
     // No head at all is no reason to delete everything.
     let backend = with_releases(&[v1(), v2()]).await;
     for generation in 1..=4 {
-        backend.store().delete(&LayoutKey::Head(name("main"), generation).key()).await.unwrap();
+        backend.store().delete(&LayoutKey::Head(name("main").into(), generation).key()).await.unwrap();
     }
     backend.age("names/", std::time::Duration::from_secs(600));
     assert_refuses(&backend.store(), &FaultyStore::over(&backend.store()), "names but no heads").await;
@@ -232,7 +232,11 @@ async fn r11_a_run_that_finds_an_unknown_key_says_which_and_deletes_nothing() {
         "blobs/zzz",
         "heads/strange",
         "heads/main/strange",
+        "heads/main/@/18/446/744/073/709/551/614",
+        "heads/main/@x/0/strange@/z998",
+        "heads/main@/0",
         "heads/other/@/strange",
+        "heads/other@/z99",
         "names/0",
         "segments/strange",
         "collector/0",
@@ -273,7 +277,7 @@ async fn r12_nothing_is_acknowledged_that_was_not_made_durable() {
 /// R12, for deletes: a head that a crash takes back must not have cost the bytes that its predecessor needs.
 #[tokio::test]
 async fn r12_nothing_is_deleted_before_the_heads_that_allow_it_are_durable() {
-    for (op, key) in [(Op::Commit, ".plan-"), (Op::Create, ".condemned"), (Op::Persist, "heads/main/")] {
+    for (op, key) in [(Op::Commit, ".plan-"), (Op::Create, ".condemned"), (Op::Persist, "heads/main@/")] {
         let backend = with_garbage().await;
         let (store, faulty) = (backend.store(), FaultyStore::over(&backend.store()));
         faulty.script(Rule::on(op).key(key).fail());

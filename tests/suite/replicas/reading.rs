@@ -7,7 +7,6 @@ use reqwest::Method;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::everywhere;
 use crate::support::replicas::Replicas;
 use crate::support::server::{TestServer, send};
 use crate::support::services::assert_sound;
@@ -47,10 +46,7 @@ async fn seen_in_time(stores: [Store; 2]) {
     assert_sound(&stores[0], "main").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_one_server_publishes_the_others_show_in_time_and_at_once_when_asked() {
-    everywhere(seen_in_time).await;
-}
+everywhere!(what_one_server_publishes_the_others_show_in_time_and_at_once_when_asked, seen_in_time);
 
 async fn never_back_in_time(stores: [Store; 2]) {
     let replicas = Replicas::new();
@@ -82,10 +78,7 @@ async fn never_back_in_time(stores: [Store; 2]) {
     assert_sound(&stores[1], "main").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_reader_of_a_server_goes_back_in_time_while_both_publish() {
-    everywhere(never_back_in_time).await;
-}
+everywhere!(no_reader_of_a_server_goes_back_in_time_while_both_publish, never_back_in_time);
 
 async fn changes_are_seen(stores: [Store; 2]) {
     let replicas = Replicas::new();
@@ -103,7 +96,4 @@ async fn changes_are_seen(stores: [Store; 2]) {
     gone.problem(410, "MANIFEST_DELETED");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn promotions_pins_and_deletions_are_seen_through_every_server() {
-    everywhere(changes_are_seen).await;
-}
+everywhere!(promotions_pins_and_deletions_are_seen_through_every_server, changes_are_seen);

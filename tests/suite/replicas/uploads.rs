@@ -5,7 +5,6 @@ use larder::config::Config;
 use larder::domain::Digest;
 use reqwest::Method;
 
-use super::everywhere;
 use crate::support::replicas::Replicas;
 use crate::support::server::{TestServer, send};
 use crate::support::services::assert_sound;
@@ -56,10 +55,7 @@ async fn goes_on_elsewhere(stores: [Store; 2]) {
     assert_sound(&stores[1], "main").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upload_goes_on_at_another_server() {
-    everywhere(goes_on_elsewhere).await;
-}
+everywhere!(an_upload_goes_on_at_another_server, goes_on_elsewhere);
 
 /// Two servers append the same part at once: one goes on, the other says where the upload is.
 async fn one_goes_on(stores: [Store; 2]) {
@@ -84,7 +80,4 @@ async fn one_goes_on(stores: [Store; 2]) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_two_servers_take_in_at_once_is_stored_once_and_right() {
-    everywhere(one_goes_on).await;
-}
+everywhere!(an_upload_that_two_servers_take_in_at_once_is_stored_once_and_right, one_goes_on);

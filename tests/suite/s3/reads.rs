@@ -86,7 +86,8 @@ async fn an_object_can_be_handed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Ceph: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
 async fn an_object_can_be_handed_over_by_a_real_engine() {
-    let Some(ceph) = Ceph::start().await else { return };
+    let ceph = Ceph::start().await;
     handed_over(&ceph.store().await).await;
 }

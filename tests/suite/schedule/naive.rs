@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use larder::domain::head::Change;
-use larder::domain::{Digest, ManifestName, Selector, State};
+use larder::domain::{Digest, LogName, Selector, State};
 use larder::layout::{self, LayoutKey};
 use larder::protocol::ChangeError;
 use larder::store::{List, ObjectMeta, StoreError, StoreErrorKind};
@@ -87,7 +87,7 @@ impl Naive {
         Ok(())
     }
 
-    async fn names(&self) -> Result<Vec<ManifestName>> {
+    async fn names(&self) -> Result<Vec<LogName>> {
         let prefix = layout::names("").expect("the prefix of all names is legal");
         let metas: Vec<ObjectMeta> = self.process.store.list(&prefix, List::default()).try_collect().await?;
         let name = |meta: &ObjectMeta| match LayoutKey::parse(&meta.key) {
@@ -129,7 +129,7 @@ impl Naive {
         Ok(live)
     }
 
-    async fn mark_name(&self, name: &ManifestName, live: &mut BTreeSet<Digest>) -> Result<()> {
+    async fn mark_name(&self, name: &LogName, live: &mut BTreeSet<Digest>) -> Result<()> {
         let services = &self.process.services;
         let Some(head) = services.heads.current(name).await? else { return Ok(()) };
         for row in services.heads.rows(&head, u64::MAX, usize::MAX).await?.iter().filter(|row| row.state.is_root()) {

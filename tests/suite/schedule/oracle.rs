@@ -20,7 +20,7 @@ pub async fn check(store: &Store, claims: &[Claim]) {
         for pair in heads.windows(2) {
             assert_possible(&pair[0], &pair[1]);
         }
-        logs.insert(name(of), heads);
+        logs.insert(larder::domain::LogName::from(name(of)), heads);
     }
     let mut own = BTreeSet::new();
     for claim in claims {
@@ -39,10 +39,10 @@ pub async fn check(store: &Store, claims: &[Claim]) {
                 }
             }
             Claim::Deleted { of, generation } => {
-                assert!(at(&logs[&name(of)], *generation).deleted.is_some(), "{claim:?}");
+                assert!(at(&logs[&*name(of)], *generation).deleted.is_some(), "{claim:?}");
             }
             Claim::Aborted { of, number } => {
-                let newest = logs[&name(of)].last().expect("a name with a session");
+                let newest = logs[&*name(of)].last().expect("a name with a session");
                 let state = newest.inline(*number).map(|row| row.state);
                 assert!(matches!(state, None | Some(State::Aborted)), "{claim:?}, but it is {state:?}");
             }

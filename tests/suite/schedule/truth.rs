@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use larder::domain::{Digest, Head, ManifestName, State};
+use larder::domain::{Digest, Head, LogName, State};
 use larder::layout::{self, LayoutKey};
 use larder::store::Key;
 
@@ -11,8 +11,8 @@ use super::objects::Objects;
 /// The versions of all names, and what they consist of.
 #[derive(Debug, Default)]
 pub struct Truth {
-    rows: BTreeMap<(ManifestName, u64), (State, Digest)>,
-    generations: BTreeMap<ManifestName, u64>,
+    rows: BTreeMap<(LogName, u64), (State, Digest)>,
+    generations: BTreeMap<LogName, u64>,
     contents: BTreeMap<Digest, Vec<Digest>>,
     /// Whether somebody is known to take tombstones away, to see what comes of it.
     pub withdrawals: bool,
@@ -25,7 +25,7 @@ impl Truth {
     }
 
     /// Whether a version can be read, by the newest head.
-    pub fn is_complete(&self, name: &ManifestName, number: u64) -> bool {
+    pub fn is_complete(&self, name: &LogName, number: u64) -> bool {
         self.rows.get(&(name.clone(), number)).is_some_and(|(state, _)| state.is_complete())
     }
 
@@ -46,7 +46,7 @@ impl Truth {
         }
     }
 
-    fn head(&mut self, name: &ManifestName, head: &Head, objects: &Objects) -> Result<(), String> {
+    fn head(&mut self, name: &LogName, head: &Head, objects: &Objects) -> Result<(), String> {
         for row in &head.rows {
             let known = self.rows.insert((name.clone(), row.number), (row.state, row.digest()));
             let was_complete = known.is_some_and(|(state, _)| state.is_complete());
@@ -75,14 +75,14 @@ impl Truth {
         self.complete().try_for_each(|(name, number, manifest)| self.whole(name, number, manifest, objects))
     }
 
-    fn whole(&self, name: &ManifestName, number: u64, manifest: Digest, objects: &Objects) -> Result<(), String> {
+    fn whole(&self, name: &LogName, number: u64, manifest: Digest, objects: &Objects) -> Result<(), String> {
         match self.digests(manifest).find(|digest| !is_there(*digest, objects)) {
             Some(lacks) => Err(format!("{name}@{number} can be read, but lacks {lacks}")),
             None => Ok(()),
         }
     }
 
-    fn complete(&self) -> impl Iterator<Item = (&ManifestName, u64, Digest)> {
+    fn complete(&self) -> impl Iterator<Item = (&LogName, u64, Digest)> {
         let rows = self.rows.iter().filter(|(_, (state, _))| state.is_complete());
         rows.map(|((name, number), (_, manifest))| (name, *number, *manifest))
     }

@@ -44,14 +44,14 @@ pub fn layout1(names: &[&str]) -> FsBackend {
         backend.plant(&LayoutKey::Blob(Digest::of(&bytes), 0).key(), &bytes);
     }
     for of in names {
-        backend.plant(&LayoutKey::Name(name(of)).key(), b"");
+        backend.plant(&LayoutKey::Name(name(of).into()).key(), b"");
         for bytes in files(&format!("segments/{of}")) {
-            backend.plant(&LayoutKey::Segment(name(of), Digest::of(&bytes)).key(), &bytes);
+            backend.plant(&LayoutKey::Segment(name(of).into(), Digest::of(&bytes)).key(), &bytes);
         }
         for bytes in files(&format!("heads/{of}")) {
             let head: Value = serde_json::from_slice(&bytes).expect("a head is JSON");
             let generation = head["generation"].as_u64().expect("its generation");
-            backend.plant(&LayoutKey::Head(name(of), generation).key(), &bytes);
+            backend.plant(&LayoutKey::Head(name(of).into(), generation).key(), &bytes);
         }
     }
     backend

@@ -99,11 +99,8 @@ fn operations_say_what_exactly_was_done() {
     }
     log.make(&retire(3)).unwrap();
     assert_eq!(log.head().operation.reason.as_deref(), Some("old"));
-    let due = [2, 3].map(|number| Due {
-        number,
-        generation: log.row(number).unwrap().generation,
-        reason: "late".into(),
-    });
+    let due =
+        [2, 3].map(|number| Due { number, generation: log.row(number).unwrap().generation, reason: "late".into() });
     log.make(&Change::Expire { due: due.into() }).unwrap();
     assert_eq!((log.head().operation.action, log.head().operation.versions.as_slice()), (Action::Expire, &[2][..]));
 }
@@ -125,13 +122,8 @@ fn a_copy_says_where_it_came_from() {
 #[test]
 fn a_pin_by_hand_leaves_those_of_others_alone() {
     let mut log = Log::of([prepare(1), commit(1), prepare(2), commit(2)]);
-    let catalog = Pin {
-        owner: "catalog:tools".into(),
-        by: Subject::admin(),
-        at: at(0),
-        reason: None,
-        other: Carried::default(),
-    };
+    let catalog =
+        Pin { owner: "catalog:tools".into(), by: Subject::admin(), at: at(0), reason: None, other: Carried::default() };
     log.head.as_mut().unwrap().rows[0].pins.push(catalog.clone());
     assert_eq!(log.make(&pin(1, false)), Ok(false), "there is none to take away");
     assert_eq!(rejected(&mut log, &retire(1)), Rejection::Pinned(1));

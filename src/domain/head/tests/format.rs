@@ -30,6 +30,16 @@ fn row_after(first: &Summary, by: &Subject, changes: &[Change]) -> VersionRow {
 }
 
 #[test]
+fn a_head_is_read_back_as_it_was_written() {
+    let mut log = Log::of((1..=40).map(prepare));
+    for change in [commit(40), pin(40, true), stage(39), retire(39), Change::Abort { number: 3 }] {
+        log.make(&change).unwrap();
+        let text = serde_json::to_string(log.head()).unwrap();
+        assert_eq!(serde_json::from_str::<Head>(&text).unwrap(), *log.head());
+    }
+}
+
+#[test]
 fn a_usual_row_is_small() {
     let first = Summary {
         label: Some("main:abc1234".into()),
@@ -95,7 +105,8 @@ fn a_head_spills_by_its_bytes_too() {
 
 /// A head with members and words that this binary does not know, everywhere.
 fn newer() -> Value {
-    let mut log = Log::of([prepare(1), commit(1), prepare(2), stage(2), pin(2, true), prepare(3), stage(3), prepare(4)]);
+    let mut log =
+        Log::of([prepare(1), commit(1), prepare(2), stage(2), pin(2, true), prepare(3), stage(3), prepare(4)]);
     log.head.as_mut().unwrap().segments.push(segment(1));
     let mut head = serde_json::to_value(log.head()).unwrap();
     for pointer in ["", "/operation", "/rows/0", "/rows/1", "/rows/1/pins/0", "/activations/0", "/segments/0"] {

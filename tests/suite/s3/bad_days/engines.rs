@@ -145,7 +145,12 @@ async fn both_of_two_are_kept(stores: [&Store; 2]) {
 async fn of_two_servers_that_replace_the_same_version_one_is_told_412() {
     let model = S3Model::start().await;
     exactly_one_of_two_wins([&model.store().await, &model.store().await]).await;
-    let Some(ceph) = Ceph::start().await else { return };
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Ceph: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
+async fn of_two_servers_on_a_real_engine_that_replace_the_same_version_one_is_told_412() {
+    let ceph = Ceph::start().await;
     exactly_one_of_two_wins([&ceph.store().await, &ceph.store().await]).await;
 }
 
@@ -155,6 +160,11 @@ async fn of_two_servers_that_publish_at_once_both_are_kept_and_one_is_active() {
     both_of_two_are_kept([&model.store().await, &model.store().await]).await;
     let services = Services::over(&model.store().await);
     assert!(log(&services, "free").await.len() >= 10 && services.heads.current(&name("free")).await.unwrap().is_some());
-    let Some(ceph) = Ceph::start().await else { return };
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Ceph: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
+async fn of_two_servers_on_a_real_engine_that_publish_at_once_both_are_kept() {
+    let ceph = Ceph::start().await;
     both_of_two_are_kept([&ceph.store().await, &ceph.store().await]).await;
 }

@@ -1,0 +1,201 @@
+//! A log of states: each is written once, and the one after generation *g* is created as *g + 1* if that is absent.
+//!
+//! Creating a state is the commit point of whatever changes: of all who compute the next state from the same one, a single
+//! one wins. Nothing is ever overwritten, so the log is the history, too. Heads of names are the first kind of state
+//! ([`super::heads`]).
+//!
+//! Why reading needs no LIST: states are numbered without gaps and the newest is never deleted, so whoever knows generation
+//! *g* is current until *g + 1* exists. One GET of a key that is normally absent answers that. Who knows none finds the
+//! newest with one listing that is limited to one, because newer states sort first.
+//!
+//! Nothing here assumes that a log still begins with generation 1: its oldest states may be compacted one day (see
+//! `docs/protocol.md`). But one that is missing behind an older one is a loss, never an answer.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::documents::{self, Creation};
+use crate::layout::LayoutKey;
+use crate::store::{Key, List, ObjectStore, Prefix, StoreError, StoreErrorKind};
+
+/// What a log consists of.
+pub trait LogState: Serialize + DeserializeOwned + Clone + Send + Sync {
+    /// Which log of its kind.
+    type Log: Send + Sync + ?Sized;
+
+    /// Largest state that is read, in bytes.
+    const LIMIT: u64;
+
+    /// The key of a generation. Newer generations must sort first.
+    fn key(log: &Self::Log, generation: u64) -> LayoutKey;
+
+    /// What the keys of a log, and no others, begin with.
+    fn prefix(log: &Self::Log) -> Prefix;
+
+    /// The generation that a key below [`LogState::prefix`] is of.
+    fn generation_of(key: &LayoutKey) -> Option<u64>;
+
+    /// Reads a state.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Corrupt`] when the bytes are none, [`StoreErrorKind::Newer`] when a newer binary wrote them.
+    fn decode(key: &Key, bytes: &[u8]) -> Result<Self, StoreError> {
+        documents::decode(key, bytes)
+    }
+
+    /// What is wrong with a state that was read as this generation of a log.
+    fn complaint(&self, log: &Self::Log, generation: u64) -> Option<String>;
+
+    /// The log that the state is of.
+    fn log(&self) -> &Self::Log;
+
+    /// Its generation.
+    fn generation(&self) -> u64;
+
+    /// When it was made; never before its predecessor.
+    fn time(&self) -> Timestamp;
+
+    /// Unique for every attempt to make a state; tells a writer whose reply was lost whether a state is its own.
+    fn attempt(&self) -> &str;
+}
+
+/// The logs of one kind in a store.
+#[derive(Debug)]
+pub struct Log<S> {
+    store: Arc<dyn ObjectStore>,
+    kind: PhantomData<fn() -> S>,
+}
+
+impl<S: LogState> Log<S> {
+    /// The logs in `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, kind: PhantomData }
+    }
+
+    /// The newest state, found by a listing. `None` when the log has none.
+    ///
+    /// # Errors
+    /// When the store fails or the state cannot be read.
+    pub async fn newest(&self, log: &S::Log) -> Result<Option<S>, StoreError> {
+        let first = List { limit: Some(1), ..List::default() };
+        let Some(meta) = self.store.list(&S::prefix(log), first).try_next().await? else { return Ok(None) };
+        let corrupt = |why| StoreError::new(StoreErrorKind::Corrupt, &meta.key, why);
+        let generation = LayoutKey::parse(&meta.key).as_ref().and_then(S::generation_of);
+        let generation = generation.ok_or_else(|| corrupt("not the key of a state of this log"))?;
+        let state = self.read(log, generation).await?;
+        state.map(Some).ok_or_else(|| corrupt("listed, but not there"))
+    }
+
+    /// The state of one generation.
+    ///
+    /// # Errors
+    /// When the store fails or the state cannot be read.
+    pub async fn read(&self, log: &S::Log, generation: u64) -> Result<Option<S>, StoreError> {
+        let key = S::key(log, generation).key();
+        let Some(bytes) = documents::read_bytes(&*self.store, &key, S::LIMIT).await? else { return Ok(None) };
+        decode(&key, &bytes, log, generation).map(Some)
+    }
+
+    /// Hands the states after `generation`, oldest first, to `seen`, which says from which generation to go on. Returns
+    /// when the store was asked for the state that turned out to be absent; `None` if it was not reached in `most` steps.
+    ///
+    /// # Errors
+    /// When the store fails or a state cannot be read.
+    pub async fn walk(
+        &self,
+        log: &S::Log,
+        mut generation: u64,
+        most: u32,
+        mut seen: impl FnMut(S, Instant) -> u64 + Send,
+    ) -> Result<Option<Instant>, StoreError> {
+        for _ in 0..most {
+            let asked = Instant::now();
+            let Some(next) = generation.checked_add(1) else { return Ok(Some(asked)) };
+            match self.read(log, next).await? {
+                Some(state) => generation = seen(state, asked),
+                None => return Ok(Some(asked)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The newest state that is not younger than `time`, found by bisection: times never decrease. `newest` is where to
+    /// begin.
+    ///
+    /// # Errors
+    /// When the store fails, or when the state that was the newest at that time is gone.
+    pub async fn at(&self, newest: &S, time: Timestamp) -> Result<Option<S>, StoreError> {
+        if newest.time() <= time {
+            return Ok(Some(newest.clone()));
+        }
+        // Invariant: `too_late` is younger than `time`, `found` is the youngest known that is not.
+        let (mut low, mut too_late, mut found, mut gone) = (1, newest.generation(), None, None);
+        while low < too_late {
+            let middle = low + (too_late - low) / 2;
+            match self.read(newest.log(), middle).await? {
+                Some(state) if state.time() > time => too_late = middle,
+                Some(state) => {
+                    low = middle + 1;
+                    found = Some(state);
+                }
+                None if found.is_some() => return Err(gap::<S>(newest.log(), middle)),
+                // Perhaps the log begins later by now. What is left to look at is younger.
+                None => {
+                    low = middle + 1;
+                    gone = Some(middle);
+                }
+            }
+        }
+        match (found, gone) {
+            (None, Some(gone)) => Err(gap::<S>(newest.log(), gone)),
+            (found, _) => Ok(found),
+        }
+    }
+
+    /// Creates a state. `false` when its generation is taken by somebody else's. When it is `true`, the state survives a
+    /// crash of the machine.
+    ///
+    /// # Errors
+    /// When the store fails: then the state may have been created, or not.
+    pub async fn create(&self, state: &S) -> Result<bool, StoreError> {
+        let (log, generation) = (state.log(), state.generation());
+        let key = S::key(log, generation).key();
+        let bytes = documents::encode(&key, state)?;
+        let is_own = |stored: &bytes::Bytes| {
+            Ok::<_, StoreError>(decode::<S>(&key, stored, log, generation)?.attempt() == state.attempt())
+        };
+        match documents::create(&*self.store, &key, bytes, S::LIMIT, is_own).await? {
+            Creation::Own => Ok(true),
+            Creation::Other => Ok(false),
+            Creation::Gone => Err(gap::<S>(log, generation)),
+        }
+    }
+
+    /// Makes a state durable that was seen, not created: what is built on it must not outlive it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn persist(&self, state: &S) -> Result<(), StoreError> {
+        self.store.persist(&[S::key(state.log(), state.generation()).key()]).await
+    }
+}
+
+fn decode<S: LogState>(key: &Key, bytes: &[u8], log: &S::Log, generation: u64) -> Result<S, StoreError> {
+    let state = S::decode(key, bytes)?;
+    match state.complaint(log, generation) {
+        Some(why) => Err(StoreError::new(StoreErrorKind::Corrupt, key, why)),
+        None => Ok(state),
+    }
+}
+
+fn gap<S: LogState>(log: &S::Log, generation: u64) -> StoreError {
+    let key = S::key(log, generation).key();
+    StoreError::new(StoreErrorKind::Corrupt, key, "this state of the log must exist, but does not")
+}

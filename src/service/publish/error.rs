@@ -1,0 +1,65 @@
+//! Why a publish did not happen, and what is wrong with the blobs of a manifest.
+
+use crate::domain::manifest::Descriptor;
+use crate::domain::{Digest, ManifestError};
+use crate::protocol::ChangeError;
+use crate::protocol::blobs::Check;
+use crate::store::StoreError;
+
+/// Why a publish did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The bytes are not a manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The manifest has more bytes than allowed.
+    #[error("the manifest has more than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// Blobs that the manifest refers to are not there, or have another size than it says.
+    #[error("{} blobs are missing and {} have another size than the manifest says", .missing.len(), .wrong_size.len())]
+    Blobs {
+        /// Blobs that must be uploaded.
+        missing: Vec<Descriptor>,
+        /// Blobs with another size than stated, with the size that is stored.
+        wrong_size: Vec<(Descriptor, u64)>,
+    },
+    /// The name could not be changed.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+impl From<StoreError> for PublishError {
+    fn from(error: StoreError) -> Self {
+        Self::Change(ChangeError::Store(error))
+    }
+}
+
+/// What a session's client must upload. A blob that is stored with another size than stated is among it: if the store
+/// is damaged the upload heals it, and if the manifest is wrong the commit will say so.
+pub(super) fn to_upload(checks: Vec<Check>) -> Vec<Digest> {
+    let (missing, wrong_size) = sort(checks);
+    missing.into_iter().chain(wrong_size.into_iter().map(|(blob, _)| blob)).map(|blob| blob.digest).collect()
+}
+
+fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {
+    let (mut missing, mut wrong_size) = (Vec::new(), Vec::new());
+    for check in checks {
+        match check {
+            Check::Present(_) => {}
+            Check::Missing(blob) => missing.push(blob),
+            Check::WrongSize { stated, actual } => wrong_size.push((stated, actual)),
+        }
+    }
+    (missing, wrong_size)
+}
+
+pub(super) fn complete(checks: Vec<Check>) -> Result<(), PublishError> {
+    if checks.is_empty() {
+        return Ok(());
+    }
+    let (missing, wrong_size) = sort(checks);
+    Err(PublishError::Blobs { missing, wrong_size })
+}
