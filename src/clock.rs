@@ -135,7 +135,10 @@ impl Clock for StoreClock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "compared with the host's clock, which tests of the runtime's time do not move")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with the host's clock, which tests of the runtime's time do not move"
+)]
 fn monotonic() -> Instant {
     Instant::now()
 }

@@ -83,7 +83,10 @@ pub(super) async fn measure(store: &Arc<dyn ObjectStore>, clock: &StoreClock) {
     }
     if let Some(ahead) = clock.skew() {
         let seconds = ahead.as_secs();
-        tracing::error!(seconds, "this host's clock is ahead of the store's: no name can be changed through this server");
+        tracing::error!(
+            seconds,
+            "this host's clock is ahead of the store's: no name can be changed through this server"
+        );
     }
 }
 

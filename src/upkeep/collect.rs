@@ -67,7 +67,6 @@ pub use report::{Count, Entry, Outcome, Report, Started, Totals};
 pub use runs::{RunSummary, Runs};
 pub use settings::{Settings, Share};
 
-
 /// Objects that are created or deleted in one call by a run that may take all of the time.
 const BATCH: usize = 128;
 /// The same for a run that rests in between: so few that nobody waits long for the call to end.

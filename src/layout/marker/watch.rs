@@ -78,11 +78,12 @@ impl Watch {
         if let Some(refusal) = self.refusal().clone().filter(|refusal| refusal.asked + FRESH > asked) {
             return Err(StoreError::new(refusal.kind, key, refusal.why));
         }
-        let error = match self.look(|good| good.asked + FRESH_FOR_WRITERS > asked, false).await.and_then(Marker::writable) {
-            Ok(_) => return Ok(()),
-            Err(LayoutError::Store(error)) => return Err(error),
-            Err(error) => error,
-        };
+        let error =
+            match self.look(|good| good.asked + FRESH_FOR_WRITERS > asked, false).await.and_then(Marker::writable) {
+                Ok(_) => return Ok(()),
+                Err(LayoutError::Store(error)) => return Err(error),
+                Err(error) => error,
+            };
         let kind = kind_of(&error);
         let why = error.to_string();
         *self.refusal() = Some(Refusal { asked, kind, why: why.clone() });
