@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use larder::domain::head::{Action, Change, Head, Judgement, Operation, Outcome};
 use larder::domain::manifest::{Descriptor, release};
 use larder::domain::{Digest, Expect, ManifestName, Subject, Summary};
-use larder::layout::{LayoutKey, migrate};
+use larder::layout::{LayoutKey, marker};
 use larder::store::FsStore;
 use serde_json::json;
 
@@ -120,7 +120,7 @@ impl Larder {
     pub(crate) fn new(data: &Path) -> Self {
         let store = FsStore::open(data).expect("a new store");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(migrate::initialise(&store)).expect("a layout marker");
+        runtime.block_on(marker::open(&store)).expect("a layout marker");
         let time = Timestamp::try_from(SystemTime::now() - AGE).expect("a time of this century");
         Self { objects: data.join("objects"), heads: HashMap::new(), time }
     }

@@ -99,7 +99,8 @@ impl Heads {
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
         let weigh = |_: &LogName, known: &CachedHead| {
-            let bytes = 512 + known.head.rows.len() * 512 + known.head.segments.len() * 128;
+            let (head, row) = (&known.head, size_of::<VersionRow>() + 256);
+            let bytes = 1024 + head.rows.len() * row + head.segments.len() * 128 + head.activations.len() * 64;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let newest = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();

@@ -394,13 +394,3 @@ fn a_head_says_what_made_it() {
     }
     assert_eq!(log.head().operation.reason.as_deref(), Some("gone"));
 }
-
-#[test]
-fn a_head_is_read_back_as_it_was_written() {
-    let mut log = Log::of((1..=40).map(prepare));
-    for change in [commit(40), pin(40, true), stage(39), retire(39), Change::Abort { number: 3 }] {
-        log.make(&change).unwrap();
-        let text = serde_json::to_string(log.head()).unwrap();
-        assert_eq!(serde_json::from_str::<Head>(&text).unwrap(), *log.head());
-    }
-}

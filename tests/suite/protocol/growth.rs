@@ -1,7 +1,7 @@
 //! Names with many versions: rows that left the head are found as if they had not.
 
 use futures_util::TryStreamExt as _;
-use larder::domain::head::{FAN_OUT, INLINE_MAX};
+use larder::domain::head::{FAN_OUT, INLINE_MAX, MAX_HEAD};
 use larder::domain::{Expect, Rejection, Selector, State, Target};
 use larder::layout;
 use larder::protocol::ChangeError;
@@ -77,7 +77,7 @@ async fn heads_stay_small_and_segments_few() {
         .await
         .unwrap();
     assert_eq!(sizes.len() as u64, 2 * VERSIONS);
-    assert!(sizes.iter().all(|size| *size < 32 * 1024), "the largest head has {:?} bytes", sizes.iter().max());
+    assert!(sizes.iter().all(|size| *size <= MAX_HEAD as u64), "the largest head has {:?} bytes", sizes.iter().max());
     let heads = log(&services, "main").await;
     let most = heads.iter().map(|head| head.segments.len()).max().unwrap();
     assert!(most < 2 * FAN_OUT, "{most} segments");

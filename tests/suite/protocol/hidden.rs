@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder::clock::SystemClock;
 use larder::domain::head::Change;
 use larder::domain::manifest::Descriptor;
-use larder::domain::{Expect, LogName, RetentionRules, Selector, Summary};
+use larder::domain::{Expect, LogName, Selector, Summary};
 use larder::layout::{LayoutKey, marker};
 use larder::service::Names;
 use larder::upkeep::collect::Settings;
@@ -110,13 +110,12 @@ async fn the_policies_of_the_name_that_it_belongs_to_apply() {
     let services = Services::over(&store);
     // Another version becomes active, so that the first one may go.
     let summary = services.rows("team/Main").await[0].summary.clone();
-    let prepare = Change::Prepare { summary, expect: Expect::Anything };
+    let prepare = Change::Prepare { summary, expect: Expect::Anything, from: None };
     let number = services.heads.change(&hidden(), &prepare, &ACTOR).await.unwrap().row.unwrap().number;
     let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
     services.heads.change(&hidden(), &commit, &ACTOR).await.unwrap();
-    let rules = |pattern: &str| RetentionRules(vec![(vec![pattern.parse().unwrap()], NOTHING)]);
     for (pattern, expired) in [("team/Main/*/*", 0), ("team/main", 0), ("team/Main", 1)] {
-        let settings = Settings { retention: rules(pattern), ..patient() };
+        let settings = Settings { policies: retention(&[(pattern, NOTHING)]), ..patient() };
         assert_eq!(collect(&store, settings).await.unwrap().totals.expired, expired, "{pattern}");
     }
     assert!(!has_all(&store).await, "what the first version needed is gone");

@@ -54,6 +54,11 @@ impl Counted {
     /// at the layout marker itself before it writes, at most every ten seconds.
     async fn of<T>(&self, what: impl Future<Output = T>) -> Requests {
         self.server.get("/readyz").await.expect(200);
+        self.exactly(what).await
+    }
+
+    /// The requests that something makes, of a server that nobody asked for readiness just before.
+    async fn exactly<T>(&self, what: impl Future<Output = T>) -> Requests {
         self.model.requests();
         what.await;
         self.model.requests()
@@ -289,15 +294,15 @@ async fn a_server_that_is_only_asked_whether_it_is_ready() {
     // No connection is kept that a jump in time would end.
     counted.server.http = larder::client::http_client_builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
     let second = Duration::from_millis(1_001);
-    let many = counted.of(join_all((0..100).map(|_| counted.server.get("/readyz")))).await;
+    let many = counted.exactly(join_all((0..100).map(|_| counted.server.get("/readyz")))).await;
     assert!(many.values().sum::<usize>() <= 1, "{many:?}");
     pass(second).await;
-    let look = counted.of(counted.server.get("/readyz")).await;
+    let look = counted.exactly(counted.server.get("/readyz")).await;
     assert_costs("A look of `/readyz`, at most one a second", &look, &[(Op::Look, 1)]);
     pass(Duration::from_secs(61)).await;
-    let look = counted.of(counted.server.get("/readyz")).await;
+    let look = counted.exactly(counted.server.get("/readyz")).await;
     assert_costs("The same, once a minute", &look, &[(Op::ListObjects, 1), (Op::GetObject, 1)]);
-    let hour = counted.of(async {
+    let hour = counted.exactly(async {
         // What a load balancer does that asks every five seconds.
         for _ in 0..720 {
             pass(Duration::from_secs(5)).await;

@@ -30,6 +30,16 @@ fn row_after(first: &Summary, by: &Subject, changes: &[Change]) -> VersionRow {
 }
 
 #[test]
+fn a_head_is_read_back_as_it_was_written() {
+    let mut log = Log::of((1..=40).map(prepare));
+    for change in [commit(40), pin(40, true), stage(39), retire(39), Change::Abort { number: 3 }] {
+        log.make(&change).unwrap();
+        let text = serde_json::to_string(log.head()).unwrap();
+        assert_eq!(serde_json::from_str::<Head>(&text).unwrap(), *log.head());
+    }
+}
+
+#[test]
 fn a_usual_row_is_small() {
     let first = Summary {
         label: Some("main:abc1234".into()),

@@ -44,7 +44,10 @@ async fn a_fetch_that_panics_leaves_no_entry() {
     let open = async move { Ok(Some(Object { meta, body, file: None })) };
     let CacheLookup::Object(object) = cache.fetch(&store, digest, open).await.unwrap() else { panic!("no bytes") };
     object.body.try_collect::<Vec<_>>().await.unwrap_err();
-    while !cache.fills().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let emptied = async {
+        while !cache.fills().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, emptied).await.expect("the entry is gone");
 }
