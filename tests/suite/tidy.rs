@@ -3,7 +3,6 @@
 mod circles;
 mod compose;
 mod graph;
-mod http;
 mod ignored;
 mod layers;
 mod packaging;

@@ -61,9 +61,9 @@ async fn it_is_listed_promoted_and_served_verbatim() {
     assert_eq!(row.summary.media_type.as_deref(), Some("application/x-future"), "it is kept through the change");
     assert_eq!(server.get("/manifests").await.json()["manifests"].as_array().unwrap().len(), 2);
     // What is inside takes a newer binary.
-    let problem = server.get("/refs/next/file").await.problem(503, "UNAVAILABLE");
+    let problem = server.get("/refs/next/file").await.problem(503, "STORE_TOO_NEW");
     assert!(problem["detail"].as_str().unwrap().contains("newer"), "{problem}");
-    server.post("/versions/next@1/copy", &json!({"to": "copy"})).await.problem(503, "UNAVAILABLE");
+    server.post("/versions/next@1/copy", &json!({"to": "copy"})).await.problem(503, "STORE_TOO_NEW");
 }
 
 #[tokio::test]

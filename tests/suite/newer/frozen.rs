@@ -150,7 +150,7 @@ async fn a_head_of_a_newer_format_closes_its_name_and_the_collector() {
 
     let server = TestServer::on(backend.root(), |_| {}).await;
     for path in ["/manifests/main", "/versions/main", "/refs/main/tool.txt"] {
-        let problem = server.get(path).await.problem(503, "UNAVAILABLE");
+        let problem = server.get(path).await.problem(503, "STORE_TOO_NEW");
         assert!(problem["detail"].as_str().unwrap().contains("newer larder"), "{problem}");
     }
     server.get("/manifests/other").await.expect(200);

@@ -4,8 +4,19 @@ use super::graph::Crate;
 use super::rust_files;
 
 /// What surfaces share, as the files and directories below `src/http`. Everything else there is a surface.
-const SHARED: [&str; 9] =
-    ["app", "error", "expectation", "extract", "layers", "request_id", "serving", "state", "surface"];
+const SHARED: [&str; 11] = [
+    "app",
+    "completion",
+    "error",
+    "expectation",
+    "extract",
+    "layers",
+    "openapi",
+    "request_id",
+    "serving",
+    "state",
+    "surface",
+];
 /// What the mechanics of HTTP may know beside themselves: values, names of headers, and the range of an object.
 const RFC_MAY_USE: [&str; 3] = ["src/domain", "src/wire", "src/store.rs"];
 

@@ -149,7 +149,7 @@ fn paths(text: &str) -> Vec<String> {
 }
 
 /// What a file uses of its own crate, as paths below the crate.
-pub(super) fn uses(text: &str) -> Vec<String> {
+fn uses(text: &str) -> Vec<String> {
     let code = code(text);
     let starts = code.match_indices("crate::").filter(|(at, _)| !code[..*at].ends_with('$'));
     starts.flat_map(|(at, found)| paths(&code[at + found.len()..])).collect()
