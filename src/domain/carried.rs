@@ -11,29 +11,29 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// Unknown members, for a field with `#[serde(flatten)]`. One pointer wide when there are none, which is the rule.
+/// Unknown members, for a field with `#[serde(flatten)]`. Usually there are none, which takes no allocation.
 ///
 /// Values are kept as JSON values, not as text: the order of members and the spelling of numbers may change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Carried(Option<Box<BTreeMap<String, Value>>>);
+pub struct Carried(BTreeMap<String, Value>);
 
 impl Carried {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.0.is_empty()
     }
 
     /// The value of an unknown member.
     #[must_use]
     pub fn get(&self, member: &str) -> Option<&Value> {
-        self.0.as_ref()?.get(member)
+        self.0.get(member)
     }
 }
 
 impl Serialize for Carried {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().flat_map(|members| members.iter()))
+        serializer.collect_map(&self.0)
     }
 }
 
@@ -57,7 +57,7 @@ impl<'de> Visitor<'de> for Members {
         while let Some((member, value)) = access.next_entry()? {
             members.insert(member, value);
         }
-        Ok(Carried((!members.is_empty()).then(|| Box::new(members))))
+        Ok(Carried(members))
     }
 }
 

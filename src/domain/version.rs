@@ -142,6 +142,7 @@ pub struct VersionRow {
     pub other: Carried,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -247,7 +247,8 @@ impl Heads {
     pub async fn change(&self, name: &LogName, change: &Change, by: &Subject) -> Result<Changed, ChangeError> {
         let operation = Operation::new(operation_id()?, change.action(), by.clone());
         for _ in 0..MAX_RACES {
-            if let Some(changed) = self.attempt(name, change, operation.clone()).await? {
+            // Boxed, because it holds several rows: whoever awaits a change would carry them in every future above.
+            if let Some(changed) = Box::pin(self.attempt(name, change, operation.clone())).await? {
                 return Ok(changed);
             }
         }

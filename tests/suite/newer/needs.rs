@@ -142,7 +142,8 @@ async fn publishing_a_version_again_is_unchanged_only_if_nothing_that_it_needs_w
     let release = Release::new("v1", 2);
     assert!(Services::over(&store).publish_only("main", &release, activate()).await.unwrap().unchanged);
     for digest in [near, far] {
-        let (bytes, _) = (stored(&store, digest, 0).await.unwrap(), lose(&store, digest).await);
+        let bytes = stored(&store, digest, 0).await.unwrap();
+        lose(&store, digest).await;
         let again = Services::over(&store).publish_only("other", &release, activate()).await.unwrap();
         assert!(!again.unchanged || again.name == name("other").into());
         let prepared =
