@@ -6,6 +6,7 @@
 pub mod blobs;
 mod flights;
 pub mod heads;
+pub(crate) mod listing;
 pub mod manifests;
 pub mod uploads;
 

@@ -121,6 +121,10 @@ pub struct List {
     /// occurrence of this text; a key without it is a group of its own. Costs about as much as the groups, not as the
     /// keys in them.
     pub first_of: Option<&'static str>,
+    /// Continue after something that is not an object (its name is no legal [`Key`], or it is no regular file): the
+    /// stream then shows an error of the kind [`StoreErrorKind::Stray`] for it, which counts for no limit, and what
+    /// comes after it. Otherwise it ends the listing, like every other error.
+    pub past_strays: bool,
 }
 
 /// An object in the making that outlives the process that began it: whoever knows this may go on with it.
@@ -217,8 +221,8 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// Lists the objects whose keys start with `prefix`, in the byte order of their keys. Shows every object whose
     /// creation finished before the call began and that is not deleted meanwhile. So it is no picture of one moment: of
-    /// two objects, one of which is created before the other is deleted, it may show neither. An error ends the stream: a
-    /// listing that ends without one is complete.
+    /// two objects, one of which is created before the other is deleted, it may show neither. An error ends the stream
+    /// (but see [`List::past_strays`]): a listing that ends without one is complete.
     fn list(&self, prefix: &Prefix, options: List) -> BoxStream<'_, Result<ObjectMeta>>;
 
     /// Once this returns, the objects under `keys` survive a crash of the machine, whoever created them. Needed

@@ -65,7 +65,9 @@ impl From<StoreError> for CliError {
         let exit = match error.kind {
             StoreErrorKind::Unavailable => Exit::Unavailable,
             StoreErrorKind::Corrupt => Exit::Integrity,
-            StoreErrorKind::Denied | StoreErrorKind::Full | StoreErrorKind::Internal => Exit::Failure,
+            StoreErrorKind::Denied | StoreErrorKind::Full | StoreErrorKind::Stray | StoreErrorKind::Internal => {
+                Exit::Failure
+            }
         };
         Self::new(exit, "STORE", sentence(&error))
     }

@@ -225,6 +225,11 @@ pub(super) fn describe(finding: &Finding) -> String {
     match finding {
         Finding::UnreadableName { name, why } => format!("{name}: {why}"),
         Finding::DamagedHead { name, generation, why } => format!("{name}: head {generation} is damaged: {why}"),
+        Finding::LostHead { name, generation, why } => {
+            format!("{name}: the collector saw head {generation}, but {why}; restore it from a backup")
+        }
+        Finding::DamagedList { key, why } => format!("{key}: {why}"),
+        Finding::NoHeads { name } => format!("{name}: is listed among the names, but has no history"),
         Finding::UnlistedName { name } => format!("{name}: has a history, but is not listed among the names"),
         Finding::DamagedManifest { name, version, why } => format!("{name}@{version}: the manifest is damaged: {why}"),
         Finding::BadReference { name, version, blob, stored: None } => {

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::layout::{self, LayoutKey};
+use crate::protocol::listing;
 use crate::store::{Created, Key, List, ObjectMeta, ObjectStore, Part, Parts, StoreError, StoreErrorKind};
 pub(crate) use copies::BlobCopies;
 
@@ -263,10 +264,8 @@ impl Blobs {
     /// All that is stored about a digest.
     pub(crate) async fn copies(&self, digest: Digest) -> Result<BlobCopies, StoreError> {
         let mut copies = BlobCopies::default();
-        let mut listing = self.store.list(&layout::blob(&digest), List::default());
-        while let Some(meta) = listing.try_next().await? {
-            let key = LayoutKey::parse(&meta.key)
-                .ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, &meta.key, "an unknown kind of key"))?;
+        let mut listing = listing::known(&*self.store, &layout::blob(&digest), List::default(), Some);
+        while let Some((key, meta)) = listing.try_next().await? {
             copies.add(&key, meta);
         }
         drop(listing);

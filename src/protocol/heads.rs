@@ -11,7 +11,6 @@ mod segments;
 
 use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
@@ -20,8 +19,9 @@ use tokio::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::domain::{Change, Head, ManifestName, Operation, Rejection, Selector, Subject, VersionRow, head::Outcome};
 use crate::layout::{self, LayoutKey};
+use crate::protocol::listing;
 use crate::protocol::flights::Flights;
-use crate::store::{Created, Key, List, ObjectStore, StoreError, StoreErrorKind};
+use crate::store::{Created, Key, ObjectStore, StoreError, StoreErrorKind};
 use segments::Segments;
 
 /// Largest head that is read, in bytes. They are a few kilobytes; this only stops nonsense.
@@ -158,11 +158,9 @@ impl Heads {
 
     async fn list_newest(&self, name: &ManifestName) -> Result<Option<CachedHead>, StoreError> {
         let asked = Instant::now();
-        let first = List { limit: Some(1), ..List::default() };
-        let Some(meta) = self.store.list(&layout::heads(name), first).try_next().await? else { return Ok(None) };
-        let Some(LayoutKey::Head(_, generation)) = LayoutKey::parse(&meta.key) else {
-            return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not the key of a head"));
-        };
+        let generation = |key| if let LayoutKey::Head(_, generation) = key { Some(generation) } else { None };
+        let first = listing::first(&*self.store, &layout::heads(name), generation).await?;
+        let Some((generation, meta)) = first else { return Ok(None) };
         let lost = || StoreError::new(StoreErrorKind::Corrupt, &meta.key, "listed, but not there");
         let head = self.read(name, generation).await?.ok_or_else(lost)?;
         Ok(Some(self.remember(head, asked, false)))

@@ -13,6 +13,8 @@ pub enum StoreErrorKind {
     Full,
     /// What is stored is not what was written.
     Corrupt,
+    /// Something lies among the objects that no Larder can have put there. Nothing that was written is affected.
+    Stray,
     /// Anything else.
     Internal,
 }
@@ -38,6 +40,11 @@ impl StoreError {
         Self { kind, key: key.to_string(), source: source.into() }
     }
 
+    /// What a listing says of something at `place` that cannot be an object.
+    pub(super) fn stray(place: impl fmt::Display) -> Self {
+        Self::new(StoreErrorKind::Stray, place, "Larder did not make it; move it out of the store")
+    }
+
     /// The error of an operating-system call, judged by its error number.
     #[must_use]
     pub fn io(key: impl fmt::Display, error: std::io::Error) -> Self {
@@ -58,6 +65,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Denied => "the store refuses access",
             StoreErrorKind::Full => "the store is full",
             StoreErrorKind::Corrupt => "the store holds damaged data",
+            StoreErrorKind::Stray => "the store holds something that is not Larder's",
             StoreErrorKind::Internal => "the store failed",
         };
         write!(f, "{what} ({}): {}", self.key, self.source)

@@ -114,10 +114,7 @@ impl Inner {
     /// One of our keys, from one in the bucket.
     fn own(&self, full: &str) -> Result<Key> {
         let text = full.strip_prefix(&self.prefix).unwrap_or(full);
-        text.parse().map_err(|error| {
-            let text = format!("{error}: it is not an object that Larder made; move it out of the store");
-            StoreError::new(StoreErrorKind::Internal, full, text)
-        })
+        text.parse().map_err(|_| StoreError::stray(full))
     }
 
     /// Waits until no other writer of this process is in the middle of looking at a key and then taking it.

@@ -238,10 +238,10 @@ impl Probe {
     async fn list_after_write(&self) -> Result<(), Wrong> {
         for number in [25, 21, 23, 22, 24] {
             self.store.create(&self.key(number), text(number)).await?;
-            let found = self.numbers(List { start_after: Some(self.key(20)), limit: None, first_of: None }).await?;
+            let found = self.numbers(List { start_after: Some(self.key(20)), ..List::default() }).await?;
             ensure(found.contains(&number), || "a listing did not show at once what was written".to_owned())?;
         }
-        let after = List { start_after: Some(self.key(21)), limit: Some(3), first_of: None };
+        let after = List { start_after: Some(self.key(21)), limit: Some(3), ..List::default() };
         let found = self.numbers(after).await?;
         ensure(found == [22, 23, 24], || format!("a listing of the three keys after 21 of 21 to 25 shows {found:?}"))
     }
@@ -298,7 +298,7 @@ impl Probe {
         for key in &keys {
             ensure(self.store.head(key).await?.is_none(), || "an object is there after it was deleted".to_owned())?;
         }
-        let found = self.numbers(List { start_after: Some(self.key(20)), limit: Some(1), first_of: None }).await?;
+        let found = self.numbers(List { start_after: Some(self.key(20)), limit: Some(1), ..List::default() }).await?;
         ensure(found == [30], || "a listing shows an object after it was deleted".to_owned())
     }
 
