@@ -20,7 +20,7 @@ use crate::layout::marker::{self, LayoutError};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, Heads, Manifests, UploadLimits, Uploads};
 use crate::service::{Names, Publish, PublishLimits, Resolve, Versions};
-use crate::store::{FsStore, ObjectStore, StoreError};
+use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
 use crate::upkeep::Collect;
 use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
@@ -111,7 +111,7 @@ impl Server {
     ///
     /// # Errors
     /// A [`ServerError`].
-    pub async fn over(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: Config) -> Result<Self, ServerError> {
+    pub async fn over(store: Arc<dyn PartStore>, clock: Arc<dyn Clock>, config: Config) -> Result<Self, ServerError> {
         crate::telemetry::start_metrics();
         marker::open(&*store).await?;
         let admin = admin_token::find_or_make(&config)?;
@@ -164,12 +164,13 @@ async fn open_cache(config: &Cache, clock: Arc<dyn Clock>) -> Result<Option<Arc<
 }
 
 fn state(
-    store: Arc<dyn ObjectStore>,
+    parts: Arc<dyn PartStore>,
     clock: Arc<dyn Clock>,
     config: &Config,
     access: Arc<Access>,
     cache: Option<Arc<BlobCache>>,
 ) -> AppState {
+    let store = Arc::clone(&parts) as Arc<dyn ObjectStore>;
     let limits =
         PublishLimits { manifest_bytes: config.limits.manifest_size.bytes(), artifacts: config.limits.artifacts };
     let seen_after = config.collector.min_age.signed() / 2;
@@ -182,7 +183,7 @@ fn state(
         blob_size: config.limits.blob_size.bytes(),
         memory: config.limits.upload_memory.bytes(),
     };
-    let uploads = Arc::new(Uploads::new(Arc::clone(&store), Arc::clone(&blobs), upload_limits));
+    let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits));
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));

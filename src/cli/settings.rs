@@ -7,7 +7,7 @@ use super::{CliError, Exit};
 use crate::config::{self, Config, ConfigError, Store};
 use crate::layout::marker::LayoutError;
 use crate::server::{self, ServerError};
-use crate::store::{FsStore, ObjectStore, StoreError, StoreErrorKind};
+use crate::store::{FsStore, PartStore, StoreError, StoreErrorKind};
 
 /// The configuration, and the data directory that overrides what it says.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,14 +33,14 @@ impl Settings {
     }
 
     /// The store, which must exist: looking at a store makes nothing, not even a directory.
-    pub(super) async fn open_existing(&self) -> Result<Arc<dyn ObjectStore>, CliError> {
+    pub(super) async fn open_existing(&self) -> Result<Arc<dyn PartStore>, CliError> {
         let config = self.load()?.store;
         open_existing(&config, "give its directory with --data DIR").await
     }
 }
 
 /// Opens a store that must exist; `advice` is what to do if it does not.
-pub(super) async fn open_existing(config: &Store, advice: &str) -> Result<Arc<dyn ObjectStore>, CliError> {
+pub(super) async fn open_existing(config: &Store, advice: &str) -> Result<Arc<dyn PartStore>, CliError> {
     let Store::Fs { path } = config else { return Ok(server::open_store(config).await?) };
     if !path.join("objects").is_dir() {
         let detail = format!("There is no store in {}: {advice}.", path.display());

@@ -21,7 +21,7 @@ use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::layout::{self, LayoutKey};
 use crate::protocol::listing;
-use crate::store::{Created, Key, List, ObjectMeta, ObjectStore, Part, Parts, StoreError, StoreErrorKind};
+use crate::store::{Created, Key, List, ObjectMeta, ObjectStore, Part, PartStore, Parts, StoreError, StoreErrorKind};
 pub(crate) use copies::BlobCopies;
 
 pub use cache::BlobCache;
@@ -219,16 +219,17 @@ impl Blobs {
     /// nothing relies on them; they are copied to the next number, and the collector takes the first ones away.
     pub(crate) async fn finish_parts(
         &self,
+        store: &dyn PartStore,
         blob: Descriptor,
         parts: &Parts,
         written: &[Part],
     ) -> Result<Option<Created>, StoreError> {
         let UploadTarget::Free(_, damaged) = self.aim(blob.digest, Some(blob.size)).await? else {
-            self.store.abort_parts(parts).await?;
+            store.abort_parts(parts).await?;
             return Ok(Some(Created::AlreadyExists));
         };
         self.bury(blob.digest, &damaged).await?;
-        let created = self.store.commit_parts(parts, written).await?;
+        let created = store.commit_parts(parts, written).await?;
         match self.secure_one(blob).await? {
             // Somebody else may have made it, and be in the middle of making it durable.
             Check::Present(key) => {

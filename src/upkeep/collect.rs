@@ -57,7 +57,7 @@ use crate::domain::{ManifestName, RunId};
 use crate::layout::marker;
 use crate::layout::{self, LayoutKey};
 use crate::protocol::{Blobs, Heads, Manifests};
-use crate::store::{List, ObjectStore};
+use crate::store::{List, ObjectStore, PartStore};
 use earlier::Earlier;
 use live::Live;
 use mark::{Expiry, MarkOptions, Marked};
@@ -114,7 +114,7 @@ impl RunContext {
 /// The collect service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Collect {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn PartStore>,
     clock: Arc<dyn Clock>,
     heads: Arc<Heads>,
     blobs: Arc<Blobs>,
@@ -125,10 +125,11 @@ pub struct Collect {
 impl Collect {
     /// A collector on `store`. Any number of them may work on one store.
     #[must_use]
-    pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        let blobs = Arc::new(Blobs::new(Arc::clone(&store), Arc::clone(&clock), SignedDuration::MAX));
+    pub fn new(store: Arc<dyn PartStore>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        let objects = Arc::clone(&store) as Arc<dyn ObjectStore>;
+        let blobs = Arc::new(Blobs::new(Arc::clone(&objects), Arc::clone(&clock), SignedDuration::MAX));
         Self {
-            heads: Arc::new(Heads::new(Arc::clone(&store), Arc::clone(&clock))),
+            heads: Arc::new(Heads::new(objects, Arc::clone(&clock))),
             manifests: Arc::new(Manifests::new(Arc::clone(&blobs))),
             blobs,
             store,

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::layout::{self, LayoutKey};
-use crate::store::{ByteRange, Created, Key, List, MIN_PART, ObjectMeta, ObjectStore, StoreError};
+use crate::store::{ByteRange, Created, Key, List, MIN_PART, ObjectMeta, PartStore, StoreError};
 
 /// Keys that are raced for, one after the other.
 const RACES: u32 = 4;
@@ -139,7 +139,7 @@ impl fmt::Display for Findings {
 ///
 /// # Errors
 /// When the store cannot be reached, or refuses access: then nothing was found out.
-pub async fn probe(store: &Arc<dyn ObjectStore>, clock: &Arc<dyn Clock>) -> Result<Findings, StoreError> {
+pub async fn probe(store: &Arc<dyn PartStore>, clock: &Arc<dyn Clock>) -> Result<Findings, StoreError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)
         .map_err(|error| StoreError::new(crate::store::StoreErrorKind::Internal, "random numbers", error))?;
@@ -171,7 +171,7 @@ fn ensure(holds: bool, wrong: impl FnOnce() -> String) -> Result<(), Wrong> {
 }
 
 struct Probe {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn PartStore>,
     clock: Arc<dyn Clock>,
     id: u128,
 }

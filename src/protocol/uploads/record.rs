@@ -10,7 +10,7 @@ use super::UploadError;
 use crate::domain::{Digest, HashState, Hasher, Subject, UploadId};
 use crate::layout::{self, LayoutKey};
 use crate::protocol::listing;
-use crate::store::{Created, Key, List, ObjectStore, Part, Parts, StoreError, StoreErrorKind};
+use crate::store::{Created, Key, List, Part, PartStore, Parts, StoreError, StoreErrorKind};
 
 /// The form of the records that this binary writes and reads.
 const FORM: u32 = 1;
@@ -106,12 +106,12 @@ impl Step {
 /// The records of one upload.
 #[derive(Debug, Clone)]
 pub(super) struct Records {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn PartStore>,
     id: UploadId,
 }
 
 impl Records {
-    pub(super) fn of(store: &Arc<dyn ObjectStore>, id: UploadId) -> Self {
+    pub(super) fn of(store: &Arc<dyn PartStore>, id: UploadId) -> Self {
         Self { store: Arc::clone(store), id }
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use larder::domain::Digest;
 use larder::layout::LayoutKey;
-use larder::store::{FsStore, List, ObjectStore as _, StoreErrorKind};
+use larder::store::{FsStore, List, StoreErrorKind};
 use larder::upkeep::collect::Runs;
 use larder::upkeep::verify::Finding;
 use reqwest::Method;

@@ -84,7 +84,7 @@ pub async fn findings(store: &Store) -> Vec<Finding> {
         fn verified(&mut self, _: &Key, _: &Totals) {}
     }
     let mut findings = Findings::default();
-    let verify = Verify::new(Arc::clone(store), Arc::new(SystemClock));
+    let verify = Verify::new(store.clone(), Arc::new(SystemClock));
     verify.run(None, 1, &mut findings).await.expect("verify");
     findings.0
 }
