@@ -19,8 +19,8 @@ use tokio::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::domain::{Change, Head, ManifestName, Operation, Rejection, Selector, Subject, VersionRow, head::Outcome};
 use crate::layout::{self, LayoutKey};
-use crate::protocol::listing;
 use crate::protocol::flights::Flights;
+use crate::protocol::listing;
 use crate::store::{Created, Key, ObjectStore, StoreError, StoreErrorKind};
 use segments::Segments;
 

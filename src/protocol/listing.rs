@@ -52,13 +52,13 @@ pub(crate) async fn first<T>(
 /// What is listed as what it is; `None` when it is to be passed by.
 fn judge<T>(listed: Result<ObjectMeta>, read: impl Fn(LayoutKey) -> Option<T>) -> Option<Result<(T, ObjectMeta)>> {
     match listed {
-        Ok(meta) => match LayoutKey::parse(&meta.key).and_then(read) {
-            Some(known) => Some(Ok((known, meta))),
-            None => {
+        Ok(meta) => {
+            let known = LayoutKey::parse(&meta.key).and_then(read);
+            if known.is_none() {
                 pass_by(meta.key.as_str());
-                None
             }
-        },
+            known.map(|known| Ok((known, meta)))
+        }
         Err(StoreError { kind: StoreErrorKind::Stray, key, .. }) => {
             pass_by(&key);
             None

@@ -39,8 +39,8 @@ use futures_util::stream::BoxStream;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
-    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, PresignOptions, Result,
-    StoreError, StoreErrorKind, Unfinished, Upload,
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, PresignOptions,
+    Result, StoreError, StoreErrorKind, Unfinished, Upload,
 };
 use memory::Memory;
 

@@ -168,12 +168,7 @@ impl Verify {
         self.heads_seen(run).await
     }
 
-    async fn name(
-        &self,
-        name: &ManifestName,
-        mark: &ObjectMeta,
-        run: &mut VerifyRun<'_>,
-    ) -> Result<(), StoreError> {
+    async fn name(&self, name: &ManifestName, mark: &ObjectMeta, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
         let Some(newest) = self.heads.current(name).await? else {
             // A writer creates the first head right after the mark, and may be about to.
             if self.clock.now().duration_since(mark.modified) > FIRST_HEAD_WITHIN {

@@ -201,6 +201,7 @@ impl Records {
 }
 
 /// The number of the step that a key is of.
+#[expect(clippy::needless_pass_by_value, reason = "a listing hands its keys over")]
 fn step_of(key: LayoutKey) -> Option<u32> {
     if let LayoutKey::Upload(_, step) = key { Some(step) } else { None }
 }

@@ -175,7 +175,7 @@ impl Walk {
             let is_directory = kind.is_dir() && is_text;
             let key = format!("{directory}{text}{}", if is_directory { "/" } else { "" });
             if self.is_wanted(&key) {
-                entries.push(Entry { key, stray: !is_directory && !(kind.is_file() && is_text) });
+                entries.push(Entry { key, stray: !(is_directory || (kind.is_file() && is_text)) });
             }
         }
         Ok(entries)

@@ -78,7 +78,9 @@ impl Earlier {
     /// Whether a new list would say the same.
     fn equals(&self, marked: &Marked) -> bool {
         let known: u64 = self.heads.iter().map(|list| list.len() as u64).sum();
-        self.lists.len() <= 1 && known == marked.names() && marked.heads().all(|(name, head)| self.of(name).any(|seen| seen == head))
+        self.lists.len() <= 1
+            && known == marked.names()
+            && marked.heads().all(|(name, head)| self.of(name).any(|seen| seen == head))
     }
 }
 

@@ -201,6 +201,7 @@ impl Runs {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a listing hands its keys over")]
 fn part_of_run(key: LayoutKey) -> Option<(RunId, RunPart)> {
     if let LayoutKey::Run(run, part) = key { Some((run, part)) } else { None }
 }

@@ -289,7 +289,9 @@ async fn a_list_that_cannot_be_read_ends_a_run_and_is_named() {
     let file = backend.root().join("objects").join(&list);
     let bytes = std::fs::read(&file).unwrap();
     let whole_lines = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
-    for damaged in [&bytes[..bytes.len() - 5], &bytes[..whole_lines], b"", b"{\"format\":2,\"larder\":\"9\",\"names\":0}\n"] {
+    for damaged in
+        [&bytes[..bytes.len() - 5], &bytes[..whole_lines], b"", b"{\"format\":2,\"larder\":\"9\",\"names\":0}\n"]
+    {
         std::fs::write(&file, damaged).unwrap();
         let before = copies(&store).await;
         let error = collect(&store, greedy()).await.unwrap_err();

@@ -239,7 +239,10 @@ async fn a_bucket_with_objects_of_others_is_used_all_the_same() {
     for stray in &strays {
         model.plant(stray, "somebody's");
     }
-    services.release("main", &Release { label: "v1".into(), files: vec![("f".into(), Bytes::from("bytes"))] }).await.unwrap();
+    services
+        .release("main", &Release { label: "v1".into(), files: vec![("f".into(), Bytes::from("bytes"))] })
+        .await
+        .unwrap();
     let page = larder::service::Names::new(store.clone(), services.heads.clone()).page("", None, 10, |_| true).await;
     assert_eq!(page.unwrap().heads.len(), 1);
     let mut found = findings(&store).await;

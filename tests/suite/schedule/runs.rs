@@ -152,7 +152,7 @@ fn remove_marks_without_heads(world: &World) {
 /// Publishes a few versions before anything goes wrong.
 async fn begin(world: &Arc<World>, random: &mut Random, releases: &[Release]) {
     let first = Process::start(world, "first", SignedDuration::ZERO);
-    larder::layout::marker::open(&*first.store).await.expect("mark the layout");
+    layout::marker::open(&*first.store).await.expect("mark the layout");
     for _ in 0..random.below(4) {
         let (to, release) = (random.pick(&NAMES), random.pick(releases));
         first.services.upload_all(&release).await.expect("upload");
