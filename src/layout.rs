@@ -11,6 +11,7 @@
 //! | `heads/<NAME>@/<generation>` | a head; newest first, see below |
 //! | `segments/<NAME>@/<hex>` | rows that no longer fit the head, under the digest of their bytes |
 //! | `collector/runs/<u64::MAX - millisecond>-<id>.started` | a run of the collector began; `.plan-<part>` what it is about to delete, `.report` what came of it |
+//! | `collector/seen/<u64::MAX - millisecond>-<id>.<number>` | the newest head of every name that a run of the collector saw |
 //! | `probe/<random>.<number>` | with what a store is tried out; removed again |
 //! | `uploads/<id>.<99999 - number>` | a resumable upload: 0 is how it began, `n` how far it is after part `n`; newest first |
 //! | `aux/<area>/…` | small facts that are derived, or settings; only who knows the area knows more. Never a root. A log that an area keeps is `aux/<area>/@/<generation>` |
@@ -59,6 +60,8 @@ pub enum LayoutKey {
     Segment(LogName, Digest),
     /// Something that a run of the collector left.
     Run(RunId, RunPart),
+    /// A list of the newest heads that a run of the collector saw. A run may make several; no key is used twice.
+    SeenHeads(RunId, u32),
     /// An object with which a store is tried out, by a probe with this random number.
     Probe(u128, u32),
     /// A resumable upload as it was after so many steps, at most [`MAX_STEP`].
@@ -85,6 +88,8 @@ pub enum RunPart {
 
 /// What ends the part of a key that all heads, or all segments, of a log have in common.
 pub const HEADS_OF_A_NAME: &str = "@/";
+/// What the keys of all lists of heads that the collector saw begin with.
+const SEEN_HEADS: &str = "collector/seen/";
 /// What ends the part of a key that says what kind of object it is.
 pub const AREA: &str = "/";
 
@@ -102,6 +107,7 @@ impl LayoutKey {
             Self::Head(name, generation) => format!("{}{}", head_stem(name), spell_generation(*generation)),
             Self::Segment(name, digest) => format!("segments/{}@/{}", spell_name(name), digest.hex()),
             Self::Run(run, part) => format!("{}{}", run_stem(run), spell_part(*part)),
+            Self::SeenHeads(run, number) => format!("{SEEN_HEADS}{}.{number:03}", spell_run(run)),
             Self::Probe(probe, number) => format!("{}{number:02}", probe_stem(*probe)),
             Self::Upload(id, step) => format!("{}{:05}", upload_stem(id), MAX_STEP.saturating_sub(*step)),
             Self::Aux(path) => format!("aux/{}", path.as_str()),
@@ -121,10 +127,34 @@ impl LayoutKey {
             | Self::Head(..)
             | Self::Segment(..)
             | Self::Run(..)
+            | Self::SeenHeads(..)
             | Self::Probe(..)
             | Self::Upload(..)
             | Self::Aux(_)
             | Self::Tmp(_) => None,
+        }
+    }
+
+    /// Whether objects of this kind may be written as a stream, copied, or written in parts. All others are created in
+    /// one step, so that nothing is ever found in the making under their keys.
+    #[must_use]
+    pub fn is_streamed(&self) -> bool {
+        match self {
+            Self::Blob(..)
+            | Self::Segment(..)
+            | Self::SeenHeads(..)
+            | Self::Probe(..)
+            | Self::Run(_, RunPart::Plan(_))
+            | Self::Tmp(_) => true,
+            Self::Marker(_)
+            | Self::Copying
+            | Self::Condemned(..)
+            | Self::Seen(..)
+            | Self::Name(_)
+            | Self::Head(..)
+            | Self::Run(_, RunPart::Started | RunPart::Report)
+            | Self::Upload(..)
+            | Self::Aux(_) => false,
         }
     }
 
@@ -146,7 +176,10 @@ impl LayoutKey {
                 let (name, hex) = rest.split_once(HEADS_OF_A_NAME)?;
                 Self::Segment(parse_name(name)?, Digest::from_hex(hex).ok()?)
             }
-            "collector" => parse_run(rest.strip_prefix("runs/")?)?,
+            "collector" => match rest.strip_prefix("seen/") {
+                Some(seen) => parse_seen_heads(seen)?,
+                None => parse_run(rest.strip_prefix("runs/")?)?,
+            },
             "probe" => {
                 let (probe, number) = rest.split_once('.')?;
                 Self::Probe(u128::from_str_radix(probe, 16).ok()?, number.parse().ok()?)
@@ -218,6 +251,12 @@ pub fn runs() -> Prefix {
     prefix("collector/runs/")
 }
 
+/// The prefix of all lists of heads that runs of the collector saw.
+#[must_use]
+pub fn seen_heads() -> Prefix {
+    prefix(SEEN_HEADS)
+}
+
 /// The prefix of everything that one run of the collector left.
 #[must_use]
 pub fn run(run: &RunId) -> Prefix {
@@ -264,7 +303,11 @@ fn blob_stem(digest: &Digest) -> String {
 }
 
 fn run_stem(run: &RunId) -> String {
-    format!("collector/runs/{:020}-{:08x}.", u64::MAX - run.millisecond, run.random)
+    format!("collector/runs/{}.", spell_run(run))
+}
+
+fn spell_run(run: &RunId) -> String {
+    format!("{:020}-{:08x}", u64::MAX - run.millisecond, run.random)
 }
 
 fn probe_stem(probe: u128) -> String {
@@ -285,9 +328,7 @@ fn spell_part(part: RunPart) -> String {
 
 fn parse_run(text: &str) -> Option<LayoutKey> {
     let (stem, part) = text.split_once('.')?;
-    let (descending, random) = stem.split_once('-')?;
-    let millisecond = u64::MAX - descending.parse::<u64>().ok()?;
-    let run = RunId { millisecond, random: u32::from_str_radix(random, 16).ok()? };
+    let run = parse_run_id(stem)?;
     let part = match (part, part.strip_prefix("plan-")) {
         ("started", _) => RunPart::Started,
         ("report", _) => RunPart::Report,
@@ -295,6 +336,17 @@ fn parse_run(text: &str) -> Option<LayoutKey> {
         _ => return None,
     };
     Some(LayoutKey::Run(run, part))
+}
+
+fn parse_seen_heads(text: &str) -> Option<LayoutKey> {
+    let (stem, number) = text.split_once('.')?;
+    Some(LayoutKey::SeenHeads(parse_run_id(stem)?, number.parse().ok()?))
+}
+
+fn parse_run_id(text: &str) -> Option<RunId> {
+    let (descending, random) = text.split_once('-')?;
+    let millisecond = u64::MAX - descending.parse::<u64>().ok()?;
+    Some(RunId { millisecond, random: u32::from_str_radix(random, 16).ok()? })
 }
 
 fn head_stem(name: &LogName) -> String {

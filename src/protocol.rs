@@ -7,6 +7,7 @@ pub mod blobs;
 pub mod documents;
 mod flights;
 pub mod heads;
+pub(crate) mod listing;
 pub mod log;
 pub mod manifests;
 pub mod uploads;

@@ -24,7 +24,7 @@ use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, Heads, Manifests, UploadLimits, Uploads};
 use crate::service::{Names, Publish, PublishLimits, Resolve, Versions};
-use crate::store::{FsStore, ObjectStore, StoreError};
+use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
 use crate::upkeep::Collect;
 use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
@@ -111,15 +111,16 @@ impl Server {
     ///
     /// # Errors
     /// A [`ServerError`].
-    pub async fn over(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, config: Config) -> Result<Self, ServerError> {
+    pub async fn over(store: Arc<dyn PartStore>, clock: Arc<dyn Clock>, config: Config) -> Result<Self, ServerError> {
         crate::telemetry::start_metrics();
         let read_only = marker::open(&*store).await?.writable().err();
-        let watch = Arc::new(Watch::new(Arc::clone(&store)));
-        let store: Arc<dyn ObjectStore> = Arc::new(GatedStore::new(store, Arc::clone(&watch)));
+        let watch = Arc::new(Watch::new(Arc::clone(&store) as Arc<dyn ObjectStore>));
+        let store: Arc<dyn PartStore> = Arc::new(GatedStore::new(store, Arc::clone(&watch)));
+        let objects = Arc::clone(&store) as Arc<dyn ObjectStore>;
         let clock = Arc::new(StoreClock::new(clock));
         match read_only {
             Some(why) => tracing::warn!(%why, "this server only reads"),
-            None => background::measure(&store, &clock).await,
+            None => background::measure(&objects, &clock).await,
         }
         let cache = open_cache(&config.cache, Arc::clone(&clock) as Arc<dyn Clock>).await?;
         // Last of all that may fail: a token of a server that does not start would only mislead.
@@ -133,7 +134,7 @@ impl Server {
         let collector = config.collector.enabled.then(|| (collect(), config.collector.interval.std()));
         let health = Arc::new(Health::new(Arc::clone(&watch), Arc::clone(&clock)));
         let state = state((&store, &clock), &config, access, cache.clone(), health);
-        let background = Background { store, watch, clock, collector, sweeps: None, cache };
+        let background = Background { store: objects, watch, clock, collector, sweeps: None, cache };
         Ok(Self { config, state, background })
     }
 
@@ -175,13 +176,15 @@ async fn open_cache(config: &Cache, clock: Arc<dyn Clock>) -> Result<Option<Arc<
 }
 
 fn state(
-    (store, clock): (&Arc<dyn ObjectStore>, &Arc<StoreClock>),
+    (store, clock): (&Arc<dyn PartStore>, &Arc<StoreClock>),
     config: &Config,
     access: Arc<Access>,
     cache: Option<Arc<BlobCache>>,
     health: Arc<Health>,
 ) -> AppState {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
+    let parts = Arc::clone(store);
+    let store = &(Arc::clone(store) as Arc<dyn ObjectStore>);
     let limits =
         PublishLimits { manifest_bytes: config.limits.manifest_size.bytes(), artifacts: config.limits.artifacts };
     let seen_after = config.collector.min_age.signed() / 2;
@@ -194,7 +197,7 @@ fn state(
         blob_size: config.limits.blob_size.bytes(),
         memory: config.limits.upload_memory.bytes(),
     };
-    let uploads = Arc::new(Uploads::new(Arc::clone(store), Arc::clone(&blobs), upload_limits));
+    let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits));
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
@@ -121,6 +120,10 @@ pub struct List {
     /// occurrence of this text; a key without it is a group of its own. Costs about as much as the groups, not as the
     /// keys in them.
     pub first_of: Option<&'static str>,
+    /// Continue after something that is not an object (its name is no legal [`Key`], or it is no regular file): the
+    /// stream then shows an error of the kind [`StoreErrorKind::Stray`] for it, which counts for no limit, and what
+    /// comes after it. Otherwise it ends the listing, like every other error.
+    pub past_strays: bool,
 }
 
 /// An object in the making that outlives the process that began it: whoever knows this may go on with it.
@@ -217,8 +220,8 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// Lists the objects whose keys start with `prefix`, in the byte order of their keys. Shows every object whose
     /// creation finished before the call began and that is not deleted meanwhile. So it is no picture of one moment: of
-    /// two objects, one of which is created before the other is deleted, it may show neither. An error ends the stream: a
-    /// listing that ends without one is complete.
+    /// two objects, one of which is created before the other is deleted, it may show neither. An error ends the stream
+    /// (but see [`List::past_strays`]): a listing that ends without one is complete.
     fn list(&self, prefix: &Prefix, options: List) -> BoxStream<'_, Result<ObjectMeta>>;
 
     /// Once this returns, the objects under `keys` survive a crash of the machine, whoever created them. Needed
@@ -229,46 +232,38 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Begins an object that is written in parts, by any number of processes one after the other. Nothing is visible
-    /// before [`ObjectStore::commit_parts`], and it stays until that or [`ObjectStore::abort_parts`].
-    async fn begin_parts(&self, key: &Key) -> Result<Parts> {
-        Err(StoreError::new(StoreErrorKind::Internal, key, "this store has no parts"))
-    }
-
-    /// Writes part `number`, which begins at `offset` of the object. Every part but the last has the same size, at least
-    /// [`MIN_PART`]. When this returns, the part survives a crash of the machine. Writing a part again replaces it, and
-    /// the same bytes get the same tag. `None` when the object was committed or aborted meanwhile.
-    async fn write_part(&self, parts: &Parts, number: u32, offset: u64, bytes: Bytes) -> Result<Option<Part>> {
-        let _ = (number, offset, bytes);
-        Err(StoreError::new(StoreErrorKind::Internal, &parts.key, "this store has no parts"))
-    }
-
-    /// Makes the object of these parts, in their order, visible and durable. Same guarantees as [`Upload::commit`].
-    /// `None` when it was aborted meanwhile, or when a part is not the one that was written; some engines also answer so
-    /// when there are parts beside these. What was committed before is either `None` or [`Created::AlreadyExists`].
-    async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>> {
-        let _ = written;
-        Err(StoreError::new(StoreErrorKind::Internal, &parts.key, "this store has no parts"))
-    }
-
-    /// Gives an object in parts up; nothing of it remains. One that is gone already is no error.
-    async fn abort_parts(&self, parts: &Parts) -> Result<()> {
-        let _ = parts;
-        Ok(())
-    }
-
-    /// Lists the objects that were begun, in parts or as an [`Upload`], and neither committed nor aborted, as far as
-    /// the store remembers them.
-    fn unfinished(&self) -> BoxStream<'_, Result<Unfinished>> {
-        futures_util::stream::empty().boxed()
-    }
-
     /// An address from which whoever has it can fetch the object under `key` without asking us, for a while. `None` when
     /// the store has no such addresses. Whether the object exists is not looked at.
     async fn presign(&self, key: &Key, options: &PresignOptions) -> Result<Option<String>> {
         let _ = (key, options);
         Ok(None)
     }
+}
+
+/// A store that can also make objects of parts, which outlive the process that began them.
+#[async_trait]
+pub trait PartStore: ObjectStore {
+    /// Begins an object that is written in parts, by any number of processes one after the other. Nothing is visible
+    /// before [`PartStore::commit_parts`], and it stays until that or [`PartStore::abort_parts`].
+    async fn begin_parts(&self, key: &Key) -> Result<Parts>;
+
+    /// Writes part `number`, which begins at `offset` of the object. Every part but the last has the same size, at least
+    /// [`MIN_PART`]. When this returns, the part survives a crash of the machine. Writing a part again replaces it, and
+    /// the same bytes get the same tag. `None` when the object was committed or aborted meanwhile.
+    async fn write_part(&self, parts: &Parts, number: u32, offset: u64, bytes: Bytes) -> Result<Option<Part>>;
+
+    /// Makes the object of these parts, in their order, visible and durable. Same guarantees as [`Upload::commit`].
+    /// `None` when it was aborted meanwhile, or when a part is not the one that was written; some engines also answer so
+    /// when there are parts beside these. What was committed before is either `None` or [`Created::AlreadyExists`].
+    async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>>;
+
+    /// Gives an object in parts up; nothing of it remains. One that is gone already is no error.
+    async fn abort_parts(&self, parts: &Parts) -> Result<()>;
+
+    /// Lists the objects that were begun, in parts or as an [`Upload`], and neither committed nor aborted, as far as
+    /// the store remembers them. A bucket also shows what other applications have begun below our prefix, and does not
+    /// tell whose it is: the caller must go by the keys.
+    fn unfinished(&self) -> BoxStream<'_, Result<Unfinished>>;
 }
 
 /// A streamed object in the making. Dropping it aborts it.

@@ -7,10 +7,12 @@ pub mod collect;
 pub mod copy_store;
 pub mod health;
 pub mod probe;
+mod seen;
 pub mod store_time;
 pub mod verify;
 
 pub use collect::{Collect, CollectError};
 pub use copy_store::CopyStore;
 pub use health::Health;
+pub use seen::HeadLoss;
 pub use verify::Verify;

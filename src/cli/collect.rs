@@ -198,7 +198,7 @@ impl From<CollectError> for CliError {
             CollectError::Layout(error) => error.into(),
             CollectError::Change(_) => Self::new(Exit::Unavailable, "UNAVAILABLE", format!("{error}.")),
             CollectError::Stopped => Self::new(Exit::Failure, "STOPPED", "The run was stopped; the next one goes on."),
-            CollectError::LostManifest { .. } | CollectError::LostNames { .. } | CollectError::NoHeads => {
+            CollectError::LostManifest { .. } | CollectError::LostHead { .. } | CollectError::NoHeads { .. } => {
                 Self::new(Exit::Integrity, "DAMAGED", format!("{error}. The run ended there and deletes nothing more."))
             }
             CollectError::UnknownKey(_) | CollectError::Memory => {

@@ -14,7 +14,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, Store};
 use crate::layout::marker::LayoutError;
 use crate::server;
-use crate::store::ObjectStore;
+use crate::store::PartStore;
 use crate::upkeep::CopyStore;
 use crate::upkeep::copy_store::{Copied, CopyError, CopyObserver, CopySettings, Summary};
 use crate::upkeep::verify::Finding;
@@ -73,7 +73,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let (from, to) = (place(&args.from)?, place(&args.to)?);
     let source =
         open_existing(&from, "FROM is a data directory, or a configuration file whose name ends in .toml").await?;
-    let target: Arc<dyn ObjectStore> = server::open_store(&to).await?;
+    let target: Arc<dyn PartStore> = server::open_store(&to).await?;
     if is_same(&from, &to) {
         return Err(CliError::usage("FROM and TO are the same store."));
     }

@@ -7,7 +7,7 @@ use super::{CliError, Exit};
 use crate::config::{self, Config, ConfigError, Store};
 use crate::layout::marker::{GatedStore, LayoutError, Watch};
 use crate::server::{self, ServerError};
-use crate::store::{FsStore, ObjectStore, StoreError, StoreErrorKind};
+use crate::store::{FsStore, ObjectStore, PartStore, StoreError, StoreErrorKind};
 
 /// The configuration, and the data directory that overrides what it says.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,20 +33,20 @@ impl Settings {
     }
 
     /// The store, which must exist: looking at a store makes nothing, not even a directory.
-    pub(super) async fn open_existing(&self) -> Result<Arc<dyn ObjectStore>, CliError> {
+    pub(super) async fn open_existing(&self) -> Result<Arc<dyn PartStore>, CliError> {
         let config = self.load()?.store;
         open_existing(&config, "give its directory with --data DIR").await
     }
 }
 
 /// The store for a command that writes to it for long: it stops when the layout marker no longer allows that.
-pub(super) fn gated(store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
-    let watch = Arc::new(Watch::new(Arc::clone(&store)));
+pub(super) fn gated(store: Arc<dyn PartStore>) -> Arc<dyn PartStore> {
+    let watch = Arc::new(Watch::new(Arc::clone(&store) as Arc<dyn ObjectStore>));
     Arc::new(GatedStore::new(store, watch))
 }
 
 /// Opens a store that must exist; `advice` is what to do if it does not.
-pub(super) async fn open_existing(config: &Store, advice: &str) -> Result<Arc<dyn ObjectStore>, CliError> {
+pub(super) async fn open_existing(config: &Store, advice: &str) -> Result<Arc<dyn PartStore>, CliError> {
     let Store::Fs { path } = config else { return Ok(server::open_store(config).await?) };
     if !path.join("objects").is_dir() {
         let detail = format!("There is no store in {}: {advice}.", path.display());
@@ -75,6 +75,7 @@ impl From<StoreError> for CliError {
             | StoreErrorKind::Full
             | StoreErrorKind::ReadOnly
             | StoreErrorKind::Newer
+            | StoreErrorKind::Stray
             | StoreErrorKind::Internal => Exit::Failure,
         };
         Self::new(exit, "STORE", sentence(&error))

@@ -235,6 +235,10 @@ pub(super) fn describe(finding: &Finding) -> String {
     match finding {
         Finding::UnreadableName { name, why } => format!("{name}: {why}"),
         Finding::DamagedHead { name, generation, why } => format!("{name}: head {generation} is damaged: {why}"),
+        Finding::LostHead { name, generation, why } => {
+            format!("{name}: the collector saw head {generation}, but {why}; restore it from a backup")
+        }
+        Finding::NoHeads { name } => format!("{name}: is listed among the names, but has no history"),
         Finding::UnlistedName { name } => format!("{name}: has a history, but is not listed among the names"),
         Finding::DamagedManifest { name, version, why } => format!("{name}@{version}: the manifest is damaged: {why}"),
         Finding::DamagedAnnex { name, version, why } => format!("{name}@{version}: the annex cannot be read: {why}"),
@@ -245,7 +249,7 @@ pub(super) fn describe(finding: &Finding) -> String {
         Finding::BadReference { name, version, blob, stored: Some(size) } => {
             format!("{name}@{version}: blob {} has {size} bytes, not {}", blob.digest, blob.size)
         }
-        Finding::DamagedBlob { key, why } => format!("{key}: {why}"),
+        Finding::DamagedBlob { key, why } | Finding::DamagedList { key, why } => format!("{key}: {why}"),
         Finding::UnknownKey { key } => format!("{key}: not an object that this version of larder knows"),
     }
 }

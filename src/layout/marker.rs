@@ -7,7 +7,7 @@
 mod gate;
 mod watch;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::LayoutKey;
@@ -148,11 +148,18 @@ pub async fn find(store: &dyn ObjectStore) -> Result<StoreState, StoreError> {
 /// What lies in `layout/`. A store that is empty is unmarked here.
 async fn look(store: &dyn ObjectStore) -> Result<StoreState, StoreError> {
     let (mut newest, mut copying) = (None, false);
-    let mut listing = store.list(&super::markers(), List::default());
-    while let Some(meta) = listing.try_next().await? {
+    let mut listing = store.list(&super::markers(), List { past_strays: true, ..List::default() });
+    while let Some(listed) = listing.next().await {
+        let meta = match listed {
+            // What an editor or a file manager left behind must not stop every server.
+            Err(error) if error.kind == StoreErrorKind::Stray => continue,
+            listed => listed?,
+        };
         match LayoutKey::parse(&meta.key) {
             Some(LayoutKey::Marker(number)) => newest = newest.max(Some(number)),
             Some(LayoutKey::Copying) => copying = true,
+            None if meta.key.is_hidden() => {}
+            // A newer version of larder may have put something there that changes everything.
             _ => return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not a layout marker")),
         }
     }

@@ -42,6 +42,8 @@ fn keys_strategy() -> impl Strategy<Value = LayoutKey> {
         (names_strategy(), digest).prop_map(|(n, d)| LayoutKey::Segment(n, d)),
         (any::<u64>(), any::<u32>(), parts_strategy())
             .prop_map(|(millisecond, random, part)| LayoutKey::Run(RunId { millisecond, random }, part)),
+        (any::<u64>(), any::<u32>(), any::<u32>())
+            .prop_map(|(millisecond, random, number)| LayoutKey::SeenHeads(RunId { millisecond, random }, number)),
         (any::<[u8; 16]>(), 0..=MAX_STEP).prop_map(|(id, step)| LayoutKey::Upload(UploadId(id), step)),
         paths_strategy().prop_map(LayoutKey::Aux),
         paths_strategy().prop_map(LayoutKey::Tmp),
@@ -133,6 +135,7 @@ fn keys_look_as_documented() {
         (LayoutKey::Run(run, RunPart::Started), "collector/runs/18446742278438551565-0badcafe.started".to_owned()),
         (LayoutKey::Upload(UploadId([0xab; 16]), 0), format!("uploads/{}.99999", "ab".repeat(16))),
         (LayoutKey::Upload(UploadId([0xab; 16]), 3), format!("uploads/{}.99996", "ab".repeat(16))),
+        (LayoutKey::SeenHeads(run, 3), "collector/seen/18446742278438551565-0badcafe.003".to_owned()),
         (LayoutKey::Run(run, RunPart::Plan(0)), "collector/runs/18446742278438551565-0badcafe.plan-00".to_owned()),
     ] {
         assert_eq!(key.key().as_str(), text);

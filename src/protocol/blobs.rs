@@ -20,7 +20,8 @@ use crate::clock::Clock;
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::layout::{self, LayoutKey};
-use crate::store::{Created, Key, List, ObjectMeta, ObjectStore, Part, Parts, StoreError, StoreErrorKind};
+use crate::protocol::listing;
+use crate::store::{Created, Key, List, ObjectMeta, ObjectStore, Part, PartStore, Parts, StoreError, StoreErrorKind};
 pub(crate) use copies::BlobCopies;
 
 pub use cache::BlobCache;
@@ -228,16 +229,17 @@ impl Blobs {
     /// nothing relies on them; they are copied to the next number, and the collector takes the first ones away.
     pub(crate) async fn finish_parts(
         &self,
+        store: &dyn PartStore,
         blob: Descriptor,
         parts: &Parts,
         written: &[Part],
     ) -> Result<Option<Created>, StoreError> {
         let UploadTarget::Free(_, damaged) = self.aim(blob.digest, Some(blob.size)).await? else {
-            self.store.abort_parts(parts).await?;
+            store.abort_parts(parts).await?;
             return Ok(Some(Created::AlreadyExists));
         };
         self.bury(blob.digest, &damaged).await?;
-        let created = self.store.commit_parts(parts, written).await?;
+        let created = store.commit_parts(parts, written).await?;
         match self.secure_one(blob).await? {
             // Somebody else may have made it, and be in the middle of making it durable.
             Check::Present(key) => {
@@ -273,10 +275,8 @@ impl Blobs {
     /// All that is stored about a digest.
     pub(crate) async fn copies(&self, digest: Digest) -> Result<BlobCopies, StoreError> {
         let mut copies = BlobCopies::default();
-        let mut listing = self.store.list(&layout::blob(&digest), List::default());
-        while let Some(meta) = listing.try_next().await? {
-            let key = LayoutKey::parse(&meta.key)
-                .ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, &meta.key, "an unknown kind of key"))?;
+        let mut listing = listing::known(&*self.store, &layout::blob(&digest), List::default(), Some);
+        while let Some((key, meta)) = listing.try_next().await? {
             copies.add(&key, meta);
         }
         drop(listing);

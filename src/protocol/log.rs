@@ -14,15 +14,15 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::documents::{self, Creation};
+use super::listing;
 use crate::layout::LayoutKey;
-use crate::store::{Key, List, ObjectStore, Prefix, StoreError, StoreErrorKind};
+use crate::store::{Key, ObjectStore, Prefix, StoreError, StoreErrorKind};
 
 /// What a log consists of.
 pub trait LogState: Serialize + DeserializeOwned + Clone + Send + Sync {
@@ -84,13 +84,10 @@ impl<S: LogState> Log<S> {
     /// # Errors
     /// When the store fails or the state cannot be read.
     pub async fn newest(&self, log: &S::Log) -> Result<Option<S>, StoreError> {
-        let first = List { limit: Some(1), ..List::default() };
-        let Some(meta) = self.store.list(&S::prefix(log), first).try_next().await? else { return Ok(None) };
-        let corrupt = |why| StoreError::new(StoreErrorKind::Corrupt, &meta.key, why);
-        let generation = LayoutKey::parse(&meta.key).as_ref().and_then(S::generation_of);
-        let generation = generation.ok_or_else(|| corrupt("not the key of a state of this log"))?;
-        let state = self.read(log, generation).await?;
-        state.map(Some).ok_or_else(|| corrupt("listed, but not there"))
+        let first = listing::first(&*self.store, &S::prefix(log), |key| S::generation_of(&key)).await?;
+        let Some((generation, meta)) = first else { return Ok(None) };
+        let lost = || StoreError::new(StoreErrorKind::Corrupt, &meta.key, "listed, but not there");
+        self.read(log, generation).await?.map(Some).ok_or_else(lost)
     }
 
     /// The state of one generation.

@@ -8,7 +8,7 @@
 //!
 //! Two appends at one offset both write their part, and then compete for the record of it: the one that creates it goes on,
 //! the other one is told that the offset has moved. If their bytes differed, the store holds those that were written last,
-//! and refuses to commit the upload if those are not what the record says ([`ObjectStore::commit_parts`]). What is committed
+//! and refuses to commit the upload if those are not what the record says ([`PartStore::commit_parts`]). What is committed
 //! was hashed, all of it and in order, and the hash was compared with the digest before that.
 //!
 //! Completing is done by whoever is asked to, several at once too: one commit makes the object, the others find the blob
@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 
 use crate::domain::{Digest, Subject, UploadId};
 use crate::protocol::blobs::{BlobError, Blobs, UploadTarget};
-use crate::store::{MAX_PARTS, ObjectStore, Parts, StoreError};
+use crate::store::{MAX_PARTS, PartStore, Parts, StoreError};
 use record::{Beginning, Records, Step};
 
 pub use append::Append;
@@ -144,7 +144,7 @@ pub enum StartedUpload {
 /// The resumable uploads in a store.
 #[derive(Debug)]
 pub struct Uploads {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn PartStore>,
     blobs: Arc<Blobs>,
     limits: UploadLimits,
     places: Arc<Semaphore>,
@@ -153,7 +153,7 @@ pub struct Uploads {
 impl Uploads {
     /// The uploads in `store`, whose blobs are `blobs`.
     #[must_use]
-    pub fn new(store: Arc<dyn ObjectStore>, blobs: Arc<Blobs>, limits: UploadLimits) -> Self {
+    pub fn new(store: Arc<dyn PartStore>, blobs: Arc<Blobs>, limits: UploadLimits) -> Self {
         let places = usize::try_from(limits.memory / PLACE).unwrap_or(Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)));
         Self { store, blobs, limits, places }
@@ -239,7 +239,7 @@ pub(crate) enum UploadState {
 }
 
 /// Looks at how an upload began.
-pub(crate) async fn find(store: &Arc<dyn ObjectStore>, id: UploadId) -> Result<UploadState, StoreError> {
+pub(crate) async fn find(store: &Arc<dyn PartStore>, id: UploadId) -> Result<UploadState, StoreError> {
     match Records::of(store, id).read().await {
         Ok(Some((beginning, _, step))) => Ok(UploadState::Open { parts: beginning.parts()?, done: step.done }),
         Ok(None) => Ok(UploadState::Remains),
@@ -249,6 +249,6 @@ pub(crate) async fn find(store: &Arc<dyn ObjectStore>, id: UploadId) -> Result<U
 }
 
 /// Deletes the records of an upload whose parts are gone.
-pub(crate) async fn forget(store: &Arc<dyn ObjectStore>, id: UploadId) -> Result<(), StoreError> {
+pub(crate) async fn forget(store: &Arc<dyn PartStore>, id: UploadId) -> Result<(), StoreError> {
     Records::of(store, id).forget().await
 }

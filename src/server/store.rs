@@ -7,14 +7,14 @@ use crate::clock::Clock;
 use crate::config::{Bucket, Store};
 use crate::layout::marker::{self, StoreState};
 use crate::store::s3::{S3Settings, Timeouts};
-use crate::store::{FsStore, ObjectStore, S3Store, StoreError};
+use crate::store::{FsStore, PartStore, S3Store, StoreError};
 use crate::upkeep::probe;
 
 /// Opens the store that is configured, making the directory if it is one and there is none.
 ///
 /// # Errors
 /// When it cannot be opened. Whether a bucket can be used shows with the first call.
-pub async fn open_store(config: &Store) -> Result<Arc<dyn ObjectStore>, StoreError> {
+pub async fn open_store(config: &Store) -> Result<Arc<dyn PartStore>, StoreError> {
     Ok(match config {
         Store::Fs { path } => Arc::new(FsStore::open(path)?),
         Store::S3(bucket) => Arc::new(S3Store::connect(s3_settings(bucket)).await?),
@@ -28,7 +28,7 @@ pub async fn open_store(config: &Store) -> Result<Arc<dyn ObjectStore>, StoreErr
 /// [`ServerError::Unfit`] when the engine breaks a promise, else what the store fails with.
 pub(super) async fn look_over(
     config: &Store,
-    store: &Arc<dyn ObjectStore>,
+    store: &Arc<dyn PartStore>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<String>, ServerError> {
     let bucket = match config {

@@ -18,6 +18,8 @@ pub enum StoreErrorKind {
     /// This process may not write to the store at present, because of what the store's layout marker says, or because it
     /// is gone. Reading works.
     ReadOnly,
+    /// Something lies among the objects that no Larder can have put there. Nothing that was written is affected.
+    Stray,
     /// Anything else.
     Internal,
 }
@@ -43,6 +45,11 @@ impl StoreError {
         Self { kind, key: key.to_string(), source: source.into() }
     }
 
+    /// What a listing says of something at `place` that cannot be an object.
+    pub(super) fn stray(place: impl fmt::Display) -> Self {
+        Self::new(StoreErrorKind::Stray, place, "Larder did not make it; move it out of the store")
+    }
+
     /// The error of an operating-system call, judged by its error number.
     #[must_use]
     pub fn io(key: impl fmt::Display, error: std::io::Error) -> Self {
@@ -65,6 +72,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Corrupt => "the store holds damaged data",
             StoreErrorKind::Newer => "the store holds what a newer larder wrote",
             StoreErrorKind::ReadOnly => "the store may not be written to",
+            StoreErrorKind::Stray => "the store holds something that is not Larder's",
             StoreErrorKind::Internal => "the store failed",
         };
         write!(f, "{what} ({}): {}", self.key, self.source)

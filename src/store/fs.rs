@@ -24,7 +24,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
 use super::{
-    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, Result, StoreError,
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, Result, StoreError,
     Unfinished, Upload,
 };
 use directories::Directories;
@@ -286,7 +286,10 @@ impl ObjectStore for FsStore {
         let keys = keys.to_vec();
         self.on(first, move |inner, _| inner.persist(&keys)).await
     }
+}
 
+#[async_trait]
+impl PartStore for FsStore {
     async fn begin_parts(&self, key: &Key) -> Result<Parts> {
         self.on(key, |inner, key| inner.begin_parts(&key)).await
     }

@@ -23,6 +23,12 @@ impl Key {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether its last segment begins with a dot, as the names of files that tools hide.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.0.rsplit('/').next().is_some_and(|segment| segment.starts_with('.'))
+    }
 }
 
 impl FromStr for Key {

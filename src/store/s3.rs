@@ -39,8 +39,8 @@ use futures_util::stream::BoxStream;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
-    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, PresignOptions, Result,
-    StoreError, StoreErrorKind, Unfinished, Upload,
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, PresignOptions,
+    Result, StoreError, StoreErrorKind, Unfinished, Upload,
 };
 use memory::Memory;
 
@@ -114,10 +114,7 @@ impl Inner {
     /// One of our keys, from one in the bucket.
     fn own(&self, full: &str) -> Result<Key> {
         let text = full.strip_prefix(&self.prefix).unwrap_or(full);
-        text.parse().map_err(|error| {
-            let text = format!("{error}: it is not an object that Larder made; move it out of the store");
-            StoreError::new(StoreErrorKind::Internal, full, text)
-        })
+        text.parse().map_err(|_| StoreError::stray(full))
     }
 
     /// Waits until no other writer of this process is in the middle of looking at a key and then taking it.
@@ -168,6 +165,20 @@ impl ObjectStore for S3Store {
         list::objects(&self.inner, prefix, options)
     }
 
+    async fn presign(&self, key: &Key, options: &PresignOptions) -> Result<Option<String>> {
+        let internal = |text: String| StoreError::new(StoreErrorKind::Internal, key, text);
+        let config = PresigningConfig::expires_in(options.valid_for).map_err(|error| internal(error.to_string()))?;
+        let request = self.inner.client.get_object().bucket(&self.inner.settings.bucket).key(self.inner.full(key));
+        let request =
+            request.response_content_type(&options.media_type).response_content_disposition(&options.disposition);
+        let signed = request.presigned(config).await;
+        let signed = signed.map_err(|error| error::Failure::from(error).about(key))?;
+        Ok(Some(signed.uri().to_owned()))
+    }
+}
+
+#[async_trait]
+impl PartStore for S3Store {
     async fn begin_parts(&self, key: &Key) -> Result<Parts> {
         let id = self.inner.begin_multipart(key, &create::mark()).await.map_err(|failure| failure.about(key))?;
         Ok(Parts { key: key.clone(), id })
@@ -189,16 +200,5 @@ impl ObjectStore for S3Store {
 
     fn unfinished(&self) -> BoxStream<'_, Result<Unfinished>> {
         list::unfinished(&self.inner)
-    }
-
-    async fn presign(&self, key: &Key, options: &PresignOptions) -> Result<Option<String>> {
-        let internal = |text: String| StoreError::new(StoreErrorKind::Internal, key, text);
-        let config = PresigningConfig::expires_in(options.valid_for).map_err(|error| internal(error.to_string()))?;
-        let request = self.inner.client.get_object().bucket(&self.inner.settings.bucket).key(self.inner.full(key));
-        let request =
-            request.response_content_type(&options.media_type).response_content_disposition(&options.disposition);
-        let signed = request.presigned(config).await;
-        let signed = signed.map_err(|error| error::Failure::from(error).about(key))?;
-        Ok(Some(signed.uri().to_owned()))
     }
 }

@@ -22,9 +22,13 @@
 //! Neither argument mentions time. The minimum age and the retention decide when space comes back, and the former spares
 //! pipelines that upload first and publish later a second upload. Ages are taken from the store's own time stamps.
 //!
+//! All this takes what the store shows for all there is. So a run that does not find a head that an earlier one saw, or
+//! any head of a name that was published to, ends before it changes anything (`earlier`).
+//!
 //! What the store shows may not be durable yet. Before anything is deleted, the heads that were relied on are made so:
 //! a crash of the machine must not bring back a version whose bytes are gone.
 
+mod earlier;
 mod error;
 mod fate;
 mod live;
@@ -40,6 +44,7 @@ mod uploads;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -54,10 +59,11 @@ use crate::domain::{LogName, Policies, RunId};
 use crate::layout;
 use crate::layout::marker;
 use crate::protocol::{Blobs, Heads, Manifests};
-use crate::store::{List, ObjectStore, StoreError};
+use crate::store::{List, ObjectStore, PartStore};
+use earlier::Earlier;
 use fate::Candidate;
 use live::Live;
-use mark::{Expiry, Marked};
+use mark::{Expiry, MarkOptions, Marked};
 use pace::{Pace, Rest};
 use plan::{AgeLimit, Plan};
 use ranges::Ranges;
@@ -92,6 +98,8 @@ struct RunContext {
     jobs: usize,
     /// Objects that are created or deleted in one call.
     batch: usize,
+    /// How many lists of heads the run has left.
+    seen_lists: Arc<AtomicU32>,
     stop: CancellationToken,
 }
 
@@ -108,7 +116,7 @@ impl RunContext {
 /// The collect service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Collect {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn PartStore>,
     clock: Arc<dyn Clock>,
     heads: Arc<Heads>,
     blobs: Arc<Blobs>,
@@ -119,10 +127,11 @@ pub struct Collect {
 impl Collect {
     /// A collector on `store`. Any number of them may work on one store.
     #[must_use]
-    pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        let blobs = Arc::new(Blobs::new(Arc::clone(&store), Arc::clone(&clock), SignedDuration::MAX));
+    pub fn new(store: Arc<dyn PartStore>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        let objects = Arc::clone(&store) as Arc<dyn ObjectStore>;
+        let blobs = Arc::new(Blobs::new(Arc::clone(&objects), Arc::clone(&clock), SignedDuration::MAX));
         Self {
-            heads: Arc::new(Heads::new(Arc::clone(&store), Arc::clone(&clock))),
+            heads: Arc::new(Heads::new(objects, Arc::clone(&clock))),
             manifests: Arc::new(Manifests::new(Arc::clone(&blobs))),
             blobs,
             store,
@@ -193,13 +202,14 @@ impl Collect {
         told: &mut bool,
         tell: &mut (impl FnMut(Entry<'_>) + Send),
     ) -> Result<(), CollectError> {
-        let earlier = self.last_completed().await?;
+        let earlier = Earlier::read(&*self.store).await?;
         let (mut live, mut marked) = (self.live(range.clone()), Marked::default());
         let mut versions = Vec::new();
         let note = |name: &LogName, version, verdict| versions.push((name.clone(), version, verdict));
-        self.mark(run, Expiry::Pretend, &mut live, &mut marked, totals, note).await?;
+        let options = MarkOptions { expiry: Expiry::Pretend, earlier: Arc::clone(&earlier) };
+        self.mark(run, &options, &mut live, &mut marked, totals, note).await?;
         totals.names = marked.names();
-        if !self.guard(run, earlier.as_ref(), &marked).await? {
+        if !self.guard(run, &earlier, &marked).await? {
             return Ok(());
         }
         if !std::mem::replace(told, true) {
@@ -230,6 +240,7 @@ impl Collect {
             rest: Rest::new(self.settings.share, stop.clone()),
             jobs: if all { self.settings.jobs.get() } else { 1 },
             batch: if all { BATCH } else { GENTLE_BATCH },
+            seen_lists: Arc::default(),
             stop: stop.clone(),
         }
     }
@@ -249,7 +260,7 @@ impl Collect {
 
     /// One pass over the digests that begin with one of these bytes.
     async fn pass(&self, run: &RunContext, range: RangeInclusive<u8>, totals: &mut Totals) -> Result<(), CollectError> {
-        let earlier = self.last_completed().await?;
+        let earlier = Earlier::read(&*self.store).await?;
         let mut marked = Marked::default();
         let mut live = self.live(range.clone());
         let mut expired = Vec::new();
@@ -258,11 +269,13 @@ impl Collect {
                 expired.push((name.clone(), version, verdict));
             }
         };
-        self.mark(run, Expiry::Retire, &mut live, &mut marked, totals, note).await?;
+        let options = MarkOptions { expiry: Expiry::Retire, earlier: Arc::clone(&earlier) };
+        self.mark(run, &options, &mut live, &mut marked, totals, note).await?;
         totals.names = marked.names();
-        if !self.guard(run, earlier.as_ref(), &marked).await? {
+        if !self.guard(run, &earlier, &marked).await? {
             return Ok(());
         }
+        self.remember(run, &earlier, &marked).await?;
         let live = Arc::new(live);
         let plans = self.plan(run, range.clone(), &live, totals).await?;
         let mut journal = Journal::new(&*self.store, run.id, *range.start());
@@ -293,7 +306,7 @@ impl Collect {
             return Ok(());
         }
         self.condemn(run, plans).await?;
-        self.mark(run, Expiry::Leave, &mut again, marked, &mut Totals::default(), |_, _, _| ()).await?;
+        self.mark(run, &MarkOptions::again(), &mut again, marked, &mut Totals::default(), |_, _, _| ()).await?;
         self.persist_heads(marked).await?;
         self.sweep(run, plans, live, &again, totals).await
     }
@@ -324,35 +337,6 @@ impl Collect {
             plans.push(plan);
         }
         Ok(plans)
-    }
-
-    /// Whether to go on. Refuses when heads are missing that must be there: then nobody knows what their names need.
-    /// `earlier` is a report from before they were listed.
-    async fn guard(&self, run: &RunContext, earlier: Option<&Report>, marked: &Marked) -> Result<bool, CollectError> {
-        let now = marked.names();
-        if let Some((before, run)) = earlier.map(|report| (report.totals.names, report.started.run))
-            && now < before
-        {
-            return Err(CollectError::LostNames { now, before, run });
-        }
-        if now > 0 {
-            return Ok(true);
-        }
-        let names = layout::names("").expect("the prefix of all names is legal");
-        let mut names = self.store.list(&names, List::default());
-        let mut none = true;
-        while let Some(mark) = names.try_next().await? {
-            // The first head of a name follows its mark at once.
-            if run.now.duration_since(mark.modified) > MAX_SKEW {
-                return Err(CollectError::NoHeads);
-            }
-            none = false;
-        }
-        Ok(none)
-    }
-
-    async fn last_completed(&self) -> Result<Option<Report>, StoreError> {
-        Runs::new(Arc::clone(&self.store)).last_completed().await
     }
 
     /// Refuses to go on when the store has kinds of objects that this binary does not know.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, MAX_SKEW};
 use crate::layout::{self, LayoutKey};
-use crate::store::{ByteRange, Created, Key, List, MIN_PART, ObjectMeta, ObjectStore, StoreError};
+use crate::store::{ByteRange, Created, Key, List, MIN_PART, ObjectMeta, PartStore, StoreError};
 
 /// Keys that are raced for, one after the other.
 const RACES: u32 = 4;
@@ -136,7 +136,7 @@ impl fmt::Display for Findings {
 ///
 /// # Errors
 /// When the store cannot be reached, or refuses access: then nothing was found out.
-pub async fn probe(store: &Arc<dyn ObjectStore>, clock: &Arc<dyn Clock>) -> Result<Findings, StoreError> {
+pub async fn probe(store: &Arc<dyn PartStore>, clock: &Arc<dyn Clock>) -> Result<Findings, StoreError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)
         .map_err(|error| StoreError::new(crate::store::StoreErrorKind::Internal, "random numbers", error))?;
@@ -168,7 +168,7 @@ fn ensure(holds: bool, wrong: impl FnOnce() -> String) -> Result<(), Wrong> {
 }
 
 struct Probe {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn PartStore>,
     clock: Arc<dyn Clock>,
     id: u128,
 }
@@ -235,10 +235,10 @@ impl Probe {
     async fn list_after_write(&self) -> Result<(), Wrong> {
         for number in [25, 21, 23, 22, 24] {
             self.store.create(&self.key(number), text(number)).await?;
-            let found = self.numbers(List { start_after: Some(self.key(20)), limit: None, first_of: None }).await?;
+            let found = self.numbers(List { start_after: Some(self.key(20)), ..List::default() }).await?;
             ensure(found.contains(&number), || "a listing did not show at once what was written".to_owned())?;
         }
-        let after = List { start_after: Some(self.key(21)), limit: Some(3), first_of: None };
+        let after = List { start_after: Some(self.key(21)), limit: Some(3), ..List::default() };
         let found = self.numbers(after).await?;
         ensure(found == [22, 23, 24], || format!("a listing of the three keys after 21 of 21 to 25 shows {found:?}"))
     }
@@ -295,7 +295,7 @@ impl Probe {
         for key in &keys {
             ensure(self.store.head(key).await?.is_none(), || "an object is there after it was deleted".to_owned())?;
         }
-        let found = self.numbers(List { start_after: Some(self.key(20)), limit: Some(1), first_of: None }).await?;
+        let found = self.numbers(List { start_after: Some(self.key(20)), limit: Some(1), ..List::default() }).await?;
         ensure(found == [30], || "a listing shows an object after it was deleted".to_owned())
     }
 

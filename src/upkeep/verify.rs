@@ -7,6 +7,7 @@
 //! healing, because what is discarded on the way may be something that a version needs.
 
 mod finding;
+mod heads_seen;
 mod heal;
 mod reading;
 mod references;
@@ -14,6 +15,7 @@ mod references;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use jiff::SignedDuration;
 
 pub use finding::{Finding, HealMethod, Observer, Outcome, Totals};
 pub use heal::{HealOptions, Source, SourceError};
@@ -21,19 +23,23 @@ pub use heal::{HealOptions, Source, SourceError};
 use self::heal::{HealTarget, Healer};
 use self::reading::{Checked, check_object};
 pub(super) use self::reading::{Reading, hash, read_blob};
+use crate::clock::Clock;
 use crate::domain::manifest::Format;
 use crate::domain::{Head, LogName, Selector, VersionRow};
 use crate::layout::{self, LayoutKey};
-use crate::protocol::{Blobs, Heads, Manifests};
-use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
+use crate::protocol::{Blobs, Heads, Manifests, listing};
+use crate::store::{Key, List, ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
 
 /// Versions that are read at once from a name's history.
 const ROWS: usize = 256;
+/// How long after the mark of a name its first head is created at the latest, on a host whose clock is not quite right.
+const FIRST_HEAD_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// The verify service.
 #[derive(Debug)]
 pub struct Verify {
     store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
     heads: Heads,
     blobs: Arc<Blobs>,
     manifests: Arc<Manifests>,
@@ -85,10 +91,11 @@ impl VerifyRun<'_> {
 impl Verify {
     /// A service on `store`.
     #[must_use]
-    pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn crate::clock::Clock>) -> Self {
-        let blobs = Arc::new(Blobs::new(Arc::clone(&store), Arc::clone(&clock), jiff::SignedDuration::MAX));
+    pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
+        let blobs = Arc::new(Blobs::new(Arc::clone(&store), Arc::clone(&clock), SignedDuration::MAX));
         Self {
-            heads: Heads::new(Arc::clone(&store), clock),
+            heads: Heads::new(Arc::clone(&store), Arc::clone(&clock)),
+            clock,
             manifests: Arc::new(Manifests::new(Arc::clone(&blobs))),
             store,
             blobs,
@@ -153,24 +160,29 @@ impl Verify {
 
     async fn references(&self, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
         let prefix = layout::names("").expect("the prefix of all names is legal");
-        let mut names = self.store.list(&prefix, List::default());
-        while let Some(meta) = names.try_next().await? {
-            // What is not the mark of a name is found in the second pass.
-            let Some(LayoutKey::Name(name)) = LayoutKey::parse(&meta.key) else { continue };
+        // What is not the mark of a name is found in the second pass.
+        let name_of = |key| if let LayoutKey::Name(name) = key { Some(name) } else { None };
+        let mut names = listing::known(&*self.store, &prefix, List::default(), name_of);
+        while let Some((name, mark)) = names.try_next().await? {
             run.totals.names += 1;
-            if let Err(error) = self.name(&name, run).await {
+            if let Err(error) = self.name(&name, &mark, run).await {
                 if error.is_retryable() {
                     return Err(error);
                 }
                 run.report_only(&Finding::UnreadableName { name, why: error.to_string() });
             }
         }
-        Ok(())
+        self.heads_seen(run).await
     }
 
-    async fn name(&self, name: &LogName, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
-        // A name whose first head was never created is what a writer leaves behind that died between the two.
-        let Some(newest) = self.heads.current(name).await? else { return Ok(()) };
+    async fn name(&self, name: &LogName, mark: &ObjectMeta, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
+        let Some(newest) = self.heads.current(name).await? else {
+            // A writer creates the first head right after the mark, and may be about to.
+            if self.clock.now().duration_since(mark.modified) > FIRST_HEAD_WITHIN {
+                run.report_only(&Finding::NoHeads { name: name.clone() });
+            }
+            return Ok(());
+        };
         for generation in 1..newest.generation {
             let why = match self.heads.read(name, generation).await {
                 Ok(Some(_)) => {
@@ -231,7 +243,7 @@ impl Verify {
     /// Looks at every object by its key, and re-hashes those that are blobs.
     async fn objects(&self, after: Option<Key>, jobs: usize, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
         let everything = "".parse().expect("the empty prefix is legal");
-        let listing = self.store.list(&everything, List { start_after: after, ..List::default() });
+        let listing = self.store.list(&everything, List { start_after: after, past_strays: true, ..List::default() });
         let mut last_log = None;
         let checks = listing.map_ok(|meta| {
             let store = Arc::clone(&self.store);
@@ -247,7 +259,14 @@ impl Verify {
             }
         });
         let mut checks = checks.try_buffered(jobs.max(1)).boxed();
-        while let Some((key, checked)) = checks.try_next().await? {
+        while let Some(looked_at) = checks.next().await {
+            let (key, checked) = match looked_at {
+                Err(StoreError { kind: StoreErrorKind::Stray, key, .. }) => {
+                    run.report_only(&Finding::UnknownKey { key });
+                    continue;
+                }
+                looked_at => looked_at?,
+            };
             match checked {
                 Checked::Sound(bytes) => {
                     run.totals.blobs += 1;

@@ -2,7 +2,9 @@
 
 mod blobs;
 mod doubt;
+mod losses;
 mod reports;
 mod retention;
 mod server;
+mod strays;
 mod uploads;

@@ -44,7 +44,7 @@ impl CopyObserver for Told {
 const PLAIN: CopySettings = CopySettings { jobs: 4, verify: false, accept_damage: false };
 
 async fn copy_with(from: &Store, to: &Store, settings: CopySettings) -> (Result<Summary, CopyError>, Told) {
-    let copy = CopyStore::new(Arc::clone(from), Arc::clone(to), Arc::new(SystemClock), settings);
+    let copy = CopyStore::new(from.clone(), to.clone(), Arc::new(SystemClock), settings);
     let mut told = Told::default();
     let result = copy.run(&mut told).await;
     (result, told)
@@ -83,7 +83,11 @@ async fn contents(store: &Store) -> Vec<(String, Bytes)> {
     let mut contents = Vec::new();
     for text in all_keys(store).await {
         match LayoutKey::parse(&key(&text)).expect("a key that is known") {
-            LayoutKey::Seen(..) | LayoutKey::Run(..) | LayoutKey::Probe(..) | LayoutKey::Upload(..) => {}
+            LayoutKey::Seen(..)
+            | LayoutKey::Run(..)
+            | LayoutKey::SeenHeads(..)
+            | LayoutKey::Probe(..)
+            | LayoutKey::Upload(..) => {}
             _ => contents.push((text.clone(), read(store, &text).await.expect("an object that is listed"))),
         }
     }
@@ -100,7 +104,7 @@ async fn assert_well(store: &Store) {
         fn verified(&mut self, _: &Key, _: &larder::upkeep::verify::Totals) {}
     }
     marker::check(&**store).await.expect("a store that can be opened");
-    Verify::new(Arc::clone(store), Arc::new(SystemClock)).run(None, 4, &mut Alarm).await.expect("verify");
+    Verify::new(store.clone(), Arc::new(SystemClock)).run(None, 4, &mut Alarm).await.expect("verify");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,7 +29,7 @@ impl Observer for Findings {
 /// Everything that is wrong with a store whose manifests have these formats.
 async fn findings_in(store: &Store, formats: &'static [Format]) -> Vec<Finding> {
     let mut findings = Findings::default();
-    let verify = Verify::new(Arc::clone(store), Arc::new(SystemClock)).with_formats(formats);
+    let verify = Verify::new(Arc::clone(store) as _, Arc::new(SystemClock)).with_formats(formats);
     verify.run(None, 1, &mut findings).await.expect("the store can be read");
     findings.0.into_iter().map(|(finding, _)| finding).collect()
 }

@@ -40,14 +40,14 @@ impl CopyObserver for Findings {
 /// What `larder verify` finds.
 async fn verify(store: &Store) -> Vec<Finding> {
     let mut findings = Findings::default();
-    Verify::new(Arc::clone(store), Arc::new(SystemClock)).run(None, 2, &mut findings).await.expect("verify");
+    Verify::new(Arc::clone(store) as _, Arc::new(SystemClock)).run(None, 2, &mut findings).await.expect("verify");
     findings.0
 }
 
 /// What `larder copy-store` does and finds.
 async fn copy_store(from: &Store, to: &Store) -> (Summary, Vec<Finding>) {
     let settings = CopySettings { jobs: 2, verify: false, accept_damage: false };
-    let copy = CopyStore::new(Arc::clone(from), Arc::clone(to), Arc::new(SystemClock), settings);
+    let copy = CopyStore::new(Arc::clone(from) as _, Arc::clone(to) as _, Arc::new(SystemClock), settings);
     let mut findings = Findings::default();
     let summary = copy.run(&mut findings).await.expect("copy");
     (summary, findings.0)

@@ -51,7 +51,7 @@ impl From<StoreError> for ApiError {
                 let detail = "The store refuses the server's access; its operator has to correct the permissions.";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::StoreDenied, detail)
             }
-            StoreErrorKind::Corrupt => {
+            StoreErrorKind::Corrupt | StoreErrorKind::Stray => {
                 tracing::error!(%error, "the store is damaged");
                 let detail = "The store holds damaged data; its operator should run `larder verify`.";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::StoreCorrupt, detail)

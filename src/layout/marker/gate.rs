@@ -10,8 +10,8 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use super::Watch;
 use crate::store::{
-    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, PresignOptions, Result,
-    Unfinished, Upload,
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, PresignOptions,
+    Result, Unfinished, Upload,
 };
 
 /// A store behind a [`Watch`]. What would change it fails with [`StoreErrorKind::ReadOnly`] while the watch forbids
@@ -22,14 +22,14 @@ use crate::store::{
 /// [`StoreErrorKind::Newer`]: crate::store::StoreErrorKind::Newer
 #[derive(Debug)]
 pub struct GatedStore {
-    inner: Arc<dyn ObjectStore>,
+    inner: Arc<dyn PartStore>,
     watch: Arc<Watch>,
 }
 
 impl GatedStore {
     /// `inner`, behind `watch`, which looks at the same store.
     #[must_use]
-    pub fn new(inner: Arc<dyn ObjectStore>, watch: Arc<Watch>) -> Self {
+    pub fn new(inner: Arc<dyn PartStore>, watch: Arc<Watch>) -> Self {
         Self { inner, watch }
     }
 }
@@ -91,6 +91,14 @@ impl ObjectStore for GatedStore {
         self.inner.persist(keys).await
     }
 
+    async fn presign(&self, key: &Key, options: &PresignOptions) -> Result<Option<String>> {
+        self.watch.allows_reading(key)?;
+        self.inner.presign(key, options).await
+    }
+}
+
+#[async_trait]
+impl PartStore for GatedStore {
     async fn begin_parts(&self, key: &Key) -> Result<Parts> {
         self.watch.allows_writing(key).await?;
         self.inner.begin_parts(key).await
@@ -116,11 +124,6 @@ impl ObjectStore for GatedStore {
             Ok(()) => self.inner.unfinished(),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
-    }
-
-    async fn presign(&self, key: &Key, options: &PresignOptions) -> Result<Option<String>> {
-        self.watch.allows_reading(key)?;
-        self.inner.presign(key, options).await
     }
 }
 

@@ -56,6 +56,7 @@ impl BlobCopies {
             | LayoutKey::Head(..)
             | LayoutKey::Segment(..)
             | LayoutKey::Run(..)
+            | LayoutKey::SeenHeads(..)
             | LayoutKey::Upload(..)
             | LayoutKey::Probe(..)
             | LayoutKey::Aux(_)

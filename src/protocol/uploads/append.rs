@@ -189,7 +189,7 @@ impl Append {
         };
         let blob = Descriptor { digest: expected, size: received };
         let parts = self.upload.beginning.parts()?;
-        let Some(created) = self.uploads.blobs.finish_parts(blob, &parts, &written).await? else {
+        let Some(created) = self.uploads.blobs.finish_parts(&*self.uploads.store, blob, &parts, &written).await? else {
             self.uploads.give_up(&self.upload).await?;
             return Err(UploadError::Gone);
         };

@@ -12,7 +12,8 @@ use super::UploadError;
 use crate::domain::{Digest, HashState, Hasher, Subject, UploadId};
 use crate::layout::{self, LayoutKey};
 use crate::protocol::documents::{self, Creation};
-use crate::store::{Key, List, ObjectStore, Part, Parts, StoreError, StoreErrorKind};
+use crate::protocol::listing;
+use crate::store::{Key, List, Part, PartStore, Parts, StoreError, StoreErrorKind};
 
 /// The form of the records that this binary writes and reads.
 const FORM: u32 = 1;
@@ -108,12 +109,12 @@ impl Step {
 /// The records of one upload.
 #[derive(Debug, Clone)]
 pub(super) struct Records {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn PartStore>,
     id: UploadId,
 }
 
 impl Records {
-    pub(super) fn of(store: &Arc<dyn ObjectStore>, id: UploadId) -> Self {
+    pub(super) fn of(store: &Arc<dyn PartStore>, id: UploadId) -> Self {
         Self { store: Arc::clone(store), id }
     }
 
@@ -124,12 +125,7 @@ impl Records {
     /// How it began and the newest step with its number, or `None` when there is no such upload.
     pub(super) async fn read(&self) -> Result<Option<(Beginning, u32, Step)>, UploadError> {
         let prefix = layout::upload(&self.id);
-        let mut newest = self.store.list(&prefix, List { limit: Some(1), ..List::default() });
-        let Some(meta) = newest.try_next().await? else { return Ok(None) };
-        drop(newest);
-        let Some(LayoutKey::Upload(_, number)) = LayoutKey::parse(&meta.key) else {
-            return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not of a resumable upload").into());
-        };
+        let Some((number, _)) = listing::first(&*self.store, &prefix, step_of).await? else { return Ok(None) };
         let Some(beginning) = self.get::<Beginning>(0).await? else { return Ok(None) };
         if number == 0 {
             return Ok(Some((beginning, 0, Step::zero())));
@@ -186,7 +182,8 @@ impl Records {
     pub(super) async fn forget(&self) -> Result<(), StoreError> {
         self.store.delete(&self.key(0)).await?;
         let prefix = layout::upload(&self.id);
-        let keys: Vec<Key> = self.store.list(&prefix, List::default()).map_ok(|meta| meta.key).try_collect().await?;
+        let listing = listing::known(&*self.store, &prefix, List::default(), step_of);
+        let keys: Vec<Key> = listing.map_ok(|(_, meta)| meta.key).try_collect().await?;
         if keys.is_empty() { Ok(()) } else { self.store.delete_all(&keys).await }
     }
 }
@@ -194,6 +191,12 @@ impl Records {
 fn decode<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T, UploadError> {
     let Form { form } = documents::decode(key, bytes)?;
     if form == FORM { Ok(documents::decode(key, bytes)?) } else { Err(UploadError::Foreign) }
+}
+
+/// The number of the step that a key is of.
+#[expect(clippy::needless_pass_by_value, reason = "a listing hands its keys over")]
+fn step_of(key: LayoutKey) -> Option<u32> {
+    if let LayoutKey::Upload(_, step) = key { Some(step) } else { None }
 }
 
 /// A name that nobody else draws.

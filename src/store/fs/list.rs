@@ -32,7 +32,7 @@ async fn next_batch(walk: Option<Walk>) -> Option<(Vec<Result<ObjectMeta>>, Opti
         Ok((batch, _)) if batch.is_empty() => None,
         // Most listings are of a few objects, and should not cost a second trip.
         Ok((batch, walk)) => {
-            let ended = walk.is_over() || batch.last().is_some_and(Result::is_err);
+            let ended = walk.is_over();
             Some((batch, (!ended).then_some(walk)))
         }
         Err(error) => Some((vec![Err(StoreError::new(StoreErrorKind::Internal, prefix, error))], None)),
@@ -44,6 +44,8 @@ async fn next_batch(walk: Option<Walk>) -> Option<(Vec<Result<ObjectMeta>>, Opti
 #[derive(Debug)]
 struct Entry {
     key: String,
+    /// It is neither a directory nor a regular file with a name that is text.
+    stray: bool,
 }
 
 impl Entry {
@@ -62,6 +64,8 @@ struct Walk {
     start_after: String,
     left: usize,
     first_of: Option<&'static str>,
+    past_strays: bool,
+    failed: bool,
     steps: Arc<dyn Steps>,
 }
 
@@ -79,6 +83,8 @@ impl Walk {
             start_after: options.start_after.map(|key| key.to_string()).unwrap_or_default(),
             left: options.limit.unwrap_or(usize::MAX),
             first_of: options.first_of,
+            past_strays: options.past_strays,
+            failed: false,
             steps,
         }
     }
@@ -86,23 +92,25 @@ impl Walk {
     /// The next objects; the last may be an error, after which there is nothing more.
     fn batch(&mut self) -> Vec<Result<ObjectMeta>> {
         let mut batch = Vec::new();
-        while batch.len() < BATCH.min(self.left) {
+        while batch.len() < BATCH && !self.is_over() {
             match self.next() {
-                Ok(Some(meta)) => batch.push(Ok(meta)),
+                Ok(Some(meta)) => {
+                    self.left -= 1;
+                    batch.push(Ok(meta));
+                }
                 Ok(None) => break,
                 Err(error) => {
+                    self.failed = !self.past_strays || error.kind != StoreErrorKind::Stray;
                     batch.push(Err(error));
-                    break;
                 }
             }
         }
-        self.left -= batch.len().min(self.left);
         batch
     }
 
     /// Whether there is nothing more to visit.
     fn is_over(&self) -> bool {
-        self.left == 0 || (self.stack.is_empty() && self.begins_with.is_none())
+        self.failed || self.left == 0 || (self.stack.is_empty() && self.begins_with.is_none())
     }
 
     fn next(&mut self) -> Result<Option<ObjectMeta>> {
@@ -112,6 +120,8 @@ impl Walk {
         while let Some(entry) = self.stack.pop() {
             if entry.is_directory() {
                 self.enter(&entry.key, "")?;
+            } else if entry.stray {
+                return Err(StoreError::stray(entry.key));
             } else if let Some(meta) = self.look(&entry.key)? {
                 self.leave_group(&entry.key);
                 return Ok(Some(meta));
@@ -133,7 +143,7 @@ impl Walk {
     }
 
     fn look(&self, key: &str) -> Result<Option<ObjectMeta>> {
-        let parsed: Key = key.parse().map_err(|error| StoreError::new(StoreErrorKind::Internal, key, error))?;
+        let parsed: Key = key.parse().map_err(|_| StoreError::stray(key))?;
         let metadata = absent_is_none(&self.root, fs::metadata(self.root.join(key)))
             .map_err(|error| StoreError::io(&parsed, error))?;
         Ok(metadata.map(|metadata| object_meta(parsed, &metadata)))
@@ -157,18 +167,15 @@ impl Walk {
         let mut entries = Vec::new();
         for entry in reader {
             let entry = entry?;
-            let name = entry.file_name();
-            let name = name.to_str().ok_or_else(|| unexpected(&entry.path()))?;
-            if !name.starts_with(begins_with) {
+            let (name, kind) = (entry.file_name(), entry.file_type()?);
+            let (text, is_text) = (name.to_string_lossy(), name.to_str().is_some());
+            if !text.starts_with(begins_with) {
                 continue;
             }
-            let kind = entry.file_type()?;
-            if !kind.is_dir() && !kind.is_file() {
-                return Err(unexpected(&entry.path()));
-            }
-            let key = format!("{directory}{name}{}", if kind.is_dir() { "/" } else { "" });
+            let is_directory = kind.is_dir() && is_text;
+            let key = format!("{directory}{text}{}", if is_directory { "/" } else { "" });
             if self.is_wanted(&key) {
-                entries.push(Entry { key });
+                entries.push(Entry { key, stray: !(is_directory || (kind.is_file() && is_text)) });
             }
         }
         Ok(entries)
@@ -178,8 +185,4 @@ impl Walk {
     fn is_wanted(&self, key: &str) -> bool {
         key > self.start_after.as_str() || (key.ends_with('/') && self.start_after.starts_with(key))
     }
-}
-
-fn unexpected(path: &Path) -> io::Error {
-    io::Error::other(format!("{} is not a file that Larder made; move it out of the store", path.display()))
 }

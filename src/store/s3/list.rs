@@ -28,6 +28,7 @@ pub(super) fn objects<'a>(inner: &'a Inner, prefix: &Prefix, options: List) -> B
         at: options.start_after.map(|key| inner.full(&key)),
         left: options.limit.unwrap_or(usize::MAX),
         first_of: options.first_of,
+        past_strays: options.past_strays,
         page: VecDeque::new(),
         more: true,
     };
@@ -36,7 +37,10 @@ pub(super) fn objects<'a>(inner: &'a Inner, prefix: &Prefix, options: List) -> B
         match listing.next().await {
             Ok(None) => None,
             Ok(Some(meta)) => Some((Ok(meta), Some(listing))),
-            Err(error) => Some((Err(error), None)),
+            Err(error) => {
+                let continues = listing.past_strays && error.kind == StoreErrorKind::Stray;
+                Some((Err(error), continues.then_some(listing)))
+            }
         }
     })
     .boxed()
@@ -49,7 +53,8 @@ struct Listing<'a> {
     at: Option<String>,
     left: usize,
     first_of: Option<&'static str>,
-    page: VecDeque<(String, ObjectMeta)>,
+    past_strays: bool,
+    page: VecDeque<(String, Result<ObjectMeta>)>,
     /// Whether the engine has more than the page.
     more: bool,
 }
@@ -66,6 +71,7 @@ impl Listing<'_> {
             self.fetch().await?;
         }
         let Some((full, meta)) = self.page.pop_front() else { return Ok(None) };
+        let meta = meta?;
         self.left -= 1;
         self.leave_group(&full);
         Ok(Some(meta))
@@ -97,9 +103,9 @@ impl Listing<'_> {
                 let text = "the engine does not list in the byte order of the keys: it cannot be used";
                 return Err(StoreError::new(StoreErrorKind::Internal, full, text));
             }
-            let key = self.inner.own(&full)?;
             let size = u64::try_from(object.size.unwrap_or(0)).unwrap_or(0);
-            let meta = ObjectMeta { key, size, modified: seconds(object.last_modified.as_ref()) };
+            let modified = seconds(object.last_modified.as_ref());
+            let meta = self.inner.own(&full).map(|key| ObjectMeta { key, size, modified });
             self.at = Some(full.clone());
             self.page.push_back((full, meta));
         }

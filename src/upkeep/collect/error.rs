@@ -1,9 +1,10 @@
 //! Why a run of the collector ends before its time.
 
-use crate::domain::{Digest, LogName, RunId};
+use crate::domain::{Digest, LogName};
 use crate::layout::marker::LayoutError;
 use crate::protocol::ChangeError;
 use crate::store::{Key, StoreError, StoreErrorKind};
+use crate::upkeep::seen::HeadLoss;
 
 /// Why a run ended early. It deletes nothing more; what makes it doubt what is needed is found before it deletes anything,
 /// unless the store is gone through in several passes.
@@ -31,24 +32,30 @@ pub enum CollectError {
         /// Its manifest.
         digest: Digest,
     },
-    /// Names were published to once, but not a single head is there.
+    /// A name was published to once, but not a single head of it is there.
     #[error(
-        "there are names but no heads: part of the store is not mounted, or was lost; restore it from a backup (or, if \
-         nothing was ever published, publish something)"
+        "{name} has no heads, although there is {mark}: part of the store is not mounted, or was lost; restore it from a \
+         backup (or, if its first publish never came to its end, publish to it again or remove that object)"
     )]
-    NoHeads,
-    /// Heads are never deleted, so the number of names cannot shrink.
+    NoHeads {
+        /// The name.
+        name: LogName,
+        /// The mark that it exists.
+        mark: Key,
+    },
+    /// Heads are never deleted, so what was seen once must be there.
     #[error(
-        "{now} names have heads, but the run {run} found {before}: part of the store is not mounted, or was lost; restore \
-         it from a backup, or remove collector/ from the store if you took it back to an earlier state on purpose"
+        "an earlier run saw generation {generation} of {name}, but {loss}: part of the store is not mounted, or was lost; \
+         restore it from a backup (or, if you took the store back to an earlier state on purpose, remove collector/seen/ \
+         from it)"
     )]
-    LostNames {
-        /// How many there are.
-        now: u64,
-        /// How many there were.
-        before: u64,
-        /// When there were.
-        run: RunId,
+    LostHead {
+        /// The name.
+        name: LogName,
+        /// The head.
+        generation: u64,
+        /// What became of it.
+        loss: HeadLoss,
     },
     /// The digests of a 256th of the store do not fit.
     #[error("the digests of the store do not fit into collector.memory; raise it")]

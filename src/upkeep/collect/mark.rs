@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::earlier::Earlier;
 use super::live::{Fingerprint, Live, Root};
 use super::report::Totals;
 use super::{Collect, CollectError, RunContext};
@@ -19,6 +20,7 @@ use crate::domain::retention::{Verdict, since};
 use crate::domain::{Head, LogName, State, Subject, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::store::{Key, List, StoreError, StoreErrorKind};
+use crate::upkeep::seen::SeenHead;
 
 /// Keys that are made durable in one call.
 const PERSISTED: usize = 1000;
@@ -34,10 +36,25 @@ pub(super) enum Expiry {
     Leave,
 }
 
+/// How to mark.
+#[derive(Debug, Clone)]
+pub(super) struct MarkOptions {
+    pub(super) expiry: Expiry,
+    /// What must be there.
+    pub(super) earlier: Arc<Earlier>,
+}
+
+impl MarkOptions {
+    /// For the second marking of a run.
+    pub(super) fn again() -> Self {
+        Self { expiry: Expiry::Leave, earlier: Arc::default() }
+    }
+}
+
 /// What is known of a name after it was marked.
 #[derive(Debug, Clone, Copy)]
 struct SeenName {
-    generation: u64,
+    head: SeenHead,
     /// Whether every root's manifest was there. If not, its publisher has not checked its blobs yet, and the name must
     /// be looked at again even if its head is still the same.
     settled: bool,
@@ -52,8 +69,17 @@ impl Marked {
         self.0.len() as u64
     }
 
+    /// The head of a name that was marked.
+    pub(super) fn head(&self, name: &LogName) -> Option<SeenHead> {
+        self.0.get(name).map(|seen| seen.head)
+    }
+
+    pub(super) fn heads(&self) -> impl Iterator<Item = (&LogName, SeenHead)> {
+        self.0.iter().map(|(name, seen)| (name, seen.head))
+    }
+
     fn is_settled(&self, name: &LogName, generation: u64) -> bool {
-        self.0.get(name).is_some_and(|seen| seen.settled && seen.generation == generation)
+        self.0.get(name).is_some_and(|seen| seen.settled && seen.head.generation == generation)
     }
 }
 
@@ -75,15 +101,15 @@ impl Collect {
     pub(super) async fn mark(
         &self,
         run: &RunContext,
-        expiry: Expiry,
+        options: &MarkOptions,
         live: &mut Live,
         marked: &mut Marked,
         totals: &mut Totals,
         mut note: impl FnMut(&LogName, u64, Verdict) + Send,
     ) -> Result<(), CollectError> {
-        let options = List { first_of: Some(layout::HEADS_OF_A_NAME), ..List::default() };
+        let newest = List { first_of: Some(layout::HEADS_OF_A_NAME), ..List::default() };
         let prefix = layout::all_heads();
-        let heads = self.store.list(&prefix, options).map_err(CollectError::from);
+        let heads = self.store.list(&prefix, newest).map_err(CollectError::from);
         let known: &Marked = marked;
         let changed = heads.try_filter_map(|meta| async move {
             let Some(LayoutKey::Head(name, generation)) = LayoutKey::parse(&meta.key) else {
@@ -92,7 +118,7 @@ impl Collect {
             Ok((!known.is_settled(&name, generation)).then_some((name, generation)))
         });
         let mut names = changed
-            .map_ok(|(name, generation)| run.rest.after(self.spawn_name(run, expiry, name, generation)))
+            .map_ok(|(name, generation)| run.rest.after(self.spawn_name(run, options, name, generation)))
             .try_buffer_unordered(run.jobs)
             .boxed();
         let mut found = Vec::new();
@@ -117,7 +143,7 @@ impl Collect {
     /// Makes the heads durable that said what is needed and, above all, what is not any more. A head that a crash of
     /// the machine takes back must not have cost the bytes that its predecessor needs.
     pub(super) async fn persist_heads(&self, marked: &Marked) -> Result<(), StoreError> {
-        let key = |(name, seen): (&LogName, &SeenName)| LayoutKey::Head(name.clone(), seen.generation).key();
+        let key = |(name, seen): (&LogName, &SeenName)| LayoutKey::Head(name.clone(), seen.head.generation).key();
         let keys: Vec<Key> = marked.0.iter().map(key).collect();
         for keys in keys.chunks(PERSISTED) {
             self.store.persist(keys).await?;
@@ -128,25 +154,26 @@ impl Collect {
     async fn spawn_name(
         &self,
         run: &RunContext,
-        expiry: Expiry,
+        options: &MarkOptions,
         name: LogName,
         generation: u64,
     ) -> Result<MarkedName, CollectError> {
-        let (collect, run) = (self.clone(), run.clone());
-        let task = tokio::spawn(async move { collect.mark_name(&run, expiry, &name, generation).await });
+        let (collect, run, options) = (self.clone(), run.clone(), options.clone());
+        let task = tokio::spawn(async move { collect.mark_name(&run, &options, &name, generation).await });
         AbortOnDropHandle::new(task).await.map_err(CollectError::task)?
     }
 
     async fn mark_name(
         &self,
         run: &RunContext,
-        expiry: Expiry,
+        options: &MarkOptions,
         name: &LogName,
         generation: u64,
     ) -> Result<MarkedName, CollectError> {
         let mut head = Arc::new(self.head(name, generation).await?);
+        self.compare(&options.earlier, &head).await?;
         loop {
-            match self.mark_head(run, expiry, Arc::clone(&head)).await {
+            match self.mark_head(run, options.expiry, Arc::clone(&head)).await {
                 // The version may have been retired since its head was read, and its manifest collected by another run.
                 Err(CollectError::LostManifest { name, version, digest }) => match self.heads.current(&name).await? {
                     Some(newer) if newer.generation > head.generation => head = newer,
@@ -176,7 +203,7 @@ impl Collect {
                 verdicts = self.judge(run, Expiry::Leave, &head, &rows).await?;
             }
         }
-        let seen = SeenName { generation: head.generation, settled: true };
+        let seen = SeenName { head: SeenHead::of(&head), settled: true };
         let mut marked = MarkedName { name: head.name.clone(), seen, roots: Vec::new(), over };
         let stay = rows.into_iter().zip(verdicts).filter(|(_, verdict)| !verdict.is_over());
         let mut needs =

@@ -7,17 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::report::{Outcome, Report, Started};
+use super::report::{Report, Started};
 use super::{Collect, CollectError, RunContext};
 use crate::domain::RunId;
 use crate::layout::{self, LayoutKey, RunPart};
-use crate::protocol::documents;
-use crate::store::{Created, Key, List, Object, ObjectStore, StoreError, StoreErrorKind};
+use crate::protocol::{documents, listing};
+use crate::store::{Created, List, Object, ObjectStore, StoreError, StoreErrorKind};
 
 /// By then a probe has ended, whatever became of it.
 const PROBE_IS_OVER: SignedDuration = SignedDuration::from_hours(1);
-/// Runs among which a completed one is looked for.
-const LOOKED_AT: usize = 50;
 /// Largest report that is read, in bytes.
 const MAX_REPORT: u64 = 1 << 20;
 
@@ -121,39 +119,30 @@ impl Runs {
     /// At most `limit` runs before `before`, newest first.
     ///
     /// # Errors
-    /// When the store fails or holds what is not of a run.
+    /// When the store fails.
     pub async fn page(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
         let mut page = Vec::new();
         for run in self.ids(before, limit).await? {
-            page.extend(self.summary(run).await?);
-        }
-        Ok(page)
-    }
-
-    /// The newest of the last runs that did all they had planned, if there is one among them.
-    ///
-    /// # Errors
-    /// When the store fails or holds what is not of a run.
-    pub async fn last_completed(&self) -> Result<Option<Report>, StoreError> {
-        for run in self.ids(None, LOOKED_AT).await? {
-            match self.read::<Report>(run, RunPart::Report).await? {
-                Some(report) if report.outcome == Outcome::Completed => return Ok(Some(report)),
-                Some(_) | None => {}
+            match self.summary(run).await {
+                Ok(summary) => page.extend(summary),
+                // One damaged report must not hide all others.
+                Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                    tracing::warn!(%run, %error, "the report of a run of the collector cannot be read; it is left out");
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Ok(page)
     }
 
     async fn ids(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunId>, StoreError> {
         // The parts of a run sort before those of the next: plan, report, started.
         let start_after = before.map(|run| LayoutKey::Run(run, RunPart::Started).key());
         let prefix = layout::runs();
-        let mut listing = self.store.list(&prefix, List { start_after, ..List::default() });
+        let options = List { start_after, ..List::default() };
+        let mut listing = listing::known(&*self.store, &prefix, options, part_of_run);
         let mut runs: Vec<RunId> = Vec::new();
-        while let Some(meta) = listing.try_next().await? {
-            let Some(LayoutKey::Run(run, _)) = LayoutKey::parse(&meta.key) else {
-                return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not of a run of the collector"));
-            };
+        while let Some(((run, _), _)) = listing.try_next().await? {
             if runs.last() == Some(&run) {
                 continue;
             }
@@ -182,8 +171,7 @@ impl Runs {
     /// When the store fails.
     pub async fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
         let prefix = layout::runs();
-        let mut listing = self.store.list(&prefix, List { limit: Some(1), ..List::default() });
-        Ok(listing.try_next().await?.map(|meta| meta.modified))
+        Ok(listing::first(&*self.store, &prefix, part_of_run).await?.map(|(_, meta)| meta.modified))
     }
 
     /// What a run was about to delete: JSON, one decision a line. `None` when it came to nothing. A run of several
@@ -200,16 +188,18 @@ impl Runs {
     /// # Errors
     /// When the store fails.
     pub async fn plans(&self, run: RunId) -> Result<Vec<u8>, StoreError> {
-        let keys: Vec<_> = self.store.list(&layout::run(&run), List::default()).try_collect().await?;
-        let first = |key: &Key| match LayoutKey::parse(key) {
-            Some(LayoutKey::Run(_, RunPart::Plan(first))) => Some(first),
-            _ => None,
-        };
-        Ok(keys.iter().filter_map(|meta| first(&meta.key)).collect())
+        let first = |key| if let LayoutKey::Run(_, RunPart::Plan(first)) = key { Some(first) } else { None };
+        let plans = listing::known(&*self.store, &layout::run(&run), List::default(), first);
+        plans.map_ok(|(first, _)| first).try_collect().await
     }
 
     async fn read<T: DeserializeOwned>(&self, run: RunId, part: RunPart) -> Result<Option<T>, StoreError> {
         let key = LayoutKey::Run(run, part).key();
         documents::read(&*self.store, &key, MAX_REPORT).await
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a listing hands its keys over")]
+fn part_of_run(key: LayoutKey) -> Option<(RunId, RunPart)> {
+    if let LayoutKey::Run(run, part) = key { Some((run, part)) } else { None }
 }

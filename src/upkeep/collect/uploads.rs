@@ -15,7 +15,12 @@ use super::{Collect, CollectError, RunContext};
 use crate::domain::UploadId;
 use crate::layout::{self, LayoutKey};
 use crate::protocol::uploads::{self, UploadState};
-use crate::store::{List, Parts};
+use crate::store::{Key, List, Parts};
+
+/// Whether Larder makes objects under this key as streams, copies or in parts.
+fn is_ours(key: &Key) -> bool {
+    LayoutKey::parse(key).is_some_and(|key| key.is_streamed())
+}
 
 /// Whether anything is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +106,11 @@ impl Collect {
 
     /// Aborts what the store has in the making, but no upload refers to: its process died before it could say so, or was
     /// sending a blob in one request.
+    ///
+    /// Only what will get a key under which Larder makes objects in this way. A bucket tells nothing else of a multipart
+    /// upload: the metadata with which it was begun cannot be asked for before it is complete, and to leave a record of
+    /// each would cost every large upload two more requests. A copy of a Larder store that another tool is making right
+    /// into this prefix has such keys, too; parts of it that are older than `uploads_for` are taken for our own.
     async fn strays(
         &self,
         run: &RunContext,
@@ -112,6 +122,10 @@ impl Collect {
         let mut unfinished = self.store.unfinished();
         while let Some(found) = unfinished.try_next().await? {
             run.check()?;
+            if !is_ours(&found.parts.key) {
+                tracing::debug!(key = %found.parts.key, "what another application has in the making is left alone");
+                continue;
+            }
             if known.contains(&found.parts.id) || young.includes(found.begun) {
                 continue;
             }

@@ -26,6 +26,27 @@ pub enum Finding {
         /// What is wrong with it.
         why: String,
     },
+    /// A head that a run of the collector saw is not there any more: the name, and what it needs, is as it was earlier.
+    LostHead {
+        /// The name.
+        name: LogName,
+        /// The head.
+        generation: u64,
+        /// What became of it.
+        why: String,
+    },
+    /// The list of heads that a run of the collector saw cannot be read.
+    DamagedList {
+        /// Its key.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A name is listed but has no log, and has been for longer than its first publish can have taken to create it.
+    NoHeads {
+        /// The name.
+        name: LogName,
+    },
     /// A name has a log but is not listed.
     UnlistedName {
         /// The name.

@@ -89,10 +89,8 @@ async fn heads_that_are_all_gone() {
     let before = copies(&backend.store()).await;
     collect(&backend.store(), greedy()).await.unwrap();
     assert_eq!(copies(&backend.store()).await, before, "it only waits for the next run");
-    let reports = keys(&backend.store(), "collector/", None, None).await;
-    backend.store().delete_all(&reports.iter().map(|text| key(text)).collect::<Vec<_>>()).await.unwrap();
     backend.age("names/", std::time::Duration::from_secs(600));
-    fails(&backend.store(), "names but no heads").await;
+    fails(&backend.store(), "main has no heads").await;
 }
 
 #[tokio::test]
@@ -101,8 +99,9 @@ async fn heads_of_some_names_that_are_gone_since_the_last_run() {
     collect(&backend.store(), patient()).await.unwrap();
     let (there, away) = (backend.root().join("objects/heads/other@"), backend.root().join("other"));
     std::fs::rename(&there, &away).unwrap();
-    fails(&backend.store(), "1 names have heads, but the run").await;
-    fails(&backend.store(), "found 2").await;
+    for _ in 0..3 {
+        fails(&backend.store(), "of other, but there is no head of that name").await;
+    }
     std::fs::rename(&away, &there).unwrap();
     collect(&backend.store(), greedy()).await.unwrap();
     assert_eq!(sound(&backend.store(), "other").await.as_deref(), Some("o1"));

@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use larder::clock::SystemClock;
-use larder::domain::UploadId;
+use larder::domain::{Digest, UploadId};
 use larder::layout::LayoutKey;
-use larder::store::Key;
+use larder::upkeep::CollectError;
 use larder::upkeep::collect::Settings;
-use larder::upkeep::verify::{Finding, Observer, Outcome, Totals};
-use larder::upkeep::{CollectError, Verify};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::collecting::*;
+use crate::support::s3::S3Model;
 use crate::support::services::*;
 use crate::support::store::*;
 use crate::support::uploading::*;
@@ -101,7 +99,7 @@ fn age_parts(backend: &FsBackend, by: Duration) {
 async fn what_is_in_the_making_without_an_upload_is_aborted_when_it_is_old() {
     let (backend, services, id, bytes) = with_upload().await;
     let store = backend.store();
-    store.begin_parts(&key("blobs/stray")).await.unwrap();
+    store.begin_parts(&LayoutKey::Blob(Digest::of(b"stray"), 0).key()).await.unwrap();
     age_parts(&backend, 23 * HOUR);
     assert_eq!(collect(&store, daily()).await.unwrap().totals.uploads, 0);
     assert_eq!(unfinished(&store).await.len(), 2);
@@ -141,22 +139,38 @@ async fn a_strange_object_among_the_uploads_ends_the_run() {
     assert!(matches!(error, CollectError::UnknownKey(_)), "{error}");
 }
 
-#[derive(Default)]
-struct Findings(Vec<String>);
-
-impl Observer for Findings {
-    fn finding(&mut self, finding: &Finding, _: &Outcome) {
-        self.0.push(format!("{finding:?}"));
-    }
-
-    fn verified(&mut self, _: &Key, _: &Totals) {}
-}
-
 #[tokio::test]
 async fn a_verification_finds_nothing_wrong_with_an_upload_under_way() {
     let (backend, _, _, _) = with_upload().await;
-    let mut findings = Findings::default();
-    let verify = Verify::new(backend.store(), std::sync::Arc::new(SystemClock));
-    verify.run(None, 1, &mut findings).await.unwrap();
-    assert_eq!(findings.0, Vec::<String>::new());
+    assert_eq!(findings(&backend.store()).await, []);
+}
+
+/// A bucket holds what several applications have in the making, and does not tell whose it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_application_has_in_the_making_is_left_alone() {
+    let model = S3Model::start().await;
+    let store = model.store_with(|settings| settings.prefix = "shared".to_owned()).await;
+    put(&store, LayoutKey::Marker(1).key().as_str(), r#"{"layout": 1, "min_reader": 1, "min_writer": 1}"#).await;
+    let hex = Digest::of(b"x").hex();
+    let foreign = [
+        "notes/x".to_owned(),
+        "blobs/readme".to_owned(),
+        "layout/2".to_owned(),
+        "heads/main/@/18/446/744/073/709/551/614".to_owned(),
+        "names/main@".to_owned(),
+        format!("blobs/sha256/zz/zz/{hex}.0"),
+        format!("other/blobs/sha256/{}/{}/{hex}.0", &hex[..2], &hex[2..4]),
+        format!("uploads/{}.99999", "ab".repeat(16)),
+    ];
+    for text in &foreign {
+        store.begin_parts(&key(text)).await.unwrap();
+    }
+    let ours = LayoutKey::Blob(Digest::of(b"stray"), 0).key();
+    store.begin_parts(&ours).await.unwrap();
+    assert_eq!(collect(&store, greedy()).await.unwrap().totals.uploads, 1);
+    let mut left: Vec<String> = unfinished(&store).await.iter().map(|found| found.parts.key.to_string()).collect();
+    left.sort();
+    let mut foreign = foreign.to_vec();
+    foreign.sort();
+    assert_eq!(left, foreign);
 }

@@ -77,7 +77,7 @@ contract!(a_listing_may_show_only_the_first_key_of_each_group, |store| async {
         put(&store, name, *name).await;
     }
     let grouped = |prefix: &'static str, start: Option<&'static str>, limit, infix| {
-        let options = List { start_after: start.map(key), limit, first_of: Some(infix) };
+        let options = List { start_after: start.map(key), limit, first_of: Some(infix), ..List::default() };
         let store = Arc::clone(&store);
         async move {
             let listing = store.list(&prefix.parse().unwrap(), options);

@@ -86,8 +86,8 @@ impl Forest {
 /// A publisher who knows trees.
 fn publisher(store: &Store) -> Publish {
     let clock = Arc::new(SystemClock);
-    let heads = Arc::new(Heads::new(Arc::clone(store), clock.clone()));
-    let blobs = Arc::new(Blobs::new(Arc::clone(store), clock, SignedDuration::from_hours(12)));
+    let heads = Arc::new(Heads::new(Arc::clone(store) as _, clock.clone()));
+    let blobs = Arc::new(Blobs::new(Arc::clone(store) as _, clock, SignedDuration::from_hours(12)));
     let manifests = Arc::new(Manifests::with_formats(Arc::clone(&blobs), TREES));
     Publish::new(heads, blobs, manifests, PublishLimits { manifest_bytes: 1 << 20, artifacts: 100 })
 }

@@ -64,7 +64,7 @@ impl CopyObserver for Told {
 async fn copy(from: &Store, to: &Store, verify: bool) -> Result<Summary, String> {
     let settings = CopySettings { jobs: 2, verify, accept_damage: false };
     let mut told = Told::default();
-    let copy = CopyStore::new(Arc::clone(from), Arc::clone(to), Arc::new(SystemClock), settings);
+    let copy = CopyStore::new(Arc::clone(from) as _, Arc::clone(to) as _, Arc::new(SystemClock), settings);
     let summary = copy.run(&mut told).await.map_err(|error| error.to_string())?;
     assert_eq!(told.0, []);
     Ok(summary)
@@ -84,10 +84,10 @@ async fn a_collector_runs_and_leaves_them_alone() {
 async fn verify_finds_nothing_wrong_with_them() {
     let (_backend, store) = with_facts().await;
     let mut told = Told::default();
-    Verify::new(Arc::clone(&store), Arc::new(SystemClock)).run(None, 2, &mut told).await.unwrap();
+    Verify::new(Arc::clone(&store) as _, Arc::new(SystemClock)).run(None, 2, &mut told).await.unwrap();
     assert_eq!(told.0, []);
     put(&store, "auxiliary/x", "").await;
-    Verify::new(Arc::clone(&store), Arc::new(SystemClock)).run(None, 2, &mut told).await.unwrap();
+    Verify::new(Arc::clone(&store) as _, Arc::new(SystemClock)).run(None, 2, &mut told).await.unwrap();
     assert_eq!(told.0, [Finding::UnknownKey { key: "auxiliary/x".into() }]);
 }
 

@@ -89,7 +89,7 @@ impl Observer for Findings {
 /// A verification to its end: what became of each finding.
 async fn try_verify(store: &Store, remedy: HealOptions) -> Result<Vec<(Finding, Outcome)>, StoreError> {
     let mut found = Findings::default();
-    let verify = Verify::new(Arc::clone(store), Arc::new(SystemClock)).healing(remedy);
+    let verify = Verify::new(store.clone(), Arc::new(SystemClock)).healing(remedy);
     let totals = verify.run(None, 2, &mut found).await?;
     let healed = found.0.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Healed(_))).count();
     assert_eq!((totals.findings, totals.healed), (found.0.len() as u64, healed as u64));

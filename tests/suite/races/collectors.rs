@@ -127,7 +127,7 @@ async fn assert_refuses(store: &Store, faulty: &FaultyStore, says: &str) {
     let error = try_collect(&faulty.store()).await.expect_err(says).to_string();
     assert!(error.contains(says), "{error:?} does not say {says:?}");
     assert_eq!(stored_blobs(store).await, before, "{error}");
-    let runs = Runs::new(Arc::clone(store)).page(None, 1).await.unwrap();
+    let runs = Runs::new(store.clone()).page(None, 1).await.unwrap();
     if let [RunSummary::Ended(report)] = &runs[..] {
         assert_eq!((report.outcome, report.error.as_deref()), (Outcome::Failed, Some(&*error)));
         assert_eq!(report.totals.deleted.blobs, 0);
@@ -212,7 +212,7 @@ async fn r11_a_run_that_finds_damage_says_where_and_deletes_nothing() {
         backend.store().delete(&LayoutKey::Head(name("main").into(), generation).key()).await.unwrap();
     }
     backend.age("names/", std::time::Duration::from_secs(600));
-    assert_refuses(&backend.store(), &FaultyStore::over(&backend.store()), "names but no heads").await;
+    assert_refuses(&backend.store(), &FaultyStore::over(&backend.store()), "main has no heads").await;
 }
 
 /// R11, for strangers: an object that this version does not know may be a reference of a later one.

@@ -8,7 +8,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use larder::domain::Digest;
 use larder::layout::LayoutKey;
-use larder::store::{ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, Upload};
+use larder::store::{
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, Result, Unfinished,
+    Upload,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{End, assert_only, collect, collector, end_of, keep_nothing, v1, v2, with_releases};
@@ -75,6 +78,29 @@ impl ObjectStore for Torn {
 
     fn list(&self, prefix: &Prefix, options: List) -> BoxStream<'_, Result<ObjectMeta>> {
         stream::once(self.listing(prefix.clone(), options)).flat_map(stream::iter).boxed()
+    }
+}
+
+#[async_trait]
+impl PartStore for Torn {
+    async fn begin_parts(&self, key: &Key) -> Result<Parts> {
+        self.inner.begin_parts(key).await
+    }
+
+    async fn write_part(&self, parts: &Parts, number: u32, offset: u64, bytes: Bytes) -> Result<Option<Part>> {
+        self.inner.write_part(parts, number, offset, bytes).await
+    }
+
+    async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>> {
+        self.inner.commit_parts(parts, written).await
+    }
+
+    async fn abort_parts(&self, parts: &Parts) -> Result<()> {
+        self.inner.abort_parts(parts).await
+    }
+
+    fn unfinished(&self) -> BoxStream<'_, Result<Unfinished>> {
+        self.inner.unfinished()
     }
 }
 

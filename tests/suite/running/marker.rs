@@ -174,7 +174,7 @@ async fn every_way_to_write_is_closed_and_every_way_to_read_is_open() {
     let backend = FsBackend::quick();
     let inner = backend.store();
     larder::layout::marker::open(&*inner).await.unwrap();
-    let watch = Arc::new(Watch::new(Arc::clone(&inner)));
+    let watch = Arc::new(Watch::new(Arc::clone(&inner) as _));
     let store: Store = Arc::new(GatedStore::new(Arc::clone(&inner), Arc::clone(&watch)));
     put(&store, "blobs/a", "bytes").await;
     let mut begun = begin(&store, "blobs/b", &[Bytes::from_static(b"bytes")]).await;

@@ -264,13 +264,15 @@ async fn idle_collector(counted: &Counted) -> Requests {
 async fn a_collector_with_nothing_to_do() {
     let counted = Counted::start().await;
     counted.server.publish("main", &[("f", b"bytes")]).await;
+    // The first run leaves a list of what it saw, and later ones compare with it.
+    idle_collector(&counted).await;
     let few = idle_collector(&counted).await;
     for at in 0..5_000 {
         let digest = Digest::of(format!("blob {at}").as_bytes());
         counted.model.plant(larder::layout::LayoutKey::Blob(digest, 0).key().as_str(), "bytes");
     }
     let many = idle_collector(&counted).await;
-    let expected = [(Op::PutObject, 2), (Op::ListObjects, 71), (Op::ListUploads, 1), (Op::GetObject, 4), (Op::Look, 1)];
+    let expected = [(Op::PutObject, 2), (Op::ListObjects, 72), (Op::ListUploads, 1), (Op::GetObject, 4), (Op::Look, 1)];
     assert_costs("A run of the collector with nothing to do, one name", &few, &expected);
     let more: usize = many.values().sum::<usize>() - few.values().sum::<usize>();
     assert!(more <= 10, "{more} more requests for 5000 blobs: {few:?} {many:?}");

@@ -1,6 +1,6 @@
 //! Listings: their cost, and buckets that hold more than ours.
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use larder::store::{List, StoreErrorKind};
 
 use crate::support::s3::{Fault, Op, S3Model};
@@ -70,6 +70,35 @@ async fn an_object_that_is_not_ours_ends_a_listing() {
             Err(error) => break error,
         }
     };
-    assert_eq!(error.kind, StoreErrorKind::Internal);
+    assert_eq!(error.kind, StoreErrorKind::Stray);
     assert!(error.to_string().contains("b c"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_past_what_is_not_ours_shows_all_that_is() {
+    let model = S3Model::start().await;
+    let store = model.store().await;
+    store.create_empty(&["a", "b/1", "b/2", "c"].map(key)).await.unwrap();
+    for stray in ["a b", "b/", "b/1~", "d~"] {
+        model.plant(stray, "somebody's");
+    }
+    for page in [1000, 1] {
+        model.quirks(|quirks| quirks.page = page);
+        for (limit, expected) in [
+            (None, &["a", "!a b", "!b/", "b/1", "!b/1~", "b/2", "c", "!d~"][..]),
+            (Some(2), &["a", "!a b", "!b/", "b/1"][..]),
+        ] {
+            let options = List { limit, past_strays: true, ..List::default() };
+            let listing = store.list(&"".parse().unwrap(), options);
+            let shown: Vec<String> = listing
+                .map(|listed| match listed {
+                    Ok(meta) => meta.key.to_string(),
+                    Err(error) if error.kind == StoreErrorKind::Stray => format!("!{}", error.key),
+                    Err(error) => panic!("{error}"),
+                })
+                .collect()
+                .await;
+            assert_eq!(shown, expected);
+        }
+    }
 }

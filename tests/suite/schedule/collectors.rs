@@ -113,8 +113,10 @@ impl From<CollectError> for End {
             CollectError::Store(error)
             | CollectError::Layout(LayoutError::Store(error))
             | CollectError::Change(ChangeError::Store(error)) => error.into(),
-            // The first publisher of all has marked its name, but died before it created its first head.
-            CollectError::NoHeads | CollectError::Change(ChangeError::Contended) => Self::Failed(error.to_string()),
+            // A publisher has marked its name, but died before it created its first head.
+            CollectError::NoHeads { .. } | CollectError::Change(ChangeError::Contended) => {
+                Self::Failed(error.to_string())
+            }
             other => Self::Wrong(other.to_string()),
         }
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use larder::store::{
-    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, Result, StoreError,
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, Result, StoreError,
     StoreErrorKind, Unfinished, Upload,
 };
 use tokio::sync::oneshot;
@@ -194,7 +194,10 @@ impl ObjectStore for Handle {
             None => Ok(()),
         }
     }
+}
 
+#[async_trait]
+impl PartStore for Handle {
     async fn begin_parts(&self, key: &Key) -> Result<Parts> {
         let wanted = key.clone();
         self.call("begin parts", key.as_str(), move |store| store.objects.begin_parts(&wanted)).await

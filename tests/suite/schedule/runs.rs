@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use jiff::SignedDuration;
 use larder::domain::Digest;
+use larder::layout::{self, LayoutKey};
 use tokio::task::JoinSet;
 
 use super::clients::{Claim, Client, NAMES, Task};
@@ -17,7 +18,7 @@ use super::plan::Plan;
 use super::process::{Process, Servers};
 use super::random::Random;
 use super::world::World;
-use crate::support::services::{Release, activate};
+use crate::support::services::{Release, activate, name};
 
 /// A schedule that went wrong.
 #[derive(Debug)]
@@ -123,6 +124,7 @@ pub async fn end(world: &Arc<World>, claims: &[Claim], release: &Release, collec
     let last = Process::start(world, "last", SignedDuration::ZERO);
     oracle::check(&last.store, claims).await;
     last.services.release(NAMES[0], release).await.expect("publishing still works");
+    remove_marks_without_heads(world);
     collector.run(&last).await.expect("nothing disturbs the last collector");
     oracle::check_collected(world, &last.store).await;
     // Calls of those who are long gone may still take effect.
@@ -135,10 +137,22 @@ pub async fn end(world: &Arc<World>, claims: &[Claim], release: &Release, collec
     });
 }
 
+/// What the collector asks its operator for when the first publisher of a name died between its mark and its first head.
+fn remove_marks_without_heads(world: &World) {
+    world.with(|store| {
+        for name in NAMES.iter().map(|text| name(text)) {
+            let heads = layout::heads(&name);
+            if store.objects.after(heads.as_str(), None).next().is_none() {
+                store.objects.delete(&LayoutKey::Name(name.into()).key());
+            }
+        }
+    });
+}
+
 /// Publishes a few versions before anything goes wrong.
 async fn begin(world: &Arc<World>, random: &mut Random, releases: &[Release]) {
     let first = Process::start(world, "first", SignedDuration::ZERO);
-    larder::layout::marker::open(&*first.store).await.expect("mark the layout");
+    layout::marker::open(&*first.store).await.expect("mark the layout");
     for _ in 0..random.below(4) {
         let (to, release) = (random.pick(&NAMES), random.pick(releases));
         first.services.upload_all(&release).await.expect("upload");

@@ -65,6 +65,11 @@ impl Truth {
                 lost.map_or(Ok(()), |(name, number, _)| Err(format!("{name}@{number} lost {digest} with {key}")))
             }
             Some(LayoutKey::Blob(..) | LayoutKey::Seen(..) | LayoutKey::Run(..)) => Ok(()),
+            Some(LayoutKey::SeenHeads(..)) => {
+                let lists = layout::seen_heads();
+                let another = objects.after(lists.as_str(), None).next().map(|_| ());
+                another.ok_or_else(|| format!("nobody remembers what {key} said of the heads"))
+            }
             Some(LayoutKey::Condemned(..)) if self.withdrawals => Ok(()),
             _ => Err(format!("{key} is deleted, which is for ever")),
         }

@@ -25,9 +25,12 @@ pub fn beginning() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().expect("a legal time")
 }
 
+/// What keys begin with that hold the id of a run.
+const OF_RUNS: [&str; 2] = ["collector/runs/", "collector/seen/"];
+
 /// A key without what is random in it: the ids of runs of the collector.
 pub fn masked(key: &str) -> String {
-    match (key.strip_prefix("collector/runs/"), key.split_once('-'), key.split_once('.')) {
+    match (OF_RUNS.iter().find(|area| key.starts_with(**area)), key.split_once('-'), key.split_once('.')) {
         (Some(_), Some((second, _)), Some((_, part))) => format!("{second}-?.{part}"),
         _ => key.to_owned(),
     }
@@ -35,12 +38,16 @@ pub fn masked(key: &str) -> String {
 
 /// A text that may name such keys, without what is random in them.
 fn masked_within(text: &str) -> String {
-    let mut parts = text.split("collector/runs/");
+    OF_RUNS.iter().fold(text.to_owned(), |text, area| masked_of(&text, area))
+}
+
+fn masked_of(text: &str, area: &str) -> String {
+    let mut parts = text.split(area);
     let mut masked = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (moment, rest) = part.split_once('-').unwrap_or((part, ""));
         let rest = rest.trim_start_matches(|letter: char| letter.is_ascii_hexdigit());
-        write!(masked, "collector/runs/{moment}-?{rest}").expect("write to a text");
+        write!(masked, "{area}{moment}-?{rest}").expect("write to a text");
     }
     masked
 }

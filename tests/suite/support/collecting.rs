@@ -11,9 +11,10 @@ use larder::clock::SystemClock;
 use larder::domain::policy::PolicyKeys;
 use larder::domain::{Digest, LivePolicies, Policies, PolicyRule, Retention};
 use larder::layout::{self, LayoutKey};
-use larder::store::List;
+use larder::store::{Key, List};
 use larder::upkeep::collect::{Report, Settings};
-use larder::upkeep::{Collect, CollectError};
+use larder::upkeep::verify::{Finding, Observer, Outcome, Totals};
+use larder::upkeep::{Collect, CollectError, Verify};
 use tokio_util::sync::CancellationToken;
 
 use super::store::{FsBackend, Store};
@@ -85,6 +86,23 @@ pub async fn copies(store: &Store) -> BTreeSet<(Digest, u64)> {
         }
     }
     found
+}
+
+/// All that a verification finds.
+pub async fn findings(store: &Store) -> Vec<Finding> {
+    #[derive(Default)]
+    struct Findings(Vec<Finding>);
+    impl Observer for Findings {
+        fn finding(&mut self, finding: &Finding, _: &Outcome) {
+            self.0.push(finding.clone());
+        }
+
+        fn verified(&mut self, _: &Key, _: &Totals) {}
+    }
+    let mut findings = Findings::default();
+    let verify = Verify::new(store.clone(), Arc::new(SystemClock));
+    verify.run(None, 1, &mut findings).await.expect("verify");
+    findings.0
 }
 
 impl FsBackend {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use larder::store::{
-    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, Parts, Prefix, Result, StoreError,
+    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, Result, StoreError,
     StoreErrorKind, Unfinished, Upload,
 };
 use tokio::sync::Semaphore;
@@ -282,7 +282,10 @@ impl ObjectStore for FaultyStore {
         let first = keys.first().map_or("", Key::as_str);
         self.script.call(Op::Persist, first, self.inner.persist(keys)).await
     }
+}
 
+#[async_trait]
+impl PartStore for FaultyStore {
     async fn begin_parts(&self, key: &Key) -> Result<Parts> {
         self.script.call(Op::BeginParts, key.as_str(), self.inner.begin_parts(key)).await
     }

@@ -9,7 +9,7 @@ use larder::config::{self, Config};
 use larder::domain::Digest;
 use larder::lifecycle::Shutdown;
 use larder::server::{self, Server, ServerError};
-use larder::store::ObjectStore;
+use larder::store::PartStore;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -86,7 +86,7 @@ impl TestServer {
     /// A server on any store and clock; `data` is where its admin token is.
     pub async fn over(
         data: &Path,
-        store: Arc<dyn ObjectStore>,
+        store: Arc<dyn PartStore>,
         clock: Arc<dyn Clock>,
         change: impl FnOnce(&mut Config),
     ) -> Self {

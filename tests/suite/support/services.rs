@@ -108,8 +108,8 @@ impl Services {
     /// A process whose readers accept answers that are so old.
     pub fn with_staleness(store: &Store, clock: Arc<ManualClock>, most: Duration) -> Self {
         let shared: Arc<dyn Clock> = clock.clone();
-        let heads = Arc::new(Heads::new(Arc::clone(store), Arc::clone(&shared)).with_max_staleness(most));
-        let blobs = Arc::new(Blobs::new(Arc::clone(store), shared, SignedDuration::from_hours(12)));
+        let heads = Arc::new(Heads::new(store.clone(), Arc::clone(&shared)).with_max_staleness(most));
+        let blobs = Arc::new(Blobs::new(store.clone(), shared, SignedDuration::from_hours(12)));
         let uploads = Arc::new(Uploads::new(Arc::clone(store), Arc::clone(&blobs), UPLOAD_LIMITS));
         let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
         let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));

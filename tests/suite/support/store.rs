@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use larder::store::fs::Steps;
-use larder::store::{ByteRange, Created, FsStore, Key, List, ObjectStore, Upload};
+use larder::store::{ByteRange, Created, FsStore, Key, List, PartStore, Upload};
 use tempfile::TempDir;
 
 /// Any store.
-pub type Store = Arc<dyn ObjectStore>;
+pub type Store = Arc<dyn PartStore>;
 
 /// Bytes that the filesystem backend reads at once, and a size around which the others are tested too.
 pub const CHUNK: usize = 128 * 1024;

@@ -1,0 +1,154 @@
+//! What earlier runs saw, and the proof that it is still there.
+//!
+//! # Why no order and no clock is needed
+//!
+//! Heads only ever come to a store. So *every* list of heads that any run left ([`seen`]) holds for all later states, and
+//! a run that finds all of it there may replace it by a list of its own. It writes that once its marking is complete,
+//! after the heads in it were made durable and before it deletes anything, and only then deletes the lists that it
+//! compared with. Whichever runs overlap, stall or die in between: a list goes only when one that was made of a later
+//! look at the store is durable, so there is always one, and a run that is refused leaves what it was refused for as it
+//! was. How long ago that was, and how often runs were refused since, makes no difference.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::TryStreamExt as _;
+
+use super::mark::Marked;
+use super::{Collect, CollectError, MAX_SKEW, RunContext};
+use crate::domain::{Head, LogName};
+use crate::layout::{self, LayoutKey};
+use crate::protocol::listing;
+use crate::store::{Key, List, ObjectStore};
+use crate::upkeep::seen::{self, HeadLoss, SeenHead, SeenHeads};
+
+/// The lists of heads that there were at some moment. Takes about as much memory as the names that a run marks.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    lists: Vec<Key>,
+    /// What each list has, without what those before it have. There is more than one only when runs overlapped or died.
+    heads: Vec<HashMap<LogName, SeenHead>>,
+}
+
+impl Earlier {
+    /// Reads all lists. Heads must be listed after this: then they are at least as new.
+    pub(super) async fn read(store: &dyn ObjectStore) -> Result<Arc<Self>, CollectError> {
+        let mut replaced = HashSet::new();
+        'lists: loop {
+            let mut earlier = Self::default();
+            for key in seen::lists(store).await?.map_err(CollectError::UnknownKey)? {
+                if replaced.contains(&key) {
+                    continue;
+                }
+                let Some(list) = SeenHeads::open(store, &key).await? else {
+                    // A newer one has replaced it, which a listing shows that begins now.
+                    replaced.insert(key);
+                    continue 'lists;
+                };
+                earlier.add(key, list).await?;
+            }
+            return Ok(Arc::new(earlier));
+        }
+    }
+
+    async fn add(&mut self, key: Key, mut list: SeenHeads) -> Result<(), CollectError> {
+        let mut heads = HashMap::new();
+        while let Some((name, head)) = list.next().await? {
+            if self.of(&name).all(|other| other != head) {
+                heads.insert(name, head);
+            }
+        }
+        self.lists.push(key);
+        self.heads.push(heads);
+        Ok(())
+    }
+
+    /// The heads of a name that must be there.
+    fn of(&self, name: &LogName) -> impl Iterator<Item = SeenHead> {
+        self.heads.iter().filter_map(|list| list.get(name).copied())
+    }
+
+    /// A head whose name was not marked.
+    fn without_mark(&self, marked: &Marked) -> Option<(&LogName, SeenHead)> {
+        let mut heads = self.heads.iter().flatten();
+        heads.find(|(name, _)| marked.head(name).is_none()).map(|(name, head)| (name, *head))
+    }
+
+    /// Whether a new list would say the same.
+    fn equals(&self, marked: &Marked) -> bool {
+        let known: u64 = self.heads.iter().map(|list| list.len() as u64).sum();
+        self.lists.len() <= 1
+            && known == marked.names()
+            && marked.heads().all(|(name, head)| self.of(name).any(|seen| seen == head))
+    }
+}
+
+impl Collect {
+    /// Refuses to continue when a head that an earlier run saw is not there any more. `newest` is the newest head that
+    /// its name has now; nothing may have been changed because of it yet, since that could create a head in the place
+    /// of a lost one.
+    pub(super) async fn compare(&self, earlier: &Earlier, newest: &Head) -> Result<(), CollectError> {
+        for seen in earlier.of(&newest.name) {
+            let loss = if seen.generation == newest.generation {
+                seen.loss_by(newest)
+            } else {
+                seen.loss(&self.heads, &newest.name, Some(newest.generation)).await?
+            };
+            if let Some(loss) = loss {
+                return Err(CollectError::LostHead { name: newest.name.clone(), generation: seen.generation, loss });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is anything to decide. Refuses when a name has no heads that must have some: then nobody knows what
+    /// it needs. `marked` was listed after `earlier` was read.
+    pub(super) async fn guard(
+        &self,
+        run: &RunContext,
+        earlier: &Earlier,
+        marked: &Marked,
+    ) -> Result<bool, CollectError> {
+        if let Some((name, seen)) = earlier.without_mark(marked) {
+            let (name, generation) = (name.clone(), seen.generation);
+            return Err(CollectError::LostHead { name, generation, loss: HeadLoss::NoHeads });
+        }
+        let names = layout::names("").expect("the prefix of all names is legal");
+        let mut names = self.store.list(&names, List::default());
+        let mut waits = false;
+        while let Some(mark) = names.try_next().await? {
+            let Some(LayoutKey::Name(name)) = LayoutKey::parse(&mark.key) else {
+                return Err(CollectError::UnknownKey(mark.key));
+            };
+            if marked.head(&name).is_some() {
+                continue;
+            }
+            // The first head of a name follows its mark at once. It may also have been created since heads were listed.
+            if run.now.duration_since(mark.modified) <= MAX_SKEW {
+                waits = true;
+            } else if listing::first(&*self.store, &layout::heads(&name), Some).await?.is_none() {
+                return Err(CollectError::NoHeads { name, mark: mark.key });
+            }
+        }
+        Ok(marked.names() > 0 || !waits)
+    }
+
+    /// Leaves a list of what was marked for later runs, in place of those that it was compared with.
+    pub(super) async fn remember(
+        &self,
+        run: &RunContext,
+        earlier: &Earlier,
+        marked: &Marked,
+    ) -> Result<(), CollectError> {
+        if earlier.equals(marked) {
+            return Ok(());
+        }
+        self.persist_heads(marked).await?;
+        let number = run.seen_lists.fetch_add(1, Ordering::Relaxed);
+        let mut heads: Vec<_> = marked.heads().collect();
+        heads.sort_unstable_by_key(|(name, _)| name.as_str());
+        seen::write(&*self.store, &LayoutKey::SeenHeads(run.id, number).key(), &heads).await?;
+        self.delete(run, &earlier.lists).await
+    }
+}
