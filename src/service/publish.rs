@@ -86,7 +86,7 @@ struct Document {
     manifest: Manifest,
 }
 
-/// What a client wants to become of its manifest.
+/// How the client wants its manifest published.
 #[derive(Debug, Clone)]
 pub struct PublishOptions {
     /// Whether readers get the version at once; otherwise it is staged.
