@@ -80,6 +80,16 @@ struct CachedHead {
     /// Whether it is known to survive a crash of the machine. One that another process made may be visible a moment
     /// before it does, and a log must not have a durable head behind one that is not.
     durable: bool,
+    /// Whether this process made sure that the name has its mark.
+    listed: bool,
+}
+
+impl CachedHead {
+    /// Whether the writer of the first head may have died before it created the mark. A version becomes active only
+    /// after that.
+    fn may_be_unlisted(&self) -> bool {
+        !self.listed && self.head.activations.is_empty()
+    }
 }
 
 /// All names' logs of heads.
@@ -169,7 +179,7 @@ impl Heads {
     }
 
     fn remember(&self, head: Head, checked: Instant, durable: bool) -> CachedHead {
-        self.keep(CachedHead { head: Arc::new(head), checked, durable })
+        self.keep(CachedHead { head: Arc::new(head), checked, durable, listed: false })
     }
 
     /// Remembers a head unless more is known by now, and returns what is known.
@@ -287,20 +297,33 @@ impl Heads {
             }
             Outcome::Next { mut head, row, spill } => {
                 self.clock.skew().map_or(Ok(()), |ahead| Err(ChangeError::ClockSkew(ahead)))?;
-                match known {
-                    None => drop(self.store.create(&LayoutKey::Name(name.clone()).key(), bytes::Bytes::new()).await?),
-                    Some(known) => drop(self.make_durable(known).await?),
+                let may_be_unlisted = known.as_ref().is_none_or(CachedHead::may_be_unlisted);
+                if let Some(known) = known {
+                    self.make_durable(known).await?;
                 }
                 self.segments.spill(&mut head, spill).await?;
-                let created = self.log.create(&head).await?;
+                if !self.log.create(&head).await? {
+                    return Ok(None);
+                }
+                if may_be_unlisted {
+                    // After the head, so that a mark without heads proves a loss. A head without its mark, which a crash
+                    // between the two leaves, is only not listed until the next change, or the next run of a collector.
+                    self.add_mark(name).await?;
+                }
                 let head = Arc::new(*head);
-                Ok(created.then(|| {
-                    // What is answered is this head, even if somebody has built on it since.
-                    self.keep(CachedHead { head: Arc::clone(&head), checked: asked, durable: true });
-                    Changed { head, row, unchanged: false }
-                }))
+                // The answer is this head, even if another writer has built on it since.
+                self.keep(CachedHead { head: Arc::clone(&head), checked: asked, durable: true, listed: true });
+                Ok(Some(Changed { head, row, unchanged: false }))
             }
         }
+    }
+
+    /// Creates the mark by which a name is listed, unless it exists.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn add_mark(&self, name: &LogName) -> Result<(), StoreError> {
+        self.store.create(&LayoutKey::Name(name.clone()).key(), bytes::Bytes::new()).await.map(drop)
     }
 
     /// The newest head, which survives a crash of the machine once this returns: what is answered as done, or built
@@ -329,7 +352,12 @@ fn newer(a: CachedHead, b: CachedHead) -> CachedHead {
     let (newest, other) = if a.head.generation >= b.head.generation { (a, b) } else { (b, a) };
     let same = newest.head.generation == other.head.generation;
     let checked = if same { newest.checked.max(other.checked) } else { newest.checked };
-    CachedHead { durable: newest.durable || (same && other.durable), checked, head: newest.head }
+    CachedHead {
+        durable: newest.durable || (same && other.durable),
+        listed: newest.listed || other.listed,
+        checked,
+        head: newest.head,
+    }
 }
 
 fn operation_id() -> Result<String, StoreError> {

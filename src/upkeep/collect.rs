@@ -33,6 +33,7 @@ mod error;
 mod fate;
 mod live;
 mod mark;
+mod marked;
 mod pace;
 mod plan;
 mod ranges;
@@ -63,7 +64,8 @@ use crate::store::{List, ObjectStore, PartStore};
 use earlier::Earlier;
 use fate::Candidate;
 use live::Live;
-use mark::{Expiry, MarkOptions, Marked};
+use mark::{Expiry, MarkOptions};
+use marked::Marked;
 use pace::{Pace, Rest};
 use plan::{AgeLimit, Plan};
 use ranges::Ranges;
@@ -209,9 +211,7 @@ impl Collect {
         let options = MarkOptions { expiry: Expiry::Pretend, earlier: Arc::clone(&earlier) };
         self.mark(run, &options, &mut live, &mut marked, totals, note).await?;
         totals.names = marked.names();
-        if !self.guard(run, &earlier, &marked).await? {
-            return Ok(());
-        }
+        self.guard(&earlier, &marked).await?;
         if !std::mem::replace(told, true) {
             for (name, version, verdict) in &versions {
                 tell(Entry::version(name, *version, *verdict));
@@ -272,8 +272,8 @@ impl Collect {
         let options = MarkOptions { expiry: Expiry::Retire, earlier: Arc::clone(&earlier) };
         self.mark(run, &options, &mut live, &mut marked, totals, note).await?;
         totals.names = marked.names();
-        if !self.guard(run, &earlier, &marked).await? {
-            return Ok(());
+        if self.guard(&earlier, &marked).await? {
+            self.list_unlisted(&marked).await?;
         }
         self.remember(run, &earlier, &marked).await?;
         let live = Arc::new(live);

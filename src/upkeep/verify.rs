@@ -28,18 +28,15 @@ use crate::domain::manifest::Format;
 use crate::domain::{Head, LogName, Selector, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::protocol::{Blobs, Heads, Manifests, listing};
-use crate::store::{Key, List, ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
 
 /// Versions that are read at once from a name's history.
 const ROWS: usize = 256;
-/// How long after the mark of a name its first head is created at the latest, on a host whose clock is not quite right.
-const FIRST_HEAD_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// The verify service.
 #[derive(Debug)]
 pub struct Verify {
     store: Arc<dyn ObjectStore>,
-    clock: Arc<dyn Clock>,
     heads: Heads,
     blobs: Arc<Blobs>,
     manifests: Arc<Manifests>,
@@ -94,8 +91,7 @@ impl Verify {
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
         let blobs = Arc::new(Blobs::new(Arc::clone(&store), Arc::clone(&clock), SignedDuration::MAX));
         Self {
-            heads: Heads::new(Arc::clone(&store), Arc::clone(&clock)),
-            clock,
+            heads: Heads::new(Arc::clone(&store), clock),
             manifests: Arc::new(Manifests::new(Arc::clone(&blobs))),
             store,
             blobs,
@@ -163,9 +159,9 @@ impl Verify {
         // What is not the mark of a name is found in the second pass.
         let name_of = |key| if let LayoutKey::Name(name) = key { Some(name) } else { None };
         let mut names = listing::known(&*self.store, &prefix, List::default(), name_of);
-        while let Some((name, mark)) = names.try_next().await? {
+        while let Some((name, _)) = names.try_next().await? {
             run.totals.names += 1;
-            if let Err(error) = self.name(&name, &mark, run).await {
+            if let Err(error) = self.name(&name, run).await {
                 if error.is_retryable() {
                     return Err(error);
                 }
@@ -175,12 +171,10 @@ impl Verify {
         self.heads_seen(run).await
     }
 
-    async fn name(&self, name: &LogName, mark: &ObjectMeta, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
+    async fn name(&self, name: &LogName, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
         let Some(newest) = self.heads.current(name).await? else {
-            // A writer creates the first head right after the mark, and may be about to.
-            if self.clock.now().duration_since(mark.modified) > FIRST_HEAD_WITHIN {
-                run.report_only(&Finding::NoHeads { name: name.clone() });
-            }
+            // The mark is created after the first head, so that head was lost.
+            run.report_only(&Finding::NoHeads { name: name.clone() });
             return Ok(());
         };
         for generation in 1..newest.generation {

@@ -15,8 +15,8 @@ use std::sync::atomic::Ordering;
 
 use futures_util::TryStreamExt as _;
 
-use super::mark::Marked;
-use super::{Collect, CollectError, MAX_SKEW, RunContext};
+use super::marked::Marked;
+use super::{Collect, CollectError, RunContext};
 use crate::domain::{Head, LogName};
 use crate::layout::{self, LayoutKey};
 use crate::protocol::listing;
@@ -102,36 +102,42 @@ impl Collect {
         Ok(())
     }
 
-    /// Whether there is anything to decide. Refuses when a name has no heads that must have some: then nobody knows what
-    /// it needs. `marked` was listed after `earlier` was read.
-    pub(super) async fn guard(
-        &self,
-        run: &RunContext,
-        earlier: &Earlier,
-        marked: &Marked,
-    ) -> Result<bool, CollectError> {
+    /// Compares the marks of all names with their heads, one by one. Refuses when a name has no heads that must have some:
+    /// then nobody knows what it needs. `marked` was listed after `earlier` was read. Returns whether some names have heads
+    /// but no mark.
+    pub(super) async fn guard(&self, earlier: &Earlier, marked: &Marked) -> Result<bool, CollectError> {
         if let Some((name, seen)) = earlier.without_mark(marked) {
             let (name, generation) = (name.clone(), seen.generation);
             return Err(CollectError::LostHead { name, generation, loss: HeadLoss::NoHeads });
         }
         let names = layout::names("").expect("the prefix of all names is legal");
         let mut names = self.store.list(&names, List::default());
-        let mut waits = false;
+        let mut listed = 0;
         while let Some(mark) = names.try_next().await? {
             let Some(LayoutKey::Name(name)) = LayoutKey::parse(&mark.key) else {
                 return Err(CollectError::UnknownKey(mark.key));
             };
             if marked.head(&name).is_some() {
+                listed += 1;
                 continue;
             }
-            // The first head of a name follows its mark at once. It may also have been created since heads were listed.
-            if run.now.duration_since(mark.modified) <= MAX_SKEW {
-                waits = true;
-            } else if listing::first(&*self.store, &layout::heads(&name), Some).await?.is_none() {
+            // The head was created before the mark, but perhaps since heads were listed.
+            if listing::first(&*self.store, &layout::heads(&name), Some).await?.is_none() {
                 return Err(CollectError::NoHeads { name, mark: mark.key });
             }
         }
-        Ok(marked.names() > 0 || !waits)
+        Ok(listed < marked.names())
+    }
+
+    /// Adds the marks that names lack whose publisher died between the first head and the mark.
+    pub(super) async fn list_unlisted(&self, marked: &Marked) -> Result<(), CollectError> {
+        for (name, _) in marked.heads() {
+            // Rare enough to look for every name: the marks were only counted.
+            if self.store.head(&LayoutKey::Name(name.clone()).key()).await?.is_none() {
+                self.heads.add_mark(name).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Leaves a list of what was marked for later runs, in place of those that it was compared with.

@@ -32,10 +32,10 @@ pub enum CollectError {
         /// Its manifest.
         digest: Digest,
     },
-    /// A name was published to once, but not a single head of it is there.
+    /// The mark of a name is there, which is created after its first head, but not a single head.
     #[error(
         "{name} has no heads, although there is {mark}: part of the store is not mounted, or was lost; restore it from a \
-         backup (or, if its first publish never came to its end, publish to it again or remove that object)"
+         backup (or remove that object, if you removed the name's heads on purpose)"
     )]
     NoHeads {
         /// The name.

@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::earlier::Earlier;
 use super::live::{Fingerprint, Live, Root};
+use super::marked::{Marked, SeenName};
 use super::report::Totals;
 use super::{Collect, CollectError, RunContext};
 use crate::domain::head::{Change, Due};
@@ -48,38 +49,6 @@ impl MarkOptions {
     /// For the second marking of a run.
     pub(super) fn again() -> Self {
         Self { expiry: Expiry::Leave, earlier: Arc::default() }
-    }
-}
-
-/// What is known of a name after it was marked.
-#[derive(Debug, Clone, Copy)]
-struct SeenName {
-    head: SeenHead,
-    /// Whether every root's manifest was there. If not, its publisher has not checked its blobs yet, and the name must
-    /// be looked at again even if its head is still the same.
-    settled: bool,
-}
-
-/// The names that were marked.
-#[derive(Debug, Default)]
-pub(super) struct Marked(HashMap<LogName, SeenName>);
-
-impl Marked {
-    pub(super) fn names(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    /// The head of a name that was marked.
-    pub(super) fn head(&self, name: &LogName) -> Option<SeenHead> {
-        self.0.get(name).map(|seen| seen.head)
-    }
-
-    pub(super) fn heads(&self) -> impl Iterator<Item = (&LogName, SeenHead)> {
-        self.0.iter().map(|(name, seen)| (name, seen.head))
-    }
-
-    fn is_settled(&self, name: &LogName, generation: u64) -> bool {
-        self.0.get(name).is_some_and(|seen| seen.settled && seen.head.generation == generation)
     }
 }
 
@@ -136,15 +105,15 @@ impl Collect {
             found.push((name.name, name.seen));
         }
         drop(names);
-        marked.0.extend(found);
+        marked.extend(found);
         Ok(())
     }
 
     /// Makes the heads durable that said what is needed and, above all, what is not any more. A head that a crash of
     /// the machine takes back must not have cost the bytes that its predecessor needs.
     pub(super) async fn persist_heads(&self, marked: &Marked) -> Result<(), StoreError> {
-        let key = |(name, seen): (&LogName, &SeenName)| LayoutKey::Head(name.clone(), seen.head.generation).key();
-        let keys: Vec<Key> = marked.0.iter().map(key).collect();
+        let key = |(name, head): (&LogName, SeenHead)| LayoutKey::Head(name.clone(), head.generation).key();
+        let keys: Vec<Key> = marked.heads().map(key).collect();
         for keys in keys.chunks(PERSISTED) {
             self.store.persist(keys).await?;
         }

@@ -91,7 +91,7 @@ async fn a_name_that_is_gone_with_its_mark_ends_every_run_however_many_there_are
     let store = backend.store();
     let generation = services.head("other").await.generation;
     let moved =
-        Moved::aside(&backend, &["heads/other".to_owned(), LayoutKey::Name(name("other").into()).key().to_string()]);
+        Moved::aside(&backend, &["heads/other@".to_owned(), LayoutKey::Name(name("other").into()).key().to_string()]);
     for _ in 0..60 {
         assert_eq!(refused(&store).await, ("other".to_owned(), generation, HeadLoss::NoHeads));
     }
@@ -105,7 +105,7 @@ async fn a_name_that_is_gone_is_missed_although_others_were_added_and_no_report_
     let (backend, services) = seen().await;
     let store = backend.store();
     let moved =
-        Moved::aside(&backend, &["heads/other".to_owned(), LayoutKey::Name(name("other").into()).key().to_string()]);
+        Moved::aside(&backend, &["heads/other@".to_owned(), LayoutKey::Name(name("other").into()).key().to_string()]);
     for to in ["new", "newer"] {
         services.release(to, &Release::new(to, 1)).await.unwrap();
     }
@@ -125,11 +125,7 @@ async fn a_mark_without_heads_ends_a_run_even_if_no_run_has_ever_seen_the_name()
     for to in ["new", "newer"] {
         services.release(to, &Release::new(to, 1)).await.unwrap();
     }
-    let moved = Moved::aside(&backend, &["heads/new".to_owned()]);
-    // Nothing goes meanwhile: it was all made lately.
-    collect(&store, Settings::default()).await.expect("its publisher may be about to create its first head");
-    assert_eq!(findings(&store).await, []);
-    backend.age("names/", Duration::from_secs(3600));
+    let moved = Moved::aside(&backend, &["heads/new@".to_owned()]);
     let before = copies(&store).await;
     let error = collect(&store, greedy()).await.unwrap_err();
     assert!(matches!(&error, CollectError::NoHeads { name, .. } if name.as_str() == "new"), "{error}");
@@ -138,6 +134,21 @@ async fn a_mark_without_heads_ends_a_run_even_if_no_run_has_ever_seen_the_name()
     assert_eq!(findings(&store).await, [Finding::NoHeads { name: name("new").into() }]);
     moved.back();
     collect(&store, greedy()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_name_whose_publisher_died_before_its_mark_is_listed_by_the_next_run() {
+    let (backend, services) = seen().await;
+    let store = backend.store();
+    services.release("new", &Release::new("new", 1)).await.unwrap();
+    let mark = LayoutKey::Name(name("new").into()).key();
+    store.delete(&mark).await.unwrap();
+    assert_eq!(findings(&store).await, [Finding::UnlistedName { name: name("new").into() }]);
+    collector(&store, greedy()).preview(&CancellationToken::new(), |_| ()).await.unwrap();
+    assert!(store.head(&mark).await.unwrap().is_none(), "a dry run changes nothing");
+    collect(&store, greedy()).await.unwrap();
+    assert!(store.head(&mark).await.unwrap().is_some());
+    assert_eq!(findings(&store).await, []);
 }
 
 #[tokio::test]

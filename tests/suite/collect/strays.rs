@@ -95,7 +95,7 @@ async fn a_name_whose_head_is_damaged_is_left_out_of_pages_and_counted() {
     let counted = metrics.lines().any(|line| line.starts_with("larder_unlisted_names_total ") && !line.ends_with(" 0"));
     assert!(counted, "{metrics}");
     let error = collect(&store, greedy()).await.unwrap_err().to_string();
-    assert!(error.contains("heads/broken/"), "{error}");
+    assert!(error.contains("heads/broken@/"), "{error}");
     assert!(matches!(&findings(&store).await[..], [Finding::UnreadableName { name, .. }] if name.as_str() == "broken"));
 }
 
@@ -151,8 +151,8 @@ async fn what_lies_among_heads_uploads_runs_and_markers_keeps_nobody_from_them()
     let id = upload.id;
     append(&services, upload, &bytes.slice(..1000)).await.unwrap();
     let strays = [
-        "heads/main/@/.DS_Store".to_owned(),
-        "heads/main/@/1~".to_owned(),
+        "heads/main@/.DS_Store".to_owned(),
+        "heads/main@/1~".to_owned(),
         format!("uploads/{id}.9~"),
         format!("uploads/{id}.9"),
         "uploads/.DS_Store".to_owned(),

@@ -1,8 +1,9 @@
 //! The frozen store of layout 1, taken through everything that a server, a collector and an operator do.
 
 use larder::domain::{Expect, Rejection, State};
+use larder::layout::LayoutKey;
 use larder::protocol::ChangeError;
-use larder::service::ResolveError;
+use larder::service::{PublishError, ResolveError};
 use larder::store::StoreErrorKind;
 use larder::upkeep::CollectError;
 use serde_json::json;
@@ -32,6 +33,8 @@ async fn assert_has(store: &Store, blobs: &[&str]) {
     }
 }
 
+/// Objects of the fixture.
+const FROZEN: usize = 22;
 /// What versions 1 and 2 need.
 const NEEDED: [&str; 6] = ["release-1.json", "file-1.txt", "need.txt", "far-need.txt", "release-2.json", "file-2.txt"];
 
@@ -45,6 +48,41 @@ async fn publish_until_merged(store: &Store) {
         }
     }
     panic!("nothing was merged");
+}
+
+#[test]
+fn layout_1_spells_its_keys_as_it_was_frozen() {
+    for (spelled, file, _) in objects() {
+        let parsed = LayoutKey::parse(&key(&spelled)).unwrap();
+        assert_eq!(parsed.key().to_string(), spelled, "{file}");
+        if let Some((directory, file)) = file.split_once('/').filter(|(directory, _)| *directory == "blobs") {
+            assert_eq!(parsed, LayoutKey::Blob(blob_of(file).0, 0), "{directory}/{file}");
+        }
+    }
+    assert_eq!(objects().len(), FROZEN);
+}
+
+#[tokio::test]
+async fn a_manifest_that_breaks_todays_publish_rules_is_kept_and_served_as_it_is() {
+    let backend = layout1(&["rules"]);
+    let (store, services) = (backend.store(), Services::over(&backend.store()));
+    let (_, bytes) = blob_of("rules.json");
+    let before = row(&store, "rules", 1).await;
+    let again = services.publish.publish(&name("other"), bytes.clone().into(), activate(), &ACTOR).await.unwrap_err();
+    assert!(matches!(&again, PublishError::Manifest(_)), "{again}");
+    services.release("rules", &Release::new("v2", 1)).await.unwrap();
+    services.versions.promote(&target("rules@1"), Expect::Anything, &ACTOR).await.unwrap();
+    collect(&store, greedy()).await.unwrap();
+    assert_has(&store, &["rules.json", "file-1.txt", "file-2.txt"]).await;
+    assert_eq!(verify(&store).await, []);
+    let copy = FsBackend::quick();
+    assert!(copy_store(&store, &copy.store()).await.0.finished);
+    let now = row(&copy.store(), "rules", 1).await;
+    for member in ["kind", "manifest", "files", "x-row"] {
+        assert_eq!(now[member], before[member], "{member}");
+    }
+    let (_, loaded) = Services::over(&copy.store()).resolve.manifest(&target("rules"), AsOf::Now).await.unwrap();
+    assert_eq!(loaded.bytes.as_ref(), bytes.as_slice());
 }
 
 #[tokio::test(flavor = "multi_thread")]

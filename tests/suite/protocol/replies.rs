@@ -1,6 +1,6 @@
 //! Single failures: a call that was not made, and a call whose reply was lost.
 
-use larder::domain::{ManifestName, State};
+use larder::domain::State;
 use larder::service::PublishError;
 use larder::store::StoreErrorKind;
 
@@ -158,14 +158,19 @@ async fn a_first_publish_that_failed_leaves_a_name_that_can_be_published_to() {
 }
 
 #[tokio::test]
-async fn a_name_is_marked_before_its_first_head_is_made() {
-    let backend = FsBackend::quick();
+async fn a_name_is_marked_after_its_first_head_so_that_a_mark_proves_that_there_were_heads() {
+    let (backend, mark) = (FsBackend::quick(), format!("names/{}@", name("main")));
     let faulty = FaultyStore::over(&backend.store());
     faulty.script(Rule::on(Op::Create).key(HEADS).fail());
+    let services = Services::over(&faulty.store());
+    services.release("main", &Release::new("v1", 1)).await.unwrap_err();
+    assert!(!all_keys(&backend.store()).await.contains(&mark), "no head, no mark");
+    let faulty = FaultyStore::over(&backend.store());
+    faulty.script(Rule::on(Op::Create).key("names/").fail());
     Services::over(&faulty.store()).release("main", &Release::new("v1", 1)).await.unwrap_err();
-    let main: ManifestName = name("main");
-    assert!(all_keys(&backend.store()).await.contains(&format!("names/{main}@")));
-    assert_eq!(sound(&backend.store(), "main").await, None);
+    assert_eq!((all_keys(&backend.store()).await.contains(&mark), sound(&backend.store(), "main").await), (false, None));
+    Services::over(&backend.store()).release("main", &Release::new("v1", 1)).await.unwrap();
+    assert!(all_keys(&backend.store()).await.contains(&mark), "whoever publishes next makes up for it");
 }
 
 #[tokio::test]

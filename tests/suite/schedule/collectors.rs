@@ -113,10 +113,7 @@ impl From<CollectError> for End {
             CollectError::Store(error)
             | CollectError::Layout(LayoutError::Store(error))
             | CollectError::Change(ChangeError::Store(error)) => error.into(),
-            // A publisher has marked its name, but died before it created its first head.
-            CollectError::NoHeads { .. } | CollectError::Change(ChangeError::Contended) => {
-                Self::Failed(error.to_string())
-            }
+            CollectError::Change(ChangeError::Contended) => Self::Failed(error.to_string()),
             other => Self::Wrong(other.to_string()),
         }
     }

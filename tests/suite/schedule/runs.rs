@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use jiff::SignedDuration;
 use larder::domain::Digest;
-use larder::layout::{self, LayoutKey};
+use larder::layout;
 use tokio::task::JoinSet;
 
 use super::clients::{Claim, Client, NAMES, Task};
@@ -18,7 +18,7 @@ use super::plan::Plan;
 use super::process::{Process, Servers};
 use super::random::Random;
 use super::world::World;
-use crate::support::services::{Release, activate, name};
+use crate::support::services::{Release, activate};
 
 /// A schedule that went wrong.
 #[derive(Debug)]
@@ -124,7 +124,6 @@ pub async fn end(world: &Arc<World>, claims: &[Claim], release: &Release, collec
     let last = Process::start(world, "last", SignedDuration::ZERO);
     oracle::check(&last.store, claims).await;
     last.services.release(NAMES[0], release).await.expect("publishing still works");
-    remove_marks_without_heads(world);
     collector.run(&last).await.expect("nothing disturbs the last collector");
     oracle::check_collected(world, &last.store).await;
     // Calls of those who are long gone may still take effect.
@@ -134,18 +133,6 @@ pub async fn end(world: &Arc<World>, claims: &[Claim], release: &Release, collec
     world.with(|store| {
         let check = store.truth.all_whole(&store.objects);
         store.check(check);
-    });
-}
-
-/// What the collector asks its operator for when the first publisher of a name died between its mark and its first head.
-fn remove_marks_without_heads(world: &World) {
-    world.with(|store| {
-        for name in NAMES.iter().map(|text| name(text)) {
-            let heads = layout::heads(&name);
-            if store.objects.after(heads.as_str(), None).next().is_none() {
-                store.objects.delete(&LayoutKey::Name(name.into()).key());
-            }
-        }
     });
 }
 
