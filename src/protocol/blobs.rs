@@ -308,8 +308,8 @@ impl Blobs {
 
     /// Whether a blob had no bytes at some moment during the call. Conclusive, unlike a listing, which may miss bytes
     /// that are moved to the next generation meanwhile: bytes are deleted only after their tombstone was created, and
-    /// the next generation is created only after that. So a generation without bytes that afterwards has no tombstone
-    /// either is the end of the search.
+    /// the next generation is created only after that. So when a generation has no bytes, and afterwards no
+    /// tombstone, there was a moment at which no generation had any.
     pub(crate) async fn is_gone(&self, digest: Digest) -> Result<bool, StoreError> {
         for generation in 0.. {
             if self.store.head(&LayoutKey::Blob(digest, generation).key()).await?.is_some() {

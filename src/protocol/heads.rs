@@ -324,7 +324,7 @@ impl Heads {
     }
 }
 
-/// The newer of two cached heads; of the same generation, the combined knowledge.
+/// The newer of two cached heads. Of one generation, with the later check, and durable if either is.
 fn newer(a: CachedHead, b: CachedHead) -> CachedHead {
     let (newest, other) = if a.head.generation >= b.head.generation { (a, b) } else { (b, a) };
     let same = newest.head.generation == other.head.generation;

@@ -59,7 +59,7 @@ pub trait LogState: Serialize + DeserializeOwned + Clone + Send + Sync {
     /// Its generation, counted from 1.
     fn generation(&self) -> u64;
 
-    /// When the state was created by the writer's clock; never before its predecessor.
+    /// When the state was created, by the writer's clock; never before its predecessor.
     fn time(&self) -> Timestamp;
 
     /// Unique id of the attempt to create the state; lets a writer whose reply was lost recognise its own state.

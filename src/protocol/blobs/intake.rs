@@ -21,7 +21,7 @@ pub enum BlobError {
     SizeMismatch {
         /// The announced length, in bytes.
         announced: u64,
-        /// Bytes received; may be less than the client sent, because an upload stops at the first excess byte.
+        /// Bytes received; may be less than the client sent, because an upload fails as soon as it exceeds its length.
         received: u64,
     },
     /// The store failed.

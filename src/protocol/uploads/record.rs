@@ -40,7 +40,7 @@ pub(super) struct Beginning {
     pub(super) owner: Subject,
     /// Size of every part but the last, in bytes.
     pub(super) part_size: u64,
-    /// Key of the uncommitted object, followed by the store's own id for it.
+    /// Key of the uncommitted object; `parts` is the store's own id for it.
     key: String,
     parts: String,
 }
