@@ -205,7 +205,7 @@ impl Manifests {
     }
 
     /// Ensures that everything a manifest needs, and `more`, has bytes that may be relied on (protocol step P2; see
-    /// [`Blobs::secure`]). Returns the checks, including those that failed.
+    /// [`Blobs::secure`]). Returns the checks that failed; empty when everything is present.
     ///
     /// Works from the top down: a manifest is read only after its own bytes were secured, as the needs of a root are
     /// only looked at after its head was created (P1). Otherwise a collector could delete them between the two.
