@@ -109,7 +109,7 @@ impl Blobs {
 
     /// Ensures that each of these blobs has bytes that may be relied on (protocol step P2). Must be called after the
     /// head that refers to them was created (P1): a tombstone not seen here is then created after the head, so the
-    /// collector that creates it sees the head when it marks again (C4).
+    /// collector that creates it sees the head when it marks again (C4). Returns the checks that failed.
     ///
     /// # Errors
     /// When the store fails.

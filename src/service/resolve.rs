@@ -45,9 +45,9 @@ pub enum ResolveError {
     /// The version has no such file.
     #[error("there is no file named {file} in {target}")]
     NoSuchFile {
-        /// The version asked for.
+        /// The requested version, as the client wrote it.
         target: Target,
-        /// The file asked for.
+        /// The requested file.
         file: FileName,
     },
     /// The store failed.

@@ -8,8 +8,8 @@
 //! 1. **Retire** (C0) versions past their retention and abort prepared ones past their time, by creating heads. A
 //!    publisher that stalled meanwhile and then tries to commit or promote such a version finds that its row is gone.
 //! 2. **Mark** (C1): what every root of every name needs (`mark`).
-//! 3. **Plan** (C2): what is stored and not needed (`plan`). Steps 2 and 3 only find work; safety does not depend on how
-//!    stale their results are.
+//! 3. **Plan** (C2): what is stored and not needed (`plan`). Steps 2 and 3 only find work; safety does not depend on
+//!    how stale their results are.
 //! 4. **Condemn** (C3) every candidate by creating its tombstone (`sweep`).
 //! 5. **Mark again** (C4).
 //! 6. **Sweep** (C5): delete the bytes of each candidate that is in neither live set; copy the others to a new

@@ -71,12 +71,12 @@ pub enum CopyError {
     /// The target cannot be used.
     #[error("cannot copy to there: {0}")]
     To(#[source] LayoutError),
-    /// The store to copy to holds something, and was not begun by a copy.
+    /// The target is not empty, and was not begun by a copy.
     #[error(
         "TO is not empty and is no copy: give an empty directory, an empty bucket, or another store.prefix of this one"
     )]
     NotEmpty,
-    /// The store to copy to has what the one to copy from does not have.
+    /// The target has heads that the source does not have.
     #[error(
         "TO has a history of {name} that FROM does not have (generation {generation}): it is another store, or somebody \
          published to it since it was copied; nothing was changed in it that it had"
@@ -107,7 +107,7 @@ pub struct Copied {
     pub names: u64,
     /// Small facts and settings in `aux/`, copied byte for byte.
     pub aux: u64,
-    /// Heads.
+    /// Heads of all logs.
     pub heads: u64,
 }
 

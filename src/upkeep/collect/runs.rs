@@ -136,7 +136,7 @@ impl Runs {
     }
 
     async fn ids(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunId>, StoreError> {
-        // Keys of one run sort as plan, report, started, all before those of the next run in the listing.
+        // `started` sorts last among the parts of a run (plan, report, started), so the listing begins with the next run.
         let start_after = before.map(|run| LayoutKey::Run(run, RunPart::Started).key());
         let prefix = layout::runs();
         let options = List { start_after, ..List::default() };

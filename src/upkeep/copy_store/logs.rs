@@ -46,7 +46,7 @@ impl<'a> Newest<'a> {
             let Some(LayoutKey::Head(name, generation)) = LayoutKey::parse(&meta.key) else {
                 return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not the key of a head"));
             };
-            // Compares names in the order of their keys, independent of their heads.
+            // Compared by the key of the name alone: the generation is the same constant for all of them.
             self.ahead = Some((LayoutKey::Head(name.clone(), 0).key(), name, generation));
         }
         Ok(())
