@@ -1,7 +1,7 @@
-//! The storage protocol: what stored objects mean, and the order in which they are created and deleted.
+//! The storage protocol: the meaning of stored objects, and the order in which they are created and deleted.
 //!
-//! Everything that keeps the crate's promise is here; `docs/protocol.md` says how the parts fit together. Must never know
-//! about HTTP, and never build a key by hand.
+//! The code that keeps the crate's promise is here; `docs/protocol.md` says how the parts fit together. This module
+//! must not depend on HTTP, and must build keys only through [`crate::layout`].
 
 pub mod blobs;
 pub mod documents;

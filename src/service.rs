@@ -1,6 +1,7 @@
-//! What a request asks for: publish, resolve, look after versions, list names.
+//! The operations behind requests: publish, resolve, manage versions, list names.
 //!
-//! Built on [`crate::protocol`]. Must never know about HTTP, and never build a key by hand.
+//! Built on [`crate::protocol`]. This module must not depend on HTTP, and must build keys only through
+//! [`crate::layout`].
 
 pub mod names;
 pub mod publish;

@@ -1,7 +1,7 @@
-//! What operators and background tasks do with a store: collect, verify, copy, try out.
+//! Maintenance of a store by operators and background tasks: collect, verify, copy, probe.
 //!
-//! Built on [`crate::protocol`]; knows nothing of [`crate::service`]. Must never know about HTTP, and never build a key by
-//! hand.
+//! Built on [`crate::protocol`]; must not depend on [`crate::service`] or on HTTP, and must build keys only through
+//! [`crate::layout`].
 
 pub mod collect;
 pub mod copy_store;

@@ -1,9 +1,9 @@
-//! Blobs: generations of bytes, what may be relied on, verified uploads, and the publisher's half of the
-//! handshake with the collector.
+//! Blobs: generations of bytes, which of them may be relied on, verified uploads, and the publisher's half of the
+//! handshake with the collector (step P2).
 //!
-//! A digest's bytes are stored as generation 0, 1, 2 …. A tombstone dooms a generation for ever: the collector
-//! may delete its bytes at any later time, so nothing new may rely on it. Reading is less strict than relying:
-//! doomed bytes that are still there are correct by construction.
+//! The bytes of a digest are stored as generation 0, 1, 2 and so on. A tombstone condemns a generation permanently: the
+//! collector may delete its bytes at any later time, so nothing new may rely on it. Reading is less strict than
+//! relying: the bytes of a condemned generation that are still present are correct by construction, and may be served.
 
 pub mod cache;
 mod copies;
@@ -27,29 +27,29 @@ pub(crate) use copies::BlobCopies;
 pub use cache::BlobCache;
 pub use intake::{BlobError, BlobIntake, BlobUpload};
 
-/// Digests that are looked up at once within one request.
+/// Digests looked up concurrently within one request.
 const LOOKUPS: usize = 16;
-/// How often bytes are rescued from a doomed generation, or chased through generations, before giving up.
+/// Limit on copies out of condemned generations, and on generations followed, before the operation fails.
 const MAX_CHASE: u32 = 8;
 
-/// What a publish finds out about one blob.
+/// The result of checking one blob at step P2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Check {
-    /// There are bytes of the stated size that may be relied on.
+    /// Bytes of the stated size are stored and may be relied on; the key of their generation.
     Present(Key),
-    /// There are none.
+    /// No bytes are stored that may be relied on.
     Missing(Descriptor),
-    /// There are, but not of the stated size.
+    /// Bytes are stored that may be relied on, but their size differs from the stated one.
     WrongSize {
-        /// What the manifest says.
+        /// The descriptor in the manifest.
         stated: Descriptor,
-        /// What is stored.
+        /// Size of the stored bytes.
         actual: u64,
     },
 }
 
 impl Check {
-    /// Whether this blob has no bytes of the stated size that may be relied on.
+    /// Whether this check failed for `digest`: the blob is missing or has the wrong size.
     pub(super) fn refuses(&self, digest: Digest) -> bool {
         match self {
             Self::Present(_) => false,
@@ -58,15 +58,15 @@ impl Check {
     }
 }
 
-/// Where the bytes of a digest are to go.
+/// Where to write the bytes of a digest.
 pub(crate) enum UploadTarget {
-    /// Nowhere: they are there and may be relied on; their size.
+    /// Nothing to write: bytes of this size are stored and may be relied on.
     Present(u64),
-    /// Under this key, in place of these damaged generations.
+    /// Write under this key, and replace these damaged generations.
     Free(Key, Vec<u64>),
 }
 
-/// The blobs in a store.
+/// The blobs in a store: lookup, upload and repair.
 #[derive(Debug)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
@@ -76,20 +76,20 @@ pub struct Blobs {
 }
 
 impl Blobs {
-    /// The blobs in `store`. A generation that is relied on anew and was last seen longer than `seen_after` ago gets
-    /// a hint that makes it young again; half the collector's minimum age is right.
+    /// The blobs in `store`. When a generation is relied on whose last sign of use is older than `seen_after`, a hint
+    /// is written that makes it young again; half of the collector's minimum age is a good value.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, seen_after: SignedDuration) -> Self {
         Self { store, clock, seen_after, cache: None }
     }
 
-    /// Lets readers be served from a cache where it can. Whether bytes may be relied on is always asked of the store.
+    /// Serves reads from a cache where possible. Whether bytes may be relied on is always decided by the store.
     #[must_use]
     pub fn with_cache(self, cache: Option<Arc<BlobCache>>) -> Self {
         Self { cache, ..self }
     }
 
-    /// Which of these must be uploaded. Bytes that are doomed do not count.
+    /// The digests that must be uploaded. Condemned bytes count as missing.
     ///
     /// # Errors
     /// When the store fails.
@@ -107,9 +107,9 @@ impl Blobs {
         stream::iter(checks).buffered(LOOKUPS).try_filter_map(|missing| async move { Ok(missing) }).try_collect().await
     }
 
-    /// Makes sure that every one of these blobs has bytes that may be relied on (protocol step P2). Must be called
-    /// after the head that refers to them was created: then a tombstone that is not seen here comes after it, and
-    /// the collector that makes it sees the head.
+    /// Ensures that each of these blobs has bytes that may be relied on (protocol step P2). Must be called after the
+    /// head that refers to them was created (P1): a tombstone not seen here is then created after the head, so the
+    /// collector that creates it sees the head when it marks again (C4). Returns the checks that failed.
     ///
     /// # Errors
     /// When the store fails.
@@ -134,17 +134,19 @@ impl Blobs {
                     Check::WrongSize { stated: blob, actual: meta.size }
                 });
             }
-            // Doomed bytes are right by construction, unless they were doomed for being damaged.
+            // Condemned bytes are correct by construction, unless they were condemned for being damaged; those have
+            // another size.
             let Some(doomed) = copies.readable().filter(|meta| meta.size == blob.size) else {
                 return Ok(Check::Missing(blob));
             };
-            // Whoever wins the copy, the next look decides: the new generation may be doomed again already.
+            // It does not matter which copy wins the race: the next lookup decides, since the new generation may
+            // already be condemned again.
             self.store.copy(&doomed.key, &LayoutKey::Blob(blob.digest, copies.next_generation()).key()).await?;
         }
         Err(contended(blob.digest))
     }
 
-    /// Stores a small blob whose bytes are in memory, such as a manifest.
+    /// Stores a small blob that is held in memory, such as a manifest.
     ///
     /// # Errors
     /// When the store fails.
@@ -163,7 +165,7 @@ impl Blobs {
         Ok(descriptor)
     }
 
-    /// Begins an upload, unless there is nothing to do. `length` is what the client announced.
+    /// Begins an upload, unless the blob is stored already. `length` is the length that the client announced.
     ///
     /// # Errors
     /// When the store fails.
@@ -177,11 +179,11 @@ impl Blobs {
         }
     }
 
-    /// Where the bytes of a digest are to go, unless there is nothing to do.
+    /// Where to write the bytes of a digest, unless the blob is stored already.
     pub(crate) async fn aim(&self, digest: Digest, length: Option<u64>) -> Result<UploadTarget, StoreError> {
         let copies = self.copies(digest).await?;
-        // Bytes of another length than announced: either the client is wrong or the store is damaged. The upload will
-        // tell, and heal the store if it was.
+        // The stored bytes have another length than announced: either the client is wrong or the store is damaged. The
+        // upload will show which, and repairs the store in the latter case.
         let damaged = length.map(|length| copies.of_other_length(length)).unwrap_or_default();
         if let Some((present, meta)) = copies.usable().filter(|_| damaged.is_empty()) {
             self.mark_seen(digest, present, meta, &copies).await?;
@@ -191,8 +193,8 @@ impl Blobs {
         Ok(UploadTarget::Free(LayoutKey::Blob(digest, copies.generation_above(&damaged)).key(), damaged))
     }
 
-    /// Begins an upload that takes the place of these generations, which are proven damaged; there may be none. Nothing
-    /// happens to them before the new bytes are verified.
+    /// Begins an upload that replaces these generations, which are proven damaged; the list may be empty. They are left
+    /// untouched until the new bytes are verified.
     pub(crate) async fn begin_replacing(
         &self,
         digest: Digest,
@@ -207,26 +209,27 @@ impl Blobs {
     /// Verifies and commits an upload.
     ///
     /// # Errors
-    /// A [`BlobError`]; nothing is stored then.
+    /// A [`BlobError`]; nothing is stored in that case.
     pub async fn finish(&self, upload: BlobUpload) -> Result<Created, BlobError> {
         let (digest, size, damaged) = (upload.digest(), upload.received(), upload.replaces());
         let verified = upload.verify().await?;
         self.bury(digest, &damaged).await?;
         let created = verified.commit().await?;
-        // The generation may have been doomed since the upload began, or taken by somebody's copy of damaged bytes: what
-        // is answered as stored must be there to rely on.
+        // The generation may have been condemned since the upload began, or its number taken by another process's copy
+        // of damaged bytes: a blob reported as stored must have bytes that may be relied on.
         match self.secure_one(Descriptor { digest, size }).await? {
             Check::Present(_) => Ok(created),
             Check::Missing(_) | Check::WrongSize { .. } => Err(BlobError::Store(contended(digest))),
         }
     }
 
-    /// Makes an object in parts a blob whose bytes were verified as they passed. `None` when the object was aborted, or is
-    /// not what was written, and there is no such blob either; or when the blob was collected that very moment.
+    /// Turns an object uploaded in parts into a blob; its bytes were verified as they arrived. `None` when the object
+    /// was aborted or is not what was written and no such blob exists either, or when the blob was collected at that
+    /// very moment.
     ///
-    /// The object's key was chosen when it was begun, perhaps days ago. Whatever became of that generation since, the look
-    /// at the end decides, as it does for every upload: bytes under a number that was condemned meanwhile are right, but
-    /// nothing relies on them; they are copied to the next number, and the collector takes the first ones away.
+    /// The key of the object was chosen when it was begun, perhaps days ago. Whatever happened to that generation
+    /// since, the check at the end decides, as for every upload: bytes under a number that was condemned meanwhile are
+    /// correct, but nothing relies on them; they are copied to the next number, and the collector deletes the original.
     pub(crate) async fn finish_parts(
         &self,
         store: &dyn PartStore,
@@ -241,29 +244,29 @@ impl Blobs {
         self.bury(blob.digest, &damaged).await?;
         let created = store.commit_parts(parts, written).await?;
         match self.secure_one(blob).await? {
-            // Somebody else may have made it, and be in the middle of making it durable.
+            // Another process may have created it, and not have made it durable yet.
             Check::Present(key) => {
                 self.store.persist(&[key]).await?;
                 Ok(Some(created.unwrap_or(Created::AlreadyExists)))
             }
-            // The parts are used up, so what is lost now can only be sent again.
+            // The parts are consumed, so bytes that are lost now can only be uploaded again.
             Check::Missing(_) | Check::WrongSize { .. } => Ok(None),
         }
     }
 
-    /// Takes away generations that are proven damaged: they have another length than bytes that were just verified, or a
-    /// full reading gave another digest. Done before sound bytes are committed: when the two are separated by a crash,
-    /// the blob is missing, which the next upload mends, and not two blobs of which readers get the wrong one.
+    /// Condemns and deletes generations that are proven damaged: their length differs from that of bytes just verified,
+    /// or a full read gave another digest. Runs before sound bytes are committed: a crash between the two then leaves
+    /// the blob missing, which the next upload repairs, instead of two copies of which readers get the wrong one.
     ///
-    /// Safe without asking who needs the blob, because what is deleted is of no use to anybody. Damaged bytes stay
-    /// damaged (nothing is overwritten, and the number is never used again), so it does not matter how long ago the proof
-    /// was given. Who is reading them keeps reading them, and finds at the end that they do not have their digest.
+    /// Safe without checking which versions need the blob, because damaged bytes are useless to all of them. Damaged
+    /// bytes stay damaged (nothing is overwritten, and the number is never reused), so the age of the proof does not
+    /// matter. A reader in progress continues to read, and detects at the end that the bytes do not have their digest.
     ///
-    /// The tombstone comes first, so that no number of deleted bytes is ever free. Between the two, and for longer if the
-    /// process dies there, whoever makes doomed bytes of the right size available again (a publisher, an upload, the
-    /// collector) may copy the damage to the next generation. Nothing relies on less than before then, and `verify` finds
-    /// the copy; but it may take the number of sound bytes that are about to be committed, so who is told that those
-    /// exist already must read what does.
+    /// The tombstone comes first, so that the number of deleted bytes is never free. Between the two, and for longer if
+    /// the process dies there, anything that rescues condemned bytes of the right size (a publisher, an upload, the
+    /// collector) may copy the damage to the next generation. Nothing relies on less than before in that case, and
+    /// `verify` finds the copy. But the copy may take the number of sound bytes that are about to be committed, so a
+    /// caller whose commit reports that they exist already must read what is stored there.
     pub(crate) async fn bury(&self, digest: Digest, damaged: &[u64]) -> Result<(), StoreError> {
         for generation in damaged {
             self.store.create(&LayoutKey::Condemned(digest, *generation).key(), Bytes::new()).await?;
@@ -272,7 +275,7 @@ impl Blobs {
         Ok(())
     }
 
-    /// All that is stored about a digest.
+    /// Everything stored about a digest: generations, tombstones and hints.
     pub(crate) async fn copies(&self, digest: Digest) -> Result<BlobCopies, StoreError> {
         let mut copies = BlobCopies::default();
         let mut listing = listing::known(&*self.store, &layout::blob(&digest), List::default(), Some);
@@ -284,9 +287,10 @@ impl Blobs {
         Ok(copies)
     }
 
-    /// Looks for bytes behind the last tombstone. A collector that gives doomed bytes a new copy and then deletes them
-    /// may do so during a listing, which then shows neither; that must not be taken for a loss. Bytes only go after
-    /// their tombstone came, so where there are no bytes and after that no tombstone, there never were any.
+    /// Looks for bytes in the generation after the last tombstone. A collector that copies condemned bytes to a new
+    /// generation and then deletes them may do so during a listing, which then shows neither; that must not be taken
+    /// for a loss. Bytes are deleted only after their tombstone was created, so a generation without bytes that
+    /// afterwards has no tombstone either never had bytes.
     async fn follow(&self, digest: Digest, copies: &mut BlobCopies) -> Result<(), StoreError> {
         while copies.has_moved() {
             let generation = copies.next_generation();
@@ -302,9 +306,10 @@ impl Blobs {
         Ok(())
     }
 
-    /// Whether a blob had no bytes at some moment during the call. Unlike a listing, which may miss bytes that are moved
-    /// to the next generation while it is made, this is conclusive: bytes only go after their tombstone came, and the next
-    /// generation is only made after that. So where there are no bytes and after that no tombstone, there were none at all.
+    /// Whether a blob had no bytes at some moment during the call. Conclusive, unlike a listing, which may miss bytes
+    /// that are moved to the next generation meanwhile: bytes are deleted only after their tombstone was created, and
+    /// the next generation is created only after that. So when a generation has no bytes, and afterwards no
+    /// tombstone, there was a moment at which no generation had any.
     pub(crate) async fn is_gone(&self, digest: Digest) -> Result<bool, StoreError> {
         for generation in 0.. {
             if self.store.head(&LayoutKey::Blob(digest, generation).key()).await?.is_some() {
@@ -317,8 +322,8 @@ impl Blobs {
         Ok(true)
     }
 
-    /// Leaves a hint that a generation was relied on, if the last sign of use is old. So a plain pipeline (upload,
-    /// then publish) is not told that a blob is there and a moment later that it is missing.
+    /// Writes a hint that a generation was relied on, if its last sign of use is old. Without it, a plain pipeline
+    /// (upload, then publish) could be told that a blob is present and a moment later that it is missing.
     async fn mark_seen(
         &self,
         digest: Digest,

@@ -1,8 +1,8 @@
-//! Small JSON documents that are written once: read, created, and recognised as one's own after a lost reply.
+//! Small write-once JSON documents: read, create, and recognise one's own after a lost reply.
 //!
-//! A create may fail although it made the object, and a backend that tries again on its own may be told that its first
-//! attempt exists. So whoever must know whether a document is theirs puts something into it that nobody else writes, and
-//! reads it back when the answer leaves room for doubt.
+//! A create may report an error although it made the object, and a backend that retries internally may be told that its
+//! own first attempt exists. A caller that must know whether a document is its own therefore includes something that no
+//! other writer produces, and reads the document back when the reply is ambiguous.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -10,30 +10,30 @@ use serde::de::DeserializeOwned;
 
 use crate::store::{Created, Key, ObjectStore, StoreError, StoreErrorKind};
 
-/// What a create comes to.
+/// The result of a create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Creation {
-    /// The caller's document is stored, and survives a crash of the machine.
+    /// The caller's document is stored, and is durable.
     Own,
     /// Another document is stored under the key.
     Other,
-    /// There was a document under the key, and it was deleted since.
+    /// A document existed under the key, but it was deleted since.
     Gone,
 }
 
-/// The bytes of a document.
+/// Serializes a document as JSON.
 ///
 /// # Errors
-/// [`StoreErrorKind::Internal`] when it has no JSON form.
+/// [`StoreErrorKind::Internal`] when it cannot be serialized.
 pub fn encode(key: &Key, document: &impl Serialize) -> Result<Bytes, StoreError> {
     let bytes = serde_json::to_vec(document).map_err(|error| StoreError::new(StoreErrorKind::Internal, key, error))?;
     Ok(bytes.into())
 }
 
-/// The document of these bytes.
+/// Parses a document.
 ///
 /// # Errors
-/// [`StoreErrorKind::Corrupt`] when they are not one.
+/// [`StoreErrorKind::Corrupt`] when the bytes are not such a document.
 pub fn decode<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(bytes).map_err(|error| StoreError::new(StoreErrorKind::Corrupt, key, error))
 }
@@ -61,10 +61,10 @@ pub async fn read<T: DeserializeOwned>(
     read_bytes(store, key, limit).await?.map(|bytes| decode(key, &bytes)).transpose()
 }
 
-/// Creates a document. `is_own` says of the bytes that turn out to be stored whether they are the caller's.
+/// Creates a document. `is_own` decides whether the bytes found to be stored are the caller's.
 ///
 /// # Errors
-/// When the store fails and the document cannot be found to be there, or what `is_own` fails with.
+/// When the store fails and the document cannot be confirmed to be stored, or the error of `is_own`.
 pub async fn create<E: From<StoreError>>(
     store: &dyn ObjectStore,
     key: &Key,
@@ -84,7 +84,7 @@ pub async fn create<E: From<StoreError>>(
                 Ok(Creation::Own)
             }
             (Ok(false), _) => Ok(Creation::Other),
-            // What went wrong first says more.
+            // The first error is more informative.
             (Err(_), Some(error)) => Err(error.into()),
             (Err(error), None) => Err(error),
         },

@@ -1,8 +1,9 @@
-//! Single flight: many who want the same thing at the same time cost the store one request.
+//! Single flight: concurrent callers that want the same thing share one request to the store.
 //!
-//! Not the cache library's `try_get_with`: that keeps every result, while the newest head, or that there are no bytes, only
-//! holds for those who asked before the answer; it lets a caller join a request that began before what the caller has to
-//! see; and when the first caller leaves, the next one begins all over again.
+//! The cache library's `try_get_with` does not fit. It keeps every result, while "the newest head" and "no bytes" hold
+//! only for callers that asked before the answer arrived. It lets a caller join a request that began before the state
+//! that the caller must see. And when the first caller is cancelled, the next one starts the request again from the
+//! beginning.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,9 +20,9 @@ use crate::store::{StoreError, StoreErrorKind};
 type Outcome<T> = Result<T, Arc<StoreError>>;
 type Landing<T> = Shared<BoxFuture<'static, Outcome<T>>>;
 
-/// A request under way. Only those who wait for it keep it alive, and its result.
+/// A request in flight. Only its waiters keep it, and its result, alive.
 struct Flight<T> {
-    /// Tells it from later requests for the same key.
+    /// Distinguishes it from later requests for the same key.
     number: u64,
     began: Instant,
     landing: WeakShared<BoxFuture<'static, Outcome<T>>>,
@@ -29,11 +30,11 @@ struct Flight<T> {
 
 struct UnderWay<K, T> {
     flights: HashMap<K, Flight<T>>,
-    /// How many there have been.
+    /// Number of requests started so far.
     total: u64,
 }
 
-/// Requests under way, by what they ask for.
+/// Requests in flight, by key.
 pub(super) struct Flights<K, T>(Arc<Mutex<UnderWay<K, T>>>);
 
 impl<K, T> Default for Flights<K, T> {
@@ -49,11 +50,12 @@ impl<K, T> fmt::Debug for Flights<K, T> {
 }
 
 impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Flights<K, T> {
-    /// Waits for the request for `key` that is under way, or makes it. One that began more than `oldest` ago may know
-    /// less than the caller has to, and is not waited for. The request ends when nobody waits for it any more.
+    /// Joins the request for `key` that is in flight, or starts one. A request that began more than `oldest` ago may
+    /// have missed a state that the caller must see, and is not joined. The request is cancelled when its last waiter
+    /// is dropped.
     ///
     /// # Errors
-    /// What the request failed with, to all who waited for it.
+    /// The error of the request, shared by all of its waiters.
     pub(super) async fn join<F>(
         &self,
         key: &K,
@@ -82,7 +84,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Fl
         // Spawned so that it makes progress regardless of which waiter is polled.
         let task = AbortOnDropHandle::new(tokio::spawn(ask()));
         let landing = async move {
-            // Dropped when the request has landed, or together with it when nobody waits any more.
+            // Dropped when the request completes, or when the task is aborted because no waiter is left.
             let _entry = entry;
             let result = task.await.unwrap_or_else(|failed| {
                 Err(StoreError::new(StoreErrorKind::Internal, "a request that was shared", failed))
@@ -97,7 +99,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Fl
     }
 }
 
-/// Removes the entry of a flight when the flight ends, however it ends.
+/// Removes the entry of a flight when the flight ends, whether it completed, panicked or was aborted.
 struct Departure<K: Eq + Hash, T> {
     all: Arc<Mutex<UnderWay<K, T>>>,
     key: K,
@@ -107,7 +109,7 @@ struct Departure<K: Eq + Hash, T> {
 impl<K: Eq + Hash, T> Drop for Departure<K, T> {
     fn drop(&mut self) {
         let mut under_way = lock(&self.all);
-        // A later request may have taken the place of one that began too long ago.
+        // A later request may have replaced one that began too long ago.
         if under_way.flights.get(&self.key).is_some_and(|flight| flight.number == self.number) {
             under_way.flights.remove(&self.key);
         }
@@ -118,7 +120,7 @@ fn lock<K, T>(all: &Mutex<UnderWay<K, T>>) -> MutexGuard<'_, UnderWay<K, T>> {
     all.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An error that several callers get.
+/// An error shared by several callers.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct SharedError(Arc<StoreError>);

@@ -1,8 +1,8 @@
 //! The log of heads of one name ([`super::log`]): read the newest, decide, create the next.
 //!
-//! Why a remembered head can never show the past: it is only ever the place to start looking from. Readers who accept an
-//! answer that is a moment old are given it without a look, up to the age that is configured. What is remembered only
-//! ever moves forward, so on one server nobody who reads twice goes back in time.
+//! A cached head never makes a reader go back in time: it is only the point from which the search for the newest
+//! starts. Readers that accept slightly stale answers get the cached head without a request to the store, up to the
+//! configured age. The cache only moves forward, so successive reads on one server never go back.
 
 mod annex;
 mod segments;
@@ -24,25 +24,26 @@ use crate::protocol::log::{Log, LogState};
 use crate::store::{Key, ObjectStore, Prefix, StoreError, StoreErrorKind};
 use segments::Segments;
 
-/// Largest head that is read, in bytes. They are a few kilobytes; this only stops nonsense.
+/// Largest head that is read, in bytes. Typical heads are a few kilobytes; the limit only guards against garbage.
 pub(crate) const MAX_HEAD: u64 = 4 << 20;
-/// Bytes of heads that are remembered.
+/// Size of the head cache, in bytes.
 const REMEMBERED_BYTES: u64 = 16 << 20;
-/// Generations that are walked one by one before the log is listed instead.
+/// Generations followed one GET at a time before the log is listed instead.
 const MAX_WALK: u32 = 8;
-/// Lost races after which a change gives up. Each one means that somebody else's change went through.
+/// Lost races after which a change fails. Each one means that another writer's change succeeded.
 const MAX_RACES: u32 = 100;
 
 /// Why a name could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// The present state of the name does not allow it.
+    /// The current state of the name does not allow it.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// Others kept changing the name faster.
+    /// Other writers kept changing the name faster.
     #[error("the name is being changed by too many writers at once")]
     Contended,
-    /// A head dated by this host's clock, this far ahead of the store's, would make later states of the name unreachable.
+    /// This host's clock is so far ahead of the store's that a head dated by it would make later states of the name
+    /// unreachable.
     #[error("this host's clock is {} seconds ahead of the store's", .0.as_secs())]
     ClockSkew(SignedDuration),
     /// The store failed. The change may or may not have been made.
@@ -50,35 +51,35 @@ pub enum ChangeError {
     Store(#[from] StoreError),
 }
 
-/// A change that was made, or that was not necessary.
+/// The result of a change that was made, or that was not necessary.
 #[derive(Debug, Clone)]
 pub struct Changed {
     /// The newest head.
     pub head: Arc<Head>,
-    /// The version that it was about. `None` if it was not about a single one.
+    /// The version that the change was about. `None` if it was not about a single version.
     pub row: Option<VersionRow>,
-    /// Whether the name was already as wanted.
+    /// Whether the name was in the requested state already.
     pub unchanged: bool,
 }
 
-/// How old an answer may be.
+/// How stale an answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AsOf {
-    /// As old as is configured.
+    /// As stale as the configured maximum.
     #[default]
     Recent,
-    /// It shows everything that was done before it was asked for, on whatever server.
+    /// Shows every change that was complete when the answer was requested, made on any server.
     Now,
 }
 
-/// A head that was read or made.
+/// A cached head.
 #[derive(Debug, Clone)]
 struct CachedHead {
     head: Arc<Head>,
-    /// When the store was asked whether it is the newest one.
+    /// When the store was last asked whether this head is the newest.
     checked: Instant,
-    /// Whether it is known to survive a crash of the machine. One that another process made may be visible a moment
-    /// before it does, and a log must not have a durable head behind one that is not.
+    /// Whether the head is known to be durable. One that another process created may be visible a moment before it is,
+    /// and a log must not contain a durable head after one that is not.
     durable: bool,
     /// Whether this process made sure that the name has its mark.
     listed: bool,
@@ -92,7 +93,7 @@ impl CachedHead {
     }
 }
 
-/// All names' logs of heads.
+/// The logs of heads of all names in a store.
 #[derive(Debug)]
 pub struct Heads {
     store: Arc<dyn ObjectStore>,
@@ -119,14 +120,14 @@ impl Heads {
         Self { store, log, clock, newest, segments, max_staleness: Duration::ZERO, looks: Flights::default() }
     }
 
-    /// Lets [`AsOf::Recent`] answers be so old.
+    /// Sets the maximum staleness of [`AsOf::Recent`] answers.
     #[must_use]
     pub fn with_max_staleness(self, max_staleness: Duration) -> Self {
         Self { max_staleness, ..self }
     }
 
-    /// The newest head, as fresh as is asked for, or `None` when the name has never existed. Recent answers to any number
-    /// of callers at once cost the store one look.
+    /// The newest head, as fresh as requested, or `None` when the name has never existed. Concurrent callers with
+    /// [`AsOf::Recent`] share one request to the store.
     ///
     /// # Errors
     /// When the store fails.
@@ -142,12 +143,12 @@ impl Heads {
             async move { heads.known(&name).await }
         };
         let found = self.looks.join(name, self.max_staleness, ask).await?;
-        // More may have become known since that look landed.
+        // A newer head may have been cached since that request completed.
         let best = found.map(|known| self.keep(known)).or_else(|| self.newest.get(name));
         Ok(best.map(|known| known.head))
     }
 
-    /// What [`Heads::look`] answers with [`AsOf::Recent`], if that takes no look at the store.
+    /// The answer of [`Heads::look`] with [`AsOf::Recent`], if the cache can give it without a request to the store.
     pub(crate) fn recent(&self, name: &LogName) -> Option<Arc<Head>> {
         self.newest.get(name).filter(|known| known.checked.elapsed() < self.max_staleness).map(|known| known.head)
     }
@@ -182,7 +183,7 @@ impl Heads {
         self.keep(CachedHead { head: Arc::new(head), checked, durable, listed: false })
     }
 
-    /// Remembers a head unless more is known by now, and returns what is known.
+    /// Caches a head unless the cached one is newer, and returns the cached one.
     fn keep(&self, known: CachedHead) -> CachedHead {
         let name = known.head.name.clone();
         let mut best = known;
@@ -224,7 +225,7 @@ impl Heads {
         }
     }
 
-    /// The rows of all versions whose blobs must be kept, by ascending number.
+    /// The rows of all roots, by ascending version number.
     ///
     /// # Errors
     /// When the store fails.
@@ -232,8 +233,8 @@ impl Heads {
         self.segments.roots(head).await
     }
 
-    /// The blobs that a version needs beyond its manifest and those that this refers to, whose keys it protects as long as
-    /// it is a root.
+    /// The blobs that a version needs beyond its manifest and those that the manifest refers to. They are protected as
+    /// long as the version is a root.
     ///
     /// # Errors
     /// When the store fails, or the annex that names them cannot be read.
@@ -249,15 +250,15 @@ impl Heads {
         self.segments.newest(head, before, limit).await
     }
 
-    /// Changes a name: computes the next head from the newest one and creates it, again if somebody else was
-    /// faster. When this returns the change is durable.
+    /// Changes a name: computes the next head from the newest one and creates it, and retries when it loses the race to
+    /// another writer. The change is durable when this returns.
     ///
     /// # Errors
     /// A [`ChangeError`].
     pub async fn change(&self, name: &LogName, change: &Change, by: &Subject) -> Result<Changed, ChangeError> {
         let operation = Operation::new(operation_id()?, change.action(), by.clone());
         for _ in 0..MAX_RACES {
-            // Boxed, because it holds several rows: whoever awaits a change would carry them in every future above.
+            // Boxed because it holds several rows, which would otherwise enlarge every future that awaits a change.
             if let Some(changed) = Box::pin(self.attempt(name, change, operation.clone())).await? {
                 return Ok(changed);
             }
@@ -265,7 +266,7 @@ impl Heads {
         Err(ChangeError::Contended)
     }
 
-    /// One attempt; `None` when somebody else created the next head first.
+    /// One attempt; `None` when another writer created the next head first.
     async fn attempt(
         &self,
         name: &LogName,
@@ -290,7 +291,7 @@ impl Heads {
         }
         match Head::next(current.as_deref(), name, change, judgement)? {
             Outcome::Unchanged(row) => {
-                // Only an existing name can be unchanged.
+                // Only a name that exists can be unchanged.
                 let known = known.ok_or(Rejection::NoSuchVersion)?;
                 let head = self.make_durable(known).await?;
                 Ok(Some(Changed { head, row, unchanged: true }))
@@ -326,8 +327,7 @@ impl Heads {
         self.store.create(&LayoutKey::Name(name.clone()).key(), bytes::Bytes::new()).await.map(drop)
     }
 
-    /// The newest head, which survives a crash of the machine once this returns: what is answered as done, or built
-    /// upon, must not be taken back.
+    /// The newest head, made durable: what is reported as done, or built upon, must survive a crash of the machine.
     ///
     /// # Errors
     /// When the store fails.
@@ -347,7 +347,7 @@ impl Heads {
     }
 }
 
-/// The one of two that knows more.
+/// The newer of two cached heads. Of one generation, with the later check, and durable if either is.
 fn newer(a: CachedHead, b: CachedHead) -> CachedHead {
     let (newest, other) = if a.head.generation >= b.head.generation { (a, b) } else { (b, a) };
     let same = newest.head.generation == other.head.generation;

@@ -1,8 +1,8 @@
-//! Listings for readers and writers, who pass by what lies among the objects and is none.
+//! Listings for readers and writers, which skip anything among the objects that is not one.
 //!
-//! A file that an editor, a file manager or a copy tool left in the store must not keep anybody from reading and writing
-//! what is beside it. Whether it may stand for a reference is a question only for those who delete: the collector lists
-//! strictly and ends its run there, and `verify` reports it.
+//! A file that an editor, a file manager or a copy tool left in the store must not prevent reading and writing of its
+//! neighbours. Whether it may stand for a reference matters only to code that deletes: the collector lists strictly and
+//! ends its run at such a file, and `verify` reports it.
 
 use std::future::ready;
 
@@ -12,7 +12,7 @@ use futures_util::stream::BoxStream;
 use crate::layout::LayoutKey;
 use crate::store::{List, ObjectMeta, ObjectStore, Prefix, Result, StoreError, StoreErrorKind};
 
-/// The objects below `prefix` of which `read` makes something.
+/// The objects below `prefix` for which `read` returns a value.
 pub(crate) fn known<'a, T: Send + 'a>(
     store: &'a dyn ObjectStore,
     prefix: &Prefix,
@@ -23,7 +23,7 @@ pub(crate) fn known<'a, T: Send + 'a>(
     listing.filter_map(move |listed| ready(judge(listed, &read))).boxed()
 }
 
-/// The first object below `prefix` of which `read` makes something.
+/// The first object below `prefix` for which `read` returns a value.
 ///
 /// # Errors
 /// When the store fails.
@@ -32,7 +32,7 @@ pub(crate) async fn first<T>(
     prefix: &Prefix,
     read: impl Fn(LayoutKey) -> Option<T>,
 ) -> Result<Option<(T, ObjectMeta)>> {
-    // A listing of one costs the least, and nearly always shows the one that is looked for.
+    // A listing limited to one is cheapest, and nearly always shows the wanted object.
     for limit in [Some(1), None] {
         let mut listing = store.list(prefix, List { limit, past_strays: true, ..List::default() });
         let mut passed = false;
@@ -49,7 +49,7 @@ pub(crate) async fn first<T>(
     Ok(None)
 }
 
-/// What is listed as what it is; `None` when it is to be passed by.
+/// Interprets a listed entry; `None` when it is to be skipped.
 fn judge<T>(listed: Result<ObjectMeta>, read: impl Fn(LayoutKey) -> Option<T>) -> Option<Result<(T, ObjectMeta)>> {
     match listed {
         Ok(meta) => {

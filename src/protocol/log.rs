@@ -1,15 +1,15 @@
-//! A log of states: each is written once, and the one after generation *g* is created as *g + 1* if that is absent.
+//! A log of states: each is written once, and the successor of generation *g* is created as *g + 1* if that is absent.
 //!
-//! Creating a state is the commit point of whatever changes: of all who compute the next state from the same one, a single
-//! one wins. Nothing is ever overwritten, so the log is the history, too. Heads of names are the first kind of state
+//! Creating a state is the commit point of the change: of all writers that compute the next state from the same one,
+//! exactly one wins. Nothing is overwritten, so the log is also the history. Heads of names are the first kind of state
 //! ([`super::heads`]).
 //!
-//! Why reading needs no LIST: states are numbered without gaps and the newest is never deleted, so whoever knows generation
-//! *g* is current until *g + 1* exists. One GET of a key that is normally absent answers that. Who knows none finds the
-//! newest with one listing that is limited to one, because newer states sort first.
+//! Reading usually needs no LIST: states are numbered without gaps and the newest is never deleted, so a reader that
+//! knows generation *g* is current until *g + 1* exists, which one GET of a normally absent key answers. A reader that
+//! knows no generation finds the newest with one listing limited to one, because newer states sort first.
 //!
-//! Nothing here assumes that a log still begins with generation 1: its oldest states may be compacted one day (see
-//! `docs/protocol.md`). But one that is missing behind an older one is a loss, never an answer.
+//! Nothing here assumes that a log begins with generation 1: its oldest states may be compacted one day (see
+//! `docs/protocol.md`). But a state that is missing behind an older one is a loss and an error, never an answer.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -24,44 +24,45 @@ use super::listing;
 use crate::layout::LayoutKey;
 use crate::store::{Key, ObjectStore, Prefix, StoreError, StoreErrorKind};
 
-/// What a log consists of.
+/// A state in a log.
 pub trait LogState: Serialize + DeserializeOwned + Clone + Send + Sync {
-    /// Which log of its kind.
+    /// Identifies a log among those of its kind; for heads, the name.
     type Log: Send + Sync + ?Sized;
 
     /// Largest state that is read, in bytes.
     const LIMIT: u64;
 
-    /// The key of a generation. Newer generations must sort first.
+    /// The key of a generation. Keys of newer generations must sort first.
     fn key(log: &Self::Log, generation: u64) -> LayoutKey;
 
-    /// What the keys of a log, and no others, begin with.
+    /// The prefix of all keys of a log, and of no other keys.
     fn prefix(log: &Self::Log) -> Prefix;
 
-    /// The generation that a key below [`LogState::prefix`] is of.
+    /// The generation that a key below [`LogState::prefix`] stands for.
     fn generation_of(key: &LayoutKey) -> Option<u64>;
 
-    /// Reads a state.
+    /// Parses a state.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Corrupt`] when the bytes are none, [`StoreErrorKind::Newer`] when a newer binary wrote them.
+    /// [`StoreErrorKind::Corrupt`] when the bytes are not a state, [`StoreErrorKind::Newer`] when a newer binary wrote
+    /// them.
     fn decode(key: &Key, bytes: &[u8]) -> Result<Self, StoreError> {
         documents::decode(key, bytes)
     }
 
-    /// What is wrong with a state that was read as this generation of a log.
+    /// What is wrong with a state that was read as this generation of a log; `None` when it is consistent.
     fn complaint(&self, log: &Self::Log, generation: u64) -> Option<String>;
 
-    /// The log that the state is of.
+    /// The log that the state belongs to.
     fn log(&self) -> &Self::Log;
 
-    /// Its generation.
+    /// Its generation, counted from 1.
     fn generation(&self) -> u64;
 
-    /// When it was made; never before its predecessor.
+    /// When the state was created, by the writer's clock; never before its predecessor.
     fn time(&self) -> Timestamp;
 
-    /// Unique for every attempt to make a state; tells a writer whose reply was lost whether a state is its own.
+    /// Unique id of the attempt to create the state; lets a writer whose reply was lost recognise its own state.
     fn attempt(&self) -> &str;
 }
 
@@ -79,7 +80,7 @@ impl<S: LogState> Log<S> {
         Self { store, kind: PhantomData }
     }
 
-    /// The newest state, found by a listing. `None` when the log has none.
+    /// The newest state, found by a listing. `None` when the log is empty.
     ///
     /// # Errors
     /// When the store fails or the state cannot be read.
@@ -100,8 +101,9 @@ impl<S: LogState> Log<S> {
         decode(&key, &bytes, log, generation).map(Some)
     }
 
-    /// Hands the states after `generation`, oldest first, to `seen`, which says from which generation to go on. Returns
-    /// when the store was asked for the state that turned out to be absent; `None` if it was not reached in `most` steps.
+    /// Passes the states after `generation`, oldest first, to `seen`, which returns the generation from which to
+    /// continue. Returns when the store was asked for the first absent state; `None` if it was not reached within
+    /// `most` steps.
     ///
     /// # Errors
     /// When the store fails or a state cannot be read.
@@ -123,16 +125,16 @@ impl<S: LogState> Log<S> {
         Ok(None)
     }
 
-    /// The newest state that is not younger than `time`, found by bisection: times never decrease. `newest` is where to
-    /// begin.
+    /// The newest state that is not younger than `time`, found by bisection: times never decrease. `newest` is the
+    /// upper bound of the search.
     ///
     /// # Errors
-    /// When the store fails, or when the state that was the newest at that time is gone.
+    /// When the store fails, or when the state that was the newest at that time is missing.
     pub async fn at(&self, newest: &S, time: Timestamp) -> Result<Option<S>, StoreError> {
         if newest.time() <= time {
             return Ok(Some(newest.clone()));
         }
-        // Invariant: `too_late` is younger than `time`, `found` is the youngest known that is not.
+        // Invariant: `too_late` is younger than `time`, and `found` is the youngest state known that is not.
         let (mut low, mut too_late, mut found, mut gone) = (1, newest.generation(), None, None);
         while low < too_late {
             let middle = low + (too_late - low) / 2;
@@ -143,7 +145,7 @@ impl<S: LogState> Log<S> {
                     found = Some(state);
                 }
                 None if found.is_some() => return Err(gap::<S>(newest.log(), middle)),
-                // Perhaps the log begins later by now. What is left to look at is younger.
+                // The log may have been compacted and begin later by now. The states left to examine are younger.
                 None => {
                     low = middle + 1;
                     gone = Some(middle);
@@ -156,11 +158,10 @@ impl<S: LogState> Log<S> {
         }
     }
 
-    /// Creates a state. `false` when its generation is taken by somebody else's. When it is `true`, the state survives a
-    /// crash of the machine.
+    /// Creates a state, durably. `false` when its generation is taken by another writer's state.
     ///
     /// # Errors
-    /// When the store fails: then the state may have been created, or not.
+    /// When the store fails: the state may or may not have been created.
     pub async fn create(&self, state: &S) -> Result<bool, StoreError> {
         let (log, generation) = (state.log(), state.generation());
         let key = S::key(log, generation).key();
@@ -175,7 +176,8 @@ impl<S: LogState> Log<S> {
         }
     }
 
-    /// Makes a state durable that was seen, not created: what is built on it must not outlive it.
+    /// Makes a state durable that was seen rather than created: a successor must not survive a crash that its
+    /// predecessor does not.
     ///
     /// # Errors
     /// When the store fails.

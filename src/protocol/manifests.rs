@@ -1,8 +1,9 @@
-//! Reading manifests: the exact bytes that were published, what their format says of them, and an index over their files.
+//! Reading manifests: the exact bytes that were published, the interpretation by their format, and an index over their
+//! files.
 //!
-//! Larder serves the bytes of a manifest whether or not it can read them; only what is inside needs a format that is
-//! known. What a manifest needs is found the same way for all formats: its blobs, the manifests it names, and what they
-//! need in turn.
+//! Larder serves the bytes of a manifest even if it cannot interpret them; only access to its contents needs a known
+//! format. What a manifest needs is determined the same way for all formats: its blobs, the manifests it names, and
+//! what those need in turn.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,11 +19,12 @@ use crate::protocol::blobs::Check;
 use crate::protocol::flights::Flights;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// Bytes of manifests and their indexes that are remembered. They never change, so they are always valid; whether a
-/// version may still be read is decided by its row, not here.
+/// Size of the cache of manifests and their indexes, in bytes. They are immutable, so entries never become stale;
+/// whether a version may still be read is decided by its row, not here.
 const REMEMBERED_BYTES: u64 = 32 << 20;
 
-/// How old a reading under way may be to be waited for. Its bytes are valid however old; this is for those that find none.
+/// Maximum age of a read in flight that a caller joins. Its bytes are valid at any age; the limit is for reads that
+/// find none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A manifest whose bytes were read and verified.
@@ -34,7 +36,7 @@ pub struct LoadedManifest {
     index: HashMap<FileName, usize>,
 }
 
-/// What a format says of a manifest's bytes.
+/// A manifest as interpreted by its format.
 #[derive(Debug)]
 struct Contents {
     digest: Digest,
@@ -54,15 +56,16 @@ impl LoadedManifest {
         Self { bytes, contents, index }
     }
 
-    /// What Larder reads from the bytes.
+    /// The interpreted manifest.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Newer`] when it takes a newer binary, [`StoreErrorKind::Corrupt`] when they make no sense.
+    /// [`StoreErrorKind::Newer`] when only a newer binary can read it, [`StoreErrorKind::Corrupt`] when the bytes are
+    /// malformed.
     pub fn manifest(&self) -> Result<&Manifest, StoreError> {
         self.contents.get()
     }
 
-    /// The file of this name.
+    /// The file of this name, or `None`.
     ///
     /// # Errors
     /// As [`LoadedManifest::manifest`].
@@ -72,16 +75,16 @@ impl LoadedManifest {
     }
 }
 
-/// Everything that a manifest needs.
+/// Everything that a manifest needs, transitively.
 #[derive(Debug, Default)]
 pub struct Closure {
-    /// Its own bytes, its blobs, the manifests it names, and what those need in turn. May repeat itself.
+    /// The manifest itself, its blobs, the manifests it names, and what those need in turn. May contain duplicates.
     pub needed: Vec<Descriptor>,
-    /// The manifests among them that have no bytes, so that what they need is not known.
+    /// The manifests among them that have no bytes, so that what they need is unknown.
     pub absent: Vec<Descriptor>,
 }
 
-/// What a manifest is remembered by: the same bytes mean something else under another media type.
+/// The cache key of a manifest: the same bytes mean something else under another media type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct ReadAs {
     digest: Digest,
@@ -98,13 +101,13 @@ pub struct Manifests {
 }
 
 impl Manifests {
-    /// Manifests among `blobs`, in all formats that this binary knows.
+    /// Manifests stored among `blobs`, in all formats that this binary knows.
     #[must_use]
     pub fn new(blobs: Arc<Blobs>) -> Self {
         Self::with_formats(blobs, FORMATS)
     }
 
-    /// Manifests among `blobs`, in these formats. The first one is that of documents without a media type.
+    /// Manifests stored among `blobs`, in these formats. The first one applies to documents without a media type.
     #[must_use]
     pub fn with_formats(blobs: Arc<Blobs>, formats: &'static [Format]) -> Self {
         let weigh =
@@ -116,14 +119,14 @@ impl Manifests {
     /// Checks a document that is to be published.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A [`ManifestError`] that names what is wrong with the document.
     pub fn check(&self, bytes: &[u8], media_type: Option<&str>, limits: Limits) -> Result<(), ManifestError> {
         let format = Format::among(self.formats, media_type);
         let format = format.map_err(|error| ManifestError::Malformed(error.to_string()))?;
         (format.check)(bytes, limits)
     }
 
-    /// Reads a document that is or was published.
+    /// Interprets a document that is being published or was published.
     ///
     /// # Errors
     /// As [`LoadedManifest::manifest`].
@@ -135,8 +138,8 @@ impl Manifests {
         (Format::among(self.formats, media_type)?.read)(bytes)
     }
 
-    /// Reads a manifest and verifies its digest. `None` when its bytes are gone. Any number of callers at once cost the
-    /// store one reading.
+    /// Reads a manifest and verifies its digest. `None` when its bytes are gone. Concurrent callers share one read from
+    /// the store.
     ///
     /// # Errors
     /// When the store fails, or holds other bytes than were published.
@@ -163,7 +166,7 @@ impl Manifests {
         self.reads.join(&key, PATIENCE, read).await
     }
 
-    /// Like [`Manifests::load`], with neither memory nor index.
+    /// Like [`Manifests::load`], without cache and index.
     async fn read(
         &self,
         descriptor: Descriptor,
@@ -180,10 +183,10 @@ impl Manifests {
         Ok(Some((bytes, contents)))
     }
 
-    /// Follows a manifest to everything that it needs. Reads every manifest on the way once.
+    /// Follows a manifest to everything that it needs. Reads each manifest on the way once.
     ///
     /// # Errors
-    /// When the store fails, or a manifest cannot be read: then nobody knows what is needed.
+    /// When the store fails, or a manifest cannot be read: what is needed is then unknown.
     pub async fn closure(&self, root: Descriptor, media_type: Option<&str>) -> Result<Closure, StoreError> {
         let mut closure = Closure::default();
         let mut walk = ManifestWalk::default();
@@ -201,11 +204,11 @@ impl Manifests {
         Ok(closure)
     }
 
-    /// Makes sure that everything a manifest needs, and `more`, has bytes that may be relied on (protocol step P2; see
-    /// [`Blobs::secure`]). Says which have not.
+    /// Ensures that everything a manifest needs, and `more`, has bytes that may be relied on (protocol step P2; see
+    /// [`Blobs::secure`]). Returns the checks that failed; empty when everything is present.
     ///
-    /// From the top down: a manifest is read only after its own bytes were secured, as a root is only looked at after its
-    /// head was created. Otherwise a collector could take them between the two.
+    /// Works from the top down: a manifest is read only after its own bytes were secured, as the needs of a root are
+    /// only looked at after its head was created (P1). Otherwise a collector could delete them between the two.
     ///
     /// # Errors
     /// When the store fails, or a manifest cannot be read.
@@ -217,7 +220,7 @@ impl Manifests {
         if walk.is_done() {
             return self.blobs.secure(blobs).await;
         }
-        // Neither looked at nor named as missing twice, however many manifests name it.
+        // Checks and reports each blob only once, however many manifests name it.
         let mut looked_at: HashSet<Descriptor> = blobs.iter().copied().collect();
         let mut bad = self.blobs.secure(blobs).await?;
         while let Some(Child { blob, media_type }) = walk.pop() {
@@ -238,7 +241,8 @@ impl Manifests {
     }
 }
 
-/// The manifests that are still to be read, each once. A manifest that names itself is impossible, but many may name one.
+/// The manifests still to be read, each once. Cycles are impossible because a manifest cannot contain its own digest,
+/// but several manifests may name the same one.
 #[derive(Debug, Default)]
 pub struct ManifestWalk {
     waiting: Vec<Child>,
@@ -246,12 +250,12 @@ pub struct ManifestWalk {
 }
 
 impl ManifestWalk {
-    /// Adds manifests, unless they were added before.
+    /// Adds manifests that were not added before.
     pub fn add(&mut self, manifests: impl IntoIterator<Item = Child>) {
         self.waiting.extend(manifests.into_iter().filter(|child| self.seen.insert(child.clone())));
     }
 
-    /// Whether there is nothing left to read.
+    /// Whether no manifest is left to read.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.waiting.is_empty()

@@ -1,20 +1,21 @@
 //! Resumable uploads: blobs whose bytes arrive over any number of requests, through any of the servers on a store.
 //!
-//! All that is known of one is in the store, as records that are created and never changed: how it began, and after each
-//! part the offset, the parts and the state of the hash. So any server can go on where another one stopped or died, and
-//! nothing is read again. Parts lie on fixed boundaries; what does not fill a part when a connection breaks is dropped.
+//! The state of an upload is entirely in the store, as records that are created and never changed: how it began, and
+//! after each part the offset, the parts and the state of the hash. So any server can continue where another one
+//! stopped or died, without reading bytes again. Parts lie on fixed boundaries; bytes that do not fill a part when a
+//! connection breaks are dropped.
 //!
-//! # Why nothing goes wrong when several work on one upload
+//! # Why concurrent requests on one upload are safe
 //!
-//! Two appends at one offset both write their part, and then compete for the record of it: the one that creates it goes on,
-//! the other one is told that the offset has moved. If their bytes differed, the store holds those that were written last,
-//! and refuses to commit the upload if those are not what the record says ([`PartStore::commit_parts`]). What is committed
-//! was hashed, all of it and in order, and the hash was compared with the digest before that.
+//! Two appends at one offset both write their part, and then race to create the record of it: the winner continues, the
+//! loser is told that the offset has moved. If their bytes differed, the store holds those that were written last, and
+//! refuses to commit the upload if those are not what the record says ([`PartStore::commit_parts`]). Before the commit,
+//! all bytes were hashed in order, and the hash was compared with the digest.
 //!
-//! Completing is done by whoever is asked to, several at once too: one commit makes the object, the others find the blob
-//! stored. The blob is stored under a generation like every other one (see [`Blobs`]), and nobody relies on it before a
-//! publish has looked for it. So the collector may give up any upload at any moment, without asking anybody: either the
-//! object was committed before, or it never will be, and the client is told to begin a new upload.
+//! Completing may be requested several times, even concurrently: one commit creates the object, the others find the
+//! blob stored. The blob is stored under a generation like every other one (see [`Blobs`]), and nothing relies on it
+//! before a publish has checked it (P2). So the collector may abort any upload at any moment without coordination:
+//! either the object was committed before, or it never will be, and the client is told to begin a new upload.
 
 mod append;
 mod record;
@@ -30,39 +31,39 @@ use record::{Beginning, Records, Step};
 
 pub use append::Append;
 
-/// What memory for parts is counted in.
+/// Unit in which memory for parts is accounted, in bytes.
 const PLACE: u64 = 64 << 10;
 
-/// Why a resumable upload cannot go on.
+/// Why a resumable upload cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// It was given up, or the store lost it. A new one has to be begun.
+    /// It was aborted or expired, or the store lost it. The client has to begin a new one.
     #[error("the upload is gone")]
     Gone,
     /// It was begun by a binary whose records this one cannot read.
     #[error("the upload was begun by another version of larder")]
     Foreign,
-    /// Somebody else appended meanwhile.
+    /// Another request appended meanwhile.
     #[error("the offset is not the one that was stated")]
     Moved,
-    /// An append that does not complete the upload has to end at the end of a part.
+    /// An append that does not complete the upload must end on a part boundary.
     #[error("the bytes do not fill a part")]
     Unfilled {
-        /// Where to go on.
+        /// Offset from which to continue, in bytes.
         offset: u64,
-        /// Bytes of a part.
+        /// Size of a part, in bytes.
         part_size: u64,
     },
-    /// More than a blob may have.
+    /// The upload exceeds the maximum size of a blob.
     #[error("larger than {limit} bytes")]
     TooLarge {
-        /// Most bytes of a blob.
+        /// Maximum size of a blob, in bytes.
         limit: u64,
     },
-    /// There is no memory for a part.
+    /// No memory is free for a part; the client may retry later.
     #[error("too many uploads at once")]
     Busy,
-    /// The bytes are not the blob's, or the store failed.
+    /// The bytes do not match the digest or length, or the store failed.
     #[error(transparent)]
     Blob(#[from] BlobError),
 }
@@ -73,21 +74,21 @@ impl From<StoreError> for UploadError {
     }
 }
 
-/// How large uploads may be.
+/// Size limits of uploads.
 #[derive(Debug, Clone, Copy)]
 pub struct UploadLimits {
-    /// Fewest bytes of a part that is not the last one. What the store asks for is up to the caller.
+    /// Minimum size of a part other than the last one, in bytes. The caller must choose a size that the store accepts.
     pub part_size: u64,
-    /// Most bytes of a blob.
+    /// Maximum size of a blob, in bytes.
     pub blob_size: u64,
-    /// Bytes of memory for parts.
+    /// Memory for buffered parts of all uploads, in bytes.
     pub memory: u64,
 }
 
-/// A resumable upload as it is now.
+/// The current state of a resumable upload.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// Which one.
+    /// The upload's id, under which its records are stored.
     pub id: UploadId,
     beginning: Beginning,
     number: u32,
@@ -95,31 +96,31 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Whom it belongs to.
+    /// The subject that began the upload; only it may continue.
     #[must_use]
     pub fn owner(&self) -> &Subject {
         &self.beginning.owner
     }
 
-    /// The digest that the bytes must have.
+    /// The digest that the complete bytes must have.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.beginning.digest
     }
 
-    /// How many bytes it will have, if that was said.
+    /// Announced total length in bytes, if the client stated one.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         self.beginning.length
     }
 
-    /// Bytes of every part but the last.
+    /// Size of every part but the last, in bytes.
     #[must_use]
     pub fn part_size(&self) -> u64 {
         self.beginning.part_size
     }
 
-    /// How many bytes are stored; where to go on.
+    /// Number of bytes stored; the offset from which to continue.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.step.offset
@@ -132,12 +133,12 @@ impl Progress {
     }
 }
 
-/// What becomes of the wish to upload a blob.
+/// The result of a request to begin an upload.
 #[derive(Debug)]
 pub enum StartedUpload {
-    /// The blob is there and may be relied on; its size.
+    /// The blob is stored and may be relied on; its size.
     Present(u64),
-    /// Send the bytes here.
+    /// The upload to send the bytes to.
     Upload(Box<Progress>),
 }
 
@@ -151,7 +152,7 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    /// The uploads in `store`, whose blobs are `blobs`.
+    /// The resumable uploads in `store`, whose blobs are `blobs`.
     #[must_use]
     pub fn new(store: Arc<dyn PartStore>, blobs: Arc<Blobs>, limits: UploadLimits) -> Self {
         let places = usize::try_from(limits.memory / PLACE).unwrap_or(Semaphore::MAX_PERMITS);
@@ -159,20 +160,21 @@ impl Uploads {
         Self { store, blobs, limits, places }
     }
 
-    /// Most bytes of an upload.
+    /// Maximum size of an upload, in bytes.
     #[must_use]
     pub fn most(&self) -> u64 {
         self.limits.blob_size
     }
 
-    /// Bytes of a part of an upload of this length: more than configured where there would be too many parts otherwise.
+    /// Part size of an upload of this length, in bytes: larger than configured if there would be too many parts
+    /// otherwise.
     #[must_use]
     pub fn part_size(&self, length: Option<u64>) -> u64 {
         let needed = length.unwrap_or(self.limits.blob_size).div_ceil(MAX_PARTS.into());
         if needed <= self.limits.part_size { self.limits.part_size } else { needed.next_multiple_of(1 << 20) }
     }
 
-    /// Begins an upload, unless the blob is there.
+    /// Begins an upload, unless the blob is stored already.
     ///
     /// # Errors
     /// When the store fails.
@@ -190,14 +192,14 @@ impl Uploads {
         let parts = self.store.begin_parts(&key).await?;
         let beginning = Beginning::new(digest, length, owner, self.part_size(length), parts.clone());
         if let Err(error) = self.records(id).begin(&beginning).await {
-            // Nobody was told of it. What is left, the collector finds.
+            // No client knows the upload yet. The collector removes whatever this leaves behind.
             let _ = self.store.abort_parts(&parts).await;
             return Err(error);
         }
         Ok(StartedUpload::Upload(Box::new(Progress { id, beginning, number: 0, step: Step::zero() })))
     }
 
-    /// How far an upload is. `None` when there is no such upload.
+    /// The current state of an upload. `None` when there is no such upload.
     ///
     /// # Errors
     /// [`UploadError::Foreign`], or when the store fails.
@@ -206,7 +208,7 @@ impl Uploads {
         Ok(found.map(|(beginning, number, step)| Progress { id, beginning, number, step }))
     }
 
-    /// Gives an upload up. Of one that is complete only the records go.
+    /// Aborts an upload. If it is complete, only its records are deleted.
     ///
     /// # Errors
     /// When the store fails.
@@ -222,23 +224,23 @@ impl Uploads {
     }
 }
 
-/// What the collector needs to know of an upload without going on with it.
+/// What the collector needs to know of an upload that it does not continue.
 #[derive(Debug)]
 pub(crate) enum UploadState {
-    /// It has these parts.
+    /// Its records can be read, and it has these parts.
     Open {
-        /// The object in the making.
+        /// The uncommitted object.
         parts: Parts,
         /// Whether it is complete.
         done: bool,
     },
-    /// Its beginning is gone: somebody is in the middle of deleting it.
+    /// Its first record is gone: another process is deleting it.
     Remains,
     /// This binary cannot read it.
     Foreign,
 }
 
-/// Looks at how an upload began.
+/// Reads how an upload began.
 pub(crate) async fn find(store: &Arc<dyn PartStore>, id: UploadId) -> Result<UploadState, StoreError> {
     match Records::of(store, id).read().await {
         Ok(Some((beginning, _, step))) => Ok(UploadState::Open { parts: beginning.parts()?, done: step.done }),
@@ -248,7 +250,7 @@ pub(crate) async fn find(store: &Arc<dyn PartStore>, id: UploadId) -> Result<Upl
     }
 }
 
-/// Deletes the records of an upload whose parts are gone.
+/// Deletes the records of an upload whose parts were aborted or committed.
 pub(crate) async fn forget(store: &Arc<dyn PartStore>, id: UploadId) -> Result<(), StoreError> {
     Records::of(store, id).forget().await
 }

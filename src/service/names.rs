@@ -9,7 +9,7 @@ use crate::layout::{self, LayoutKey};
 use crate::protocol::{AsOf, Heads};
 use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
 
-/// Heads that are read at once for one page.
+/// Heads read concurrently for one page.
 const LOOKUPS: usize = 16;
 
 /// A page of names that have an active version.
@@ -17,7 +17,7 @@ const LOOKUPS: usize = 16;
 pub struct NamePage {
     /// The newest heads of the names, in the order of the store's keys.
     pub heads: Vec<Arc<Head>>,
-    /// The name after which the next page begins. `None` at the end.
+    /// The name after which the next page begins. `None` on the last page.
     pub next: Option<ManifestName>,
 }
 
@@ -29,17 +29,17 @@ pub struct Names {
 }
 
 impl Names {
-    /// A service over these parts.
+    /// Creates the service from the parts it uses.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, heads: Arc<Heads>) -> Self {
         Self { store, heads }
     }
 
-    /// At most `limit` names that start with `prefix`, have an active version, come after `after`, and that
-    /// `visible` lets the caller see.
+    /// Returns at most `limit` names that start with `prefix`, have an active version, sort after `after`, and that
+    /// `visible` allows the caller to see.
     ///
-    /// What is not the mark of a name, and names whose newest head is damaged, are left out: the log says which was the
-    /// first on the page, the metric `larder_unlisted_names_total` counts them, and `verify` reports each.
+    /// Objects that are not the mark of a name, and names whose newest head is damaged, are left out: the first on each
+    /// page is logged, the metric `larder_unlisted_names_total` counts them, and `verify` reports each.
     ///
     /// # Errors
     /// When the store fails.
@@ -84,7 +84,7 @@ impl Names {
     }
 }
 
-/// The name that a mark is of, unless it is of a hidden log.
+/// The name that a mark stands for, unless it belongs to a hidden log.
 fn visible_name(key: &Key) -> Result<Option<ManifestName>, StoreError> {
     match LayoutKey::parse(key) {
         Some(LayoutKey::Name(name)) => Ok(name.visible()),
@@ -92,8 +92,8 @@ fn visible_name(key: &Key) -> Result<Option<ManifestName>, StoreError> {
     }
 }
 
-/// Whether a head cannot be read, whoever tries and whenever. That the store refuses access or does not answer says
-/// nothing about a single name: then a page must not look empty.
+/// Whether the error means that the head itself is unreadable, for every caller and permanently. Denied access or an
+/// unresponsive store says nothing about a single name, and must not make a page look empty.
 fn is_damage(error: &StoreError) -> bool {
     match error.kind {
         StoreErrorKind::Corrupt | StoreErrorKind::Newer | StoreErrorKind::Stray | StoreErrorKind::Internal => true,
@@ -101,7 +101,7 @@ fn is_damage(error: &StoreError) -> bool {
     }
 }
 
-/// What a page leaves out. Says so when it is dropped: once for each page, however many there are.
+/// The entries that a page leaves out. Logged on drop, so that each page logs once, however many entries it lacks.
 #[derive(Default)]
 struct Unlisted {
     first: Option<StoreError>,
@@ -109,7 +109,7 @@ struct Unlisted {
 }
 
 impl Unlisted {
-    /// Notes one more; there is no head to show for it.
+    /// Counts one more entry; returns `None`, as there is no head to list.
     fn add(&mut self, error: StoreError) -> Option<Arc<Head>> {
         self.count += 1;
         self.first.get_or_insert(error);

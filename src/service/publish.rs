@@ -1,8 +1,8 @@
 //! Publishing: a version becomes visible with all of its files in one step, or not at all.
 //!
-//! The order is the whole point (protocol section 5). First a head is created that lists the version as
-//! prepared, so that its blobs are roots; only then is each blob checked; only then is the version committed. A
-//! check made earlier could be undone by a collector that had not seen the root yet.
+//! The order is essential (steps P1 to P3 of `docs/protocol.md`). P1 creates a head that lists the version as prepared,
+//! which makes its blobs needed by a root; only then does P2 check each blob; only then does P3 commit the version. A
+//! check before P1 could be invalidated by a collector that had not seen the root yet.
 
 mod error;
 
@@ -22,35 +22,35 @@ use crate::protocol::blobs::Check;
 use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
 
-/// How often a manifest is stored again that is collected before it is protected.
+/// Limit on storing a manifest again because it was collected before it was protected.
 const MAX_PUTS: u32 = 8;
 
-/// What a manifest may be at most.
+/// Size limits of manifests.
 #[derive(Debug, Clone, Copy)]
 pub struct PublishLimits {
-    /// Bytes of a manifest.
+    /// Maximum size of a manifest, in bytes.
     pub manifest_bytes: u64,
-    /// Artifacts of a manifest.
+    /// Maximum number of artifacts in a manifest.
     pub artifacts: usize,
 }
 
-/// What a publish or promotion came to.
+/// The result of a publish or promotion.
 #[derive(Debug, Clone)]
 pub struct Receipt {
     /// The name of the log.
     pub name: LogName,
-    /// The name's newest generation.
+    /// The newest generation of the log, after the change.
     pub generation: u64,
     /// The version, in its new state.
     pub row: VersionRow,
-    /// The version that was active before the active one.
+    /// The number of the version that was active before the active one, if any.
     pub previous: Option<u64>,
-    /// Whether everything was already so.
+    /// Whether the name was already in the requested state.
     pub unchanged: bool,
 }
 
 impl Receipt {
-    /// The receipt of a change that was about a version.
+    /// The receipt of a change to a version.
     pub(super) fn new(changed: Changed) -> Self {
         let row = changed.row.expect("only a deletion is about no version");
         Self::of(&changed.head, row, changed.unchanged)
@@ -61,25 +61,25 @@ impl Receipt {
     }
 }
 
-/// What preparing a session came to.
+/// The result of preparing a session.
 #[derive(Debug, Clone)]
 pub enum Prepared {
-    /// The same manifest is already where it should be.
+    /// The same manifest is already published as requested.
     Unchanged(Receipt),
-    /// The version's blobs are protected from now on; these must be uploaded before it can be committed.
+    /// The version's blobs are protected from now on; the listed digests must be uploaded before it can be committed.
     Session(Receipt, Vec<Digest>),
 }
 
-/// Whether a version that is prepared already may be taken up again.
+/// Whether an existing prepared version may be reused instead of creating a new one.
 #[derive(Debug)]
 enum Resume {
-    /// One request, one version; and where that comes from.
+    /// Each request creates its own version; holds the origin that its row records.
     Never(Option<Origin>),
-    /// A client that asks twice for a session gets the same one.
+    /// Reuse the caller's own session for the same manifest, so that preparing is idempotent.
     OwnSession,
 }
 
-/// A manifest that may be published: its bytes, and what was read from them.
+/// A manifest that passed the checks: its bytes and what was parsed from them.
 #[derive(Debug)]
 struct Document {
     bytes: Bytes,
@@ -89,9 +89,9 @@ struct Document {
 /// How the client wants its manifest published.
 #[derive(Debug, Clone)]
 pub struct PublishOptions {
-    /// Whether readers get the version at once; otherwise it is staged.
+    /// Whether to make the version active at once; otherwise it is staged.
     pub activate: bool,
-    /// What the client requires of the name.
+    /// The precondition on the state of the name.
     pub expect: Expect,
 }
 
@@ -105,23 +105,23 @@ pub struct Publish {
 }
 
 impl Publish {
-    /// A service over these parts.
+    /// Creates the service from the parts it uses.
     #[must_use]
     pub fn new(heads: Arc<Heads>, blobs: Arc<Blobs>, manifests: Arc<Manifests>, limits: PublishLimits) -> Self {
         Self { heads, blobs, manifests, limits }
     }
 
-    /// What a manifest may be at most.
+    /// The size limits of manifests.
     #[must_use]
     pub fn limits(&self) -> PublishLimits {
         self.limits
     }
 
-    /// Publishes a manifest whose blobs are all there, in one request.
+    /// Publishes a manifest whose blobs are all stored, in one request.
     ///
     /// # Errors
-    /// A [`PublishError`]; the name is as before then. Only after a failure of the store itself it may have been
-    /// published all the same; publishing it again then changes nothing and says so.
+    /// A [`PublishError`]; the name is then unchanged. Only after a failure of the store itself the manifest may have
+    /// been published all the same; a retry then changes nothing and reports that.
     pub async fn publish(
         &self,
         name: &ManifestName,
@@ -133,8 +133,8 @@ impl Publish {
         self.publish_document(name, document, options, by, None).await
     }
 
-    /// Publishes a manifest of this media type that was published before, and comes from there. It must follow no rule but
-    /// that it can be read: rules that were added since do not keep a release from being copied.
+    /// Publishes a manifest of this media type that was published before elsewhere, and records that origin. It only
+    /// has to be readable: rules for publishing that were added since must not prevent copying an existing release.
     ///
     /// # Errors
     /// As [`Publish::publish`].
@@ -173,10 +173,10 @@ impl Publish {
         result
     }
 
-    /// Prepares a session: protects the blobs of the manifest and says which must be uploaded.
+    /// Prepares a session: protects the blobs of the manifest and returns those that must be uploaded.
     ///
     /// # Errors
-    /// A [`PublishError`]; the name is as before then.
+    /// A [`PublishError`]; the name is then unchanged.
     pub async fn prepare(
         &self,
         name: &ManifestName,
@@ -192,10 +192,10 @@ impl Publish {
         Ok(Prepared::Session(receipt, to_upload(bad)))
     }
 
-    /// A session's version, and which of its blobs must still be uploaded.
+    /// The version of a session, and which of its blobs must still be uploaded.
     ///
     /// # Errors
-    /// [`Rejection::NoSuchVersion`] when there is none, or the store's.
+    /// [`Rejection::NoSuchVersion`] when there is no such session, or the error of the store.
     pub async fn session(&self, name: &ManifestName, number: u64) -> Result<(VersionRow, Vec<Digest>), PublishError> {
         let row = self.row(name, number).await?;
         if row.state != State::Prepared {
@@ -205,10 +205,10 @@ impl Publish {
         Ok((row, missing))
     }
 
-    /// Completes a session.
+    /// Completes a session (steps P2 and P3).
     ///
     /// # Errors
-    /// [`PublishError::Blobs`] while blobs are missing: the session stays open. Else a [`PublishError`].
+    /// [`PublishError::Blobs`] while blobs are missing: the session stays open. Otherwise another [`PublishError`].
     pub async fn commit(
         &self,
         name: &ManifestName,
@@ -223,7 +223,7 @@ impl Publish {
         self.commit_head(name, number, options, by).await
     }
 
-    /// Gives a session up.
+    /// Aborts a session.
     ///
     /// # Errors
     /// A [`ChangeError`].
@@ -231,7 +231,7 @@ impl Publish {
         self.heads.change(name, &Change::Abort { number }, by).await.map(|_| ())
     }
 
-    /// Checks a manifest that a client sent.
+    /// Checks a manifest sent by a client against the rules for publishing.
     fn checked(&self, bytes: Bytes) -> Result<Document, PublishError> {
         let limit = self.limits.manifest_bytes;
         if bytes.len() as u64 > limit {
@@ -242,7 +242,8 @@ impl Publish {
         Ok(Document { bytes, manifest })
     }
 
-    /// The unchanged name, or a prepared version and what is wrong with its blobs.
+    /// Steps P1 and P2: returns the receipt of a name that is already as requested, or a prepared version and what is
+    /// wrong with its blobs.
     async fn protect(
         &self,
         name: &ManifestName,
@@ -276,7 +277,7 @@ impl Publish {
         }
     }
 
-    /// Step P2 for a manifest whose bytes are at hand, so that it cannot be missing itself.
+    /// Step P2 for a manifest whose bytes are at hand: if they are missing they are stored again.
     async fn secure(&self, manifest: &Manifest, receipt: &Receipt, bytes: Bytes) -> Result<Vec<Check>, StoreError> {
         let descriptor = receipt.row.summary.manifest;
         for _ in 0..MAX_PUTS {
@@ -289,14 +290,14 @@ impl Publish {
         Err(StoreError::new(StoreErrorKind::Unavailable, descriptor.digest, why))
     }
 
-    /// Whether nothing that a published version needs was lost. Publishing it again heals it.
+    /// Whether everything that a published version needs is still stored. If not, publishing it again repairs it.
     async fn is_whole(&self, manifest: &Manifest, receipt: &Receipt) -> Result<bool, StoreError> {
         let mut beyond = self.needs(receipt).await?;
         beyond.push(receipt.row.summary.manifest);
         Ok(self.manifests.secure(manifest, beyond).await?.is_empty())
     }
 
-    /// What a version needs beyond its manifest.
+    /// The blobs that a version needs beyond its manifest.
     async fn needs(&self, receipt: &Receipt) -> Result<Vec<Descriptor>, StoreError> {
         self.heads.needs(&receipt.name, &receipt.row).await
     }
@@ -313,7 +314,7 @@ impl Publish {
                 let beyond = self.heads.needs(name, row).await?;
                 Ok(self.manifests.secure(loaded.manifest()?, beyond).await?)
             }
-            // The version was given up and its manifest collected in between.
+            // The version was aborted and its manifest collected in between.
             None => Ok(vec![Check::Missing(descriptor)]),
         }
     }
@@ -329,7 +330,8 @@ impl Publish {
         Ok(Receipt::new(self.heads.change(name, &change, by).await?))
     }
 
-    /// The same manifest, active already, or staged already when it is to be staged.
+    /// The version that makes this publish a no-op: the same manifest is active already, or staged if that was
+    /// requested.
     async fn unchanged(
         &self,
         name: &ManifestName,
@@ -343,7 +345,7 @@ impl Publish {
         Ok(head.rows.iter().rev().find(wanted).map(|row| Receipt::of(&head, row.clone(), true)))
     }
 
-    /// A session that the same by opened for the same manifest: its answer was lost, or its client died.
+    /// An open session of the same subject for the same manifest: its reply was lost, or its client died.
     async fn own_session(
         &self,
         name: &ManifestName,
@@ -366,8 +368,8 @@ impl Publish {
         Ok(row.filter(|row| row.state != State::Aborted).ok_or_else(none)?)
     }
 
-    /// Gives up a version after a failure that the client is told of instead. If this fails too, the version's
-    /// time-out ends it.
+    /// Aborts a version after a failure; the client gets that failure rather than this one. If the abort fails too, the
+    /// collector aborts the version when its time is up (C0).
     async fn abort_quietly(&self, name: &ManifestName, number: u64, by: &Subject) {
         if let Err(error) = self.abort(name, number, by).await {
             tracing::warn!(manifest.name = %name, version = number, %error, "could not abort a failed publish");

@@ -9,45 +9,45 @@ use crate::domain::{FileName, ManifestName, Selector, State, Target, VersionRow}
 use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
 
-/// Why nothing can be served.
+/// Why a target cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// The name has never existed.
     #[error("there is no manifest named {0}")]
     NoSuchName(ManifestName),
-    /// The name exists, but the selector picks nothing.
+    /// The name exists, but the selector matches no version.
     #[error("there is no version {0}")]
     NoSuchVersion(Target),
     /// The name was deleted.
     #[error("the manifest {name} was deleted at {at} ({reason})")]
     Deleted {
-        /// The name.
+        /// The name that was asked for.
         name: ManifestName,
-        /// When.
+        /// When it was deleted.
         at: Timestamp,
-        /// Why.
+        /// The reason given for the deletion, as free text.
         reason: String,
     },
-    /// The version was retired: its bytes may be gone.
+    /// The version was retired: its bytes may have been deleted.
     #[error("version {} was retired", .0.number)]
     Retired(Box<VersionRow>),
     /// The version is still being published.
     #[error("version {0} is not published yet")]
     NotPublished(u64),
-    /// The version is in a state that only a newer larder knows.
+    /// The version is in a state that only a newer binary knows.
     #[error("version {number} is {state}, which only a newer larder can serve")]
     UnknownState {
-        /// The version.
+        /// The number of the version.
         number: u64,
-        /// Its state.
+        /// The state as stored.
         state: State,
     },
     /// The version has no such file.
     #[error("there is no file named {file} in {target}")]
     NoSuchFile {
-        /// The version asked for.
+        /// The requested version, as the client wrote it.
         target: Target,
-        /// The file asked for.
+        /// The requested file.
         file: FileName,
     },
     /// The store failed.
@@ -55,12 +55,12 @@ pub enum ResolveError {
     Store(#[from] StoreError),
 }
 
-/// A version that was found.
+/// A resolved version.
 #[derive(Debug, Clone)]
 pub struct Resolved {
-    /// Its row, whatever its state.
+    /// The version's row, in any state.
     pub row: VersionRow,
-    /// The generation of the head that said so.
+    /// The generation of the head that the row was read from.
     pub generation: u64,
 }
 
@@ -72,19 +72,20 @@ pub struct Resolve {
 }
 
 impl Resolve {
-    /// A service over these parts.
+    /// Creates the service from the parts it uses.
     #[must_use]
     pub fn new(heads: Arc<Heads>, manifests: Arc<Manifests>) -> Self {
         Self { heads, manifests }
     }
 
-    /// The generation of the head that an answer with [`AsOf::Recent`] comes from, if that takes no look at the store.
+    /// The generation of the head that a lookup with [`AsOf::Recent`] would use, if it is cached and needs no request
+    /// to the store.
     #[must_use]
     pub fn recent_generation(&self, name: &ManifestName) -> Option<u64> {
         self.heads.recent(name).map(|head| head.generation)
     }
 
-    /// The version row that a target picks, in whatever state it is.
+    /// The version row that a target selects, in any state.
     ///
     /// # Errors
     /// A [`ResolveError`].
@@ -106,7 +107,7 @@ impl Resolve {
         })
     }
 
-    /// The version that a target picks, if it can be read.
+    /// The version that a target selects, if it is readable.
     ///
     /// # Errors
     /// A [`ResolveError`].
@@ -120,7 +121,7 @@ impl Resolve {
         }
     }
 
-    /// A version and its manifest, whether or not this binary can read that.
+    /// A version and its manifest, whether or not this binary can interpret the manifest.
     ///
     /// # Errors
     /// A [`ResolveError`].
@@ -136,7 +137,8 @@ impl Resolve {
             if let Some(loaded) = self.manifests.load(descriptor, found.row.summary.media_type.as_deref()).await? {
                 return Ok((found, loaded));
             }
-            // The version may have been retired and collected since its row was read. If not, it has lost its manifest.
+            // The version may have been retired and collected since its row was read. If it is still readable, its
+            // manifest was lost.
             let again = self.readable(target, AsOf::Now).await?;
             if again.row.number == found.row.number && std::mem::replace(&mut now, true) {
                 let why = "the bytes of this manifest are gone";

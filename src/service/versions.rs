@@ -1,4 +1,4 @@
-//! Looking after versions: history, promotion, pins, retirement, copies, deletion of a name.
+//! Managing versions: history, promotion, pins, retirement, copies, deletion of a name.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::store::StoreError;
 /// Why a version could not be copied to another name.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The version to copy cannot be read.
+    /// The version to copy is not readable.
     #[error(transparent)]
     From(#[from] ResolveError),
     /// It could not be published under the other name.
@@ -27,7 +27,7 @@ pub struct History {
     pub head: Arc<Head>,
     /// Version rows, newest first.
     pub rows: Vec<VersionRow>,
-    /// Where the next page begins: rows with lower numbers than this. `None` at the end.
+    /// Where the next page begins: at rows with lower numbers than this. `None` on the last page.
     pub next: Option<u64>,
 }
 
@@ -40,7 +40,7 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// A service over these parts.
+    /// Creates the service from the parts it uses.
     #[must_use]
     pub fn new(heads: Arc<Heads>, resolve: Arc<Resolve>, publish: Arc<Publish>) -> Self {
         Self { heads, resolve, publish }
@@ -59,7 +59,7 @@ impl Versions {
         let Some(head) = self.heads.current(name).await? else { return Ok(None) };
         let mut rows = Vec::new();
         let mut before = before.unwrap_or(u64::MAX);
-        // One more than asked for tells whether there is a next page; rows that were never completed do not count.
+        // One row more than requested shows whether there is a next page; rows that were never completed do not count.
         while rows.len() <= limit {
             let page = self.heads.rows(&head, before, limit + 1).await?;
             let Some(last) = page.last() else { break };
@@ -72,7 +72,7 @@ impl Versions {
         Ok(Some(History { head, rows, next }))
     }
 
-    /// Makes an existing version active: no upload, no rebuild. `@previous` is a rollback.
+    /// Makes an existing version active, without upload or rebuild. `@previous` is a rollback.
     ///
     /// # Errors
     /// A [`ChangeError`].
@@ -88,7 +88,7 @@ impl Versions {
         self.change(target, |selector| Change::Pin { selector, pinned }, by).await
     }
 
-    /// Retires a version by hand: its content answers 410 from now on.
+    /// Retires a version manually: its content answers 410 from now on.
     ///
     /// # Errors
     /// A [`ChangeError`].
@@ -105,7 +105,7 @@ impl Versions {
         self.heads.change(&target.name, &change(target.selector), by).await.map(Receipt::new)
     }
 
-    /// Takes a name away from its readers. Nothing is retired by it: a rollback brings the version back.
+    /// Withdraws a name from its readers. No version is retired: a rollback restores the name.
     ///
     /// # Errors
     /// A [`ChangeError`].
@@ -119,7 +119,8 @@ impl Versions {
         self.heads.change(name, &Change::Withdraw { expect, reason }, by).await.map(Receipt::new)
     }
 
-    /// Retires every version of a name and stops listing it. Its history stays, and it can be published to again.
+    /// Retires every version of a name and stops listing it. Its history is kept, and the name can be published to
+    /// again.
     ///
     /// # Errors
     /// A [`ChangeError`].
@@ -134,7 +135,7 @@ impl Versions {
         Ok(self.heads.change(name, &change, by).await?.head)
     }
 
-    /// Publishes a version's manifest under another name: one pointer, no bytes.
+    /// Publishes a version's manifest under another name, without copying bytes.
     ///
     /// # Errors
     /// A [`CopyError`].

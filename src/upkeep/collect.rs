@@ -1,32 +1,37 @@
-//! The collector: retires versions whose time is up, and deletes bytes that no version needs.
+//! The garbage collector: retires versions past their retention, and deletes bytes that no version needs.
 //!
-//! # Why nothing live is ever lost
+//! # Why live data is never lost
 //!
-//! A run goes through these steps in this order, and any doubt (a listing that fails, a head that cannot be read, an object
-//! among heads or blobs or in a place of its own that nobody knows) ends it:
+//! A run performs these steps in this order, and any doubt ends it (a listing that fails, a head that cannot be read,
+//! an unknown object among heads or blobs or in an area of its own):
 //!
-//! 1. **Retire** versions past their retention and give up prepared ones past their time, by creating heads. Whoever
-//!    stalls meanwhile and then wants to commit or promote such a version finds that its row is gone.
-//! 2. **Mark**: what every root of every name needs (`mark`). 3. **Plan**: what is stored and not needed (`plan`). Both
-//!    are there to find work; nothing depends on how old their answers have become.
-//! 4. **Condemn** every candidate by creating its tombstone (`sweep`). 5. **Mark again.** 6. **Sweep**: delete the bytes
-//!    of a candidate that is in neither live set; give the others a new copy first.
+//! 1. **Retire** (C0) versions past their retention and abort prepared ones past their time, by creating heads. A
+//!    publisher that stalled meanwhile and then tries to commit or promote such a version finds that its row is gone.
+//! 2. **Mark** (C1): what every root of every name needs (`mark`).
+//! 3. **Plan** (C2): what is stored and not needed (`plan`). Steps 2 and 3 only find work; safety does not depend on
+//!    how stale their results are.
+//! 4. **Condemn** (C3) every candidate by creating its tombstone (`sweep`).
+//! 5. **Mark again** (C4).
+//! 6. **Sweep** (C5): delete the bytes of each candidate that is in neither live set; copy the others to a new
+//!    generation first.
 //!
-//! A publisher creates its head *before* it looks at the tombstones of its blobs; the collector creates its tombstones
-//! *before* it looks at the heads. So of the two at least one sees the other. If the publisher saw no tombstone, it comes
-//! later, and the second marking shows the collector the publisher's version: the bytes stay, or are copied before they
-//! go. If it saw one, it does not rely on these bytes. A tombstone is never withdrawn and the number of a condemned
-//! generation is never given to other bytes, so a delete that was delayed, for however long, only ever hits bytes that
-//! nobody may rely on, and any number of collectors may do the same work at once.
+//! A publisher creates its head (P1) *before* it looks at the tombstones of its blobs (P2); the collector creates its
+//! tombstones (C3) *before* it looks at the heads (C4). So at least one of the two sees the other. If the publisher saw
+//! no tombstone, the tombstone was created later, and the second marking shows the collector the publisher's version:
+//! the bytes stay, or are copied before they are deleted. If it saw one, it does not rely on these bytes. A tombstone
+//! is never withdrawn and the number of a condemned generation is never reused, so a delete that was delayed, for
+//! however long, only hits bytes that nothing may rely on, and any number of collectors may do the same work
+//! concurrently.
 //!
-//! Neither argument mentions time. The minimum age and the retention decide when space comes back, and the former spares
-//! pipelines that upload first and publish later a second upload. Ages are taken from the store's own time stamps.
+//! Neither argument mentions time. The minimum age and the retention decide when space is reclaimed, and the former
+//! spares pipelines that upload first and publish later a second upload. Ages are taken from the store's own time
+//! stamps.
 //!
-//! All this takes what the store shows for all there is. So a run that does not find a head that an earlier one saw, or
-//! any head of a name that was published to, ends before it changes anything (`earlier`).
+//! The argument assumes that the store shows everything it holds. So a run that misses a head that an earlier one saw,
+//! or finds no head at all of a name that was published to, ends before it changes anything (`earlier`).
 //!
-//! What the store shows may not be durable yet. Before anything is deleted, the heads that were relied on are made so:
-//! a crash of the machine must not bring back a version whose bytes are gone.
+//! What the store shows may not be durable yet. Before anything is deleted, the heads that were relied on are made
+//! durable: a crash of the machine must not restore a version whose bytes were deleted.
 
 mod earlier;
 mod error;
@@ -78,29 +83,30 @@ pub use report::{Count, Entry, Outcome, Report, Started, Totals};
 pub use runs::{RunSummary, Runs};
 pub use settings::{Settings, Share};
 
-/// Objects that are created or deleted in one call by a run that may take all of the time.
+/// Objects created or deleted per call by a run without a limit on its share of the time.
 const BATCH: usize = 128;
-/// The same for a run that rests in between: so few that nobody waits long for the call to end.
+/// The same for a run that rests between calls: small, so that other users of the store never wait long for a call to
+/// end.
 const GENTLE_BATCH: usize = 16;
 
-/// What all steps of a run have in common.
+/// State shared by all steps of a run.
 #[derive(Debug, Clone)]
 struct RunContext {
     id: RunId,
     /// The store's time when the run began.
     now: Timestamp,
-    /// How far the host's clock was ahead of it.
+    /// How far the host's clock was ahead of the store's.
     ahead: SignedDuration,
     young: AgeLimit,
-    /// Retention, the same from the beginning to the end of the run.
+    /// Retention policies, fixed for the whole run.
     policies: Arc<Policies>,
     lists: Arc<Pace>,
     deletes: Arc<Pace>,
     rest: Rest,
     jobs: usize,
-    /// Objects that are created or deleted in one call.
+    /// Objects created or deleted per call.
     batch: usize,
-    /// How many lists of heads the run has left.
+    /// Number of lists of heads that the run has written so far.
     seen_lists: Arc<AtomicU32>,
     stop: CancellationToken,
 }
@@ -127,7 +133,7 @@ pub struct Collect {
 }
 
 impl Collect {
-    /// A collector on `store`. Any number of them may work on one store.
+    /// A collector on `store`. Any number of them may work on one store concurrently.
     #[must_use]
     pub fn new(store: Arc<dyn PartStore>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         let objects = Arc::clone(&store) as Arc<dyn ObjectStore>;
@@ -142,13 +148,13 @@ impl Collect {
         }
     }
 
-    /// The same collector for a store with manifests in these formats; see [`Manifests::with_formats`].
+    /// Sets the manifest formats of the store; see [`Manifests::with_formats`].
     #[must_use]
     pub fn with_formats(self, formats: &'static [Format]) -> Self {
         Self { manifests: Arc::new(Manifests::with_formats(Arc::clone(&self.blobs), formats)), ..self }
     }
 
-    /// Does one run and leaves a report of it in the store, whether it succeeds or not.
+    /// Performs one run and writes a report of it to the store, whether it succeeds or fails.
     ///
     /// # Errors
     /// A [`CollectError`].
@@ -170,8 +176,8 @@ impl Collect {
         Ok(report)
     }
 
-    /// Tells what a run would do now and why, and changes nothing. Without an object of its own it has to take the time
-    /// from the host.
+    /// Reports what a run would do now and why, without changing anything. As it creates no object, it has to use the
+    /// host's time instead of the store's.
     ///
     /// # Errors
     /// A [`CollectError`].
@@ -222,7 +228,7 @@ impl Collect {
         Ok(())
     }
 
-    /// An empty live set, with its share of the memory.
+    /// An empty live set, with its share of the memory limit.
     fn live(&self, range: RangeInclusive<u8>) -> Live {
         Live::new(range, self.settings.memory / 2)
     }
@@ -258,7 +264,7 @@ impl Collect {
         self.forget_probes(run).await
     }
 
-    /// One pass over the digests that begin with one of these bytes.
+    /// One pass (C1 to C5) over the digests whose first byte is in `range`.
     async fn pass(&self, run: &RunContext, range: RangeInclusive<u8>, totals: &mut Totals) -> Result<(), CollectError> {
         let earlier = Earlier::read(&*self.store).await?;
         let mut marked = Marked::default();
@@ -290,7 +296,7 @@ impl Collect {
         self.carry_out(run, &plans, (&live, again), &mut marked, totals).await
     }
 
-    /// Condemns, marks again and sweeps.
+    /// Condemns (C3), marks again (C4) and sweeps (C5).
     async fn carry_out(
         &self,
         run: &RunContext,
@@ -311,7 +317,7 @@ impl Collect {
         self.sweep(run, plans, live, &again, totals).await
     }
 
-    /// The plans for a range of digests, in their order, several parts of it at once.
+    /// The plans for a range of digests, in ascending order, computed concurrently for several parts of the range.
     async fn plan(
         &self,
         run: &RunContext,
@@ -339,7 +345,7 @@ impl Collect {
         Ok(plans)
     }
 
-    /// Refuses to go on when the store has kinds of objects that this binary does not know.
+    /// Fails when the store contains kinds of objects that this binary does not know.
     async fn look_for_strangers(&self) -> Result<(), CollectError> {
         let everything = layout::everything();
         let mut areas = self.store.list(&everything, List { first_of: Some(layout::AREA), ..List::default() });

@@ -1,28 +1,28 @@
-//! Copying a whole store into another one, of whatever kind, while servers go on publishing to the first.
+//! Copying a whole store into another one, of any backend, while servers continue to publish to the source.
 //!
-//! Never writes to the store that is copied from, and never to one that holds anything else than an earlier state of it.
-//! Needs memory for the names that changed since the last copy, and for the chunks of a few blobs.
+//! Never writes to the source, and never to a target that holds anything other than an earlier state of the source.
+//! Memory use is proportional to the names that changed since the last copy, plus chunks of a few blobs.
 //!
 //! # Why it is safe
-//! - A pass first notes the newest head of every name, then copies the areas of [`layout::AREAS`] in their order, heads
-//!   last of what it copies and only up to those that it noted: a version that was complete then had all of its blobs in
-//!   the listing that came later. Heads are created oldest first, so a log never has a gap.
-//! - Every byte is hashed on its way. What does not have the digest that its key promises is reported and not copied.
-//!   What lies in `aux/` has no such digest; it never makes a blob needed, and is copied as it is, but for the secrets of
-//!   `aux/keys/`. What was deleted from there since an earlier copy stays in this one, so no area may mean anything by
-//!   that something is absent.
-//! - A collector of the first store may retire a version after its head was noted, and delete its blobs before they are
-//!   copied. The next pass finds the head that says so. So passes are repeated until one finds nothing new, and at last the
-//!   references of every name that changed are followed in the copy itself. Only when all of them lead somewhere is the copy
-//!   finished.
-//! - Until then a mark in `layout/` keeps servers and collectors from opening the copy ([`marker::begin_copy`]), also one
-//!   that was finished earlier and is being brought up to date: a log that ends in the middle refers to what was collected
-//!   long ago.
-//! - A copy that was published to since has heads that the first store does not have. It is refused, not mixed.
+//! - A pass first records the newest head of every name, then copies the areas of [`layout::AREAS`] in their order,
+//!   heads last and only up to the recorded ones: a version that was complete then had all of its blobs in the listing
+//!   that came later. Heads are created oldest first, so a log never has a gap.
+//! - Every byte is hashed on the way. An object that does not match the digest in its key is reported and not copied.
+//!   Objects in `aux/` have no such digest; they never make a blob needed, and are copied as they are, except for the
+//!   secrets of `aux/keys/`. What was deleted from there since an earlier copy remains in this one, so no area may give
+//!   the absence of an entry a meaning.
+//! - A collector of the source may retire a version after its head was recorded, and delete its blobs before they are
+//!   copied. The next pass finds the head that retired it. So passes are repeated until one finds nothing new, and
+//!   finally the references of every name that changed are followed in the copy itself. The copy is finished only when
+//!   all of them resolve.
+//! - Until then a mark in `layout/` prevents servers and collectors from opening the copy ([`marker::begin_copy`]),
+//!   including one that was finished earlier and is being updated: a log that ends in the middle refers to blobs that
+//!   were collected long ago.
+//! - A copy that was published to since has heads that the source does not have. It is refused, not merged.
 //!
-//! Generations and tombstones are copied as they are, because a collector may be in the middle of something. The bytes of
-//! a condemned generation are left out if there is one that is not. Runs of the collector, resumable uploads, probes,
-//! hints and `tmp/` are left out: all of them are only of use to the processes of the first store.
+//! Generations and tombstones are copied as they are, because a collector may be in the middle of a run. The bytes of a
+//! condemned generation are left out if there is one that is not condemned. Runs of the collector, resumable uploads,
+//! probes, hints and `tmp/` are left out: they are only useful to the processes of the source.
 
 mod carry;
 mod logs;
@@ -45,46 +45,46 @@ use crate::store::{Key, List, ObjectStore, Prefix, StoreError, StoreErrorKind};
 use crate::upkeep::Verify;
 use crate::upkeep::verify::Finding;
 
-/// Most passes of one run.
+/// Maximum number of passes in one run.
 const MAX_PASSES: u32 = 10;
 
-/// Is told of bytes as they come.
+/// Callback that receives the number of bytes just copied.
 pub type Meter = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// How to copy.
+/// Options of a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct CopySettings {
-    /// Objects, and names, at once.
+    /// Number of objects, and of names, processed concurrently.
     pub jobs: usize,
-    /// Read again what the copy has already, instead of going by its size.
+    /// Re-read what the copy already has, instead of comparing sizes.
     pub verify: bool,
-    /// Finish the copy although versions lack blobs.
+    /// Finish the copy even if versions lack blobs.
     pub accept_damage: bool,
 }
 
 /// Why a store was not copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The store to copy from cannot be used.
+    /// The source cannot be used.
     #[error("cannot copy from there: {0}")]
     From(#[source] LayoutError),
-    /// The store to copy to cannot be used.
+    /// The target cannot be used.
     #[error("cannot copy to there: {0}")]
     To(#[source] LayoutError),
-    /// The store to copy to holds something, and was not begun by a copy.
+    /// The target is not empty, and was not begun by a copy.
     #[error(
         "TO is not empty and is no copy: give an empty directory, an empty bucket, or another store.prefix of this one"
     )]
     NotEmpty,
-    /// The store to copy to has what the one to copy from does not have.
+    /// The target has heads that the source does not have.
     #[error(
         "TO has a history of {name} that FROM does not have (generation {generation}): it is another store, or somebody \
          published to it since it was copied; nothing was changed in it that it had"
     )]
     Diverged {
-        /// The name.
+        /// The name whose logs differ.
         name: LogName,
-        /// The newest head of it in TO, or the one that differs.
+        /// Its newest generation in TO, or the generation that differs.
         generation: u64,
     },
     /// A store failed.
@@ -92,12 +92,12 @@ pub enum CopyError {
     Store(#[from] StoreError),
 }
 
-/// What was copied.
+/// Counts of what was copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Copied {
-    /// Generations of blobs.
+    /// Generations of blobs; a blob may have several.
     pub blobs: u64,
-    /// Their bytes.
+    /// Bytes of those generations.
     pub bytes: u64,
     /// Tombstones of generations.
     pub tombstones: u64,
@@ -105,9 +105,9 @@ pub struct Copied {
     pub segments: u64,
     /// Marks of names.
     pub names: u64,
-    /// Facts and settings, which are copied byte for byte.
+    /// Small facts and settings in `aux/`, copied byte for byte.
     pub aux: u64,
-    /// Heads.
+    /// Heads of all logs.
     pub heads: u64,
 }
 
@@ -128,39 +128,39 @@ impl Copied {
     }
 }
 
-/// What a run did.
+/// The result of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Passes.
+    /// Number of passes.
     pub passes: u32,
-    /// What was copied in all of them.
+    /// What was copied, summed over all passes.
     pub copied: Copied,
-    /// Blobs, segments and facts that the copy had when the last pass came to them.
+    /// Blobs, segments and facts that the copy already had when the last pass reached them.
     pub present: u64,
-    /// What was listed, but collected before it was copied.
+    /// Objects that were listed, but collected before they were copied.
     pub collected: u64,
-    /// What is lost or damaged.
+    /// Number of objects found lost or damaged.
     pub findings: u64,
-    /// The last pass found nothing new.
+    /// Whether the last pass found nothing new.
     pub settled: bool,
-    /// The copy can be opened.
+    /// Whether the copy can be opened.
     pub finished: bool,
 }
 
-/// Is told how a copy goes.
+/// Receives the progress and findings of a copy.
 pub trait CopyObserver: Send {
-    /// Something is lost or damaged, and not in the copy.
+    /// An object is lost or damaged, and not in the copy.
     fn finding(&mut self, finding: &Finding);
 
-    /// A pass ended, having copied this.
+    /// Pass `number`, counted from 1, ended and has copied this.
     fn pass(&mut self, number: u32, copied: &Copied);
 }
 
-/// A run under way.
+/// A run in progress.
 struct CopyRun<'a> {
     observer: &'a mut dyn CopyObserver,
     summary: Summary,
-    /// Objects that were reported, so that no pass tries them again.
+    /// Objects already reported, so that later passes skip them.
     bad: HashSet<Key>,
 }
 
@@ -170,7 +170,7 @@ impl CopyRun<'_> {
         self.observer.finding(finding);
     }
 
-    /// Reports what is wrong with one object, once.
+    /// Reports a problem with one object, once.
     fn report_object(&mut self, key: Key, finding: &Finding) {
         if self.bad.insert(key) {
             self.report(finding);
@@ -204,7 +204,7 @@ impl CopyStore {
         Self { carrier: Arc::new(ObjectCopier { from, to, verify: settings.verify, meter }), clock, settings }
     }
 
-    /// The same service, but `meter` is told of bytes as they are copied.
+    /// Sets a callback that receives the number of bytes of each chunk copied.
     #[must_use]
     pub fn metered(self, meter: Meter) -> Self {
         let ObjectCopier { from, to, verify, .. } = &*self.carrier;
@@ -212,7 +212,7 @@ impl CopyStore {
         Self { carrier: Arc::new(carrier), ..self }
     }
 
-    /// Bytes of blobs that the copy does not have.
+    /// Number of bytes of blobs that the copy lacks.
     ///
     /// # Errors
     /// When a store cannot be listed.
@@ -228,10 +228,10 @@ impl CopyStore {
         Ok(bytes)
     }
 
-    /// Copies what the copy does not have yet, until there is nothing new. A run that broke off is made good by another.
+    /// Copies what the copy lacks, until there is nothing new. An interrupted run is completed by running again.
     ///
     /// # Errors
-    /// A [`CopyError`]. What is wrong with single objects is a finding, not an error.
+    /// A [`CopyError`]. Problems with single objects are findings, not errors.
     pub async fn run(&self, observer: &mut dyn CopyObserver) -> Result<Summary, CopyError> {
         let (from, to) = (&*self.carrier.from, &*self.carrier.to);
         marker::check_readable(from).await.map_err(CopyError::From)?;
@@ -262,7 +262,7 @@ impl CopyStore {
         Ok(run.summary)
     }
 
-    /// Whether the store to copy to may be, and whether it is a copy that was finished.
+    /// Checks that the target may be copied to. Returns whether it is a finished copy.
     async fn examine_target(&self) -> Result<bool, CopyError> {
         match marker::find(&*self.carrier.to).await? {
             StoreState::Empty | StoreState::Unfinished => Ok(false),
@@ -286,7 +286,7 @@ impl CopyStore {
         Ok(())
     }
 
-    /// Follows references in the copy, and says how many lead nowhere.
+    /// Follows references in the copy, and returns the number of those that do not resolve.
     async fn follow(
         &self,
         changed: &HashSet<LogName>,
@@ -317,7 +317,7 @@ impl CopyStore {
         Ok(run.summary.findings - before)
     }
 
-    /// The last thing that is copied.
+    /// Copies the layout markers; must come last, because they allow the copy to be opened.
     async fn copy_markers(&self) -> Result<(), CopyError> {
         let markers = self.carrier.from.list(&layout::markers(), List::default());
         let keys: Vec<Key> = markers.map_ok(|meta| meta.key).try_collect().await?;
@@ -332,12 +332,12 @@ impl CopyStore {
     }
 }
 
-/// How to list the newest head of each name.
+/// List options that yield the newest head of each name.
 fn newest_heads() -> List {
     List { first_of: Some(layout::HEADS_OF_A_NAME), ..List::default() }
 }
 
-/// The marks of all names.
+/// The prefix of the marks of all names.
 fn all_names() -> Prefix {
     layout::names("").expect("the prefix of all names is legal")
 }

@@ -1,4 +1,4 @@
-//! Readiness: whether a server should get traffic, and what operators should know besides.
+//! Readiness: whether a server should receive traffic, and further facts for operators.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,24 +10,24 @@ use jiff::Timestamp;
 use crate::clock::{Clock as _, StoreClock};
 use crate::layout::marker::{Marker, Watch};
 
-/// How long the store may take to show that it is there.
+/// Timeout for the store to respond to a readiness check.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether this server should get traffic.
+/// The readiness of this server.
 #[derive(Debug)]
 pub struct Health {
     watch: Arc<Watch>,
     clock: Arc<StoreClock>,
     draining: AtomicBool,
     collector_failed: Mutex<Option<Timestamp>>,
-    /// Background tasks that panicked lately.
+    /// Background tasks that panicked recently.
     failing: Mutex<BTreeSet<&'static str>>,
-    /// What is to be known of the store, a line each.
+    /// Facts about the store, one line each.
     about_store: OnceLock<Vec<String>>,
 }
 
 impl Health {
-    /// Health of a server on the store of `watch`, which goes by `clock`.
+    /// The health of a server whose store is observed by `watch` and whose time comes from `clock`.
     #[must_use]
     pub fn new(watch: Arc<Watch>, clock: Arc<StoreClock>) -> Self {
         Self {
@@ -40,17 +40,17 @@ impl Health {
         }
     }
 
-    /// From now on the server is not ready: it is about to stop.
+    /// Makes the server not ready, because it is about to stop.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// When the collector's last run failed, if it did. The server stays ready, but says so.
+    /// Sets when the collector's last run failed, or `None`. The server stays ready, but reports it.
     pub fn set_collector_failed(&self, at: Option<Timestamp>) {
         *self.collector_failed.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
-    /// Whether a background task panicked lately. The server stays ready, but says so.
+    /// Sets whether a background task panicked recently. The server stays ready, but reports it.
     pub fn set_failing(&self, task: &'static str, failing: bool) {
         let mut tasks = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         if failing {
@@ -60,15 +60,15 @@ impl Health {
         }
     }
 
-    /// What `/readyz?verbose` says of the store, a line each. Counts once.
+    /// Sets what `/readyz?verbose` reports about the store, one line each. Only the first call has an effect.
     pub fn set_about_store(&self, lines: Vec<String>) {
         self.about_store.get_or_init(|| lines);
     }
 
-    /// What a server that is ready says: what it can do, and what it cannot.
+    /// The message of a ready server: what it can do, and what it cannot.
     ///
     /// # Errors
-    /// Why it is not ready.
+    /// The reason why the server is not ready.
     pub(crate) async fn readiness(&self) -> Result<String, String> {
         if self.draining.load(Ordering::Relaxed) {
             return Err("shutting down".to_owned());
@@ -105,7 +105,7 @@ impl Health {
         remarks
     }
 
-    /// What there is to know about the store, a line each.
+    /// Facts about the store, one line each.
     pub(crate) fn about_store(&self) -> &[String] {
         self.about_store.get().map_or(&[], Vec::as_slice)
     }

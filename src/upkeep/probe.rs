@@ -1,10 +1,10 @@
-//! Probing a store: whether it keeps what the storage protocol relies on, tried out on objects of its own.
+//! Probing a store: whether it keeps the guarantees that the storage protocol relies on, tested on objects of its own.
 //!
-//! Engines say that they speak S3 and then ignore a condition, or keep it only as long as nobody else writes. So every
-//! promise is tried, those about races with racing requests. What is written lies under a random key of its own in
-//! `probe/` and is removed afterwards; what a process that died leaves there goes with a run of the collector.
+//! Some engines claim S3 compatibility and then ignore a condition, or honour it only without concurrent writers. So
+//! every guarantee is tested, those about races with racing requests. Objects are written under a random key prefix of
+//! the probe in `probe/` and removed afterwards; those of a process that died are removed by a run of the collector.
 //!
-//! A probe that finds nothing wrong proves nothing. It finds every engine that is known to break a promise.
+//! A probe without findings proves nothing. It detects every engine that is known to break a guarantee.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,39 +19,39 @@ use crate::clock::{Clock, MAX_SKEW};
 use crate::layout::{self, LayoutKey};
 use crate::store::{ByteRange, Created, Key, List, MIN_PART, ObjectMeta, PartStore, StoreError};
 
-/// Keys that are raced for, one after the other.
+/// Number of keys raced for, one after the other.
 const RACES: u32 = 4;
-/// Writers that race for a key.
+/// Number of writers racing for a key.
 const WRITERS: u32 = 8;
-/// Bytes that are written in parts beyond the first.
+/// Size of the second part of the object written in parts, in bytes.
 const SECOND_PART: u64 = 1000;
-/// Most bytes of an object.
+/// Maximum size of an object that a probe writes or reads, in bytes.
 const MOST: u64 = MIN_PART + SECOND_PART;
 
-/// What is tried.
+/// A guarantee that a probe tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
-    /// Of writers racing for a key one wins, and its bytes stay.
+    /// Of several writers racing for a key exactly one wins, and its bytes stay.
     CreateIfAbsent,
-    /// What was written can be read at once, and what was not is absent.
+    /// Written objects can be read at once, and unwritten ones are absent.
     ReadAfterWrite,
-    /// Listings show at once what was written, in the byte order of keys, from any key on.
+    /// Listings show written objects at once, in the byte order of keys, from any start key.
     ListAfterWrite,
     /// Large objects can be written in parts, invisible until they are complete.
     Parts,
-    /// Parts of an object can be read.
+    /// Byte ranges of an object can be read.
     Ranges,
     /// Objects can be copied within the store.
     Copy,
-    /// Objects can be deleted, alone and many at once, and are gone at once.
+    /// Objects can be deleted, singly and in bulk, and are gone at once.
     Delete,
-    /// The store's clock and this host's agree.
+    /// The clocks of the store and of this host agree.
     Clock,
 }
 
 impl Check {
-    /// All of them, in the order in which they are tried.
+    /// All checks, in the order in which they run.
     pub const ALL: [Self; 8] = [
         Self::CreateIfAbsent,
         Self::ReadAfterWrite,
@@ -63,7 +63,7 @@ impl Check {
         Self::Clock,
     ];
 
-    /// What breaks without it.
+    /// The feature that breaks without it.
     #[must_use]
     pub fn needed_for(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl Check {
         }
     }
 
-    /// Whether a server must not run without it. With a clock that is off it still serves readers.
+    /// Whether a server must not run without it. With a wrong clock it can still serve readers.
     #[must_use]
     pub fn is_vital(self) -> bool {
         self != Self::Clock
@@ -100,23 +100,23 @@ impl fmt::Display for Check {
     }
 }
 
-/// What came of one check.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was tried.
+    /// The guarantee that was tested.
     pub check: Check,
-    /// What is wrong, if anything is.
+    /// What is wrong, or `None` if the guarantee held.
     pub problem: Option<String>,
-    /// How long it took.
+    /// Duration of the check, in milliseconds.
     pub milliseconds: u64,
 }
 
-/// What came of all of them.
+/// The results of all checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Findings(pub Vec<Finding>);
 
 impl Findings {
-    /// What a server must not run with.
+    /// The findings with which a server must not run.
     pub fn vital_problems(&self) -> impl Iterator<Item = &Finding> {
         self.0.iter().filter(|finding| finding.problem.is_some() && finding.check.is_vital())
     }
@@ -132,16 +132,16 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Tries a store out.
+/// Probes a store.
 ///
 /// # Errors
-/// When the store cannot be reached, or refuses access: then nothing was found out.
+/// When the store cannot be reached, or refuses access: there is then no result.
 pub async fn probe(store: &Arc<dyn PartStore>, clock: &Arc<dyn Clock>) -> Result<Findings, StoreError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)
         .map_err(|error| StoreError::new(crate::store::StoreErrorKind::Internal, "random numbers", error))?;
     let probe = Probe { store: Arc::clone(store), clock: Arc::clone(clock), id: u128::from_be_bytes(random) };
-    // Whether it is there at all is no finding.
+    // An unreachable store is an error, not a finding.
     store.head(&probe.key(0)).await?;
     let mut findings = Vec::new();
     for check in Check::ALL {
@@ -154,7 +154,7 @@ pub async fn probe(store: &Arc<dyn PartStore>, clock: &Arc<dyn Clock>) -> Result
     Ok(Findings(findings))
 }
 
-/// A promise that was broken, or a call that failed.
+/// A broken guarantee, or a failed call.
 struct Wrong(String);
 
 impl From<StoreError> for Wrong {
@@ -196,7 +196,7 @@ impl Probe {
             let key = self.key(race);
             let writers = (0..WRITERS).map(|writer| {
                 let (store, key) = (Arc::clone(&self.store), key.clone());
-                // Tasks of their own, so that they are under way at the same time.
+                // Spawned so that the writers run concurrently.
                 tokio::spawn(async move { store.create(&key, text(writer)).await.map(|created| (writer, created)) })
             });
             let mut winners = Vec::new();
@@ -344,7 +344,7 @@ fn text(number: u32) -> Bytes {
     format!("probe {number}").into()
 }
 
-/// Bytes that are different wherever one looks.
+/// Bytes that differ at every position of interest, so that a wrong range is detected.
 fn pattern(start: u64, length: u64) -> Bytes {
     (start..start + length).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56).to_le_bytes()[0]).collect()
 }

@@ -1,10 +1,10 @@
-//! Which heads a run of the collector saw: what every later state of the store must still hold.
+//! Lists of the heads that a run of the collector saw, which every later state of the store must still hold.
 //!
-//! Heads are created and never changed or deleted, so a head that was seen once is there for ever. If it is not, the
-//! store was damaged, is not mounted as a whole, or was taken back to an earlier state; and whoever took what is left
-//! for the truth would delete what the lost heads need. A directory or a bucket does not know that something is
-//! missing from it, so each run leaves a list: the generation of the newest head of every name, and which operation
-//! made that head. The latter tells a lost head from one that a publisher created in its place.
+//! Heads are created and never changed or deleted, so a head that was seen once exists permanently. If it is missing,
+//! the store was damaged, is only partly mounted, or was reset to an earlier state; a collector that trusted the
+//! remainder would delete what the lost heads need. A directory or a bucket cannot tell that something is missing from
+//! it, so each run writes a list: the generation of the newest head of every name, and which operation made that head.
+//! The operation distinguishes the head that was seen from one that a publisher created in the place of a lost one.
 //!
 //! # Format
 //! A list is one object of JSON lines. The first is `{"format":1,"larder":VERSION,"names":COUNT}`, each of the others
@@ -24,14 +24,14 @@ use crate::layout::{self, LayoutKey};
 use crate::protocol::Heads;
 use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
 
-/// The format that this binary writes and reads.
+/// Format version of the lists that this binary writes and reads.
 const FORMAT: u32 = 1;
-/// Bytes that are gathered before they go to the store.
+/// Size of the write buffer, in bytes.
 const GATHER: usize = 256 * 1024;
-/// Longest line that is read, in bytes: several times what a name can take.
+/// Longest line that is read, in bytes: several times what the longest name needs.
 const MAX_LINE: usize = 4096;
 
-/// One head, as it is remembered: small, because all names of a store are kept in memory.
+/// One head as listed: compact, because those of all names of a store are held in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SeenHead {
     pub(super) generation: u64,
@@ -43,7 +43,7 @@ impl SeenHead {
         Self { generation: head.generation, operation: OperationMark::of(&head.operation.id) }
     }
 
-    /// What became of this head of `name`, which has `newest` as its newest generation. `None` when it is there.
+    /// How this head of `name`, whose newest generation is `newest`, was lost. `None` when it exists.
     ///
     /// # Errors
     /// When the store fails or the head cannot be read.
@@ -63,13 +63,13 @@ impl SeenHead {
         }
     }
 
-    /// Whether `head`, of the same generation, is another one.
+    /// How the head was lost, judging by `head` of the same generation: `None` if that is the same head.
     pub(super) fn loss_by(self, head: &Head) -> Option<HeadLoss> {
         (Self::of(head) != self).then_some(HeadLoss::Replaced)
     }
 }
 
-/// Tells the operations apart that made heads of one generation. They have random ids, so eight bytes are enough.
+/// Distinguishes the operations that made heads of one generation. Their ids are random, so eight bytes suffice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OperationMark([u8; 8]);
 
@@ -89,17 +89,17 @@ impl FromStr for OperationMark {
     }
 }
 
-/// What became of a head that a run saw.
+/// How a head that a run saw was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadLoss {
-    /// Its name has no heads at all.
+    /// The name has no heads at all.
     NoHeads,
-    /// It is gone.
+    /// The head is missing.
     Gone {
-        /// The newest generation that is there.
+        /// The newest generation that exists.
         newest: u64,
     },
-    /// Another operation made the head that is there.
+    /// The existing head was made by another operation.
     Replaced,
 }
 
@@ -130,7 +130,7 @@ struct Line {
 /// The keys of all lists.
 ///
 /// # Errors
-/// When the store fails. The key of an object that is not a list, and lies among them, is in the inner result.
+/// When the store fails. The inner result holds the key of an object among them that is not a list.
 pub(super) async fn lists(store: &dyn ObjectStore) -> Result<Result<Vec<Key>, Key>, StoreError> {
     let (mut listing, mut keys) = (store.list(&layout::seen_heads(), List::default()), Vec::new());
     while let Some(meta) = listing.try_next().await? {
@@ -142,8 +142,8 @@ pub(super) async fn lists(store: &dyn ObjectStore) -> Result<Result<Vec<Key>, Ke
     Ok(Ok(keys))
 }
 
-/// Writes a list, durably. The heads in it must be durable: a crash of the machine that took one of them back would
-/// make the list a lie.
+/// Writes a list, durably. The heads in it must be durable: if a crash of the machine lost one of them, later runs
+/// would report it as missing.
 ///
 /// # Errors
 /// When the store fails.
@@ -169,7 +169,7 @@ fn line(key: &Key, to: &mut BytesMut, value: &impl Serialize) -> Result<(), Stor
     Ok(())
 }
 
-/// A list that is being read, line by line.
+/// A list that is read line by line.
 pub(super) struct SeenHeads {
     key: Key,
     body: BoxStream<'static, Result<Bytes, StoreError>>,
@@ -178,7 +178,7 @@ pub(super) struct SeenHeads {
 }
 
 impl SeenHeads {
-    /// Opens a list. `None` when it is gone: another run has replaced it by a newer one.
+    /// Opens a list. `None` when it is gone: another run has replaced it with a newer one.
     ///
     /// # Errors
     /// When the store fails or the list cannot be read.

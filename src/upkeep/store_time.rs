@@ -8,11 +8,11 @@ use crate::clock::StoreClock;
 use crate::layout::LayoutKey;
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 
-/// Creates an object in `probe/`, takes the stamp that the store gave to it for the store's time, and removes it again. On
-/// a network file system the stamp is the file server's, which is the clock that all hosts share.
+/// Measures the store's time: creates an object in `probe/`, reads the time stamp that the store gave it, and removes
+/// it again. On a network file system the stamp is the file server's, which is the clock that all hosts share.
 ///
 /// # Errors
-/// When the store fails; then nothing was measured.
+/// When the store fails; the clock is then unchanged.
 pub async fn measure(store: &Arc<dyn ObjectStore>, clock: &StoreClock) -> Result<(), StoreError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| StoreError::new(StoreErrorKind::Internal, "random numbers", error))?;

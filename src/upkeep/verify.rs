@@ -1,10 +1,10 @@
-//! Verifying a store: every version that can still be read has all its blobs, and every stored blob has the
-//! bytes that its key promises. What is lost or damaged can be healed on the way.
+//! Verifying a store: every readable version has all its blobs, and every stored blob has the bytes that its key
+//! promises. Lost or damaged blobs can be healed on the way.
 //!
-//! Needs memory for one manifest and a few chunks, whatever the size of the store, and for each blob that cannot be
-//! healed. One pass follows references, the other looks at every object in the order of the keys and re-hashes the blobs,
-//! so that it can go on where it was stopped. References come first, because they are quickly told; but last when
-//! healing, because what is discarded on the way may be something that a version needs.
+//! Memory use is one manifest and a few chunks, whatever the size of the store, plus a record for each blob that cannot
+//! be healed. One pass follows references; the other visits every object in key order and re-hashes the blobs, so that
+//! it can be resumed. References come first, because that pass is quick; but last when healing, because an object
+//! discarded on the way may be one that a version needs.
 
 mod finding;
 mod heads_seen;
@@ -30,7 +30,7 @@ use crate::layout::{self, LayoutKey};
 use crate::protocol::{Blobs, Heads, Manifests, listing};
 use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
 
-/// Versions that are read at once from a name's history.
+/// Versions read at a time from a name's history.
 const ROWS: usize = 256;
 
 /// The verify service.
@@ -43,7 +43,7 @@ pub struct Verify {
     remedy: HealOptions,
 }
 
-/// An observer that remembers.
+/// An observer that stores the findings.
 struct Collected(Vec<Finding>);
 
 impl Observer for Collected {
@@ -54,7 +54,7 @@ impl Observer for Collected {
     fn verified(&mut self, _: &Key, _: &Totals) {}
 }
 
-/// What a pass needs at hand to report and to heal.
+/// What a pass uses to report and to heal.
 struct VerifyRun<'a> {
     observer: &'a mut dyn Observer,
     totals: Totals,
@@ -68,13 +68,13 @@ impl VerifyRun<'_> {
         self.observer.finding(finding, outcome);
     }
 
-    /// Reports what is not about a blob, so that there is nothing to heal it with.
+    /// Reports a finding that is not about a blob, so that there is nothing to heal.
     fn report_only(&mut self, finding: &Finding) {
         let why = self.healer.as_ref().map(|_| "only blobs can be healed; restore it from a backup".to_owned());
         self.report(finding, &Outcome::Left(why));
     }
 
-    /// Heals if that is wanted, then reports.
+    /// Heals if requested, then reports.
     async fn treat(&mut self, finding: &Finding, patient: HealTarget) -> Result<Outcome, StoreError> {
         let outcome = match &mut self.healer {
             Some(healer) => healer.heal(patient).await?,
@@ -99,24 +99,23 @@ impl Verify {
         }
     }
 
-    /// The same service for a store with manifests in these formats; see [`Manifests::with_formats`].
+    /// Sets the manifest formats of the store; see [`Manifests::with_formats`].
     #[must_use]
     pub fn with_formats(self, formats: &'static [Format]) -> Self {
         Self { manifests: Arc::new(Manifests::with_formats(Arc::clone(&self.blobs), formats)), ..self }
     }
 
-    /// The same service, but what it finds lost or damaged it heals by these means. Safe beside servers, collectors and
-    /// other verifications: sound bytes are never deleted, and damaged ones only as `remedy` says.
+    /// Enables healing of lost or damaged blobs by these means. Safe concurrently with servers, collectors and other
+    /// verifications: sound bytes are never deleted, and damaged ones only as `remedy` allows.
     #[must_use]
     pub fn healing(self, remedy: HealOptions) -> Self {
         Self { remedy, ..self }
     }
 
-    /// Verifies everything; of the objects those whose keys come after `after`. Re-hashes `jobs` blobs at once.
+    /// Verifies all references, and the objects whose keys sort after `after`. Re-hashes `jobs` blobs concurrently.
     ///
     /// # Errors
-    /// When the store cannot be listed or is not available. What is wrong with single objects is a finding, not an
-    /// error.
+    /// When the store cannot be listed or is not available. Problems with single objects are findings, not errors.
     pub async fn run(
         &self,
         after: Option<Key>,
@@ -135,7 +134,8 @@ impl Verify {
         Ok(run.totals)
     }
 
-    /// Follows the references of all versions that can be read under one name. Reads no old head and no blob but manifests.
+    /// Follows the references of all readable versions of one name. Reads neither old heads nor blobs other than
+    /// manifests.
     ///
     /// # Errors
     /// When the store is not available.
@@ -156,7 +156,7 @@ impl Verify {
 
     async fn references(&self, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
         let prefix = layout::names("").expect("the prefix of all names is legal");
-        // What is not the mark of a name is found in the second pass.
+        // Objects that are not the mark of a name are reported by the pass over all objects.
         let name_of = |key| if let LayoutKey::Name(name) = key { Some(name) } else { None };
         let mut names = listing::known(&*self.store, &prefix, List::default(), name_of);
         while let Some((name, _)) = names.try_next().await? {
@@ -201,7 +201,7 @@ impl Verify {
             before = last.number;
             for row in page.iter().filter(|row| row.state.is_complete()) {
                 run.totals.versions += 1;
-                // What a lost manifest refers to can be followed once that is healed.
+                // The references of a lost manifest can be followed once it is healed.
                 if self.version(&head.name, row, run).await? {
                     self.version(&head.name, row, run).await?;
                 }
@@ -215,10 +215,10 @@ impl Verify {
         Ok(row.is_some_and(|row| row.state.is_complete()))
     }
 
-    /// Verifies one version. Says whether its manifest was healed, and its references are still to be followed.
+    /// Verifies one version. Returns whether its manifest was healed, so that its references must still be followed.
     async fn version(&self, name: &LogName, row: &VersionRow, run: &mut VerifyRun<'_>) -> Result<bool, StoreError> {
         let found = self.wrong_with(name, row, run).await?;
-        // Beside a running server the version may have been retired, and its bytes collected, since its row was read.
+        // With a running collector the version may have been retired, and its bytes deleted, since its row was read.
         if found.is_empty() || !self.is_still_complete(name, row.number).await? {
             return Ok(false);
         }
@@ -234,7 +234,7 @@ impl Verify {
         Ok(healed_manifest)
     }
 
-    /// Looks at every object by its key, and re-hashes those that are blobs.
+    /// Visits every object by its key, and re-hashes the blobs.
     async fn objects(&self, after: Option<Key>, jobs: usize, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
         let everything = "".parse().expect("the empty prefix is legal");
         let listing = self.store.list(&everything, List { start_after: after, past_strays: true, ..List::default() });

@@ -1,10 +1,10 @@
 //! A bounded cache of blobs on a local disk, for servers that are far from their bucket.
 //!
-//! A blob never changes, so what is here is always right; it got here only with its digest verified. Nothing relies on it:
-//! whoever cannot read or write it goes to the store. One server uses a directory at a time.
+//! A blob never changes, so entries are never stale; each was stored only after its digest was verified. The cache is
+//! optional: a caller that cannot read or write it uses the store instead. A directory is used by one server at a time.
 //!
-//! A blob that many want at once is fetched once: all of them read the file while it grows (`fill`). The last byte is held
-//! back until the digest is verified, so nobody is ever given the whole of something wrong.
+//! Concurrent readers of a blob share one fetch: all of them read the file while it grows (`fill`). The last byte is
+//! held back until the digest is verified, so no reader ever gets all of a corrupt blob.
 
 mod fill;
 mod index;
@@ -28,12 +28,12 @@ use crate::store::{ByteRange, FileSlice, Object, ObjectMeta, ObjectStore, StoreE
 use fill::Fill;
 use index::CacheIndex;
 
-/// How long ago a blob may have been opened that others wait for.
+/// Maximum age of an open request in flight that other readers join.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes that are read from a file in one go.
+/// Bytes read from a file at a time.
 const CHUNK: u64 = 256 << 10;
 
-/// The cache. Cheap to share.
+/// The blob cache. Cheap to clone.
 #[derive(Debug)]
 pub struct BlobCache {
     index: CacheIndex,
@@ -41,30 +41,30 @@ pub struct BlobCache {
     fills: Mutex<HashMap<Digest, Arc<Fill>>>,
 }
 
-/// What came of opening a blob to fetch it.
+/// The result of opening a blob in order to fetch it.
 #[derive(Debug, Clone)]
 enum Opened {
     /// It is being fetched.
     Fill(Arc<Fill>),
-    /// Somebody else has fetched it meanwhile.
+    /// Another reader has fetched it meanwhile.
     Kept,
-    /// The store has no bytes.
+    /// The store has no bytes for it.
     Nothing,
 }
 
-/// What the cache has for a reader.
+/// The result of a cache lookup.
 pub(super) enum CacheLookup {
-    /// The bytes.
+    /// A cache hit, or a fetch in progress: the bytes.
     Object(Object),
-    /// The store has none.
+    /// The store has no bytes for it.
     Nothing,
-    /// The cache cannot help: ask the store.
+    /// A cache miss that the cache cannot fill: read from the store.
     NotHere,
 }
 
 impl BlobCache {
-    /// Opens the cache in `directory`, which is made if there is none. It keeps at most `size` bytes of blobs and gives
-    /// up what nobody has read for `unused_for`. What an earlier process did not finish is removed.
+    /// Opens the cache in `directory`, which is created if absent. It keeps at most `size` bytes of blobs and evicts
+    /// those unread for `unused_for`. Unfinished files of an earlier process are removed.
     ///
     /// # Errors
     /// When the directory cannot be used, or another process uses it.
@@ -73,22 +73,22 @@ impl BlobCache {
         Ok(Self { index, openings: Flights::default(), fills: Mutex::default() })
     }
 
-    /// Gives up what nobody has read for long.
+    /// Evicts blobs that were not read for the configured time.
     pub async fn tidy(self: &Arc<Self>) {
         let cache = Arc::clone(self);
         let tidied = tokio::task::spawn_blocking(move || cache.index.tidy()).await;
-        // Who supervises this task has to see it.
+        // Propagates the panic to the supervisor of this task.
         if let Some(panic) = tidied.err().and_then(|error| error.try_into_panic().ok()) {
             std::panic::resume_unwind(panic);
         }
     }
 
-    /// The size of a blob that is here.
+    /// The size of a cached blob.
     pub(super) fn size(&self, digest: Digest) -> Option<u64> {
         self.index.size(digest)
     }
 
-    /// A blob that is here, or a range of it.
+    /// A cached blob, or a range of it.
     pub(super) async fn get(self: &Arc<Self>, digest: Digest, range: Option<ByteRange>) -> Option<Object> {
         let cache = Arc::clone(self);
         let taken = tokio::task::spawn_blocking(move || cache.index.take(digest)).await.ok()?;
@@ -118,7 +118,7 @@ impl BlobCache {
         Some(Object { meta, body: body.boxed(), file: Some(slice) })
     }
 
-    /// A whole blob that is not here: takes part in fetching it, or begins to.
+    /// Reads a whole blob that is not cached: joins the fetch in progress, or starts one.
     ///
     /// # Errors
     /// When the store fails.
@@ -132,7 +132,7 @@ impl BlobCache {
         let begin = || {
             let cache = Arc::clone(self);
             async move {
-                // It may have begun, or be complete, since this flight was asked for.
+                // Another fetch may have begun, or completed, since this flight was requested.
                 if let Some(fill) = cache.filling(digest) {
                     return Ok(Opened::Fill(fill));
                 }
@@ -154,7 +154,8 @@ impl BlobCache {
         self.fills().get(&digest).filter(|fill| fill.is_of_use()).map(Arc::clone)
     }
 
-    /// Begins to fetch. What does not fit, or has no place to go, is for one reader only.
+    /// Starts to fetch. A blob that does not fit, or for which no file can be created, is passed through to one reader
+    /// only.
     fn begin(self: &Arc<Self>, digest: Digest, object: Object) -> Arc<Fill> {
         let place = match self.index.reserve(object.meta.size) {
             Ok(place) => place,
@@ -167,7 +168,7 @@ impl BlobCache {
         let (fill, work) = Fill::begin(digest, object, place);
         self.fills().insert(digest, Arc::clone(&fill));
         let entry = FillEntry { cache: Arc::clone(self), digest, fill: Arc::clone(&fill) };
-        // Finished even if nobody waits for it any more: the next reader will want it too.
+        // Runs to completion even if no reader is left: the next reader will want the blob too.
         tokio::spawn(async move {
             work.run(&entry.cache).await;
             drop(entry);
@@ -180,7 +181,7 @@ impl BlobCache {
     }
 }
 
-/// A fill under way. Dropping it removes its entry, however the fill ended.
+/// The entry of a fill in progress. Dropping it removes the entry, however the fill ended.
 struct FillEntry {
     cache: Arc<BlobCache>,
     digest: Digest,
@@ -190,14 +191,14 @@ struct FillEntry {
 impl Drop for FillEntry {
     fn drop(&mut self) {
         let mut fills = self.cache.fills();
-        // One that failed may have been replaced already.
+        // A failed fill may have been replaced already.
         if fills.get(&self.digest).is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
             fills.remove(&self.digest);
         }
     }
 }
 
-/// Exactly so many bytes of a file.
+/// Reads exactly `length` bytes of a file.
 async fn read_at(file: &Arc<std::fs::File>, at: u64, length: u64) -> io::Result<Bytes> {
     let file = Arc::clone(file);
     let read = move || {

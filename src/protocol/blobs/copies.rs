@@ -1,4 +1,4 @@
-//! Everything that is stored about one digest, as one listing shows it.
+//! Everything that is stored about one digest, as shown by one listing.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::store::ObjectMeta;
 struct Generation {
     bytes: Option<ObjectMeta>,
     condemned: bool,
-    /// Hours since 1970 in which somebody left a hint, in the order of the listing.
+    /// Hours since 1970 for which a hint exists, in the order of the listing.
     seen_hours: Vec<u64>,
 }
 
@@ -32,9 +32,9 @@ pub(crate) struct Present<'a> {
 }
 
 impl Present<'_> {
-    /// When the bytes were made or last relied on, at the latest.
+    /// The latest time at which the bytes may have been created or relied on.
     pub(crate) fn last_sign(&self) -> Timestamp {
-        // A hint is about some moment of its hour.
+        // A hint stands for some moment within its hour, so its end is the upper bound.
         let seen = self.last_seen.and_then(|hour| start_of(hour.saturating_add(1)));
         seen.map_or(self.meta.modified, |seen| seen.max(self.meta.modified))
     }
@@ -70,13 +70,14 @@ impl BlobCopies {
         sound.find_map(|(number, generation)| Some((*number, generation.bytes.as_ref()?)))
     }
 
-    /// Bytes that may be read or copied: those that may be relied on, else any that are still there.
+    /// Bytes that may be read or copied: preferably those that may be relied on, else any that are still present.
     pub(super) fn readable(&self) -> Option<&ObjectMeta> {
         let any = || self.0.values().rev().find_map(|generation| generation.bytes.as_ref());
         self.usable().map(|(_, meta)| meta).or_else(any)
     }
 
-    /// Whether there are tombstones, but no bytes: all were deleted, or the last copy was made while they were listed.
+    /// Whether there are tombstones but no bytes: all bytes were deleted, or the newest copy was created during the
+    /// listing.
     pub(super) fn has_moved(&self) -> bool {
         !self.0.is_empty() && self.0.values().all(|generation| generation.bytes.is_none())
     }
@@ -90,7 +91,7 @@ impl BlobCopies {
         })
     }
 
-    /// The hints, as generation and hour, that say nothing: about bytes that are gone, or older than another one.
+    /// Stale hints, as generation and hour: their bytes are gone, or a newer hint exists.
     pub(crate) fn stale_hints(&self) -> impl Iterator<Item = (u64, u64)> {
         self.0.iter().flat_map(|(number, generation)| {
             let last = generation.last_seen().filter(|_| generation.bytes.is_some());
@@ -99,28 +100,28 @@ impl BlobCopies {
         })
     }
 
-    /// The generation to write when there is none that may be relied on: numbers of doomed bytes are never reused.
+    /// The generation to write when none may be relied on: numbers of condemned generations are never reused.
     pub(super) fn next_generation(&self) -> u64 {
         self.0.iter().rev().find(|(_, generation)| generation.condemned).map_or(0, |(number, _)| number + 1)
     }
 
-    /// The generations with bytes of another length, doomed ones too: readers may still be given those.
+    /// The generations whose bytes have another length, condemned ones included: readers may still be served those.
     pub(super) fn of_other_length(&self, length: u64) -> Vec<u64> {
         self.with_bytes().filter(|generation| generation.size != length).map(|generation| generation.number).collect()
     }
 
-    /// The generation to write so that it outranks these damaged ones.
+    /// The generation to write so that it takes precedence over these damaged ones.
     pub(super) fn generation_above(&self, damaged: &[u64]) -> u64 {
         self.next_generation().max(damaged.iter().max().map_or(0, |number| number + 1))
     }
 
-    /// When a hint last said that the generation was relied on, rounded down to the hour.
+    /// When a hint last recorded that the generation was relied on, rounded down to the hour.
     pub(super) fn last_seen(&self, generation: u64) -> Option<Timestamp> {
         start_of(self.0.get(&generation)?.last_seen()?)
     }
 }
 
-/// When an hour since 1970 began.
+/// The time at which an hour since 1970 began.
 fn start_of(hour: u64) -> Option<Timestamp> {
     Timestamp::from_second(i64::try_from(hour.checked_mul(3600)?).ok()?).ok()
 }

@@ -1,4 +1,4 @@
-//! Taking in the bytes of a blob: hashed as they pass, visible only once length and digest are right.
+//! Receiving the bytes of a blob: hashed as they arrive, visible only once length and digest are verified.
 
 use bytes::Bytes;
 
@@ -8,20 +8,20 @@ use crate::store::{Created, StoreError, Upload};
 /// Why an upload was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    /// The bytes have another digest than the one they were sent for.
+    /// The bytes have another digest than the client stated.
     #[error("the bytes received have the digest {actual}, not {expected}")]
     DigestMismatch {
-        /// What the client said.
+        /// The digest that the client stated.
         expected: Digest,
-        /// What arrived.
+        /// The digest of the received bytes.
         actual: Digest,
     },
     /// More or fewer bytes arrived than were announced.
     #[error("{announced} bytes were announced, {received} were received")]
     SizeMismatch {
-        /// What the client said.
+        /// The announced length, in bytes.
         announced: u64,
-        /// What arrived.
+        /// Bytes received; may be less than the client sent, because an upload fails as soon as it exceeds its length.
         received: u64,
     },
     /// The store failed.
@@ -29,15 +29,15 @@ pub enum BlobError {
     Store(#[from] StoreError),
 }
 
-/// What becomes of a request to upload a blob.
+/// The result of a request to upload a blob.
 pub enum BlobIntake {
-    /// The blob is there and may be relied on; its size.
+    /// The blob is stored and may be relied on; its size.
     Present(u64),
-    /// Send the bytes here.
+    /// The upload to send the bytes to.
     Upload(Box<BlobUpload>),
 }
 
-/// An upload under way. Dropping it aborts it.
+/// An upload in progress. Dropping it aborts it.
 pub struct BlobUpload {
     upload: Box<dyn Upload>,
     digest: Digest,
@@ -56,18 +56,18 @@ impl BlobUpload {
         self.digest
     }
 
-    /// The damaged generations that this upload takes the place of.
+    /// The damaged generations that this upload replaces.
     pub(super) fn replaces(&self) -> Vec<u64> {
         self.damaged.clone()
     }
 
-    /// Bytes taken in so far.
+    /// Bytes received so far.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// Takes in the next bytes.
+    /// Receives the next bytes.
     ///
     /// # Errors
     /// [`BlobError::SizeMismatch`] as soon as more arrive than were announced, or when the store fails.
@@ -95,7 +95,7 @@ impl BlobUpload {
     }
 }
 
-/// An upload whose bytes are known to be right, but that nobody can see yet.
+/// An upload whose bytes are verified but not visible yet.
 pub(super) struct Verified(Box<dyn Upload>);
 
 impl Verified {

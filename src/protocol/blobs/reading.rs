@@ -1,4 +1,4 @@
-//! Reading blobs: any bytes that are still there will do, from the cache if it has them.
+//! Reading blobs: any bytes that are still present will do, from the cache if it has them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::layout::LayoutKey;
 use crate::store::{ByteRange, Object, ObjectMeta, PresignOptions, StoreError};
 
 impl Blobs {
-    /// What is known of a blob without reading it, or `None` when there are no bytes.
+    /// The metadata of a blob, or `None` when there are no bytes.
     ///
     /// # Errors
     /// When the store fails.
@@ -20,15 +20,15 @@ impl Blobs {
             let (key, modified) = (LayoutKey::Blob(digest, 0).key(), Timestamp::UNIX_EPOCH);
             return Ok(Some(ObjectMeta { key, size, modified }));
         }
-        // The common case costs one request: most blobs only ever have generation 0.
+        // Generation 0 first: most blobs have no other, so the common case costs one request.
         if let Some(meta) = self.store.head(&LayoutKey::Blob(digest, 0).key()).await? {
             return Ok(Some(meta));
         }
         Ok(self.copies(digest).await?.readable().cloned())
     }
 
-    /// Opens a blob, or a range that starts within it, for a reader. `None` when there are no bytes. With a cache, any
-    /// number of readers of a whole blob at once cost the store one request.
+    /// Opens a blob, or a range that starts within it, for a reader. `None` when there are no bytes. With a cache,
+    /// concurrent readers of a whole blob share one request to the store.
     ///
     /// # Errors
     /// When the store fails.
@@ -41,7 +41,7 @@ impl Blobs {
         if let Some(object) = cache.get(digest, range).await {
             return Ok(Some(object));
         }
-        // A part alone is not worth fetching the whole for.
+        // Fetching the whole blob for a range alone would not pay.
         if range.is_none() {
             let blobs = Arc::clone(self);
             let open = async move { blobs.open_stored(digest, None).await };
@@ -54,7 +54,7 @@ impl Blobs {
         self.open_stored(digest, range).await
     }
 
-    /// Opens what the store has.
+    /// Opens the blob in the store, bypassing the cache.
     async fn open_stored(&self, digest: Digest, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
         if let Some(object) = self.store.get(&LayoutKey::Blob(digest, 0).key(), range).await? {
             return Ok(Some(object));
@@ -68,8 +68,8 @@ impl Blobs {
         Err(contended(digest))
     }
 
-    /// An address from which a client can fetch the blob without us, or `None` when there is none: the store has no such
-    /// addresses, or a cache here has the bytes.
+    /// A presigned URL from which a client can fetch the blob directly, or `None`: the store does not support them, or
+    /// the cache here has the bytes.
     ///
     /// # Errors
     /// When the store fails.

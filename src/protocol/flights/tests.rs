@@ -9,7 +9,7 @@ use super::*;
 struct Counter(AtomicU32);
 
 impl Counter {
-    /// A request that takes a second and answers how many there were.
+    /// A request that takes a second and returns the number of requests made so far.
     fn ask(self: &Arc<Self>) -> impl Future<Output = Result<u32, StoreError>> + Send + 'static {
         let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         async move {
@@ -105,7 +105,7 @@ async fn a_result_that_nobody_fetched_is_not_kept() {
     let (flights, held) = (Flights::<u8, Arc<()>>::default(), Arc::new(()));
     let result = Arc::clone(&held);
     let waiter = Box::pin(flights.join(&7, LONG, || async move { Ok(result) }));
-    // Polled once, then left alone until the request has landed.
+    // Polled once, then not again until the request has completed.
     let mut waiter = futures_util::future::maybe_done(waiter);
     assert!(futures_util::poll!(&mut waiter).is_pending());
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -132,7 +132,7 @@ async fn an_old_request_that_ends_does_not_take_the_place_of_a_newer_one() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let newer = flights.join(&7, Duration::ZERO, || counter.ask());
         let joined = async {
-            // By now the first one has landed.
+            // By now the first request has completed.
             tokio::time::sleep(Duration::from_millis(700)).await;
             flights.join(&7, LONG, || counter.ask()).await
         };

@@ -1,9 +1,8 @@
-//! What a version needs besides its manifest and the blobs that this refers to.
+//! The blobs that a version needs besides its manifest and those that the manifest refers to.
 //!
-//! A row names up to eight such blobs itself. What does not fit there is named by its annex, a document under the segment
-//! key of the name, so that it stays as long as the row does: `{"format": 1, "needs": [{"digest": …, "size": …}], …}`.
-//! Whoever asks what a version needs (the collector, a publisher who checks, a verification) asks here, so that none of
-//! them can forget a part of it.
+//! A row names up to eight such blobs itself. The rest is named by its annex, a document under the segment key of the
+//! name, so that it is kept as long as the row: `{"format": 1, "needs": [{"digest": …, "size": …}], …}`. The collector,
+//! publishers and `verify` all determine a version's needs here, so that none of them can miss a part.
 
 use std::collections::HashSet;
 
@@ -17,19 +16,19 @@ use crate::store::{ObjectStore, StoreError};
 /// Largest annex, in bytes.
 const MAX_ANNEX: u64 = 1 << 20;
 
-/// What matters here of an annex. A newer larder may have put more into it.
+/// The members of an annex that matter here. A newer binary may have added others.
 #[derive(Deserialize)]
 struct Annex {
     #[serde(default)]
     needs: Vec<Descriptor>,
 }
 
-/// The blobs that a version of `name` needs beyond its manifest, each once: those that its row names, and those that its
-/// annex names.
+/// The blobs that a version of `name` needs beyond its manifest, without duplicates: those named by its row, and those
+/// named by its annex.
 ///
 /// # Errors
-/// When the store fails, or the annex is gone, damaged, larger than it may be, or of a format that only a newer larder
-/// knows. Then nobody can say what the version needs.
+/// When the store fails, or the annex is missing, damaged, larger than [`MAX_ANNEX`], or of a format that only a newer
+/// binary knows. The needs of the version are unknown in that case.
 pub(super) async fn needs(
     store: &dyn ObjectStore,
     name: &LogName,

@@ -1,7 +1,8 @@
-//! Segments: immutable objects that hold the rows which no longer fit a name's head.
+//! Segments: immutable objects that hold the rows that no longer fit a name's head.
 //!
-//! A segment is a JSON document, `{"format": 1, "rows": […]}`. It is stored under the digest of its bytes, so writing it twice is harmless and reading it verifies
-//! it. Later segments shadow earlier ones, and rows in the head shadow them all.
+//! A segment is a JSON document, `{"format": 1, "rows": […]}`. It is stored under the digest of its bytes, so writing
+//! it is idempotent and reading it verifies it. Newer segments shadow older ones, and rows in the head shadow all of
+//! them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,22 +16,22 @@ use crate::domain::{Carried, Digest, Head, LogName, State, VersionRow};
 use crate::layout::LayoutKey;
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 
-/// Most rows in a segment: what merging from tier to tier comes to.
+/// Maximum number of rows in a segment: the size reached by merging from tier to tier.
 const MAX_ROWS: usize = (INLINE_MAX - INLINE_KEEP) * FAN_OUT.pow(MAX_TIER);
-/// Segments of this tier are not merged any further, so that none grows beyond what is read at once.
+/// Segments of this tier are not merged further, which bounds the bytes read at once.
 const MAX_TIER: u32 = 3;
 /// Largest segment that is read, in bytes.
 const MAX_SEGMENT: u64 = 256 << 20;
-/// Rows that are remembered.
+/// Size of the row cache, in rows.
 const REMEMBERED_ROWS: u64 = 20_000;
 
-/// The format of the documents under segment keys that this binary reads and writes.
+/// Format of the documents under segment keys that this binary reads and writes.
 const FORMAT: u32 = 1;
 
 type Rows = Arc<Vec<VersionRow>>;
 
-/// A segment as it is stored. Members that a newer larder added are about these very bytes, so none are carried when the
-/// rows move into a merged one.
+/// A segment as stored. Members added by a newer binary describe these very bytes, so they are not carried over when
+/// the rows move into a merged segment.
 #[derive(Serialize, Deserialize)]
 struct Segment<R> {
     format: u32,
@@ -50,7 +51,7 @@ impl Segments {
         Self { store, remembered }
     }
 
-    /// The row of this number.
+    /// The row of this number, or `None`.
     pub(super) async fn row(&self, head: &Head, number: u64) -> Result<Option<VersionRow>, StoreError> {
         if let Some(row) = head.inline(number) {
             return Ok(Some(row.clone()));
@@ -64,8 +65,8 @@ impl Segments {
         Ok(None)
     }
 
-    /// The newest version with this manifest that can be read; else the newest that cannot, so that the answer can
-    /// say why.
+    /// The newest readable version with this manifest; else the newest unreadable one, so that the reply can give the
+    /// reason.
     pub(super) async fn best(&self, head: &Head, manifest: Digest) -> Result<Option<VersionRow>, StoreError> {
         let (mut before, mut unreadable) = (u64::MAX, None);
         loop {
@@ -81,7 +82,7 @@ impl Segments {
         }
     }
 
-    /// Rows with numbers below `before`, newest first, at least `limit` of them unless there are fewer.
+    /// Rows with numbers below `before`, newest first; at least `limit` of them unless the history has fewer.
     pub(super) async fn newest(&self, head: &Head, before: u64, limit: usize) -> Result<Vec<VersionRow>, StoreError> {
         let mut found: BTreeMap<u64, (usize, VersionRow)> = BTreeMap::new();
         let mut add = |rows: &[VersionRow], rank: usize| {
@@ -91,7 +92,7 @@ impl Segments {
                     _ => drop(found.insert(row.number, (rank, row.clone()))),
                 }
             }
-            // The number at which the page would end with what is known so far.
+            // The lowest number on the page, judging by the rows found so far.
             found.keys().rev().nth(limit.saturating_sub(1)).copied()
         };
         let mut end = add(&head.rows, usize::MAX);
@@ -115,8 +116,8 @@ impl Segments {
         Ok(rows)
     }
 
-    /// The rows of all roots, by ascending number. Segments that can neither hold nor shadow any are not read, so that
-    /// a long history of retired versions costs nothing.
+    /// The rows of all roots, by ascending number. Segments that can neither hold nor shadow a root are not read, so a
+    /// long history of retired versions costs nothing.
     pub(super) async fn roots(&self, head: &Head) -> Result<Vec<VersionRow>, StoreError> {
         let mut found = BTreeMap::new();
         for (at, segment) in head.segments.iter().enumerate() {
@@ -130,8 +131,8 @@ impl Segments {
         Ok(found.into_values().filter(|row| row.state.is_root()).collect())
     }
 
-    /// Writes rows that no longer fit into a segment, merges segments where enough of one size have come together,
-    /// and lists the result in `head`.
+    /// Writes rows that no longer fit into a segment, merges segments where enough of one tier have accumulated, and
+    /// lists the result in `head`.
     pub(super) async fn spill(&self, head: &mut Head, rows: Vec<VersionRow>) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
@@ -184,8 +185,8 @@ impl Segments {
 /// Reads a JSON document that is stored under the segment key of a name with its digest.
 ///
 /// # Errors
-/// When the store fails, the document is gone, damaged or larger than `limit` bytes, or only a newer larder knows its
-/// format.
+/// When the store fails, the document is missing, damaged or larger than `limit` bytes, or only a newer binary knows
+/// its format.
 pub(super) async fn document<T: DeserializeOwned>(
     store: &dyn ObjectStore,
     name: &LogName,
@@ -204,7 +205,7 @@ pub(super) async fn document<T: DeserializeOwned>(
         return Err(corrupt("its bytes do not have the digest it is stored under".into()));
     }
     let read = |error: serde_json::Error| corrupt(error.to_string());
-    // What else is in a document of another format may not even be of the shape expected here.
+    // The format is read first: the rest of a document of another format may have an unexpected shape.
     let Format { format } = serde_json::from_slice(&bytes).map_err(read)?;
     if format != u64::from(FORMAT) {
         let why = format!("it is of format {format}, written by a newer larder; this one reads format {FORMAT}");
@@ -213,7 +214,7 @@ pub(super) async fn document<T: DeserializeOwned>(
     serde_json::from_slice(&bytes).map_err(read)
 }
 
-/// Where the newest [`FAN_OUT`] segments of one tier begin, and the tier, if there are that many.
+/// Index of the first of the newest [`FAN_OUT`] segments of one tier, and the tier, if there are that many.
 fn mergeable(segments: &[SegmentRef]) -> Option<(usize, u32)> {
     let from = segments.len().checked_sub(FAN_OUT)?;
     let tier = segments[from].tier;

@@ -1,5 +1,6 @@
-//! Appending to a resumable upload: bytes are gathered until they fill a part, stored, and recorded. While parts are being
-//! stored, several at once, the next one is gathered. Each is recorded after the one before it, so the records have no gaps.
+//! Appending to a resumable upload: bytes are buffered until they fill a part, stored, and recorded. Several parts are
+//! stored concurrently while the next one is buffered. Each is recorded after its predecessor, so the records have no
+//! gaps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,31 +18,32 @@ use crate::domain::manifest::Descriptor;
 use crate::protocol::BlobError;
 use crate::store::{Created, MAX_PARTS, Part, StoreError, StoreErrorKind};
 
-/// Parts of one append that are being stored at once: a bucket far away takes long to answer, but takes in many at once.
+/// Parts of one append stored concurrently: a remote bucket has a high latency but also a high throughput.
 const STORED_AT_ONCE: usize = 4;
-/// Longest wait for the memory of a part.
+/// Maximum wait for the memory of a part.
 const PLACE_WITHIN: Duration = Duration::from_secs(30);
 
-/// An append under way. Dropping it forgets the bytes that do not fill a part, and nothing else.
+/// An append in progress. Dropping it discards the bytes that do not fill a part, and nothing else.
 #[derive(Debug)]
 pub struct Append {
     uploads: Arc<Uploads>,
     upload: Progress,
-    /// Bytes that were taken in, with those that were there before.
+    /// Bytes received, including those of earlier appends.
     received: u64,
     hasher: Hasher,
     gathered: BytesMut,
-    /// The memory of the part that is being gathered.
+    /// The memory reserved for the part that is being buffered.
     place: Option<OwnedSemaphorePermit>,
-    /// The last part that is being stored, which ends after those before it. They go on without us.
+    /// The task that stores the most recent part; it ends after those of earlier parts. The tasks continue when the
+    /// append is dropped.
     storing: Option<JoinHandle<Result<Step, UploadError>>>,
-    /// Parts that are being stored, or were since the last time all of them had ended.
+    /// Parts in flight, or started since the last time that none was in flight.
     unsettled: u32,
     window: Arc<Semaphore>,
 }
 
 impl Append {
-    /// Goes on with an upload that is not complete.
+    /// Continues an upload that is not complete.
     ///
     /// # Errors
     /// [`UploadError::Foreign`].
@@ -60,11 +62,11 @@ impl Append {
         })
     }
 
-    /// Takes in the next bytes. Those that fill a part are being stored when this returns, while more may be taken in.
+    /// Receives the next bytes. Full parts are being stored when this returns, while the caller may write more.
     ///
     /// # Errors
-    /// A size mismatch as soon as more arrive than were announced; [`UploadError::Moved`] when somebody else appends too;
-    /// [`UploadError::Gone`]; when the store fails. The upload is as it was after the last part that was stored.
+    /// A size mismatch as soon as more arrive than were announced; [`UploadError::Moved`] when another request appends
+    /// too; [`UploadError::Gone`]; when the store fails. The upload is left as it was after the last stored part.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), UploadError> {
         let received = self.received + bytes.len() as u64;
         let most = if self.upload.step.sealed { Some(self.upload.offset()) } else { self.upload.length() };
@@ -93,7 +95,7 @@ impl Append {
         Ok(())
     }
 
-    /// Waits until all parts are stored that were filled.
+    /// Waits until all full parts are stored.
     ///
     /// # Errors
     /// As [`Append::write`].
@@ -117,9 +119,9 @@ impl Append {
         }
     }
 
-    /// Begins to store what was gathered as the next part, as soon as few enough are being stored.
+    /// Starts to store the buffered bytes as the next part, once the number of parts in flight allows it.
     async fn store(&mut self, last: bool) -> Result<(), UploadError> {
-        // Whatever ended one of them ends all that come after it.
+        // The failure of one part ends all later ones.
         if self.storing.as_ref().is_some_and(JoinHandle::is_finished) {
             self.settle().await?;
         }
@@ -145,11 +147,11 @@ impl Append {
         self.uploads.records(self.upload.id)
     }
 
-    /// Ends an append after which the upload is to go on. Returns where. If all bytes that were announced are there, they
-    /// are stored, whether they fill a part or not.
+    /// Ends an append without completing the upload. Returns the progress from which to continue. If all announced
+    /// bytes were received, they are stored, whether they fill a part or not.
     ///
     /// # Errors
-    /// [`UploadError::Unfilled`] when there are bytes left that do not fill a part; they are forgotten. Else as
+    /// [`UploadError::Unfilled`] when bytes are left that do not fill a part; they are discarded. Otherwise as
     /// [`Append::write`].
     pub async fn pause(mut self) -> Result<Progress, UploadError> {
         if !self.gathered.is_empty() && self.upload.length() == Some(self.received) {
@@ -163,11 +165,11 @@ impl Append {
         Ok(self.upload)
     }
 
-    /// Ends the upload: stores what is left, verifies length and digest, and makes the blob visible.
+    /// Completes the upload: stores the remaining bytes, verifies length and digest, and makes the blob visible.
     ///
     /// # Errors
-    /// When length or digest are not those that were stated; then the upload is gone. [`UploadError::Gone`] when it was
-    /// given up meanwhile. After any other error completing can be tried again.
+    /// When length or digest differ from those stated; the upload is then deleted. [`UploadError::Gone`] when it was
+    /// aborted meanwhile. After any other error completing can be retried.
     pub async fn complete(mut self) -> Result<Created, UploadError> {
         self.settle().await?;
         let received = self.received;
@@ -183,7 +185,7 @@ impl Append {
             return self.refuse(BlobError::DigestMismatch { expected, actual }).await;
         }
         let written: Vec<Part> = match self.records().parts(self.upload.number, &self.upload.step).await {
-            // Whoever completes it at the same time tidies up as soon as it is done.
+            // A concurrent request that completes the upload deletes its steps as soon as it is done.
             Err(UploadError::Gone) if self.is_done().await? => return Ok(Created::AlreadyExists),
             parts => parts?,
         };
@@ -206,8 +208,8 @@ impl Append {
         Err(error.into())
     }
 
-    /// Leaves word that the blob is stored, for a client that does not get our answer. Without it the client completes the
-    /// upload once more and finds the blob there, so a failure here is none of its business.
+    /// Records that the blob is stored, for a client that does not get the reply. Without the record the client
+    /// completes the upload once more and finds the blob stored, so a failure here is ignored.
     async fn remember(&self) {
         let (records, number) = (self.records(), self.upload.number + 1);
         let remember = async {
@@ -222,20 +224,20 @@ impl Append {
     }
 }
 
-/// A part that is to be stored and recorded.
+/// A part to be stored and recorded.
 struct Next {
     number: u32,
     bytes: Bytes,
-    /// Of all bytes up to its end.
+    /// State of the hash over all bytes up to the end of this part.
     hasher: Hasher,
     last: bool,
-    /// The part before it, if that is not recorded yet.
+    /// The task of the preceding part, if that is not recorded yet.
     before: Option<JoinHandle<Result<Step, UploadError>>>,
 }
 
 impl Next {
-    /// Stores the part, waits until the one before it is recorded, and records it. Which part it is does not depend on the
-    /// one before: all but the last are full.
+    /// Stores the part, waits until its predecessor is recorded, and records it. The part's number does not depend on
+    /// the predecessor: all but the last are full.
     async fn store(self, uploads: &Uploads, upload: &Progress) -> Result<Step, UploadError> {
         let (parts, full) = (upload.beginning.parts()?, upload.part_size());
         let offset = u64::from(self.number - 1) * full;
@@ -248,7 +250,7 @@ impl Next {
             None => upload.step.clone(),
         };
         let Some(part) = written? else {
-            // Whoever asks where it is must not be told to go on.
+            // A client that asks for the offset must not be told to continue.
             uploads.give_up(upload).await?;
             return Err(UploadError::Gone);
         };

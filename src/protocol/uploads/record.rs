@@ -1,5 +1,5 @@
-//! What the store remembers of a resumable upload: how it began, and a record after each part. None is ever changed, so
-//! whoever creates the next one first is the one who goes on.
+//! The stored records of a resumable upload: how it began, and one record after each part. Records are never changed;
+//! of concurrent requests, the one that creates the next record first continues.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::protocol::documents::{self, Creation};
 use crate::protocol::listing;
 use crate::store::{Key, List, Part, PartStore, Parts, StoreError, StoreErrorKind};
 
-/// The form of the records that this binary writes and reads.
+/// Format version of the records that this binary writes and reads.
 const FORM: u32 = 1;
-/// Parts that one record remembers at most. All that an object consists of are found in a hundredth as many records.
+/// Maximum number of parts listed by one record. All parts of an object are found by reading one record in a hundred.
 const BLOCK: u32 = 100;
 /// Largest record that is read, in bytes.
 const MAX_RECORD: u64 = 256 << 10;
-/// Records that are read at once.
+/// Records read concurrently.
 const READ_AHEAD: usize = 8;
 
-/// What every record begins with.
+/// The member that every record begins with.
 #[derive(Deserialize)]
 struct Form {
     form: u32,
@@ -36,11 +36,11 @@ pub(super) struct Beginning {
     form: u32,
     pub(super) digest: Digest,
     pub(super) length: Option<u64>,
-    /// Whom it belongs to.
+    /// The subject that began the upload.
     pub(super) owner: Subject,
-    /// Bytes of every part but the last.
+    /// Size of every part but the last, in bytes.
     pub(super) part_size: u64,
-    /// The object in the making: its key, and what the store calls it.
+    /// Key of the uncommitted object; `parts` is the store's own id for it.
     key: String,
     parts: String,
 }
@@ -51,7 +51,7 @@ impl Beginning {
         Self { form: FORM, digest, length, owner, part_size, key, parts: parts.id }
     }
 
-    /// The object in the making.
+    /// The uncommitted object.
     pub(super) fn parts(&self) -> Result<Parts, StoreError> {
         let key = self.key.parse().map_err(|error| StoreError::new(StoreErrorKind::Corrupt, &self.key, error))?;
         Ok(Parts { key, id: self.parts.clone() })
@@ -65,24 +65,24 @@ struct Written {
     tag: String,
 }
 
-/// How far an upload is after a part, or that it is over.
+/// The progress of an upload after a part, or that it is complete.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Step {
     form: u32,
     pub(super) offset: u64,
     hash: HashState,
-    /// The last parts, at most [`BLOCK`], from one that follows a multiple of it.
+    /// The most recent parts, at most [`BLOCK`], starting after a multiple of it.
     block: Vec<Written>,
-    /// The last part is shorter than the others: nothing may follow.
+    /// The last part is shorter than the others: no part may follow.
     pub(super) sealed: bool,
     /// The blob is stored.
     pub(super) done: bool,
-    /// Tells records apart that are the same otherwise.
+    /// Distinguishes records that are otherwise equal.
     writer: String,
 }
 
 impl Step {
-    /// How an upload is that has no parts.
+    /// The progress of an upload without parts.
     pub(super) fn zero() -> Self {
         let hash = Hasher::new().state();
         Self { form: FORM, offset: 0, hash, block: Vec::new(), sealed: false, done: false, writer: String::new() }
@@ -92,7 +92,7 @@ impl Step {
         Hasher::resume(&self.hash).ok_or(UploadError::Foreign)
     }
 
-    /// How it is after one more part.
+    /// The progress after one more part.
     pub(super) fn after(&self, part: Part, hasher: &Hasher, sealed: bool) -> Result<Self, StoreError> {
         let mut block = if part.number % BLOCK == 1 { Vec::new() } else { self.block.clone() };
         let offset = self.offset + part.size;
@@ -100,7 +100,7 @@ impl Step {
         Ok(Self { form: FORM, offset, hash: hasher.state(), block, sealed, done: false, writer: random_name()? })
     }
 
-    /// How it is once the blob is stored.
+    /// The progress once the blob is stored.
     pub(super) fn done(&self) -> Result<Self, StoreError> {
         Ok(Self { block: Vec::new(), done: true, writer: random_name()?, ..self.clone() })
     }
@@ -122,7 +122,7 @@ impl Records {
         LayoutKey::Upload(self.id, step).key()
     }
 
-    /// How it began and the newest step with its number, or `None` when there is no such upload.
+    /// How the upload began and its newest step with its number, or `None` when there is no such upload.
     pub(super) async fn read(&self) -> Result<Option<(Beginning, u32, Step)>, UploadError> {
         let prefix = layout::upload(&self.id);
         let Some((number, _)) = listing::first(&*self.store, &prefix, step_of).await? else { return Ok(None) };
@@ -130,7 +130,7 @@ impl Records {
         if number == 0 {
             return Ok(Some((beginning, 0, Step::zero())));
         }
-        // Gone since it was listed: the upload is being given up.
+        // Gone since it was listed: the upload is being aborted.
         Ok(self.get::<Step>(number).await?.map(|step| (beginning, number, step)))
     }
 
@@ -141,12 +141,12 @@ impl Records {
     }
 
     pub(super) async fn begin(&self, beginning: &Beginning) -> Result<(), StoreError> {
-        // The id is random: who finds it taken was told nothing of an earlier attempt of their own.
+        // The id is random: if the key is taken, it is not by an earlier attempt of this caller.
         let key = self.key(0);
         self.store.create(&key, documents::encode(&key, beginning)?).await.map(|_| ())
     }
 
-    /// Creates a step. `false` when somebody else was first.
+    /// Creates a step. `false` when another request created it first.
     pub(super) async fn add(&self, number: u32, step: &Step) -> Result<bool, UploadError> {
         let key = self.key(number);
         let is_own = |stored: &Bytes| Ok::<_, UploadError>(decode::<Step>(&key, stored)?.writer == step.writer);
@@ -178,7 +178,7 @@ impl Records {
         if keys.is_empty() { Ok(()) } else { self.store.delete_all(&keys).await }
     }
 
-    /// Deletes everything, the beginning first: from then on there is no such upload, for anybody.
+    /// Deletes all records, the first one first: from then on the upload does not exist for any caller.
     pub(super) async fn forget(&self) -> Result<(), StoreError> {
         self.store.delete(&self.key(0)).await?;
         let prefix = layout::upload(&self.id);
@@ -193,18 +193,18 @@ fn decode<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T, UploadError
     if form == FORM { Ok(documents::decode(key, bytes)?) } else { Err(UploadError::Foreign) }
 }
 
-/// The number of the step that a key is of.
+/// The number of the step that a key stands for.
 #[expect(clippy::needless_pass_by_value, reason = "a listing hands its keys over")]
 fn step_of(key: LayoutKey) -> Option<u32> {
     if let LayoutKey::Upload(_, step) = key { Some(step) } else { None }
 }
 
-/// A name that nobody else draws.
+/// A random name; collisions are negligible.
 pub(super) fn random_name() -> Result<String, StoreError> {
     Ok(hex::encode(random()?))
 }
 
-/// Random bytes, as many as an id has.
+/// Random bytes, as many as an upload id has.
 pub(super) fn random() -> Result<[u8; 16], StoreError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| StoreError::new(StoreErrorKind::Internal, "random numbers", error))?;

@@ -1,4 +1,4 @@
-//! Why a publish did not happen, and what is wrong with the blobs of a manifest.
+//! Errors of publishing, and what is wrong with the blobs of a manifest.
 
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Digest, ManifestError};
@@ -6,24 +6,24 @@ use crate::protocol::ChangeError;
 use crate::protocol::blobs::Check;
 use crate::store::StoreError;
 
-/// Why a publish did not happen.
+/// Why a publish failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The bytes are not a manifest.
+    /// The bytes are not a valid manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The manifest has more bytes than allowed.
+    /// The manifest is larger than allowed.
     #[error("the manifest has more than {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// Blobs that the manifest refers to are not there, or have another size than it says.
+    /// Blobs that the manifest refers to are not stored, or have another size than stated.
     #[error("{} blobs are missing and {} have another size than the manifest says", .missing.len(), .wrong_size.len())]
     Blobs {
-        /// Blobs that must be uploaded.
+        /// Blobs that must be uploaded, in the order of the checks.
         missing: Vec<Descriptor>,
-        /// Blobs with another size than stated, with the size that is stored.
+        /// Blobs whose stored size differs from the stated one, with the stored size.
         wrong_size: Vec<(Descriptor, u64)>,
     },
     /// The name could not be changed.
@@ -37,8 +37,8 @@ impl From<StoreError> for PublishError {
     }
 }
 
-/// What a session's client must upload. A blob that is stored with another size than stated is among it: if the store
-/// is damaged the upload heals it, and if the manifest is wrong the commit will say so.
+/// The digests that a session's client must upload. A blob stored with another size than stated is included: if the
+/// store is damaged the upload repairs it, and if the manifest is wrong the commit reports it.
 pub(super) fn to_upload(checks: Vec<Check>) -> Vec<Digest> {
     let (missing, wrong_size) = sort(checks);
     missing.into_iter().chain(wrong_size.into_iter().map(|(blob, _)| blob)).map(|blob| blob.digest).collect()

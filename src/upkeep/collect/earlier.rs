@@ -1,13 +1,13 @@
-//! What earlier runs saw, and the proof that it is still there.
+//! The heads that earlier runs saw, and the check that they still exist.
 //!
-//! # Why no order and no clock is needed
+//! # Why neither order nor clocks matter
 //!
-//! Heads only ever come to a store. So *every* list of heads that any run left ([`seen`]) holds for all later states, and
-//! a run that finds all of it there may replace it by a list of its own. It writes that once its marking is complete,
-//! after the heads in it were made durable and before it deletes anything, and only then deletes the lists that it
-//! compared with. Whichever runs overlap, stall or die in between: a list goes only when one that was made of a later
-//! look at the store is durable, so there is always one, and a run that is refused leaves what it was refused for as it
-//! was. How long ago that was, and how often runs were refused since, makes no difference.
+//! Heads are only ever added to a store. So *every* list of heads that any run wrote ([`seen`]) holds for all later
+//! states, and a run that finds everything in it may replace it with a list of its own. The run writes that after its
+//! marking is complete and the heads in it were made durable, and before it deletes anything; only then does it delete
+//! the lists that it compared with. Whichever runs overlap, stall or die in between: a list is deleted only when one
+//! from a later look at the store is durable, so there is always one, and a run that is refused leaves the evidence
+//! unchanged. How long ago the refusal was, and how often runs were refused since, makes no difference.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,16 +23,17 @@ use crate::protocol::listing;
 use crate::store::{Key, List, ObjectStore};
 use crate::upkeep::seen::{self, HeadLoss, SeenHead, SeenHeads};
 
-/// The lists of heads that there were at some moment. Takes about as much memory as the names that a run marks.
+/// The lists of heads that existed at some moment. Takes about as much memory as the names that a run marks.
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
     lists: Vec<Key>,
-    /// What each list has, without what those before it have. There is more than one only when runs overlapped or died.
+    /// The entries of each list that are not in the lists before it. There is more than one list only when runs
+    /// overlapped or died.
     heads: Vec<HashMap<LogName, SeenHead>>,
 }
 
 impl Earlier {
-    /// Reads all lists. Heads must be listed after this: then they are at least as new.
+    /// Reads all lists. Heads must be listed after this, so that they are at least as new.
     pub(super) async fn read(store: &dyn ObjectStore) -> Result<Arc<Self>, CollectError> {
         let mut replaced = HashSet::new();
         'lists: loop {
@@ -42,7 +43,7 @@ impl Earlier {
                     continue;
                 }
                 let Some(list) = SeenHeads::open(store, &key).await? else {
-                    // A newer one has replaced it, which a listing shows that begins now.
+                    // Another run has replaced the list; a listing that begins now shows the newer one.
                     replaced.insert(key);
                     continue 'lists;
                 };
@@ -64,7 +65,7 @@ impl Earlier {
         Ok(())
     }
 
-    /// The heads of a name that must be there.
+    /// The heads of a name that must exist.
     fn of(&self, name: &LogName) -> impl Iterator<Item = SeenHead> {
         self.heads.iter().filter_map(|list| list.get(name).copied())
     }
@@ -75,7 +76,7 @@ impl Earlier {
         heads.find(|(name, _)| marked.head(name).is_none()).map(|(name, head)| (name, *head))
     }
 
-    /// Whether a new list would say the same.
+    /// Whether a new list would have the same content.
     fn equals(&self, marked: &Marked) -> bool {
         let known: u64 = self.heads.iter().map(|list| list.len() as u64).sum();
         self.lists.len() <= 1
@@ -85,9 +86,8 @@ impl Earlier {
 }
 
 impl Collect {
-    /// Refuses to continue when a head that an earlier run saw is not there any more. `newest` is the newest head that
-    /// its name has now; nothing may have been changed because of it yet, since that could create a head in the place
-    /// of a lost one.
+    /// Fails when a head that an earlier run saw is missing. `newest` is the newest head that its name has now. Must
+    /// run before the name is changed, since a change could create a head in the place of a lost one.
     pub(super) async fn compare(&self, earlier: &Earlier, newest: &Head) -> Result<(), CollectError> {
         for seen in earlier.of(&newest.name) {
             let loss = if seen.generation == newest.generation {
@@ -140,7 +140,7 @@ impl Collect {
         Ok(())
     }
 
-    /// Leaves a list of what was marked for later runs, in place of those that it was compared with.
+    /// Writes a list of what was marked for later runs, and deletes the lists that it was compared with.
     pub(super) async fn remember(
         &self,
         run: &RunContext,

@@ -1,4 +1,4 @@
-//! Why a run of the collector ends before its time.
+//! Why a run of the collector ends early.
 
 use crate::domain::{Digest, LogName};
 use crate::layout::marker::LayoutError;
@@ -6,30 +6,30 @@ use crate::protocol::ChangeError;
 use crate::store::{Key, StoreError, StoreErrorKind};
 use crate::upkeep::seen::HeadLoss;
 
-/// Why a run ended early. It deletes nothing more; what makes it doubt what is needed is found before it deletes anything,
-/// unless the store is gone through in several passes.
+/// Why a run ended early. It deletes nothing after that. Doubt about what is needed is detected before the first
+/// delete, except when the store is processed in several passes.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
-    /// The store failed, or holds what cannot be read.
+    /// The store failed, or contains an unreadable object.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store's layout is not one to collect in.
+    /// The store's layout does not allow collecting.
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// Versions could not be retired.
     #[error("cannot retire versions: {0}")]
     Change(#[from] ChangeError),
-    /// There is an object whose meaning is unknown, so it may be a reference.
+    /// An object of unknown meaning exists, which may be a reference.
     #[error("{0} is not an object that this version of larder knows; move it out of the store")]
     UnknownKey(Key),
-    /// A version's manifest is gone, so nobody knows what it needs.
+    /// A version's manifest is missing, so its needs are unknown.
     #[error("the manifest {digest} of {name}@{version} is gone; `larder verify` says what else is")]
     LostManifest {
-        /// The name.
+        /// The name of the version.
         name: LogName,
-        /// The version.
+        /// The number of the version.
         version: u64,
-        /// Its manifest.
+        /// The digest of its manifest.
         digest: Digest,
     },
     /// The mark of a name is there, which is created after its first head, but not a single head.
@@ -38,29 +38,29 @@ pub enum CollectError {
          backup (or remove that object, if you removed the name's heads on purpose)"
     )]
     NoHeads {
-        /// The name.
+        /// The name without heads.
         name: LogName,
-        /// The mark that it exists.
+        /// The mark that shows that the name exists.
         mark: Key,
     },
-    /// Heads are never deleted, so what was seen once must be there.
+    /// A head that an earlier run saw is missing, although heads are never deleted.
     #[error(
         "an earlier run saw generation {generation} of {name}, but {loss}: part of the store is not mounted, or was lost; \
          restore it from a backup (or, if you took the store back to an earlier state on purpose, remove collector/seen/ \
          from it)"
     )]
     LostHead {
-        /// The name.
+        /// The name whose head was lost.
         name: LogName,
-        /// The head.
+        /// The generation of the lost head.
         generation: u64,
-        /// What became of it.
+        /// How the head was lost.
         loss: HeadLoss,
     },
-    /// The digests of a 256th of the store do not fit.
+    /// The digests of even a 256th of the store (one first byte) exceed the memory limit.
     #[error("the digests of the store do not fit into collector.memory; raise it")]
     Memory,
-    /// It was asked to stop.
+    /// The run was asked to stop.
     #[error("asked to stop")]
     Stopped,
 }

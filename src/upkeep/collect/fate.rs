@@ -1,4 +1,4 @@
-//! What a run decides about the bytes of a blob: which stay and why, and which are to be deleted.
+//! The decision of a run about the bytes of a generation: kept and why, or deleted.
 
 use serde::Serialize;
 
@@ -6,35 +6,35 @@ use crate::domain::Digest;
 use crate::layout::LayoutKey;
 use crate::store::Key;
 
-/// What is to become of the bytes of one generation.
+/// What happens to the bytes of one generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
-    /// They stay: a version needs them.
+    /// Kept: a version needs them.
     Needed,
-    /// They stay: no version needs them, but they are younger than the minimum age.
+    /// Kept: no version needs them, but they are younger than the minimum age.
     Young,
-    /// They go: no version needs them.
+    /// Deleted: no version needs them.
     Unreferenced,
-    /// They go: their generation was condemned before. Whoever needs them has, or gets, another copy first.
+    /// Deleted: their generation was condemned before. A version that needs them has, or first gets, another copy.
     Condemned,
 }
 
 impl Fate {
-    /// Whether the bytes stay.
+    /// Whether the bytes are kept.
     #[must_use]
     pub fn stays(self) -> bool {
         matches!(self, Self::Needed | Self::Young)
     }
 }
 
-/// Bytes that are to go.
+/// Bytes that are to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) digest: Digest,
     pub(super) generation: u64,
     pub(super) size: u64,
-    /// Whether the generation is condemned already.
+    /// Whether the generation already has a tombstone.
     pub(super) condemned: bool,
 }
 

@@ -1,7 +1,7 @@
 //! The live set: which digests some root needs.
 //!
-//! A digest is remembered by its first eight bytes. Two digests that agree in them are taken for one, which can only
-//! keep bytes that might have gone, and needs a sixth of the memory.
+//! A digest is represented by its first eight bytes. A collision can only keep bytes that might have been deleted, and
+//! the set needs a sixth of the memory.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use crate::domain::manifest::Descriptor;
 use crate::domain::retention::Verdict;
 use crate::domain::{Digest, LogName};
 
-/// Bytes that one remembered digest takes, with what the table keeps in reserve while it grows.
+/// Memory per digest in bytes, including the spare capacity of the table while it grows.
 const BYTES_EACH: u64 = 48;
 
 /// A version whose blobs must be kept.
@@ -24,7 +24,7 @@ pub(super) struct Root {
     pub(super) media_type: Option<Box<str>>,
 }
 
-/// What the live set remembers of a digest.
+/// The first eight bytes of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint(u64);
 
@@ -39,7 +39,7 @@ impl Fingerprint {
     }
 }
 
-/// The digests that roots need, of those that begin with one of some bytes.
+/// The digests that roots need, limited to those whose first byte is in a range.
 #[derive(Debug)]
 pub(super) struct Live {
     range: RangeInclusive<u8>,
@@ -49,15 +49,15 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// An empty set that may take so many bytes of memory.
+    /// An empty set that may use up to `memory` bytes.
     pub(super) fn new(range: RangeInclusive<u8>, memory: u64) -> Self {
         Self { range, most: memory / BYTES_EACH, digests: HashMap::new(), roots: Vec::new() }
     }
 
-    /// Adds what a root needs, its manifest among it.
+    /// Adds what a root needs, including its manifest.
     ///
     /// # Errors
-    /// [`CollectError::Memory`] when there is no room for it.
+    /// [`CollectError::Memory`] when the memory limit is exceeded.
     pub(super) fn add(&mut self, root: Root, needs: &[Fingerprint]) -> Result<(), CollectError> {
         let at = u32::try_from(self.roots.len()).map_err(|_| CollectError::Memory)?;
         self.roots.push(root);

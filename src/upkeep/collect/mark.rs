@@ -1,7 +1,8 @@
-//! Marking: which versions are roots, and which digests they need. Retires, on the way, what its time is up for.
+//! Marking (C1 and C4): which versions are roots, and which digests they need. Also retires versions past their
+//! retention (C0).
 //!
-//! Why heads are read and nothing else: a name's newest head is its complete state, and heads are never deleted. One
-//! listing that shows the first key below each name finds all of them, even those of names whose mark was lost.
+//! Only heads are read: a name's newest head is its complete state, and heads are never deleted. One listing that shows
+//! the first key below each name finds all of them, even those of names whose mark was lost.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,17 +24,17 @@ use crate::layout::{self, LayoutKey};
 use crate::store::{Key, List, StoreError, StoreErrorKind};
 use crate::upkeep::seen::SeenHead;
 
-/// Keys that are made durable in one call.
+/// Keys made durable per call.
 const PERSISTED: usize = 1000;
 
-/// Whether versions whose time is up are retired on the way.
+/// How to treat versions whose time is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expiry {
-    /// They are retired.
+    /// Retire them.
     Retire,
-    /// They are only taken for retired.
+    /// Treat them as retired, without changing anything.
     Pretend,
-    /// They are left alone.
+    /// Treat them as live.
     Leave,
 }
 
@@ -41,18 +42,18 @@ pub(super) enum Expiry {
 #[derive(Debug, Clone)]
 pub(super) struct MarkOptions {
     pub(super) expiry: Expiry,
-    /// What must be there.
+    /// The heads that must exist.
     pub(super) earlier: Arc<Earlier>,
 }
 
 impl MarkOptions {
-    /// For the second marking of a run.
+    /// Options for the second marking of a run (C4).
     pub(super) fn again() -> Self {
         Self { expiry: Expiry::Leave, earlier: Arc::default() }
     }
 }
 
-/// What one name comes to.
+/// The result of marking one name.
 struct MarkedName {
     name: LogName,
     seen: SeenName,
@@ -61,12 +62,12 @@ struct MarkedName {
 }
 
 impl Collect {
-    /// Adds to `live` what the roots of all names need whose heads are not in `marked` yet. `note` is told of every
-    /// version and its verdict.
+    /// Adds to `live` what the roots need of all names whose newest heads are not in `marked` yet. `note` is called
+    /// with every version and its verdict.
     ///
-    /// The second marking of a run is the same: it finds the heads that were created since the first one began. A
-    /// listing shows every head whose creation finished before it began, so after the tombstones are there it shows
-    /// every publisher who relies on bytes that had none.
+    /// The second marking of a run (C4) works the same way: it finds the heads that were created since the first one
+    /// began. A listing shows every head whose creation finished before the listing began, so once the tombstones exist
+    /// (C3) it shows every publisher that relies on bytes which had none.
     pub(super) async fn mark(
         &self,
         run: &RunContext,
@@ -109,8 +110,8 @@ impl Collect {
         Ok(())
     }
 
-    /// Makes the heads durable that said what is needed and, above all, what is not any more. A head that a crash of
-    /// the machine takes back must not have cost the bytes that its predecessor needs.
+    /// Makes durable the heads that said what is needed and, above all, what is not needed any more. If a crash of the
+    /// machine loses a head, the bytes that its predecessor needs must not have been deleted because of it.
     pub(super) async fn persist_heads(&self, marked: &Marked) -> Result<(), StoreError> {
         let key = |(name, head): (&LogName, SeenHead)| LayoutKey::Head(name.clone(), head.generation).key();
         let keys: Vec<Key> = marked.heads().map(key).collect();
@@ -167,7 +168,7 @@ impl Collect {
             if expiry == Expiry::Retire {
                 head = self.expire(&head.name, &rows, &verdicts).await?;
                 rows = self.heads.roots(&head).await?;
-                // Whoever was pinned or promoted meanwhile stays.
+                // Versions that were pinned or promoted meanwhile stay.
                 over.retain(|(number, _)| rows.iter().all(|row| row.number != *number));
                 verdicts = self.judge(run, Expiry::Leave, &head, &rows).await?;
             }
@@ -209,8 +210,8 @@ impl Collect {
         Ok(self.heads.change(name, &change, &Subject::collector()).await?.head)
     }
 
-    /// What becomes of each root of a name. Rows whose own times say that they are due, or lie in the future, are
-    /// judged by the time stamp that the store gave to the head that made them so: hosts' clocks may be wrong.
+    /// The verdict on each root of a name. Rows whose own times say that they are due, or lie in the future, are judged
+    /// by the store's time stamp of the head that put them in that state: hosts' clocks may be wrong.
     async fn judge(
         &self,
         run: &RunContext,
@@ -230,13 +231,13 @@ impl Collect {
         let mut ages = HashMap::new();
         for (row, _) in rows.iter().zip(suspects).filter(|(_, verdict)| verdict.is_over()) {
             let stamp = self.stamp(&head.name, row.generation).await?;
-            // The head may have been made since the run began.
+            // The head may have been created after the run began, so the age is clamped to zero.
             ages.insert(row.number, run.now.duration_since(stamp).max(SignedDuration::ZERO));
         }
         Ok(rules.judge(rows, |row| ages.get(&row.number).copied().unwrap_or_else(|| recorded(row))))
     }
 
-    /// When the store says a head was made.
+    /// The store's time stamp of a head.
     async fn stamp(&self, name: &LogName, generation: u64) -> Result<Timestamp, StoreError> {
         let key = LayoutKey::Head(name.clone(), generation).key();
         let meta = self.store.head(&key).await?;
@@ -244,8 +245,9 @@ impl Collect {
         meta.map(|meta| meta.modified).ok_or_else(lost)
     }
 
-    /// What a root needs, and whether that is all. It is not while a manifest has no bytes; then its publisher has yet to
-    /// put them back, and looks for its blobs only after that, so it will see every tombstone that is there now.
+    /// What a root needs, and whether that is complete. It is incomplete while a manifest has no bytes; its publisher
+    /// must then still store them again, and looks for its blobs only after that, so it will see every tombstone that
+    /// exists now.
     async fn needs(
         &self,
         head: &Head,
@@ -261,7 +263,7 @@ impl Collect {
                 let (name, version) = (head.name.clone(), row.number);
                 return Err(CollectError::LostManifest { name, version, digest: lost.digest });
             }
-            // Not found is not enough: another collector may be moving it from one generation to the next.
+            // A failed lookup is not enough: another collector may be moving the bytes from one generation to the next.
             if self.are_gone(&closure.absent).await? {
                 let needed = closure.needed.iter().chain(&beyond).map(|blob| Fingerprint::of(&blob.digest));
                 return Ok((root, needed.collect(), closure.absent.is_empty()));
@@ -279,5 +281,5 @@ impl Collect {
     }
 }
 
-/// Manifests of one name that are read at once.
+/// Manifests of one name read concurrently.
 const READ_AHEAD: usize = 4;

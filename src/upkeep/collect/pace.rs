@@ -1,4 +1,4 @@
-//! Bounds on how fast a run works, so that it is never in the way of those who publish and read.
+//! Rate limits on a run, so that it does not slow down publishers and readers.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Share;
 
-/// A bound of so many a second. Shared by all who work at once.
+/// A rate limit in operations per second, shared by concurrent tasks.
 #[derive(Debug)]
 pub(super) struct Pace {
     each: Duration,
@@ -16,13 +16,13 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// At most `per_second`; `None` is no bound.
+    /// At most `per_second` operations; `None` is unlimited.
     pub(super) fn new(per_second: Option<NonZeroU32>) -> Self {
         let each = per_second.map_or(Duration::ZERO, |most| Duration::from_secs(1) / most.get());
         Self { each, next: Mutex::new(Instant::now()) }
     }
 
-    /// Waits until `count` more may be done.
+    /// Waits until `count` more operations are allowed.
     pub(super) async fn wait(&self, count: usize) {
         let takes = self.each * u32::try_from(count).unwrap_or(u32::MAX);
         let begin = {
@@ -37,8 +37,8 @@ impl Pace {
 
 /// How long a run rests after each call, so that work takes only its share of the time.
 ///
-/// A bound of so many calls a second would have to know how fast the store is. This one does not: on a slow disk each
-/// call takes longer, and so does each rest.
+/// A fixed limit of calls per second would have to be chosen for the speed of the store. This one adapts: on a slow
+/// disk each call takes longer, and so does each rest.
 #[derive(Debug, Clone)]
 pub(super) struct Rest {
     share: Share,
@@ -46,12 +46,12 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// Rests that `stop` cuts short.
+    /// Rests that end early when `stop` is cancelled.
     pub(super) fn new(share: Share, stop: CancellationToken) -> Self {
         Self { share, stop }
     }
 
-    /// Does some work, then rests for it.
+    /// Does some work, then rests in proportion to its duration.
     pub(super) async fn after<T>(&self, work: impl Future<Output = T>) -> T {
         let began = Instant::now();
         let result = work.await;
@@ -59,7 +59,7 @@ impl Rest {
         result
     }
 
-    /// Rests for the work that began then.
+    /// Rests in proportion to the time since `began`.
     pub(super) async fn since(&self, began: Instant) {
         let share = u32::from(self.share.percent());
         if share == 100 {

@@ -1,4 +1,5 @@
-//! The plan: what is to become of every generation of every blob. Pure; the only place that picks what may go.
+//! The plan (C2): the fate of every generation of every blob. This is the only place that selects what may be deleted;
+//! the decision itself is a pure function.
 
 use std::ops::RangeInclusive;
 
@@ -15,7 +16,7 @@ use crate::layout::{self, LayoutKey};
 use crate::protocol::blobs::BlobCopies;
 use crate::store::{Key, List, ObjectStore};
 
-/// What is young: nothing, or what was made or relied on after some moment.
+/// The bound below which bytes are young: nothing, or what was created or relied on after some moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AgeLimit(Option<Timestamp>);
 
@@ -30,7 +31,7 @@ impl AgeLimit {
     }
 }
 
-/// What is to become of each generation of a digest that has bytes, by ascending number.
+/// The fate of each generation of a digest that has bytes, by ascending number.
 pub(super) fn judge(copies: &BlobCopies, is_live: bool, young: AgeLimit) -> impl Iterator<Item = (u64, u64, Fate)> {
     copies.with_bytes().map(move |generation| {
         let fate = match () {
@@ -43,17 +44,17 @@ pub(super) fn judge(copies: &BlobCopies, is_live: bool, young: AgeLimit) -> impl
     })
 }
 
-/// What a part of the store's blobs comes to.
+/// The plan for a part of the store's blobs.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) candidates: Vec<Candidate>,
-    /// Hints that stand for nothing any more.
+    /// Stale hints, which are deleted.
     pub(super) litter: Vec<Key>,
     pub(super) totals: Totals,
 }
 
-/// Plans for all blobs whose digests begin with one of these bytes, and tells every decision. What lies between two of
-/// them, and is no blob, is an unknown key.
+/// Plans all blobs whose digests begin with one of these bytes, and reports every decision. An object in between that
+/// is not part of a blob is an unknown key.
 pub(super) async fn plan(
     store: &dyn ObjectStore,
     run: &RunContext,
@@ -86,7 +87,7 @@ pub(super) async fn plan(
     Ok(planner.plan)
 }
 
-/// Keys after which the pace is looked at.
+/// Number of keys between checks of the rate limit.
 const PACED: usize = 256;
 
 struct Planner<'a, F> {
@@ -108,7 +109,7 @@ impl<F: FnMut(Entry<'_>)> Planner<'_, F> {
         }
     }
 
-    /// Decides about the digest whose last key was listed.
+    /// Decides about the digest whose last key was just listed.
     fn close(&mut self) {
         let Some((digest, copies)) = self.current.take() else { return };
         let root = self.live.needed_by(&digest);

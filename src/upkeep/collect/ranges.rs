@@ -1,15 +1,15 @@
-//! Ranges of digests, by their first byte: how a run is cut into passes that fit into memory, and a pass into parts that
-//! are listed at once.
+//! Ranges of digests by first byte: how a run is divided into passes that fit into memory, and a pass into parts that
+//! are listed concurrently.
 
 use std::ops::RangeInclusive;
 
 use super::CollectError;
 use super::report::Totals;
 
-/// Parts into which a pass is cut.
+/// Number of parts into which a pass over all digests is divided.
 const PARTS: u16 = 64;
 
-/// The ranges of first bytes that the passes of a run go through: as few as memory allows.
+/// The ranges of first bytes that the passes of a run cover: as few as memory allows.
 pub(super) struct Ranges {
     first: u16,
     width: u16,
@@ -24,7 +24,7 @@ impl Ranges {
         (self.first < 256).then(|| bytes(self.first, self.width))
     }
 
-    /// Goes on after a pass, with half as many digests if those were too many.
+    /// Advances after a pass, or halves the range if its digests exceeded the memory limit.
     pub(super) fn settle(
         &mut self,
         passed: Result<(), CollectError>,
@@ -46,13 +46,13 @@ impl Ranges {
     }
 }
 
-/// `width` bytes from `first` on.
+/// The range of `width` first bytes that starts with `first`.
 fn bytes(first: u16, width: u16) -> RangeInclusive<u8> {
     let byte = |number: u16| u8::try_from(number).unwrap_or(u8::MAX);
     byte(first)..=byte(first + width - 1)
 }
 
-/// The parts of a pass over a range, in their order.
+/// The parts of a pass over a range, in ascending order.
 pub(super) fn parts(range: &RangeInclusive<u8>) -> impl Iterator<Item = RangeInclusive<u8>> + use<> {
     let (first, last) = (u16::from(*range.start()), u16::from(*range.end()));
     let width = ((last - first + 1) / PARTS).max(1);

@@ -1,4 +1,4 @@
-//! What a run leaves behind for people: a plan that is durable before the first delete, and a report at the end.
+//! What a run records for operators: a plan that is durable before the first delete, and a report at the end.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use jiff::{SignedDuration, Timestamp};
@@ -10,15 +10,15 @@ use crate::domain::{Digest, LogName, RunId};
 use crate::layout::{LayoutKey, RunPart};
 use crate::store::{ObjectStore, StoreError, Upload};
 
-/// Bytes of a plan that are gathered before they go to the store.
+/// Size of the write buffer of a plan, in bytes.
 const GATHER: usize = 256 * 1024;
 
-/// So many blobs and bytes. A blob with several generations counts as often as it has bytes.
+/// A count of blobs and bytes. A blob is counted once for each generation that has bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// Blobs.
+    /// Generations with bytes.
     pub blobs: u64,
-    /// Bytes of them.
+    /// Their total size.
     pub bytes: u64,
 }
 
@@ -34,30 +34,30 @@ impl Count {
     }
 }
 
-/// What a run looked at and did.
+/// Counts of what a run examined and did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Names that were ever published to.
     pub names: u64,
-    /// Versions that stay.
+    /// Versions that are kept.
     pub versions: u64,
-    /// Versions that were retired or given up because their time was up.
+    /// Versions that were retired or aborted because their time was up.
     pub expired: u64,
-    /// Stays: some version needs it.
+    /// Kept: some version needs it.
     pub needed: Count,
-    /// Stays: younger than the minimum age.
+    /// Kept: younger than the minimum age.
     pub young: Count,
-    /// To go: no version needs it.
+    /// To be deleted: no version needs it.
     pub unreferenced: Count,
-    /// To go: condemned before, by this or another collector or because it was damaged.
+    /// To be deleted: condemned before, by this or another collector or because it was damaged.
     pub condemned: Count,
-    /// Went.
+    /// Deleted.
     pub deleted: Count,
-    /// Was to go, but turned out to be needed, and has a sound copy now.
+    /// Was to be deleted, but turned out to be needed, and has a sound copy now.
     pub healed: Count,
-    /// Is needed, but has no sound bytes.
+    /// Needed, but without sound bytes.
     pub lost: u64,
-    /// Uploads that were given up because nobody went on with them.
+    /// Uploads that were aborted because they were stale.
     #[serde(default)]
     pub uploads: u64,
 }
@@ -72,7 +72,7 @@ impl Totals {
         }
     }
 
-    /// Adds what another part of the blobs came to. Names and versions are those of the whole store in every part.
+    /// Adds the counts of another part of the blobs. Names and versions are those of the whole store in every part.
     pub(super) fn merge(&mut self, part: &Self) {
         self.names = self.names.max(part.names);
         self.versions = part.versions.max(self.versions);
@@ -96,49 +96,49 @@ impl Totals {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// It did all it had planned.
+    /// Completed all planned work.
     Completed,
-    /// It was asked to stop; the next run goes on.
+    /// Stopped on request; the next run continues.
     Stopped,
-    /// Something was in doubt.
+    /// Ended early because of an error or doubt.
     Failed,
 }
 
-/// How a run was set up, as its first object says.
+/// The parameters of a run, as recorded in its first object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
-    /// The run.
+    /// The id of the run.
     pub run: RunId,
-    /// When it began, by the clock of its host.
+    /// When it began, by the host's clock.
     pub started: Timestamp,
-    /// Version of the binary.
+    /// Version of the binary that ran it.
     pub larder: String,
     /// The minimum age, in seconds.
     pub min_age_seconds: i64,
 }
 
-/// What came of a run.
+/// The report of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// How it was set up.
+    /// The parameters of the run.
     #[serde(flatten)]
     pub started: Started,
     /// How it ended.
     pub outcome: Outcome,
-    /// Why it failed or stopped.
+    /// The error with which it failed or stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How long it took, in milliseconds.
+    /// Duration, in milliseconds.
     pub duration_ms: u64,
-    /// By how many seconds the host's clock was ahead of the store's. A run on a host whose clock is minutes off
-    /// retires nothing.
+    /// Seconds by which the host's clock was ahead of the store's. A run on a host whose clock is minutes off retires
+    /// nothing.
     pub clock_ahead_seconds: i64,
-    /// What it looked at and did.
+    /// Counts of what it examined and did.
     pub totals: Totals,
 }
 
 impl Report {
-    /// What one run came to.
+    /// The report of a run without an error.
     pub(super) fn new(started: Started, took: std::time::Duration, ahead: SignedDuration, totals: Totals) -> Self {
         Self {
             started,
@@ -154,26 +154,26 @@ impl Report {
 /// One decision and its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry<'a> {
-    /// About a version.
+    /// A decision about a version.
     Version {
-        /// The name.
+        /// The name of the version.
         name: &'a LogName,
-        /// The version.
+        /// The number of the version.
         version: u64,
-        /// Why it stays, or why its time is up.
+        /// Why it is kept, or why its time is up.
         verdict: Verdict,
     },
-    /// About the bytes of one generation of a blob.
+    /// A decision about the bytes of one generation of a blob.
     Blob {
-        /// The blob.
+        /// The digest of the blob.
         digest: Digest,
-        /// The generation.
+        /// The generation, counted from 0.
         generation: u64,
-        /// Its bytes.
+        /// The size of its bytes.
         size: u64,
-        /// Why they stay or go.
+        /// Why the bytes are kept or deleted.
         fate: Fate,
-        /// A version that needs them, and why that stays.
+        /// A version that needs the bytes, and why that version is kept.
         needed_by: Option<(&'a LogName, u64, Verdict)>,
     },
 }
@@ -184,7 +184,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// A decision as a line of a plan.
+/// A decision, serialized as a line of a plan.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Line<'a> {
@@ -222,8 +222,7 @@ impl Serialize for Entry<'_> {
     }
 }
 
-/// The plan of a pass on its way into the store, one JSON document a line. Nothing is stored when there is nothing to
-/// say.
+/// Writes the plan of a pass to the store, one JSON document per line. Nothing is stored when the plan is empty.
 pub(super) struct Journal<'a> {
     store: &'a dyn ObjectStore,
     key: crate::store::Key,

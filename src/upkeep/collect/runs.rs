@@ -1,4 +1,4 @@
-//! The runs of the collector, as the store remembers them.
+//! The records of collector runs in the store.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::layout::{self, LayoutKey, RunPart};
 use crate::protocol::{documents, listing};
 use crate::store::{Created, List, Object, ObjectStore, StoreError, StoreErrorKind};
 
-/// By then a probe has ended, whatever became of it.
+/// Upper bound on the duration of a probe, however it ended.
 const PROBE_IS_OVER: SignedDuration = SignedDuration::from_hours(1);
 /// Largest report that is read, in bytes.
 const MAX_REPORT: u64 = 1 << 20;
 
 impl Collect {
-    /// Makes the first object of a run, and asks the store when it was made: that is the store's present time.
+    /// Creates the first object of a run, and reads its time stamp: that is the store's current time.
     pub(super) async fn begin(&self) -> Result<(Started, Timestamp), CollectError> {
         loop {
             let now = self.clock.now();
@@ -43,13 +43,13 @@ impl Collect {
         }
     }
 
-    /// Leaves the report of a run.
+    /// Stores the report of a run.
     pub(super) async fn leave(&self, report: &Report) -> Result<(), StoreError> {
         let key = LayoutKey::Run(report.started.run, RunPart::Report).key();
         self.store.create(&key, documents::encode(&key, report)?).await.map(|_| ())
     }
 
-    /// Deletes what runs left that are older than reports are kept.
+    /// Deletes the objects of runs older than the retention of reports.
     pub(super) async fn forget_old_reports(&self, run: &RunContext) -> Result<(), CollectError> {
         let oldest = run.id.time().checked_sub(self.settings.reports_for).unwrap_or(Timestamp::UNIX_EPOCH);
         let start_after = Some(LayoutKey::Run(RunId::new(oldest, u32::MAX), RunPart::Started).key());
@@ -65,7 +65,7 @@ impl Collect {
         self.delete(run, &old).await
     }
 
-    /// Deletes what probes left whose processes died.
+    /// Deletes the objects of probes whose processes died.
     pub(super) async fn forget_probes(&self, run: &RunContext) -> Result<(), CollectError> {
         let prefix = layout::probes();
         let mut listing = self.store.list(&prefix, List::default());
@@ -82,18 +82,18 @@ impl Collect {
     }
 }
 
-/// A run as far as it got.
+/// What is known of a run, which may not have ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum RunSummary {
-    /// It ended.
+    /// It ended and wrote a report.
     Ended(Report),
-    /// It is under way, or its process died.
+    /// It is in progress, or its process died.
     Begun(Started),
 }
 
 impl RunSummary {
-    /// Which run.
+    /// The id of the run.
     #[must_use]
     pub fn run(&self) -> RunId {
         match self {
@@ -103,14 +103,14 @@ impl RunSummary {
     }
 }
 
-/// Looking at earlier runs.
+/// The service that lists earlier runs.
 #[derive(Debug)]
 pub struct Runs {
     store: Arc<dyn ObjectStore>,
 }
 
 impl Runs {
-    /// The runs that `store` remembers.
+    /// The runs recorded in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self { store }
@@ -136,7 +136,7 @@ impl Runs {
     }
 
     async fn ids(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunId>, StoreError> {
-        // The parts of a run sort before those of the next: plan, report, started.
+        // `started` sorts last among the parts of a run (plan, report, started), so the listing begins with the next run.
         let start_after = before.map(|run| LayoutKey::Run(run, RunPart::Started).key());
         let prefix = layout::runs();
         let options = List { start_after, ..List::default() };
@@ -154,7 +154,7 @@ impl Runs {
         Ok(runs)
     }
 
-    /// One run, or `None` when nothing is left of it.
+    /// One run, or `None` when nothing of it is stored.
     ///
     /// # Errors
     /// When the store fails or its objects cannot be read.
@@ -174,8 +174,8 @@ impl Runs {
         Ok(listing::first(&*self.store, &prefix, part_of_run).await?.map(|(_, meta)| meta.modified))
     }
 
-    /// What a run was about to delete: JSON, one decision a line. `None` when it came to nothing. A run of several
-    /// passes has as many plans; `first` is the first byte of the digests of one.
+    /// What a run was about to delete, as JSON lines with one decision each. `None` when there was nothing to delete. A
+    /// run of several passes has several plans; `first` is the first byte of the digests of one.
     ///
     /// # Errors
     /// When the store fails.
@@ -183,7 +183,7 @@ impl Runs {
         self.store.get(&LayoutKey::Run(run, RunPart::Plan(first)).key(), None).await
     }
 
-    /// The first bytes under which a run left plans, in ascending order.
+    /// The first bytes that identify the plans of a run, in ascending order.
     ///
     /// # Errors
     /// When the store fails.

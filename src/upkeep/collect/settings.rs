@@ -1,4 +1,4 @@
-//! How the collector is set up.
+//! Settings of the collector.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
@@ -6,26 +6,26 @@ use jiff::SignedDuration;
 
 use crate::domain::LivePolicies;
 
-/// How the collector is set up.
+/// Settings of the collector.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long versions of a name are kept. A run goes by what is in force when it begins.
+    /// Retention policies of names. A run uses those in force when it begins.
     pub policies: LivePolicies,
-    /// Age below which unreferenced bytes are left alone.
+    /// Minimum age: unreferenced bytes younger than this are kept.
     pub min_age: SignedDuration,
-    /// Calls to the store at once. Only one, whatever this says, when `share` is not all of the time.
+    /// Concurrent calls to the store. One, whatever this says, when `share` is less than 100 %.
     pub jobs: NonZeroUsize,
-    /// Share of the time in which a run works; it rests for the others who use the store.
+    /// Share of the time in which a run works; it rests otherwise, in favour of other users of the store.
     pub share: Share,
-    /// Bytes of memory for digests. A store with more of them is gone through in several passes.
+    /// Memory limit for digests, in bytes. A store with more of them is processed in several passes.
     pub memory: u64,
-    /// Objects listed a second, at most.
+    /// Maximum number of objects listed per second.
     pub lists_per_second: Option<NonZeroU32>,
-    /// Objects deleted, and tombstones created, a second, at most.
+    /// Maximum number of deletes and of created tombstones per second.
     pub deletes_per_second: Option<NonZeroU32>,
-    /// How long reports of earlier runs are kept.
+    /// Retention of reports of earlier runs.
     pub reports_for: SignedDuration,
-    /// How long uploads are kept that nobody goes on with, and records of complete ones.
+    /// Retention of stale uploads, and of the records of complete ones.
     pub uploads_for: SignedDuration,
 }
 
@@ -50,16 +50,16 @@ impl Default for Settings {
 pub struct Share(u8);
 
 impl Share {
-    /// All of it.
+    /// 100 %: the run never rests.
     pub const ALL: Self = Self(100);
 
-    /// `None` unless it is 1 to 100.
+    /// `None` unless `percent` is 1 to 100.
     #[must_use]
     pub const fn new(percent: u8) -> Option<Self> {
         if matches!(percent, 1..=100) { Some(Self(percent)) } else { None }
     }
 
-    /// 1 to 100.
+    /// The value, 1 to 100.
     #[must_use]
     pub const fn percent(self) -> u8 {
         self.0

@@ -1,4 +1,5 @@
-//! Condemning and sweeping: tombstones first, bytes last, and a sound copy before either for whoever needs them.
+//! Condemning (C3) and sweeping (C5): tombstones first, bytes last, and before that a sound copy for every version that
+//! needs them.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -12,12 +13,12 @@ use crate::domain::manifest::Descriptor;
 use crate::domain::retention::Verdict;
 use crate::store::Key;
 
-/// Tombstones that are made durable in one call.
+/// Tombstones made durable per call.
 const PERSISTED: usize = 64 * 1024;
 
 impl Collect {
-    /// Dooms the generations that are to go. From then on nobody may begin to rely on them; who did before has a head
-    /// that the second marking sees.
+    /// Condemns the generations that are to be deleted (C3). From then on no publisher may begin to rely on them; one
+    /// that did before has a head that the second marking (C4) sees.
     pub(super) async fn condemn(&self, run: &RunContext, plans: &[Plan]) -> Result<(), CollectError> {
         let candidates = plans.iter().flat_map(|plan| &plan.candidates).filter(|candidate| !candidate.condemned);
         let mut tombstones = candidates.map(Candidate::tombstone);
@@ -32,12 +33,12 @@ impl Collect {
                 Ok::<_, CollectError>(run.rest.after(self.store.create_empty(keys)).await?)
             });
             stream::iter(batches).buffer_unordered(run.jobs).boxed().try_collect::<()>().await?;
-            // A number whose tombstone a crash takes back would be free again after its bytes are gone.
+            // If a crash lost the tombstone, its number would be free again after the bytes are deleted.
             run.rest.after(self.store.persist(&keys)).await?;
         }
     }
 
-    /// Deletes the bytes of candidates that neither live set needs, and heals the others. Every candidate must be
+    /// Deletes the bytes of candidates that neither live set needs, and heals the others (C5). Every candidate must be
     /// condemned, and `again` must have been marked after that.
     pub(super) async fn sweep(
         &self,
@@ -73,7 +74,7 @@ impl Collect {
         Ok(())
     }
 
-    /// Deletes keys at the configured pace.
+    /// Deletes keys within the rate limit.
     pub(super) async fn delete(&self, run: &RunContext, keys: &[Key]) -> Result<(), CollectError> {
         for keys in keys.chunks(run.batch) {
             run.check()?;
@@ -83,7 +84,8 @@ impl Collect {
         Ok(())
     }
 
-    /// Gives whoever needs condemned bytes a copy that may be relied on, and only then deletes those.
+    /// Gives the version that needs condemned bytes a copy that may be relied on, and only then deletes the condemned
+    /// ones.
     async fn heal(&self, candidate: &Candidate, root: &Root, totals: &mut Totals) -> Result<(), CollectError> {
         let Some(blob) = self.described(candidate, root).await? else { return Ok(()) };
         if self.blobs.secure(vec![blob]).await?.is_empty() {
@@ -99,8 +101,8 @@ impl Collect {
         Ok(())
     }
 
-    /// Whether the version was complete when it was marked, and is so still. If not, nothing is lost: whoever publishes it
-    /// has yet to look at its blobs, or another collector has taken them after it was retired.
+    /// Whether the version was complete when it was marked, and still is. If not, nothing is lost: its publisher must
+    /// still check its blobs, or another collector has deleted them after it was retired.
     async fn still_needs(&self, root: &Root) -> Result<bool, CollectError> {
         if root.verdict == Verdict::Prepared {
             return Ok(false);
@@ -110,8 +112,8 @@ impl Collect {
         Ok(row.is_some_and(|row| row.state.is_complete()))
     }
 
-    /// The blob as the root's manifest, row or annex describes it. `None` when the root does not name it after all, or was
-    /// collected itself meanwhile: the next run decides.
+    /// The blob as the root's manifest, row or annex describes it. `None` when the root does not name it after all, or
+    /// was itself collected meanwhile: the next run decides.
     async fn described(&self, candidate: &Candidate, root: &Root) -> Result<Option<Descriptor>, CollectError> {
         if root.manifest.digest == candidate.digest {
             return Ok(Some(root.manifest));
@@ -127,7 +129,7 @@ impl Collect {
     }
 }
 
-/// The candidates of all plans, in batches of neighbours.
+/// The candidates of all plans, in batches of neighbouring keys.
 fn batches(plans: &[Plan], size: usize) -> impl Iterator<Item = &[Candidate]> {
     plans.iter().flat_map(move |plan| plan.candidates.chunks(size))
 }

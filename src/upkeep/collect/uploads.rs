@@ -1,8 +1,9 @@
-//! Resumable uploads that nobody goes on with, and objects in the making that nobody knows of.
+//! Stale resumable uploads, and uncommitted objects that no upload refers to.
 //!
-//! No blob that a version needs depends on either: an upload that was completed has made its object, which neither deleting
-//! its records nor aborting its parts touches, and one that was not has made nothing yet. So ages, which are the store's
-//! own, only decide how long clients may pause, and whoever goes on at the very moment is told to begin anew.
+//! No blob that a version needs depends on either: a completed upload has made its object, which is affected neither by
+//! deleting its records nor by aborting its parts, and an incomplete one has made nothing yet. So ages, which are taken
+//! from the store's own time stamps, only decide how long clients may pause; a client that continues at that very
+//! moment is told to begin a new upload.
 
 use std::collections::HashSet;
 
@@ -17,23 +18,23 @@ use crate::layout::{self, LayoutKey};
 use crate::protocol::uploads::{self, UploadState};
 use crate::store::{Key, List, Parts};
 
-/// Whether Larder makes objects under this key as streams, copies or in parts.
+/// Whether Larder creates objects under this key as streams, as copies or in parts.
 fn is_ours(key: &Key) -> bool {
     LayoutKey::parse(key).is_some_and(|key| key.is_streamed())
 }
 
-/// Whether anything is changed.
+/// Whether to change anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Uploads {
-    /// What is abandoned is given up.
+    /// Abort what is stale.
     GiveUp,
-    /// It is only counted.
+    /// Only count what is stale.
     Count,
 }
 
 impl Collect {
-    /// Gives up what is abandoned: uploads to which nothing was appended for too long, records of complete ones, and what
-    /// the store has in the making without an upload that refers to it.
+    /// Aborts what is stale: uploads without an append for too long, records of complete ones, and uncommitted objects
+    /// in the store that no upload refers to.
     pub(super) async fn uploads(
         &self,
         run: &RunContext,
@@ -55,7 +56,8 @@ impl Collect {
                 UploadState::Remains if young.includes(newest) => {}
                 UploadState::Remains => self.forget(id, what).await?,
                 UploadState::Foreign => {
-                    // What another binary made, that one gives up. What is in the making may be of this upload.
+                    // Uploads of another binary are left for that binary to abort. Uncommitted objects may belong to
+                    // this one, so they are kept as well.
                     tracing::warn!(upload = %id, "this upload cannot be read; it is left alone");
                     foreign = true;
                 }
@@ -64,7 +66,7 @@ impl Collect {
         if foreign { Ok(()) } else { self.strays(run, young, &known, what, totals).await }
     }
 
-    /// All uploads, with the time stamps of their newest steps.
+    /// All uploads, with the time stamps of their newest records.
     async fn newest_steps(&self) -> Result<Vec<(UploadId, Timestamp)>, CollectError> {
         let prefix = layout::uploads();
         let mut listing = self.store.list(&prefix, List::default());
@@ -91,7 +93,7 @@ impl Collect {
     ) -> Result<(), CollectError> {
         totals.uploads += u64::from(!done);
         if what == Uploads::GiveUp {
-            // Parts first: without the records nobody would know whose they are.
+            // Parts first: without the records it would be unknown which upload they belong to.
             self.store.abort_parts(parts).await?;
         }
         self.forget(id, what).await
@@ -104,13 +106,13 @@ impl Collect {
         Ok(())
     }
 
-    /// Aborts what the store has in the making, but no upload refers to: its process died before it could say so, or was
-    /// sending a blob in one request.
+    /// Aborts uncommitted objects that no upload refers to: their process died before it recorded them, or while it
+    /// received a blob in one request.
     ///
-    /// Only what will get a key under which Larder makes objects in this way. A bucket tells nothing else of a multipart
-    /// upload: the metadata with which it was begun cannot be asked for before it is complete, and to leave a record of
-    /// each would cost every large upload two more requests. A copy of a Larder store that another tool is making right
-    /// into this prefix has such keys, too; parts of it that are older than `uploads_for` are taken for our own.
+    /// Only those whose future key is one under which Larder creates objects this way. A bucket reveals nothing else
+    /// about a multipart upload: the metadata given at its creation cannot be read before it is complete, and a record
+    /// for each would cost every large upload two more requests. If another tool copies a Larder store directly into
+    /// this prefix, its uploads have such keys, too; those older than `uploads_for` are taken for our own.
     async fn strays(
         &self,
         run: &RunContext,

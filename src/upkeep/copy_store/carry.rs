@@ -1,4 +1,4 @@
-//! Moving one object from one store to the other.
+//! Copying one object from one store to the other.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::protocol::heads::MAX_HEAD;
 use crate::store::{Created, Key, Object, ObjectStore, Result, StoreError, StoreErrorKind};
 use crate::upkeep::verify::{Reading, hash, read_blob};
 
-/// What an object is, for the count of what was copied.
+/// The kind of an object, under which it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ItemKind {
     Blob,
     Segment,
-    /// Something that is copied byte for byte.
+    /// Copied byte for byte.
     AsIs,
 }
 
@@ -26,29 +26,29 @@ pub(super) enum ItemKind {
 pub(super) struct CopyItem {
     pub(super) key: Key,
     pub(super) kind: ItemKind,
-    /// The digest that its bytes must have, if its key says one.
+    /// The digest that its bytes must have, if its key contains one.
     pub(super) digest: Option<Digest>,
     pub(super) size: u64,
-    /// The size of what the copy has under this key.
+    /// The size of the object under this key in the copy.
     pub(super) there: Option<u64>,
 }
 
-/// What became of it.
+/// The result of copying one object.
 #[derive(Debug)]
 pub(super) enum CopyOutcome {
-    /// It was copied, so many bytes.
+    /// It was copied, with this many bytes.
     Copied(u64),
-    /// The copy had it.
+    /// The copy already had it.
     Present,
-    /// It was deleted since it was listed.
+    /// It was deleted after it was listed.
     Gone,
-    /// Its bytes are not what they should be, or cannot be read.
+    /// Its bytes are damaged or unreadable, and why.
     Damaged(String),
-    /// The copy has other bytes, of which nobody can say that they are damaged.
+    /// The copy has other bytes, which cannot be proven damaged.
     Differs,
 }
 
-/// The two stores.
+/// The source and the target.
 pub(super) struct ObjectCopier {
     pub(super) from: Arc<dyn ObjectStore>,
     pub(super) to: Arc<dyn ObjectStore>,
@@ -57,16 +57,16 @@ pub(super) struct ObjectCopier {
 }
 
 impl ObjectCopier {
-    /// Whether the copy has it, as far as can be said without asking.
+    /// Whether the copy has the object, as far as the listed size can tell.
     pub(super) fn has(&self, load: &CopyItem) -> bool {
         load.there == Some(load.size) && !self.verify
     }
 
-    /// Copies an object, verified if its key says how. One that is there without the digest that it should have, which is
-    /// damage since the copy is not in use, is replaced; but only once there are sound ones.
+    /// Copies an object, verified if its key contains a digest. An object in the copy without its digest is damaged, as
+    /// the copy is not in use, and is replaced; but only once sound bytes are available.
     ///
     /// # Errors
-    /// When a store is not available, or the one that is copied to fails.
+    /// When a store is not available, or the target fails.
     pub(super) async fn carry(&self, load: &CopyItem) -> Result<CopyOutcome> {
         if load.there == Some(load.size) && (!self.verify || self.is_sound_there(load).await?) {
             return Ok(CopyOutcome::Present);
@@ -127,7 +127,7 @@ impl ObjectCopier {
         Ok(matches!(read_blob(&*self.to, key, digest).await?, Reading::Sound(_)))
     }
 
-    /// What it means that an object could not be read.
+    /// The result for an object that could not be read.
     async fn unreadable(&self, load: &CopyItem, error: StoreError) -> Result<CopyOutcome> {
         if error.is_retryable() || error.kind == StoreErrorKind::Denied {
             return Err(error);
@@ -138,7 +138,7 @@ impl ObjectCopier {
         })
     }
 
-    /// Reads a small object of the store that is copied from.
+    /// Reads a small object of the source.
     ///
     /// # Errors
     /// When the store fails, or the object is not small.
@@ -146,7 +146,7 @@ impl ObjectCopier {
         documents::read_bytes(&*self.from, key, MAX_HEAD).await
     }
 
-    /// Creates a small object in the copy. Says whether the copy has these bytes now, and not others.
+    /// Creates a small object in the copy. Returns whether the copy now has exactly these bytes.
     ///
     /// # Errors
     /// When the store fails.
@@ -159,7 +159,7 @@ impl ObjectCopier {
         }
     }
 
-    /// Whether both stores have the same bytes under a key.
+    /// Whether both stores hold the same bytes under a key.
     ///
     /// # Errors
     /// When a store fails.

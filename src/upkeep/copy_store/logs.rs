@@ -1,4 +1,4 @@
-//! The logs of heads: how far the copy is behind, whether it is one at all, and bringing it up to date.
+//! The logs of heads: how far the copy lags, whether it is a copy of this store at all, and bringing it up to date.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::layout::{self, LayoutKey};
 use crate::store::{Key, ObjectMeta, ObjectStore, Result, StoreError, StoreErrorKind};
 use crate::upkeep::verify::Finding;
 
-/// Heads of a name that are read ahead.
+/// Heads of a name read ahead.
 const READ_AHEAD: usize = 4;
 
 /// A name of which the copy lacks the newest heads.
 #[derive(Debug)]
 pub(super) struct LaggingName {
     pub(super) name: LogName,
-    /// The newest generation that the copy has; 0 for none.
+    /// The newest generation in the copy; 0 for none.
     has: u64,
-    /// The newest one there is.
+    /// The newest generation in the source.
     newest: u64,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Newest<'a> {
             let Some(LayoutKey::Head(name, generation)) = LayoutKey::parse(&meta.key) else {
                 return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not the key of a head"));
             };
-            // Names in the order of their keys, whatever their heads.
+            // Compared by the key of the name alone: the generation is the same constant for all of them.
             self.ahead = Some((LayoutKey::Head(name.clone(), 0).key(), name, generation));
         }
         Ok(())
@@ -63,13 +63,13 @@ impl<'a> Newest<'a> {
 }
 
 impl CopyStore {
-    /// The names of which the copy lacks heads. With `prove`, reads the newest heads that it has, to see that they are
-    /// those of the store that is copied.
+    /// The names of which the copy lacks heads. With `prove`, reads the newest heads of the copy to check that they are
+    /// those of the source.
     ///
     /// # Errors
-    /// [`CopyError::Diverged`] when the copy has heads that the store does not have.
+    /// [`CopyError::Diverged`] when the copy has heads that the source does not have.
     pub(super) async fn compare(&self, prove: bool) -> std::result::Result<Vec<LaggingName>, CopyError> {
-        // The copy is looked at first: what it gets from another run meanwhile, the store has, too.
+        // The copy is listed first: anything that another run adds to it meanwhile is in the source, too.
         let mut to = Newest::of(&*self.carrier.to).await?;
         let mut from = Newest::of(&*self.carrier.from).await?;
         let (mut behind, mut proofs) = (Vec::new(), Proofs::new(self));
@@ -123,7 +123,7 @@ impl CopyStore {
     }
 }
 
-/// Looks at the newest heads of the copy, several at once.
+/// Reads the newest heads of the copy, several concurrently.
 struct Proofs<'a> {
     carrier: &'a Arc<ObjectCopier>,
     jobs: usize,
@@ -165,12 +165,12 @@ impl<'a> Proofs<'a> {
 }
 
 impl ObjectCopier {
-    /// Copies the heads of a name that the copy lacks, and says how many, and which are damaged.
+    /// Copies the heads of a name that the copy lacks. Returns their number, and the damaged ones.
     async fn log(&self, behind: &LaggingName) -> std::result::Result<(u64, Vec<(u64, Finding)>), CopyError> {
         let LaggingName { name, has, newest } = behind;
         let key = |generation| LayoutKey::Head(name.clone(), generation).key();
         if *has > 0 {
-            // An earlier run may not have lived to make it durable.
+            // An earlier run may have died before it made this head durable.
             self.to.persist(&[key(*has)]).await?;
         }
         let reads = stream::iter(has + 1..=*newest).map(|generation| {
@@ -189,7 +189,7 @@ impl ObjectCopier {
             if let Some(why) = why {
                 findings.push((generation, Finding::DamagedHead { name: name.clone(), generation, why }));
             }
-            // One that is damaged is copied as it is: to leave it out would make it look as if it had never been.
+            // A damaged head is copied as it is: leaving it out would look as if it had never existed.
             if let Some(bytes) = bytes {
                 if !self.create_same(&key(generation), bytes).await? {
                     return Err(CopyError::Diverged { name: name.clone(), generation });
@@ -201,7 +201,7 @@ impl ObjectCopier {
     }
 }
 
-/// What is wrong with a head.
+/// What is wrong with a head, or `None`.
 fn complaint(bytes: &[u8], name: &LogName, generation: u64) -> Option<String> {
     match Head::parse(bytes) {
         Ok(head) if head.name == *name && head.generation == generation => None,

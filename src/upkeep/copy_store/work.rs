@@ -1,4 +1,4 @@
-//! What a pass copies before heads: blobs and tombstones, segments, marks of names, and what is copied as it is.
+//! What a pass copies before heads: blobs and tombstones, segments, marks of names, and objects copied byte for byte.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::layout::{self, Area, LayoutKey};
 use crate::store::{Key, List, ObjectMeta, ObjectStore, Prefix, Result, StoreError, StoreErrorKind};
 use crate::upkeep::verify::Finding;
 
-/// Empty objects that are created, and objects that are made durable, together.
+/// Empty objects created, and objects made durable, per batch.
 const BATCH: usize = 1000;
 
-/// A listing that is gone through beside another one.
+/// A listing that is read in step with another one.
 pub(super) struct ParallelListing<'a> {
     listing: BoxStream<'a, Result<ObjectMeta>>,
     ahead: Option<ObjectMeta>,
@@ -25,11 +25,11 @@ pub(super) struct ParallelListing<'a> {
 
 impl<'a> ParallelListing<'a> {
     pub(super) fn new(store: &'a dyn ObjectStore, prefix: &Prefix) -> Self {
-        // Asked for more than one key behind its end.
+        // Fused, because it is polled again for each key after its end.
         Self { listing: store.list(prefix, List::default()).fuse().boxed(), ahead: None }
     }
 
-    /// The size of the object under a key, if there is one. Each key must sort after the one that was asked for before.
+    /// The size of the object under a key, if there is one. Keys must be requested in ascending order.
     pub(super) async fn size_of(&mut self, key: &Key) -> Result<Option<u64>> {
         loop {
             match self.ahead.as_ref().map(|meta| meta.key.cmp(key)) {
@@ -51,8 +51,8 @@ struct Group {
 }
 
 impl Group {
-    /// What is to be copied: bytes that may be relied on. Where there are none, those that may not, because a collector may
-    /// have ended before it saved them.
+    /// What to copy: the bytes that may be relied on. If there are none, the condemned ones, because a collector may
+    /// have died before it copied them to a new generation.
     fn into_loads(self) -> impl Iterator<Item = CopyItem> {
         let Self { loads, condemned } = self;
         let is_doomed = move |generation: &u64| condemned.contains(generation);
@@ -61,14 +61,14 @@ impl Group {
     }
 }
 
-/// A copy of many objects, several at once.
+/// A copy of many objects, several concurrently.
 struct Work<'a, 'r> {
     carrier: &'a Arc<ObjectCopier>,
     jobs: usize,
     running: JoinSet<Result<(CopyItem, CopyOutcome)>>,
-    /// Objects that the copy has, perhaps from a run that did not live to make them durable.
+    /// Objects that the copy already has, perhaps from a run that died before it made them durable.
     seen: Vec<Key>,
-    /// Empty objects that are to be made.
+    /// Empty objects still to be created.
     empty: Vec<Key>,
     run: &'a mut CopyRun<'r>,
 }
@@ -125,7 +125,7 @@ impl<'a, 'r> Work<'a, 'r> {
         Ok(())
     }
 
-    /// Makes an empty object, soon.
+    /// Queues an empty object for creation.
     async fn create_empty(&mut self, key: Key) -> Result<()> {
         self.empty.push(key);
         if self.empty.len() >= BATCH { self.flush_empty().await } else { Ok(()) }
@@ -138,7 +138,7 @@ impl<'a, 'r> Work<'a, 'r> {
         Ok(())
     }
 
-    /// Waits until all of it is done and durable.
+    /// Waits until everything is copied and durable.
     async fn finish(mut self) -> Result<()> {
         while !self.running.is_empty() {
             self.reap().await?;
@@ -182,7 +182,7 @@ impl CopyStore {
                         work.create_empty(key).await?;
                     }
                 }
-                // What is copied is young anyway.
+                // Hints are not copied: blobs in the copy are young anyway.
                 Some(LayoutKey::Seen(..)) => {}
                 _ => work.unknown(key),
             }
@@ -223,7 +223,7 @@ impl CopyStore {
         Ok(work.finish().await?)
     }
 
-    /// Copies an area byte for byte, but for what begins with one of `except`.
+    /// Copies an area byte for byte, except for keys that begin with one of `except`.
     pub(super) async fn as_is(
         &self,
         area: &Area,
@@ -239,7 +239,7 @@ impl CopyStore {
                 continue;
             }
             let there = there.size_of(&key).await?;
-            // There may be very many of these.
+            // Empty objects may be very numerous, so they are created in batches.
             if size == 0 && there.is_none() {
                 work.run.summary.copied.aux += 1;
                 work.create_empty(key).await?;

@@ -1,4 +1,4 @@
-//! What a verification finds, what becomes of it, and who is told.
+//! The findings of a verification, their outcomes, and the observer that receives them.
 
 use serde::Serialize;
 
@@ -6,112 +6,113 @@ use crate::domain::LogName;
 use crate::domain::manifest::Descriptor;
 use crate::store::Key;
 
-/// Something that is not as it should be.
+/// A problem found by a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Finding {
     /// A name's log or rows cannot be read.
     UnreadableName {
-        /// The name.
+        /// The name whose log is unreadable.
         name: LogName,
-        /// Why.
+        /// The error, as text.
         why: String,
     },
-    /// A head of a name's log is gone or damaged: what was active then cannot be said any more.
+    /// A head of a name's log is missing or damaged: what was active at that time is unknown.
     DamagedHead {
-        /// The name.
+        /// The name of the log.
         name: LogName,
-        /// The head.
+        /// The generation of the head.
         generation: u64,
-        /// What is wrong with it.
+        /// What is wrong with the head.
         why: String,
     },
-    /// A head that a run of the collector saw is not there any more: the name, and what it needs, is as it was earlier.
+    /// A head that a run of the collector saw is missing: the name, and what it needs, has been reset to an earlier
+    /// state.
     LostHead {
-        /// The name.
+        /// The name of the log.
         name: LogName,
-        /// The head.
+        /// The generation of the lost head.
         generation: u64,
-        /// What became of it.
+        /// How the head was lost.
         why: String,
     },
-    /// The list of heads that a run of the collector saw cannot be read.
+    /// The list of heads that a run of the collector wrote cannot be read.
     DamagedList {
-        /// Its key.
+        /// The key of the list.
         key: String,
-        /// What is wrong with it.
+        /// What is wrong with the list.
         why: String,
     },
-    /// A name is listed but has no log, and has been for longer than its first publish can have taken to create it.
+    /// A name is listed but has no log, for longer than its first publish can have taken to create it.
     NoHeads {
-        /// The name.
+        /// The name without heads.
         name: LogName,
     },
     /// A name has a log but is not listed.
     UnlistedName {
-        /// The name.
+        /// The name without a mark.
         name: LogName,
     },
-    /// A version's manifest is gone or damaged.
+    /// A version's manifest is missing or damaged.
     DamagedManifest {
-        /// The name.
+        /// The name of the version.
         name: LogName,
-        /// The version.
+        /// The number of the version.
         version: u64,
-        /// What is wrong with it.
+        /// What is wrong with the manifest.
         why: String,
     },
-    /// A version's annex is gone or damaged, or only a newer larder can read it, so it is not known what else the version
-    /// needs.
+    /// A version's annex is missing or damaged, or only a newer binary can read it, so the version's further needs are
+    /// unknown.
     DamagedAnnex {
-        /// The name.
+        /// The name of the version.
         name: LogName,
-        /// The version.
+        /// The number of the version.
         version: u64,
-        /// What is wrong with it.
+        /// What is wrong with the annex.
         why: String,
     },
-    /// A version's manifest has a format that this version of larder does not know, so that its references cannot be
-    /// followed. Nothing need be wrong with it.
+    /// A version's manifest has a format that this binary does not know, so its references cannot be followed. This
+    /// need not be an error.
     UnknownFormat {
-        /// The name.
+        /// The name of the version.
         name: LogName,
-        /// The version.
+        /// The number of the version.
         version: u64,
-        /// The format.
+        /// The unknown format.
         why: String,
     },
-    /// A version refers to a blob that is not there, or that has another size.
+    /// A version refers to a blob that is missing or has another size.
     BadReference {
-        /// The name.
+        /// The name of the version.
         name: LogName,
-        /// The version.
+        /// The number of the version.
         version: u64,
-        /// The blob.
+        /// The blob as the version refers to it.
         blob: Descriptor,
-        /// The size that is stored; `None` when nothing is.
+        /// The stored size; `None` when nothing is stored.
         stored: Option<u64>,
     },
     /// A blob's bytes do not have its digest, or cannot be read.
     DamagedBlob {
-        /// Its key.
+        /// The key of the generation.
         key: String,
-        /// What is wrong with it.
+        /// What is wrong with the bytes.
         why: String,
     },
-    /// An object that this layout does not know.
+    /// An object whose key is not part of this layout.
     UnknownKey {
-        /// Its key.
+        /// The unknown key.
         key: String,
     },
 }
 
-/// What became of a finding.
+/// The outcome of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is no more.
+    /// The problem was healed.
     Healed(HealMethod),
-    /// It is as it was found; why, if healing was asked for.
+    /// The problem remains; the reason, if healing was requested.
     Left(Option<String>),
 }
 
@@ -119,40 +120,40 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HealMethod {
-    /// Its bytes were fetched from elsewhere; damaged ones are deleted.
+    /// Its bytes were fetched from a source; damaged ones were deleted.
     Fetched,
-    /// Another copy in the store was sound; damaged ones are deleted.
+    /// Another copy in the store was sound; damaged ones were deleted.
     OtherCopy,
-    /// Its damaged bytes were deleted. If a version needs the blob, that it is missing is a finding of its own.
+    /// Its damaged bytes were deleted. If a version needs the blob, its absence is a finding of its own.
     Discarded,
-    /// Somebody else took the damaged bytes away meanwhile.
+    /// Another process deleted the damaged bytes meanwhile.
     Gone,
 }
 
-/// What was looked at.
+/// Counts of what was examined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Names.
+    /// Names examined.
     pub names: u64,
-    /// Heads of their logs.
+    /// Heads in the logs of those names.
     pub heads: u64,
-    /// Versions that can be read.
+    /// Readable versions.
     pub versions: u64,
-    /// References from them to blobs.
+    /// References from those versions to blobs.
     pub references: u64,
-    /// Blobs that were re-hashed in this run.
+    /// Blobs re-hashed in this run.
     pub blobs: u64,
-    /// Their bytes.
+    /// Bytes of the re-hashed blobs.
     pub bytes: u64,
-    /// Findings.
+    /// Findings, including healed ones.
     pub findings: u64,
-    /// Those of them that were healed.
+    /// Findings that were healed.
     pub healed: u64,
 }
 
-/// Is told what the verification finds and how far it is.
+/// Receives the findings and the progress of a verification.
 pub trait Observer: Send {
-    /// Something is, or was, wrong.
+    /// Called for each finding with its outcome.
     fn finding(&mut self, finding: &Finding, outcome: &Outcome);
 
     /// All objects up to and including this key were verified.

@@ -1,5 +1,5 @@
-//! Comparing the store with what runs of the collector saw of it. A lost head leaves a store that looks sound: nothing
-//! in it says what is missing.
+//! Compares the store with the lists of heads that collector runs saw. A store that lost a head looks sound: nothing
+//! else in it shows what is missing.
 
 use std::collections::HashSet;
 
@@ -9,14 +9,14 @@ use crate::store::{Key, StoreError};
 use crate::upkeep::seen::{self, SeenHead, SeenHeads};
 
 impl Verify {
-    /// Looks for every head that some run of the collector saw.
+    /// Checks that every head that some run of the collector saw still exists.
     ///
     /// # Errors
     /// When the store is not available.
     pub(super) async fn heads_seen(&self, run: &mut VerifyRun<'_>) -> Result<(), StoreError> {
         let (mut done, mut reported) = (HashSet::new(), HashSet::new());
-        // A running collector replaces lists, so they are listed again after each.
-        // What lies among them and is no list is found by the pass over all objects.
+        // A concurrent collector replaces lists, so they are listed again after each one. Objects among them that are
+        // not lists are reported by the pass over all objects.
         while let Ok(lists) = seen::lists(&*self.store).await? {
             let Some(key) = lists.into_iter().find(|key| !done.contains(key)) else { break };
             match self.list(&key, &mut reported, run).await {
@@ -52,7 +52,7 @@ impl Verify {
         };
         match found.await {
             Err(error) if error.is_retryable() => Err(error),
-            // A head that cannot be read is a finding of another kind.
+            // An unreadable head is reported as another finding.
             Err(_) => Ok(None),
             Ok(loss) => Ok(loss.map(|loss| Finding::LostHead {
                 name: name.clone(),

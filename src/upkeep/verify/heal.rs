@@ -1,18 +1,18 @@
 //! Healing blobs that a verification finds lost or damaged.
 //!
-//! Sound bytes are found first (another copy in the store, else a [`Source`]), streamed to a place where nobody sees
-//! them, and verified; only then the damaged generations are doomed and deleted, and only then the sound ones appear,
-//! as an upload does it ([`Blobs::finish`]). Where there are no sound bytes the damaged ones stay, unless it was asked
-//! to discard them. After every step the digest is read again as a whole: publishers, uploads and collectors do not
-//! wait for a verification, and only what is read counts.
+//! Sound bytes are located first (another copy in the store, else a [`Source`]), streamed to an uncommitted object, and
+//! verified; only then are the damaged generations condemned and deleted, and only then do the sound ones become
+//! visible, as in an upload ([`Blobs::finish`]). If there are no sound bytes the damaged ones stay, unless discarding
+//! was requested. After every step the whole digest is read again: publishers, uploads and collectors run concurrently
+//! with a verification, and only what was read counts.
 //!
-//! # Why
-//! - Damaged is what two full readings in a row found to have another digest. What cannot be read is not proven damaged
-//!   (an operator may have started the command as the wrong user), so it is replaced when sound bytes are at hand, but
-//!   never discarded; and bytes that we are refused to read are left alone altogether.
-//! - Whether a version needs the blob is not asked before discarding. Nobody has a use for damaged bytes, and as long as
-//!   they are there the next publish relies on them, because it looks at sizes only. That a version needs a blob
-//!   that is missing now is found when the references are followed, which comes last when healing.
+//! # Rationale
+//! - Bytes are damaged if two full reads in a row found another digest. Unreadable bytes are not proven damaged (an
+//!   operator may have started the command as the wrong user), so they are replaced when sound bytes are available, but
+//!   never discarded; bytes to which access is denied are left alone altogether.
+//! - Whether a version needs the blob is not checked before discarding. Damaged bytes are of no use, and while they
+//!   exist the next publish relies on them, because it only compares sizes. That a version needs a blob that is now
+//!   missing is found when the references are followed, which comes last when healing.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,18 +31,18 @@ use crate::layout::LayoutKey;
 use crate::protocol::{BlobError, BlobUpload, Blobs};
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 
-/// Bytes on their way from a source to the store.
+/// Buffer between a source and the store, in bytes.
 const PIPE: usize = 256 * 1024;
-/// How often a digest is looked at that others keep changing.
+/// Attempts on a digest that other processes keep changing.
 const MAX_ROUNDS: u32 = 4;
 
-/// Where sound bytes may come from.
+/// A source of sound bytes.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// Writes the bytes of a blob, which has this size if it is known, to `out`. They are verified by who asks for them.
+    /// Writes the bytes of a blob to `out`; `size` is `None` if it is unknown. The caller verifies the bytes.
     ///
     /// # Errors
-    /// Why they cannot be had; `out` may have been given anything then.
+    /// Why the bytes are not available; `out` may then have received arbitrary bytes.
     async fn fetch(
         &self,
         digest: Digest,
@@ -51,13 +51,13 @@ pub trait Source: Send + Sync {
     ) -> Result<(), SourceError>;
 }
 
-/// Why a source did not give a blob, as a sentence.
+/// Why a source did not supply a blob, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// It does not have this one, or not as it should be.
+    /// The source does not have this blob, or only damaged.
     #[error("{0}")]
     Blob(String),
-    /// It cannot be asked for anything.
+    /// The source cannot be reached at all.
     #[error("{0}")]
     Unreachable(String),
 }
@@ -65,14 +65,14 @@ pub enum SourceError {
 /// What may be done about lost and damaged blobs. By default nothing.
 #[derive(Clone, Default)]
 pub struct HealOptions {
-    /// Where to fetch sound bytes.
+    /// Source of sound bytes, if there is one.
     pub source: Option<Arc<dyn Source>>,
-    /// Delete damaged bytes that cannot be replaced, so that the blob counts as missing and is taken in again.
+    /// Delete damaged bytes that cannot be replaced, so that the blob counts as missing and can be uploaded again.
     pub discard_damaged: bool,
 }
 
 impl HealOptions {
-    /// Whether there is anything that may be done.
+    /// Whether any healing is enabled.
     #[must_use]
     pub fn is_some(&self) -> bool {
         self.source.is_some() || self.discard_damaged
@@ -94,7 +94,7 @@ impl fmt::Debug for HealOptions {
 pub(super) enum HealTarget {
     /// A generation that was read and found damaged.
     Copy(Digest, u64),
-    /// A blob that a version needs and that has no bytes, or not so many.
+    /// A blob that a version needs and that is missing, or stored with another size.
     Needed(Descriptor),
 }
 
@@ -118,14 +118,14 @@ impl From<BlobError> for HealError {
     }
 }
 
-/// Heals, and remembers where that was in vain.
+/// Heals blobs, and remembers failures so that they are not retried.
 pub(super) struct Healer<'a> {
     store: &'a dyn ObjectStore,
     blobs: &'a Blobs,
     remedy: &'a HealOptions,
-    /// Blobs that the source does not give, and why: many versions may need the same.
+    /// Blobs that the source did not supply, and why: many versions may need the same blob.
     refused: HashMap<Digest, SourceError>,
-    /// Why the source is not asked any more.
+    /// Why the source is no longer asked.
     unreachable: Option<SourceError>,
 }
 
@@ -134,7 +134,7 @@ impl<'a> Healer<'a> {
         Self { store, blobs, remedy, refused: HashMap::new(), unreachable: None }
     }
 
-    /// Does what may be done.
+    /// Attempts to heal a blob by the enabled means.
     ///
     /// # Errors
     /// When the store is not available. Other failures are reasons why the blob was left as it is.
@@ -158,7 +158,7 @@ impl<'a> Healer<'a> {
         Ok(left("others change it faster than it can be healed"))
     }
 
-    /// Reads every copy of a digest; those that look damaged twice.
+    /// Reads every copy of a digest, and those that look damaged a second time.
     async fn examine(&self, digest: Digest) -> Result<State, StoreError> {
         let mut state = State::default();
         for present in self.blobs.copies(digest).await?.with_bytes() {
@@ -181,7 +181,7 @@ impl<'a> Healer<'a> {
         Ok(state)
     }
 
-    /// Brings the blob nearer to health.
+    /// Takes one step of healing, after which the state must be read again.
     async fn step(&mut self, digest: Digest, size: Option<u64>, state: &State) -> Result<HealMethod, HealError> {
         if let Some((sound, _)) = state.usable {
             self.store.persist(&[LayoutKey::Blob(digest, sound).key()]).await?;
@@ -197,8 +197,8 @@ impl<'a> Healer<'a> {
         }
     }
 
-    /// Puts sound bytes in the place of damaged or lost ones. A generation of our own that is doomed has some: they are
-    /// saved, because whoever is about to delete them may take a damaged generation for their successor.
+    /// Replaces damaged or lost bytes with sound ones. The bytes of a sound but condemned generation are used first:
+    /// the collector that is about to delete them may mistake a damaged generation for their successor.
     async fn replace(&mut self, digest: Digest, size: Option<u64>, state: &State) -> Result<HealMethod, HealError> {
         if let Some((doomed, _)) = state.doomed {
             let mut upload = self.blobs.begin_replacing(digest, state.damaged(), size).await?;
@@ -252,18 +252,18 @@ fn left(why: impl fmt::Display) -> Outcome {
     Outcome::Left(Some(why.to_string()))
 }
 
-/// What the copies of a digest are, as reading all of them shows.
+/// The state of the copies of a digest, from reading all of them.
 #[derive(Debug, Default)]
 struct State {
     /// The newest sound generation that may be relied on, and its size.
     usable: Option<(u64, u64)>,
-    /// The newest sound one that is doomed.
+    /// The newest sound generation that is condemned, and its size.
     doomed: Option<(u64, u64)>,
     /// Generations whose bytes have another digest.
     wrong: Vec<u64>,
-    /// Those whose bytes cannot be read.
+    /// Generations whose bytes cannot be read.
     unreadable: Vec<u64>,
-    /// Why some of them could not be looked at.
+    /// Why access to some of them was denied.
     denied: Option<String>,
 }
 
@@ -272,7 +272,7 @@ impl State {
         self.wrong.iter().chain(&self.unreadable).copied().collect()
     }
 
-    /// What the patient comes to, if nothing more can be done for it.
+    /// The final outcome, or `None` if damage remains that may still be healed.
     fn outcome(&self, patient: HealTarget, cure: Option<HealMethod>) -> Option<Outcome> {
         if let Some(why) = &self.denied {
             return Some(left(why));

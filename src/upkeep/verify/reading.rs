@@ -1,4 +1,4 @@
-//! Reading one object to its end, to see whether it is what its key says.
+//! Reading one object completely, to check whether it matches its key.
 
 use futures_util::TryStreamExt as _;
 
@@ -7,18 +7,18 @@ use crate::domain::{Digest, Hasher};
 use crate::layout::{self, LayoutKey};
 use crate::store::{Key, ObjectStore, StoreError};
 
-/// What a look at one object shows.
+/// The result of checking one object.
 pub(super) enum Checked {
-    /// A blob with the right bytes, so many.
+    /// A blob with the right digest, and its size in bytes.
     Sound(u64),
     /// A tombstone or hint, or a blob that was deleted since it was listed.
     NoBlob,
-    /// A generation of a blob that is not what it should be, and why.
+    /// A damaged generation of a blob, and what is wrong with it.
     Damaged(Digest, u64, String),
     Bad(Finding),
 }
 
-/// Looks at one object. `begins_log` says that its log was not come across before.
+/// Checks one object. `begins_log` is true for the first key of its log in the listing.
 pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key, begins_log: bool) -> Result<Checked, StoreError> {
     match LayoutKey::parse(key) {
         Some(LayoutKey::Blob(digest, generation)) => Ok(match read_blob(store, key, digest).await? {
@@ -29,7 +29,7 @@ pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key, begins_log:
             }
             Reading::Unreadable(error) => Checked::Damaged(digest, generation, error.to_string()),
         }),
-        // The log must be listed, or no user would find what it refers to.
+        // The log must have a mark, or its versions would not be listed for any user.
         Some(LayoutKey::Head(name, _)) if begins_log => {
             let mark = LayoutKey::Name(name.clone()).key();
             let listed = store.head(&mark).await?.is_some();
@@ -40,15 +40,15 @@ pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key, begins_log:
     }
 }
 
-/// What reading all bytes under a key comes to.
+/// The result of reading all bytes under a key.
 pub(crate) enum Reading {
-    /// They have the digest; so many they are.
+    /// They have the expected digest; their size.
     Sound(u64),
-    /// They have this one instead.
+    /// They have this digest instead.
     Wrong(Digest),
-    /// They cannot be read, and trying again does not help.
+    /// They cannot be read, and a retry does not help.
     Unreadable(StoreError),
-    /// There are none.
+    /// There is no object.
     Gone,
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn read_blob(store: &dyn ObjectStore, key: &Key, digest: Digest
         Ok(Some((actual, size))) if actual == digest => Ok(Reading::Sound(size)),
         Ok(Some((actual, _))) => Ok(Reading::Wrong(actual)),
         Err(error) if error.is_retryable() => Err(error),
-        // It may have been deleted while it was read.
+        // The object may have been deleted during the read.
         Err(error) => match store.head(key).await {
             Ok(None) => Ok(Reading::Gone),
             Err(again) if again.is_retryable() => Err(again),

@@ -1,4 +1,5 @@
-//! What one version refers to: its manifest, the manifests that this names, their blobs, and what its row needs besides.
+//! What one version refers to: its manifest, the manifests that this names, their blobs, and the further needs of its
+//! row.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::protocol::ManifestWalk;
 use crate::protocol::manifests::LoadedManifest;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// What is wrong with a version so far: each finding with the blob by whose bytes it can be healed, if there is one.
+/// The findings about a version so far, each with the blob whose bytes can heal it, if any.
 struct Wrong<'a> {
     name: &'a LogName,
     version: u64,
@@ -39,7 +40,7 @@ impl Wrong<'_> {
 }
 
 impl Verify {
-    /// What is wrong with a version, and with which blob, if it can be healed by healing that.
+    /// The findings about a version, each with the blob that can heal it, if any.
     pub(super) async fn wrong_with(
         &self,
         name: &LogName,
@@ -51,7 +52,7 @@ impl Verify {
         walk.add([Child { blob: row.summary.manifest, media_type: row.summary.media_type.clone() }]);
         while let Some(child) = walk.pop() {
             let Some(loaded) = self.load(&child, &mut wrong).await? else { continue };
-            // Its bytes are those that were published, so there is nothing to heal it with.
+            // The bytes are exactly those published, so there is nothing to heal.
             match loaded.manifest() {
                 Ok(manifest) => {
                     self.look_for(&manifest.blobs, &mut wrong, run).await?;

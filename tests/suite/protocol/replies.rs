@@ -168,7 +168,10 @@ async fn a_name_is_marked_after_its_first_head_so_that_a_mark_proves_that_there_
     let faulty = FaultyStore::over(&backend.store());
     faulty.script(Rule::on(Op::Create).key("names/").fail());
     Services::over(&faulty.store()).release("main", &Release::new("v1", 1)).await.unwrap_err();
-    assert_eq!((all_keys(&backend.store()).await.contains(&mark), sound(&backend.store(), "main").await), (false, None));
+    assert_eq!(
+        (all_keys(&backend.store()).await.contains(&mark), sound(&backend.store(), "main").await),
+        (false, None)
+    );
     Services::over(&backend.store()).release("main", &Release::new("v1", 1)).await.unwrap();
     assert!(all_keys(&backend.store()).await.contains(&mark), "whoever publishes next makes up for it");
 }

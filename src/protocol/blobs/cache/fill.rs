@@ -14,16 +14,16 @@ use super::{BlobCache, CHUNK, failed, read_at};
 use crate::domain::Digest;
 use crate::store::{ByteRange, Object, ObjectMeta, ObjectStore, Result, StoreError, StoreErrorKind};
 
-/// How far it has come.
+/// The progress of a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// So many bytes may be read.
+    /// This many bytes may be read.
     Readable(u64),
-    /// All are there and have their digest.
+    /// All bytes are fetched and have the right digest.
     Complete,
-    /// They do not have their digest.
+    /// The bytes do not have the right digest.
     Wrong,
-    /// It goes no further: the store or the cache's disk failed.
+    /// The fill was abandoned: the store or the cache's disk failed.
     Over,
 }
 
@@ -35,16 +35,16 @@ pub(super) struct Fill {
     progress: watch::Receiver<Progress>,
 }
 
-/// Where its readers read.
+/// Where the readers of a fill read.
 #[derive(Debug)]
 enum Source {
-    /// In the file that grows.
+    /// The growing file.
     File(ObjectMeta, Arc<std::fs::File>),
-    /// There is no file. What was opened is for the first of them.
+    /// No file: the opened object itself, for the first reader only.
     Opened(Mutex<Option<Object>>),
 }
 
-/// What is left to do for it.
+/// The state of the task that fetches.
 pub(super) struct Work {
     digest: Digest,
     size: u64,
@@ -62,20 +62,20 @@ impl Fill {
         (Arc::new(Self { digest, bytes, progress }), work)
     }
 
-    /// One that there was no place for. The first who asks gets the object.
+    /// A fill without a file. The first reader that asks gets the object.
     pub(super) fn without_place(digest: Digest, object: Object) -> Arc<Self> {
         let (_, progress) = watch::channel(Progress::Over);
         let bytes = Source::Opened(Mutex::new(Some(object)));
         Arc::new(Self { digest, bytes, progress })
     }
 
-    /// Whether readers may begin with it.
+    /// Whether new readers may join.
     pub(super) fn is_of_use(&self) -> bool {
         !matches!(*self.progress.borrow(), Progress::Over | Progress::Wrong)
     }
 
-    /// The bytes as they come, or `None` if there is no place for them. When fetching them ends early, the rest is read
-    /// from the store.
+    /// A stream of the bytes as they arrive, or `None` if there is no file for them. When fetching fails early, the
+    /// rest is read from the store.
     pub(super) fn read(&self, store: Arc<dyn ObjectStore>) -> Option<Object> {
         let (meta, file) = match &self.bytes {
             Source::File(meta, file) => (meta.clone(), Arc::clone(file)),
@@ -100,7 +100,7 @@ struct Reader {
     at: u64,
 }
 
-/// Where the next bytes come from.
+/// Where a reader gets its next bytes from.
 enum From {
     Cache(Reader),
     Store(BoxStream<'static, Result<Bytes>>),
@@ -120,7 +120,7 @@ impl Reader {
         let more = |progress: &Progress| !matches!(progress, Progress::Readable(readable) if *readable <= at);
         let progress = match self.progress.wait_for(more).await {
             Ok(progress) => *progress,
-            // The task that fetched it was ended.
+            // The fetching task was aborted.
             Err(_) => Progress::Over,
         };
         let readable = match progress {
@@ -151,7 +151,7 @@ impl Reader {
 }
 
 impl Work {
-    /// Fetches the bytes, verifies them and keeps them.
+    /// Fetches the bytes, verifies them and adds them to the cache.
     pub(super) async fn run(mut self, cache: &Arc<BlobCache>) {
         let digest = self.digest;
         let progress = match self.fetch().await {
@@ -169,7 +169,7 @@ impl Work {
         if progress != Progress::Complete {
             return;
         }
-        // This may fail without harm: the blob is complete, and whoever reads it holds the file.
+        // Failure is harmless: the blob is complete, and its readers hold the file open.
         let (cache, place) = (Arc::clone(cache), self.place);
         let kept = tokio::task::spawn_blocking(move || cache.index.keep(digest, place)).await;
         if let Err(error) = kept.map_err(std::io::Error::other).flatten() {
@@ -177,7 +177,7 @@ impl Work {
         }
     }
 
-    /// Whether the bytes have their digest.
+    /// Fetches the bytes. Returns whether they have the right digest.
     async fn fetch(&mut self) -> Result<bool> {
         let (mut hasher, mut written, mut pending) = (Sha256::new(), 0, BytesMut::new());
         loop {
@@ -191,7 +191,7 @@ impl Work {
                 hasher.update(&bytes);
                 write(self.digest, Arc::clone(&self.place.file), bytes.clone(), written).await?;
                 written += bytes.len() as u64;
-                // The last byte only when all of them are known to be right.
+                // The last byte is released only when all of them are verified.
                 let readable = written.min(self.size.saturating_sub(1));
                 self.progress.send_replace(Progress::Readable(readable));
             }

@@ -1,4 +1,4 @@
-//! The directory of the cache: which blobs are there, how much room they take, and which go first.
+//! The directory of the cache: which blobs are cached, how much space they use, and the order of eviction.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -13,14 +13,14 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::domain::Digest;
 
-/// How often the time of a file is set to the time when it was last read.
+/// Minimum interval between updates of a file's modification time, which records the last read.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
-/// A blob that is there.
+/// A cached blob.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     size: u64,
-    /// Its place in the order of use.
+    /// Its position in the order of use.
     turn: u64,
     used: Instant,
     touched: Option<Instant>,
@@ -29,10 +29,10 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Index {
     entries: HashMap<Digest, Entry>,
-    /// The least recently used first.
+    /// Least recently used first.
     order: BTreeMap<u64, Digest>,
     next_turn: u64,
-    /// Bytes of all entries, and of those that are being fetched.
+    /// Bytes of all entries, and of fetches in progress.
     bytes: u64,
 }
 
@@ -60,7 +60,7 @@ impl Index {
     }
 }
 
-/// The directory. Its lock is held as long as this lives.
+/// The cache directory. Its lock is held for the lifetime of this value.
 #[derive(Debug)]
 pub(super) struct CacheIndex {
     directory: PathBuf,
@@ -71,7 +71,7 @@ pub(super) struct CacheIndex {
     _lock: File,
 }
 
-/// Room for a blob that is being fetched, and the file it goes to. Dropping it gives both up.
+/// Space reserved for a blob that is being fetched, and the file it is written to. Dropping it releases both.
 #[derive(Debug)]
 pub(super) struct Reservation {
     pub(super) file: Arc<File>,
@@ -99,7 +99,7 @@ impl CacheIndex {
         Ok(shelf)
     }
 
-    /// Finds what an earlier process left, in the order in which it was last read.
+    /// Indexes the files of an earlier process, in the order in which they were last read.
     fn take_stock(&self) -> io::Result<()> {
         let mut found = Vec::new();
         for directory in fs::read_dir(&self.directory)? {
@@ -130,19 +130,19 @@ impl CacheIndex {
         self.index().entries.get(&digest).map(|entry| entry.size)
     }
 
-    /// Opens a blob that is there.
+    /// Opens a cached blob.
     pub(super) fn take(&self, digest: Digest) -> io::Result<Option<(File, u64, Timestamp)>> {
         let Some(size) = self.size(digest) else { return Ok(None) };
         let opened = File::open(self.path(digest)).and_then(|file| Ok((file.metadata()?, file)));
         let (metadata, file) = match opened {
             Ok(opened) if opened.0.len() == size => opened,
-            // Somebody else has been here. Bytes of another length are not what was verified.
+            // The file was changed by another process. Bytes of another length are not those that were verified.
             Ok(_) => return self.forget(digest),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.forget(digest),
             Err(error) => return Err(error),
         };
         if self.is_used(digest) {
-            // Only decides what goes first after a restart.
+            // Only affects the order of eviction after a restart.
             let _ = file.set_modified(self.clock.now().into());
         }
         let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
@@ -157,7 +157,7 @@ impl CacheIndex {
         }
     }
 
-    /// Notes that a blob is read now. Whether its file should be told.
+    /// Records a read of a blob. Returns whether the file's modification time should be updated.
     fn is_used(&self, digest: Digest) -> bool {
         let mut index = self.index();
         let turn = index.turn();
@@ -173,7 +173,7 @@ impl CacheIndex {
         tell
     }
 
-    /// Makes room for a blob, giving up others. `None` when it does not fit beside what is being fetched.
+    /// Reserves space for a blob, evicting others. `None` when it does not fit beside the fetches in progress.
     pub(super) fn reserve(&self, size: u64) -> io::Result<Option<Reservation>> {
         {
             let mut index = self.index();
@@ -193,9 +193,9 @@ impl CacheIndex {
         Ok(Some(Reservation { file, path, size, index, kept: false }))
     }
 
-    /// Keeps a blob that was fetched and verified.
+    /// Adds a blob that was fetched and verified.
     pub(super) fn keep(&self, digest: Digest, mut place: Reservation) -> io::Result<()> {
-        // Without this a crash of the machine could leave a file of the right name and length with other bytes.
+        // Without the sync, a crash of the machine could leave a file of the right name and length with other bytes.
         place.file.sync_data()?;
         let path = self.path(digest);
         fs::create_dir_all(path.parent().unwrap_or(&self.directory))?;
@@ -207,7 +207,7 @@ impl CacheIndex {
         Ok(())
     }
 
-    /// Gives up what nobody has read for long.
+    /// Evicts blobs that were not read for the configured time.
     pub(super) fn tidy(&self) {
         let mut index = self.index();
         while let Some((_, digest)) = index.order.first_key_value() {
@@ -222,7 +222,7 @@ impl CacheIndex {
         metrics::gauge!("larder_cache_bytes").set(as_float(index.bytes));
     }
 
-    /// Whoever reads the file goes on reading it.
+    /// Removes a blob. Readers that have the file open are not affected.
     fn evict(&self, index: &mut Index, digest: Digest) {
         index.remove(digest);
         metrics::counter!("larder_cache_evictions_total").increment(1);
