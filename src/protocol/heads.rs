@@ -5,23 +5,26 @@
 //! configured age. The cache only moves forward, so successive reads on one server never go back.
 
 mod annex;
+mod cached;
 mod segments;
+mod state;
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 use tokio::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::domain::head::{HeadError, Judgement, Outcome};
+use crate::domain::head::{Judgement, Outcome};
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Change, Head, LogName, Operation, Rejection, Selector, Subject, VersionRow};
-use crate::layout::{self, LayoutKey};
+use crate::layout::LayoutKey;
 use crate::protocol::flights::Flights;
-use crate::protocol::log::{Log, LogState};
-use crate::store::{Key, ObjectStore, Prefix, StoreError, StoreErrorKind};
+use crate::protocol::log::Log;
+use crate::store::{ObjectStore, StoreError, StoreErrorKind};
+use cached::CachedHead;
 use segments::Segments;
 
 /// Largest head that is read, in bytes. Typical heads are a few kilobytes; the limit only guards against garbage.
@@ -70,27 +73,6 @@ pub enum AsOf {
     Recent,
     /// Shows every change that was complete when the answer was requested, made on any server.
     Now,
-}
-
-/// A cached head.
-#[derive(Debug, Clone)]
-struct CachedHead {
-    head: Arc<Head>,
-    /// When the store was last asked whether this head is the newest.
-    checked: Instant,
-    /// Whether the head is known to be durable. One that another process created may be visible a moment before it is,
-    /// and a log must not contain a durable head after one that is not.
-    durable: bool,
-    /// Whether this process made sure that the name has its mark.
-    listed: bool,
-}
-
-impl CachedHead {
-    /// Whether the writer of the first head may have died before it created the mark. A version becomes active only
-    /// after that.
-    fn may_be_unlisted(&self) -> bool {
-        !self.listed && self.head.activations.is_empty()
-    }
 }
 
 /// The logs of heads of all names in a store.
@@ -189,7 +171,7 @@ impl Heads {
         let mut best = known;
         let kept = self.newest.entry(name).and_compute_with(|entry| {
             if let Some(entry) = entry {
-                best = newer(entry.into_value(), best.clone());
+                best = entry.into_value().newer(best.clone());
             }
             Op::Put(best.clone())
         });
@@ -347,67 +329,8 @@ impl Heads {
     }
 }
 
-/// The newer of two cached heads. Of one generation, with the later check, and durable if either is.
-fn newer(a: CachedHead, b: CachedHead) -> CachedHead {
-    let (newest, other) = if a.head.generation >= b.head.generation { (a, b) } else { (b, a) };
-    let same = newest.head.generation == other.head.generation;
-    let checked = if same { newest.checked.max(other.checked) } else { newest.checked };
-    CachedHead {
-        durable: newest.durable || (same && other.durable),
-        listed: newest.listed || other.listed,
-        checked,
-        head: newest.head,
-    }
-}
-
 fn operation_id() -> Result<String, StoreError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| StoreError::new(StoreErrorKind::Internal, "random numbers", error))?;
     Ok(hex::encode(random))
-}
-
-impl LogState for Head {
-    type Log = LogName;
-
-    const LIMIT: u64 = MAX_HEAD;
-
-    fn key(name: &LogName, generation: u64) -> LayoutKey {
-        LayoutKey::Head(name.clone(), generation)
-    }
-
-    fn prefix(name: &LogName) -> Prefix {
-        layout::heads(name)
-    }
-
-    fn generation_of(key: &LayoutKey) -> Option<u64> {
-        if let LayoutKey::Head(_, generation) = key { Some(*generation) } else { None }
-    }
-
-    fn decode(key: &Key, bytes: &[u8]) -> Result<Self, StoreError> {
-        Self::parse(bytes).map_err(|error| {
-            let newer = matches!(error, HeadError::Newer(_));
-            StoreError::new(if newer { StoreErrorKind::Newer } else { StoreErrorKind::Corrupt }, key, error)
-        })
-    }
-
-    fn complaint(&self, name: &LogName, generation: u64) -> Option<String> {
-        let is_right = self.name == *name && self.generation == generation;
-        (!is_right).then(|| format!("it says it is generation {} of {}", self.generation, self.name))
-    }
-
-    fn log(&self) -> &LogName {
-        &self.name
-    }
-
-    fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    fn time(&self) -> Timestamp {
-        self.time
-    }
-
-    fn attempt(&self) -> &str {
-        &self.operation.id
-    }
 }

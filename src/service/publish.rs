@@ -264,14 +264,17 @@ impl Publish {
             Resume::Never(from) => (None, from.map(Box::new)),
         };
         let change = Change::Prepare { summary, from, expect: options.expect.clone() };
-        let receipt = match resumed {
-            Some(receipt) => receipt,
-            None => Receipt::new(self.heads.change(name, &change, by).await?),
+        let (receipt, is_new) = match resumed {
+            Some(receipt) => (receipt, false),
+            None => (Receipt::new(self.heads.change(name, &change, by).await?), true),
         };
         match self.secure(&manifest, &receipt, bytes).await {
             Ok(bad) => Ok((receipt, bad)),
             Err(error) => {
-                self.abort_quietly(name, receipt.row.number, by).await;
+                // A session that was open before stays open: its client may repeat the request.
+                if is_new {
+                    self.abort_quietly(name, receipt.row.number, by).await;
+                }
                 Err(error.into())
             }
         }

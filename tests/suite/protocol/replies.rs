@@ -158,6 +158,21 @@ async fn a_first_publish_that_failed_leaves_a_name_that_can_be_published_to() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_asked_for_again_survives_a_failure_of_the_store() {
+    let backend = FsBackend::quick();
+    let release = Release::new("v1", 2);
+    let services = Services::over(&backend.store());
+    services.publish.prepare(&name("main"), release.manifest(), &activate(), &ACTOR).await.unwrap();
+    let faulty = FaultyStore::over(&backend.store());
+    let file = format!("blobs/sha256/{}", &release.file(1).hex()[..2]);
+    faulty.script(Rule::on(Op::List).key(&file).fail());
+    let again = Services::over(&faulty.store());
+    again.publish.prepare(&name("main"), release.manifest(), &activate(), &ACTOR).await.unwrap_err();
+    let (row, missing) = services.publish.session(&name("main"), 1).await.unwrap();
+    assert_eq!((row.state, missing.len()), (State::Prepared, 2));
+}
+
+#[tokio::test]
 async fn a_name_is_marked_after_its_first_head_so_that_a_mark_proves_that_there_were_heads() {
     let (backend, mark) = (FsBackend::quick(), format!("names/{}@", name("main")));
     let faulty = FaultyStore::over(&backend.store());
