@@ -37,7 +37,7 @@ pub trait Provider {
     fn identify(&self, credentials: &Credentials<'_>, scope: Scope) -> impl Future<Output = Identity> + Send;
 }
 
-/// All kinds of providers, as an enum to avoid dynamic dispatch.
+/// All kinds of providers. An enum, because [`Provider`] is not dyn-compatible.
 #[derive(Debug)]
 enum AnyProvider {
     Tokens(Tokens),

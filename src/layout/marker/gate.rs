@@ -127,7 +127,7 @@ impl PartStore for GatedStore {
     }
 }
 
-/// An upload that may have begun before writing was forbidden, so each write is checked.
+/// An upload that may have begun before writing was forbidden, so its commit is checked again.
 struct GatedUpload {
     inner: Box<dyn Upload>,
     watch: Arc<Watch>,
