@@ -1,7 +1,7 @@
 //! Layout 1, the first: an empty store gets its marker.
 //!
-//! Before: nothing. After: `layout/1`. Resumes: creating the marker twice is the same as once. Undo: delete the
-//! marker of a store that holds nothing else.
+//! Before: nothing. After: `layout/1`. Resumes: creating the marker is idempotent. Undo: delete the marker of a store
+//! that holds nothing else.
 
 use async_trait::async_trait;
 

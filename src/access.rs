@@ -1,8 +1,9 @@
-//! Who may do what: callers, the providers that know their credentials, and what policies ask of them.
+//! Authentication and authorisation: callers, the providers that identify them by their credentials, and the
+//! permissions that policies require.
 //!
-//! A **provider** knows credentials of one kind and says whose they are. The chain of providers asks one after the other;
-//! the first that knows the credentials, or refuses them, decides. Tokens and policies can be replaced while requests
-//! are handled: each decision is taken by what is in force then.
+//! A **provider** identifies callers by one kind of credentials. The chain asks one provider after another; the first
+//! that recognises or refuses the credentials decides. Tokens and policies can be replaced while requests are handled:
+//! each decision uses the rules in force at that moment.
 
 mod caller;
 mod credentials;
@@ -19,24 +20,24 @@ pub use caller::{Caller, Grant, Grants, Scope};
 pub use credentials::Credentials;
 pub use tokens::Tokens;
 
-/// What a provider says of credentials.
+/// A provider's verdict on credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// Whose they are.
+    /// The credentials are valid and belong to this caller.
     Known(Caller),
-    /// The provider does not know them; another one may.
+    /// The provider does not recognise the credentials; another one may.
     NotMine,
-    /// They are the provider's, but no good; with a sentence that says why.
+    /// The credentials are of this provider's kind but not valid; holds a sentence with the reason.
     Refused(String),
 }
 
-/// Somebody who knows whose credentials of one kind are.
+/// Identifies callers by one kind of credentials.
 pub trait Provider {
-    /// Whose these are, for a request in `scope`.
+    /// Identifies the owner of `credentials`, for a request in `scope`.
     fn identify(&self, credentials: &Credentials<'_>, scope: Scope) -> impl Future<Output = Identity> + Send;
 }
 
-/// Every kind of provider there is.
+/// All kinds of providers. An enum, because [`Provider`] is not dyn-compatible.
 #[derive(Debug)]
 enum AnyProvider {
     Tokens(Tokens),
@@ -54,7 +55,7 @@ impl Provider for AnyProvider {
     }
 }
 
-/// What the configuration says, apart from the policies.
+/// Everything that a reload replaces, apart from the policies.
 #[derive(Debug)]
 struct Rules {
     providers: Vec<AnyProvider>,
@@ -78,29 +79,30 @@ pub struct Access {
 }
 
 impl Access {
-    /// Access as configured, under `policies`. `admin` is a token that may do everything, if there is one.
+    /// Creates access rules from the configuration and `policies`. `admin` is an optional token that may do everything.
     #[must_use]
     pub fn new(config: &config::Access, policies: LivePolicies, admin: Option<&str>, clock: Arc<dyn Clock>) -> Self {
         let rules = RwLock::new(Arc::new(Rules::new(config, admin)));
         Self { rules, policies, epoch: AtomicU64::new(0), clock }
     }
 
-    /// Puts other tokens and policies in force, for everybody who shares the policies, too.
+    /// Replaces tokens and policies. The policies change for all clones of the shared [`LivePolicies`].
     pub fn replace(&self, config: &config::Access, policies: Policies, admin: Option<&str>) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules::new(config, admin));
         self.policies.replace(policies);
-        // Last: whoever sees the new epoch must see the new rules, too.
+        // Must come last: a thread that sees the new epoch must also see the new rules.
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
-    /// Counts how often the rules were replaced. A decision is out of date once this differs from what it was *before* the
-    /// decision was taken.
+    /// Number of times that the rules were replaced. A decision is stale once this differs from its value *before* the
+    /// decision was made.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Whose credentials these are, for a request to `surface`. [`Identity::NotMine`] when no provider knows them.
+    /// Identifies the caller of a request to `surface`. [`Identity::NotMine`] if no provider recognises the
+    /// credentials.
     pub async fn identify(&self, credentials: &Credentials<'_>, surface: &'static str) -> Identity {
         let scope = Scope { surface, at: self.clock.now() };
         let rules = self.rules();
@@ -119,7 +121,7 @@ impl Access {
         self.is_public(name) || caller.may(Permission::Read, name)
     }
 
-    /// Whether everybody may read what is published under `name`, so that shared caches may keep it.
+    /// Whether `name` can be read without credentials, so that shared caches may store it.
     #[must_use]
     pub fn is_public(&self, name: &ManifestName) -> bool {
         self.policies.current().of(name).read == Reads::Public
@@ -131,13 +133,13 @@ impl Access {
         self.blobs_are_public() || caller.may_somewhere(Permission::Read)
     }
 
-    /// Whether everybody may read blobs by their digest.
+    /// Whether blobs can be read by their digest without credentials.
     #[must_use]
     pub fn blobs_are_public(&self) -> bool {
         self.rules().blob_reads == Reads::Public
     }
 
-    /// Whether changes to `name` must state what they expect.
+    /// Whether changes to `name` must state a precondition.
     #[must_use]
     pub fn needs_precondition(&self, name: &ManifestName) -> bool {
         self.policies.current().of(name).cas == Cas::Required

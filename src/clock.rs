@@ -1,4 +1,4 @@
-//! The one clock. Everything that needs the time is given one, so that tests can set it.
+//! The one source of time. All code that needs the time gets a clock, so that tests can control it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A host's clock that differs from the store's by more than this is not trusted: nothing is retired by it, and no head is
-/// dated by it.
+/// Maximum difference between the host's clock and the store's. Beyond it the host's clock is not trusted: no version
+/// is retired and no head is dated by it.
 pub const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
-/// Differences below this cannot be told from the resolution of a store's time stamps, which is a second in buckets.
+/// Smaller differences are within the resolution of a store's time stamps, which is a second in buckets.
 const RESOLUTION: SignedDuration = SignedDuration::from_secs(2);
 
 /// A source of the current time.
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// The current time.
+    /// The current time in UTC.
     fn now(&self) -> Timestamp;
 
-    /// How far the host's clock is ahead of the store's (negative: behind), if that is known and more than [`MAX_SKEW`].
+    /// How far the host's clock is ahead of the store's (negative: behind), if that is known and exceeds [`MAX_SKEW`].
     fn skew(&self) -> Option<SignedDuration> {
         None
     }
@@ -34,18 +34,18 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that only moves when told to, for tests.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<Timestamp>);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         Self(Mutex::new(now))
     }
 
-    /// Moves the clock, backwards too.
+    /// Moves the clock; `by` may be negative.
     pub fn advance(&self, by: SignedDuration) {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *now += by;
@@ -58,32 +58,32 @@ impl Clock for ManualClock {
     }
 }
 
-/// A host's clock, corrected by the store's time once that was measured.
+/// The host's clock, corrected by the store's time once that has been measured.
 ///
-/// Between measurements the store's time is carried on by the monotonic clock. So a host clock that is set while the process
-/// runs shows at once, without a request to the store.
+/// Between measurements the store's time is extrapolated by the monotonic clock. So a change of the host's clock while
+/// the process runs is detected at once, without a request to the store.
 #[derive(Debug)]
 pub struct StoreClock {
     host: Arc<dyn Clock>,
-    /// Some time of the store's, and the moment when it was that time.
+    /// A time of the store, and the monotonic time when it was measured.
     measured: Mutex<Option<(Timestamp, Instant)>>,
 }
 
 impl StoreClock {
-    /// A clock that goes by `host` until the store's time is known.
+    /// Creates a clock that follows `host` until the store's time is known.
     #[must_use]
     pub fn new(host: Arc<dyn Clock>) -> Self {
         Self { host, measured: Mutex::new(None) }
     }
 
-    /// The host's clock, as it is.
+    /// The uncorrected clock of the host.
     #[must_use]
     pub fn host(&self) -> &Arc<dyn Clock> {
         &self.host
     }
 
-    /// Notes that the store gave `stamp` to an object that was created after `before` and before now, both by the host's
-    /// clock. The whole interval is as good as its ends, so a slow store is not taken for a clock that is off.
+    /// Records that the store gave `stamp` to an object created after `before` and before now, both by the host's
+    /// clock. Any stamp in that interval counts as no difference, so that a slow store does not look like clock skew.
     pub fn measure(&self, before: Timestamp, stamp: Timestamp) {
         let after = self.host.now();
         let ahead = if stamp < before {
@@ -98,13 +98,13 @@ impl StoreClock {
         *self.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some((store, monotonic()));
     }
 
-    /// How far the host's clock is ahead of the store's, or `None` as long as the store's time is not known.
+    /// How far the host's clock is ahead of the store's, or `None` while the store's time is unknown.
     #[must_use]
     pub fn ahead(&self) -> Option<SignedDuration> {
         self.store_time().map(|store| self.host.now().duration_since(store))
     }
 
-    /// How long ago the store's time was measured last.
+    /// Time since the last measurement, or `None` if there was none.
     #[must_use]
     pub fn measured_for(&self) -> Option<Duration> {
         self.measured().map(|(_, at)| monotonic().saturating_duration_since(at))
@@ -169,7 +169,7 @@ mod tests {
         let (host, clock) = clocks();
         let before = host.now();
         host.advance(SignedDuration::from_secs(30));
-        // Anywhere in the time that the request took, and up to a second before it: buckets cut fractions off.
+        // Any time during the request, and up to a second before it, since buckets truncate to seconds.
         for stamp in [-1, 0, 7, 30] {
             clock.measure(before, before + SignedDuration::from_secs(stamp));
             assert_eq!(clock.skew(), None);

@@ -1,7 +1,7 @@
-//! Configuration: defaults, then a TOML file, then the environment, then flags.
+//! Configuration: defaults, overridden by a TOML file, environment variables and flags, in this order.
 //!
-//! Every key of the file can be set from the environment as `LARDER__SECTION__KEY` (two underscores between
-//! levels). Secrets are never part of it: tokens are configured by their hash.
+//! Every key of the file can also be set by the environment variable `LARDER__SECTION__KEY` (with two underscores
+//! between levels). The configuration never contains secrets: tokens are configured by their hash.
 
 mod access;
 mod changes;
@@ -26,27 +26,27 @@ pub use names::NameRule;
 pub use store::{Bucket, Delivery, Store};
 pub use values::{Duration, Size};
 
-/// Everything that can be configured. Its default is what an unconfigured server runs with.
+/// The complete configuration. Its `Default` is used by a server without configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The HTTP server.
+    /// `[server]`: the HTTP server.
     pub server: Server,
-    /// Where everything is stored.
+    /// `[store]`: the object store.
     pub store: Store,
-    /// How old what is known of a name may be.
+    /// `[heads]`: staleness of what is known of names.
     pub heads: Heads,
-    /// Blobs on a local disk, for a server that is far from its bucket.
+    /// `[cache]`: blobs on a local disk, for a server that is far from its bucket.
     pub cache: Cache,
-    /// How large things may be.
+    /// `[limits]`: maximum sizes and concurrency.
     pub limits: Limits,
-    /// Who may do what.
+    /// `[access]`: tokens and public access.
     pub access: Access,
-    /// Policies of names.
+    /// `[[names]]`: policies of names.
     pub names: Vec<NameRule>,
-    /// How bytes that nobody needs are given back.
+    /// `[collector]`: garbage collection.
     pub collector: Collector,
-    /// What is logged.
+    /// `[log]`: filter and format of log lines.
     pub log: Log,
 }
 
@@ -56,17 +56,17 @@ pub struct Config {
 pub struct Server {
     /// Address and port to listen on.
     pub listen: SocketAddr,
-    /// Connections served at once; more wait to be accepted.
+    /// Maximum number of concurrent connections; further ones wait to be accepted.
     pub max_connections: usize,
-    /// Time for a client to send the head of a request.
+    /// Time limit for receiving the head of a request.
     pub header_timeout: Duration,
-    /// Longest pause of a client in sending or receiving a body.
+    /// Maximum pause of a client while sending or receiving a body.
     pub idle_timeout: Duration,
-    /// Slowest average rate of an upload, per second, once `idle_timeout` has passed.
+    /// Minimum average rate of an upload in bytes per second, enforced once `idle_timeout` has passed.
     pub min_rate: Size,
-    /// How long to go on accepting connections after a signal to stop, while `/readyz` says no.
+    /// How long to keep accepting connections after a signal to stop, while `/readyz` reports not ready.
     pub drain_delay: Duration,
-    /// How long requests under way may take to finish then.
+    /// Time limit for finishing requests in progress after that.
     pub drain_timeout: Duration,
 }
 
@@ -88,7 +88,7 @@ impl Default for Server {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Heads {
-    /// How far reads of a name may be behind what another server published.
+    /// Maximum staleness: how far reads of a name may lag behind a publish through another server.
     pub max_staleness: Duration,
 }
 
@@ -102,11 +102,11 @@ impl Default for Heads {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cache {
-    /// Its directory. Without one there is no cache.
+    /// The cache directory. Without one there is no cache.
     pub path: Option<PathBuf>,
-    /// Most bytes of blobs in it.
+    /// Maximum total size of the blobs in it.
     pub size: Size,
-    /// What nobody has read for so long is given up.
+    /// Blobs that have not been read for this long are evicted.
     pub unused_for: Duration,
 }
 
@@ -120,21 +120,21 @@ impl Default for Cache {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes of one blob.
+    /// Maximum size of a blob.
     pub blob_size: Size,
-    /// Bytes of one manifest.
+    /// Maximum size of a manifest.
     pub manifest_size: Size,
-    /// Artifacts of one manifest.
+    /// Maximum number of artifacts in a manifest.
     pub artifacts: usize,
-    /// Requests at once whose bodies are held in memory (manifests, lists of digests); more wait.
+    /// Maximum number of concurrent requests whose bodies are held in memory (manifests, lists of digests); more wait.
     pub bodies_in_memory: usize,
-    /// Fewest bytes of a part of a resumable upload that is not the last one.
+    /// Minimum size of a part of a resumable upload, except the last one.
     pub upload_part: Size,
-    /// Memory for parts of resumable uploads on their way to the store; who finds none waits.
+    /// Memory for parts of resumable uploads that are being stored; when it is used up, further parts wait.
     pub upload_memory: Size,
 }
 
-/// Fewest bytes of a part that every store takes.
+/// Minimum size of a part that every store accepts, in bytes.
 const MIN_PART: u64 = 5 << 20;
 
 impl Default for Limits {
@@ -154,9 +154,9 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// What is logged, as tracing's filter directives.
+    /// Filter directives in the syntax of `tracing`.
     pub filter: String,
-    /// How.
+    /// Format of log lines.
     pub format: LogFormat,
 }
 
@@ -170,20 +170,20 @@ impl Default for Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Text on a terminal, else JSON.
+    /// Text on a terminal, otherwise JSON.
     #[default]
     Auto,
-    /// Text.
+    /// Human-readable text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl Config {
-    /// Checks what the types cannot, and names every problem.
+    /// Checks the constraints that types cannot express.
     ///
     /// # Errors
-    /// All problems.
+    /// All problems that were found.
     pub fn validate(&self) -> Result<(), Vec<String>> {
         let mut problems = Vec::new();
         if self.server.max_connections == 0 {
@@ -215,7 +215,7 @@ impl Config {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// The policies of names.
+    /// Creates the policies from `[[names]]`.
     #[must_use]
     pub fn policies(&self) -> Policies {
         Policies::new(self.names.iter().map(NameRule::rule).collect())

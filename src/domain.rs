@@ -1,7 +1,7 @@
-//! Pure types of the field: digests, names, selectors, manifests, version rows and heads.
+//! Pure domain types: digests, names, selectors, manifests, version rows and heads.
 //!
-//! Owns every grammar and every state transition. Must never do I/O, read a clock or know about HTTP: what
-//! is decided here can be tested with values alone.
+//! Owns every grammar and every state transition. Must never do I/O, read a clock or know about HTTP, so that all of
+//! its decisions can be tested with plain values.
 
 pub mod carried;
 pub mod digest;

@@ -1,32 +1,32 @@
-//! Layout 1: how domain values are spelled as keys, and read back. The only place that spells keys.
+//! Layout 1: the mapping between domain values and keys, in both directions. The only place that builds or parses keys.
 //!
 //! | Key | Content |
 //! |---|---|
 //! | `layout/<n>` | layout marker; the highest `n` counts |
-//! | `layout/copying` | `larder copy-store` is at work on this store, or broke off; removed at its end |
+//! | `layout/copying` | `larder copy-store` is filling this store, or was interrupted; removed at its end |
 //! | `blobs/sha256/ab/cd/<hex>.<gen>` | bytes of a blob, generation 0, 1, 2 … |
-//! | `blobs/sha256/ab/cd/<hex>.<gen>.condemned` | tombstone: this generation may never be relied on again |
-//! | `blobs/sha256/ab/cd/<hex>.<gen>.seen-<hour>` | somebody relied on this generation in that hour (since 1970) |
+//! | `blobs/sha256/ab/cd/<hex>.<gen>.condemned` | tombstone (C3): this generation may never be relied on again |
+//! | `blobs/sha256/ab/cd/<hex>.<gen>.seen-<hour>` | hint: a client relied on this generation in that hour (since 1970) |
 //! | `names/<NAME>@` | this name exists |
 //! | `heads/<NAME>@/<generation>` | a head; newest first, see below |
 //! | `segments/<NAME>@/<hex>` | rows that no longer fit the head, under the digest of their bytes |
-//! | `collector/runs/<u64::MAX - millisecond>-<id>.started` | a run of the collector began; `.plan-<part>` what it is about to delete, `.report` what came of it |
+//! | `collector/runs/<u64::MAX - millisecond>-<id>.started` | a run of the collector began; `.plan-<part>` what it is about to delete, `.report` its result |
 //! | `collector/seen/<u64::MAX - millisecond>-<id>.<number>` | the newest head of every name that a run of the collector saw |
-//! | `probe/<random>.<number>` | with what a store is tried out; removed again |
-//! | `uploads/<id>.<99999 - number>` | a resumable upload: 0 is how it began, `n` how far it is after part `n`; newest first |
-//! | `aux/<area>/…` | small facts that are derived, or settings; only who knows the area knows more. Never a root. A log that an area keeps is `aux/<area>/@/<generation>` |
+//! | `probe/<random>.<number>` | written by a probe of the store, and removed again |
+//! | `uploads/<id>.<99999 - number>` | a resumable upload: step 0 is its initial state, `n` its state after part `n`; newest first |
+//! | `aux/<area>/…` | small derived facts, or settings; only code that knows the area understands the rest. Never a root. A log that an area keeps is `aux/<area>/@/<generation>` |
 //! | `tmp/<area>/…` | the same, but of no use to a copy of the store |
 //!
-//! NAME is the name of a log, a hidden one too ([`LogName`]). Upper-case letters can only occur in the last segment of a
-//! manifest name. There they are written in lower case and their positions follow behind a `!`, as a hex mask: `Main` is
-//! `main!1`, and a hidden log of it `main!1/@kind/9f`. So two names never share a key, not even on a file system that
-//! ignores case. No key is a directory prefix of another, because `@` cannot occur in a manifest name, and `@/` in no
-//! log's.
+//! NAME is the name of a log, possibly a hidden one ([`LogName`]). Upper-case letters can only occur in the last
+//! segment of a manifest name. They are written in lower case, and their positions follow behind a `!` as a hex mask:
+//! `Main` is `main!1`, and a hidden log of it `main!1/@kind/9f`. So two names never share a key, even on a file system
+//! that ignores case. No key is a directory prefix of another, because `@` cannot occur in a manifest name, and `@/` in
+//! no log's.
 //!
 //! A generation below a thousand is `z` and three digits, 999 less the generation; one below a million is `y` and
-//! `ddd/ddd`, 999999 less the generation; then `x` with three groups, and so on to `t` with seven. So one listing that is
-//! limited to one finds the newest head, the key of the next can be computed, a log with few heads is one directory,
-//! and no directory has more than some thousand entries.
+//! `ddd/ddd`, 999999 less the generation; then `x` with three groups, and so on to `t` with seven. So a listing limited
+//! to one finds the newest head, the key of the next head can be computed, a log with few heads is one directory, and
+//! no directory has more than some thousand entries.
 
 mod areas;
 pub mod marker;
@@ -39,62 +39,62 @@ use spelling::{parse_generation, parse_name, spell_generation, spell_name};
 
 pub use areas::{AREAS, Area, AreaPath, Copying, Verifying, area_of, is_stranger, states};
 
-/// Every kind of object in the store.
+/// Every kind of object in the store, with the values that its key encodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LayoutKey {
-    /// A layout marker.
+    /// A layout marker, by layout number.
     Marker(u32),
-    /// The mark of a store that is being filled from another one, and not to be used until that is finished.
+    /// Marks a store that is being filled from another one and must not be used until the copy is complete.
     Copying,
-    /// One generation of a blob's bytes.
+    /// The bytes of a blob at a generation.
     Blob(Digest, u64),
     /// The tombstone of a generation.
     Condemned(Digest, u64),
-    /// The hint that a generation was relied on in an hour since 1970.
+    /// The hint that a generation was relied on in an hour, counted since 1970.
     Seen(Digest, u64, u64),
-    /// The mark that a name exists.
+    /// Marks that a name exists.
     Name(LogName),
-    /// A head of a name at a generation.
+    /// The head of a name at a generation.
     Head(LogName, u64),
-    /// A segment of a name's rows.
+    /// A segment of a name's rows, by the digest of its bytes.
     Segment(LogName, Digest),
-    /// Something that a run of the collector left.
+    /// A record of a run of the collector.
     Run(RunId, RunPart),
-    /// A list of the newest heads that a run of the collector saw. A run may make several; no key is used twice.
+    /// A list of the newest heads that a run of the collector saw. A run may write several; no key is used twice.
     SeenHeads(RunId, u32),
-    /// An object with which a store is tried out, by a probe with this random number.
+    /// An object written by a probe of the store: the probe's random number, and the object's own.
     Probe(u128, u32),
-    /// A resumable upload as it was after so many steps, at most [`MAX_STEP`].
+    /// The state of a resumable upload after this many steps, at most [`MAX_STEP`].
     Upload(UploadId, u32),
-    /// A small fact or setting of an area that only some know.
+    /// A small fact or setting, in an area that not every version knows.
     Aux(AreaPath),
-    /// Something of such an area that is of no use to a copy of the store.
+    /// Like [`LayoutKey::Aux`], but of no use to a copy of the store.
     Tmp(AreaPath),
 }
 
-/// The highest number of a step of a resumable upload.
+/// The highest step number of a resumable upload.
 pub const MAX_STEP: u32 = 99_999;
 
-/// What a run of the collector leaves.
+/// The kinds of records that a run of the collector writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunPart {
-    /// That it began, and how it was set up.
+    /// The run began; holds its settings.
     Started,
-    /// What it was about to delete among the digests that begin with this byte or a later one.
+    /// What the run was about to delete (C5) among the digests that start with this byte or a later one.
     Plan(u8),
-    /// What came of it.
+    /// The result of the run.
     Report,
 }
 
-/// What ends the part of a key that all heads, or all segments, of a log have in common.
+/// Ends the part of a key that is common to all heads, or all segments, of a log.
 pub const HEADS_OF_A_NAME: &str = "@/";
-/// What the keys of all lists of heads that the collector saw begin with.
+/// Prefix of all lists of heads that runs of the collector saw.
 const SEEN_HEADS: &str = "collector/seen/";
-/// What ends the part of a key that says what kind of object it is.
+/// Ends the first part of a key, which is its area.
 pub const AREA: &str = "/";
 
 impl LayoutKey {
-    /// Spells the key.
+    /// Builds the key.
     #[must_use]
     pub fn key(&self) -> Key {
         let text = match self {
@@ -116,7 +116,7 @@ impl LayoutKey {
         text.parse().expect("names, digests and numbers spell legal keys")
     }
 
-    /// The digest of the blob that the object is part of, or says something about.
+    /// The digest of the blob that the object belongs to, if any.
     #[must_use]
     pub fn digest_of_blob(&self) -> Option<Digest> {
         match self {
@@ -135,8 +135,8 @@ impl LayoutKey {
         }
     }
 
-    /// Whether objects of this kind may be written as a stream, copied, or written in parts. All others are created in
-    /// one step, so that nothing is ever found in the making under their keys.
+    /// Whether objects of this kind may be streamed, copied, or written in parts. All others are created in one step,
+    /// so that no unfinished object is ever found under their keys.
     #[must_use]
     pub fn is_streamed(&self) -> bool {
         match self {
@@ -158,8 +158,8 @@ impl LayoutKey {
         }
     }
 
-    /// Reads a key back. `None` for a key that this layout does not know, or that is spelled in another way than
-    /// [`LayoutKey::key`] would.
+    /// Parses a key. `None` for a key that this layout does not know, or whose spelling differs from that of
+    /// [`LayoutKey::key`].
     #[must_use]
     pub fn parse(key: &Key) -> Option<Self> {
         let (area, rest) = key.as_str().split_once('/')?;
@@ -202,7 +202,7 @@ pub fn markers() -> Prefix {
     prefix("layout/")
 }
 
-/// The prefix of all blobs.
+/// The prefix of the bytes, tombstones and hints of all blobs.
 #[must_use]
 pub fn blobs() -> Prefix {
     prefix("blobs/")
@@ -214,8 +214,8 @@ pub fn blob(digest: &Digest) -> Prefix {
     prefix(&blob_stem(digest))
 }
 
-/// The prefix of the marks of all names that start with `text`. The listing also holds names that differ from
-/// `text` in case: filter what comes back. `None` when no name can start so.
+/// The prefix of the marks of all names that start with `text`. The listing also holds names that differ from `text` in
+/// case, so filter it. `None` if no name can start with `text`.
 #[must_use]
 pub fn names(text: &str) -> Option<Prefix> {
     format!("names/{}", text.to_ascii_lowercase()).parse().ok()
@@ -239,37 +239,37 @@ pub fn all_heads() -> Prefix {
     prefix("heads/")
 }
 
-/// The prefix of everything.
+/// The empty prefix, which matches all objects.
 #[must_use]
 pub fn everything() -> Prefix {
     prefix("")
 }
 
-/// The prefix of everything that runs of the collector left, newest first.
+/// The prefix of the records of all collector runs, newest first.
 #[must_use]
 pub fn runs() -> Prefix {
     prefix("collector/runs/")
 }
 
-/// The prefix of all lists of heads that runs of the collector saw.
+/// The prefix of all lists of heads that collector runs saw.
 #[must_use]
 pub fn seen_heads() -> Prefix {
     prefix(SEEN_HEADS)
 }
 
-/// The prefix of everything that one run of the collector left.
+/// The prefix of all records of one collector run.
 #[must_use]
 pub fn run(run: &RunId) -> Prefix {
     prefix(&run_stem(run))
 }
 
-/// The prefix of everything that probes wrote.
+/// The prefix of the objects of all probes.
 #[must_use]
 pub fn probes() -> Prefix {
     prefix("probe/")
 }
 
-/// The prefix of everything that one probe wrote.
+/// The prefix of the objects of one probe.
 #[must_use]
 pub fn probe(probe: u128) -> Prefix {
     prefix(&probe_stem(probe))
@@ -287,7 +287,7 @@ pub fn upload(id: &UploadId) -> Prefix {
     prefix(&upload_stem(id))
 }
 
-/// A key that sorts before every key of blobs whose digests begin with this byte, and after all of those before.
+/// A key that sorts before all blobs whose digests start with this byte, and after all blobs with a smaller one.
 #[must_use]
 pub fn before_blobs(first_byte: u8) -> Key {
     format!("blobs/sha256/{first_byte:02x}").parse().expect("digits spell legal keys")

@@ -1,4 +1,4 @@
-//! Who makes a request, and what they may do.
+//! Callers of requests, and their permissions.
 
 use std::sync::{Arc, LazyLock};
 
@@ -6,27 +6,27 @@ use jiff::Timestamp;
 
 use crate::domain::{ManifestName, NamePattern, Permission, Subject};
 
-/// What somebody may do, whichever way it was granted.
+/// A set of permissions, independent of the provider that granted it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// What.
+    /// The permissions that it grants.
     pub actions: Vec<Permission>,
-    /// The names it may be done to.
+    /// The names that the permissions apply to.
     pub names: Vec<NamePattern>,
-    /// The surfaces it may be done on; `None` for all.
+    /// The surfaces that it is valid on; `None` for all.
     pub surfaces: Option<Vec<Box<str>>>,
-    /// When the grant ends; `None` for never.
+    /// When it expires; `None` for never.
     pub until: Option<Timestamp>,
 }
 
 impl Grant {
-    /// Everything, for ever.
+    /// A grant of everything, without expiry.
     #[must_use]
     pub fn everything() -> Self {
         Self { actions: vec![Permission::Admin], names: vec![NamePattern::any()], surfaces: None, until: None }
     }
 
-    /// Whether it has ended.
+    /// Whether it has expired.
     #[must_use]
     pub fn is_over(&self, at: Timestamp) -> bool {
         self.until.is_some_and(|until| at >= until)
@@ -46,19 +46,19 @@ impl Grant {
     }
 }
 
-/// Everything that somebody was granted.
+/// All grants of a caller.
 pub type Grants = Vec<Grant>;
 
-/// Where and when a request is made; grants may be limited to both.
+/// The surface and time of a request, which grants may be limited to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scope {
-    /// The surface that was asked.
+    /// Name of the surface that receives the request.
     pub surface: &'static str,
-    /// The time.
+    /// Time of the request.
     pub at: Timestamp,
 }
 
-/// Somebody who makes a request. Making and cloning one allocates nothing.
+/// The caller of a request. Creating and cloning one allocates nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     subject: Subject,
@@ -67,13 +67,13 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// `subject`, who was granted `grants`, with a request in `scope`.
+    /// A caller identified as `subject`, with these grants, making a request in `scope`.
     #[must_use]
     pub fn new(subject: Subject, grants: Arc<Grants>, scope: Scope) -> Self {
         Self { subject, grants, scope }
     }
 
-    /// Somebody who sent no credentials, and was granted nothing.
+    /// A caller without credentials and without grants.
     #[must_use]
     pub fn anonymous() -> Self {
         static NOTHING: LazyLock<Arc<Grants>> = LazyLock::new(Arc::default);
@@ -81,25 +81,25 @@ impl Caller {
         Self { subject: Subject::anonymous(), grants: Arc::clone(&NOTHING), scope }
     }
 
-    /// Whether no credentials were sent.
+    /// Whether the request had no credentials.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
         self.subject == Subject::anonymous()
     }
 
-    /// Who makes the request, as logs and the history have it. What belongs to a subject is found by comparing these.
+    /// The caller as recorded in logs and histories. Ownership is decided by comparing subjects.
     #[must_use]
     pub fn subject(&self) -> Subject {
         self.subject.clone()
     }
 
-    /// Whether the caller may do this to some name.
+    /// Whether the caller has this permission for any name at all.
     #[must_use]
     pub fn may_somewhere(&self, wanted: Permission) -> bool {
         self.granting(wanted).next().is_some()
     }
 
-    /// Whether the caller may do this to `name`.
+    /// Whether the caller has this permission for `name`.
     #[must_use]
     pub fn may(&self, wanted: Permission, name: &ManifestName) -> bool {
         self.granting(wanted).any(|grant| grant.reaches(name))

@@ -1,26 +1,26 @@
-//! What a client sends to say who it is (RFC 9110 section 11.6.2).
+//! Credentials in requests (RFC 9110 section 11.6.2).
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// The content of an `Authorization` field.
+/// The content of an `Authorization` header field.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials<'a> {
     /// A token (RFC 6750 section 2.1).
     Bearer(&'a str),
     /// A user and a password (RFC 7617).
     Basic {
-        /// The user; holds no colon.
+        /// The user name; contains no colon.
         user: String,
-        /// The password.
+        /// The password, in clear text.
         password: String,
     },
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads the field's value. `None` when it is of another scheme or malformed.
+    /// Parses the value of the field. `None` if it is malformed or of another scheme.
     #[must_use]
     pub fn parse(value: &'a str) -> Option<Self> {
         let (scheme, content) = value.split_once(' ')?;
@@ -37,7 +37,7 @@ impl<'a> Credentials<'a> {
     }
 }
 
-/// Secrets do not belong into logs.
+/// Never prints secrets, so that they cannot end up in logs.
 impl fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

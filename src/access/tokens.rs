@@ -1,4 +1,4 @@
-//! The provider of static tokens: those of the configuration, and the admin token. Only their hashes are kept.
+//! The provider of static tokens: those of the configuration, and the admin token. Keeps only their hashes.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ struct Credential {
     grants: Arc<Grants>,
 }
 
-/// Tokens by their hashes.
+/// Static tokens, by their hashes.
 #[derive(Debug, Default)]
 pub struct Tokens(Vec<Credential>);
 
 impl Tokens {
-    /// The configured tokens, and `admin`, a token that may do everything, if there is one.
+    /// Creates the provider from the configured tokens and `admin`, an optional token that may do everything.
     #[must_use]
     pub fn new(configured: &[config::Token], admin: Option<&str>) -> Self {
         let mut credentials: Vec<_> = configured.iter().filter_map(credential).collect();
@@ -34,7 +34,7 @@ impl Tokens {
         Self(credentials)
     }
 
-    /// Whose token this is. Takes the same time whether and where the token is found.
+    /// Looks up a token in constant time, independent of whether and where it is found.
     fn find(&self, token: &str) -> Option<&Credential> {
         let sent = hash(token);
         let mut found = u32::MAX;
@@ -47,7 +47,7 @@ impl Tokens {
 }
 
 impl Provider for Tokens {
-    /// Knows bearer tokens only: a browser would go on sending a password by itself, for other sites' forms too.
+    /// Accepts bearer tokens only: a browser would resend a password on its own, even for forms on other sites.
     async fn identify(&self, credentials: &Credentials<'_>, scope: Scope) -> Identity {
         let Credentials::Bearer(token) = credentials else { return Identity::NotMine };
         let Some(Credential { subject, grants, .. }) = self.find(token) else { return Identity::NotMine };
@@ -58,7 +58,7 @@ impl Provider for Tokens {
     }
 }
 
-/// `None` for what the validation of the configuration refuses.
+/// `None` for tokens that validation of the configuration refuses.
 fn credential(token: &config::Token) -> Option<Credential> {
     let mut hash = [0; 32];
     hex::decode_to_slice(&token.sha256, &mut hash).ok()?;
@@ -67,7 +67,7 @@ fn credential(token: &config::Token) -> Option<Credential> {
     Some(Credential { hash, subject: Subject::token(&token.id).ok()?, grants: Arc::new(vec![grant]) })
 }
 
-/// Tokens are long random texts, so a plain hash is enough: there is nothing to guess.
+/// Tokens are long random strings, so a plain hash suffices: they cannot be guessed.
 fn hash(token: &str) -> [u8; 32] {
     sha2::Sha256::digest(token.as_bytes()).into()
 }

@@ -1,4 +1,4 @@
-//! `[access]`: who may do what.
+//! `[access]`: tokens and public access.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use toml::value::Datetime;
 use crate::domain::subject::{LARDER, RESERVED};
 use crate::domain::{NamePattern, Permission, Reads};
 
-/// Longest id of a token, in bytes.
+/// Maximum length of a token's id, in bytes.
 const MAX_ID: usize = 128;
 
 /// `[access]`
@@ -18,7 +18,7 @@ const MAX_ID: usize = 128;
 pub struct Access {
     /// Who may read blobs by digest.
     pub blob_reads: Reads,
-    /// Tokens, by their hash.
+    /// Static tokens, by their hash.
     pub tokens: Vec<Token>,
 }
 
@@ -26,24 +26,25 @@ pub struct Access {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// What the token is called in logs and in the history.
+    /// Name of the token in logs and histories.
     pub id: String,
     /// SHA-256 of the token, in hex.
     pub sha256: String,
-    /// What it may do.
+    /// Permissions that it grants.
     pub actions: Vec<Permission>,
-    /// The names it may do it to.
+    /// Names that the permissions apply to.
     #[serde(default = "all_names")]
     pub names: Vec<NamePattern>,
-    /// The surfaces it may do it on; all of them when it is not given.
+    /// Surfaces that it is valid on; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surfaces: Option<Vec<String>>,
-    /// When it ends; never when it is not given.
+    /// When it expires; never if absent.
     #[serde(default, deserialize_with = "moment", skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
-/// A moment as a time of TOML or as a text; one without an offset could be any of 26 hours.
+/// Deserialises a time from a TOML date-time or a string. One without an offset is refused, since it could be any of 26
+/// hours.
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a time with its offset, such as 2027-01-31T18:00:00Z")]
@@ -89,7 +90,7 @@ impl Token {
     }
 }
 
-/// Whether people could take the holder for one of the server's own subjects. Programs cannot: the issuer differs.
+/// Whether users could mistake the holder for one of the server's own subjects. Programs cannot: the issuer differs.
 fn is_reserved(id: &str) -> bool {
     let id = id.trim().to_lowercase();
     RESERVED.contains(&&*id) || id.strip_prefix(LARDER).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))

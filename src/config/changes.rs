@@ -1,12 +1,12 @@
-//! What differs between two configurations, and what of it a running server can take over.
+//! Comparison of configurations, and the settings that a running server can reload.
 
 use toml::{Table, Value};
 
 use super::{Config, Log};
 
 impl Config {
-    /// This configuration with what a running server can take over from `newer`: tokens and who may read blobs, policies
-    /// of names, and what is logged.
+    /// This configuration with the reloadable settings of `newer`: tokens and who may read blobs, policies of names,
+    /// and logging.
     #[must_use]
     pub fn reloaded(&self, newer: &Self) -> Self {
         let log = Log { filter: newer.log.filter.clone(), format: self.log.format };

@@ -1,4 +1,4 @@
-//! `[collector]`: when and how hard the collector works.
+//! `[collector]`: schedule and limits of garbage collection.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,25 +10,25 @@ const DAY: u64 = 24 * 3600;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Collector {
-    /// Whether the server collects.
+    /// Whether this server runs the collector.
     pub enabled: bool,
-    /// Time between the starts of two runs, of all servers on one store together.
+    /// Time between the starts of two runs, by any of the servers on one store.
     pub interval: Duration,
-    /// Age below which unreferenced bytes are left alone. Only saves work and uploads; safety needs no age.
+    /// Minimum age of unreferenced bytes before they are deleted (C2). Only saves work and uploads; zero is as safe.
     pub min_age: Duration,
-    /// Calls to the store at once.
+    /// Maximum number of concurrent calls to the store.
     pub jobs: usize,
-    /// Percent of the time in which a run that nobody waits for works. By the kind of store when it is not given.
+    /// Percentage of time during which a run works unless a user waits for it. If absent, depends on the kind of store.
     pub share: Option<u8>,
-    /// Memory for digests; a store with more of them is gone through in several passes.
+    /// Memory for digests; a store with more of them is processed in several passes.
     pub memory: Size,
-    /// Objects listed a second, at most. 0 is no bound.
+    /// Rate limit of listing, in objects per second; 0 for no limit.
     pub lists_per_second: u32,
-    /// Objects deleted a second, and tombstones made, at most. 0 is no bound.
+    /// Rate limit of deleting and of creating tombstones, in objects per second each; 0 for no limit.
     pub deletes_per_second: u32,
-    /// How long reports are kept.
+    /// Retention of reports.
     pub reports_for: Duration,
-    /// How long a resumable upload is kept to which nothing is appended.
+    /// How long a resumable upload is kept after the last append.
     pub uploads_for: Duration,
 }
 

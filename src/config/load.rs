@@ -1,4 +1,4 @@
-//! Putting the configuration together from its sources.
+//! Loading and merging the sources of the configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use toml::{Table, Value};
 
 use super::Config;
 
-/// Keys from the environment start so; `__` separates levels.
+/// Prefix of environment variables; `__` separates levels.
 const PREFIX: &str = "LARDER__";
 
-/// Tables that were replaced, and what to write instead.
+/// Tables of former releases, and their replacements.
 const REPLACED: [(&str, &str, &str); 2] = [
     ("access", "policies", "write [[names]] with match = [...] in place of its names; read and cas stay as they are"),
     (
@@ -19,34 +19,34 @@ const REPLACED: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// Why there is no usable configuration.
+/// The reason why the configuration is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {path}: {source}")]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// The file or a variable does not fit.
+    /// The file or a variable cannot be parsed.
     #[error("the configuration {origin} is not valid: {detail}")]
     Parse {
-        /// The file, or the environment.
+        /// Path of the file, or "the environment".
         origin: String,
-        /// What is wrong and where.
+        /// The problem and its position.
         detail: String,
     },
-    /// Values that do not go together or are out of range.
+    /// Values that contradict each other or are out of range.
     #[error("the configuration is not valid: {}", .0.join("; "))]
     Invalid(Vec<String>),
 }
 
-/// Reads the file, if any, lays the variables of `environment` over it, and validates the result.
+/// Reads the file, if any, merges the variables of `environment` into it, and validates the result.
 ///
 /// # Errors
-/// A [`ConfigError`] that names the key and what it should be.
+/// A [`ConfigError`] that names the key and its valid values.
 pub fn load(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -87,12 +87,12 @@ fn read(path: &Path) -> Result<Table, ConfigError> {
     };
     let table = text.parse().map_err(parse_error)?;
     refuse_replaced(&table, &path.display().to_string())?;
-    // Parsed into the real types from the text: only then do errors point at a line.
+    // Parsed again from the text into the real types: only then do errors refer to a line.
     toml::from_str::<Config>(&text).map_err(parse_error)?;
     Ok(table)
 }
 
-/// Says what to write in place of tables that were replaced.
+/// Refuses tables of former releases, with a message that names their replacements.
 fn refuse_replaced(table: &Table, origin: &str) -> Result<(), ConfigError> {
     let is_there = |section: &str, key: &str| {
         table.get(section).and_then(Value::as_table).is_some_and(|section| section.contains_key(key))
@@ -106,7 +106,7 @@ fn refuse_replaced(table: &Table, origin: &str) -> Result<(), ConfigError> {
     Err(ConfigError::Parse { origin: origin.to_owned(), detail: problems.join("; ") })
 }
 
-/// The line of a problem and its key; never its value, which may be a token that was put in the wrong place.
+/// The line and key of a problem. Never the value, which may be a misplaced token.
 fn place(text: &str, at: usize) -> String {
     let number = text[..at].matches('\n').count() + 1;
     let line = text.lines().nth(number - 1).unwrap_or_default();
@@ -130,7 +130,7 @@ fn set(table: &mut Table, variable: &str, text: &str) -> Result<(), ConfigError>
     Ok(())
 }
 
-/// A number, a boolean or a list is read as TOML; everything else is a plain text.
+/// Numbers, booleans and lists are parsed as TOML; anything else is a string.
 fn value_of(text: &str) -> Value {
     let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
     match parsed {

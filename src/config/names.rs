@@ -7,36 +7,36 @@ use super::Duration;
 use crate::domain::policy::PolicyKeys;
 use crate::domain::{Cas, NamePattern, NamePolicy, PolicyRule, Reads};
 
-/// `[[names]]`: a rule that sets some keys of the policies of some names. Each key has the value of the first rule that
-/// matches a name and sets the key.
+/// `[[names]]`: a rule that sets some policy keys for some names. Each key has the value of the first rule that matches
+/// a name and sets the key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NameRule {
-    /// The names it applies to.
+    /// Patterns of the names that it applies to.
     #[serde(rename = "match")]
     pub matches: Vec<NamePattern>,
-    /// Who may read them.
+    /// Who may read the names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<Reads>,
-    /// Whether changes need a precondition.
+    /// Whether changes must state a precondition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cas: Option<Cas>,
     /// Keep at least this many of the newest versions that are or were active, regardless of age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_last: Option<u64>,
-    /// How long an archived version stays.
+    /// How long an archived version is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_for: Option<Duration>,
-    /// How long a staged version stays.
+    /// How long a staged version is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged_for: Option<Duration>,
-    /// How long a prepared version may take to be completed.
+    /// Time limit for completing a prepared version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared_for: Option<Duration>,
 }
 
 impl NameRule {
-    /// A rule of these names that sets every key to what `policy` has.
+    /// Creates a rule for these names that sets every key to its value in `policy`.
     #[must_use]
     pub fn setting_all(matches: Vec<NamePattern>, policy: &NamePolicy) -> Self {
         let written = |time: SignedDuration| Some(Duration::from_secs(time.as_secs().unsigned_abs()));
@@ -52,7 +52,7 @@ impl NameRule {
         }
     }
 
-    /// The rule as the domain knows it.
+    /// Converts to the domain's rule.
     #[must_use]
     pub fn rule(&self) -> PolicyRule {
         let keys = PolicyKeys {

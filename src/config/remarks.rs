@@ -1,4 +1,4 @@
-//! What is valid in a configuration, but hardly meant.
+//! Warnings about settings that are valid, but probably not intended.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::{Access, Config};
 use crate::domain::policy::PolicyKeys;
 
 impl Config {
-    /// Remarks about settings that have no effect, as sentences without a full stop.
+    /// Warnings about settings without effect, as sentences without a full stop.
     #[must_use]
     pub fn remarks(&self, now: Timestamp) -> Vec<String> {
         let policies = self.policies();

@@ -1,4 +1,4 @@
-//! `[store]`: where everything is stored.
+//! `[store]`: the object store.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Duration, Size};
 
-/// Longest prefix of a bucket's keys.
+/// Maximum length of the prefix, in bytes.
 const MAX_PREFIX: usize = 512;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -15,12 +15,12 @@ const GIB: u64 = 1 << 30;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Store {
-    /// A directory of this machine.
+    /// A local directory.
     Fs {
-        /// The data directory.
+        /// Path of the data directory.
         path: PathBuf,
     },
-    /// A bucket.
+    /// An S3 bucket.
     S3(Box<Bucket>),
 }
 
@@ -30,57 +30,58 @@ impl Default for Store {
     }
 }
 
-/// `[store]` of the type `s3`. Credentials are no part of it: the SDK finds them where AWS's own tools do.
+/// `[store]` with `type = "s3"`. Contains no credentials: the SDK finds them in the same places as AWS's own tools.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bucket {
-    /// The bucket, which must exist.
+    /// Name of the bucket, which must exist.
     pub bucket: String,
-    /// What every key in the bucket begins with, before a `/`.
+    /// Prefix of every key in the bucket, to which a `/` is appended.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub prefix: String,
-    /// The region.
+    /// The region; by default what the SDK finds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The address of the engine, if it is not AWS.
+    /// URL of the engine, if it is not AWS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Whether the bucket is part of the path, not of the host name.
+    /// Whether to address the bucket by path instead of host name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_style: Option<bool>,
-    /// The promise that no other process writes to the bucket.
+    /// Promises that no other process writes to the bucket.
     pub single_writer: bool,
-    /// Whether each request is signed together with its body. Left out: where nothing else protects it, over `http://`.
+    /// Whether a request's signature covers its body. If absent: only over `http://`, where nothing else protects the
+    /// body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sign_bodies: Option<bool>,
-    /// How blobs get to clients that do not show who they are.
+    /// How clients without credentials get blobs.
     pub delivery: Delivery,
-    /// How long the address works that such a client is sent to.
+    /// How long the presigned URL for such a client is valid.
     pub redirect_for: Duration,
-    /// Bytes of the first parts of an upload.
+    /// Size of the first parts of an upload.
     pub part_size: Size,
-    /// Parts of one upload that are sent at once.
+    /// Maximum number of concurrent part uploads per object.
     pub parts_at_once: usize,
-    /// Bytes of all uploads together that are held in memory.
+    /// Memory limit of all uploads together.
     pub memory: Size,
     /// Objects larger than this are copied in parts of this size.
     pub copy_size: Size,
-    /// How long to wait for a connection.
+    /// Time limit for establishing a connection.
     pub connect_timeout: Duration,
-    /// How long one attempt may take.
+    /// Time limit of one attempt.
     pub attempt_timeout: Duration,
-    /// How long a call is tried again.
+    /// Time limit of a call including all retries.
     pub give_up_after: Duration,
 }
 
-/// How blobs get to clients.
+/// How blobs are delivered to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Delivery {
-    /// Through the server.
+    /// Streamed by the server.
     #[default]
     Stream,
-    /// From the bucket, at an address that works for a while.
+    /// By a redirect to a presigned URL of the bucket.
     Redirect,
 }
 
@@ -108,7 +109,7 @@ impl Default for Bucket {
 }
 
 impl Store {
-    /// Whether it was promised that no other process writes.
+    /// Whether the configuration promises that no other process writes.
     #[must_use]
     pub fn has_single_writer(&self) -> bool {
         matches!(self, Self::S3(bucket) if bucket.single_writer)

@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them.
+//! Human-readable durations and sizes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,19 +11,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Duration(std::time::Duration);
 
 impl Duration {
-    /// So many seconds.
+    /// A duration of this many seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(std::time::Duration::from_secs(seconds))
     }
 
-    /// For timers.
+    /// As a standard duration, for timers.
     #[must_use]
     pub fn std(self) -> std::time::Duration {
         self.0
     }
 
-    /// For arithmetic with timestamps. More than the calendar holds is cut off.
+    /// As a signed duration, for arithmetic with timestamps. Clamped to the calendar's range.
     #[must_use]
     pub fn signed(self) -> SignedDuration {
         SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX)
@@ -51,13 +51,13 @@ impl fmt::Display for Duration {
 pub struct Size(u64);
 
 impl Size {
-    /// So many bytes.
+    /// A size of this many bytes.
     #[must_use]
     pub const fn from_bytes(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// The number of bytes.
+    /// The size in bytes.
     #[must_use]
     pub fn bytes(self) -> u64 {
         self.0
@@ -84,7 +84,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// A number needs no quotes.
+/// The serialised form: a plain number needs no quotes.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a text such as \"30s\" or \"4MiB\", or a whole number")]
 enum Written {

@@ -1,8 +1,8 @@
-//! Members of a stored document that this binary does not know, kept as they are.
+//! Members of a stored document that this binary does not know, preserved when the document is rewritten.
 //!
-//! Why: a head is made from its predecessor. A binary that dropped what it does not understand would undo, with its next
-//! change, what a newer one had recorded. A member that depends on another names what it depends on, so that carrying it
-//! is always right.
+//! Each head is made from its predecessor. A binary that dropped unknown members would, with its next change, undo what
+//! a newer one had recorded. A member that depends on another must name that dependency, so that preserving it is
+//! always correct.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,14 +11,14 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// Unknown members, for a field with `#[serde(flatten)]`. Usually there are none, which takes no allocation.
+/// Unknown members, for a field with `#[serde(flatten)]`. Usually empty, which takes no allocation.
 ///
 /// Values are kept as JSON values, not as text: the order of members and the spelling of numbers may change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Carried(BTreeMap<String, Value>);
 
 impl Carried {
-    /// Whether there are none.
+    /// Whether there are no unknown members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

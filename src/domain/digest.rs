@@ -1,4 +1,4 @@
-//! SHA-256 digests in their one spelling, `sha256:` and 64 lower-case hex digits.
+//! SHA-256 digests in their canonical form, `sha256:` and 64 lower-case hex digits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,19 +7,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 use sha2::digest::common::hazmat::{SerializableState as _, SerializedState};
 
-/// What is wrong with a digest's text.
+/// The reason why a string is not a valid digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
-    /// No `algorithm:` prefix at all.
+    /// The `algorithm:` prefix is missing.
     #[error("a digest is written as `sha256:` and 64 hex digits")]
     Form,
-    /// A known form, but not SHA-256.
+    /// Well-formed, but not SHA-256; holds the algorithm.
     #[error("only the algorithm sha256 is supported, not {0:?}")]
     Algorithm(String),
-    /// The wrong number of hex digits.
+    /// The wrong number of hex digits; holds that number.
     #[error("a sha256 digest has 64 hex digits, this one has {0}")]
     Length(usize),
-    /// A character outside `0-9a-f`; upper case is refused so that a digest has one spelling.
+    /// A character outside `0-9a-f`. Upper case is refused so that each digest has only one spelling.
     #[error("a digest is written in lower-case hex digits (0-9, a-f)")]
     Alphabet,
 }
@@ -29,7 +29,7 @@ pub enum DigestError {
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of bytes that are already in memory.
+    /// Hashes bytes that are already in memory.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
@@ -57,7 +57,7 @@ impl Digest {
         hex::encode(self.0)
     }
 
-    /// The 32 raw bytes, as `Repr-Digest` (RFC 9530) wants them.
+    /// The 32 raw bytes, as used in `Repr-Digest` (RFC 9530).
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
@@ -101,41 +101,41 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A running SHA-256 written down, so that another process can go on with it. Nothing secret is in it.
+/// The serialised state of an unfinished SHA-256, with which another process can continue hashing. Contains no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashState {
-    /// Who can read it: the hash function, and the library whose own form it is.
+    /// The hash function and the library version that defines the format of `state`.
     form: String,
-    /// The state in hex.
+    /// The library's serialised state, in hex.
     state: String,
 }
 
-/// The form of states that this binary writes and reads.
+/// The format of states that this binary writes and reads.
 const HASH_FORM: &str = "sha256/sha2-0.11";
 
-/// A running SHA-256 over bytes that pass by once.
+/// Incremental SHA-256.
 #[derive(Debug, Clone, Default)]
 pub struct Hasher(sha2::Sha256);
 
 impl Hasher {
-    /// An empty hash.
+    /// Creates a hasher with no input.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in the next bytes.
+    /// Hashes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// What was taken in so far, for [`Hasher::resume`].
+    /// The state after the input so far, for [`Hasher::resume`].
     #[must_use]
     pub fn state(&self) -> HashState {
         HashState { form: HASH_FORM.to_owned(), state: hex::encode(self.0.serialize()) }
     }
 
-    /// Goes on where [`Hasher::state`] was taken. `None` for a state of another form, or one that is damaged.
+    /// Resumes from a saved [`Hasher::state`]. `None` if it is in another format or damaged.
     #[must_use]
     pub fn resume(state: &HashState) -> Option<Self> {
         let bytes = hex::decode(&state.state).ok().filter(|_| state.form == HASH_FORM)?;
@@ -143,7 +143,7 @@ impl Hasher {
         sha2::Sha256::deserialize(&bytes).ok().map(Self)
     }
 
-    /// The digest of everything taken in.
+    /// The digest of the whole input.
     #[must_use]
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())

@@ -1,25 +1,25 @@
-//! What a client states about a name before it changes it (compare-and-swap).
+//! Preconditions on the state of a name (compare-and-swap).
 
 use super::Digest;
 
-/// The state of a name that a client requires for its change to happen, in terms of the active manifest.
+/// A client's precondition for a change, in terms of the active manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Expect {
-    /// Any state (no precondition).
+    /// No precondition.
     #[default]
     Anything,
-    /// Nothing is active (`If-None-Match: *`): create only.
+    /// No version is active (`If-None-Match: *`): create only.
     Nothing,
-    /// Something is active (`If-Match: *`): update only.
+    /// A version is active (`If-Match: *`): update only.
     Something,
-    /// The active manifest is one of these (`If-Match`).
+    /// The active manifest has one of these digests (`If-Match`).
     OneOf(Vec<Digest>),
-    /// The active manifest is none of these (`If-None-Match`).
+    /// The active manifest has none of these digests (`If-None-Match`).
     NoneOf(Vec<Digest>),
 }
 
 impl Expect {
-    /// Whether the requirement holds for the digest of the active manifest (`None`: nothing is active).
+    /// Whether the precondition holds for the digest of the active manifest (`None`: nothing is active).
     #[must_use]
     pub fn holds(&self, active: Option<Digest>) -> bool {
         match self {
@@ -31,7 +31,7 @@ impl Expect {
         }
     }
 
-    /// Whether the client stated anything at all.
+    /// Whether the client stated a precondition.
     #[must_use]
     pub fn is_stated(&self) -> bool {
         *self != Self::Anything

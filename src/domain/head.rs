@@ -1,13 +1,13 @@
 //! Heads: the complete state of a name at one generation, and every way it can change.
 //!
-//! A name is a log of heads, each written once; changing a name means computing its next head from the newest
-//! one and creating it. [`Head::next`] is that computation, and nothing else in the crate decides what may
-//! become of a version.
+//! A name is a log of heads, each written once; changing a name means computing its next head from the newest one and
+//! creating it. [`Head::next`] is that computation. No other code decides the state transitions of versions.
 //!
-//! Why rows leave the head: a name with ten thousand versions must publish and read as fast as a new one. A head
-//! carries at most [`INLINE_MAX`] rows and about [`MAX_HEAD`] bytes; older ones are spilled, oldest first, into immutable
-//! segments that the head lists. A row that changes again comes back into the head and shadows its older copy. Segments of one
-//! tier are merged [`FAN_OUT`] at a time, so their number grows with the logarithm of the version count.
+//! Rows are moved out of the head so that a name with ten thousand versions can be published to and read as fast as a
+//! new one. A head carries at most [`INLINE_MAX`] rows and about [`MAX_HEAD`] bytes; older rows are spilled, oldest
+//! first, into immutable segments that the head lists. A row that changes again returns to the head and shadows its
+//! older copy. Segments of one tier are merged [`FAN_OUT`] at a time, so their number grows with the logarithm of the
+//! version count.
 
 mod activation;
 mod change;
@@ -27,54 +27,54 @@ pub use operation::{Action, MAX_LISTED, Operation};
 
 /// The format of heads that this binary reads and writes.
 pub const FORMAT: u32 = 1;
-/// Most bytes of a head as JSON that is made here. More only if the active and the changed row need them, or members
-/// that this binary does not know.
+/// Maximum size in bytes of a head that this binary writes, as JSON. Exceeded only if the active and the changed row,
+/// or members that this binary does not know, need the space.
 pub const MAX_HEAD: usize = 12 << 10;
-/// Most rows that a head carries itself.
+/// Maximum number of rows in the head itself.
 pub const INLINE_MAX: usize = 32;
-/// Rows that stay in the head when it spills.
+/// Number of rows that stay in the head when it spills.
 pub const INLINE_KEEP: usize = 8;
-/// Segments of one tier that are merged into one of the next.
+/// Number of segments of one tier that are merged into one of the next.
 pub const FAN_OUT: usize = 8;
 
-/// An immutable object that holds rows which no longer fit the head.
+/// Reference to a segment: an immutable object with rows that no longer fit the head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentRef {
-    /// Digest of the segment's bytes, and its key.
+    /// Digest of the segment's bytes, which is also its key.
     pub digest: Digest,
-    /// Lowest version number in it.
+    /// Lowest version number in the segment.
     pub first: u64,
-    /// Highest version number in it.
+    /// Highest version number in the segment.
     pub last: u64,
-    /// Rows in it.
+    /// Number of rows.
     pub rows: u64,
-    /// How often its rows have been merged.
+    /// Number of times that its rows have been merged.
     pub tier: u32,
-    /// Rows in it that were roots when it was written. None of the others can ever become one again, so a segment
-    /// with none need not be read to find the roots.
+    /// Number of rows that were roots when the segment was written. No other row of it can ever become a root again, so
+    /// the collector need not read a segment with none.
     pub roots: u64,
-    /// Members that this binary does not know. They are about exactly these bytes, so they end with the reference when
-    /// segments are merged.
+    /// Members that this binary does not know. They describe exactly these bytes, so they are dropped with the
+    /// reference when segments are merged.
     #[serde(flatten)]
     pub other: Carried,
 }
 
 impl SegmentRef {
-    /// Whether a version of this number may be in the segment.
+    /// Whether the segment's range includes this version number.
     #[must_use]
     pub fn covers(&self, number: u64) -> bool {
         (self.first..=self.last).contains(&number)
     }
 }
 
-/// When and why a name was withdrawn or deleted.
+/// Record of the withdrawal or deletion of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
-    /// When.
+    /// Time of the withdrawal or deletion.
     pub at: Timestamp,
-    /// Who did it.
+    /// The subject that requested it.
     pub by: Subject,
-    /// Why, at most 500 bytes.
+    /// The reason given, at most 500 bytes.
     pub reason: String,
     /// Members that this binary does not know.
     #[serde(flatten)]
@@ -84,30 +84,30 @@ pub struct Deletion {
 /// The complete state of a name at one generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// Version of this document's format; 1.
+    /// Format version of this document; see [`FORMAT`].
     pub format: u32,
-    /// The name of the log.
+    /// The log that the head belongs to.
     pub name: LogName,
-    /// 1 for the first head of the name, one more for each.
+    /// 1 for the first head of the name, then without gaps.
     pub generation: u64,
-    /// When the head was made; never before its predecessor.
+    /// When the head was made; never earlier than its predecessor's time.
     pub time: Timestamp,
-    /// What made it.
+    /// The operation that produced the head.
     pub operation: Operation,
-    /// Number that the next version gets.
+    /// The number that the next version gets.
     pub next_version: u64,
     /// The version that was active immediately before the active one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<u64>,
-    /// The name was withdrawn or deleted, and nothing was published or promoted since.
+    /// Set while the name is withdrawn or deleted, until the next publish or promotion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Deletion>,
     /// The latest activations, newest first, at most [`MAX_ACTIVATIONS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub activations: Vec<Activation>,
-    /// The rows in the head, by ascending number. The active one is always among them.
+    /// The rows in the head, by ascending number. Always includes the active one.
     pub rows: Vec<VersionRow>,
-    /// Where older rows are; a later segment shadows an earlier one.
+    /// Segments with older rows; a later segment shadows an earlier one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<SegmentRef>,
     /// Members that this binary does not know.
@@ -115,81 +115,81 @@ pub struct Head {
     pub other: Carried,
 }
 
-/// Why bytes are not a head that can be read.
+/// The reason why bytes cannot be read as a head.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
-    /// It is of a format that only a newer larder knows.
+    /// The format is newer than this binary; holds its number.
     #[error("it is of format {0}, written by a newer larder; this one reads format {FORMAT}")]
     Newer(u64),
-    /// It is damaged.
+    /// The document is damaged.
     #[error("{0}")]
     Malformed(String),
 }
 
-/// Why a change cannot be made in the present state of the name.
+/// The reason why a change is not possible in the present state of the name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The client's precondition does not hold.
     #[error("the name is not in the state that the request requires")]
     Precondition {
-        /// The active manifest.
+        /// Digest of the active manifest, if any.
         current: Option<Digest>,
     },
-    /// No such version, or no such name.
+    /// The version or the name does not exist.
     #[error("there is no such version")]
     NoSuchVersion,
     /// The version is retired.
     #[error("version {} was retired", .0.number)]
     Retired(Box<VersionRow>),
-    /// The version is in a state in which this cannot be done.
+    /// The state of the version does not allow this change.
     #[error("version {number} is {state}")]
     WrongState {
-        /// Its number.
+        /// Number of the version.
         number: u64,
-        /// Its state.
+        /// State of the version.
         state: State,
     },
     /// A pinned version cannot be retired.
     #[error("version {0} is pinned")]
     Pinned(u64),
-    /// The version has no room for one more pin.
+    /// The version already has the maximum number of pins, or its row has no space for another.
     #[error("version {0} has as many pins as its row has room for")]
     PinsFull(u64),
 }
 
-/// What a change is judged by, besides the newest head.
+/// Inputs for judging a change, besides the newest head.
 #[derive(Debug, Clone)]
 pub struct Judgement {
-    /// The version that [`Change::selector`] picks, wherever it is stored.
+    /// The version that [`Change::selector`] picks, whether in the head or in a segment.
     pub row: Option<VersionRow>,
-    /// For a deletion all rows of the name, for an expiry those that it is about.
+    /// For a deletion, all rows of the name; for an expiry, the rows that it concerns.
     pub everything: Vec<VersionRow>,
-    /// Who asks, and under which id.
+    /// The subject that requests the change, and the operation's id.
     pub operation: Operation,
-    /// The present time.
+    /// The present time, by the corrected clock.
     pub now: Timestamp,
 }
 
 impl Judgement {
-    /// A judgement for which the head itself is enough.
+    /// Creates a judgement for a change that needs only the head itself.
     #[must_use]
     pub fn new(operation: Operation, now: Timestamp) -> Self {
         Self { row: None, everything: Vec::new(), operation, now }
     }
 }
 
-/// What a change comes to.
+/// The result of a change that is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The name is already as wanted; nothing to write. Carries the version that was found so, if it is about one.
+    /// The name is already in the requested state; nothing to write. Holds the version concerned, if there is one.
     Unchanged(Option<VersionRow>),
     /// The next head, and the rows that must be spilled before it is created.
     Next {
         /// The head to create. Its segment list does not include the spilled rows yet.
         head: Box<Head>,
-        /// The version the change was about, in its new state. `None` if it was not about a single one.
+        /// The changed version in its new state. `None` if the change is not about a single version.
         row: Option<VersionRow>,
-        /// Rows that no longer fit, by ascending number.
+        /// Rows to spill, by ascending number.
         spill: Vec<VersionRow>,
     },
 }
@@ -201,16 +201,16 @@ impl Head {
         self.rows.iter().find(|row| row.state == State::Active)
     }
 
-    /// The row of this number, if the head itself carries it.
+    /// The row with this number, if it is in the head itself.
     #[must_use]
     pub fn inline(&self, number: u64) -> Option<&VersionRow> {
         self.rows.iter().find(|row| row.number == number)
     }
 
-    /// Reads a head.
+    /// Parses a head.
     ///
     /// # Errors
-    /// A [`HeadError`]; one of a newer format is told apart even if nothing else in it can be read.
+    /// A [`HeadError`]. A newer format is reported as such even if nothing else in the document can be read.
     pub fn parse(bytes: &[u8]) -> Result<Self, HeadError> {
         #[derive(Deserialize)]
         struct Format {
@@ -226,10 +226,10 @@ impl Head {
         }
     }
 
-    /// The head that `change` makes of `current` (`None`: the name has never existed).
+    /// Computes the head that follows `current` after `change` (`None`: the name has never existed).
     ///
     /// # Errors
-    /// A [`Rejection`] when the present state does not allow the change.
+    /// A [`Rejection`] if the present state does not allow the change.
     pub fn next(
         current: Option<&Self>,
         name: &LogName,

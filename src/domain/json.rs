@@ -1,40 +1,40 @@
-//! Strict reading of JSON documents that come from elsewhere.
+//! Strict parsing of JSON documents from outside.
 //!
-//! What serde reads by itself is more than what JSON objects are: derived types take an array of their members' values in
-//! place of an object, and text in members that nobody reads is not checked to be UTF-8. A document that is kept and served
-//! again must be what every other reader takes it for, so [`strict`] refuses both, at any depth.
+//! Serde by itself accepts more than JSON objects: derived types also take an array of their members' values in place
+//! of an object, and text in unknown members is not checked to be UTF-8. A document that is stored and served again
+//! must mean the same to every other reader, so [`strict`] refuses both, at any depth.
 //!
-//! Two limits, both serde's own: `flatten`, `untagged` and internally tagged types are buffered before they are read, so
-//! that arrays are not noticed in structs below them; and a repeated member is refused where a struct knows it, else the
-//! last one counts (maps) or none does (unknown members).
+//! Two limitations come from serde: `flatten`, `untagged` and internally tagged types are buffered before they are
+//! parsed, so that arrays are not detected in structs below them; and a repeated member is refused where a struct knows
+//! it, else the last one wins (maps) or all are ignored (unknown members).
 
 mod objects;
 
 use serde::de::DeserializeOwned;
 
-/// Deepest nesting. Unknown members are skipped without recursion here, but other readers of a stored document may not be
-/// as careful.
+/// Maximum nesting depth. Unknown members are skipped here without recursion, but other readers of a stored document
+/// may be less careful.
 const MAX_DEPTH: usize = 64;
 
-/// Why bytes are not the JSON document that is expected. Each text completes "the document is refused: …".
+/// The reason why bytes are not the expected JSON document. Each message completes "the document is refused: …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// Some of it is not UTF-8 (RFC 8259 section 8.1), be it in a member that is not read.
+    /// Not valid UTF-8 (RFC 8259 section 8.1), possibly in a member that is not parsed. Holds the offset.
     #[error("it is not valid UTF-8 from byte {0} on")]
     NotUtf8(usize),
-    /// It begins with a byte order mark, which RFC 8259 section 8.1 forbids to send.
+    /// Starts with a byte order mark, which RFC 8259 section 8.1 forbids.
     #[error("it begins with a byte order mark, which JSON must not have")]
     ByteOrderMark,
-    /// Arrays and objects lie deeper in each other than 64 levels.
+    /// Arrays and objects are nested more than 64 levels deep.
     #[error("it is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
-    /// Not JSON, or not of the expected form.
+    /// Not JSON, or not of the expected structure.
     #[error("{0}")]
     Malformed(String),
 }
 
-/// Reads one JSON document: UTF-8 throughout, nested at most 64 levels, nothing behind it but white space, and an object
-/// wherever a struct is expected.
+/// Parses one JSON document: valid UTF-8 throughout, nested at most 64 levels, with only white space behind it, and an
+/// object wherever a struct is expected.
 ///
 /// # Errors
 /// A [`JsonError`] that says where the document is wrong.
@@ -53,7 +53,7 @@ pub fn strict<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     Ok(value)
 }
 
-/// How deep arrays and objects are nested, whether or not the text is JSON.
+/// The nesting depth of arrays and objects, whether or not the text is valid JSON.
 fn depth(bytes: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in bytes {

@@ -1,10 +1,10 @@
 //! Manifests: documents that list the files of a release and the blobs that hold their bytes.
 //!
-//! A manifest is stored and served as the exact bytes that were published. What Larder needs of it, it gets from a
-//! [`Format`], which does two things that must stay apart. *Reading* accepts whatever any release of Larder ever
-//! accepted and takes only what serving and collecting need. *Checking* names everything that is wrong with a document,
-//! and happens at publish only. If reading applied the rules of publishing, every rule added later would turn old
-//! releases into a corrupt store, and every rule relaxed later would do so for older binaries.
+//! A manifest is stored and served as the exact bytes that were published. Larder interprets it through a [`Format`],
+//! which does two things that must be kept apart. *Reading* accepts everything that any release of Larder ever
+//! accepted, and extracts only what serving and collecting need. *Checking* reports everything that is wrong with a
+//! document, and happens at publish only. If reading applied the rules of publishing, every rule added later would turn
+//! old releases into a corrupt store, and every rule relaxed later would do so for older binaries.
 
 mod kind;
 pub mod release;
@@ -18,13 +18,14 @@ pub use kind::Kind;
 
 use super::{Digest, FileName};
 
-/// Largest integer that every JSON reader keeps exactly (RFC 8259 section 6), so the largest size that may be published.
+/// Maximum size of a blob that may be published: the largest integer that every JSON reader preserves (RFC 8259 section
+/// 6).
 pub const MAX_SIZE: u64 = (1 << 53) - 1;
 
-/// Every format that this binary knows. The first one is that of documents without a stated media type.
+/// All formats that this binary knows. The first one is the default for documents without a stated media type.
 pub static FORMATS: &[Format] = &[release::FORMAT];
 
-/// Where bytes are and how many there are.
+/// Digest and size of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Descriptor {
     /// Digest of the bytes.
@@ -36,47 +37,47 @@ pub struct Descriptor {
 /// One file of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
-    /// Its name, unique within the manifest.
+    /// File name, unique within the manifest.
     pub name: FileName,
-    /// Where its bytes are.
+    /// The file's content.
     pub blob: Descriptor,
-    /// Its media type (RFC 9110 section 8.3.1), if the manifest states a legal one.
+    /// Media type (RFC 9110 section 8.3.1), if the manifest states a valid one.
     pub media_type: Option<String>,
-    /// Its platform (`linux`), if stated.
+    /// Platform (`linux`), if stated.
     pub platform: Option<String>,
-    /// Its architecture (`amd64`), if stated.
+    /// Architecture (`amd64`), if stated.
     pub arch: Option<String>,
 }
 
-/// A manifest that another one names. What it needs in turn is found by reading it.
+/// A manifest that this one refers to. What that one needs in turn is found by reading it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Child {
-    /// Where its bytes are.
+    /// The child manifest's bytes.
     pub blob: Descriptor,
-    /// Its media type; `None` for the first of the [`FORMATS`].
+    /// The child's media type; `None` for the first of the [`FORMATS`].
     pub media_type: Option<Box<str>>,
 }
 
-/// What Larder reads from a manifest, whatever its format.
+/// The content of a manifest that Larder uses, whatever its format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// The document's media type.
     pub media_type: Cow<'static, str>,
     /// The publisher's own version text (`main:abc1234`), not Larder's number.
     pub label: Option<String>,
-    /// Kind of release.
+    /// How the release is meant to be used.
     pub kind: Kind,
-    /// The file that a static site starts from.
+    /// The start page of a static site.
     pub entrypoint: Option<FileName>,
-    /// The files that can be served by name, in the manifest's order, each name once.
+    /// The files that can be served by name, in the manifest's order, with unique names.
     pub files: Vec<Artifact>,
-    /// The source snapshot, if any; among the blobs as well.
+    /// The source snapshot, if any; also listed in `blobs`.
     pub source: Option<Descriptor>,
-    /// Every blob that the manifest refers to, each digest once. Manifests it names are not among them.
+    /// Every blob that the manifest refers to, each digest once, excluding child manifests.
     pub blobs: Vec<Descriptor>,
-    /// The manifests that it names. They and everything they need in turn are needed, too.
+    /// The child manifests. They and everything they need in turn are needed, too.
     pub children: Vec<Child>,
-    /// The manifest that this one is about, if any. It is not needed by this one.
+    /// The manifest that this one describes, if any. This one does not keep its subject alive.
     pub subject: Option<Descriptor>,
 }
 
@@ -87,47 +88,47 @@ impl Manifest {
         self.files.iter().find(|file| file.name == *name)
     }
 
-    /// What must be stored as long as the manifest is needed: its blobs, and the bytes of the manifests it names.
+    /// Everything that this manifest alone keeps alive: its blobs, and the bytes of its child manifests.
     #[must_use]
     pub fn roots(&self) -> Vec<Descriptor> {
         self.blobs.iter().copied().chain(self.children.iter().map(|child| child.blob)).collect()
     }
 
-    /// Bytes of all files together.
+    /// Total size of all files, in bytes.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
         self.files.iter().fold(0, |sum, file| sum.saturating_add(file.blob.size))
     }
 }
 
-/// What a server accepts of a manifest at most. Limits of publishing, never of reading.
+/// A server's limits for manifests. They apply to publishing, never to reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Number of files.
+    /// Maximum number of files.
     pub files: usize,
 }
 
 impl Limits {
-    /// Nothing is too much.
+    /// No limits.
     pub const NONE: Self = Self { files: usize::MAX };
 }
 
-/// A format of manifests.
+/// A manifest format.
 #[derive(Debug, Clone, Copy)]
 pub struct Format {
-    /// The media types of its documents, in lower case and without parameters.
+    /// Media types of its documents, in lower case and without parameters.
     pub media_types: &'static [&'static str],
-    /// Reads a document that was published, by this or any other release of Larder.
+    /// Reads a document published by this or any other release of Larder.
     pub read: fn(&[u8]) -> Result<Manifest, ReadError>,
-    /// Checks a document that is to be published. What passes can be read.
+    /// Checks a document before it is published. Every document that passes can be read.
     pub check: fn(&[u8], Limits) -> Result<(), ManifestError>,
 }
 
 impl Format {
-    /// The format of documents of this media type; without one, the first of `formats`.
+    /// The format for this media type, or the first of `formats` if there is none.
     ///
     /// # Errors
-    /// [`ReadError::UnknownFormat`] when there is none.
+    /// [`ReadError::UnknownFormat`] if no format has this media type.
     pub fn among<'a>(formats: &'a [Self], media_type: Option<&str>) -> Result<&'a Self, ReadError> {
         let Some(media_type) = media_type else {
             return formats.first().ok_or_else(|| ReadError::UnknownFormat("(none)".into()));
@@ -138,29 +139,29 @@ impl Format {
     }
 }
 
-/// Why a stored manifest cannot be read.
+/// The reason why a stored manifest cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// No format here has this media type. It may be all right for a newer binary.
+    /// No known format has this media type. A newer binary may know it.
     #[error("manifests of the media type {0:?} need a newer larder")]
     UnknownFormat(Box<str>),
-    /// It cannot be understood, or names a file in a way that endangers paths.
+    /// The document cannot be interpreted, or has a file name that is unsafe as a path.
     #[error("the manifest cannot be read: {0}")]
     Malformed(String),
 }
 
-/// Why bytes may not be published as a manifest.
+/// The reason why bytes may not be published as a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// Not of the shape of a manifest at all.
+    /// The document does not have the structure of a manifest.
     #[error("the manifest cannot be read: {0}")]
     Malformed(String),
-    /// A manifest, but with these problems (all of them, up to a bound).
+    /// The document is a manifest with these problems (all of them, up to a limit).
     #[error("the manifest is not valid: {}", .0.join("; "))]
     Invalid(Vec<String>),
 }
 
-/// These blobs, each digest once, in their order.
+/// Removes duplicate digests, keeping the order.
 fn each_once(blobs: impl IntoIterator<Item = Descriptor>) -> Vec<Descriptor> {
     let blobs = blobs.into_iter();
     let mut seen = HashSet::with_capacity(blobs.size_hint().0);

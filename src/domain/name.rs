@@ -1,5 +1,5 @@
-//! Names of logs, of which manifest names are those that users see, and artifact file names: the only texts from
-//! outside that ever reach a key or a path.
+//! Names of logs, including the manifest names that users see, and artifact file names: the only strings from outside
+//! that ever become part of a key or a path.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,35 +7,35 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Longest manifest name, in bytes.
+/// Maximum length of a manifest name, in bytes.
 pub const MAX_NAME: usize = 255;
-/// Longest segment of a manifest name but the last, in bytes: it becomes a segment of keys.
+/// Maximum length of a manifest name's segment other than the last, in bytes: it becomes a segment of keys.
 pub const MAX_COMPONENT: usize = 250;
-/// Longest kind of a hidden log, in bytes.
+/// Maximum length of a hidden log's kind, in bytes.
 const MAX_KIND: usize = 16;
-/// Longest artifact name, in bytes.
+/// Maximum length of an artifact name, in bytes.
 pub const MAX_FILE: usize = 1024;
-/// Longest single segment of an artifact name, in bytes (what common filesystems allow).
+/// Maximum length of an artifact name's segment, in bytes (the limit of common filesystems).
 pub const MAX_FILE_SEGMENT: usize = 255;
 
-/// What is wrong with a name.
+/// The reason why a string is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing was given.
+    /// The name is empty.
     #[error("a name must not be empty")]
     Empty,
-    /// Longer than the limit.
+    /// The name or a segment exceeds its maximum length.
     #[error("a name has at most {limit} bytes, this one has {actual}")]
     TooLong {
-        /// The limit that applies.
+        /// The limit that applies, in bytes.
         limit: usize,
-        /// What was given.
+        /// The actual length, in bytes.
         actual: usize,
     },
     /// A segment does not follow the grammar.
     #[error("the segment {segment:?} is not allowed: {rule}")]
     Segment {
-        /// The offending segment, shortened.
+        /// The offending segment, truncated to 64 characters.
         segment: String,
         /// The rule it breaks, in words.
         rule: &'static str,
@@ -55,35 +55,35 @@ const TAG_RULE: &str = "use 1 to 128 letters, digits, '.', '_' and '-', starting
 const HIDDEN_RULE: &str = "a hidden log is PARENT/@KIND/HH, where KIND is 1 to 16 lower-case letters, and HH two \
                            lower-case hexadecimal digits";
 
-/// The name of a log of heads: a [`ManifestName`], or `PARENT/@KIND/HH`, a hidden log that belongs to the manifest
-/// name PARENT, such as `team/app/@untagged/9f`.
+/// The name of a log of heads: a [`ManifestName`], or `PARENT/@KIND/HH`, a hidden log that belongs to the manifest name
+/// PARENT, such as `team/app/@untagged/9f`.
 ///
-/// A hidden log holds versions that have no name of their own; it is spread by HH, the first byte of a digest. Its
-/// roots count like all others, and the policies of PARENT apply to it, but nothing that users see lists it. Neither
-/// `@` nor an empty segment occurs in a manifest name, so no text is both.
+/// A hidden log holds versions that have no name of their own; versions are distributed over 256 logs by HH, the first
+/// byte of a digest. Its roots count like all others, and the policies of PARENT apply to it, but it never appears in
+/// listings for users. Neither `@` nor an empty segment occurs in a manifest name, so no string is both.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogName(Box<str>);
 
 impl LogName {
-    /// The name as text.
+    /// The name as a string slice.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The manifest name and the rest, from `/@` on, if the log is hidden.
+    /// If the log is hidden, its parent's name and the rest, starting with `/@`.
     #[must_use]
     pub fn split_hidden(&self) -> Option<(&str, &str)> {
         self.0.find("/@").map(|at| self.0.split_at(at))
     }
 
-    /// The name under which users know the log. `None` when it is hidden.
+    /// The manifest name of the log. `None` if it is hidden.
     #[must_use]
     pub fn visible(&self) -> Option<ManifestName> {
         self.split_hidden().is_none().then(|| ManifestName(self.clone()))
     }
 
-    /// The manifest name whose policies apply: its own, or that of the name that a hidden log belongs to.
+    /// The manifest name whose policies apply: the log's own, or the parent's if it is hidden.
     #[must_use]
     pub fn governing(&self) -> ManifestName {
         ManifestName(Self(self.split_hidden().map_or(&*self.0, |(parent, _)| parent).into()))
@@ -106,7 +106,7 @@ impl From<ManifestName> for LogName {
     }
 }
 
-/// `KIND/HH`.
+/// Whether `text` is `KIND/HH`.
 fn is_hidden_part(text: &str) -> bool {
     let Some((kind, byte)) = text.split_once('/') else { return false };
     (1..=MAX_KIND).contains(&kind.len())
@@ -157,7 +157,7 @@ impl FromStr for ManifestName {
     }
 }
 
-/// `[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*` of the OCI distribution specification.
+/// Whether `text` matches `[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*` of the OCI distribution specification.
 fn is_component(text: &str) -> bool {
     let alnum = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = text.as_bytes();
@@ -170,7 +170,7 @@ fn is_component(text: &str) -> bool {
         .all(|separator| matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|b| *b == b'-'))
 }
 
-/// `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}` of the OCI distribution specification.
+/// Whether `text` matches `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}` of the OCI distribution specification.
 fn is_tag(text: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let bytes = text.as_bytes();
@@ -179,32 +179,32 @@ fn is_tag(text: &str) -> bool {
         && bytes.iter().all(|b| word(*b) || matches!(b, b'.' | b'-'))
 }
 
-/// The name of an artifact inside a manifest; it may hold `/` (a static site's `assets/app.js`).
+/// The name of an artifact within a manifest; it may contain `/` (a static site's `assets/app.js`).
 ///
-/// A relative path without empty, `.` or `..` segments, without backslashes and control characters, so that a client
-/// can write it below a directory of its choice. What else a new name must be, [`FileName::check`] says: a name that
-/// was published must stay readable whatever the rules of publishing become.
+/// A relative path without empty, `.` or `..` segments, backslashes or control characters, so that a client can safely
+/// write it below a directory of its choice. [`FileName::check`] has the further rules for new names: a name that was
+/// published must stay readable whatever the rules of publishing become.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileName(Box<str>);
 
 impl FileName {
-    /// The name as text.
+    /// The name as a string slice.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The last segment, what a browser should save the file as.
+    /// The last segment, under which a browser should save the file.
     #[must_use]
     pub fn base(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// Whether an artifact of this name may be published: at most [`MAX_FILE`] bytes, [`MAX_FILE_SEGMENT`] in each
-    /// segment, and no segment that starts with `~`, which shells expand.
+    /// Checks that an artifact with this name may be published: at most [`MAX_FILE`] bytes, at most
+    /// [`MAX_FILE_SEGMENT`] bytes per segment, and no segment that starts with `~`, which shells expand.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The first rule that it violates.
     pub fn check(&self) -> Result<(), NameError> {
         if self.0.len() > MAX_FILE {
             return Err(NameError::TooLong { limit: MAX_FILE, actual: self.0.len() });
@@ -237,7 +237,7 @@ impl FromStr for FileName {
     }
 }
 
-/// The rule that a segment breaks which could lead a path, a header or a terminal astray.
+/// The rule that a segment violates, if it would be unsafe in a path, a header or a terminal.
 fn danger(segment: &str) -> Option<&'static str> {
     if segment.is_empty() {
         Some("a file name has no empty segment, and no '/' at its ends")

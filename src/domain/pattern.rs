@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ManifestName;
 
-/// A pattern over manifest names: `*` matches within one segment, `**` as a whole segment matches any number
-/// of segments, everything else matches itself.
+/// A pattern for manifest names: `*` matches within one segment, `**` as a whole segment matches any number of
+/// segments, and everything else matches itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NamePattern(Box<str>);
 
@@ -19,19 +19,19 @@ impl NamePattern {
         Self("**".into())
     }
 
-    /// Whether `name` is matched, segment by segment.
+    /// Whether the pattern matches `name`, segment by segment.
     #[must_use]
     pub fn matches(&self, name: &ManifestName) -> bool {
         match_segments(Some(&self.0), Some(name.as_str()))
     }
 
-    /// Whether this pattern certainly matches every name that `other` matches. `false` where that is not obvious.
+    /// Whether this pattern provably matches every name that `other` matches. May be `false` in non-obvious cases.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         if self == other || &*self.0 == "**" {
             return true;
         }
-        // `P/**` matches P and everything below it; what `other` begins with must be as literal as P is.
+        // `P/**` matches P and everything below it, provided that `other` starts with P literally.
         let below = self.0.strip_suffix("/**").filter(|prefix| !prefix.contains('*'));
         below.is_some_and(|prefix| {
             other.0.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -39,12 +39,13 @@ impl NamePattern {
     }
 }
 
-/// The first segment and those behind it.
+/// Splits off the first segment.
 fn split_first(path: &str) -> (&str, Option<&str>) {
     path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)))
 }
 
-/// Works on what is left of both texts, `None` behind the last segment, so that a request allocates nothing.
+/// Matches the remaining segments, `None` meaning that there are none. Works on slices so that a request allocates
+/// nothing.
 fn match_segments(pattern: Option<&str>, segments: Option<&str>) -> bool {
     let Some(pattern) = pattern else { return segments.is_none() };
     let (head, behind) = split_first(pattern);
@@ -64,7 +65,7 @@ fn match_segments(pattern: Option<&str>, segments: Option<&str>) -> bool {
     })
 }
 
-/// Matches `*` wildcards inside one segment: the first and the last piece are anchored, those between are
+/// Matches `*` wildcards within one segment: the first and the last literal piece are anchored, those in between are
 /// found from left to right, which is exact for this kind of pattern.
 fn match_segment(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };

@@ -1,33 +1,33 @@
-//! What may be granted, and what a name asks of those who read or change it.
+//! Permissions that can be granted, and the requirements of names on readers and writers.
 
 use serde::{Deserialize, Serialize};
 
-/// What a token may be granted.
+/// A permission that a token may be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Permission {
-    /// Read names whose policy asks for a token, and blobs if they are not public.
+    /// Read names whose policy requires a token, and blobs if they are not public.
     Read,
-    /// Upload blobs, and ask which are missing.
+    /// Upload blobs, and query which are missing.
     Upload,
-    /// Publish and stage versions, copy to a name. Includes `upload` and `attest`.
+    /// Publish and stage versions, and copy to a name. Includes `upload` and `attest`.
     Publish,
     /// Attach signatures and other statements to versions.
     Attest,
-    /// Promote and roll back.
+    /// Promote versions and roll back.
     Promote,
-    /// Pin and unpin.
+    /// Pin and unpin versions.
     Pin,
     /// Retire versions and delete names.
     Retire,
     /// Attach a host name to a name.
     Host,
-    /// Everything.
+    /// All permissions.
     Admin,
 }
 
 impl Permission {
-    /// Whether a grant of this allows `wanted`.
+    /// Whether granting this permission also grants `wanted`.
     #[must_use]
     pub fn includes(self, wanted: Self) -> bool {
         match self {
@@ -38,25 +38,25 @@ impl Permission {
     }
 }
 
-/// Who may read.
+/// Who may read a name or blobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reads {
-    /// Everybody.
+    /// Everyone, without credentials.
     #[default]
     Public,
     /// Holders of a token that grants `read`.
     Token,
 }
 
-/// Whether a change to a name must state what it expects.
+/// Whether a change to a name must state a precondition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cas {
-    /// `If-Match` and `If-None-Match` are honoured where sent.
+    /// `If-Match` and `If-None-Match` are honoured if sent.
     #[default]
     Optional,
-    /// A change without either is answered 428.
+    /// A change with neither is refused with status 428.
     Required,
 }
 

@@ -1,7 +1,7 @@
-//! Policies of names: what a name asks of those who read or change it, and how long its versions are kept.
+//! Policies of names: requirements on their readers and writers, and the retention of their versions.
 //!
-//! A policy is put together from rules, key by key: each key has the value of the first rule that matches the name *and
-//! sets it*. So a rule about one key leaves the others to the rules behind it.
+//! A policy is assembled from rules, key by key: each key has the value of the first rule that matches the name *and
+//! sets the key*. So a rule for one key leaves the other keys to later rules.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -12,15 +12,15 @@ use super::{Cas, ManifestName, NamePattern, Reads, Retention};
 /// The policy of one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NamePolicy {
-    /// Who may read it.
+    /// Who may read the name.
     pub read: Reads,
-    /// Whether changes must state what they expect.
+    /// Whether changes must state a precondition.
     pub cas: Cas,
-    /// How long its versions are kept.
+    /// How long versions are kept.
     pub retention: Retention,
 }
 
-/// What a rule sets; `None` leaves a key to later rules, and at last to the default.
+/// The keys that a rule sets; `None` leaves a key to later rules, and finally to the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PolicyKeys {
     /// [`NamePolicy::read`]
@@ -37,10 +37,10 @@ pub struct PolicyKeys {
     pub prepared_for: Option<SignedDuration>,
 }
 
-/// Tells whether a rule sets a key.
+/// A function that returns whether a rule sets a certain key.
 type IsSet = fn(&PolicyKeys) -> bool;
 
-/// Every key as configurations spell it.
+/// All keys, as configurations spell them.
 const KEYS: [(&str, IsSet); 6] = [
     ("read", |keys| keys.read.is_some()),
     ("cas", |keys| keys.cas.is_some()),
@@ -51,7 +51,7 @@ const KEYS: [(&str, IsSet); 6] = [
 ];
 
 impl PolicyKeys {
-    /// These keys, and those of `later` for the ones that are not set here.
+    /// Takes missing keys from `later`.
     fn or(&self, later: &Self) -> Self {
         Self {
             read: self.read.or(later.read),
@@ -78,12 +78,12 @@ impl PolicyKeys {
     }
 }
 
-/// Some keys of the policies of some names.
+/// A rule that sets some policy keys for some names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PolicyRule {
-    /// The names: those that one of the patterns matches.
+    /// The names that it applies to: those that any of the patterns matches.
     pub matches: Vec<NamePattern>,
-    /// What it sets for them.
+    /// The keys that it sets.
     pub keys: PolicyKeys,
 }
 
@@ -94,32 +94,32 @@ impl PolicyRule {
         self.matches.iter().find(|pattern| pattern.matches(name))
     }
 
-    /// Whether this rule certainly matches every name that `other` matches.
+    /// Whether this rule provably matches every name that `other` matches.
     fn covers(&self, other: &Self) -> bool {
         let is_covered = |one: &NamePattern| self.matches.iter().any(|pattern| pattern.covers(one));
         other.matches.iter().all(is_covered)
     }
 }
 
-/// The rules of all names, in their order.
+/// The rules of all names, in order of precedence.
 #[derive(Debug, Clone, Default)]
 pub struct Policies {
     rules: Vec<PolicyRule>,
-    /// Of a name that no rule matches.
+    /// The policy of a name that no rule matches.
     default: Arc<NamePolicy>,
-    /// Of names that only the rule of this number matches, which are most; so that they cost no allocation.
+    /// The policies of names that only the rule with this index matches. Cached because that is the common case.
     alone: Vec<Arc<NamePolicy>>,
 }
 
 impl Policies {
-    /// Policies made of these rules.
+    /// Creates the policies from their rules.
     #[must_use]
     pub fn new(rules: Vec<PolicyRule>) -> Self {
         let alone = rules.iter().map(|rule| Arc::new(rule.keys.policy())).collect();
         Self { rules, default: Arc::default(), alone }
     }
 
-    /// The policy of a name. Names that are derived from another one, such as hidden logs, have that one's.
+    /// The policy of a name. Names derived from another one, such as hidden logs, share its policy.
     #[must_use]
     pub fn of(&self, name: &ManifestName) -> Arc<NamePolicy> {
         let mut matching = self.matching(name);
@@ -129,16 +129,16 @@ impl Policies {
         Arc::new(keys.policy())
     }
 
-    /// For each key, as configurations spell it, the index of the rule that the policy of `name` takes it from; `None` for
-    /// the default.
+    /// For each key, as configurations spell it, the index of the rule that determines it for `name`; `None` for the
+    /// default.
     #[must_use]
     pub fn sources(&self, name: &ManifestName) -> Vec<(&'static str, Option<usize>)> {
         let source = |is_set: IsSet| self.matching(name).find(|(_, rule)| is_set(&rule.keys)).map(|(at, _)| at);
         KEYS.iter().map(|(key, is_set)| (*key, source(*is_set))).collect()
     }
 
-    /// Keys that can never count, because an earlier rule sets them for all the rule's names: the rule's index, the key
-    /// and the earlier rule's index. Only obvious ones.
+    /// Keys that never have an effect because an earlier rule sets them for all the rule's names, as far as that is
+    /// provable: index of the rule, key, and index of the earlier rule.
     #[must_use]
     pub fn shadowed(&self) -> Vec<(usize, &'static str, usize)> {
         let mut found = Vec::new();
@@ -151,7 +151,7 @@ impl Policies {
         found
     }
 
-    /// The rules in their order.
+    /// The rules, in order of precedence.
     #[must_use]
     pub fn rules(&self) -> &[PolicyRule] {
         &self.rules
@@ -162,7 +162,7 @@ impl Policies {
     }
 }
 
-/// The policies that are in force now, shared by all who go by them. Clones share.
+/// The policies currently in force. Clones share the same state.
 #[derive(Debug, Clone, Default)]
 pub struct LivePolicies(Arc<RwLock<Arc<Policies>>>);
 
@@ -173,13 +173,13 @@ impl From<Policies> for LivePolicies {
 }
 
 impl LivePolicies {
-    /// The policies as they are now. Work that must not change its mind half-way keeps what it got.
+    /// A snapshot of the current policies. Work that must be consistent throughout keeps one snapshot.
     #[must_use]
     pub fn current(&self) -> Arc<Policies> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts other policies in force.
+    /// Replaces the policies for all clones.
     pub fn replace(&self, policies: Policies) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policies);
     }

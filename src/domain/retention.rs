@@ -1,7 +1,7 @@
-//! Retention: how long a name's versions are kept after readers stopped getting them.
+//! Retention: how long a name's versions are kept after readers no longer get them.
 //!
-//! Pure rules over the rows of one name. Active and pinned versions stay whatever the rules say. Ages are the
-//! caller's business: whoever retires by them must take them from one clock.
+//! Pure rules over the rows of one name. Active and pinned versions are kept whatever the rules say. Callers supply the
+//! ages; to retire versions by them, they must take all ages from the same clock.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use serde::Serialize;
 
 use super::{State, VersionRow};
 
-/// The rules for one name.
+/// The retention rules for one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Keep at least this many of the newest versions that are or were active, regardless of age.
     pub keep_last: u64,
-    /// A version that was active stays so long after it was archived.
+    /// How long a version that was active is kept after it was archived.
     pub keep_for: SignedDuration,
-    /// A staged version stays so long after it was published, unless it becomes active.
+    /// How long a staged version is kept after it was published, unless it becomes active.
     pub staged_for: SignedDuration,
-    /// A prepared version may take so long to be completed.
+    /// How long a prepared version may take to be completed.
     pub prepared_for: SignedDuration,
 }
 
@@ -30,34 +30,34 @@ impl Default for Retention {
     }
 }
 
-/// Why a version stays, or why its time is up.
+/// The reason why a version is kept, or why it has expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It stays: readers get it.
+    /// Kept: it is active.
     Active,
-    /// It stays: it is pinned.
+    /// Kept: it is pinned.
     Pinned,
-    /// It stays: it is one of the newest.
+    /// Kept: it is among the newest [`Retention::keep_last`].
     KeepLast,
-    /// It stays: it was archived not long ago.
+    /// Kept: it was archived less than [`Retention::keep_for`] ago.
     KeepFor,
-    /// It stays: it was staged not long ago.
+    /// Kept: it was staged less than [`Retention::staged_for`] ago.
     Staged,
-    /// It stays: it was prepared not long ago.
+    /// Kept: it was prepared less than [`Retention::prepared_for`] ago.
     Prepared,
-    /// It stays: a newer larder put it into a state that this one does not know.
+    /// Kept: a newer Larder gave it a state that this one does not know.
     UnknownState,
-    /// It is over: archived too long ago.
+    /// Expired: archived too long ago.
     ArchiveExpired,
-    /// It is over: staged too long ago.
+    /// Expired: staged too long ago.
     StagingExpired,
-    /// It is over: never completed.
+    /// Expired: not completed in time.
     PreparationExpired,
 }
 
 impl Verdict {
-    /// Whether the version's time is up.
+    /// Whether the version has expired.
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Self::ArchiveExpired | Self::StagingExpired | Self::PreparationExpired)
@@ -81,7 +81,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// When a version came into its present state, as the hosts that wrote its row saw it.
+/// When a version entered its present state, by the clocks of the hosts that wrote its row.
 #[must_use]
 pub fn since(row: &VersionRow) -> Timestamp {
     let changed = match row.state {
@@ -95,8 +95,8 @@ pub fn since(row: &VersionRow) -> Timestamp {
 }
 
 impl Retention {
-    /// What becomes of each of these rows, which must be all of the name's that are roots. `age` says for how long a
-    /// version has been in its present state. The answers come in the order of the rows.
+    /// Judges each of these rows, which must be all roots of the name. `age` returns how long a version has been in its
+    /// present state. The verdicts are in the order of the rows.
     #[must_use]
     pub fn judge(&self, rows: &[VersionRow], age: impl Fn(&VersionRow) -> SignedDuration) -> Vec<Verdict> {
         let mut newest: Vec<u64> = rows.iter().filter(|row| was_active(row)).map(|row| row.number).collect();

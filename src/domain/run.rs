@@ -1,4 +1,4 @@
-//! The identity of a run of the collector.
+//! Identifiers of collector runs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,27 +8,27 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How the time of a run is written.
+/// Format of the time in the identifier.
 const FORMAT: &str = "%Y%m%dT%H%M%S%.3fZ";
 
-/// Which run of the collector: when it began, and a number that tells runs of one moment apart. Written as
-/// `20261121T142234.567Z-0badcafe`.
+/// Identifies a run of the collector: the time when it began, and a random number that distinguishes runs that began in
+/// the same millisecond. Written as `20261121T142234.567Z-0badcafe`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId {
-    /// Millisecond since 1970 in which it began, by the clock of its host.
+    /// Start of the run in milliseconds since 1970, by the clock of its host.
     pub millisecond: u64,
-    /// A random number.
+    /// Distinguishes runs that began in the same millisecond.
     pub random: u32,
 }
 
 impl RunId {
-    /// A run that begins at `time`.
+    /// Creates the id of a run that begins at `time`.
     #[must_use]
     pub fn new(time: Timestamp, random: u32) -> Self {
         Self { millisecond: u64::try_from(time.as_millisecond()).unwrap_or(0), random }
     }
 
-    /// When it began. The last moment of the calendar, if the number is beyond it.
+    /// Start of the run, clamped to the last representable time.
     #[must_use]
     pub fn time(&self) -> Timestamp {
         let known = i64::try_from(self.millisecond).ok().and_then(|number| Timestamp::from_millisecond(number).ok());
@@ -36,7 +36,7 @@ impl RunId {
     }
 }
 
-/// Why a text is not the id of a run.
+/// The text that is not the id of a run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not the id of a run such as 20261121T142234.567Z-0badcafe")]
 pub struct RunIdError(String);

@@ -1,4 +1,4 @@
-//! `NAME[@SELECTOR]`: how a version of a name is picked.
+//! `NAME[@SELECTOR]`: selecting a version of a name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::{Digest, ManifestName, NameError};
 
-/// Picks one version of a name.
+/// Selects one version of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Selector {
-    /// The version that readers get now. Also what no selector means.
+    /// The active version. The default if there is no selector.
     #[default]
     Active,
     /// The version that was active immediately before the active one.
@@ -19,25 +19,25 @@ pub enum Selector {
     Number(u64),
     /// The newest version with this manifest digest.
     Manifest(Digest),
-    /// What was active at a moment in time.
+    /// The version that was active at this time.
     At(Timestamp),
 }
 
 impl Selector {
-    /// Whether the same selector can pick another version later (so that the answer must be revalidated).
+    /// Whether the selector can select another version later, so that responses must be revalidated.
     #[must_use]
     pub fn is_moving(&self) -> bool {
         matches!(self, Self::Active | Self::Previous | Self::At(_))
     }
 }
 
-/// What is wrong with `NAME[@SELECTOR]`.
+/// The reason why a text is not a valid `NAME[@SELECTOR]`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectorError {
-    /// The name part.
+    /// The name is invalid.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The selector part.
+    /// The selector is invalid.
     #[error(
         "the selector {0:?} is none of: active, previous, a version number, sha256:HEX of a manifest, or a UTC time \
          such as 2026-05-14T18:20:00Z"
@@ -75,14 +75,14 @@ impl fmt::Display for Selector {
     }
 }
 
-/// A name and the selector behind its `@`, if any.
+/// A name with an optional selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The name.
+    /// The name before the `@`.
     pub name: ManifestName,
-    /// What follows the `@`; [`Selector::Active`] when there is none.
+    /// The selector after the `@`; [`Selector::Active`] if there is none.
     pub selector: Selector,
-    /// Whether a selector was written out.
+    /// Whether there was a selector in the text.
     pub explicit: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Who does something: a subject of an issuer, as histories and uploads remember it.
+//! Subjects: the identities of callers as recorded in histories and uploads.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,33 +8,33 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Longest issuer, in bytes.
+/// Maximum length of an issuer, in bytes.
 const MAX_ISSUER: usize = 30;
-/// Longest id, in bytes.
+/// Maximum length of an id, in bytes.
 const MAX_ID: usize = 255;
-/// The issuer of the server's own subjects, which nobody can configure.
+/// The issuer of the server's own subjects, which cannot be configured.
 pub const LARDER: &str = "larder";
-/// The ids that the server's own subjects have.
+/// The ids of the server's own subjects.
 pub const RESERVED: [&str; 3] = ["admin", "collector", "anonymous"];
 /// The issuer of static tokens.
 const TOKEN: &str = "token";
 
-/// Who does something. Written as `ISSUER:ID`, split at the first colon.
+/// The identity of a caller. Written as `ISSUER:ID`, split at the first colon.
 ///
-/// The issuer says who vouches for the id: `larder` for the server's own subjects, `token` for a configured token, else
-/// the id of a configured issuer. Two subjects are the same only if both parts are.
-/// Cloning one costs no allocation, because every request hands its subject on.
+/// The issuer vouches for the id: `larder` for the server's own subjects, `token` for a configured token, else the id
+/// of a configured issuer. Two subjects are the same only if both parts are equal. Cloning one allocates nothing,
+/// because every request passes its subject on.
 #[derive(Debug, Clone)]
 pub struct Subject(Text);
 
-/// `ISSUER:ID`.
+/// Holds the text `ISSUER:ID`.
 #[derive(Debug, Clone)]
 enum Text {
     Own(&'static str),
     Shared(Arc<str>),
 }
 
-/// Why a text is no subject.
+/// The text that is not a valid subject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no subject: write ISSUER:ID, an issuer of 1 to 30 of a-z, 0-9 and '-', and an id of 1 to 255 printable bytes"
@@ -42,10 +42,10 @@ enum Text {
 pub struct SubjectError(String);
 
 impl Subject {
-    /// A subject of `issuer`.
+    /// Creates a subject of `issuer`.
     ///
     /// # Errors
-    /// [`SubjectError`] when one of the parts does not follow its grammar.
+    /// [`SubjectError`] if either part does not follow its grammar.
     pub fn new(issuer: &str, id: &str) -> Result<Self, SubjectError> {
         let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let issuer_holds = (1..=MAX_ISSUER).contains(&issuer.len()) && issuer.bytes().all(letter);
@@ -56,7 +56,7 @@ impl Subject {
         Err(SubjectError(format!("{issuer}:{id}").chars().take(80).collect()))
     }
 
-    /// The holder of the configured token of this id.
+    /// The subject of the configured token with this id.
     ///
     /// # Errors
     /// As [`Subject::new`].
@@ -64,31 +64,31 @@ impl Subject {
         Self::new(TOKEN, id)
     }
 
-    /// Somebody who sent no credentials.
+    /// The subject of requests without credentials.
     #[must_use]
     pub fn anonymous() -> Self {
         Self(Text::Own("larder:anonymous"))
     }
 
-    /// The holder of the admin token that a server makes for itself.
+    /// The subject of the admin token that a server generates.
     #[must_use]
     pub fn admin() -> Self {
         Self(Text::Own("larder:admin"))
     }
 
-    /// The collector.
+    /// The subject of the garbage collector's changes.
     #[must_use]
     pub fn collector() -> Self {
         Self(Text::Own("larder:collector"))
     }
 
-    /// Who vouches for the id.
+    /// The issuer, which vouches for the id.
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.parts().0
     }
 
-    /// Which of the issuer's subjects.
+    /// The id, unique for the issuer.
     #[must_use]
     pub fn id(&self) -> &str {
         self.parts().1
@@ -101,11 +101,11 @@ impl Subject {
     }
 
     fn parts(&self) -> (&str, &str) {
-        // An issuer holds no colon, so the first one is where the parts meet.
+        // An issuer contains no colon, so the first one separates the parts.
         self.as_str().split_once(':').unwrap_or_default()
     }
 
-    /// `ISSUER:ID`.
+    /// The subject in the form `ISSUER:ID`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {

@@ -1,13 +1,13 @@
-//! The identity of a resumable upload.
+//! Identifiers of resumable uploads.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Which resumable upload: a random number, written as 32 lower-case hex digits.
+/// Identifies a resumable upload: a random number, written as 32 lower-case hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UploadId(pub [u8; 16]);
 
-/// Why a text is not the id of an upload.
+/// The text that is not the id of an upload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not the id of an upload, which has 32 lower-case hex digits")]
 pub struct UploadIdError(String);

@@ -1,4 +1,4 @@
-//! Version rows: what a name remembers of each publish.
+//! Version rows: the record that a name keeps of each publish.
 
 mod origin;
 mod pin;
@@ -14,27 +14,27 @@ pub use origin::{Origin, Yank};
 pub use pin::{MAX_PINS, Pin};
 pub use state::State;
 
-/// What a row says of its manifest, so that lists need not read it.
+/// The parts of a manifest that a row repeats, so that lists need not read the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// The manifest's bytes.
+    /// Digest and size of the manifest.
     pub manifest: Descriptor,
-    /// The manifest's media type, at most 255 bytes; absent for Larder's own format.
+    /// Media type of the manifest, at most 255 bytes; absent for Larder's own format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<Box<str>>,
-    /// The client's own version text, at most 200 characters.
+    /// The publisher's own version text, at most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// The version text is longer in the manifest, so that this one stands for no version in particular.
+    /// Whether `label` is truncated, so that it does not identify a version.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub label_cut: bool,
     /// Kind of release.
     pub kind: Kind,
     /// Number of artifacts.
     pub files: u64,
-    /// Bytes of all artifacts.
+    /// Total size of all artifacts, in bytes.
     pub total_bytes: u64,
-    /// A static site's entrypoint.
+    /// The start page of a static site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<FileName>,
     /// Digest of the source snapshot.
@@ -42,11 +42,11 @@ pub struct Summary {
     pub source: Option<Digest>,
 }
 
-/// Longest version text that a row repeats, in characters; the manifest keeps it whole.
+/// Maximum length of the version text in a row, in characters; the manifest has the full text.
 const MAX_LABEL: usize = 200;
 
 impl Summary {
-    /// Sums up a manifest whose bytes are `descriptor`.
+    /// Summarises a manifest, given the digest and size of its bytes.
     #[must_use]
     pub fn of(manifest: &Manifest, descriptor: Descriptor) -> Self {
         Self {
@@ -63,29 +63,29 @@ impl Summary {
     }
 }
 
-/// Most bytes of a row as JSON. Changes that may be refused leave room for those that must not be.
+/// Maximum size of a row as JSON, in bytes. Changes that may be refused leave room for those that must not be.
 pub const MAX_ROW: usize = 4096;
-/// Bytes that a promotion and a retirement, which are never refused for their size, may add to a row.
+/// Bytes reserved in a row for a promotion and a retirement, which are never refused because of the row's size.
 pub const ROW_RESERVE: usize = 1536;
-/// Most bytes of a reason. A longer one is cut.
+/// Maximum length of a reason, in bytes. A longer one is truncated.
 pub const MAX_REASON: usize = 500;
 
 /// One version of a name.
 ///
-/// What a version needs besides its manifest, and the blobs that this refers to, is in `needs` and `annex`; both are
-/// roots as long as the version is one.
+/// Besides its manifest and the blobs that the manifest refers to, a version needs what `needs` and `annex` list; both
+/// are roots while the version is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionRow {
-    /// Its number: grows with each publish to the name, never reused, gaps are normal.
+    /// Version number: grows with each publish to the name, never reused, gaps are normal.
     pub number: u64,
-    /// Where it is in its life.
+    /// Position in the version's life cycle.
     pub state: State,
     /// Generation of the head that last changed this row.
     pub generation: u64,
-    /// A version with a pin is never retired, whatever the retention. At most [`MAX_PINS`].
+    /// Pins. A version with any pin is never retired, whatever the retention. At most [`MAX_PINS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<Pin>,
-    /// What it consists of.
+    /// Summary of the version's manifest.
     #[serde(flatten)]
     pub summary: Summary,
     /// Who published it.
@@ -95,16 +95,16 @@ pub struct VersionRow {
     /// When it became complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_at: Option<Timestamp>,
-    /// When it first became active; absent until it did so a second time, because until then `promoted_at` says it.
+    /// When it first became active; absent until its second activation, because until then it equals `promoted_at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_active_at: Option<Timestamp>,
-    /// How often it became active.
+    /// Number of times that it became active.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub activations: u64,
     /// When it last became active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted_at: Option<Timestamp>,
-    /// Who made it active last.
+    /// The subject that last made it active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted_by: Option<Subject>,
     /// When it last stopped being active.
@@ -122,16 +122,16 @@ pub struct VersionRow {
     /// Blobs that it needs beyond what its manifest refers to, at most eight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Descriptor>,
-    /// A document that names more of them, under the segment key of the name with its digest.
+    /// A document that lists further needed blobs, stored under the name's segment key with its digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annex: Option<Descriptor>,
     /// The OCI manifest that shows the same files; it is among `needs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendering: Option<Digest>,
-    /// The key under which the jobs of one publish find the same prepared version, at most 200 bytes.
+    /// Key by which the jobs of one publish find the same prepared version, at most 200 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Box<str>>,
-    /// Where it came from. Absent: its publisher.
+    /// Origin of the version. Absent if its publisher uploaded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Box<Origin>>,
     /// A warning against its use.
@@ -148,7 +148,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl VersionRow {
-    /// A row in its first state. The head that takes it in sets its generation.
+    /// A new row in the state `Prepared`. The head that includes it sets its generation.
     #[must_use]
     pub fn prepared(number: u64, summary: Summary, created_by: Subject, now: Timestamp) -> Self {
         Self {
@@ -190,7 +190,7 @@ impl VersionRow {
         self.summary.manifest.digest
     }
 
-    /// Whether somebody wants it kept, whoever that is.
+    /// Whether it has a pin, regardless of the owner.
     #[must_use]
     pub fn is_pinned(&self) -> bool {
         !self.pins.is_empty()

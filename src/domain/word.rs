@@ -1,11 +1,11 @@
-//! Words of an open list: what a version's state, or what a change did, is called in a stored document.
+//! Words of open lists, such as the states of versions and the kinds of operations in stored documents.
 //!
-//! A newer larder may write words that this one does not know. They are kept, shown and written again as they are; the
-//! types made by `open_words!` say what they mean to this binary.
+//! A newer Larder may write words that this one does not know. They are preserved, shown and written back unchanged;
+//! the types made by `open_words!` define what known words mean.
 
 use std::fmt;
 
-/// Longest word, in bytes. Part of format 1: no later release may write a longer one.
+/// Maximum length of a word, in bytes. Part of format 1: no later release may write a longer one.
 const MAX_WORD: usize = 30;
 
 /// A word: a letter of `a-z`, then up to 29 of `a-z`, `0-9`, `-` and `_`.
@@ -15,16 +15,16 @@ pub struct Word {
     bytes: [u8; MAX_WORD],
 }
 
-/// Why a text is no word.
+/// The text that is not a valid word.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no word of 1 to {MAX_WORD} of a-z, 0-9, '-' and '_' that begins with a letter")]
 pub struct WordError(String);
 
 impl Word {
-    /// The word that a text is.
+    /// Parses a word.
     ///
     /// # Errors
-    /// [`WordError`] when it does not follow the grammar.
+    /// [`WordError`] if it does not follow the grammar.
     pub fn new(text: &str) -> Result<Self, WordError> {
         let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
         let begins = text.bytes().next().is_some_and(|first| first.is_ascii_lowercase());
@@ -38,7 +38,7 @@ impl Word {
         }
     }
 
-    /// The text.
+    /// The word as a string slice.
     #[must_use]
     pub fn as_str(&self) -> &str {
         // Always ASCII, so this never falls back.
@@ -100,7 +100,7 @@ macro_rules! open_words {
                         f.write_str("a word")
                     }
 
-                    // Most words are read straight from the document, without a copy.
+                    // Most words are borrowed from the document without a copy.
                     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$type, E> {
                         text.parse().map_err(E::custom)
                     }

@@ -1,4 +1,4 @@
-//! The areas of a store: what its keys begin with, and what the commands that go through all of it do there.
+//! The areas of a store, by key prefix, and how the commands that traverse the whole store treat them.
 
 use super::LayoutKey;
 use super::spelling::{parse_generation, spell_generation};
@@ -7,48 +7,48 @@ use crate::store::{Key, Prefix};
 /// How `larder copy-store` treats an area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copying {
-    /// Blobs and their tombstones: hashed on their way, doomed bytes only where there are no others.
+    /// Blobs and their tombstones: verified while copying; condemned bytes only where there are no others.
     Blobs,
-    /// Objects that are named by their digest, and hashed on their way.
+    /// Objects named by their digest, verified while copying.
     Hashed,
-    /// Empty objects whose keys say it all.
+    /// Empty objects whose content is their key.
     Marks,
-    /// Byte for byte, but for what begins with one of these: secrets that belong to one deployment.
+    /// Copied byte for byte, except for some prefixes that hold secrets of one deployment.
     AsIs {
-        /// What is left out.
+        /// Prefixes that are not copied.
         except: &'static [&'static str],
     },
-    /// Log by log, oldest state first, and no further than was noted before anything else was copied.
+    /// Log by log, oldest state first, up to the state that was newest before anything else was copied.
     Logs,
-    /// Once everything else is there and has been followed.
+    /// Last, once everything else has been copied and all references have been followed.
     AtTheEnd,
-    /// Not at all: it is only of use to the processes of one store.
+    /// Not copied: only of use to the processes of one store.
     Never,
 }
 
 /// How `larder verify` treats an object of an area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verifying {
-    /// Its bytes must have the digest that its key says.
+    /// The digest of its bytes must match its key.
     Bytes,
-    /// Read wherever a reference leads to it. That its key is known is all that is asked of it by itself.
+    /// Read only where a reference leads to it; on its own, only its key must be known.
     References,
     /// Its key must be known.
     Key,
-    /// Whatever its key is: other versions of larder may keep things here that this one does not know.
+    /// Any key is valid: other versions of Larder may keep objects here that this one does not know.
     Anything,
 }
 
-/// A part of the store.
+/// An area of the store: all keys with a common prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Area {
-    /// What its keys begin with, the `/` included.
+    /// The prefix, including the `/`.
     pub prefix: &'static str,
-    /// How it is copied.
+    /// How `larder copy-store` treats it.
     pub copied: Copying,
-    /// Whether what it holds can make a blob needed. Then the collector must read all of it in both of its markings.
+    /// Whether its objects can make a blob live. If so, the collector must read all of it both in C1 and in C4.
     pub holds_roots: bool,
-    /// How it is verified.
+    /// How `larder verify` treats it.
     pub verified: Verifying,
 }
 
@@ -60,10 +60,10 @@ impl Area {
     }
 }
 
-/// All areas, in the order in which they are copied: what refers to something comes after it.
+/// All areas, in copying order: references come after what they refer to.
 pub const AREAS: [Area; 10] = [
     Area { prefix: "blobs/", copied: Copying::Blobs, holds_roots: false, verified: Verifying::Bytes },
-    // What a segment needs counts as long as a head names it.
+    // A segment's needs only count while a head refers to the segment.
     Area { prefix: "segments/", copied: Copying::Hashed, holds_roots: false, verified: Verifying::References },
     Area { prefix: "names/", copied: Copying::Marks, holds_roots: false, verified: Verifying::References },
     Area {
@@ -80,36 +80,36 @@ pub const AREAS: [Area; 10] = [
     Area { prefix: "tmp/", copied: Copying::Never, holds_roots: false, verified: Verifying::Anything },
 ];
 
-/// The area of a key.
+/// The area that a key belongs to.
 #[must_use]
 pub fn area_of(key: &Key) -> Option<&'static Area> {
     AREAS.iter().find(|area| key.as_str().starts_with(area.prefix))
 }
 
-/// Whether a key is one that this layout has no place for: it is not known, nor in an area where others may be.
+/// Whether a key has no place in this layout: it is unknown, and not in an area that allows unknown keys.
 #[must_use]
 pub fn is_stranger(key: &Key) -> bool {
     LayoutKey::parse(key).is_none() && area_of(key).is_none_or(|area| area.verified != Verifying::Anything)
 }
 
-/// What follows an area in the keys of the log that it keeps.
+/// Separates an area from the generation in the keys of the log that it keeps.
 const STATES: &str = "@/";
 
-/// The prefix of all states of the log that an area below `aux/` keeps, newest first. `None` if the area has no legal
-/// name.
+/// The prefix of all states of the log that an area below `aux/` keeps, newest first. `None` if the area's name is not
+/// legal.
 #[must_use]
 pub fn states(area: &str) -> Option<Prefix> {
     AreaPath::of_state(area, 0)?;
     Some(super::prefix(&format!("aux/{area}/{STATES}")))
 }
 
-/// A key below `aux/` or `tmp/`, without that: `<area>/<rest>`, where the area is 1 to 16 lower-case letters and digits.
-/// Only the area knows what its rest means.
+/// A key below `aux/` or `tmp/` without that prefix: `<area>/<rest>`, where the area is 1 to 16 lower-case letters and
+/// digits. Only code that knows the area understands the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AreaPath(Box<str>);
 
 impl AreaPath {
-    /// The path of these parts. `None` if it does not spell a legal key.
+    /// Joins an area and a rest. `None` if the result is not a legal key.
     #[must_use]
     pub fn new(area: &str, rest: &str) -> Option<Self> {
         Self::parse(&format!("{area}/{rest}"))
@@ -118,18 +118,18 @@ impl AreaPath {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (area, _) = text.split_once('/')?;
         let letters = area.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        // `tmp/` is as long.
+        // `tmp/` has the same length, so this covers both.
         let is_legal = (1..=16).contains(&area.len()) && letters && format!("aux/{text}").parse::<Key>().is_ok();
         is_legal.then(|| Self(text.into()))
     }
 
-    /// The path of one state of the log that an area keeps. `None` if the area has no legal name.
+    /// The path of one state of an area's log. `None` if the area's name is not legal.
     #[must_use]
     pub fn of_state(area: &str, generation: u64) -> Option<Self> {
         Self::new(area, &format!("{STATES}{}", spell_generation(generation)))
     }
 
-    /// The generation of the state that the path is of, if it is one.
+    /// The generation, if this is the path of a log's state.
     #[must_use]
     pub fn generation(&self) -> Option<u64> {
         let (_, rest) = self.0.split_once('/')?;
@@ -137,13 +137,13 @@ impl AreaPath {
         (Self::of_state(self.area(), generation)? == *self).then_some(generation)
     }
 
-    /// The path as text.
+    /// The path as a string slice.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The area.
+    /// The area's name.
     #[must_use]
     pub fn area(&self) -> &str {
         self.0.split('/').next().unwrap_or(&self.0)

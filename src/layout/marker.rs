@@ -1,8 +1,8 @@
-//! The layout marker: which layout a store has, and who may still read and write it.
+//! The layout marker: the layout of a store, and which binaries may still read and write it.
 //!
-//! The marker is a log like everything else: `layout/<n>` is created only if absent and never changed, and the
-//! highest `n` counts. A store that is still being filled from another one holds `layout/copying` beside it, and cannot be
-//! opened as long as it does.
+//! Like everything else the marker is a log: `layout/<n>` is created only if absent and never changed, and the highest
+//! `n` counts. A store that is still being filled from another one also holds `layout/copying`, and cannot be opened
+//! while it does.
 
 mod gate;
 mod watch;
@@ -18,17 +18,17 @@ pub use watch::Watch;
 
 /// The layout that this binary reads and writes.
 pub const CURRENT: u32 = 1;
-/// Longest marker, in bytes.
+/// Maximum size of a marker, in bytes.
 const MAX_MARKER: u64 = 4096;
 
-/// What a marker says.
+/// Content of a layout marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
-    /// The layout.
+    /// The layout of the store.
     pub layout: u32,
     /// The oldest layout whose binaries can still read this store.
     pub min_reader: u32,
-    /// The oldest layout whose binaries can still write this store.
+    /// The oldest layout whose binaries can still write to this store.
     pub min_writer: u32,
 }
 
@@ -36,7 +36,7 @@ impl Marker {
     /// The marker that an empty store gets.
     pub const NEWEST: Self = Self { layout: CURRENT, min_reader: 1, min_writer: 1 };
 
-    /// Returns the marker if this binary may read a store that has it.
+    /// Returns the marker if this binary may read the store.
     ///
     /// # Errors
     /// [`LayoutError::TooNew`] or [`LayoutError::TooOld`].
@@ -51,7 +51,7 @@ impl Marker {
         }
     }
 
-    /// Returns the marker if this binary may also write to a store that has it.
+    /// Returns the marker if this binary may also write to the store.
     ///
     /// # Errors
     /// Those of [`Marker::readable`], and [`LayoutError::ReadOnly`].
@@ -61,16 +61,16 @@ impl Marker {
     }
 }
 
-/// What a store says about its layout.
+/// The layout state of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreState {
-    /// Nothing at all is stored.
+    /// The store holds no objects, apart from those of probes.
     Empty,
-    /// Objects, but no marker.
+    /// The store holds objects, but no marker.
     Unmarked,
-    /// A copy of another store that is being made, or that broke off.
+    /// The store is an unfinished copy of another one: `copy-store` is running or was interrupted.
     Unfinished,
-    /// The newest marker.
+    /// The store has a layout; this is its newest marker.
     Marked(Marker),
 }
 
@@ -84,16 +84,16 @@ impl StoreState {
     }
 }
 
-/// Why a store cannot be used as it is.
+/// The reason why a store cannot be used as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
-    /// The store has no marker, although it should have one.
+    /// The store should have a marker but has none.
     #[error(
         "the store has no layout marker: it is not a Larder store, or something is not mounted, or the marker was \
          lost; look at what is in it, and restore its layout/ directory from a backup if it is yours"
     )]
     Unmarked,
-    /// The store is a copy that has not been finished.
+    /// The store is an unfinished copy.
     #[error(
         "the store is being filled by `larder copy-store`, which is at work or broke off: run it again, with the same \
          FROM and TO, until it says that the copy is finished"
@@ -110,7 +110,7 @@ pub enum LayoutError {
         /// The oldest layout whose binaries may use it.
         needed: u32,
     },
-    /// The store was migrated by a newer binary, and this one may read it, but not write to it.
+    /// The store was migrated by a newer binary; this one may read it, but not write to it.
     #[error(
         "the store has layout {layout}, which only a binary that knows layout {needed} may write to; this one knows up \
          to {CURRENT} and may only read it: install a newer larder"
@@ -124,7 +124,7 @@ pub enum LayoutError {
     /// The store has an older layout.
     #[error("the store has layout {0}, this binary writes layout {CURRENT}: run `larder migrate` first")]
     TooOld(u32),
-    /// The store failed.
+    /// A store operation failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -132,7 +132,7 @@ pub enum LayoutError {
 /// Reads the newest marker.
 ///
 /// # Errors
-/// When the store fails or a marker cannot be read.
+/// If the store fails or a marker cannot be read.
 pub async fn find(store: &dyn ObjectStore) -> Result<StoreState, StoreError> {
     let found = look(store).await?;
     if found != StoreState::Unmarked {
@@ -141,17 +141,17 @@ pub async fn find(store: &dyn ObjectStore) -> Result<StoreState, StoreError> {
     if is_empty(store).await? {
         return Ok(StoreState::Empty);
     }
-    // Between the two looks another process may have made the marker of a store that was empty until then.
+    // Another process may have created the marker of an empty store between the first look and the check for emptiness.
     look(store).await
 }
 
-/// What lies in `layout/`. A store that is empty is unmarked here.
+/// Reads the state from `layout/` alone, so an empty store appears as unmarked.
 async fn look(store: &dyn ObjectStore) -> Result<StoreState, StoreError> {
     let (mut newest, mut copying) = (None, false);
     let mut listing = store.list(&super::markers(), List { past_strays: true, ..List::default() });
     while let Some(listed) = listing.next().await {
         let meta = match listed {
-            // What an editor or a file manager left behind must not stop every server.
+            // Files left behind by an editor or a file manager must not stop every server.
             Err(error) if error.kind == StoreErrorKind::Stray => continue,
             listed => listed?,
         };
@@ -159,7 +159,7 @@ async fn look(store: &dyn ObjectStore) -> Result<StoreState, StoreError> {
             Some(LayoutKey::Marker(number)) => newest = newest.max(Some(number)),
             Some(LayoutKey::Copying) => copying = true,
             None if meta.key.is_hidden() => {}
-            // A newer version of larder may have put something there that changes everything.
+            // A newer Larder may have put something there that changes the rules for the whole store.
             _ => return Err(StoreError::new(StoreErrorKind::Corrupt, meta.key, "not a layout marker")),
         }
     }
@@ -171,29 +171,28 @@ async fn look(store: &dyn ObjectStore) -> Result<StoreState, StoreError> {
     }
 }
 
-/// Marks a store that is to be filled from another one: until [`end_copy`] nobody can open it. Marking it again is no
-/// error.
+/// Marks a store as an unfinished copy: until [`end_copy`] it cannot be opened. Idempotent.
 ///
 /// # Errors
-/// When the store fails.
+/// If the store fails.
 pub async fn begin_copy(store: &dyn ObjectStore) -> Result<(), StoreError> {
     let says = "`larder copy-store` fills this store, or broke off. Run it again to finish it.\n";
     store.create(&LayoutKey::Copying.key(), says.into()).await.map(|_| ())
 }
 
-/// Takes the mark of [`begin_copy`] away: the store is complete, and its layout marker is there.
+/// Removes the mark of [`begin_copy`]. The copy must be complete, including its layout marker.
 ///
 /// # Errors
-/// When the store fails.
+/// If the store fails.
 pub async fn end_copy(store: &dyn ObjectStore) -> Result<(), StoreError> {
     store.delete(&LayoutKey::Copying.key()).await
 }
 
-/// Makes sure that this binary may read the store; an empty store gets the current marker. Whether it may also write is for
-/// [`Marker::writable`] to say.
+/// Checks that this binary may read the store, and gives an empty store the current marker. Call [`Marker::writable`]
+/// on the result to find out whether it may also write.
 ///
 /// # Errors
-/// A [`LayoutError`] that says what to do.
+/// A [`LayoutError`] that names the remedy.
 pub async fn open(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
     match find(store).await? {
         StoreState::Empty => {
@@ -204,27 +203,27 @@ pub async fn open(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
     }
 }
 
-/// Makes sure that this binary may read and write the store. Never writes: a store that is empty is an error, because it
-/// should not be.
+/// Checks that this binary may read and write the store. Never writes: an empty store is an error here, because it
+/// should have been opened before.
 ///
 /// # Errors
-/// A [`LayoutError`] that says what to do.
+/// A [`LayoutError`] that names the remedy.
 pub async fn check(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
     check_readable(store).await?.writable()
 }
 
-/// Like [`check`], for those who only read.
+/// Like [`check`], for processes that only read.
 ///
 /// # Errors
-/// A [`LayoutError`] that says what to do.
+/// A [`LayoutError`] that names the remedy.
 pub async fn check_readable(store: &dyn ObjectStore) -> Result<Marker, LayoutError> {
     find(store).await?.readable()
 }
 
-/// Creates a marker if it is absent. One that is there must say the same.
+/// Creates a marker if it is absent. An existing one must have the same content.
 ///
 /// # Errors
-/// When the store fails, or holds another marker of this number.
+/// If the store fails, or holds a different marker with this number.
 pub async fn write(store: &dyn ObjectStore, marker: Marker) -> Result<(), StoreError> {
     let key = LayoutKey::Marker(marker.layout).key();
     let bytes = serde_json::to_vec(&marker).map_err(|error| StoreError::new(StoreErrorKind::Internal, &key, error))?;
@@ -242,7 +241,7 @@ async fn read(store: &dyn ObjectStore, key: &Key) -> Result<Marker, StoreError> 
     serde_json::from_slice(&bytes).map_err(|error| StoreError::new(StoreErrorKind::Corrupt, key, error))
 }
 
-/// Whether nothing is stored but what another process is trying the store out with.
+/// Whether the store holds nothing but the objects of other processes' probes.
 async fn is_empty(store: &dyn ObjectStore) -> Result<bool, StoreError> {
     let everything = super::everything();
     let mut areas = store.list(&everything, List { first_of: Some(super::AREA), ..List::default() });

@@ -1,7 +1,7 @@
 //! The migration runner: numbered steps from one layout to the next.
 //!
-//! The steps live in `migrations/`, one immutable file each; its README is their contract. Every step is
-//! expand → backfill → flip the marker, restartable at every store call and safe with any number of runners.
+//! The steps live in `migrations/`, one immutable file each; the README there is their contract. Every step is expand →
+//! backfill → flip the marker. It can be restarted after any store call and is safe with any number of runners.
 
 use async_trait::async_trait;
 
@@ -14,17 +14,17 @@ mod m0001_initial;
 /// One step from a layout to the next.
 #[async_trait]
 pub trait Migration: Send + Sync {
-    /// The layout that a store has after the step.
+    /// The layout of a store after this step.
     fn to(&self) -> u32;
 
-    /// One line for operators: what the step does.
+    /// A one-line summary for operators.
     fn describe(&self) -> &'static str;
 
-    /// Copies and rewrites what the new layout needs, next to what is there. Must be safe to run again after being
-    /// interrupted anywhere, and while other runners do the same.
+    /// Copies and rewrites data for the new layout, next to the existing data. Must be idempotent, wherever a previous
+    /// run was interrupted, and safe with concurrent runners.
     async fn backfill(&self, store: &dyn ObjectStore) -> Result<(), StoreError>;
 
-    /// The marker that makes the new layout count.
+    /// The marker that puts the new layout into effect.
     fn marker(&self) -> Marker;
 }
 
@@ -37,7 +37,7 @@ pub fn steps() -> Vec<Box<dyn Migration>> {
 /// The steps that a store still needs.
 ///
 /// # Errors
-/// [`LayoutError`] when the store is newer than this binary, or is not a Larder store.
+/// [`LayoutError`] if the store is newer than this binary, or is not a Larder store.
 pub async fn plan(store: &dyn ObjectStore) -> Result<Vec<Box<dyn Migration>>, LayoutError> {
     let from = match marker::find(store).await? {
         StoreState::Empty => 0,
@@ -52,7 +52,7 @@ pub async fn plan(store: &dyn ObjectStore) -> Result<Vec<Box<dyn Migration>>, La
 /// Runs one step: backfill, then flip the marker.
 ///
 /// # Errors
-/// When the store fails; run the step again.
+/// If the store fails; run the step again.
 pub async fn run(store: &dyn ObjectStore, step: &dyn Migration) -> Result<Marker, StoreError> {
     step.backfill(store).await?;
     marker::write(store, step.marker()).await?;

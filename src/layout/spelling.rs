@@ -1,11 +1,11 @@
-//! Names and generations as parts of keys, and back.
+//! Encoding of names and generations in keys.
 
 use crate::domain::LogName;
 
-/// What the keys of heads begin with, by the number of their groups of three digits: more groups sort first.
+/// First letter of an encoded generation, by the number of its three-digit groups: more groups sort first.
 const CLASSES: [char; 7] = ['z', 'y', 'x', 'w', 'v', 'u', 't'];
 
-/// A name as it stands in keys: upper-case letters are written in lower case, and which they were follows.
+/// Encodes a name: upper-case letters become lower case, and a mask of their positions follows.
 pub(super) fn spell_name(name: &LogName) -> String {
     match name.split_hidden() {
         Some((parent, hidden)) => format!("{}{hidden}", fold(parent)),
@@ -44,9 +44,9 @@ fn unfold(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// A generation so that a newer one sorts first: the nines' complement of its digits, in groups of three, behind a
-/// letter that says how many groups there are. A log with few generations needs no directory but its own, none ever
-/// gets more than a few thousand entries, and the key of any generation can be computed.
+/// Encodes a generation such that newer ones sort first: the nines' complement of its digits in groups of three, behind
+/// a letter for the number of groups. A log with few generations needs a single directory, no directory gets more than
+/// a few thousand entries, and the key of any generation can be computed.
 pub(super) fn spell_generation(generation: u64) -> String {
     let groups = generation.to_string().len().div_ceil(3);
     let digits = format!("{generation:0width$}", width = 3 * groups);
@@ -60,7 +60,7 @@ pub(super) fn spell_generation(generation: u64) -> String {
     text
 }
 
-/// Reads a generation back, also one that is spelled in another way than [`spell_generation`] would.
+/// Decodes a generation. Also accepts spellings that [`spell_generation`] does not produce.
 pub(super) fn parse_generation(text: &str) -> Option<u64> {
     let digits = text.strip_prefix(CLASSES)?.bytes().filter(|b| *b != b'/');
     let digits: String = digits.map(|b| b.is_ascii_digit().then(|| complement(b))).collect::<Option<_>>()?;

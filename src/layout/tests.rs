@@ -13,7 +13,7 @@ fn names_strategy() -> impl Strategy<Value = LogName> {
     })
 }
 
-/// Generations of every length, and those about the borders where one more digit or group is needed.
+/// Generations of every length, and those around the boundaries where one more digit or group is needed.
 fn generations_strategy() -> impl Strategy<Value = u64> {
     let any_length = (any::<u64>(), 0..64_u32).prop_map(|(number, bits)| number >> bits);
     let near_borders = (0..20_u32, 0..4_u64).prop_map(|(digits, back)| (10_u64.pow(digits) + 2).saturating_sub(back));

@@ -5,38 +5,38 @@ use std::fmt;
 /// What a caller can do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreErrorKind {
-    /// Try again later.
+    /// Temporary: retry later.
     Unavailable,
-    /// The store refuses: permissions, credentials, a read-only file system. An operator has to act.
+    /// The store refuses access: permissions, credentials, a read-only file system. Needs an operator.
     Denied,
-    /// No space, or a quota is used up.
+    /// Out of space or over quota.
     Full,
-    /// What is stored is not what was written.
+    /// The stored data is not what was written.
     Corrupt,
-    /// What is stored was written by a newer larder, in a format that this one does not know. An operator has to act.
+    /// The stored data was written by a newer Larder in a format that this version does not know. Needs an operator.
     Newer,
-    /// This process may not write to the store at present, because of what the store's layout marker says, or because it
-    /// is gone. Reading works.
+    /// This process may not write to the store at present, because of the store's layout marker or because the marker
+    /// is missing. Reads still work.
     ReadOnly,
-    /// Something lies among the objects that no Larder can have put there. Nothing that was written is affected.
+    /// An entry among the objects that Larder cannot have created. No stored data is affected.
     Stray,
-    /// Anything else.
+    /// Any other failure.
     Internal,
 }
 
 /// A failed store operation.
 #[derive(Debug, thiserror::Error)]
 pub struct StoreError {
-    /// What can be done about it.
+    /// How the caller can react.
     pub kind: StoreErrorKind,
-    /// The key it was about.
+    /// The key, prefix or other subject of the operation, for the message.
     pub key: String,
     #[source]
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl StoreError {
-    /// An error about `key`.
+    /// Creates an error about `key`.
     pub fn new(
         kind: StoreErrorKind,
         key: impl fmt::Display,
@@ -45,18 +45,18 @@ impl StoreError {
         Self { kind, key: key.to_string(), source: source.into() }
     }
 
-    /// What a listing says of something at `place` that cannot be an object.
+    /// The error that a listing yields for something at `place` that cannot be an object.
     pub(super) fn stray(place: impl fmt::Display) -> Self {
         Self::new(StoreErrorKind::Stray, place, "Larder did not make it; move it out of the store")
     }
 
-    /// The error of an operating-system call, judged by its error number.
+    /// Classifies an operating-system error by its error number.
     #[must_use]
     pub fn io(key: impl fmt::Display, error: std::io::Error) -> Self {
         Self::new(kind_of(&error), key, error)
     }
 
-    /// Whether the same call may succeed later without anybody acting.
+    /// Whether retrying the same call may succeed without anyone's intervention.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.kind == StoreErrorKind::Unavailable

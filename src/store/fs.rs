@@ -1,9 +1,9 @@
 //! The filesystem backend: a directory of immutable files.
 //!
-//! `ROOT/objects/KEY` holds the objects, `ROOT/staging/` files that are being written, `ROOT/parts/` those that are
-//! written in parts, by one process after the other. An object is staged, synced, and linked into place: `link(2)` is the create-if-absent that is atomic among threads and processes.
-//! Then the directory is synced, and before that every directory above it that was new. Directories are never
-//! removed, so one that was made durable once needs no second look.
+//! `ROOT/objects/KEY` holds the objects, `ROOT/staging/` files that are being written, and `ROOT/parts/` multipart
+//! objects, which processes may write one after another. An object is staged, synced, and linked into place: `link(2)`
+//! is the create-if-absent, atomic among threads and processes. Then the directory is synced, after every new directory
+//! above it. Directories are never removed, so one that was made durable once needs no second check.
 
 mod directories;
 mod list;
@@ -34,12 +34,12 @@ use upload::FsUpload;
 pub use staging::STALE_AFTER;
 pub use step::{NoFaults, Step, Steps};
 
-/// Most directories that are synced one by one. Beyond that the whole file system is synced once, which also waits for
-/// what others have written to it, but not for a disk's flush of each directory.
+/// Maximum number of directories that are synced individually. Beyond that the whole file system is synced once, which
+/// also waits for unrelated writes, but avoids a disk flush for each directory.
 const SYNCED_EACH: usize = 512;
 
-/// A store in a directory of a filesystem. Cheap to clone. Any number of processes of one machine may share one. Over
-/// NFS, processes on several machines only see each other's objects in time if clients cache neither names nor their
+/// A store in a directory of a filesystem. Cheap to clone. Any number of processes on one machine may share it. Over
+/// NFS, processes on different machines see each other's objects in time only if clients cache neither names nor their
 /// absence (`lookupcache=none,noac`); without that the guarantees of [`ObjectStore`] do not hold.
 #[derive(Debug, Clone)]
 pub struct FsStore {
@@ -56,26 +56,26 @@ struct Inner {
 }
 
 impl FsStore {
-    /// Opens the store in `root`, making the directory if there is none.
+    /// Opens the store in `root`, creating the directory if necessary.
     ///
     /// # Errors
-    /// When the directories cannot be made or made durable.
+    /// If the directories cannot be created or made durable.
     pub fn open(root: &Path) -> Result<Self> {
         Self::with_steps(root, Arc::new(NoFaults))
     }
 
-    /// Opens the store in `root` only if it is there, and makes nothing: for looking at stores that may be read-only.
+    /// Opens an existing store in `root` without creating anything, so that read-only stores can be inspected.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is no store in `root`.
     pub fn open_existing(root: &Path) -> Result<Self> {
         let objects = root.join("objects");
         fs::read_dir(&objects).map_err(|error| StoreError::io(objects.display(), error))?;
         Ok(Self::over(root, Arc::new(NoFaults)))
     }
 
-    /// Like [`FsStore::open`], with somebody told of every system call before it is made, who may fail it or end
-    /// the process. This is how tests fill the disk and pull the plug.
+    /// Like [`FsStore::open`], but calls `steps` before every system call. It may fail the call or end the process,
+    /// which is how tests simulate full disks and power loss.
     ///
     /// # Errors
     /// As [`FsStore::open`].
@@ -85,7 +85,8 @@ impl FsStore {
                 fs::create_dir_all(root.join(directory))?;
             }
             fs::File::open(root)?.sync_all()?;
-            // The directory itself may be new. Above it we may not be allowed to look, which is no reason to fail.
+            // The directory itself may be new, so its parent is synced. We may lack permission to open the parent,
+            // which is no reason to fail.
             let above = root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let _ = fs::File::open(above).and_then(|directory| directory.sync_all());
             Ok(())
@@ -101,11 +102,11 @@ impl FsStore {
         Self { inner: Arc::new(Inner { objects, staging, parts, directories, steps }) }
     }
 
-    /// Removes staged files whose writer died, and returns how many. A file whose writer lives, in whatever
-    /// process, holds a lock; besides, nothing younger than [`STALE_AFTER`] is touched.
+    /// Removes stale staged files, whose writers have died, and returns how many. A live writer in any process holds a
+    /// lock on its file; in addition, no file younger than [`STALE_AFTER`] is removed.
     ///
     /// # Errors
-    /// When the staging directory cannot be read.
+    /// If the staging directory cannot be read.
     pub async fn sweep_staging(&self) -> io::Result<usize> {
         let inner = Arc::clone(&self.inner);
         blocking(move || staging::sweep(&inner.staging)).await
@@ -123,8 +124,8 @@ impl Inner {
             .map(|found| found.filter(fs::Metadata::is_file).map(|metadata| object_meta(key.clone(), &metadata)))
     }
 
-    /// Opens an object if that needs nothing that the kernel does not have in memory, or at least finds it. `None` says
-    /// nothing. Never blocks.
+    /// Opens or at least finds an object using only what the kernel has cached. `None` is inconclusive: it may exist
+    /// all the same. Never blocks.
     fn open_cached(
         &self,
         key: &Key,
@@ -134,7 +135,7 @@ impl Inner {
         found.map(|found| found.open_cached(&self.steps)).transpose()
     }
 
-    /// Opens an object, which may have been found before.
+    /// Opens an object, reusing the result of an earlier lookup if there is one.
     fn open(&self, key: &Key, range: Option<ByteRange>, found: Option<read::OpenedFile>) -> io::Result<Option<Object>> {
         let found = match found {
             Some(found) => Some(found),
@@ -156,7 +157,7 @@ impl Inner {
         self.publish(staged, key)
     }
 
-    /// Links a written file into place and makes the link durable.
+    /// Links a staged file into place and makes the link durable.
     #[expect(clippy::needless_pass_by_value, reason = "whatever happens, the staged name is gone at the end")]
     fn publish(&self, staged: Staged, key: &Key) -> io::Result<Created> {
         staged.sync()?;
@@ -168,7 +169,7 @@ impl Inner {
         Ok(created)
     }
 
-    /// An object that another writer made: it counts only once it is durable.
+    /// Handles an object that another writer created: it counts only once it is durable.
     fn found(&self, key: &Key) -> io::Result<Created> {
         self.persist(std::slice::from_ref(key))?;
         Ok(Created::AlreadyExists)
@@ -185,7 +186,7 @@ impl Inner {
         self.publish(staged, to).map(Some)
     }
 
-    /// Creates empty objects as links to one empty file, so that each costs a directory entry and no inode.
+    /// Creates empty objects as links to one empty file, so that each costs a directory entry but no inode.
     fn create_empty(&self, keys: &[Key]) -> io::Result<()> {
         let staged = self.stage()?;
         staged.sync()?;
@@ -206,7 +207,7 @@ impl Inner {
         self.steps.before(Step::Delete)?;
         let path = self.path(key);
         match absent_is_none(&self.objects, fs::remove_file(&path)) {
-            // A directory of other objects is not an object.
+            // The key names a directory that holds other objects, not an object.
             Err(_) if path.is_dir() => Ok(()),
             removed => removed.map(|_| ()),
         }
@@ -320,7 +321,7 @@ impl PartStore for FsStore {
 }
 
 impl FsStore {
-    /// Runs blocking work about `key` off the runtime.
+    /// Runs blocking work about `key` off the async runtime.
     async fn on<T: Send + 'static>(
         &self,
         key: &Key,
@@ -339,12 +340,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     }
 }
 
-/// Reads "no such file" as an absent key, but only while the store itself is there: when the file system under it is
-/// unmounted, nothing may be taken for absent.
+/// Maps "no such file" to `None`, but only while the store itself is there: if its file system was unmounted, nothing
+/// may be taken for absent.
 fn absent_is_none<T>(objects: &Path, result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        // A parent that is missing, or that is a file, means the key is absent too.
+        // A parent that is missing, or that is a file, also means that the key is absent.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             if objects.is_dir() { Ok(None) } else { Err(rustix::io::Errno::STALE.into()) }
         }

@@ -1,30 +1,30 @@
-//! Keys and prefixes: texts that are safe as S3 keys and as relative file paths.
+//! Keys and prefixes: strings that are safe both as S3 keys and as relative file paths.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest key, in bytes. Some engines refuse more than 480; ours stay below 400.
+/// Maximum length of a key, in bytes. Some engines refuse more than 480; ours stay below 400.
 pub const MAX_KEY: usize = 400;
-/// Longest segment of a key, in bytes (some engines and most filesystems refuse 256 and more).
+/// Maximum length of a key segment, in bytes (some engines and most filesystems refuse 256 and more).
 const MAX_SEGMENT: usize = 250;
 
-/// Why a text is not a key.
+/// The reason why a string is not a valid key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a legal key")]
 pub struct KeyError(String);
 
-/// The address of an object: `/`-separated segments of `A-Za-z0-9._-!@`, none of them empty, `.` or `..`.
+/// The key of an object: `/`-separated segments of `A-Za-z0-9._-!@`, none of them empty, `.` or `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Box<str>);
 
 impl Key {
-    /// The key as text.
+    /// The key as a string slice.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether its last segment begins with a dot, as the names of files that tools hide.
+    /// Whether its last segment starts with a dot, like files that tools hide.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
         self.0.rsplit('/').next().is_some_and(|segment| segment.starts_with('.'))
@@ -49,12 +49,12 @@ fn is_legal(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._-!@".contains(&byte)
 }
 
-/// The beginning of keys: any text that a key can start with, the empty one too.
+/// A prefix of keys: any string that a key can start with, including the empty one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Prefix(Box<str>);
 
 impl Prefix {
-    /// The prefix as text.
+    /// The prefix as a string slice.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

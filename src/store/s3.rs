@@ -1,18 +1,18 @@
-//! The S3 backend: a bucket, or a prefix of one, of immutable objects.
+//! The S3 backend: immutable objects in a bucket, or under a prefix of one.
 //!
-//! Needs of the engine: a PUT with `If-None-Match: *` that is atomic, and listings that show at once what was written.
-//! Never overwrites what it was told is there, never keeps whole objects in memory, and never lets the SDK retry.
+//! Requires of the engine: an atomic PUT with `If-None-Match: *`, and listings that show writes immediately. The
+//! backend never overwrites a key that it knows to exist, never keeps whole objects in memory, and never lets the SDK
+//! retry.
 //!
 //! # What is exact, and what is not
-//! - A small object is one conditional PUT: of all writers, in whatever process, exactly one is told [`Created::New`].
-//! - Every write carries a random mark in the object's metadata. When the answer to a write is lost and the next attempt
-//!   finds the key taken, the mark tells whether by us.
-//! - An object that was streamed and is larger than one part, and a copy, are made visible by requests whose conditions
-//!   most engines ignore. The key is looked at before; writers of one process take turns. Writers of several processes
-//!   that do this for one key in the same moment may all be told [`Created::New`], and the last one's object stays. So
-//!   both are only for keys that determine their bytes, such as the generations of a blob: then it does not matter whose
-//!   object stays.
-//! - Nothing has to be persisted: engines answer a write when it is durable.
+//! - A small object is one conditional PUT: of all writers in all processes, exactly one gets [`Created::New`].
+//! - Every write carries a random mark in the object's metadata. If the reply to a write is lost and the retry finds
+//!   the key taken, the mark shows whether this writer took it.
+//! - A streamed object larger than one part, and a copy, become visible by requests whose conditions most engines
+//!   ignore. The key is checked first, and writers of one process take turns. If writers of several processes race for
+//!   one key, all of them may get [`Created::New`], and the last one's object remains. So both are only for keys that
+//!   determine their bytes, such as the generations of a blob: then it does not matter whose object remains.
+//! - `persist` is a no-op: engines acknowledge a write once it is durable.
 
 mod client;
 mod copy;
@@ -47,9 +47,10 @@ use memory::Memory;
 pub use client::{AccessKey, S3Settings};
 pub use retry::Timeouts;
 
-/// Keys that writers of one process may be waiting for at once without waiting for each other, at best.
+/// Number of locks that writers of one process share; writers of keys that hash to different locks do not wait for each
+/// other.
 const TURNS: usize = 256;
-/// Requests at once of calls that are about many keys.
+/// Concurrent requests of a call that takes many keys.
 const AT_ONCE: usize = 32;
 
 /// A store in a bucket. Cheap to clone. Any number of processes may share one.
@@ -62,11 +63,11 @@ struct Inner {
     client: Client,
     settings: S3Settings,
     signs_bodies: bool,
-    /// What every key in the bucket begins with: empty, or ending with `/`.
+    /// Prefix of every key in the bucket: empty, or ending with `/`.
     prefix: String,
     memory: Memory,
     turns: Vec<Mutex<()>>,
-    /// The engine was found not to take deletions in batches.
+    /// Set when the engine turns out not to support batch deletion.
     deletes_one_by_one: AtomicBool,
 }
 
@@ -77,11 +78,11 @@ impl fmt::Debug for S3Store {
 }
 
 impl S3Store {
-    /// A store in the bucket that `settings` names. Asks the bucket nothing: whether it can be used shows with the first
-    /// call.
+    /// Creates a store in the bucket that `settings` names. Sends no request to the bucket: the first call shows
+    /// whether it can be used.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Internal`] when the settings contradict each other.
+    /// [`StoreErrorKind::Internal`] if the settings contradict each other.
     pub async fn connect(settings: S3Settings) -> Result<Self> {
         settings.check().map_err(|text| StoreError::new(StoreErrorKind::Internal, &settings.bucket, text))?;
         let (client, signs_bodies) = client::connect(&settings).await;
@@ -98,7 +99,7 @@ impl S3Store {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// What the store was opened with.
+    /// The settings that the store was opened with.
     #[must_use]
     pub fn settings(&self) -> &S3Settings {
         &self.inner.settings
@@ -106,18 +107,18 @@ impl S3Store {
 }
 
 impl Inner {
-    /// The key in the bucket.
+    /// The full key in the bucket.
     fn full(&self, key: &Key) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    /// One of our keys, from one in the bucket.
+    /// Strips the prefix off a key in the bucket.
     fn own(&self, full: &str) -> Result<Key> {
         let text = full.strip_prefix(&self.prefix).unwrap_or(full);
         text.parse().map_err(|_| StoreError::stray(full))
     }
 
-    /// Waits until no other writer of this process is in the middle of looking at a key and then taking it.
+    /// Waits for a turn, so that no other writer of this process is between checking this key and taking it.
     async fn turn(&self, key: &Key) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);

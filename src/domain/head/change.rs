@@ -1,91 +1,91 @@
-//! The changes that can be asked for.
+//! The changes that can be requested.
 
 use super::Action;
 use crate::domain::version::Pin;
 use crate::domain::{Expect, Origin, Selector, State, Summary, VersionRow};
 
-/// A version whose time is up.
+/// A version that has expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// Its number.
+    /// Number of the version.
     pub number: u64,
-    /// The generation of its row that this was said of.
+    /// Generation of the row that was judged expired; if the row has changed since, it is left alone.
     pub generation: u64,
-    /// Why.
+    /// The retention rule that applies, in words.
     pub reason: String,
 }
 
-/// A change that somebody wants to make to a name.
+/// A requested change to a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Protect the blobs of a new version (`protocol` step P1).
+    /// Step P1: protect the blobs of a new version by making it a root.
     Prepare {
-        /// The new version.
+        /// Summary of the new version's manifest.
         summary: Summary,
-        /// Where it comes from, if not from its publisher.
+        /// Origin of the version, unless its publisher uploaded it.
         from: Option<Box<Origin>>,
-        /// What the client requires of the name.
+        /// The client's precondition.
         expect: Expect,
     },
-    /// Complete a prepared version (P3) and, if asked to, make it active.
+    /// Step P3: complete a prepared version and, unless it is staged, make it active.
     Commit {
-        /// Its number.
+        /// Number of the version.
         number: u64,
-        /// Whether readers get it from now on.
+        /// Whether it becomes active at once.
         activate: bool,
-        /// What the client requires of the name.
+        /// The client's precondition.
         expect: Expect,
     },
-    /// Give a prepared version up.
+    /// Abort a prepared version.
     Abort {
-        /// Its number.
+        /// Number of the version.
         number: u64,
     },
     /// Make an existing version active.
     Promote {
-        /// Which one.
+        /// The version to promote.
         selector: Selector,
-        /// What the client requires of the name.
+        /// The client's precondition.
         expect: Expect,
     },
-    /// Place the pin that people place by hand, or take it away. Pins of other owners stay as they are.
+    /// Add or remove the pin that users place by hand. Pins of other owners are unaffected.
     Pin {
-        /// Which version.
+        /// The version to pin or unpin.
         selector: Selector,
-        /// Whether it is to have that pin.
+        /// Whether to add the pin or to remove it.
         pinned: bool,
     },
-    /// Retire versions by hand.
+    /// Retire a version by hand.
     Retire {
-        /// Which one.
+        /// The version to retire.
         selector: Selector,
-        /// Why.
+        /// The reason given by the user.
         reason: String,
     },
-    /// Retire or give up versions whose time is up. Those that changed since that was found out are left alone.
+    /// Step C0: retire or abort expired versions. Those that changed since they were judged are left alone.
     Expire {
-        /// Which ones.
+        /// The expired versions.
         due: Vec<Due>,
     },
-    /// Take the name away from its readers: the active version is archived, and a rollback brings it back.
+    /// Withdraw the name from its readers: the active version is archived, and a rollback restores it.
     Withdraw {
-        /// What the client requires of the name.
+        /// The client's precondition.
         expect: Expect,
-        /// Why.
+        /// The reason given by the user.
         reason: String,
     },
-    /// Retire everything and stop listing the name.
+    /// Retire all versions and stop listing the name.
     Delete {
-        /// What the client requires of the name.
+        /// The client's precondition.
         expect: Expect,
-        /// Why.
+        /// The reason given by the user.
         reason: String,
     },
 }
 
 impl Change {
-    /// What the head of this change is labelled with, unless the state of the name gives it a more exact word: a
-    /// promotion of the version that was active before is a rollback, a publish of a copied manifest a copy.
+    /// The action recorded in the head, unless the state of the name calls for a more precise one: promoting the
+    /// previously active version is a rollback, publishing a copied manifest is a copy.
     #[must_use]
     pub fn action(&self) -> Action {
         match self {
@@ -102,7 +102,7 @@ impl Change {
         }
     }
 
-    /// Which version must be at hand to decide; `None` when the head itself is enough.
+    /// The version needed to judge the change; `None` if the head itself is enough.
     #[must_use]
     pub fn selector(&self) -> Option<Selector> {
         match self {
@@ -126,8 +126,8 @@ impl Change {
         }
     }
 
-    /// The version that already is what the change asks for. A retried request must succeed, whatever its
-    /// precondition said the first time (RFC 9110 section 13.1.1 allows just this).
+    /// The version, if it already is in the state that the change requests. Makes retries idempotent: they must succeed
+    /// whatever their precondition said the first time (RFC 9110 section 13.1.1 allows exactly this).
     pub(super) fn already(&self, row: Option<&VersionRow>) -> Option<VersionRow> {
         match self {
             Self::Prepare { .. }

@@ -1,4 +1,4 @@
-//! The next head of a name while it is being made: what each change does to the rows, and which rows must leave.
+//! Computing the next head of a name: the effect of each change on the rows, and which rows are spilled.
 
 use jiff::Timestamp;
 
@@ -7,11 +7,11 @@ use super::super::{Carried, Origin};
 use super::{Action, Change, Deletion, Due, FORMAT, Head, LogName, MAX_LISTED, Operation, Outcome, Rejection};
 use super::{activation, size};
 
-/// The next head while it is being made.
+/// The next head under construction.
 pub(super) struct Draft {
     head: Head,
     changed: u64,
-    /// It turned out that there is nothing to change.
+    /// The change turned out to have no effect.
     idle: bool,
 }
 
@@ -95,7 +95,7 @@ impl Draft {
         row.state = State::Aborted;
         let spilled = self.head.segments.iter().any(|segment| segment.covers(row.number));
         self.head.rows.retain(|other| other.number != row.number);
-        // Only a row that was spilled needs something to shadow it; any other just disappears.
+        // Only a spilled row needs a newer copy that shadows it; any other is simply removed.
         Ok(if spilled { self.put(row) } else { row })
     }
 
@@ -103,7 +103,8 @@ impl Draft {
         if !row.state.is_complete() {
             return Err(wrong_state(row));
         }
-        // However it was picked: whoever wants no surprise resolves `@previous` first and promotes the number.
+        // However the version was selected. Clients that must not race with a promotion resolve `@previous` first and
+        // promote by number.
         if self.head.previous == Some(row.number) {
             self.head.operation.action = Action::Rollback;
         }
@@ -115,7 +116,7 @@ impl Draft {
         let now = self.head.time;
         match self.archive() {
             Some(old) => self.head.previous = Some(old),
-            // The name was withdrawn, and this version is what it was withdrawn with.
+            // The name was withdrawn while this version was active.
             None if self.head.previous == Some(row.number) => {
                 let others = self.head.activations.iter().map(|activation| activation.version);
                 self.head.previous = others.into_iter().find(|version| *version != row.number);
@@ -177,7 +178,8 @@ impl Draft {
         row.retired_because = Some(bounded(reason));
     }
 
-    /// Retires or gives up those of `rows` that are due and still as they were then. Whether there were any.
+    /// Step C0: retires or aborts those of `rows` that are due and unchanged since they were judged. Returns whether
+    /// there were any.
     fn expire(&mut self, due: &[Due], rows: Vec<VersionRow>) -> bool {
         let mut expired = Vec::new();
         for mut row in rows {
@@ -213,7 +215,8 @@ impl Draft {
 
     fn delete(&mut self, mut everything: Vec<VersionRow>, reason: &str) -> Result<(), Rejection> {
         let mut roots = everything.iter().filter(|row| row.state.is_root()).peekable();
-        // A name that was only withdrawn, or prepared for again, still has versions to retire.
+        // A name that was only withdrawn, or that has prepared versions since its deletion, still has versions to
+        // retire.
         if everything.is_empty() || (self.head.deleted.is_some() && roots.peek().is_none()) {
             return Err(Rejection::NoSuchVersion);
         }
@@ -240,7 +243,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Puts a row into the head, in place of its older copy.
+    /// Inserts a row into the head, replacing its older copy.
     fn put(&mut self, mut row: VersionRow) -> VersionRow {
         row.generation = self.head.generation;
         let rows = &mut self.head.rows;
@@ -251,7 +254,7 @@ impl Draft {
         row
     }
 
-    /// Takes the oldest rows out of a head that has grown too large.
+    /// Spills the oldest rows if the head has grown too large.
     pub(super) fn finish(mut self, row: Option<VersionRow>) -> Outcome {
         if self.idle {
             return Outcome::Unchanged(None);
@@ -262,7 +265,7 @@ impl Draft {
     }
 }
 
-/// A reason, cut to what a row has room for.
+/// Truncates a reason to the maximum size in a row.
 fn bounded(reason: &str) -> String {
     reason[..reason.floor_char_boundary(MAX_REASON)].to_owned()
 }

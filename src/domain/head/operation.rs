@@ -1,47 +1,47 @@
-//! What made a head: who did what, and under which id.
+//! Operations: who made a head, what was done, and under which id.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::word::{Word, open_words};
 use crate::domain::{Carried, Origin, Subject};
 
-/// Most versions that an operation lists. The rows say of each when it changed, however many there were.
+/// Maximum number of versions that an operation lists. The rows themselves record all changes, without a limit.
 pub const MAX_LISTED: usize = 100;
 
-/// Why a head was made.
+/// The kinds of operations that produce a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// A version's blobs became protected.
+    /// A version was prepared, which protects its blobs (P1).
     Prepare,
     /// A prepared version's manifest was replaced.
     Amend,
-    /// A version became complete and, unless staged, active.
+    /// A version became complete and, unless staged, active (P3).
     Publish,
-    /// The same, of a manifest that was copied from another name.
+    /// As `Publish`, for a manifest copied from another name.
     Copy,
-    /// A prepared version was given up.
+    /// A prepared version was aborted.
     Abort,
     /// An existing version became active.
     Promote,
-    /// The version that was active before became active again.
+    /// The previously active version became active again.
     Rollback,
     /// A version was pinned.
     Pin,
-    /// A pin was taken away.
+    /// A pin was removed.
     Unpin,
-    /// Something was attached to a version.
+    /// A signature or other statement was attached to a version.
     Attach,
-    /// A warning was placed on a version.
+    /// A version was yanked.
     Yank,
     /// Versions were retired.
     Retire,
-    /// Versions whose time was up were retired or given up.
+    /// Expired versions were retired or aborted (C0).
     Expire,
-    /// The name was taken away from its readers.
+    /// The name was withdrawn from its readers.
     Withdraw,
     /// The name was deleted.
     Delete,
-    /// A newer larder did something that this one has no word for.
+    /// An operation of a newer Larder that this one does not know.
     Unknown(Word),
 }
 
@@ -63,31 +63,31 @@ open_words!(Action {
     Delete = "delete",
 });
 
-/// Who made a head and under which id.
+/// The operation that produced a head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// Unique for every attempt to change a name; tells a writer whose reply was lost whether the head is its own.
+    /// Unique for every attempt to change a name. A writer whose reply was lost recognises its own head by it.
     pub id: String,
-    /// What was done.
+    /// The kind of operation.
     pub action: Action,
-    /// Who did it.
+    /// The subject that requested it.
     pub by: Subject,
     /// The surface that the request came through; absent for the native one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Box<str>>,
-    /// What is known of them besides, such as repository and run: at most 16 texts, together at most 1 KiB.
+    /// Additional claims about the subject, such as repository and run: at most 16 strings, together at most 1 KiB.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Box<str>>,
-    /// The version it was done to.
+    /// The version concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// The versions whose time was up, the first [`MAX_LISTED`] of them.
+    /// The expired versions, at most the first [`MAX_LISTED`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<u64>,
-    /// Where the version came from.
+    /// Origin of the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Box<Origin>>,
-    /// Why, in their words; at most 500 bytes.
+    /// The reason given by the subject, verbatim; at most 500 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Members that this binary does not know.
@@ -96,7 +96,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// An operation of which nothing else is known yet.
+    /// Creates an operation without any optional details.
     #[must_use]
     pub fn new(id: String, action: Action, by: Subject) -> Self {
         Self {

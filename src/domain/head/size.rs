@@ -1,4 +1,4 @@
-//! How large a head is, and which rows must leave it.
+//! Size limits of a head, and the choice of rows to spill.
 
 use std::io;
 
@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::{Head, INLINE_KEEP, INLINE_MAX, MAX_HEAD};
 use crate::domain::VersionRow;
 
-/// Bytes that the reference to one more segment takes.
+/// Upper bound of the size of one more segment reference, in bytes as JSON.
 const SEGMENT_REF: usize = 192;
-/// Bytes of rows that are always allowed, however large the rest of the head is: a spill for every change would only
-/// make segments of single rows.
+/// Bytes of rows that are always allowed, however large the rest of the head is: otherwise every change could spill,
+/// each time making a segment of a single row.
 const LEAST_ROOM: usize = MAX_HEAD / 3;
 
-/// Bytes of a value as JSON.
+/// Size of a value as JSON, in bytes.
 pub(super) fn json_size(value: &impl Serialize) -> usize {
     struct Counter(usize);
     impl io::Write for Counter {
@@ -27,13 +27,13 @@ pub(super) fn json_size(value: &impl Serialize) -> usize {
         }
     }
     let mut counter = Counter(0);
-    // What cannot be spelled cannot be stored either; that error comes when the head is created.
+    // A value that cannot be serialised cannot be stored either; creating the head reports that error.
     let _ = serde_json::to_writer(&mut counter, value);
     counter.0
 }
 
-/// Takes the oldest rows out of a head that has grown too large, by their number or their bytes, and returns them by
-/// ascending number. Rows that `stays` says must stay do so.
+/// Removes the oldest rows from a head that exceeds the limit on rows or bytes, and returns them by ascending number.
+/// Never removes rows for which `stays` returns true.
 pub(super) fn spill(head: &mut Head, stays: impl Fn(&VersionRow) -> bool) -> Vec<VersionRow> {
     let rows = std::mem::take(&mut head.rows);
     let room = MAX_HEAD.saturating_sub(json_size(head) + SEGMENT_REF).max(LEAST_ROOM);

@@ -62,7 +62,7 @@ fn delete() -> Change {
     Change::Delete { expect: Expect::Anything, reason: "gone".into() }
 }
 
-/// A name and the rows that were spilled from its head, kept the way the service keeps them.
+/// A name and the rows spilled from its head, stored as the service stores them.
 #[derive(Debug, Default)]
 struct Log {
     head: Option<Head>,
@@ -71,7 +71,7 @@ struct Log {
 }
 
 impl Log {
-    /// A name to which these changes were made, none of which may be refused.
+    /// Applies these changes to a new name, none of which may be rejected.
     fn of(changes: impl IntoIterator<Item = Change>) -> Self {
         let mut log = Self::default();
         for change in changes {
@@ -80,7 +80,7 @@ impl Log {
         log
     }
 
-    /// Everything by ascending number; a row in the head shadows its spilled copy.
+    /// All rows by ascending number; a row in the head shadows its spilled copy.
     fn everything(&self) -> Vec<VersionRow> {
         let inline = self.head.iter().flat_map(|head| head.rows.iter());
         let mut all = self.spilled.clone();
@@ -122,11 +122,11 @@ impl Log {
         Head::next(self.head.as_ref(), &name(), change, judgement)
     }
 
-    /// Makes a change, and says whether it was necessary.
+    /// Applies a change, and returns whether it had an effect.
     fn make(&mut self, change: &Change) -> Result<bool, Rejection> {
         let Outcome::Next { mut head, spill, .. } = self.outcome(change)? else { return Ok(false) };
         if head.segments.is_empty() {
-            // A deletion takes all rows back into the head before it spills them.
+            // A deletion moves all rows back into the head before it spills them.
             self.spilled.clear();
         }
         for row in spill {
@@ -143,7 +143,7 @@ impl Log {
     }
 }
 
-/// A segment of one row: just enough for a head to know that the row left it.
+/// A segment of one row: just enough for a head to know that the row was spilled.
 fn segment(number: u64) -> SegmentRef {
     let other = Carried::default();
     SegmentRef { digest: Digest::of(b""), first: number, last: number, rows: 1, tier: 0, roots: 1, other }

@@ -1,16 +1,17 @@
-//! A deserializer around another one that takes nothing but objects for structs, however deep they lie.
+//! A deserializer wrapper that accepts only objects for structs, at any depth.
 //!
 //! Derived types accept an array of their members in order because compact formats need that. A visitor cannot be asked
-//! whether it is one of a struct, but its deserializer is told, so every way down leads through these wrappers.
+//! whether it belongs to a struct, but the deserializer knows which method was called, so every nested value is wrapped
+//! too.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
-/// A deserializer whose structs are objects.
+/// A deserializer that accepts only objects for structs.
 pub(super) struct Objects<D>(pub(super) D);
 
-/// A visitor that wraps what it is given. `object` stands in its messages for the type that is expected.
+/// A visitor that wraps its nested deserializers. Its messages say `object` instead of the expected type.
 struct Inner<V> {
     visitor: V,
     object: bool,
@@ -20,7 +21,7 @@ fn inner<V>(visitor: V) -> Inner<V> {
     Inner { visitor, object: false }
 }
 
-/// Methods of a deserializer that are passed on.
+/// Deserializer methods that are forwarded unchanged.
 macro_rules! pass_on {
     ($($method:ident($($argument:ident: $type:ty),*)),* $(,)?) => {
         $(fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
@@ -73,7 +74,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
         self.0.deserialize_map(Inner { visitor, object: true })
     }
 
-    /// What nobody reads holds no struct.
+    /// Ignored values contain no structs.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         self.0.deserialize_ignored_any(visitor)
     }
@@ -83,7 +84,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
     }
 }
 
-/// Methods of a visitor that are passed on.
+/// Visitor methods that are forwarded unchanged.
 macro_rules! pass_values_on {
     ($($method:ident($type:ty)),* $(,)?) => {
         $(fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
@@ -151,7 +152,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Inner<V> {
     }
 }
 
-/// A seed whose value is read by [`Objects`].
+/// A seed whose value is deserialised by [`Objects`].
 struct Seed<S>(S);
 
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Seed<S> {
@@ -200,7 +201,7 @@ impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Objects<A> {
     }
 }
 
-/// Reads the members of a struct variant.
+/// A seed for the members of a struct variant.
 struct Members<V>(V);
 
 impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Members<V> {
@@ -226,7 +227,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Objects<A> {
         self.0.tuple_variant(length, inner(visitor))
     }
 
-    /// By way of a newtype, whose content can be required to be an object.
+    /// Deserialised as a newtype variant, whose content can be required to be an object.
     fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, A::Error> {
         self.0.newtype_variant_seed(Members(visitor))
     }

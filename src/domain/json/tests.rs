@@ -101,7 +101,7 @@ fn one_document_and_nothing_else() {
 fn a_repeated_member_is_refused_where_a_struct_knows_it() {
     assert!(read(r#"{"list":[],"list":[]}"#).unwrap_err().to_string().contains("duplicate field"));
     assert!(read(r#"{"maybe":{"x":1,"x":1}}"#).unwrap_err().to_string().contains("duplicate field"));
-    // Of those that no struct knows, none is read; in a map the last one counts.
+    // Repeated members unknown to a struct are all ignored; in a map the last one wins.
     assert_eq!(read(r#"{"other":1,"other":2}"#), Ok(Document::default()));
     let named = read(r#"{"named":{"a":{"x":1},"a":{"x":2}}}"#).unwrap().named;
     assert_eq!(named["a"], Point { x: 2, y: 0 });

@@ -1,10 +1,10 @@
-//! How a release is meant to be used: an open set, so that a kind of the future is shown instead of refused.
+//! Kinds of releases: an open set, so that an unknown kind is shown instead of refused.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How a release is meant to be used. Stored and sent as a text.
+/// How a release is meant to be used. Serialised as a string.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Kind {
     /// `files`: files to download.
@@ -16,7 +16,7 @@ pub enum Kind {
     Dynamic,
     /// `oci`: an OCI image.
     Oci,
-    /// Any other text: this binary does not know what it means, and repeats it. Made by [`Kind::from`] only.
+    /// Any other string: preserved, without meaning to this binary. Only created by [`Kind::from`].
     Other(Box<str>),
 }
 
@@ -24,7 +24,7 @@ impl Kind {
     /// The kinds that can be published.
     pub const KNOWN: [Self; 4] = [Self::Files, Self::Static, Self::Dynamic, Self::Oci];
 
-    /// The kind as text.
+    /// The kind as a string slice.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -36,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// Whether this binary knows what it means.
+    /// Whether this binary knows the kind.
     #[must_use]
     pub fn is_known(&self) -> bool {
         !matches!(self, Self::Other(_))

@@ -1,7 +1,7 @@
-//! Larder's own manifests: a JSON document with `artifacts`, each of which names a blob.
+//! Larder's own manifest format: a JSON document with `artifacts`, each of which refers to a blob.
 //!
-//! This file reads what was published, whatever the rules were then; what may be published today is in `check`.
-//! Members that nothing here needs are left alone.
+//! This file reads what was published, whatever the rules were then; `check` has the rules for publishing today.
+//! Unknown members are ignored.
 
 mod check;
 
@@ -17,17 +17,17 @@ pub use check::check;
 use super::{Artifact, Descriptor, Format, Kind, Manifest, ReadError, each_once};
 use crate::domain::FileName;
 
-/// The media type that releases are served with. Version rows leave it out.
+/// The media type of releases when served. Version rows omit it.
 pub const MEDIA_TYPE: &str = "application/json";
 
-/// The format of releases.
+/// The release format.
 pub const FORMAT: Format = Format { media_types: &[MEDIA_TYPE], read, check };
 
-/// Longest text of an unknown kind that is repeated in rows, in bytes.
+/// Maximum length of an unknown kind that rows repeat, in bytes.
 const MAX_KIND: usize = 64;
 
-/// A release as it may be stored. An earlier version also took objects as arrays of their members, so the order of the
-/// members here is that of theirs, those included that nobody reads.
+/// A stored release. An earlier version also accepted objects as arrays of their members, so the order of these members
+/// is fixed, including those that are not used.
 #[derive(Deserialize)]
 struct Stored {
     #[serde(default, deserialize_with = "text")]
@@ -37,7 +37,7 @@ struct Stored {
     #[serde(default, deserialize_with = "text")]
     entrypoint: Option<String>,
     artifacts: Vec<StoredArtifact>,
-    // Strict like the artifacts: what it names is needed, and doubt keeps data.
+    // Strict like the artifacts: the blob it refers to is needed, so in doubt reading must fail rather than lose data.
     #[serde(default)]
     source: Option<StoredBlob>,
     #[serde(default, rename = "command")]
@@ -65,11 +65,11 @@ struct StoredBlob {
     size: u64,
 }
 
-/// Reads a release that was published. An optional member that cannot be understood counts as absent; of artifacts with
-/// the same name the first one is served, but the blobs of all are needed.
+/// Reads a published release. An optional member that cannot be interpreted counts as absent. Of artifacts with the
+/// same name only the first one is served, but the blobs of all are needed.
 ///
 /// # Errors
-/// [`ReadError::Malformed`] when it cannot be known which blobs it needs, or when a name endangers paths.
+/// [`ReadError::Malformed`] if the needed blobs cannot be determined, or if a file name is unsafe as a path.
 pub fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
     let stored: Stored = serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed(error.to_string()))?;
     let mut artifacts = Vec::with_capacity(stored.artifacts.len());
@@ -94,11 +94,11 @@ pub fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
 }
 
 impl StoredArtifact {
-    /// The artifact, or where in it something is wrong, and what.
+    /// Returns the artifact, or a description of what is wrong and where.
     fn read(self) -> Result<Artifact, String> {
         let name = self.name.parse::<FileName>().map_err(|error| format!(".name: {error}"))?;
         let blob = descriptor(&self.blob, self.size)?;
-        // It may become a header field.
+        // It may be sent in a header field, so it must be valid there.
         let media_type = self.media_type.filter(|text| is_media_type(text));
         Ok(Artifact { name, blob, media_type, platform: self.platform, arch: self.arch })
     }
@@ -119,7 +119,7 @@ fn first_of_each_name(mut artifacts: Vec<Artifact>) -> Vec<Artifact> {
     artifacts
 }
 
-/// `type/subtype` with optional parameters (RFC 9110 section 8.3.1), as far as a header may carry it.
+/// `type/subtype` with optional parameters (RFC 9110 section 8.3.1), limited to characters that a header may carry.
 fn is_media_type(text: &str) -> bool {
     let token =
         |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
@@ -130,7 +130,7 @@ fn is_media_type(text: &str) -> bool {
         && essence.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype))
 }
 
-/// A text; anything else counts as absent.
+/// Deserialises a string; anything else counts as absent.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     deserializer.deserialize_any(OptionalText)
 }

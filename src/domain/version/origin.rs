@@ -1,4 +1,4 @@
-//! Where a version came from, if not from its publisher's own hands.
+//! Origins of versions that were not uploaded by their publisher.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 use crate::domain::carried::Carried;
 use crate::domain::{Digest, Subject};
 
-/// Where a version came from: another name of this store, or another place. One shape for copies, imports and mirrors.
+/// The origin of a version: another name of this store, or another server. Used for copies, imports and mirrors.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Origin {
-    /// Its name there; another place may have names of another grammar.
+    /// Name at the origin. A string, since another server's names may follow another grammar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
-    /// Its number there.
+    /// Version number at the origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// Digest of its manifest there.
+    /// Digest of its manifest at the origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Digest>,
-    /// Generation of the head that showed it.
+    /// Generation of the head from which it was copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// The other place. Absent: this store.
+    /// URL of the other server. Absent: this store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<Box<str>>,
-    /// When it was published there.
+    /// When it was published at the origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_at: Option<Timestamp>,
     /// Members that this binary does not know.
@@ -33,21 +33,21 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Whether it is a version of another name, or the same one, in this store.
+    /// Whether the origin is a name in this store, possibly the same one.
     #[must_use]
     pub fn is_copy(&self) -> bool {
         self.name.is_some() && self.url.is_none()
     }
 }
 
-/// A warning on a version: ranges and feeds skip it, exact addresses still answer.
+/// A warning on a version: ranges and feeds skip it, exact addresses still work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Yank {
-    /// When.
+    /// When the warning was placed.
     pub at: Timestamp,
-    /// Who placed it.
+    /// The subject that placed it.
     pub by: Subject,
-    /// Why, in their words; at most 500 bytes.
+    /// The reason given by that subject, verbatim; at most 500 bytes.
     pub reason: Box<str>,
     /// The number of the version to use instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,24 +1,23 @@
-//! Where a version is in its life.
+//! The life cycle of versions.
 
 use crate::domain::word::{Word, open_words};
 
-/// Where a version is in its life: `prepared → ready → (active ⇄ archived) → retired`, or
-/// `prepared → aborted`.
+/// The state of a version: `prepared → ready → (active ⇄ archived) → retired`, or `prepared → aborted`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// A session holds it: its blobs are protected, readers do not see it.
+    /// Being published: its blobs are protected (P1), readers do not see it.
     Prepared,
     /// Complete, but never active yet (staged).
     Ready,
-    /// What readers of the name get.
+    /// Served to readers of the name.
     Active,
     /// Was active before; can be promoted again.
     Archived,
-    /// Its bytes may be gone; only the row remains.
+    /// Retired: its bytes may be deleted; only the row remains.
     Retired,
-    /// Never completed. Only kept where the row had already left the head.
+    /// Never completed. The row is only kept if it had already been spilled from the head.
     Aborted,
-    /// A newer larder put it there. Its blobs are kept and its row is shown, but it is neither served nor changed.
+    /// A state set by a newer Larder. Its blobs are kept and its row is shown, but it is neither served nor changed.
     Unknown(Word),
 }
 
@@ -32,7 +31,7 @@ open_words!(State {
 });
 
 impl State {
-    /// Whether the version's blobs must be kept. Those of an unknown state must: doubt keeps data.
+    /// Whether the version's blobs must be kept. True for unknown states: in doubt, data is kept.
     #[must_use]
     pub fn is_root(self) -> bool {
         match self {

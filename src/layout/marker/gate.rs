@@ -1,6 +1,7 @@
-//! A store that is written to only while its layout marker allows it.
+//! A store wrapper that allows writing only while the layout marker does.
 //!
-//! All services of a server get their store through this gate, so no handler and no background task has to remember to ask.
+//! Every service of a server uses the store through this gate, so that no handler and no background task has to
+//! remember the check.
 
 use std::sync::Arc;
 
@@ -14,9 +15,8 @@ use crate::store::{
     Result, Unfinished, Upload,
 };
 
-/// A store behind a [`Watch`]. What would change it fails with [`StoreErrorKind::ReadOnly`] while the watch forbids
-/// writing, and everything fails with [`StoreErrorKind::Newer`] once the watch has seen a layout that this binary cannot
-/// read.
+/// A store guarded by a [`Watch`]. Writes fail with [`StoreErrorKind::ReadOnly`] while the watch forbids writing, and
+/// all operations fail with [`StoreErrorKind::Newer`] once the watch has seen a layout that this binary cannot read.
 ///
 /// [`StoreErrorKind::ReadOnly`]: crate::store::StoreErrorKind::ReadOnly
 /// [`StoreErrorKind::Newer`]: crate::store::StoreErrorKind::Newer
@@ -27,7 +27,7 @@ pub struct GatedStore {
 }
 
 impl GatedStore {
-    /// `inner`, behind `watch`, which looks at the same store.
+    /// Wraps `inner`. `watch` must watch the same store.
     #[must_use]
     pub fn new(inner: Arc<dyn PartStore>, watch: Arc<Watch>) -> Self {
         Self { inner, watch }
@@ -86,7 +86,7 @@ impl ObjectStore for GatedStore {
         }
     }
 
-    // Changes nothing that anybody can see, and readers need it.
+    // Allowed without a check: it changes nothing visible, and readers need it.
     async fn persist(&self, keys: &[Key]) -> Result<()> {
         self.inner.persist(keys).await
     }
@@ -127,7 +127,7 @@ impl PartStore for GatedStore {
     }
 }
 
-/// An upload that may have begun before writing was forbidden.
+/// An upload that may have begun before writing was forbidden, so its commit is checked again.
 struct GatedUpload {
     inner: Box<dyn Upload>,
     watch: Arc<Watch>,

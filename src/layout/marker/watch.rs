@@ -1,4 +1,4 @@
-//! Whether the store is there and may be used, asked again and again without paying for it each time.
+//! Continuous monitoring of whether the store is reachable and may be used, with cached results.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,27 +11,27 @@ use super::super::LayoutKey;
 use super::{LayoutError, Marker, check_readable};
 use crate::store::{ObjectStore, Result, StoreError, StoreErrorKind};
 
-/// How long a good answer stands for readiness.
+/// How long a positive result is valid for readiness checks.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long a good answer stands for writers. A load balancer that asks for readiness more often than this makes writers
-/// look for nothing.
+/// How long a positive result is valid for writers. If a load balancer checks readiness more often than this, writers
+/// never cause a request of their own.
 const FRESH_FOR_WRITERS: Duration = Duration::from_secs(10);
-/// How long the newest marker is taken for the newest one. After that, the markers are listed again.
+/// How long the newest marker that was found is assumed to be the newest. After that, the markers are listed again.
 const NEWEST: Duration = Duration::from_mins(1);
 
-/// What was found when all was well.
+/// The last positive result.
 #[derive(Debug, Clone, Copy)]
 struct Good {
     marker: Marker,
-    /// When the store was asked last.
+    /// When the store was last asked.
     asked: Instant,
-    /// When it was asked last for readiness, whose answers do not get older because others asked in between.
+    /// When it was last asked for readiness; requests by others in between do not extend this.
     checked: Option<Instant>,
-    /// When the markers were listed last.
+    /// When the markers were last listed.
     listed: Instant,
 }
 
-/// Why writing was refused.
+/// The last negative result for a writer.
 #[derive(Debug, Clone)]
 struct Refusal {
     asked: Instant,
@@ -39,40 +39,40 @@ struct Refusal {
     why: String,
 }
 
-/// Looks at the marker of a store. Any number of callers cost one request a second: mostly the cheapest one there is, a
-/// reading of the marker that was found, and once a minute a listing, which shows a newer one.
+/// Watches the layout marker of a store. Any number of callers cause at most one request a second: mostly the cheapest
+/// one there is, a check that the known marker still exists, and once a minute a listing, which reveals a newer one.
 #[derive(Debug)]
 pub struct Watch {
     store: Arc<dyn ObjectStore>,
-    /// Held while the store is asked: who waits for it is served by the same answer.
+    /// Held while the store is asked, so that all waiting callers share one result.
     good: Mutex<Option<Good>>,
-    /// The last refusal to a writer, until a good answer.
+    /// The last refusal to a writer; cleared by a positive result.
     refusal: std::sync::Mutex<Option<Refusal>>,
-    /// Whether the newest marker that was seen keeps this binary from reading.
+    /// Whether the newest marker seen forbids this binary to read.
     unreadable: AtomicBool,
 }
 
 impl Watch {
-    /// A watch over `store` that has not looked yet.
+    /// Creates a watch over `store` that has not checked yet.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self { store, good: Mutex::default(), refusal: std::sync::Mutex::default(), unreadable: AtomicBool::new(false) }
     }
 
-    /// Like [`check_readable`], as of a second ago; a failure is never remembered. Somebody else's migration is noticed
-    /// within a minute. The marker that is returned may still forbid writing.
+    /// Like [`check_readable`], with a result that may be a second old; failures are never cached. A migration by
+    /// another process is noticed within a minute. The marker that is returned may still forbid writing.
     ///
     /// # Errors
-    /// A [`LayoutError`] that says what to do.
+    /// A [`LayoutError`] that names the remedy.
     pub async fn check(&self) -> std::result::Result<Marker, LayoutError> {
         self.look(|good| good.checked.is_some_and(|checked| checked + FRESH > Instant::now()), true).await
     }
 
-    /// Whether this process may write to the store now, as of at most ten seconds ago, or as of the last look for
-    /// readiness, if that was later.
+    /// Whether this process may write to the store, as of at most ten seconds ago, or as of the last readiness check if
+    /// that was later.
     ///
     /// # Errors
-    /// [`StoreErrorKind::ReadOnly`] about `key`, or what looking fails with.
+    /// [`StoreErrorKind::ReadOnly`] or [`StoreErrorKind::Newer`] about `key`, or the error of the check itself.
     pub async fn allows_writing(&self, key: impl fmt::Display) -> Result<()> {
         let asked = Instant::now();
         if let Some(refusal) = self.refusal().clone().filter(|refusal| refusal.asked + FRESH > asked) {
@@ -132,7 +132,7 @@ impl Watch {
         Ok(good.marker)
     }
 
-    /// Whether the marker is still there; it never changes.
+    /// Whether the marker still exists. Its content never changes.
     async fn has(&self, marker: Marker) -> std::result::Result<bool, LayoutError> {
         Ok(self.store.head(&LayoutKey::Marker(marker.layout).key()).await?.is_some())
     }
@@ -142,7 +142,7 @@ impl Watch {
     }
 }
 
-/// What a writer is told. Where only the marker is gone, what is there can still be read.
+/// The error kind for a refused writer. If only the marker is missing, the rest of the store can still be read.
 fn kind_of(error: &LayoutError) -> StoreErrorKind {
     match error {
         LayoutError::TooNew { .. } | LayoutError::TooOld(_) => StoreErrorKind::Newer,

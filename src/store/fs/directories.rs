@@ -1,4 +1,4 @@
-//! Directories that are made once, made durable once, and never removed.
+//! Directories that are created once, made durable once, and never removed.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use super::step::{Step, Steps};
 
-/// How many directories are remembered as durable. Beyond it the memory starts afresh, which costs only syncs.
+/// Maximum number of directories remembered as durable. Beyond it the set is cleared, which only costs redundant syncs.
 const REMEMBERED: usize = 100_000;
 
 #[derive(Debug)]
@@ -22,8 +22,8 @@ impl Directories {
         Self { root, durable: Mutex::default(), steps }
     }
 
-    /// Makes `directory` and everything above it, up to the root, exist durably. One that is already there is
-    /// synced too unless this process did so before: the process that made it may not have got that far.
+    /// Creates `directory` and its ancestors up to the root, durably. A directory that exists already is synced too,
+    /// unless this process did so before: the process that created it may not have synced it yet.
     pub(super) fn ensure(&self, directory: &Path) -> io::Result<()> {
         let Some(parent) = directory.parent().filter(|_| directory != self.root) else { return Ok(()) };
         if self.remembered().contains(directory) {
@@ -43,7 +43,7 @@ impl Directories {
         Ok(())
     }
 
-    /// Makes the names in `directory` durable.
+    /// Makes the entries of `directory` durable.
     pub(super) fn sync(&self, directory: &Path) -> io::Result<()> {
         self.steps.before(Step::SyncDirectory)?;
         fs::File::open(directory)?.sync_all()

@@ -11,7 +11,7 @@ use super::super::{Key, List, ObjectMeta, Prefix, Result, StoreError, StoreError
 use super::step::{Step, Steps};
 use super::{absent_is_none, blocking, object_meta};
 
-/// Most objects that one trip to the blocking pool brings back.
+/// Maximum number of objects that one trip to the blocking pool returns.
 const BATCH: usize = 256;
 
 pub(super) fn stream(
@@ -30,7 +30,7 @@ async fn next_batch(walk: Option<Walk>) -> Option<(Vec<Result<ObjectMeta>>, Opti
     let batch = blocking(move || Ok((walk.batch(), walk))).await;
     match batch {
         Ok((batch, _)) if batch.is_empty() => None,
-        // Most listings are of a few objects, and should not cost a second trip.
+        // Most listings are short and should not cost a second trip to the blocking pool.
         Ok((batch, walk)) => {
             let ended = walk.is_over();
             Some((batch, (!ended).then_some(walk)))
@@ -39,12 +39,12 @@ async fn next_batch(walk: Option<Walk>) -> Option<(Vec<Result<ObjectMeta>>, Opti
     }
 }
 
-/// A directory entry that is still to be visited. `key` ends in `/` for a directory, so that sorting entries
-/// sorts the full keys below them.
+/// A directory entry yet to be visited. `key` ends in `/` for a directory, so that sorting entries sorts the full keys
+/// below them.
 #[derive(Debug)]
 struct Entry {
     key: String,
-    /// It is neither a directory nor a regular file with a name that is text.
+    /// Neither a directory nor a regular file, or its name is not UTF-8.
     stray: bool,
 }
 
@@ -57,9 +57,9 @@ impl Entry {
 struct Walk {
     root: PathBuf,
     shown: String,
-    /// Entries to visit, the next one last.
+    /// Entries to visit; the next one is last.
     stack: Vec<Entry>,
-    /// The last part of the prefix, which only applies to the first directory.
+    /// The part of the prefix after its last `/`, which only applies to the first directory.
     begins_with: Option<(String, String)>,
     start_after: String,
     left: usize,
@@ -89,7 +89,7 @@ impl Walk {
         }
     }
 
-    /// The next objects; the last may be an error, after which there is nothing more.
+    /// The next batch of objects. If its last item is an error, the walk is over.
     fn batch(&mut self) -> Vec<Result<ObjectMeta>> {
         let mut batch = Vec::new();
         while batch.len() < BATCH && !self.is_over() {
@@ -108,7 +108,7 @@ impl Walk {
         batch
     }
 
-    /// Whether there is nothing more to visit.
+    /// Whether there is nothing left to visit.
     fn is_over(&self) -> bool {
         self.failed || self.left == 0 || (self.stack.is_empty() && self.begins_with.is_none())
     }
@@ -130,13 +130,13 @@ impl Walk {
         Ok(None)
     }
 
-    /// Forgets the rest of the group whose first key was just found.
+    /// Skips the rest of the group whose first key was just returned.
     fn leave_group(&mut self, key: &str) {
         let Some((before, infix)) = self.first_of.and_then(|infix| Some((key.split_once(infix)?.0, infix))) else {
             return;
         };
         let group = &key[..before.len() + infix.len()];
-        // What is still to be visited of it lies on top, because its keys sort next to each other.
+        // Keys of a group sort next to each other, so its remaining entries are on top of the stack.
         while self.stack.last().is_some_and(|entry| entry.key.starts_with(group)) {
             self.stack.pop();
         }
@@ -149,7 +149,7 @@ impl Walk {
         Ok(metadata.map(|metadata| object_meta(parsed, &metadata)))
     }
 
-    /// Puts the entries of a directory on the stack, sorted, without those that cannot be wanted.
+    /// Pushes the entries of a directory in sorted order, except those outside the requested range.
     fn enter(&mut self, directory: &str, begins_with: &str) -> Result<()> {
         let mut entries = self
             .read(directory, begins_with)
@@ -181,7 +181,7 @@ impl Walk {
         Ok(entries)
     }
 
-    /// Whether `key`, or anything below it, sorts after the key to start after.
+    /// Whether `key`, or anything below it, sorts after `start_after`.
     fn is_wanted(&self, key: &str) -> bool {
         key > self.start_after.as_str() || (key.ends_with('/') && self.start_after.starts_with(key))
     }

@@ -1,15 +1,16 @@
-//! Objects in parts: two files in `parts/`, the bytes and the log of which part was written.
+//! Multipart objects: two files in `parts/`, one with the bytes and one that logs which parts were written.
 //!
-//! `ID.log` begins with a line that has the key and the moment in which it was begun, and has one line for each part that
-//! was written: number, size and tag. The last line of a number counts; one without a tag says that its bytes are being
-//! overwritten, one that a crash tore counts for nothing. `ID` holds the bytes, each part at its offset.
+//! `ID.log` starts with a line holding the key and the time at which the object was begun, followed by a line per write
+//! of a part: number, size and tag. The last line for a number wins. A line without a tag says that the part's bytes
+//! are being overwritten; a line that a crash tore is ignored. `ID` holds the bytes, each part at its offset.
 //!
 //! # Why what is committed is what was written
 //!
-//! Nothing holds an object in parts while nobody writes to it. Writing and committing lock the log meanwhile, so a writer
-//! that was forgotten either comes before a commit, whose look at the log then shows a tag that its caller does not know, or
-//! after it, and finds that the log, or the only name of the bytes, is gone. So bytes that were linked to a key are never
-//! written to again. Aborting needs no lock: whoever is at work has the files open, and nobody will find them again.
+//! No process holds a multipart object between writes. Writes and commits lock the log while they run, so a stalled
+//! writer either precedes a commit, which then finds a tag in the log that its caller does not know, or follows it and
+//! finds that the log, or the only remaining name of the bytes, is gone. So bytes that were linked to a key are never
+//! written to again. Aborting needs no lock: operations in progress have the files open, and no later one can find
+//! them.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -26,16 +27,16 @@ use super::staging::{Staged, link};
 use super::step::Step;
 use super::{Inner, absent_is_none};
 
-/// What ends the name of a log.
+/// File extension of a log.
 const LOG: &str = "log";
-/// What stands in place of a tag while bytes are being overwritten.
+/// Placeholder for the tag while the part's bytes are being overwritten.
 const NO_TAG: &str = "-";
 
-/// An object in the making whose log this process has locked.
+/// An unfinished multipart object whose log this process has locked.
 struct Locked {
     log: fs::File,
     entries: BTreeMap<u32, (u64, String)>,
-    /// The last line was torn: the next one has to begin after it.
+    /// The last line was torn by a crash: the next one must start on a new line.
     torn: bool,
 }
 
@@ -85,10 +86,10 @@ impl Inner {
         if !(1..).zip(written).all(|(number, part)| part.number == number && is_written(part)) {
             return Ok(None);
         }
-        // A part behind the last one may have been written by somebody who did not go on.
+        // A writer that stopped may have left a part beyond the last one of this commit.
         self.steps.before(Step::Write)?;
         file.set_len(written.iter().map(|part| part.size).sum())?;
-        // The object is created now, however long ago its last byte was written.
+        // The object counts as created now, regardless of when its last byte was written.
         let (now, omit) = (Timespec { tv_sec: 0, tv_nsec: UTIME_NOW }, Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT });
         futimens(&file, &Timestamps { last_access: omit, last_modification: now })?;
         self.steps.before(Step::SyncFile)?;
@@ -101,12 +102,12 @@ impl Inner {
             return Ok(None);
         };
         self.directories.sync(directory)?;
-        // It is committed, whether its staged names go now or when somebody gives up what is unfinished.
+        // The commit is done whether its staging names are removed now or by a later cleanup of unfinished objects.
         let _ = self.abort_parts(parts);
         Ok(Some(created))
     }
 
-    /// Removes both files. The bytes go first: without them the log is only something to remove.
+    /// Removes both files. The bytes go first: a log without bytes is merely something to remove.
     pub(super) fn abort_parts(&self, parts: &Parts) -> io::Result<()> {
         if !is_ours(&parts.id) {
             return Ok(());
@@ -119,7 +120,7 @@ impl Inner {
         Ok(())
     }
 
-    /// What was begun and is neither committed nor aborted.
+    /// Objects that were begun and neither committed nor aborted.
     pub(super) fn unfinished(&self) -> io::Result<Vec<Unfinished>> {
         self.steps.before(Step::ReadDirectory)?;
         let Some(entries) = absent_is_none(&self.objects, fs::read_dir(&self.parts))? else { return Ok(Vec::new()) };
@@ -135,14 +136,14 @@ impl Inner {
         Ok(found)
     }
 
-    /// The file of the bytes and the log.
+    /// Paths of the file with the bytes and of the log.
     fn files(&self, id: &str) -> (PathBuf, PathBuf) {
         let bytes = self.parts.join(id);
         let log = bytes.with_extension(LOG);
         (bytes, log)
     }
 
-    /// Waits until nobody else writes or commits. `None` when it is gone.
+    /// Locks the log, waiting for other writes and commits to finish. `None` if the object no longer exists.
     fn lock(&self, parts: &Parts) -> io::Result<Option<Locked>> {
         if !is_ours(&parts.id) {
             return Ok(None);
@@ -163,7 +164,7 @@ impl Inner {
         Ok(Some(Locked { log, entries, torn }))
     }
 
-    /// The file of the bytes, unless it is gone or was given a key already.
+    /// Opens the file with the bytes, unless it is gone or has been linked to a key already.
     fn open_unlinked(&self, parts: &Parts) -> io::Result<Option<fs::File>> {
         let open = fs::OpenOptions::new().write(true).open(self.files(&parts.id).0);
         let Some(file) = absent_is_none(&self.objects, open)? else { return Ok(None) };
@@ -172,7 +173,7 @@ impl Inner {
 }
 
 impl Locked {
-    /// Adds a line, durably.
+    /// Appends a line durably.
     fn note(&mut self, inner: &Inner, number: u32, size: u64, tag: impl fmt::Display) -> io::Result<()> {
         let begin = if std::mem::take(&mut self.torn) { "\n" } else { "" };
         inner.steps.before(Step::Write)?;
@@ -182,12 +183,12 @@ impl Locked {
     }
 }
 
-/// Whether it can be one of our ids, and no path to somewhere else.
+/// Whether `id` has the form of our ids, so that it cannot be a path to another place.
 fn is_ours(id: &str) -> bool {
     id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether the file is still the one under this name.
+/// Whether `path` still names this file.
 fn is_still(file: &fs::File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs::metadata(path) {
@@ -197,13 +198,13 @@ fn is_still(file: &fs::File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// The first line of a log.
+/// Parses the first line of a log.
 fn head(text: &str) -> Option<(Key, Timestamp)> {
     let (key, begun) = text.lines().next()?.split_once(' ')?;
     Some((key.parse().ok()?, begun.parse().ok()?))
 }
 
-/// Another line of a log. One that was torn has no tag, or one that no part has.
+/// Parses a later line of a log. A torn line has no tag, or one that no part has.
 fn entry(line: &str) -> Option<(u32, (u64, String))> {
     let mut words = line.split(' ');
     let (number, size, tag) = (words.next()?, words.next()?, words.next()?);

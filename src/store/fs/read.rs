@@ -1,7 +1,8 @@
-//! Reading objects: at once if they are small, else as streams of which one chunk is in hand and the next on its way.
+//! Reading objects: small ones in one go, others as streams that read one chunk ahead.
 //!
-//! What the kernel has in memory is looked at in the caller's own thread, because asking another one costs more than the
-//! look. Everything that could wait for a disk or a network is left to a thread that may block.
+//! Lookups that the kernel can answer from its caches run on the caller's thread, because handing them to another
+//! thread costs more than the lookup. Everything that could wait for a disk or a network runs on a thread that may
+//! block.
 
 use std::io::IoSliceMut;
 use std::os::unix::fs::FileExt as _;
@@ -20,12 +21,12 @@ use super::super::{ByteRange, FileSlice, Key, Object, ObjectMeta, Result, StoreE
 use super::step::{Step, Steps};
 use super::{absent_is_none, object_meta};
 
-/// Bytes per read. Two of them are in memory for each object that is being read.
+/// Bytes per read. Each object that is being read has two of these buffers in memory.
 const CHUNK: u64 = 128 * 1024;
-/// Objects, and ranges of them, of at most so many bytes are read when they are opened.
+/// Objects and ranges of at most this many bytes are read when they are opened.
 const AT_ONCE: u64 = 32 * 1024;
 
-/// An object that was found, and what is to be read of it.
+/// An object that was found, and the range of it to read.
 pub(super) struct OpenedFile {
     meta: ObjectMeta,
     slice: FileSlice,
@@ -44,7 +45,7 @@ pub(super) fn find(
     OpenedFile::new(file, key, range)
 }
 
-/// Finds an object if the kernel has all of the way to it in memory; else `None`, which says nothing. Never blocks.
+/// Finds an object if the kernel has the whole path to it cached. `None` is inconclusive. Never blocks.
 pub(super) fn find_cached(
     objects: &Path,
     key: &Key,
@@ -56,14 +57,14 @@ pub(super) fn find_cached(
     OpenedFile::new(file, key, range)
 }
 
-/// Looks at an object under the same condition.
+/// Like [`find_cached`], but returns only the metadata.
 pub(super) fn meta_cached(objects: &Path, key: &Key, steps: &dyn Steps) -> io::Result<Option<ObjectMeta>> {
     let Some(file) = open_cached(objects, key, OFlags::PATH) else { return Ok(None) };
     steps.before(Step::Open)?;
     Ok(OpenedFile::new(file, key, None)?.map(|found| found.meta))
 }
 
-/// Kernels before Linux 5.12, and sandboxes that forbid the call, refuse as if nothing were in memory.
+/// Kernels before Linux 5.12, and sandboxes that forbid the call, fail as if nothing were cached.
 fn open_cached(objects: &Path, key: &Key, how: OFlags) -> Option<fs::File> {
     let path = objects.join(key.as_str());
     openat2(CWD, path, how | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED).ok().map(fs::File::from)
@@ -81,7 +82,7 @@ impl OpenedFile {
         Ok(Some(Self { meta, slice }))
     }
 
-    /// Opens it if that needs nothing that the kernel does not have in memory; else gives it back. Never blocks.
+    /// Opens it if the kernel has everything cached that this needs; otherwise returns `self`. Never blocks.
     pub(super) fn open_cached(self, steps: &Arc<dyn Steps>) -> io::Result<std::result::Result<Object, Self>> {
         let length = self.slice.end.saturating_sub(self.slice.start);
         if length > AT_ONCE {
@@ -117,7 +118,7 @@ fn whole(meta: ObjectMeta, slice: FileSlice, bytes: Bytes) -> Object {
     Object { meta, body, file: Some(FileSlice { bytes: Some(bytes), ..slice }) }
 }
 
-/// What is still to be read.
+/// The range of a file that is still to be read.
 struct Reader {
     slice: FileSlice,
     steps: Arc<dyn Steps>,

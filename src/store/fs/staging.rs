@@ -1,4 +1,4 @@
-//! Files in the making: invisible until they are linked to their key, gone when they are dropped.
+//! Staged files: invisible until they are linked to their key, removed when they are dropped.
 
 use std::fs;
 use std::io;
@@ -14,30 +14,30 @@ use rustix::io::Errno;
 use super::super::Created;
 use super::step::{Step, Steps};
 
-/// Age below which a staged file is left alone even if nobody holds its lock (it may not be locked yet).
+/// Minimum age of a staged file that may be swept even if it is not locked (its writer may not have locked it yet).
 pub const STALE_AFTER: Duration = Duration::from_mins(10);
 
-/// A staged file and the lock on it that tells other processes its writer lives.
+/// A staged file and its lock, which shows other processes that the writer is alive.
 #[derive(Debug)]
 pub(super) struct Staged {
     path: PathBuf,
     file: fs::File,
-    /// Bytes so far.
+    /// Bytes written so far.
     length: u64,
     direct: Direct,
     steps: Arc<dyn Steps>,
 }
 
-/// Whether writes go past the kernel's page cache.
+/// Whether writes bypass the page cache (`O_DIRECT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direct {
     No,
     Yes,
-    /// The file system cannot do it.
+    /// The file system does not support it.
     Never,
 }
 
-/// What the memory, the length and the place of a direct write must be multiples of, in bytes. Enough for all disks.
+/// Alignment in bytes of the memory, length and file offset of a direct write. Sufficient for all disks.
 pub(super) const ALIGNMENT: usize = 4096;
 
 fn is_aligned(bytes: &[u8], at: u64) -> bool {
@@ -55,7 +55,7 @@ impl Staged {
         let path = directory.join(hex::encode(random));
         let create = || fs::OpenOptions::new().write(true).create_new(true).open(&path);
         let file = match create() {
-            // A store that was opened to be looked at has no staging directory yet.
+            // A store that was opened read-only may have no staging directory yet.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(directory)?;
                 create()?
@@ -63,12 +63,12 @@ impl Staged {
             created => created?,
         };
         let staged = Self { path, file, length: 0, direct: Direct::No, steps };
-        // File systems without locks leave the age as the only sign of life, which the sweep respects.
+        // On file systems without locks the age is the only sign of a live writer, and the sweep respects it.
         let _ = staged.file.try_lock();
         Ok(staged)
     }
 
-    /// Its name, which no other file has.
+    /// The file's unique name in the staging directory.
     pub(super) fn name(&self) -> String {
         self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned()
     }
@@ -78,8 +78,8 @@ impl Staged {
         Timestamp::try_from(self.file.metadata()?.modified()?).map_err(io::Error::other)
     }
 
-    /// Appends bytes. If they are aligned, they go to the disk directly: copying what is large into the page cache takes
-    /// longer than hashing it, leaves all the writing to the sync at the end, and drives out what is being read.
+    /// Appends bytes. Aligned writes go to the disk directly: copying large data into the page cache takes longer than
+    /// hashing it, defers all writing to the sync at the end, and evicts what is being read.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.steps.before(Step::Write)?;
         self.set_direct(is_aligned(bytes, self.length));
@@ -120,13 +120,13 @@ impl Staged {
         self.file.sync_data()
     }
 
-    /// Gives the file its final name if that is free.
+    /// Links the file to its final name if that is free.
     pub(super) fn link(&self, path: &Path) -> io::Result<Created> {
         self.steps.before(Step::Link)?;
         link(&self.file, &self.path, path)
     }
 
-    /// Gives the file, which is empty, one more name if that is free.
+    /// Adds one more link to the file, which is empty, if that name is free.
     pub(super) fn link_empty(&self, path: &Path) -> io::Result<()> {
         self.steps.before(Step::Link)?;
         let linked = match fs::hard_link(&self.path, path) {
@@ -139,7 +139,7 @@ impl Staged {
     }
 }
 
-/// Gives the file `ours`, which is at `from`, the name `to` if that is free.
+/// Links the file `ours`, which is at `from`, to `to` if that is free.
 pub(super) fn link(ours: &fs::File, from: &Path, to: &Path) -> io::Result<Created> {
     match fs::hard_link(from, to) {
         Ok(()) => Ok(Created::New),
@@ -149,7 +149,7 @@ pub(super) fn link(ours: &fs::File, from: &Path, to: &Path) -> io::Result<Create
     }
 }
 
-/// Over NFS the reply to our own link can be lost and the retry be told that the name exists.
+/// Over NFS the reply to our own link can be lost, and the retry then fails with "file exists".
 fn judge_existing(ours: &fs::File, path: &Path) -> io::Result<Created> {
     let (ours, theirs) = (ours.metadata()?, fs::metadata(path)?);
     if !theirs.is_file() {
@@ -159,7 +159,7 @@ fn judge_existing(ours: &fs::File, path: &Path) -> io::Result<Created> {
     Ok(if same { Created::New } else { Created::AlreadyExists })
 }
 
-/// The other atomic create-if-absent, for file systems without hard links.
+/// The alternative atomic create-if-absent, for file systems without hard links.
 fn rename(from: &Path, to: &Path) -> io::Result<Created> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
@@ -181,13 +181,13 @@ fn lacks_hard_links(error: &io::Error) -> bool {
 impl Drop for Staged {
     fn drop(&mut self) {
         if self.steps.before(Step::Unstage).is_ok() {
-            // What cannot be removed now is swept once its lock is gone.
+            // A file that cannot be removed now is swept once its lock is released.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Removes staged files that nobody holds a lock on and that are old.
+/// Removes staged files that are stale and not locked.
 pub(super) fn sweep(directory: &Path) -> io::Result<usize> {
     let mut swept = 0;
     for entry in fs::read_dir(directory)? {
@@ -219,7 +219,7 @@ mod tests {
         let memory: Vec<u8> = (0..251).cycle().take(20 * ALIGNMENT).collect();
         let memory = &memory[memory.as_ptr().align_offset(ALIGNMENT)..];
         let mut expected = Vec::new();
-        // Where they begin in memory, and how many: the fourth would be aligned if its place in the file were.
+        // Offset in memory and length: the fourth would be aligned but for its offset in the file.
         for (start, length, direct) in [
             (0, 2 * ALIGNMENT, Direct::Yes),
             (ALIGNMENT, ALIGNMENT, Direct::Yes),
@@ -236,7 +236,7 @@ mod tests {
             assert!(staged.direct == direct || staged.direct == Direct::Never, "{start} {length}: {:?}", staged.direct);
             assert!(fs::read(&staged.path).unwrap() == expected, "{start} {length}");
         }
-        // From here on the file system is one that refuses.
+        // From here on, behave as on a file system that does not support direct writes.
         staged.set_direct(false);
         staged.direct = Direct::Never;
         staged.write(&memory[1..2]).unwrap();

@@ -1,4 +1,4 @@
-//! The seam below the filesystem backend: every kind of system call it makes, announced before it is made.
+//! The fault-injection seam of the filesystem backend: every kind of system call, announced before it is made.
 
 use std::{fmt, io};
 
@@ -7,19 +7,19 @@ use std::{fmt, io};
 pub enum Step {
     /// Create the staged file.
     Stage,
-    /// Write to it.
+    /// Write to a staged file or to a part.
     Write,
-    /// Sync its bytes.
+    /// Sync the bytes of a file.
     SyncFile,
-    /// Make a directory of the final key.
+    /// Create a directory for a key.
     MakeDirectory,
-    /// Link the staged file to its final key.
+    /// Link the staged file to its key.
     Link,
     /// Sync a directory.
     SyncDirectory,
-    /// Remove the staged name.
+    /// Remove the staging name.
     Unstage,
-    /// Open or look at an object.
+    /// Open or stat an object.
     Open,
     /// Read from an object.
     Read,
@@ -29,16 +29,16 @@ pub enum Step {
     Delete,
 }
 
-/// Is told of every step and may fail it.
+/// Observes every step and may fail it.
 pub trait Steps: Send + Sync + fmt::Debug {
-    /// Called before each step; an error is returned in place of making the call.
+    /// Called before each step. If it returns an error, the system call is not made and fails with that error.
     ///
     /// # Errors
-    /// Whatever the system call is to fail with.
+    /// The error that the system call is to fail with.
     fn before(&self, step: Step) -> io::Result<()>;
 }
 
-/// Lets every step happen: what production runs with.
+/// Lets every step happen; used in production.
 #[derive(Debug, Clone, Copy)]
 pub struct NoFaults;
 

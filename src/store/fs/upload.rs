@@ -1,6 +1,6 @@
-//! Streamed objects: gathered into pieces, one of which is being written while the next one is gathered.
+//! Streamed objects: double-buffered, so that one piece is written while the next one fills.
 //!
-//! What fits into one piece touches the disk at the commit only, like a small object.
+//! An object that fits into one piece touches the disk only at commit, like a small object.
 
 use std::io;
 
@@ -12,19 +12,19 @@ use super::super::{Created, Key, Result, StoreError, StoreErrorKind, Upload};
 use super::staging::{ALIGNMENT, Staged};
 use super::{FsStore, blocking};
 
-/// Bytes of a piece. Two of them are in memory for each object that is being written.
+/// Bytes per piece. Each object that is being written has two pieces in memory.
 const PIECE: usize = 512 * 1024;
 
-/// Bytes that are gathered.
+/// A write buffer.
 #[derive(Default)]
 struct Piece {
     bytes: Vec<u8>,
-    /// Where they begin.
+    /// Offset of the first byte in the allocation, which aligns it.
     start: usize,
 }
 
 impl Piece {
-    /// An empty one whose bytes will be aligned, so that they can be written past the page cache.
+    /// An empty piece whose bytes will be aligned, so that they can be written past the page cache.
     fn aligned() -> Self {
         let mut bytes: Vec<u8> = Vec::with_capacity(PIECE + ALIGNMENT);
         let start = bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
@@ -49,22 +49,22 @@ impl Piece {
     }
 }
 
-/// A streamed object in the making.
+/// An uncommitted streamed object.
 pub(super) struct FsUpload {
     store: FsStore,
     key: Key,
-    /// `None` while a write is under way and after one that failed or was cancelled: such an upload cannot commit.
+    /// `None` while a write is in progress and after one that failed or was cancelled: such an upload cannot commit.
     state: Option<State>,
 }
 
 #[derive(Default)]
 struct State {
     gathered: Piece,
-    /// Once there is more than one piece.
+    /// Set once there is more than one piece.
     writing: Option<Writing>,
 }
 
-/// The piece that is being written, or was; it gives back its memory.
+/// The write of a piece, in progress or finished; returns the buffer for reuse.
 type Writing = JoinHandle<io::Result<(Staged, Piece)>>;
 
 impl FsUpload {
@@ -90,7 +90,7 @@ impl State {
         Ok(())
     }
 
-    /// Has the piece written that was gathered, as soon as the one before it is.
+    /// Starts writing the buffered piece as soon as the previous write has finished.
     async fn write(&mut self, store: &FsStore) -> io::Result<()> {
         let before = self.settle().await?;
         let (staged, spare) = before.map_or_else(|| (None, Piece::aligned()), |(staged, spare)| (Some(staged), spare));
@@ -100,7 +100,7 @@ impl State {
             let mut staged = staged.map_or_else(|| store.inner.stage(), Ok)?;
             staged.write(piece.bytes())?;
             piece.clear();
-            // The first one grew with its object.
+            // The first piece grew with its object and is not aligned; replace it.
             Ok((staged, if piece.is_aligned() { piece } else { Piece::aligned() }))
         }));
         Ok(())

@@ -1,4 +1,4 @@
-//! What the backend is told about its bucket, and the SDK's client made of that.
+//! Settings of the bucket, and the SDK client built from them.
 
 use std::fmt;
 
@@ -21,21 +21,21 @@ use aws_smithy_http_client::{Builder as HttpBuilder, ConnectorBuilder};
 use super::super::{Key, MIN_PART};
 use super::retry::Timeouts;
 
-/// Region of engines that have none, and that must be named in signatures nevertheless.
+/// Region for engines that have none: signatures must name one nevertheless.
 const NO_REGION: &str = "us-east-1";
-/// Longest prefix: with it, no key is longer than S3 allows.
+/// Maximum length of the prefix, in bytes: with it, no key is longer than S3 allows.
 const MAX_PREFIX: usize = 512;
-/// Largest part that S3 takes.
+/// Maximum size of a part in S3, in bytes.
 const MAX_PART: u64 = 5 << 30;
-/// The memory is at least so many parts.
+/// The memory must hold at least this many parts.
 const PARTS_IN_MEMORY: u64 = 4;
 
-/// An access key that is given by the program, not found by the SDK: for tools and tests.
+/// An access key that the program supplies, rather than the SDK's credential chain: for tools and tests.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessKey {
-    /// Its public half.
+    /// The access key id.
     pub id: String,
-    /// Its secret half.
+    /// The secret access key.
     pub secret: String,
 }
 
@@ -48,37 +48,38 @@ impl fmt::Debug for AccessKey {
 /// A bucket and how to use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Settings {
-    /// The bucket, which must exist.
+    /// Name of the bucket, which must exist.
     pub bucket: String,
-    /// Begins every key in the bucket, followed by a `/`; empty for none.
+    /// Prefix of every key in the bucket, to which a `/` is appended; empty for none.
     pub prefix: String,
     /// The region; `None` for what the SDK finds, or `us-east-1`.
     pub region: Option<String>,
-    /// The address of the engine; `None` for AWS.
+    /// URL of the engine; `None` for AWS.
     pub endpoint: Option<String>,
-    /// Whether the bucket is part of the path, not of the host name; `None` for yes if there is an endpoint.
+    /// Whether to address the bucket by path instead of host name; `None` for yes if there is an endpoint.
     pub path_style: Option<bool>,
-    /// Promises that no other process writes. Then conditions are not sent: the key is looked at first.
+    /// Promises that no other process writes. Then conditions are not sent; the key is checked before each write
+    /// instead.
     pub single_writer: bool,
-    /// Whether the signature of a request covers its body, which the engine then checks; `None` for yes unless TLS
+    /// Whether a request's signature covers its body, so that the engine verifies it; `None` for yes unless TLS
     /// protects the body.
     pub sign_bodies: Option<bool>,
-    /// Bytes of the first parts of a streamed object. Later ones are larger.
+    /// Size of the first parts of a streamed object, in bytes. Later ones are larger.
     pub part_size: u64,
-    /// Parts of one streamed object that are sent at once.
+    /// Concurrent part uploads per streamed object.
     pub parts_at_once: usize,
-    /// Bytes of all streamed objects together that are held in memory.
+    /// Memory limit of all streamed objects together, in bytes.
     pub memory: u64,
-    /// Objects larger than this many bytes are copied in parts of this many; at most 5 GiB.
+    /// Objects larger than this many bytes are copied in parts of this size; at most 5 GiB.
     pub copy_at_once: u64,
-    /// How long things may take.
+    /// Time limits of connections, attempts and retries.
     pub timeouts: Timeouts,
     /// The access key; `None` for what the SDK finds (environment, profile, web identity, container, instance).
     pub access_key: Option<AccessKey>,
 }
 
 impl S3Settings {
-    /// A bucket, and the defaults.
+    /// Settings of a bucket, otherwise with the defaults.
     #[must_use]
     pub fn new(bucket: impl Into<String>) -> Self {
         Self {
@@ -116,8 +117,8 @@ impl S3Settings {
     }
 }
 
-/// The SDK's own HTTP client, but with the TLS library that the rest of the binary uses: the SDK's default one is built
-/// from C for over a minute.
+/// The SDK's own HTTP client, but with the TLS library that the rest of the binary uses: the SDK's default one takes
+/// over a minute to compile from C.
 fn https() -> SharedHttpClient {
     HttpBuilder::new().build_with_connector_fn(|settings, components| {
         let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::Ring));
@@ -128,13 +129,13 @@ fn https() -> SharedHttpClient {
     })
 }
 
-/// A client, and whether the signatures of its requests are to cover their bodies.
+/// Builds a client, and returns whether the signatures of its requests cover their bodies.
 pub(super) async fn connect(settings: &S3Settings) -> (Client, bool) {
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https());
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
     } else if settings.endpoint.is_some() {
-        // Engines elsewhere have no machine that knows its region, and asking for one takes seconds.
+        // Other engines have no instance metadata service to ask for the region, and trying takes seconds.
         let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
         loader = loader.region(chain.or_else(ProfileFileRegionProvider::new()).or_else(NO_REGION));
     }
@@ -143,12 +144,12 @@ pub(super) async fn connect(settings: &S3Settings) -> (Client, bool) {
     }
     let found = loader.load().await;
     let mut builder = Builder::from(&found)
-        // One retry policy, ours; time-outs of attempts are part of it.
+        // Only our own retry policy applies; it includes the time-outs of attempts.
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::builder().connect_timeout(settings.timeouts.connect).build())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        // Several engines refuse the forms that the SDK's own checksums take. Either TLS protects the bodies that we
-        // send, or the signature covers their SHA-256 and engines check that.
+        // Several engines refuse the encodings that the SDK's own checksums use. Either TLS protects the request
+        // bodies, or the signature covers their SHA-256 and engines verify that.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .force_path_style(settings.path_style.unwrap_or(settings.endpoint.is_some()));

@@ -1,7 +1,7 @@
-//! Copies that the engine makes itself.
+//! Server-side copies.
 //!
-//! Most engines ignore conditions on copies, so the new key is looked at first. Copies go to generations of a blob, which
-//! hold the same bytes whoever makes them.
+//! Most engines ignore conditions on copies, so the target key is checked first. Copies only go to generations of a
+//! blob, which have the same bytes whichever process writes them.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use super::error::{Failure, Reason};
 use super::parts::{Multipart, tag_of};
 use super::retry::Attempts;
 
-/// What stands for itself in the header that names the source.
+/// Characters that are not percent-encoded in the header that names the copy source.
 const LITERAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
-/// Parts of one object that are copied at once.
+/// Concurrent part copies of one object.
 const PARTS_AT_ONCE: usize = 8;
 
 pub(super) async fn copy(inner: &Arc<Inner>, from: &Key, to: &Key) -> Result<Option<Created>> {
@@ -71,7 +71,7 @@ async fn in_parts(inner: &Arc<Inner>, from: &Key, to: &Key, size: u64) -> Result
     Ok(None)
 }
 
-/// `None` when the source is gone.
+/// Copies one part. `None` if the source no longer exists.
 async fn copy_part(
     inner: &Inner,
     from: &Key,
@@ -87,7 +87,7 @@ async fn copy_part(
         let bytes = format!("bytes={}-{}", range.start, range.end - 1);
         let request =
             request.part_number(number.cast_signed()).copy_source(source(inner, from)).copy_source_range(bytes);
-        // The SDK leaves the length of nothing out, and some engines insist on it.
+        // The SDK omits `Content-Length` for an empty body, and some engines insist on it.
         request.customize().mutate_request(|request| drop(request.headers_mut().insert("content-length", "0"))).send()
     };
     match attempts.run(request).await {

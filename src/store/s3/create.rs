@@ -1,4 +1,4 @@
-//! Looking at objects, and creating small ones: one conditional PUT each.
+//! Checking for objects, and creating small ones with one conditional PUT each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,19 +14,19 @@ use super::error::{Failure, Reason};
 use super::retry::{Attempts, absent_is_none, odd};
 use super::{AT_ONCE, Inner};
 
-/// The metadata that says who wrote an object. Engines keep at least 256 bytes of it.
+/// Name of the metadata field that identifies the writer of an object. Engines keep at least 256 bytes of metadata.
 pub(super) const MARK: &str = "larder-writer";
-/// How long to wait for the one byte of a look.
+/// How long to wait for the one-byte body of a check.
 const DRAIN: Duration = Duration::from_secs(1);
-/// How often an object that comes and goes between two requests is looked at again.
+/// How many times to retry a check if the object appears and disappears between its requests.
 const LOOKS: usize = 4;
 
-/// What no other write has: 32 hex digits.
+/// A mark unique to one write: 32 hex digits.
 pub(super) fn mark() -> String {
     static SEQUENCE: AtomicU64 = AtomicU64::new(0);
     let mut random = [0; 16];
     if getrandom::fill(&mut random).is_err() {
-        // Only ever compared with what the same process wrote a moment ago.
+        // Only ever compared with what the same process wrote a moment ago, so a counter is enough.
         let number = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         random[..8].copy_from_slice(&number.to_be_bytes());
         random[8..12].copy_from_slice(&std::process::id().to_be_bytes());
@@ -34,17 +34,18 @@ pub(super) fn mark() -> String {
     hex::encode(random)
 }
 
-/// An object, as a look at it shows it.
+/// Result of checking a key.
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) meta: ObjectMeta,
-    /// Who wrote it, if one of us did.
+    /// The writer's mark, if a Larder process wrote it.
     pub(super) mark: Option<String>,
 }
 
 impl Inner {
-    /// What is stored under a key. Asks for the first byte, not for the head: the answer to HEAD has no body, so it does
-    /// not tell a key that is free from a bucket that is gone. Nothing may be taken for absent then.
+    /// Checks what is stored under a key. GETs the first byte instead of sending HEAD: the response to HEAD has no
+    /// body, so it cannot tell a free key from a missing bucket, and in the latter case nothing may be taken for
+    /// absent.
     pub(super) async fn look(&self, key: &Key) -> std::result::Result<Option<Seen>, Failure> {
         for _ in 0..LOOKS {
             let mut attempts = Attempts::of("head", self.settings.timeouts);
@@ -53,7 +54,7 @@ impl Inner {
             match attempts.run(|| request().send()).await {
                 Ok(answer) => {
                     let seen = Seen { meta: meta_of(key, &answer)?, mark: mark_of(answer.metadata()) };
-                    // A body that was read to its end leaves the connection usable; it is not worth waiting for.
+                    // Reading the body to its end keeps the connection reusable, but is not worth waiting long for.
                     let _ = tokio::time::timeout(DRAIN, answer.body.collect()).await;
                     return Ok(Some(seen));
                 }
@@ -114,7 +115,7 @@ impl Inner {
         }
     }
 
-    /// Who took the key: we, with an attempt whose answer was lost, or somebody else.
+    /// Determines who took the key: this writer, with an attempt whose reply was lost, or another one.
     pub(super) async fn whose(&self, key: &Key, mark: &str) -> std::result::Result<Created, Failure> {
         let seen = self.look(key).await?;
         let ours = seen.and_then(|seen| seen.mark).is_some_and(|found| found == mark);
@@ -129,7 +130,7 @@ impl Inner {
     }
 }
 
-/// What an answer says of the whole object.
+/// Metadata of the whole object, from the response to a GET.
 pub(super) fn meta_of(key: &Key, answer: &GetObjectOutput) -> std::result::Result<ObjectMeta, Failure> {
     let total = match answer.content_range() {
         Some(range) => range.rsplit_once('/').and_then(|(_, total)| total.parse().ok()),
@@ -143,7 +144,7 @@ fn mark_of(metadata: Option<&std::collections::HashMap<String, String>>) -> Opti
     metadata?.get(MARK).cloned()
 }
 
-/// When an object was made, to the second: listings know more than looks, and both must say the same.
+/// Creation time, truncated to seconds: listings are more precise than GETs, and both must agree.
 pub(super) fn seconds(time: Option<&DateTime>) -> Timestamp {
     time.and_then(|time| Timestamp::from_second(time.secs()).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
 }

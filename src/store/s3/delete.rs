@@ -1,4 +1,4 @@
-//! Deletion, one by one and in batches.
+//! Deletion, single and in batches.
 
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use super::error::{Failure, Reason};
 use super::retry::Attempts;
 use super::{AT_ONCE, Inner};
 
-/// Keys of a batch; S3 takes no more.
+/// Maximum number of keys in a batch, as in S3.
 const BATCH: usize = 1000;
 
 impl Inner {
@@ -50,7 +50,7 @@ impl Inner {
     }
 
     async fn delete_batch(&self, keys: &[Key]) -> std::result::Result<(), Failure> {
-        // What is still to be deleted: the next attempt is about nothing else.
+        // The keys still to be deleted; a retry only sends these.
         let left = Mutex::new(keys.iter().map(|key| self.full(key)).collect::<Vec<_>>());
         let mut attempts = Attempts::of("delete", self.settings.timeouts);
         attempts.run(|| self.attempt_batch(&left)).await
@@ -72,7 +72,7 @@ impl Inner {
     }
 }
 
-/// What it means that the engine deleted all but `count` keys.
+/// The failure to report if the engine deleted all but `count` keys.
 fn failure_of(first: &KeyFailure, count: usize) -> Failure {
     let (key, code) = (first.key().unwrap_or_default(), first.code().unwrap_or_default());
     let text =

@@ -1,4 +1,4 @@
-//! What an answer of the engine, or the lack of one, means: for the caller, and for whether to try again.
+//! Classifies error responses of the engine, or missing ones: the error for the caller, and whether to retry.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,46 +7,46 @@ use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 
 use super::super::{StoreError, StoreErrorKind};
 
-/// What an engine says no with, where the backend has an answer of its own to it.
+/// Reasons for a failure that the backend handles itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
     /// There is no object under the key.
     Absent,
-    /// The precondition does not hold: the key is taken, or the object is another one than before.
+    /// The precondition failed: the key is taken, or the object has changed.
     Precondition,
     /// The range does not start within the object.
     Range,
-    /// There is no such multipart upload, or not any more.
+    /// The multipart upload does not exist, or no longer does.
     NoUpload,
     /// A part is not the one that was written.
     BadPart,
-    /// The engine does not understand the request.
+    /// The engine does not support the request.
     Unsupported,
-    /// Anything else.
+    /// Any other reason.
     Other,
 }
 
-/// One attempt that failed.
+/// A failed attempt.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) reason: Reason,
     pub(super) kind: StoreErrorKind,
-    /// Whether another attempt may do better.
+    /// Whether a retry may succeed.
     pub(super) again: bool,
-    /// Whether the attempt may have had its effect all the same.
+    /// Whether the attempt may have taken effect despite the failure.
     pub(super) unsure: bool,
-    /// How long the engine asks to be left alone.
+    /// How long the engine asks us to wait before retrying.
     pub(super) wait: Option<Duration>,
     text: String,
 }
 
 impl Failure {
-    /// No answer in time.
+    /// No response in time.
     pub(super) fn timed_out(after: Duration) -> Self {
         Self::broken(format!("no answer within {}", humantime::format_duration(after)))
     }
 
-    /// No answer, or none that can be understood.
+    /// No response, or an unintelligible one.
     pub(super) fn broken(text: impl Into<String>) -> Self {
         Self::new(Reason::Other, StoreErrorKind::Unavailable, text).again().unsure()
     }
@@ -63,12 +63,12 @@ impl Failure {
         Self { unsure: true, ..self }
     }
 
-    /// Says what to do about it.
+    /// Appends a hint about what to do.
     pub(super) fn advise(self, advice: &str) -> Self {
         Self { text: format!("{} ({advice})", self.text), ..self }
     }
 
-    /// What the caller of the store is told.
+    /// Converts to the error that the store's caller gets.
     pub(super) fn about(self, key: impl std::fmt::Display) -> StoreError {
         StoreError::new(self.kind, key, self.text)
     }
@@ -109,7 +109,7 @@ fn chain<E: std::error::Error>(error: &E) -> String {
     text
 }
 
-/// Nothing was sent, or the SDK itself stumbled. Missing credentials come along here.
+/// The request was not sent, or the SDK itself failed. This includes missing credentials.
 fn of_other(text: String) -> Failure {
     let lower = text.to_ascii_lowercase();
     if lower.contains("credential") || lower.contains("identity") {
@@ -119,7 +119,7 @@ fn of_other(text: String) -> Failure {
     Failure::broken(text)
 }
 
-/// Judges an answer by its status and its code; engines differ in both.
+/// Classifies a response by its status and error code; engines differ in both.
 fn of_answer(response: &HttpResponse, code: &str, message: &str) -> Failure {
     use StoreErrorKind::{Denied, Full, Internal, Unavailable};
     let status = response.status().as_u16();
@@ -140,20 +140,20 @@ fn of_answer(response: &HttpResponse, code: &str, message: &str) -> Failure {
         (_, "SlowDown" | "Throttling" | "RequestLimitExceeded") | (429 | 503, _) => {
             Failure { wait, ..failure(Reason::Other, Unavailable).again().unsure() }
         }
-        // The SDK has learned the engine's time from this answer: the next attempt is signed with it.
+        // The SDK learned the engine's time from this response, so the next attempt is signed with that time.
         (_, "RequestTimeTooSkewed") => failure(Reason::Other, Denied).again(),
-        // Bytes that changed on their way, or an engine that lost timeouts with a slow body.
+        // The bytes changed in transit, or the engine lost patience with a slow body.
         (_, "BadDigest" | "XAmzContentSHA256Mismatch" | "RequestTimeout" | "IncompleteBody") | (408, _) => {
             failure(Reason::Other, Unavailable).again()
         }
-        // Engines that have answered 200 before they were done say so in the body.
+        // Engines that sent status 200 before they were done report the error in the body.
         (_, "InternalError" | "ServiceUnavailable") => {
             Failure { wait, ..failure(Reason::Other, Unavailable).again().unsure() }
         }
         (404, _) => failure(Reason::Absent, Unavailable),
         (412, _) => failure(Reason::Precondition, Unavailable),
         (416, _) => failure(Reason::Range, Internal),
-        // Another writer of the same key is in the middle of it.
+        // Another write to the same key is in progress.
         (409, _) => Failure { wait, ..failure(Reason::Other, Unavailable).again() },
         (501 | 405, _) => failure(Reason::Unsupported, Internal),
         (500..=599, _) => Failure { wait, ..failure(Reason::Other, Unavailable).again().unsure() },
@@ -171,7 +171,7 @@ fn of_answer(response: &HttpResponse, code: &str, message: &str) -> Failure {
     }
 }
 
-/// `Retry-After`, in seconds or as a date; a date is compared with the engine's own clock.
+/// Parses `Retry-After`, in seconds or as a date; a date is compared with the engine's own clock.
 fn retry_after(response: &HttpResponse) -> Option<Duration> {
     let text = response.headers().get("retry-after")?.trim();
     if let Ok(seconds) = text.parse() {

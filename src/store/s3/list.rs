@@ -1,4 +1,4 @@
-//! Listings, page by page.
+//! Paginated listings.
 
 use std::collections::VecDeque;
 
@@ -13,12 +13,12 @@ use super::create::seconds;
 use super::error::Failure;
 use super::retry::Attempts;
 
-/// Keys of a page; no engine gives more.
+/// Maximum number of keys per page; no engine returns more.
 const PAGE: usize = 1000;
-/// Keys of a page of which only the first of each group counts. Small, since a group may be long; not 1, since many are
+/// Keys per page if only the first of each group counts. Small, since a group may be long; not 1, since many groups are
 /// short.
 const PAGE_OF_GROUPS: usize = 16;
-/// Sorts after every letter of a key.
+/// Sorts after every character of a key.
 const AFTER: char = '~';
 
 pub(super) fn objects<'a>(inner: &'a Inner, prefix: &Prefix, options: List) -> BoxStream<'a, Result<ObjectMeta>> {
@@ -49,13 +49,13 @@ pub(super) fn objects<'a>(inner: &'a Inner, prefix: &Prefix, options: List) -> B
 struct Listing<'a> {
     inner: &'a Inner,
     prefix: String,
-    /// The last key that was seen, or that is to be started after.
+    /// The key to continue after: the last one that was seen, or `start_after`.
     at: Option<String>,
     left: usize,
     first_of: Option<&'static str>,
     past_strays: bool,
     page: VecDeque<(String, Result<ObjectMeta>)>,
-    /// Whether the engine has more than the page.
+    /// Whether the engine has more pages.
     more: bool,
 }
 
@@ -77,7 +77,7 @@ impl Listing<'_> {
         Ok(Some(meta))
     }
 
-    /// Forgets the rest of the group whose first key was just found.
+    /// Skips the rest of the group whose first key was just returned.
     fn leave_group(&mut self, full: &str) {
         let own = full.len() - self.inner.prefix.len();
         let (shared, own) = full.split_at(full.len() - own);
@@ -128,7 +128,7 @@ impl Listing<'_> {
     }
 }
 
-/// The multipart uploads that are open below our prefix.
+/// Lists the open multipart uploads below our prefix.
 pub(super) fn unfinished(inner: &Inner) -> BoxStream<'_, Result<Unfinished>> {
     let pages =
         stream::unfold(Some((None, None)), move |markers: Option<(Option<String>, Option<String>)>| async move {
@@ -149,7 +149,7 @@ pub(super) fn unfinished(inner: &Inner) -> BoxStream<'_, Result<Unfinished>> {
             match found {
                 Err(error) => Some(Err(error)),
                 Ok(upload) => {
-                    // What is not named like ours is not ours, and must not be touched.
+                    // A key that does not have the form of ours belongs to another application and must not be touched.
                     let key = inner.own(&upload.key?).ok()?;
                     let begun = seconds(upload.initiated.as_ref());
                     Some(Ok(Unfinished { parts: Parts { key, id: upload.upload_id? }, begun }))

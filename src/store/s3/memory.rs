@@ -1,11 +1,12 @@
-//! The memory that all streamed objects of a store share.
+//! The memory budget that all streamed objects of a store share.
 //!
-//! # Why nobody waits for ever
-//! There are two pools. From the first comes a little for the beginning of an object, from the second the whole of a part
-//! at a time. Whoever waits for a beginning holds nothing; whoever waits for a part holds at most a beginning, which
-//! nobody who has a part waits for. A part that is full is sent by a task of its own and gives its memory back when it
-//! was sent or given up, whatever its upload is waiting for. So those who hold the second pool never wait for memory, only
-//! for their client or the engine, both of which have time limits; and every wait ends with a refusal at last.
+//! # Why there is no deadlock
+//! There are two pools. The first grants a small buffer for the beginning of an object, the second a whole part at a
+//! time. An upload that waits for a beginning holds nothing; one that waits for a part holds at most a beginning, for
+//! which no upload that has a part waits. A full part is sent by a separate task, which releases the memory once the
+//! part was sent or abandoned, whatever its upload is waiting for. So holders of the second pool never wait for memory,
+//! only for their client or the engine, both of which have time limits; and every wait for memory times out with an
+//! error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +16,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::super::StoreErrorKind;
 use super::error::{Failure, Reason};
 
-/// Bytes that an object may have before it needs a whole part.
+/// Maximum size of an object, in bytes, before it needs a whole part.
 pub(super) const BEGINNING: usize = 256 << 10;
-/// What memory is counted in.
+/// Allocation unit of the budget, in bytes.
 const UNIT: u64 = 64 << 10;
 
-/// Memory that was granted; dropping it gives it back.
+/// Granted memory; dropping it releases it.
 pub(super) type Grant = OwnedSemaphorePermit;
 
 #[derive(Debug)]
@@ -32,14 +33,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// So many bytes in all. `wait` bounds how long to wait for some of them.
+    /// A budget of this many bytes. `wait` bounds how long an upload waits for memory.
     pub(super) fn new(bytes: u64, wait: Duration) -> Self {
         let (beginnings, units) = (bytes / 4 / UNIT, bytes / 4 * 3 / UNIT);
         let pool = |units: u64| Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(usize::MAX >> 3)));
         Self { beginnings: pool(beginnings), parts: pool(units), units, wait }
     }
 
-    /// The largest part that can be granted, so that two may be under way.
+    /// The largest part that can be granted, such that two fit into the budget.
     pub(super) fn largest(&self) -> u64 {
         self.units / 2 * UNIT
     }

@@ -1,4 +1,4 @@
-//! Multipart uploads: begun, written part by part, completed or aborted.
+//! Multipart uploads: begin, write parts, complete or abort.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +15,12 @@ use super::create::{MARK, mark};
 use super::error::{Failure, Reason};
 use super::retry::Attempts;
 
-/// How an engine would know a completed upload again.
+/// How to recognise a completed upload as our own.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Sign<'a> {
-    /// By who wrote it.
+    /// By the writer's mark.
     Mark(&'a str),
-    /// By its size: another process began it.
+    /// By its size, for an upload that another process may have begun.
     Size(u64),
 }
 
@@ -36,7 +36,7 @@ impl Inner {
         id.ok_or_else(|| super::retry::odd("the engine began a multipart upload without naming it"))
     }
 
-    /// Writes a part and returns its tag; `None` when the upload is gone.
+    /// Uploads a part and returns its tag; `None` if the upload no longer exists.
     pub(super) async fn put_part(&self, key: &Key, id: &str, number: u32, bytes: Bytes) -> Result<Option<String>> {
         let number = part_number(key, number)?;
         let mut attempts = Attempts::sending("write", self.settings.timeouts, bytes.len());
@@ -52,8 +52,8 @@ impl Inner {
         }
     }
 
-    /// Makes the object of these parts visible. `None` when the upload is gone, or a part is not what was written. The
-    /// caller has the key's turn and has seen that it is free.
+    /// Completes an upload with these parts. `None` if the upload no longer exists, or a part is not what was written.
+    /// The caller must hold the key's turn and have checked that the key is free.
     pub(super) async fn complete(&self, upload: &Parts, parts: &[Part], sign: Sign<'_>) -> Result<Option<Created>> {
         let key = &upload.key;
         let size = parts.iter().map(|part| part.size).sum();
@@ -70,7 +70,7 @@ impl Inner {
             let request = self.client.complete_multipart_upload().bucket(&self.settings.bucket).key(self.full(key));
             let request = request.upload_id(&upload.id).multipart_upload(list.clone());
             async move {
-                // Some engines go on answering 500 when the upload is gone.
+                // Some engines keep answering 500 after the upload is gone, so retries check that it still exists.
                 if again {
                     self.find_multipart(upload).await?;
                 }
@@ -93,14 +93,14 @@ impl Inner {
         }
     }
 
-    /// Fails with [`Reason::NoUpload`] when there is no such upload any more.
+    /// Fails with [`Reason::NoUpload`] if the upload no longer exists.
     async fn find_multipart(&self, upload: &Parts) -> std::result::Result<(), Failure> {
         let request = self.client.list_parts().bucket(&self.settings.bucket).key(self.full(&upload.key));
         request.upload_id(&upload.id).max_parts(1).send().await?;
         Ok(())
     }
 
-    /// What became of an upload that is gone, after attempts to complete it whose answers were lost.
+    /// Finds out how an upload ended that is gone after attempts to complete it whose replies were lost.
     async fn completed(&self, key: &Key, sign: Sign<'_>) -> std::result::Result<Option<Created>, Failure> {
         let Some(seen) = self.look(key).await? else { return Ok(None) };
         let ours = match sign {
@@ -122,7 +122,7 @@ impl Inner {
         }
     }
 
-    /// Completes what was begun by `begin_parts`, perhaps by another process.
+    /// Completes an upload that `begin_parts` began, possibly in another process.
     pub(super) async fn commit_parts(&self, upload: &Parts, written: &[Part]) -> Result<Option<Created>> {
         let key = &upload.key;
         let size = written.iter().map(|part| part.size).sum();
@@ -134,7 +134,7 @@ impl Inner {
         if !written.is_empty() {
             return self.complete(upload, written, Sign::Size(size)).await;
         }
-        // S3 has no objects of no parts. What was begun is given up for an empty object of its own.
+        // S3 has no objects without parts, so an empty object gets one empty part.
         let empty = Part { number: 1, size: 0, tag: String::new() };
         let Some(tag) = self.put_part(key, &upload.id, 1, Bytes::new()).await? else { return Ok(None) };
         self.complete(upload, &[Part { tag, ..empty }], Sign::Size(0)).await
@@ -154,7 +154,7 @@ pub(super) fn tag_of(key: &Key, tag: Option<String>) -> Result<String> {
     tag.ok_or_else(|| StoreError::new(StoreErrorKind::Internal, key, "the engine did not say what it calls the part"))
 }
 
-/// A multipart upload of this process. Dropping it aborts it, unless it was completed.
+/// A multipart upload owned by this process. Dropping it aborts it, unless it was completed.
 pub(super) struct Multipart {
     inner: Arc<Inner>,
     upload: Parts,
@@ -164,7 +164,7 @@ pub(super) struct Multipart {
 }
 
 impl Multipart {
-    /// Begins one. When this is cancelled, the upload is aborted as soon as its name is known.
+    /// Begins an upload. If this is cancelled, the upload is aborted as soon as its id is known.
     pub(super) async fn begin(inner: &Arc<Inner>, key: &Key) -> Result<Self> {
         let (runtime, owned, owned_key) = (Handle::current(), Arc::clone(inner), key.clone());
         let begun = tokio::spawn(async move {
@@ -180,7 +180,7 @@ impl Multipart {
         &self.upload.id
     }
 
-    /// Makes the object of these parts visible if its key is free.
+    /// Completes the upload with these parts if its key is free.
     pub(super) async fn complete(mut self, parts: &[Part]) -> Result<Created> {
         let inner = Arc::clone(&self.inner);
         let key = self.upload.key.clone();
@@ -194,7 +194,7 @@ impl Multipart {
         if let Some(created) = completed {
             return Ok(created);
         }
-        // Some engines give an upload up when its key is written by somebody else.
+        // Some engines abort an upload when another writer takes its key.
         if inner.look(&key).await.map_err(|failure| failure.about(&key))?.is_some() {
             return Ok(Created::AlreadyExists);
         }
@@ -202,7 +202,7 @@ impl Multipart {
         Err(StoreError::new(StoreErrorKind::Unavailable, &key, text))
     }
 
-    /// Ends when the upload is aborted; it is, even if this is cancelled.
+    /// Aborts the upload and waits for that. Runs to completion even if this is cancelled.
     pub(super) async fn abort(mut self) {
         if let Err(stopped) = self.abort_soon().await {
             tracing::debug!(%stopped, "the process is about to end");
@@ -225,7 +225,7 @@ impl Drop for Multipart {
 }
 
 async fn abort(inner: &Inner, upload: &Parts) {
-    // What cannot be aborted now is found by whoever asks for unfinished objects.
+    // An upload that cannot be aborted now will show up in listings of unfinished objects.
     if let Err(failure) = inner.abort_multipart(&upload.key, &upload.id).await {
         let error = failure.about(&upload.key);
         tracing::warn!(%error, "could not abort a multipart upload; its parts take space until the collector does");

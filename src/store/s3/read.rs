@@ -1,4 +1,4 @@
-//! Reading objects as streams. A body that breaks off is taken up again where it broke, and never ends short.
+//! Reading objects as streams. A body that breaks off is resumed where it broke, and never ends short.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use super::create::meta_of;
 use super::error::{Failure, Reason};
 use super::retry::{Attempts, absent_is_none, odd};
 
-/// How often a body may break before it is given up. Starts anew with every [`PROGRESS`] bytes.
+/// How often a body may break off before the read fails. Reset after every [`PROGRESS`] bytes.
 const BREAKS: u32 = 5;
-/// Bytes after which earlier breaks are forgotten.
+/// Bytes after which earlier breaks no longer count.
 const PROGRESS: u64 = 64 << 20;
 
 /// Opens an object, or a range of it.
@@ -34,7 +34,7 @@ async fn open_it(
     let answer = match absent_is_none(get(inner, key, range, None).await) {
         Ok(Some(answer)) => answer,
         Ok(None) => return Ok(None),
-        // No byte of the object is in the range; an empty object has none at all.
+        // The range holds no byte of the object; an empty object has none at all.
         Err(failure) if failure.reason == Reason::Range => return nothing_of(inner, key).await,
         Err(failure) => return Err(failure),
     };
@@ -67,7 +67,7 @@ async fn get(
     tag: Option<&str>,
 ) -> std::result::Result<GetObjectOutput, Failure> {
     let mut attempts = Attempts::of("get", inner.settings.timeouts);
-    // The last byte of a range in HTTP is part of it.
+    // HTTP ranges include their last byte.
     let range = range.map(|range| match range.end.checked_sub(1) {
         Some(last) if last <= i64::MAX.cast_unsigned() => format!("bytes={}-{last}", range.start),
         _ => format!("bytes={}-", range.start),
@@ -79,7 +79,7 @@ async fn get(
     attempts.run(request).await
 }
 
-/// An engine that does not know ranges would answer with other bytes than were asked for.
+/// Guards against engines that ignore ranges and return other bytes than requested.
 fn check_start(answer: &GetObjectOutput, start: u64, end: u64) -> std::result::Result<(), Failure> {
     let first = answer.content_range().and_then(|range| range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok());
     let length = answer.content_length().and_then(|length| u64::try_from(length).ok());
@@ -92,13 +92,13 @@ fn check_start(answer: &GetObjectOutput, start: u64, end: u64) -> std::result::R
 struct Reader {
     inner: Arc<Inner>,
     key: Key,
-    /// The entity tag: what is taken up again must be the same object.
+    /// The entity tag: a resumed read must continue the same object.
     tag: Option<String>,
     body: ByteStream,
     at: u64,
     end: u64,
     breaks: u32,
-    /// Where the breaks began to be counted.
+    /// Offset from which breaks are counted.
     since: u64,
 }
 

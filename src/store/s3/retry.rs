@@ -1,6 +1,6 @@
-//! The one retry policy of the backend: what is tried again, after how long, and when to give up.
+//! The backend's only retry policy: what is retried, with which backoff, and when to stop.
 //!
-//! The SDK's own retries are off. Pauses grow, are drawn by chance, and are never shorter than what the engine asks for.
+//! The SDK's own retries are off. Backoff is exponential with jitter, and never shorter than what the engine asks for.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use tokio::time::Instant;
 use super::super::StoreErrorKind;
 use super::error::{Failure, Reason};
 
-/// First pause; each further one is twice as long, plus up to as much again by chance.
+/// First backoff; each further one doubles, plus a jitter of up to the same amount.
 const FIRST: Duration = Duration::from_millis(50);
-/// Longest pause that we choose ourselves.
+/// Maximum backoff of our own choosing.
 const LONGEST: Duration = Duration::from_secs(5);
-/// Slowest transfer of a body that an attempt is given time for, in bytes a second.
+/// Slowest transfer of a body that the time limit of an attempt allows for, in bytes a second.
 const SLOWEST: u64 = 128 * 1024;
 
-/// How long things may take.
+/// Time limits of the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// How long to wait for a connection.
+    /// Time limit for establishing a connection.
     pub connect: Duration,
-    /// How long one attempt may take until its answer begins, beside the time that its body takes.
+    /// Time limit of one attempt until its response begins, in addition to the transfer time of its body.
     pub attempt: Duration,
-    /// How long a call is tried again, all attempts and pauses together. The attempt under way at its end is finished.
+    /// Time limit of a call including all retries and backoff. An attempt in progress at its end is finished.
     pub give_up: Duration,
 }
 
@@ -41,31 +41,31 @@ pub(super) struct Attempts {
     limit: Duration,
     deadline: Instant,
     backoff: ExponentialBackoff,
-    /// Whether an attempt so far may have had its effect although it failed.
+    /// Whether an attempt so far may have taken effect although it failed.
     pub(super) unsure: bool,
 }
 
 impl Attempts {
-    /// Of a call that is answered soon.
+    /// For a call that is answered quickly.
     pub(super) fn of(operation: &'static str, timeouts: Timeouts) -> Self {
         Self::with_limit(operation, timeouts, timeouts.attempt)
     }
 
-    /// Of a call that sends so many bytes.
+    /// For a call that sends this many bytes.
     pub(super) fn sending(operation: &'static str, timeouts: Timeouts, bytes: usize) -> Self {
         let transfer = Duration::from_secs(bytes as u64 / SLOWEST);
         Self::with_limit(operation, timeouts, timeouts.attempt + transfer)
     }
 
-    /// Of a call during which the engine moves bytes of its own.
+    /// For a call during which the engine moves this many bytes itself.
     pub(super) fn heavy(operation: &'static str, timeouts: Timeouts, bytes: u64) -> Self {
-        // Engines copy and put together much faster than networks transfer.
+        // Engines copy and assemble objects much faster than networks transfer them.
         let work = Duration::from_secs(bytes / (16 * SLOWEST));
         Self::with_limit(operation, timeouts, timeouts.attempt.max(timeouts.give_up) + work)
     }
 
     fn with_limit(operation: &'static str, timeouts: Timeouts, limit: Duration) -> Self {
-        // Many callers fail at the same moment, so each must draw its own pauses.
+        // Many callers fail at the same moment, so each needs its own jitter.
         let seed = getrandom::u64().unwrap_or_default();
         let backoff = ExponentialBuilder::new()
             .with_min_delay(FIRST)
@@ -77,14 +77,14 @@ impl Attempts {
         Self { operation, limit, deadline: Instant::now() + timeouts.give_up, backoff, unsure: false }
     }
 
-    /// Makes attempts until one succeeds or none is left. Dropping this cancels the attempt under way.
+    /// Retries `attempt` until it succeeds or the policy says stop. Dropping this cancels the attempt in progress.
     pub(super) async fn run<T, E, F>(&mut self, mut attempt: impl FnMut() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, E>>,
         Failure: From<E>,
     {
         loop {
-            // The futures of the SDK are large.
+            // Boxed because the futures of the SDK are large.
             let answer = tokio::time::timeout(self.limit, Box::pin(attempt())).await;
             let failure = match answer {
                 Ok(Ok(value)) => return Ok(value),
@@ -96,7 +96,7 @@ impl Attempts {
         }
     }
 
-    /// Waits before the next attempt, or gives the failure back when there must not be one.
+    /// Sleeps before the next attempt, or returns the failure if there must be none.
     async fn pause(&mut self, failure: Failure) -> Result<(), Failure> {
         let own = self.backoff.next().unwrap_or(LONGEST);
         let pause = failure.wait.map_or(own, |asked| asked.max(own));
@@ -111,7 +111,7 @@ impl Attempts {
     }
 }
 
-/// Reads the answer "there is none" as such.
+/// Maps "there is no such object" to `None`.
 pub(super) fn absent_is_none<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
     match answer {
         Ok(value) => Ok(Some(value)),
@@ -120,7 +120,7 @@ pub(super) fn absent_is_none<T>(answer: Result<T, Failure>) -> Result<Option<T>,
     }
 }
 
-/// A failure that another look would not change.
+/// A failure that a retry would not change.
 pub(super) fn odd(text: impl Into<String>) -> Failure {
     Failure::new(Reason::Other, StoreErrorKind::Internal, text)
 }

@@ -1,8 +1,8 @@
-//! Streamed objects: gathered into parts, a few of which are under way at once.
+//! Streamed objects: buffered into parts, several of which are uploaded concurrently.
 //!
-//! What fits into one part becomes one conditional PUT at the commit, like a small object. Parts after the first thousand
-//! are twice as large, after the next thousand twice as large again, and so on: so the 10,000 parts of an object hold more
-//! than the largest blob, and more with more memory.
+//! An object that fits into one part becomes one conditional PUT at commit, like a small object. Part sizes double
+//! after every thousand parts, so that the 10,000 parts of an object hold more than the largest blob, and more with
+//! more memory.
 
 use std::sync::Arc;
 
@@ -16,28 +16,28 @@ use super::error::Failure;
 use super::memory::{BEGINNING, Grant};
 use super::parts::Multipart;
 
-/// Parts of one size.
+/// Number of parts before the part size doubles.
 const OF_ONE_SIZE: u32 = 1000;
 
-/// A streamed object in the making.
+/// An uncommitted streamed object.
 pub(super) struct S3Upload {
     inner: Arc<Inner>,
     key: Key,
-    /// `None` while a write is under way and after one that failed or was cancelled: such an upload cannot commit.
+    /// `None` while a write is in progress and after one that failed or was cancelled: such an upload cannot commit.
     state: Option<State>,
 }
 
 #[derive(Default)]
 struct State {
     buffer: BytesMut,
-    /// Bytes that the buffer may hold.
+    /// Bytes that the buffer may hold under the current memory grant.
     room: usize,
     grant: Option<Grant>,
-    /// Once there is more than one part.
+    /// Set once there is more than one part.
     sending: Option<Sending>,
 }
 
-/// Dropped in this order: first the parts under way are given up, then the upload is aborted.
+/// Fields drop in this order: part uploads are cancelled first, then the upload is aborted.
 struct Sending {
     running: JoinSet<Result<Option<Part>>>,
     written: Vec<Part>,
@@ -109,7 +109,7 @@ impl State {
         Ok(())
     }
 
-    /// Makes room: a little at the beginning of an object, else for the whole part.
+    /// Grows the buffer: by a small amount at the beginning of an object, otherwise to the whole part.
     async fn grow(&mut self, inner: &Inner, part: usize, wanted: usize) -> std::result::Result<(), Failure> {
         let begins = self.room == 0 && self.sending.is_none();
         let (grant, room) = if begins && wanted <= BEGINNING {
@@ -122,7 +122,7 @@ impl State {
         Ok(())
     }
 
-    /// Sends what is gathered as the next part.
+    /// Starts uploading the buffered bytes as the next part.
     async fn send(&mut self, inner: &Arc<Inner>, key: &Key) -> Result<()> {
         let sending = if let Some(sending) = self.sending.take() {
             sending
@@ -150,7 +150,7 @@ impl State {
 }
 
 impl Sending {
-    /// Waits for one of the parts under way.
+    /// Waits for one of the part uploads in progress.
     async fn reap(&mut self, key: &Key) -> Result<()> {
         let Some(ended) = self.running.join_next().await else { return Ok(()) };
         let stopped = |error: JoinError| StoreError::new(StoreErrorKind::Internal, key, error);
@@ -168,7 +168,7 @@ impl Sending {
     }
 }
 
-/// Bytes of a part, by its number, where the first ones have `first` and none more than `largest`.
+/// Size of a part by its number, where the first ones have `first` bytes and none has more than `largest`.
 fn part_size(first: u64, largest: u64, number: u32) -> u64 {
     let doubled = first.saturating_mul(1 << (number.saturating_sub(1) / OF_ONE_SIZE).min(20));
     doubled.min(largest.max(first))
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn ten_thousand_parts_hold_the_largest_blobs_even_with_little_memory() {
-        // The default, and the least memory that there may be for the smallest parts.
+        // The default, and the smallest memory that is allowed with the smallest parts.
         assert!(all_parts(8 * MIB, 96 * MIB) > 600 << 30);
         assert!(all_parts(5 * MIB, 7 * MIB) > 64 << 30);
     }

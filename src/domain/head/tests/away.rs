@@ -1,4 +1,4 @@
-//! Names that are taken away and brought back, and what heads remember of activations.
+//! Names that are withdrawn or deleted and restored, and the activation history.
 
 use super::super::super::{Origin, Pin};
 use super::*;

@@ -1,4 +1,4 @@
-//! What heads look like as documents: how large they are, and what they keep of documents by a newer larder.
+//! Heads as documents: their size, and what they preserve of documents by a newer Larder.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn size(value: &impl Serialize) -> usize {
     serde_json::to_vec(value).unwrap().len()
 }
 
-/// The row of version 1 after these changes, made by `by` at a moment that takes all digits to write.
+/// The row of version 1 after these changes, made by `by` at a time with the longest representation.
 fn row_after(first: &Summary, by: &Subject, changes: &[Change]) -> VersionRow {
     let now: Timestamp = "2027-01-15T08:00:00.123456789Z".parse().unwrap();
     let prepare = Change::Prepare { summary: first.clone(), from: None, expect: Expect::Anything };
@@ -103,7 +103,7 @@ fn a_head_spills_by_its_bytes_too() {
     assert!(log.head().inline(1).is_some() && log.head().inline(100).is_some());
 }
 
-/// A head with members and words that this binary does not know, everywhere.
+/// A head with unknown members and words wherever they are allowed.
 fn newer() -> Value {
     let mut log =
         Log::of([prepare(1), commit(1), prepare(2), stage(2), pin(2, true), prepare(3), stage(3), prepare(4)]);
@@ -134,7 +134,7 @@ fn what_a_newer_larder_wrote_is_read_and_written_as_it_is() {
 fn unknown_members_live_through_every_change() {
     for change in [prepare(5), pin(2, false), pin(1, true), promote(2), retire(2), Change::Abort { number: 4 }] {
         let mut log = log_of(&newer());
-        // What was pinned can be retired in the end.
+        // A pinned version can be retired once it is unpinned.
         if change == retire(2) {
             log.make(&pin(2, false)).unwrap();
         }

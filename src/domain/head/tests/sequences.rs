@@ -1,4 +1,4 @@
-//! Any sequence of changes keeps the rules.
+//! Property tests: any sequence of changes keeps the invariants.
 
 use proptest::prelude::*;
 
@@ -31,7 +31,7 @@ fn changes() -> impl Strategy<Value = Change> {
         10 => (selector(), any::<bool>()).prop_map(|(selector, pinned)| Change::Pin { selector, pinned }),
         15 => selector().prop_map(|selector| Change::Retire { selector, reason: "old".into() }),
         15 => proptest::collection::vec((number(), 0..5_u64), 0..4).prop_map(|due| Change::Expire {
-            // Generation 0 stands for a row that changed since; `aimed` fills in the others.
+            // Generation 0 stands for a row that changed in the meantime; `aimed` fills in the others.
             due: due.into_iter().map(|(number, fresh)| Due { number, generation: fresh, reason: "late".into() }).collect()
         }),
         1 => expect().prop_map(|expect| Change::Delete { expect, reason: "gone".into() }),
@@ -39,7 +39,7 @@ fn changes() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// The same change about a version that is likely to exist: the newest for 1, the one before it for 2 and so on.
+/// The same change, aimed at a version that probably exists: the newest for 1, the one before it for 2 and so on.
 fn aimed(change: Change, log: &Log) -> Change {
     let newest = log.head.as_ref().map_or(1, |head| head.next_version - 1);
     let aim = |number: u64| newest + 1 - number.min(newest);
@@ -63,7 +63,7 @@ fn aimed(change: Change, log: &Log) -> Change {
     }
 }
 
-/// What must hold of a head by itself.
+/// Invariants of a single head.
 fn check_head(head: &Head) -> Result<(), TestCaseError> {
     prop_assert!(head.rows.len() <= INLINE_MAX);
     prop_assert!(head.rows.windows(2).all(|pair| pair[0].number < pair[1].number), "sorted, each once");
@@ -72,7 +72,7 @@ fn check_head(head: &Head) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What must hold between a name before a change and after it.
+/// Invariants that relate the name before and after a change.
 fn check_step(before: &Log, after: &Log, change: &Change) -> Result<(), TestCaseError> {
     let (old, new) = (before.head.as_ref(), after.head());
     prop_assert_eq!(new.generation, old.map_or(0, |head| head.generation) + 1);
@@ -105,7 +105,7 @@ fn check_step(before: &Log, after: &Log, change: &Change) -> Result<(), TestCase
     Ok(())
 }
 
-/// What an unchanged answer claims.
+/// Checks that an `Unchanged` outcome is justified.
 fn check_unchanged(log: &Log, change: &Change, row: Option<&VersionRow>) -> Result<(), TestCaseError> {
     let Some(row) = row else {
         let Change::Expire { due } = change else { panic!("{change:?} is about a version") };
@@ -135,7 +135,7 @@ fn check_unchanged(log: &Log, change: &Change, row: Option<&VersionRow>) -> Resu
     Ok(())
 }
 
-/// What must hold after a change that was made.
+/// Checks the effect of a change that was made.
 fn check_done(before: &Log, log: &Log, change: &Change) -> Result<(), TestCaseError> {
     let version = log.head().operation.version;
     let state = version.and_then(|number| log.state(number));

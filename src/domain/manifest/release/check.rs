@@ -1,4 +1,4 @@
-//! What a release must be to be published.
+//! The rules for publishing a release.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,9 +9,9 @@ use super::super::{Kind, Limits, MAX_SIZE, ManifestError};
 use super::is_media_type;
 use crate::domain::{Digest, FileName, json};
 
-/// At most this many problems are listed; the rest are counted.
+/// Maximum number of problems that are listed; the rest are only counted.
 const MAX_PROBLEMS: usize = 50;
-/// Most characters of a text from the manifest that a problem repeats.
+/// Maximum number of characters that a problem quotes from the manifest.
 const MAX_QUOTE: usize = 64;
 
 #[derive(Deserialize)]
@@ -44,11 +44,11 @@ struct Blob {
     size: u64,
 }
 
-/// Checks a release that is to be published.
+/// Checks a release before it is published.
 ///
 /// # Errors
-/// [`ManifestError::Malformed`] when it has not the shape of a release, else [`ManifestError::Invalid`] with every
-/// problem.
+/// [`ManifestError::Malformed`] if it does not have the structure of a release, else [`ManifestError::Invalid`] with
+/// every problem.
 pub fn check(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
     let document: Document = json::strict(bytes).map_err(|error| ManifestError::Malformed(error.to_string()))?;
     let mut problems = Problems::default();
@@ -135,7 +135,7 @@ impl Document {
 }
 
 impl Artifact {
-    /// Its name, if that is a legal one.
+    /// Checks the artifact, and returns its name if that is valid.
     fn check(&self, place: &str, problems: &mut Problems) -> Option<&str> {
         let name = self.name.parse().and_then(|name: FileName| name.check());
         if let Err(error) = &name {
@@ -174,7 +174,7 @@ fn check_blob(digest: &str, size: u64, place: &str, problems: &mut Problems) {
     }
 }
 
-/// The beginning of a text, so that a list of problems stays small.
+/// Truncates a text, so that a list of problems stays small.
 fn quote(text: &str) -> &str {
     text.char_indices().nth(MAX_QUOTE).map_or(text, |(end, _)| &text[..end])
 }

@@ -1,4 +1,4 @@
-//! What may be published, and what can be read all the same.
+//! Documents that may be published, and documents that must be readable all the same.
 
 use super::super::{Limits, ManifestError};
 use super::*;
