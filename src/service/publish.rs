@@ -158,13 +158,13 @@ impl Publish {
         by: &Subject,
         from: Option<Origin>,
     ) -> Result<Receipt, PublishError> {
-        let (receipt, bad) = match self.protect(name, document, &options, by, Resume::Never(from)).await? {
+        let (receipt, bad) = match Box::pin(self.protect(name, document, &options, by, Resume::Never(from))).await? {
             (receipt, _) if receipt.unchanged => return Ok(receipt),
             prepared => prepared,
         };
         let number = receipt.row.number;
         let result = match complete(bad) {
-            Ok(()) => self.commit_head(name, number, options, by).await,
+            Ok(()) => Box::pin(self.commit_head(name, number, options, by)).await,
             Err(error) => Err(error),
         };
         if result.is_err() {
@@ -185,7 +185,7 @@ impl Publish {
         by: &Subject,
     ) -> Result<Prepared, PublishError> {
         let document = self.checked(bytes)?;
-        let (receipt, bad) = self.protect(name, document, options, by, Resume::OwnSession).await?;
+        let (receipt, bad) = Box::pin(self.protect(name, document, options, by, Resume::OwnSession)).await?;
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
         }

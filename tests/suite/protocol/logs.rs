@@ -119,8 +119,8 @@ async fn a_lost_reply_is_recognised_and_a_lost_race_too() {
 #[tokio::test]
 async fn what_is_no_state_is_corrupt() {
     let (backend, log) = filled(1).await;
-    let long = format!("{{\"generation\": 2, \"attempt\": \"{}\"}}", "x".repeat(1000));
-    for bytes in ["{", &serde_json::to_string(&setting(3, "a")).unwrap(), &long] {
+    let oversized = format!("{{\"generation\": 2, \"attempt\": \"{}\"}}", "x".repeat(1000));
+    for bytes in ["{", &serde_json::to_string(&setting(3, "a")).unwrap(), &oversized] {
         backend.plant(&Setting::key("hosts", 2).key(), bytes.as_bytes());
         assert_eq!(log.newest("hosts").await.unwrap_err().kind, StoreErrorKind::Corrupt, "{bytes}");
     }
