@@ -1,7 +1,7 @@
 //! The command line: one module per command, each with its `Args` and its `run`.
 //!
-//! Owns the words that people read and the exit codes that scripts read. stdout is data, stderr is everything
-//! else. Must never talk HTTP itself: that is [`crate::client`].
+//! Owns the text that people read and the exit codes that scripts read. Data goes to stdout, everything else to stderr.
+//! Must never talk HTTP itself: that is [`crate::client`].
 
 mod check_config;
 mod check_store;
@@ -37,10 +37,10 @@ use clap::{Parser, Subcommand};
 
 pub use error::{CliError, Exit};
 
-/// What every command is told beside its own arguments.
+/// Global options, passed to every command beside its own arguments.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// One JSON document instead of text.
+    /// Print one JSON document instead of text.
     pub json: bool,
 }
 
@@ -123,7 +123,7 @@ impl Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// What went wrong, with its exit code.
+    /// The failure, with its exit code.
     pub async fn run(self) -> Result<(), CliError> {
         let context = Context { json: self.json };
         if !matches!(self.command, Command::Serve(_)) {

@@ -1,14 +1,15 @@
 //! Typed HTTP client of the service, for the command line and for other Rust programs.
 //!
-//! Owns the spelling of requests, the one retry policy, the verification of what arrives and the resuming of
-//! broken downloads and uploads. Must never print, never decide an exit code and never let a token leave for another host.
+//! Owns how requests are spelled, the one retry policy, the verification of received bytes, and the resumption of
+//! broken downloads and uploads. Must never print, never decide an exit code and never send a token to another host.
 //!
 //! # Why
-//! - Two connection pools differ only in redirects: reads follow them, writes never do, because a redirected
-//!   POST would silently become a GET.
-//! - There is no total time limit, a large blob takes as long as it takes. Silence is what ends a transfer.
-//! - A change whose reply got lost is repeated. Where the repetition meets its own effect (a lost precondition, a
-//!   session that is gone), the client looks at the name before it calls that a failure.
+//! - The two connection pools differ only in redirects: reads follow them, writes never do, because a redirected POST
+//!   would silently become a GET.
+//! - There is no overall time limit, because a large blob takes as long as it takes. A transfer ends only after a
+//!   period without progress.
+//! - A change whose reply was lost is retried. If the retry runs into the effect of the first attempt (a failed
+//!   precondition, an unknown session), the client reads the current state of the name before it reports a failure.
 
 mod answer;
 mod blobs;
@@ -38,21 +39,22 @@ pub use token::Token;
 
 use crate::domain::Expect;
 
-/// Told how many bytes of one transfer are done; may go backwards when a transfer starts again.
+/// Callback that receives the total number of bytes transferred so far. It may decrease when a transfer restarts.
 pub type Meter = std::sync::Arc<dyn Fn(u64) + Send + Sync>;
 
-/// How long setting up a connection may take.
+/// Time limit for establishing a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a transfer may stand still.
+/// Longest period without progress before a transfer is aborted.
 const IDLE: Duration = Duration::from_mins(1);
-/// How long a probe may take in all.
+/// Time limit for a whole health probe.
 const PROBE: Duration = Duration::from_secs(5);
-/// Bytes from which on a blob is uploaded so that a broken connection does not cost all of them.
+/// Size in bytes from which a blob is uploaded resumably, so that a broken connection does not lose everything sent so
+/// far.
 const RESUMABLE_FROM: u64 = 64 << 20;
-/// How many redirects a read follows.
+/// Maximum number of redirects that a read follows.
 const MAX_REDIRECTS: usize = 10;
 
-/// A client of one server. Cheap to clone; clones share their connections.
+/// A client for one server. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     base: Url,
@@ -64,10 +66,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the server at `base`, which may have a path (`https://example.org/larder`).
+    /// A client for the server at `base`, whose URL may have a path (`https://example.org/larder`).
     ///
     /// # Errors
-    /// [`ClientError::Setup`] when the address is not usable or the TLS set-up fails.
+    /// [`ClientError::Setup`] when the address is not a usable URL or TLS cannot be set up.
     pub fn new(base: &str, token: Option<Token>, policy: RetryPolicy) -> Result<Self, ClientError> {
         let base = parse_base(base)?;
         let reader = build(&base, || builder().redirect(read_redirects()))?;
@@ -75,13 +77,13 @@ impl Client {
         Ok(Self { base, token, reader, writer, policy, resumable_from: RESUMABLE_FROM })
     }
 
-    /// The same client, but blobs of so many bytes and more are uploaded resumably; by default those of 64 MiB.
+    /// The same client, but blobs of at least `bytes` bytes are uploaded resumably. The default is 64 MiB.
     #[must_use]
     pub fn resuming_from(self, bytes: u64) -> Self {
         Self { resumable_from: bytes, ..self }
     }
 
-    /// The server's address.
+    /// Base URL of the server.
     #[must_use]
     pub fn base(&self) -> &Url {
         &self.base
@@ -93,16 +95,16 @@ impl Client {
         self.token.is_some()
     }
 
-    /// Whether the token travels readable for everybody on the way: plain HTTP to another host.
+    /// Whether the token is sent in clear text over a network: plain HTTP to another host.
     #[must_use]
     pub fn exposes_token(&self) -> bool {
         self.token.is_some() && self.base.scheme() == "http" && !is_loopback(&self.base)
     }
 
-    /// Asks once whether the server is ready, without retries.
+    /// Checks once whether the server is ready, without retries.
     ///
     /// # Errors
-    /// The reason why it is not.
+    /// The reason why it is not ready.
     pub async fn ready(&self) -> Result<(), ClientError> {
         self.attempt(self.request(Method::GET, self.url("readyz"))).await.map(drop)
     }
@@ -113,7 +115,7 @@ impl Client {
         url
     }
 
-    /// A request, with the token. Only safe methods follow redirects.
+    /// A request with the token. Only safe methods follow redirects.
     fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let client = if method.is_safe() { &self.reader } else { &self.writer };
         let request = client.request(method, url);
@@ -124,15 +126,15 @@ impl Client {
     }
 }
 
-/// Asks `url` once whether the service behind it is well. Five seconds, no retries, no proxy.
+/// Requests `url` once and checks for a successful response. Time limit of five seconds, no retries, no proxy.
 ///
 /// # Errors
-/// The reason why it is not, or [`ClientError::Setup`] for an address that cannot be asked.
+/// The reason why the service is not healthy, or [`ClientError::Setup`] for an address that cannot be requested.
 pub async fn probe(url: &str) -> Result<(), ClientError> {
     let address = Url::parse(url).map_err(|error| ClientError::Setup(format!("{url:?} is no address: {error}.")))?;
     let mut builder = builder().no_proxy().timeout(PROBE).redirect(redirect::Policy::none());
     if address.scheme() == "http" {
-        // Every few seconds for ever: no reason to read all certificate authorities each time.
+        // Health checks run every few seconds, so loading all certificate authorities each time would be wasteful.
         builder = builder.tls_certs_only([]);
     }
     let client = builder.build().map_err(|error| ClientError::setup(&error))?;
@@ -141,16 +143,16 @@ pub async fn probe(url: &str) -> Result<(), ClientError> {
     answer::checked(response).await.map(drop)
 }
 
-/// A builder of HTTP clients that speak TLS with the one TLS library of this crate.
+/// A builder for HTTP clients that use this crate's one TLS library.
 pub fn http_client_builder() -> reqwest::ClientBuilder {
-    // Fails when a provider is installed already, which is just as good.
+    // Fails if another crypto provider is already installed, which works equally well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
 }
 
 fn builder() -> reqwest::ClientBuilder {
     let mut headers = HeaderMap::new();
-    // A coded body would not match its digest.
+    // A compressed body would not match its digest.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     http_client_builder()
         .user_agent(concat!("larder/", env!("CARGO_PKG_VERSION")))
@@ -159,7 +161,7 @@ fn builder() -> reqwest::ClientBuilder {
         .tcp_keepalive(Duration::from_secs(30))
 }
 
-/// A small container may have no certificate authorities at all, which is no reason not to speak plain HTTP.
+/// Builds a client. A minimal container image may have no certificate authorities, which must not prevent plain HTTP.
 fn build(base: &Url, builder: impl Fn() -> reqwest::ClientBuilder) -> Result<reqwest::Client, ClientError> {
     match builder().build() {
         Err(_) if base.scheme() == "http" => builder().tls_certs_only([]).build(),
@@ -168,8 +170,7 @@ fn build(base: &Url, builder: impl Fn() -> reqwest::ClientBuilder) -> Result<req
     .map_err(|error| ClientError::setup(&error))
 }
 
-/// At most ten hops and never from https down to http. The token is dropped by reqwest as soon as scheme, host or
-/// port differ.
+/// At most ten redirects, and never from https to http. reqwest drops the token as soon as scheme, host or port differ.
 fn read_redirects() -> redirect::Policy {
     redirect::Policy::custom(|attempt| {
         let downgrade =
@@ -210,7 +211,7 @@ fn is_loopback(url: &Url) -> bool {
         || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Adds what the caller requires of the name's state (RFC 9110 section 13).
+/// Adds the caller's precondition on the state of the name (RFC 9110 section 13).
 fn with_expectation(request: RequestBuilder, expect: &Expect) -> RequestBuilder {
     let list = |digests: &[crate::domain::Digest]| {
         digests.iter().map(|digest| format!("\"{digest}\"")).collect::<Vec<_>>().join(", ")

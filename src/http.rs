@@ -1,8 +1,8 @@
-//! The HTTP interface: the list of surfaces, and the one place where errors become answers.
+//! The HTTP interface: the list of surfaces, and the single boundary where errors become responses.
 //!
-//! Handlers extract, call a service and map its answer; they decide nothing. Must never touch the store. `rfc` is HTTP
-//! itself and knows no service, `serving` turns bytes and bodies into answers for all surfaces, and surfaces never import
-//! each other.
+//! Handlers extract, call one service and map its result; they make no decisions of their own and never touch the
+//! store. `rfc` implements HTTP itself and knows no service, `serving` turns bytes and bodies into responses for all
+//! surfaces, and surfaces never import each other.
 
 mod app;
 mod completion;
@@ -31,19 +31,19 @@ use crate::access::Access;
 use crate::domain::ManifestName;
 use crate::service::Resolve;
 
-/// All surfaces. The last one answers what no other one does.
+/// All surfaces. The last one is the fallback for requests that match no other.
 fn surfaces() -> Vec<Surface<AppState>> {
     vec![native::surface()]
 }
 
-/// The application: all surfaces and what surrounds them.
+/// The application: every surface wrapped in its layers.
 #[must_use]
 pub fn app(state: &AppState) -> App {
     let sources = Sources { resolve: Arc::clone(&state.resolve), access: Arc::clone(&state.access) };
     App::new(surfaces(), state, RequestContext::new(Box::new(sources)))
 }
 
-/// What cached answers depend on.
+/// The sources that decide whether a cached response is still current.
 struct Sources {
     resolve: Arc<Resolve>,
     access: Arc<Access>,

@@ -12,18 +12,20 @@
 //!
 //! 1. **Write once.** No object in the store is ever overwritten.
 //! 2. **One primitive.** The only conditional operation is *create if absent*.
-//! 3. **Numbers of doomed bytes are never reused.** A delete that comes late only ever hits bytes that are dead.
+//! 3. **Generations of condemned bytes are never reused.** A delayed delete can only ever hit bytes that are already
+//! dead.
 //!
-//! A name is a log of heads ([`protocol::heads`]); each head is the complete state of the name at one generation, and
-//! what may follow it is decided by one pure function ([`domain::Head::next`]). Publishing
-//! ([`service::publish`]) first makes a version's blobs roots, then checks them, then commits. The collector
-//! ([`upkeep::collect`]) first condemns what nobody needs, then looks for roots again, then deletes. Whoever comes second
-//! sees the other: that is the whole argument, and it stands beside the code of each step. A blob may also arrive over
-//! several requests and servers ([`protocol::uploads`]). `docs/protocol.md` puts all of it together and names the steps.
+//! A name is a log of heads ([`protocol::heads`]). Each head is the complete state of the name at one generation, and
+//! one pure function ([`domain::Head::next`]) decides which head may follow it. Publishing ([`service::publish`]) first
+//! makes a version's blobs roots (P1), then checks them (P2), then commits (P3). The collector ([`upkeep::collect`])
+//! first condemns what nothing references (C3), then reads the roots again (C4), then deletes (C5). Whichever of the
+//! two acts second sees the other; that is the whole safety argument, and it stands beside the code of each step. A
+//! blob may also be uploaded over several requests and to several replicas ([`protocol::uploads`]). `docs/protocol.md`
+//! describes the protocol as a whole and names the steps.
 //!
 //! # Map
 //!
-//! Each layer uses only those above it in this list; a test holds the rule.
+//! Each layer uses only those above it in this list; a test enforces this.
 //!
 //! | Module | Owns | Must never |
 //! |---|---|---|
@@ -32,22 +34,23 @@
 //! | [`layout`] | the spelling of keys, the layout marker, migrations | decide anything about versions |
 //! | [`protocol`] | the storage protocol: what stored objects mean | know HTTP, spell keys by hand |
 //! | [`service`] | what a request asks for: publish, resolve, versions, names | know HTTP, know `upkeep` |
-//! | [`upkeep`] | collect, verify, copy, try out, readiness | know HTTP, know `service` |
-//! | [`config`], [`access`], [`clock`], [`telemetry`], [`lifecycle`] | what their names say | reach the store |
-//! | [`wire`] | JSON bodies as they travel, once for server and client | know where they come from |
+//! | [`upkeep`] | collect, verify, copy, probe, readiness | know HTTP, know `service` |
+//! | [`config`], [`access`], [`clock`], [`telemetry`], [`lifecycle`] | what their names say | access the store |
+//! | [`wire`] | JSON bodies and header names, shared by server and client | know which side uses them |
 //! | [`http`] | routes, headers, the one error boundary | touch the store, decide anything |
-//! | [`server`] | putting the parts together, accepting connections | handle a request |
-//! | [`client`] | talking to a server, with the one retry policy of clients | print |
-//! | [`cli`] | the words people read and the exit codes scripts read | talk HTTP itself |
+//! | [`server`] | wiring the parts together, accepting connections | handle a request |
+//! | [`client`] | talking to a server, with the clients' one retry policy | print |
+//! | [`cli`] | the text that people read and the exit codes that scripts read | talk HTTP itself |
 //!
 //! # Principles
 //!
 //! 1. Nothing is visible before it is verified.
 //! 2. Nothing is ever overwritten.
-//! 3. Parse once, at the edge: below [`http`] there are no raw texts for digests, names or keys.
+//! 3. Parse once, at the edge: below [`http`], digests, names and keys are never raw strings.
 //! 4. Backends move bytes; services decide.
-//! 5. Doubt keeps data: an error is never read as absence.
-//! 6. One retry policy a side, one error boundary, one speller of keys, one clock: the store's, as far as it is known.
+//! 5. When in doubt, keep data: an error is never treated as absence.
+//! 6. One retry policy per side, one error boundary, one module that spells keys, one clock: the store's, as far as it
+//! is known.
 
 pub mod access;
 pub mod cli;

@@ -1,19 +1,19 @@
-//! Signals: stopping, softly on the first one, at once on the second; and reading the configuration again.
+//! Signals: graceful shutdown on the first, immediate shutdown on the second, and configuration reload.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Asks the server to stop.
+/// Shutdown requests to the server.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
-    /// Finish what is under way, take on nothing new.
+    /// Graceful: finish the requests in progress and accept no new ones.
     pub soft: CancellationToken,
-    /// Stop at once.
+    /// Immediate: drop everything, including requests in progress.
     pub hard: CancellationToken,
 }
 
 impl Shutdown {
-    /// Stops on SIGTERM or SIGINT, at once on the second of them.
+    /// Requests a graceful shutdown on the first SIGTERM or SIGINT and an immediate one on the second.
     ///
     /// # Errors
     /// When signal handlers cannot be installed.
@@ -35,12 +35,12 @@ impl Shutdown {
     }
 }
 
-/// Requests to read the configuration again.
+/// Requests to reload the configuration (SIGHUP).
 #[derive(Debug)]
 pub struct Hangups(Signal);
 
 impl Hangups {
-    /// Takes SIGHUP, which does not end the process from now on.
+    /// Installs a handler for SIGHUP, which from then on no longer terminates the process.
     ///
     /// # Errors
     /// When the signal handler cannot be installed.
@@ -48,7 +48,7 @@ impl Hangups {
         signal(SignalKind::hangup()).map(Self)
     }
 
-    /// Waits for the next request. Those that came meanwhile count as one.
+    /// Waits for the next request. Requests that arrive in the meantime are coalesced into one.
     pub async fn next(&mut self) {
         if self.0.recv().await.is_none() {
             // The runtime delivers no more signals.

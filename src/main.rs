@@ -20,14 +20,14 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
     let result = runtime.block_on(cli.run());
-    // An interrupted command must not wait for a hash of a large file that nobody wants any more.
+    // An interrupted command must not wait for the hash of a large file whose result is no longer needed.
     runtime.shutdown_background();
     result
 }
 
-/// Ends with what is wrong with the arguments, or with the help that they ask for.
+/// Exits with the error in the arguments, or with the help text they request.
 fn refuse(error: &clap::Error) -> ExitCode {
-    // They were not understood, so there is nothing to ask but the words themselves.
+    // Parsing failed, so `--json` can only be detected in the raw arguments.
     let json = std::env::args_os().any(|argument| argument == "--json");
     if !json || !error.use_stderr() {
         error.exit();

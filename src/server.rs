@@ -1,4 +1,4 @@
-//! The server: parts put together, connections accepted, and an orderly end.
+//! The server: wiring of the parts, accepting connections, and an orderly shutdown.
 
 mod admin_token;
 mod background;
@@ -39,43 +39,43 @@ pub use modes::keeps_modes;
 pub use reload::{ReloadError, Reloader};
 pub use store::{open_store, s3_settings};
 
-/// Why a server could not start or go on.
+/// Why a server could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The store cannot be used.
+    /// The layout marker is missing, unreadable or not supported by this version.
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store does not keep what Larder relies on.
+    /// The store breaks a guarantee that Larder relies on; the findings say which.
     #[error(
         "this store cannot be used: {0}. If it cannot create objects only if their key is free, and this is the only \
          process that writes to it, set store.single_writer = true; `larder check-store` tries again"
     )]
     Unfit(Findings),
-    /// The admin token cannot be read or made.
+    /// The admin token file cannot be read or created.
     #[error("cannot use the admin token {path}: {source}")]
     AdminToken {
-        /// Its file.
+        /// Path of the token file.
         path: PathBuf,
-        /// Why.
+        /// The I/O error that was returned.
         source: std::io::Error,
     },
-    /// The cache cannot be used.
+    /// The disk cache for blobs cannot be opened.
     #[error("cannot use the cache in {path}: {source}")]
     Cache {
-        /// Its directory.
+        /// The configured cache directory.
         path: PathBuf,
-        /// Why.
+        /// The I/O error that was returned.
         source: std::io::Error,
     },
-    /// The listener failed.
+    /// The listener failed and cannot accept further connections.
     #[error("cannot accept connections: {0}")]
     Accept(#[from] std::io::Error),
 }
 
-/// A server whose store was opened and checked, but that does not listen yet.
+/// A server whose store has been opened and checked, but which is not listening yet.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
@@ -84,8 +84,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store that is configured and checks its layout. Bind the address before: this writes to the store, and a
-    /// server that cannot listen must not.
+    /// Opens the configured store and checks its layout. Bind the address first: opening writes to the store, which a
+    /// server that cannot listen must not do.
     ///
     /// # Errors
     /// A [`ServerError`].
@@ -107,7 +107,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Like [`Server::open`], over a store and a clock of the caller's.
+    /// Like [`Server::open`], with a store and a clock supplied by the caller.
     ///
     /// # Errors
     /// A [`ServerError`].
@@ -123,13 +123,13 @@ impl Server {
             None => background::measure(&objects, &clock).await,
         }
         let cache = open_cache(&config.cache, Arc::clone(&clock) as Arc<dyn Clock>).await?;
-        // Last of all that may fail: a token of a server that does not start would only mislead.
+        // The last step that can fail: a server that does not start must not leave an admin token behind.
         let admin = admin_token::find_or_make(&config)?;
         let settings = collector_settings(&config);
         let policies = settings.policies.clone();
         let access =
             Arc::new(Access::new(&config.access, policies, admin.as_deref(), Arc::clone(&clock) as Arc<dyn Clock>));
-        // The collector compares the host's clock with the store's itself, in every run.
+        // Given the host's clock, because every run of the collector measures the skew against the store itself.
         let collect = || Collect::new(Arc::clone(&store), Arc::clone(clock.host()), settings);
         let collector = config.collector.enabled.then(|| (collect(), config.collector.interval.std()));
         let health = Arc::new(Health::new(Arc::clone(&watch), Arc::clone(&clock)));
@@ -138,16 +138,16 @@ impl Server {
         Ok(Self { config, state, background })
     }
 
-    /// What takes another configuration over while the server runs.
+    /// A handle that applies a new configuration while the server runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         Reloader::new(self.config.clone(), Arc::clone(&self.state.access))
     }
 
-    /// Accepts connections until told to stop, then drains.
+    /// Accepts connections until shutdown is requested, then drains.
     ///
     /// # Errors
-    /// When the listener is broken for good.
+    /// When the listener has failed permanently.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), ServerError> {
         let (health, tasks) = (Arc::clone(&self.state.health), self.state.tasks.clone());
         let stop = shutdown.soft.clone();
@@ -160,7 +160,7 @@ impl Server {
     }
 }
 
-/// Where the admin token of a server without configured tokens is.
+/// Path of the admin token file; `None` if this configuration has no admin token.
 #[must_use]
 pub fn admin_token_file(config: &Config) -> Option<PathBuf> {
     admin_token::file(config)
@@ -228,7 +228,8 @@ fn delivery(store: &Store) -> Delivery {
     }
 }
 
-/// Changes under way go on without the connections that asked for them; they are short.
+/// Waits for changes in progress, which outlive the connections that requested them. They are short, so only a hard
+/// shutdown cuts the wait off.
 async fn finish_tasks(tasks: &TaskTracker, shutdown: &Shutdown) {
     tasks.close();
     tokio::select! {

@@ -16,13 +16,13 @@ pub use filter::LogFilter;
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// What is logged, once a server logs.
+/// The active log filter, set once by [`start_logging`].
 static FILTER: OnceLock<CurrentFilter> = OnceLock::new();
 
-/// Starts logging to standard error. Does nothing when something already logs.
+/// Starts logging to standard error. Does nothing if a subscriber is already installed.
 ///
 /// # Errors
-/// When the filter cannot be understood.
+/// When the filter cannot be parsed.
 pub fn start_logging(log: &Log) -> Result<(), String> {
     let filter = LogFilter::parse(&log.filter)?;
     let current = FILTER.get_or_init(|| CurrentFilter::new(filter));
@@ -32,7 +32,7 @@ pub fn start_logging(log: &Log) -> Result<(), String> {
         LogFormat::Json => false,
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    // The filter is the outermost layer, so that it is asked first.
+    // The filter is the outermost layer, so that it is consulted first.
     let _ = if text {
         let lines = lines.with_ansi(std::io::stderr().is_terminal());
         tracing_subscriber::registry().with(lines).with(ByCurrentFilter(current)).try_init()
@@ -43,14 +43,14 @@ pub fn start_logging(log: &Log) -> Result<(), String> {
     Ok(())
 }
 
-/// Logs by another filter from now on, if [`start_logging`] started it.
+/// Replaces the log filter. Has no effect unless [`start_logging`] installed it.
 pub fn replace_log_filter(filter: LogFilter) {
     if let Some(current) = FILTER.get() {
         current.replace(filter);
     }
 }
 
-/// Starts collecting metrics, once a process.
+/// Installs the metrics recorder, once per process.
 pub fn start_metrics() {
     METRICS.get_or_init(|| {
         let recorder = PrometheusBuilder::new()
@@ -64,15 +64,15 @@ pub fn start_metrics() {
     });
 }
 
-/// Sums up what was measured. Measurements are kept one by one until then, so this has to be called now and then even
-/// if nobody asks for the metrics.
+/// Folds recorded measurements into their histograms. Individual samples are buffered until then, so this must be
+/// called periodically even if the metrics are never scraped.
 pub fn sum_up_metrics() {
     if let Some(Some(handle)) = METRICS.get() {
         handle.run_upkeep();
     }
 }
 
-/// The metrics in Prometheus' text format.
+/// All metrics in the Prometheus text exposition format.
 #[must_use]
 pub fn render_metrics() -> String {
     let Some(Some(handle)) = METRICS.get() else { return String::new() };

@@ -9,7 +9,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, NameRule};
 use crate::domain::{ManifestName, NamePolicy};
 
-/// Columns of a terminal that everybody has.
+/// Minimum terminal width to rely on, in columns.
 const WIDTH: usize = 80;
 
 /// Arguments of `larder check-config`.
@@ -70,13 +70,13 @@ fn show_policy(config: &Config, name: &ManifestName, context: &Context) -> Resul
     output::line(table.lines().map(cut).collect::<Vec<_>>().join("\n"))
 }
 
-/// A key of a policy, and where its value comes from.
+/// One key of a policy, with the origin of its value.
 struct Setting {
     key: &'static str,
     value: Value,
-    /// The number of the rule, from 1; `None` for the default.
+    /// Number of the rule that sets it, from 1; `None` for the default.
     rule: Option<usize>,
-    /// The rule's pattern that matches the name.
+    /// The pattern of that rule, which matches the name.
     pattern: Option<String>,
 }
 
@@ -95,7 +95,7 @@ fn settings_of(config: &Config, name: &ManifestName) -> Result<Vec<Setting>, Cli
     Ok(settings)
 }
 
-/// A line that fits, with a sign that it was cut.
+/// Truncates a line to [`WIDTH`] and marks it as truncated.
 fn cut(line: &str) -> String {
     match line.char_indices().nth(WIDTH) {
         Some(_) => line.chars().take(WIDTH - 1).chain(['…']).collect(),

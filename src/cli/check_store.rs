@@ -30,7 +30,7 @@ pub struct Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let config = args.settings.load()?;
-    // A bucket may be tried out before anything is stored in it.
+    // A bucket may be probed while it is still empty.
     let store = match &config.store {
         Store::Fs { .. } => args.settings.open_existing().await?,
         Store::S3(_) => crate::server::open_store(&config.store).await?,

@@ -82,7 +82,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
                     output::note(error);
                     return Ok(());
                 }
-                // The next turn may find the store in better health.
+                // Not fatal: the store may be available again at the next scheduled run.
                 Err(error) => output::note(error),
                 Ok(()) => {}
             },
@@ -143,7 +143,7 @@ async fn preview(collect: &Collect, stop: &CancellationToken, context: &Context)
     let tell = |entry: Entry<'_>| {
         if told.is_err() {
         } else if context.json {
-            // One document, but written as it comes: a store may have millions of entries.
+            // One JSON document, but written as a stream: a store may have millions of entries.
             told = serde_json::to_string(&entry)
                 .map_err(|error| anyhow::Error::from(error).into())
                 .and_then(|text| output::bytes(format!("{before}{text}").as_bytes()));
@@ -168,7 +168,7 @@ async fn preview(collect: &Collect, stop: &CancellationToken, context: &Context)
     Ok(())
 }
 
-/// A decision and its reason as a line.
+/// A decision with its reason, as one line.
 fn explain(entry: &Entry<'_>) -> String {
     match entry {
         Entry::Version { name, version, verdict } => {

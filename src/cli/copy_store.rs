@@ -19,7 +19,7 @@ use crate::upkeep::CopyStore;
 use crate::upkeep::copy_store::{Copied, CopyError, CopyObserver, CopySettings, Summary};
 use crate::upkeep::verify::Finding;
 
-/// Findings that are listed with `--json`; the rest are counted.
+/// Maximum number of findings listed with `--json`; further ones are only counted.
 const MAX_LISTED: usize = 10_000;
 
 /// Arguments of `larder copy-store`.
@@ -80,7 +80,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let settings =
         CopySettings { jobs: usize::from(args.jobs), verify: args.verify, accept_damage: args.accept_damage };
     let copy = CopyStore::new(source, target, Arc::new(SystemClock), settings);
-    // Only a bar needs to know beforehand how much it is.
+    // The total is needed only for a progress bar, and costs a listing.
     let total = if progress::visible(context) { copy.bytes_to_copy().await? } else { 0 };
     let bar = Progress::new(context, "copying", total);
     let copy = copy.metered(bar.counter());
@@ -90,7 +90,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     conclude(&summary, &watcher.listed, context)
 }
 
-/// The store that an argument names.
+/// The store named by an argument.
 fn place(argument: &Path) -> Result<Store, CliError> {
     if argument.extension().is_none_or(|extension| extension != "toml") {
         return Ok(Store::Fs { path: argument.to_owned() });
@@ -137,7 +137,7 @@ fn conclude(summary: &Summary, listed: &[Finding], context: &Context) -> Result<
     Ok(())
 }
 
-/// What to do about findings.
+/// Advice about the findings.
 fn what_next(summary: &Summary) -> String {
     let retry = if summary.settled { "" } else { " FROM kept changing meanwhile, so some of it may only be late." };
     let next = if summary.finished {

@@ -54,7 +54,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 
 async fn retire(args: &Args, client: &Client, context: &Context) -> Result<(), CliError> {
     let name = &args.target.name;
-    // What is retired must be what was confirmed, even if `previous` moves meanwhile.
+    // Resolved once: the version retired must be the one confirmed, even if `previous` changes in between.
     let row = client.row(&args.target).await?;
     confirm(args, &describe(args, &row))?;
     let row = client.retire(name, row.number, args.reason.as_deref()).await?;

@@ -1,4 +1,4 @@
-//! Errors as people and scripts see them, and the exit codes, which are a contract.
+//! Errors for people and scripts, and the exit codes, which are a stable contract.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,35 +9,35 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{ClientError, ErrorKind};
 
-/// How a command ends when it does not succeed.
+/// Exit codes of unsuccessful commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Anything that has no code of its own.
+    /// Any failure without a code of its own.
     Failure = 1,
-    /// The command line (or the configuration) is wrong.
+    /// Invalid command line or configuration.
     Usage = 2,
-    /// Not there, or there no more.
+    /// It does not exist, or no longer does.
     NotFound = 3,
-    /// Token missing, unknown or without the right.
+    /// The token is missing, unknown, or lacks the permission.
     Auth = 4,
     /// A stated precondition does not hold.
     Precondition = 5,
     /// Bytes do not match their digest.
     Integrity = 6,
-    /// Unavailable after all retries.
+    /// Still unavailable after all retries.
     Unavailable = 7,
-    /// Done in part, or problems were found.
+    /// Partial success, or problems were found.
     Partial = 8,
-    /// SIGINT.
+    /// Interrupted by SIGINT.
     Interrupted = 130,
-    /// Nobody reads our output any more (SIGPIPE).
+    /// The reader of stdout has closed the pipe (SIGPIPE).
     PipeClosed = 141,
-    /// SIGTERM.
+    /// Terminated by SIGTERM.
     Terminated = 143,
 }
 
-/// Why a command did not succeed.
+/// Why a command failed.
 #[derive(Debug, Clone)]
 pub struct CliError {
     exit: Exit,
@@ -47,19 +47,19 @@ pub struct CliError {
 }
 
 impl CliError {
-    /// An error with a stable `code` for programs and a sentence for people that says what to do.
+    /// An error with a stable `code` for programs, and a sentence for people that names the remedy.
     #[must_use]
     pub fn new(exit: Exit, code: &'static str, detail: impl Into<String>) -> Self {
         Self { exit, code: code.into(), detail: detail.into(), members: Map::new() }
     }
 
-    /// The command line is wrong.
+    /// An invalid command line.
     #[must_use]
     pub fn usage(detail: impl Into<String>) -> Self {
         Self::new(Exit::Usage, "USAGE", detail)
     }
 
-    /// A local file or stream failed; `action` completes "Cannot …".
+    /// An I/O error of a local file or stream; `action` completes "Cannot …".
     #[must_use]
     pub fn io(action: impl fmt::Display, error: &io::Error) -> Self {
         Self::new(Exit::Failure, "IO", format!("Cannot {action}: {error}."))
@@ -72,20 +72,20 @@ impl CliError {
         self
     }
 
-    /// How the process ends.
+    /// The exit code of the process.
     #[must_use]
     pub fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// Writes the error to stderr and gives the process's exit code.
+    /// Writes the error to stderr and returns the exit code.
     #[must_use]
     pub fn report(&self, json: bool) -> ExitCode {
-        // Whoever closed our output does not want to hear from us.
+        // The reader that closed the pipe does not expect a message.
         if self.exit != Exit::PipeClosed {
             let text =
                 if json { self.json().to_string() } else { format!("larder: error: {}", harmless(&self.detail)) };
-            // With stderr gone, the exit code is all that is left to say.
+            // If stderr is closed too, only the exit code remains.
             let _ = writeln!(io::stderr(), "{text}");
         }
         ExitCode::from(self.exit as u8)
@@ -100,7 +100,7 @@ impl CliError {
     }
 }
 
-/// Text that may come from elsewhere, for a terminal: lines, but nothing that steers it.
+/// Makes text from other sources safe for a terminal: keeps line breaks, replaces other control characters.
 pub(super) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
@@ -141,7 +141,7 @@ impl From<ClientError> for CliError {
     }
 }
 
-/// What to do about an answer, where the server cannot know how it was asked.
+/// Advice that depends on how the request was made, which the server cannot know.
 fn hint(status: u16) -> Option<&'static str> {
     match status {
         401 => Some("Give a token: set LARDER_TOKEN or LARDER_TOKEN_FILE, or use --token-file FILE."),

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::domain::{Digest, Expect};
 
-/// What a change requires of the name.
+/// Precondition of a change on the state of the name.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ExpectArgs {
     /// Only change the name if its active manifest has this `ETag` (sha256:HEX), if it has none (`none`), or if it
@@ -14,7 +14,7 @@ pub(super) struct ExpectArgs {
 }
 
 impl ExpectArgs {
-    /// The requirement, [`Expect::Anything`] when none was stated.
+    /// The precondition; [`Expect::Anything`] if none was stated.
     pub(super) fn get(&self) -> Expect {
         self.expect.as_ref().map(|wanted| wanted.0.clone()).unwrap_or_default()
     }

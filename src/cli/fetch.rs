@@ -18,7 +18,7 @@ use crate::client::{Client, PublishedManifest};
 use crate::domain::manifest::{Artifact, release};
 use crate::domain::{Digest, FileName, Manifest, Target};
 
-/// How many names an error lists.
+/// Maximum number of names listed in an error.
 const MAX_LISTED: usize = 50;
 
 /// Arguments of `larder fetch`.
@@ -53,7 +53,7 @@ pub struct Args {
     remote: Remote,
 }
 
-/// A manifest as published and as read.
+/// A manifest as published and as parsed.
 #[derive(Debug)]
 pub(super) struct Release {
     pub(super) published: PublishedManifest,
@@ -64,11 +64,11 @@ pub(super) struct Release {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Origin {
-    /// It was there already.
+    /// It already existed.
     Present,
-    /// All of it was transferred.
+    /// It was downloaded completely.
     Fetched,
-    /// A part of it was there.
+    /// A part of it existed and was resumed.
     Resumed,
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         .map_err(|error| CliError::io(format_args!("make the directory {}", root.display()), &error))?;
     let progress = Progress::new(context, "fetching", wanted.iter().map(|artifact| artifact.blob.size).sum());
     let (client, progress_ref) = (&client, &progress);
-    // In the manifest's order, whichever is ready first, so that the output is the same each time.
+    // In the order of the manifest rather than of completion, so that the output is deterministic.
     let fetched: Vec<Fetched> = stream::iter(wanted)
         .map(|artifact| async move {
             let origin = part::obtain(client, root, artifact, &progress_ref.meter()).await?;
@@ -127,7 +127,7 @@ fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Cont
     Ok(())
 }
 
-/// Reads a manifest once; everything else goes by its digests, so that versions never mix.
+/// Reads a manifest once. Everything else is addressed by its digests, so that versions never mix.
 pub(super) async fn read_release(client: &Client, target: &Target) -> Result<Release, CliError> {
     let published = client.get_manifest(target).await?;
     let manifest = release::read(&published.bytes).map_err(|error| {
@@ -136,7 +136,7 @@ pub(super) async fn read_release(client: &Client, target: &Target) -> Result<Rel
     Ok(Release { published, manifest })
 }
 
-/// The artifacts of these names, each once, or all of them when no name is given.
+/// The artifacts with these names, without duplicates; all of them if no name is given.
 pub(super) fn choose<'a>(
     release: &'a Release,
     target: &Target,

@@ -11,7 +11,7 @@ use super::{CliError, Context, fetch, output};
 use crate::client::{Client, Position};
 use crate::domain::{FileName, Target};
 
-/// Bytes gathered before they are written.
+/// Write buffer size, in bytes.
 const BUFFER: usize = 256 << 10;
 
 /// Arguments of `larder get`.

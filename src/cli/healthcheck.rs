@@ -24,7 +24,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if context.json { output::json(&json!({ "url": args.url, "ready": true })) } else { Ok(()) }
 }
 
-/// Whatever else answers there, it is not a server that is ready.
+/// Every failure except an unusable address means that the server is not ready, whatever responded there.
 fn unwell(url: &str, error: ClientError) -> CliError {
     if error.kind() == ErrorKind::Usage {
         return error.into();

@@ -1,4 +1,4 @@
-//! Logs on stderr, out of the way of progress bars.
+//! Logs on stderr that do not interfere with progress bars.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::progress;
 
-/// Sends logs to stderr, as `LARDER_LOG` asks (default `warn`). A subscriber that is already set stays.
+/// Sends logs to stderr, filtered by `LARDER_LOG` (default `warn`). A subscriber that is already installed is kept.
 pub(super) fn init() {
     let filter = EnvFilter::try_from_env("LARDER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -18,11 +18,11 @@ pub(super) fn init() {
         .with_ansi(!plain && io::stderr().is_terminal())
         .with_writer(|| StderrAroundBars)
         .try_init();
-    // Only fails when somebody set a subscriber before us, whose logs are then as good.
+    // Fails only if a subscriber was installed before, which works equally well.
     drop(result);
 }
 
-/// stderr, with the bars moved away while it is written to.
+/// stderr, with progress bars hidden during each write.
 #[derive(Debug)]
 struct StderrAroundBars;
 

@@ -42,7 +42,7 @@ async fn all(client: &Client, prefix: &str) -> Result<Vec<NameEntry>, CliError> 
     let mut after = None;
     loop {
         let page = client.names(prefix, after.as_deref()).await?;
-        // A server that repeats itself must not keep us for ever.
+        // A server that keeps repeating the same page must not cause an endless loop.
         let moved = page.next.is_some() && page.next != after;
         names.extend(page.manifests);
         if !moved {

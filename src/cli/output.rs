@@ -1,4 +1,4 @@
-//! stdout for data, stderr for remarks.
+//! Output: data on stdout, notes on stderr.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::progress;
 use super::{CliError, Exit};
 
-/// Writes bytes to stdout as they are.
+/// Writes raw bytes to stdout.
 pub(super) fn bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| broken(&error))
@@ -19,13 +19,13 @@ pub(super) fn line(text: impl Display) -> Result<(), CliError> {
     progress::suspended(|| bytes(format!("{text}\n").as_bytes()))
 }
 
-/// Writes the one JSON document to stdout.
+/// Writes the JSON document of a command to stdout.
 pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?;
     line(text)
 }
 
-/// Writes a remark to stderr. A closed stderr is no reason to fail.
+/// Writes a note to stderr. A closed stderr is no reason to fail.
 pub(super) fn note(text: impl Display) {
     progress::suspended(|| {
         let _ = writeln!(io::stderr(), "larder: {text}");

@@ -36,7 +36,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     print(&receipt, context)
 }
 
-/// Shows what a change came to: `NAME@N sha256:HEX`.
+/// Prints the result of a change: `NAME@N sha256:HEX`.
 pub(super) fn print(receipt: &Receipt, context: &Context) -> Result<(), CliError> {
     if context.json {
         return output::json(receipt);
@@ -47,7 +47,7 @@ pub(super) fn print(receipt: &Receipt, context: &Context) -> Result<(), CliError
     output::line(format_args!("{}@{} {}", receipt.name, receipt.version, receipt.manifest))
 }
 
-/// What the version is for readers.
+/// The state of the version for readers, in one word.
 pub(super) fn word(receipt: &Receipt) -> &'static str {
     if receipt.state == crate::domain::State::Active { "active" } else { "staged" }
 }

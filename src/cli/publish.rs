@@ -117,7 +117,7 @@ struct Description {
     meta: Vec<(String, String)>,
 }
 
-/// The kinds that can be described by arguments; `dynamic` needs more and goes by `--manifest`.
+/// The kinds that arguments can describe; `dynamic` needs more, and therefore `--manifest`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 enum KindArg {
     #[default]
@@ -161,7 +161,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     summarise(&publication, &published, seconds, context)
 }
 
-/// Reads everything that is local: the files or the manifest, and the source.
+/// Reads all local input: the files or the manifest, and the source.
 async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a>, CliError> {
     let source = match &args.source {
         Some(path) => Some(local_files::fingerprint(path.clone()).await?),
@@ -215,7 +215,7 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Checks and reads a manifest as the server will.
+/// Parses a manifest with the server's rules.
 fn parse(bytes: &[u8]) -> Result<Manifest, CliError> {
     let invalid = |problems: Vec<String>| {
         let detail = format!("The manifest is not valid.\n  - {}", problems.join("\n  - "));

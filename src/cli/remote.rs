@@ -1,4 +1,4 @@
-//! Which server, with which token, how patiently: the arguments that all client commands share.
+//! Arguments that all client commands share: server, token, retries.
 
 use std::path::PathBuf;
 
@@ -31,19 +31,19 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// The client for this server.
+    /// Creates the client for this server.
     pub(super) fn client(&self) -> Result<Client, CliError> {
         let token = token::find(self.token_file.as_deref())?;
         connect(&self.server, token, self.retries)
     }
 
-    /// Whether stdin is taken by the token.
+    /// Whether the token is read from stdin.
     pub(super) fn reads_stdin(&self) -> bool {
         self.token_file.as_deref().is_some_and(|path| path.as_os_str() == "-")
     }
 }
 
-/// A client of the server at this address. Warns if others may read the token on its way.
+/// Creates a client for the server at this address. Warns if the token would be sent in clear text.
 pub(super) fn connect(server: &str, token: Option<Token>, retries: u32) -> Result<Client, CliError> {
     let client = Client::new(server, token, RetryPolicy::new(retries))?;
     if client.exposes_token() {

@@ -13,7 +13,7 @@ use crate::lifecycle::{Hangups, Shutdown};
 use crate::server::{self, ReloadError, Reloader, Server};
 use crate::telemetry;
 
-/// Connections that wait to be accepted, at most; the system may allow fewer.
+/// Backlog of connections waiting to be accepted; the system may impose a lower limit.
 const BACKLOG: u32 = 1024;
 
 /// Arguments of `larder serve`.
@@ -48,8 +48,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if token_file.is_none() && config.access.tokens.is_empty() {
         output::note("warning: no token is configured, so nothing can be published to this server.");
     }
-    // Bound before, and listening after the store was opened: a server that cannot listen must leave the store and its admin
-    // token alone, and one that clients can connect to must be able to answer.
+    // Bind before opening the store, listen after it: a server that cannot listen must not touch the store and its
+    // admin token, and a server that accepts connections must be able to answer.
     let socket = bind(address)?;
     let server = Server::open(config).await?;
     let listener = socket.listen(BACKLOG).map_err(|error| cannot_listen(address, &error))?;
@@ -66,11 +66,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     Ok(server.serve(listener, shutdown).await?)
 }
 
-/// A socket that has the address, so that nobody else can listen there.
+/// Binds a socket to the address, which reserves it.
 fn bind(address: SocketAddr) -> Result<TcpSocket, CliError> {
     let bound = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // Otherwise a server that is started again has to wait until the system has forgotten its old connections.
+        // Otherwise a restarted server could not bind until old connections have left TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         Ok(socket)
@@ -92,8 +92,7 @@ impl Args {
     }
 }
 
-/// Takes over what the sources of the configuration say, each time that somebody asks for it. An invalid configuration
-/// changes nothing.
+/// Applies the sources of the configuration on each SIGHUP. An invalid configuration changes nothing.
 async fn reload(mut hangups: Hangups, args: Args, mut reloader: Reloader) {
     loop {
         hangups.next().await;
@@ -107,8 +106,8 @@ async fn reload(mut hangups: Hangups, args: Args, mut reloader: Reloader) {
     }
 }
 
-/// Every connection and every blob under way takes a file descriptor, and the usual soft limit of 1024 is less than
-/// what the configuration promises to serve.
+/// Raises the soft limit of open files. Each connection and each blob in transfer needs a file descriptor, and the
+/// usual soft limit of 1024 is lower than the number of connections that the configuration promises.
 fn raise_file_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

@@ -1,4 +1,4 @@
-//! Where the store is: the arguments that all server-side commands share.
+//! Arguments that all server-side commands share: configuration and store.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// The effective configuration.
+    /// Loads the effective configuration.
     pub(super) fn load(&self) -> Result<Config, CliError> {
         let mut config = config::load(self.config.as_deref(), environment())?;
         if let Some(path) = &self.data {
@@ -32,20 +32,21 @@ impl Settings {
         Ok(config)
     }
 
-    /// The store, which must exist: looking at a store makes nothing, not even a directory.
+    /// Opens the store, which must exist: a command that inspects a store creates nothing, not even a directory.
     pub(super) async fn open_existing(&self) -> Result<Arc<dyn PartStore>, CliError> {
         let config = self.load()?.store;
         open_existing(&config, "give its directory with --data DIR").await
     }
 }
 
-/// The store for a command that writes to it for long: it stops when the layout marker no longer allows that.
+/// Wraps the store for a long-running command that writes: it fails as soon as the layout marker no longer allows
+/// writes.
 pub(super) fn gated(store: Arc<dyn PartStore>) -> Arc<dyn PartStore> {
     let watch = Arc::new(Watch::new(Arc::clone(&store) as Arc<dyn ObjectStore>));
     Arc::new(GatedStore::new(store, watch))
 }
 
-/// Opens a store that must exist; `advice` is what to do if it does not.
+/// Opens a store that must exist. `advice` is shown if it does not.
 pub(super) async fn open_existing(config: &Store, advice: &str) -> Result<Arc<dyn PartStore>, CliError> {
     let Store::Fs { path } = config else { return Ok(server::open_store(config).await?) };
     if !path.join("objects").is_dir() {
@@ -55,7 +56,7 @@ pub(super) async fn open_existing(config: &Store, advice: &str) -> Result<Arc<dy
     Ok(Arc::new(FsStore::open_existing(path)?))
 }
 
-/// The variables that are text; one that is not cannot be one of ours.
+/// Environment variables that are valid UTF-8; none of ours can be anything else.
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
 }
@@ -108,7 +109,7 @@ impl From<ServerError> for CliError {
     }
 }
 
-/// An error's text as a sentence.
+/// The text of an error as a full sentence.
 pub(super) fn sentence(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     let mut letters = text.chars();

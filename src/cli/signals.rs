@@ -1,14 +1,14 @@
-//! Signals, for the commands that have something to give back before they end.
+//! Signals, for commands that must clean up before they exit.
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CliError, Exit};
 
-/// Waits for SIGINT or SIGTERM and gives the error that ends the command.
+/// Waits for SIGINT or SIGTERM and returns the error that ends the command.
 pub(super) async fn interrupted() -> CliError {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        // Without handlers the signals keep their default effect, which ends the process.
+        // Without handlers, the signals keep their default action, which terminates the process.
         return std::future::pending().await;
     };
     tokio::select! {

@@ -1,26 +1,26 @@
-//! Plain tables: columns as wide as their widest cell, two spaces in between, nothing behind the last.
+//! Plain tables: columns as wide as their widest cell, separated by two spaces, without trailing spaces.
 
 use bytesize::ByteSize;
 use jiff::Timestamp;
 
-/// Rows of text under one head.
+/// Rows of text with a header.
 #[derive(Debug)]
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// An empty table with these column heads.
+    /// An empty table with these column headers.
     pub(super) fn new(head: &[&str]) -> Self {
         Self { rows: vec![head.iter().map(ToString::to_string).collect()] }
     }
 
-    /// Adds a row.
+    /// Appends a row.
     pub(super) fn add<const N: usize>(&mut self, row: [String; N]) {
         self.rows.push(row.into());
     }
 
-    /// The table as text, without a line end behind the last row.
+    /// The table as text, without a newline after the last row.
     pub(super) fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
@@ -36,7 +36,7 @@ impl Table {
     }
 }
 
-/// A number of bytes for people.
+/// A number of bytes in human-readable form.
 pub(super) fn size(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string()
 }
@@ -46,12 +46,12 @@ pub(super) fn files(count: usize) -> String {
     format!("{count} {}", if count == 1 { "file" } else { "files" })
 }
 
-/// A moment to the second, or `-`.
+/// A time with a precision of seconds, or `-`.
 pub(super) fn moment(time: Option<Timestamp>) -> String {
     time.map_or_else(|| "-".to_owned(), |time| format!("{time:.0}"))
 }
 
-/// Text from elsewhere, made harmless for a terminal and for a line.
+/// Text from other sources, made safe for a terminal and reduced to one line.
 pub(super) fn text(text: Option<&str>) -> String {
     text.map_or_else(|| "-".to_owned(), |text| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect())
 }

@@ -1,4 +1,4 @@
-//! Where the token comes from: a file, stdin or the environment, but never an argument that `ps` would show.
+//! Sources of the token: a file, stdin or the environment, but never an argument, which `ps` would show.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,10 +9,10 @@ use super::{CliError, Exit};
 use crate::client::Token;
 use crate::server::keeps_modes;
 
-/// More than any token has.
+/// Largest token file, in bytes; far larger than any token.
 const MAX_TOKEN: u64 = 64 << 10;
 
-/// The token to use, if there is one. `--token-file` wins over `LARDER_TOKEN`, that over `LARDER_TOKEN_FILE`.
+/// The token to use, if any. Precedence: `--token-file`, then `LARDER_TOKEN`, then `LARDER_TOKEN_FILE`.
 pub(super) fn find(file: Option<&Path>) -> Result<Option<Token>, CliError> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(path) = file {
@@ -24,7 +24,7 @@ pub(super) fn find(file: Option<&Path>) -> Result<Option<Token>, CliError> {
     set("LARDER_TOKEN_FILE").map(|path| from_file(Path::new(&path))).transpose()
 }
 
-/// The token in a file, or on stdin for `-`.
+/// Reads the token from a file, or from stdin for `-`.
 pub(super) fn read(path: &Path) -> Result<Token, CliError> {
     if path.as_os_str() == "-" { from_reader(io::stdin(), "stdin") } else { from_file(path) }
 }

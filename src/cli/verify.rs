@@ -21,7 +21,7 @@ use crate::store::Key;
 use crate::upkeep::Verify;
 use crate::upkeep::verify::{Finding, HealMethod, HealOptions, Observer, Outcome, Source, Totals};
 
-/// Findings that are listed with `--json`; the rest are counted.
+/// Maximum number of findings listed with `--json`; further ones are only counted.
 const MAX_LISTED: usize = 10_000;
 
 /// Arguments of `larder verify`.
@@ -82,7 +82,7 @@ struct Healing {
 }
 
 impl Healing {
-    /// Whether anything may be written to the store.
+    /// Whether the command may write to the store.
     fn writes(&self) -> bool {
         self.heal_from.is_some() || self.discard_damaged
     }
@@ -152,7 +152,7 @@ fn conclude(totals: Totals, listed: &[Listed], healing: &Healing, context: &Cont
     Err(error.with("findings", totals.findings).with("healed", totals.healed))
 }
 
-/// What to do about findings that are left.
+/// Advice about the remaining findings.
 fn what_next(healing: &Healing) -> String {
     let next = match (&healing.heal_from, healing.discard_damaged) {
         (None, false) => {
@@ -171,7 +171,7 @@ fn what_next(healing: &Healing) -> String {
     )
 }
 
-/// A finding as `--json` shows it.
+/// A finding in the form that `--json` prints.
 #[derive(Debug, Serialize)]
 struct Listed {
     #[serde(flatten)]
@@ -230,7 +230,7 @@ fn method(cure: HealMethod) -> &'static str {
     }
 }
 
-/// A finding as a line.
+/// A finding as one line of text.
 pub(super) fn describe(finding: &Finding) -> String {
     match finding {
         Finding::UnreadableName { name, why } => format!("{name}: {why}"),

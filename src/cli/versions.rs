@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::domain::{ManifestName, Target};
 use crate::wire::{History, Row};
 
-/// Most rows that are asked for at once.
+/// Maximum number of rows per request.
 const PAGE: usize = 500;
 
 /// Arguments of `larder versions`.
@@ -61,7 +61,7 @@ async fn collect(client: &Client, name: &ManifestName, limit: usize) -> Result<H
     {
         let wanted = (limit - history.versions.len()).min(PAGE);
         let page = client.history(name, Some(before), wanted).await?;
-        // A server that repeats itself must not keep us for ever.
+        // A server that keeps repeating the same page must not cause an endless loop.
         history.next = page.next.filter(|next| *next < before);
         history.versions.extend(page.versions);
     }
@@ -85,7 +85,7 @@ fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
     table
 }
 
-/// The state, and whether the version is pinned.
+/// The state of a version, and whether it is pinned.
 fn state(row: &Row) -> String {
     if row.pinned { format!("{} pinned", row.state) } else { row.state.to_string() }
 }

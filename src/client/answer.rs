@@ -1,4 +1,4 @@
-//! Sending one request and reading its answer, within the limits on silence and size.
+//! Sending one request and reading its response, with limits on silence and size.
 
 use std::future::Future;
 
@@ -11,10 +11,10 @@ use super::error::origin;
 use super::retry::{Retries, retry_after};
 use super::{Client, ClientError, IDLE, Problem};
 
-/// Largest answer that is held in memory: manifests and lists.
+/// Largest response held in memory, in bytes: manifests and lists.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// A complete answer that is not an error.
+/// A complete, successful response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) url: Url,
@@ -24,29 +24,29 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON of this form.
+    /// Parses the body as JSON of type `T`.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_slice(&self.body).map_err(|error| self.unexpected(error.to_string()))
     }
 
-    /// A header as text, if it is there.
+    /// The value of a header; `None` if it is absent or not text.
     pub(super) fn header(&self, name: impl Into<HeaderName>) -> Option<&str> {
         self.headers.get(name.into())?.to_str().ok()
     }
 
-    /// The answer breaks the interface's promises.
+    /// The error for a response that violates the interface.
     pub(super) fn unexpected(&self, reason: String) -> ClientError {
         ClientError::Protocol { server: origin(&self.url), reason }
     }
 }
 
 impl Client {
-    /// Sends a request and reads its whole answer, trying again as the policy allows.
+    /// Sends a request and reads the whole response, with retries according to the policy.
     pub(super) async fn answer(&self, build: impl Fn() -> RequestBuilder) -> Result<Answer, ClientError> {
         self.answer_within(&mut self.policy.start(), build).await
     }
 
-    /// The same, for callers who want to know afterwards whether the request was repeated.
+    /// Like [`Client::answer`], with the caller's `retries`, which tell afterwards whether the request was repeated.
     pub(super) async fn answer_within(
         &self,
         retries: &mut Retries,
@@ -60,7 +60,7 @@ impl Client {
         }
     }
 
-    /// One attempt, with the whole answer.
+    /// A single attempt that reads the whole response.
     pub(super) async fn answer_once(&self, request: RequestBuilder) -> Result<Answer, ClientError> {
         let response = self.attempt(request).await?;
         let (url, status, headers) = (response.url().clone(), response.status(), response.headers().clone());
@@ -68,19 +68,19 @@ impl Client {
         Ok(Answer { url, status, headers, body })
     }
 
-    /// One attempt, up to the head of the answer.
+    /// A single attempt that reads the head of the response.
     pub(super) async fn attempt(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let sent = within_idle(&self.base, request.send()).await?;
         checked(sent.map_err(|error| ClientError::from_transport(&self.base, &error))?).await
     }
 }
 
-/// Ends the wait for something that stays silent.
+/// Fails with a time-out if `future` does not complete within the idle limit.
 pub(super) async fn within_idle<T>(url: &Url, future: impl Future<Output = T>) -> Result<T, ClientError> {
     tokio::time::timeout(IDLE, future).await.map_err(|_| ClientError::Timeout { server: origin(url) })
 }
 
-/// Turns every status that is not a success into an error.
+/// Turns every status other than 2xx into an error.
 pub(super) async fn checked(response: Response) -> Result<Response, ClientError> {
     let status = response.status();
     if status.is_success() {
@@ -93,7 +93,7 @@ pub(super) async fn checked(response: Response) -> Result<Response, ClientError>
     }
     let wait = text(header::RETRY_AFTER).and_then(retry_after);
     let reason = status.canonical_reason().unwrap_or("without a reason");
-    // The status alone is already an answer; a body that breaks off adds nothing to report.
+    // The status alone is enough for an error; a body that breaks off adds nothing to it.
     let body = collect(response).await.unwrap_or_default();
     Err(ClientError::Refused(Box::new(Problem::read(status.as_u16(), reason, &body, wait))))
 }
@@ -110,7 +110,7 @@ async fn collect(mut response: Response) -> Result<Bytes, ClientError> {
     Ok(body.freeze())
 }
 
-/// The next piece of a body, or `None` at its end.
+/// The next chunk of a body, or `None` at its end.
 pub(super) async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, ClientError> {
     let url = response.url().clone();
     within_idle(&url, response.chunk()).await?.map_err(|error| ClientError::from_transport(&url, &error))

@@ -1,4 +1,4 @@
-//! Blobs: which are missing, upload from a file, download of a range.
+//! Blobs: query for missing ones, upload from a file, download from an offset.
 
 use std::collections::HashSet;
 use std::io;
@@ -21,20 +21,20 @@ use crate::domain::manifest::Descriptor;
 use crate::wire::limits::MISSING_DIGESTS;
 use crate::wire::{MissingBlobs, MissingQuestion};
 
-/// Bytes read from a file at once.
+/// Bytes per read from a file.
 const BUFFER: usize = 256 << 10;
 
-/// Whether an upload made a blob.
+/// Whether an upload created a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
-    /// It is new.
+    /// The blob was created.
     New,
-    /// The server had it already.
+    /// The server already had it.
     Existing,
 }
 
 impl Client {
-    /// Which of these blobs the server does not have. Needs a token that may upload.
+    /// Which of these blobs the server lacks. Needs a token with the permission to upload.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -56,7 +56,7 @@ impl Client {
         Ok(self.look_at(digest).await?.is_some())
     }
 
-    /// How many bytes the server says a blob has; `None` when it does not have the blob.
+    /// Size of a blob in bytes according to the server; `None` if the server does not have it.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -75,12 +75,11 @@ impl Client {
         }
     }
 
-    /// Uploads a file as the blob that it was when it was hashed. The file is streamed, never held. A large one
-    /// continues where it was when a connection breaks, if the server can do that.
+    /// Uploads a file as the blob that it was when it was hashed. The file is streamed, never held in memory. After a
+    /// broken connection, a large one is resumed where the upload stopped, if the server supports that.
     ///
     /// # Errors
-    /// [`ClientError::Changed`] when the file is no longer the same; else the server's refusal or the transport's
-    /// failure.
+    /// [`ClientError::Changed`] when the file has changed since; else the server's refusal or the transport's failure.
     pub async fn put_blob(&self, upload: &Upload, meter: &Meter) -> Result<Stored, ClientError> {
         if upload.fingerprint.blob.size >= self.resumable_from
             && let Some(stored) = self.put_resumable(upload, meter).await?
@@ -97,7 +96,7 @@ impl Client {
                 return Err(explain(error, upload).await);
             }
             retries.pause(error).await?;
-            // The reply may be all that got lost, and the bytes are expensive.
+            // Perhaps only the reply was lost, and sending the bytes again is expensive.
             if self.has_blob(upload.fingerprint.blob.digest).await? {
                 meter(upload.fingerprint.blob.size);
                 return Ok(Stored::Existing);
@@ -113,7 +112,7 @@ impl Client {
         Ok(if status == StatusCode::CREATED { Stored::New } else { Stored::Existing })
     }
 
-    /// Sends a file from byte `from` on as the body of a request.
+    /// Sends a file, from byte `from` on, as the body of a request.
     pub(super) async fn send_file(
         &self,
         request: RequestBuilder,
@@ -137,7 +136,7 @@ impl Client {
         result
     }
 
-    /// Sends a request whose body takes its time, and ends it only when nothing moves any more.
+    /// Sends a request with a large body. Times out only after a period in which no byte was sent.
     async fn send_watched(&self, request: RequestBuilder, sent: &AtomicU64) -> Result<Response, ClientError> {
         let sending = request.send();
         tokio::pin!(sending);
@@ -159,7 +158,7 @@ impl Client {
         }
     }
 
-    /// Opens a blob from `offset` on, one attempt.
+    /// Opens a blob for reading from `offset` on. A single attempt.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -176,12 +175,13 @@ impl Client {
             let reason = format!("the range it sent does not begin at byte {offset}");
             return Err(ClientError::Protocol { server: origin(response.url()), reason });
         }
-        // A server or proxy without ranges sends everything again; the bytes are the same, so skip them.
+        // A server or proxy without range support sends the whole blob. The bytes are the same, so skip those before
+        // `offset`.
         Ok(BlobStream { response, skip: if partial { 0 } else { offset } })
     }
 }
 
-/// The bytes of a blob as they arrive.
+/// The bytes of a blob as they are received.
 #[derive(Debug)]
 pub struct BlobStream {
     response: Response,
@@ -189,10 +189,10 @@ pub struct BlobStream {
 }
 
 impl BlobStream {
-    /// The next piece, or `None` at the end, which may come too early.
+    /// The next chunk, or `None` at the end of the stream, which may be premature.
     ///
     /// # Errors
-    /// The transport's failure, or a minute of silence.
+    /// The transport's failure, or a time-out after one minute without data.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
         while let Some(mut chunk) = next_chunk(&mut self.response).await? {
             let skipped = self.skip.min(chunk.len() as u64);
@@ -227,7 +227,7 @@ async fn still_matches(upload: &Upload) -> bool {
     tokio::fs::metadata(&upload.path).await.is_ok_and(|metadata| upload.matches(&metadata))
 }
 
-/// The server received other bytes than announced: is it the file, or the way?
+/// Explains why the server received bytes with another digest: the file has changed, or they were corrupted in transit.
 pub(super) async fn explain(error: ClientError, upload: &Upload) -> ClientError {
     let path = upload.path.clone();
     match fingerprint(&path).await {

@@ -7,22 +7,22 @@ use super::{Client, ClientError, Meter};
 use crate::domain::Hasher;
 use crate::domain::manifest::Descriptor;
 
-/// How far a download has come: the bytes already held, as length and running hash.
+/// Progress of a download: the bytes already written, as length and running hash.
 #[derive(Debug, Clone, Default)]
 pub struct Position {
-    /// Number of bytes.
+    /// Number of bytes written.
     pub length: u64,
-    /// Their running hash.
+    /// Running hash of the bytes written.
     pub hasher: Hasher,
 }
 
 impl Client {
-    /// Writes a blob to `out`, continuing at `position`. Broken transfers are resumed where they stopped; the whole
-    /// is verified at the end. `out` has the bytes even when the result is an error.
+    /// Writes a blob to `out`, starting at `position`. Broken transfers are resumed where they stopped; the whole blob
+    /// is verified at the end. `out` has been written to even if the result is an error.
     ///
     /// # Errors
-    /// [`ClientError::Damaged`] when the bytes are not the blob's; else the server's refusal, the transport's
-    /// failure after all retries, or the failure of `out`.
+    /// [`ClientError::Damaged`] when the digest does not match; else the server's refusal, the transport's failure
+    /// after all retries, or an error of `out`.
     pub async fn download<W>(
         &self,
         blob: Descriptor,
@@ -46,7 +46,7 @@ impl Client {
         if actual == blob.digest { Ok(()) } else { Err(damaged(blob, actual.to_string())) }
     }
 
-    /// Takes what one connection gives.
+    /// Reads from one connection until it ends.
     async fn stretch<W>(
         &self,
         blob: Descriptor,

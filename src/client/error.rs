@@ -1,4 +1,4 @@
-//! Everything that can go wrong between a client and its server, in words for the person at the terminal.
+//! All errors of the client, in words for the person at the terminal.
 
 use std::error::Error;
 use std::fmt;
@@ -13,32 +13,32 @@ use super::IDLE;
 use crate::domain::Digest;
 use crate::wire::Code;
 
-/// Why an operation did not succeed. Each text is a full sentence.
+/// Why an operation failed. Each text is a full sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The client cannot even be made.
+    /// The client could not be created: unusable address or TLS set-up.
     #[error("{0}")]
     Setup(String),
-    /// No connection came about.
+    /// No connection could be established.
     #[error("Cannot reach {server} ({reason}); check the address and whether the server runs.")]
     Connect {
-        /// Whom it was meant for.
+        /// Origin of the server, as `scheme://host:port`.
         server: String,
-        /// What the network said.
+        /// The innermost network error.
         reason: String,
     },
-    /// The other side fell silent.
+    /// The server made no progress within the time limit.
     #[error("{server} was silent for {} seconds; try again later.", IDLE.as_secs())]
     Timeout {
-        /// Who was silent.
+        /// Origin of the server, as `scheme://host:port`.
         server: String,
     },
-    /// The connection ended before the answer did.
+    /// The connection ended before the response was complete.
     #[error("The connection to {server} broke ({reason}); try again.")]
     Broken {
-        /// Whose connection.
+        /// Origin of the server, as `scheme://host:port`.
         server: String,
-        /// What the network said.
+        /// The innermost network error.
         reason: String,
     },
     /// The server answered with an error.
@@ -47,64 +47,64 @@ pub enum ClientError {
     /// A redirect that must not be followed.
     #[error("The server redirects elsewhere ({reason}); set --server to the final address.")]
     Redirected {
-        /// Where to, or why it was not followed.
+        /// The target, or why it was not followed.
         reason: String,
     },
-    /// The answer is not what this interface promises.
+    /// The response violates the interface. Perhaps the server is not a Larder.
     #[error("The answer of {server} is not one of a Larder server: {reason}.")]
     Protocol {
-        /// Who answered.
+        /// Origin of the server, as `scheme://host:port`.
         server: String,
-        /// What is wrong with the answer.
+        /// What is wrong with the response.
         reason: String,
     },
-    /// Bytes arrived that are not those that were asked for.
+    /// The received bytes do not match the requested digest.
     #[error("{what} is damaged: expected {expected}, received {actual}.")]
     Damaged {
-        /// What the bytes were meant to be.
+        /// What the bytes should have been, such as `The blob`.
         what: String,
-        /// The digest that was asked for.
+        /// The requested digest.
         expected: Digest,
-        /// The digest of what came, or how its length differs.
+        /// The digest of the received bytes, or how their length differs.
         actual: String,
     },
-    /// A local file is not what it was when it was hashed.
+    /// A local file has changed since it was hashed.
     #[error("The file {} changed while it was being published; publish again when nothing writes to it.", path.display())]
     Changed {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// A local file or stream failed.
+    /// An I/O error of a local file or stream.
     #[error("Cannot {action}: {source}.")]
     Io {
-        /// What was tried, such as `read /tmp/x`.
+        /// The attempted action, such as `read /tmp/x`.
         action: String,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-/// What a failure means to the caller. The command line derives its exit code from it.
+/// Category of a failure, for callers. The command line derives its exit code from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The request cannot be made as asked.
+    /// The request is invalid as stated.
     Usage,
-    /// It never existed, or exists no more.
+    /// It does not exist, or no longer does.
     NotFound,
-    /// The token is missing, unknown or not allowed to do this.
+    /// The token is missing, unknown, or lacks the permission.
     Auth,
-    /// A stated precondition does not hold, or one is required.
+    /// A stated precondition failed, or the policy requires one.
     Precondition,
     /// Bytes do not match their digest.
     Integrity,
-    /// Trying again later may help.
+    /// Temporary: trying again later may succeed.
     Unavailable,
     /// Anything else.
     Failure,
 }
 
 impl ClientError {
-    /// What the failure means to the caller.
+    /// Category of the failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -116,7 +116,7 @@ impl ClientError {
         }
     }
 
-    /// A stable word for programs.
+    /// A stable code for programs.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -133,7 +133,7 @@ impl ClientError {
         }
     }
 
-    /// What the server said, if it was the server who refused.
+    /// The server's error response; `None` if the failure was not reported by the server.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
         match self {
@@ -146,13 +146,13 @@ impl ClientError {
         Self::Setup(format!("The HTTP client cannot be set up ({}).", reason(error)))
     }
 
-    /// A failure to read a local file.
+    /// An error while reading a local file.
     #[must_use]
     pub fn reading(path: &Path, source: io::Error) -> Self {
         Self::Io { action: format!("read {}", path.display()), source }
     }
 
-    /// Sorts a failure below HTTP.
+    /// Classifies an error below HTTP.
     pub(super) fn from_transport(url: &Url, error: &reqwest::Error) -> Self {
         let (server, reason) = (origin(url), reason(error));
         if error.is_connect() {
@@ -169,12 +169,12 @@ impl ClientError {
     }
 }
 
-/// `scheme://host:port`, enough to know whom we talked to.
+/// `scheme://host:port`, enough to identify the server.
 pub(super) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// The innermost cause: the layers above only say which of them passed it on.
+/// The innermost cause. The errors around it only name the layers that passed it on.
 fn reason(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(inner) = cause.source() {
@@ -183,23 +183,24 @@ fn reason(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// An error answer of the server (RFC 9457).
+/// An error response of the server (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// The server's stable code, such as `MANIFEST_UNKNOWN`.
+    /// The server's stable error code, such as `MANIFEST_UNKNOWN`.
     pub code: Code,
-    /// The server's sentence.
+    /// The server's explanation, a full sentence.
     pub detail: String,
-    /// Further members, for programs.
+    /// Additional members, for programs.
     pub members: Map<String, Value>,
-    /// What `Retry-After` asks for.
+    /// Delay requested by `Retry-After`.
     pub retry_after: Option<Duration>,
 }
 
 impl Problem {
-    /// Reads an error answer. It need not come from a Larder server: a proxy's page becomes a sentence, too.
+    /// Parses an error response. It need not come from a Larder server: the error page of a proxy is turned into a
+    /// sentence as well.
     #[must_use]
     pub fn read(status: u16, reason: &str, body: &[u8], retry_after: Option<Duration>) -> Self {
         let mut members: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
@@ -217,13 +218,13 @@ impl Problem {
         Self { status, code, detail, members, retry_after }
     }
 
-    /// The digests in the member `missing`.
+    /// The digests in the member `missing`; empty if there is none.
     #[must_use]
     pub fn missing(&self) -> Vec<Digest> {
         self.texts("missing").filter_map(|text| text.parse().ok()).collect()
     }
 
-    /// The digest in the member `current_etag`.
+    /// The digest in the member `current_etag`, if there is one.
     #[must_use]
     pub fn current(&self) -> Option<Digest> {
         self.members.get("current_etag")?.as_str()?.trim_matches('"').parse().ok()
@@ -246,7 +247,7 @@ impl Problem {
     }
 }
 
-/// How many entries of a list a sentence repeats.
+/// Maximum number of entries of a list that a sentence includes.
 const MAX_LISTED: usize = 20;
 
 impl fmt::Display for Problem {

@@ -9,24 +9,24 @@ use super::{Client, ClientError, ErrorKind, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
 use crate::wire::{Deleted, NamePage, headers};
 
-/// A manifest exactly as it was published, verified.
+/// A verified manifest, byte for byte as it was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedManifest {
-    /// Its bytes.
+    /// The manifest document.
     pub bytes: Bytes,
-    /// Their digest.
+    /// Digest of `bytes`.
     pub digest: Digest,
-    /// Number of its version, where the server (or a cache in between) says it.
+    /// The version number, if the server (or a cache in between) states it.
     pub version: Option<u64>,
-    /// Number of the name's state at that moment.
+    /// The generation of the name when it was read, if stated.
     pub generation: Option<u64>,
 }
 
 impl Client {
-    /// Reads a manifest. Its bytes are checked against the digest that was asked for, else against the `ETag`.
+    /// Reads a manifest. The bytes are verified against the requested digest or, without one, against the `ETag`.
     ///
     /// # Errors
-    /// [`ClientError::Damaged`] when they differ; else the server's refusal or the transport's failure.
+    /// [`ClientError::Damaged`] when they do not match; else the server's refusal or the transport's failure.
     pub async fn get_manifest(&self, target: &Target) -> Result<PublishedManifest, ClientError> {
         let url = self.url(&format!("manifests/{target}"));
         let answer = self.answer(|| self.request(Method::GET, url.clone())).await?;
@@ -43,7 +43,7 @@ impl Client {
         Ok(PublishedManifest { bytes: answer.body, digest, version, generation })
     }
 
-    /// One page of names that begin with `prefix`.
+    /// One page of the names that begin with `prefix`, after the name `after`.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -56,7 +56,7 @@ impl Client {
         if let Some(after) = after {
             url.query_pairs_mut().append_pair("after", after);
         }
-        // The same address shows people a page instead.
+        // Browsers get an HTML page at the same URL.
         let build = || self.request(Method::GET, url.clone()).header(header::ACCEPT, "application/json");
         self.answer(build).await?.json()
     }
@@ -87,12 +87,12 @@ impl Client {
     }
 }
 
-/// An earlier attempt, whose reply got lost, did it.
+/// Whether the name was deleted by an earlier attempt whose reply was lost.
 fn gone_by_us(error: &ClientError, retries: &Retries) -> bool {
     retries.repeated() && error.kind() == ErrorKind::NotFound
 }
 
-/// The digest in a strong or weakened `ETag`; proxies weaken them.
+/// The digest in a strong or weak `ETag`; proxies weaken entity tags.
 fn etag_digest(etag: &str) -> Option<Digest> {
     etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').parse().ok()
 }

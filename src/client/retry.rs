@@ -1,4 +1,4 @@
-//! The one retry policy: what is tried again, how often, and after how long.
+//! The one retry policy: which failures are retried, how often, and with what backoff.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use super::ClientError;
 use crate::clock::{Clock as _, SystemClock};
 use crate::wire::Code;
 
-/// First pause; each further one is twice as long, plus up to as much again by chance.
+/// Initial backoff. It doubles with each retry, plus random jitter of up to the same amount.
 const FIRST: Duration = Duration::from_millis(500);
-/// Longest pause that we choose ourselves.
+/// Upper limit of our own backoff.
 const LONGEST: Duration = Duration::from_secs(30);
-/// Longest pause that a server may ask for. Beyond it, giving up with its answer is kinder than hanging.
+/// Longest `Retry-After` that is honoured. Beyond it, failing with the server's answer is better than hanging.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// How often a failed request is tried again.
+/// How often a failed request is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     retries: u32,
@@ -29,7 +29,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// At most `retries` further attempts after the first.
+    /// At most `retries` attempts after the first one.
     #[must_use]
     pub fn new(retries: u32) -> Self {
         Self { retries }
@@ -40,7 +40,7 @@ impl RetryPolicy {
     }
 
     fn backoff(self) -> ExponentialBackoff {
-        // Many clients start at the same moment (a release!), so each must draw its own delays.
+        // Many clients start at the same moment (at a release), so each needs its own jitter.
         let seed = getrandom::u64().unwrap_or_default();
         ExponentialBuilder::new()
             .with_min_delay(FIRST)
@@ -52,7 +52,7 @@ impl RetryPolicy {
     }
 }
 
-/// The attempts of one operation.
+/// Retry state of one operation.
 #[derive(Debug)]
 pub(super) struct Retries {
     policy: RetryPolicy,
@@ -62,7 +62,7 @@ pub(super) struct Retries {
 }
 
 impl Retries {
-    /// Waits before the next attempt, or gives the error back when there must not be one.
+    /// Sleeps before the next attempt, or returns the error if it must not be retried.
     pub(super) async fn pause(&mut self, error: ClientError) -> Result<(), ClientError> {
         let Some(asked) = wait_of(&error).filter(|asked| *asked <= PATIENCE) else { return Err(error) };
         if std::mem::take(&mut self.progressed) {
@@ -76,25 +76,25 @@ impl Retries {
         Ok(())
     }
 
-    /// There was progress: the next failure counts as the first.
+    /// Records progress, which resets the backoff at the next failure.
     pub(super) fn progressed(&mut self) {
         self.progressed = true;
     }
 
-    /// Whether an earlier attempt may have taken effect without our knowing.
+    /// Whether an earlier attempt may have taken effect although it failed here.
     pub(super) fn repeated(&self) -> bool {
         self.repeated
     }
 }
 
-/// How long the failure asks to wait before another attempt; `None` when another attempt is no use.
+/// Minimum delay before a retry, zero if unspecified; `None` if the failure is permanent.
 fn wait_of(error: &ClientError) -> Option<Duration> {
     match error {
         ClientError::Connect { .. } | ClientError::Timeout { .. } | ClientError::Broken { .. } => Some(Duration::ZERO),
         ClientError::Refused(problem) => {
-            // These two stay as they are until an operator does something.
+            // These two persist until an operator intervenes.
             let lasting = matches!(problem.code, Code::StoreDenied | Code::StoreCorrupt);
-            // An earlier request of ours may still be at work; where it got to can be asked.
+            // An earlier request of ours may still be in progress; the current offset can be requested.
             let moved = problem.code == Code::UploadOffset;
             let passing = matches!(problem.status, 408 | 429 | 500 | 502 | 503 | 504) && !lasting || moved;
             passing.then(|| problem.retry_after.unwrap_or_default())
@@ -108,7 +108,7 @@ fn wait_of(error: &ClientError) -> Option<Duration> {
     }
 }
 
-/// Reads `Retry-After`, seconds or a date (RFC 9110 section 10.2.3).
+/// Parses `Retry-After`: seconds or an HTTP date (RFC 9110 section 10.2.3).
 pub(super) fn retry_after(value: &str) -> Option<Duration> {
     retry_after_at(value, SystemClock.now())
 }

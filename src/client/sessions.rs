@@ -1,4 +1,4 @@
-//! Publishing in a session: prepare, upload what is missing, commit once.
+//! Publishing in a session: prepare, upload missing blobs, commit once.
 
 use std::time::Duration;
 
@@ -10,33 +10,33 @@ use super::{Client, ClientError, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
 use crate::wire::{self, Receipt};
 
-/// How long giving a session back may take: somebody may be waiting at the terminal.
+/// Time limit for aborting a session: a user may be waiting at the terminal.
 const ABORT: Duration = Duration::from_secs(10);
 
-/// A version under way. Its blobs are protected until it is committed, aborted or too old.
+/// A version in preparation. Its blobs are protected until it is committed, aborted or expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// The name it is for.
+    /// The name to publish under.
     pub name: ManifestName,
-    /// The number it will have.
+    /// The number of the prepared version.
     pub version: u64,
-    /// Whether it will be what readers get (otherwise it stays staged).
+    /// Whether the commit activates the version (otherwise it stays staged).
     pub activate: bool,
-    /// What it requires of the name.
+    /// Precondition on the state of the name, checked at the commit.
     pub expect: Expect,
 }
 
-/// The result of preparing.
+/// The result of preparing a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prepared {
-    /// A session is open, and these blobs are missing.
+    /// A session was opened; these blobs are missing.
     Open(Session, Vec<Digest>),
-    /// The same manifest is already there; nothing is left to do.
+    /// The same manifest is already published; nothing needs to be done.
     Unchanged(Receipt),
 }
 
 impl Client {
-    /// Opens a session for `manifest`.
+    /// Prepares a version with `manifest` (P1) and opens a session for it.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -61,10 +61,10 @@ impl Client {
         Ok(Prepared::Open(session, missing))
     }
 
-    /// Makes the version visible, all files at once.
+    /// Commits the session (P2 and P3): the version becomes visible with all its files at once.
     ///
     /// # Errors
-    /// The server's refusal (with `missing` when blobs are), or the transport's failure.
+    /// The server's refusal (with `missing` if blobs are missing), or the transport's failure.
     pub async fn commit(&self, session: &Session) -> Result<Receipt, ClientError> {
         let url = activated(self.session_url(session), session.activate);
         let mut retries = self.policy.start();
@@ -72,14 +72,14 @@ impl Client {
         match self.answer_within(&mut retries, build).await {
             Ok(answer) => {
                 let receipt: Receipt = answer.json()?;
-                // What a repetition finds already done was done by us.
+                // If a retry finds the work already done, an earlier attempt of ours did it.
                 Ok(Receipt { unchanged: receipt.unchanged && !retries.repeated(), ..receipt })
             }
             Err(error) => self.committed_earlier(session, error, &retries).await,
         }
     }
 
-    /// Gives a session up. One attempt: the server also forgets it by itself.
+    /// Aborts a session. A single attempt, because sessions also expire on the server.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -92,7 +92,8 @@ impl Client {
         self.url(&format!("sessions/{}@{}", session.name, session.version))
     }
 
-    /// The refusal of a repeated commit may only mean that the first one succeeded and its reply got lost.
+    /// Checks a refusal: that of a retried commit may only mean that the first attempt succeeded and its reply was
+    /// lost.
     async fn committed_earlier(
         &self,
         session: &Session,

@@ -1,4 +1,4 @@
-//! Local files: their fingerprint, and whether they still are what they were.
+//! Local files: their fingerprint, and detection of changes since it was taken.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -8,25 +8,25 @@ use std::time::SystemTime;
 use crate::domain::Hasher;
 use crate::domain::manifest::Descriptor;
 
-/// Bytes read at once while hashing.
+/// Bytes per read while hashing.
 const BUFFER: usize = 1 << 20;
 
-/// What a file held when it was read.
+/// Content and modification time of a file when it was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// Digest and size of its bytes.
+    /// Digest and size of the content.
     pub blob: Descriptor,
-    /// When it was last written to, where the system knows.
+    /// Modification time, if the file system provides it.
     pub modified: Option<SystemTime>,
 }
 
 impl Fingerprint {
-    /// Reads a regular file once. Blocks.
+    /// Hashes a regular file in one pass. Blocks.
     ///
     /// # Errors
-    /// The file cannot be read, is not a regular file, or changed meanwhile.
+    /// The file cannot be read, is not a regular file, or changed while it was being hashed.
     pub fn read(path: &Path) -> io::Result<Self> {
-        // Before opening: a FIFO would block until somebody writes to it.
+        // Checked before opening: opening a FIFO would block until another process writes to it.
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
@@ -42,17 +42,17 @@ impl Fingerprint {
     }
 }
 
-/// A file that is to become a blob.
+/// A local file to be uploaded as a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What it held when it was hashed.
+    /// Its fingerprint when it was hashed.
     pub fingerprint: Fingerprint,
 }
 
 impl Upload {
-    /// Whether size and time of the file are still those of the fingerprint.
+    /// Whether the file still has the size and modification time of the fingerprint.
     #[must_use]
     pub fn matches(&self, metadata: &Metadata) -> bool {
         let Fingerprint { blob, modified } = self.fingerprint;
@@ -64,10 +64,10 @@ fn same_moment(before: &Metadata, after: &Metadata) -> bool {
     before.len() == after.len() && before.modified().ok() == after.modified().ok()
 }
 
-/// The running hash and the length of everything that `reader` still has. Blocks.
+/// Reads `reader` to its end and returns the running hash and the number of bytes. Blocks.
 ///
 /// # Errors
-/// What `reader` says.
+/// Any error of `reader`.
 pub fn hash_all(reader: &mut impl Read) -> io::Result<(Hasher, u64)> {
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; BUFFER];

@@ -1,11 +1,11 @@
-//! The bearer token, which never shows in debug output.
+//! The bearer token, which is never included in debug output.
 
 use std::fmt;
 use std::str::FromStr;
 
 use reqwest::header::HeaderValue;
 
-/// A bearer token, held as the header it travels in.
+/// A bearer token, stored as the value of the `Authorization` header.
 #[derive(Clone)]
 pub struct Token(HeaderValue);
 
@@ -15,7 +15,7 @@ impl Token {
     }
 }
 
-/// The text cannot be a bearer token.
+/// The text is not valid as a bearer token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("A token is one word of visible ASCII characters.")]
 pub struct TokenError;
@@ -23,7 +23,7 @@ pub struct TokenError;
 impl FromStr for Token {
     type Err = TokenError;
 
-    /// Surrounding white space, such as the line end of a token file, is dropped.
+    /// Trims surrounding white space, such as the newline at the end of a token file.
     fn from_str(text: &str) -> Result<Self, TokenError> {
         let text = text.trim();
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -1,6 +1,6 @@
-//! Large files: uploaded so that a broken connection costs no more than what was on its way.
+//! Resumable uploads: a broken connection loses only the bytes in flight.
 //!
-//! The upload lives as long as the call: its address is kept nowhere, so a process that is started again begins with the first byte.
+//! An upload lives only as long as the call. Its URL is not stored, so a restarted process begins with the first byte.
 
 use reqwest::header::{self, HeaderName};
 use reqwest::{Method, StatusCode, Url};
@@ -13,34 +13,34 @@ use crate::domain::UploadId;
 use crate::domain::manifest::Descriptor;
 use crate::wire::{Code, headers};
 
-/// How often an upload that the server gave up is begun again.
+/// Maximum number of times an upload is created if the server keeps discarding it; then its error is returned.
 const MAX_BEGINNINGS: usize = 3;
 const UPLOAD_OFFSET: HeaderName = HeaderName::from_static(headers::UPLOAD_OFFSET);
 const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static(headers::UPLOAD_COMPLETE);
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static(headers::UPLOAD_LENGTH);
 
-/// The server's answer to the wish to upload.
+/// The server's response to the creation of an upload.
 enum CreatedUpload {
-    /// The server has the blob.
+    /// The server already has the blob.
     Stored,
-    /// Send the bytes here.
+    /// The URL to append the bytes to.
     At(Url),
-    /// The server has no resumable uploads.
+    /// The server does not support resumable uploads.
     Unknown,
 }
 
-/// Where an upload is.
+/// State of an upload on the server.
 enum UploadStatus {
-    /// Bytes that the server has.
+    /// Number of bytes that the server has received.
     Offset(u64),
-    /// It is complete.
+    /// The upload is complete and the blob is stored.
     Complete,
-    /// It is gone.
+    /// The upload no longer exists.
     Gone(ClientError),
 }
 
 impl Client {
-    /// Uploads a file, and continues where a broken connection left off. `None` when the server cannot do that.
+    /// Uploads a file and resumes after broken connections. `None` if the server does not support resumable uploads.
     pub(super) async fn put_resumable(&self, upload: &Upload, meter: &Meter) -> Result<Option<Stored>, ClientError> {
         let mut retries = self.policy.start();
         let blob = upload.fingerprint.blob;
@@ -78,14 +78,14 @@ impl Client {
         if answer.status == StatusCode::OK || is_complete(&answer) {
             return Ok(CreatedUpload::Stored);
         }
-        // Only the id is taken from the answer: the token must not leave for another host.
+        // Only the id is taken from the response: the token must not be sent to another host.
         let location = answer.header(header::LOCATION).unwrap_or_default();
         let id = location.rsplit('/').next().unwrap_or_default().parse::<UploadId>();
         let id = id.map_err(|_| answer.unexpected(format!("{location:?} is not the address of an upload")))?;
         Ok(CreatedUpload::At(self.url(&format!("uploads/{id}"))))
     }
 
-    /// Sends everything that the server does not have yet. The inner error is that of an upload that is gone.
+    /// Appends all bytes that the server lacks. The inner error means that the upload no longer exists.
     async fn append(
         &self,
         url: &Url,
@@ -101,7 +101,7 @@ impl Client {
             };
             match status(&error) {
                 Some(404 | 410) => return Ok(Err(error)),
-                // The reply to an earlier attempt got lost.
+                // The upload is complete already: the reply to an earlier attempt was lost.
                 Some(400) if is_code(&error, &Code::UploadComplete) => {}
                 Some(400) if error.kind() == ErrorKind::Integrity => return Err(explain(error, upload).await),
                 _ => retries.pause(error).await?,
@@ -133,7 +133,7 @@ impl Client {
         Ok(if response.status() == StatusCode::CREATED { Stored::New } else { Stored::Existing })
     }
 
-    /// Asks where to continue.
+    /// Requests the current offset.
     async fn standing(&self, url: &Url, retries: &mut Retries) -> Result<UploadStatus, ClientError> {
         let answer = match self.answer_within(retries, || self.request(Method::HEAD, url.clone())).await {
             Ok(answer) => answer,

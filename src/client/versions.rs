@@ -1,4 +1,4 @@
-//! Versions: rows, history, and what can be done to one.
+//! Versions: rows, history, and operations on one version.
 
 use reqwest::{Method, header};
 
@@ -9,7 +9,7 @@ use crate::domain::{Digest, Expect, ManifestName, Selector, State, Target};
 use crate::wire::{CopyRequest, History, Receipt, Row};
 
 impl Client {
-    /// One version's row.
+    /// The row of one version.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -18,7 +18,7 @@ impl Client {
         self.answer(|| self.request(Method::GET, url.clone())).await?.json()
     }
 
-    /// One page of a name's versions, newest first.
+    /// One page of the versions of a name, newest first.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -33,13 +33,13 @@ impl Client {
         if let Some(before) = before {
             url.query_pairs_mut().append_pair("before", &before.to_string());
         }
-        // The same address shows people a page instead.
+        // Browsers get an HTML page at the same URL.
         let build = || self.request(Method::GET, url.clone()).header(header::ACCEPT, "application/json");
         self.answer(build).await?.json()
     }
 
-    /// Makes a version the active one. Takes a row, not a selector: `@previous` means another version once the
-    /// promotion happened, so a repetition of it would undo it.
+    /// Makes a version the active one. Takes a row, not a selector: after the promotion `@previous` means another
+    /// version, so a retry with it would undo the change.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -77,7 +77,7 @@ impl Client {
         }
     }
 
-    /// Keeps a version whatever the retention says, or no longer.
+    /// Sets or removes a pin. A pinned version is kept regardless of the retention rules.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -87,7 +87,7 @@ impl Client {
         self.answer(|| self.request(method.clone(), url.clone())).await?.json()
     }
 
-    /// Retires a version: its row stays, its bytes may go.
+    /// Retires a version: its row is kept, its blobs may be collected.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -108,7 +108,8 @@ impl Client {
         }
     }
 
-    /// A repeated change can fail its precondition because the first attempt succeeded and its reply got lost.
+    /// Checks a failed precondition: that of a retried change may only mean that the first attempt succeeded and its
+    /// reply was lost.
     async fn done_earlier(
         &self,
         name: &ManifestName,
@@ -124,7 +125,7 @@ impl Client {
         if row.manifest == wanted { self.receipt_for(name, &row).await } else { Err(error) }
     }
 
-    /// What the lost reply would have said.
+    /// The receipt that the lost reply would have contained.
     pub(super) async fn receipt_for(&self, name: &ManifestName, row: &Row) -> Result<Receipt, ClientError> {
         let history = self.history(name, None, 1).await?;
         Ok(Receipt {

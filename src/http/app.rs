@@ -1,6 +1,6 @@
-//! The application as the server sees it: requests in, answers out.
+//! The application as the server sees it: a function from requests to responses.
 //!
-//! Chooses the surface of each request. An answer that is in the response cache needs no route.
+//! Chooses the surface of each request. A cached response is returned without routing.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::layers::{Place, RequestContext, wrap};
 use super::surface::{Hosts, Surface, choose};
 
-/// All surfaces with their layers.
+/// All surfaces, wrapped in their layers.
 #[derive(Debug, Clone)]
 pub struct App {
     surfaces: Arc<[MountedSurface]>,
@@ -26,7 +26,7 @@ pub struct App {
     context: Arc<RequestContext>,
 }
 
-/// A surface whose routes have their state and their layers.
+/// A surface whose routes have been given their state and layers.
 #[derive(Debug)]
 struct MountedSurface {
     place: Place,
@@ -34,8 +34,7 @@ struct MountedSurface {
 }
 
 impl App {
-    /// Puts layers around the surfaces and the state into them. There must be at least one; the last one answers where none
-    /// fits.
+    /// Adds layers and state to the surfaces. There must be at least one; the last one is the fallback.
     pub(super) fn new<S: Clone + Send + Sync + 'static>(
         surfaces: Vec<Surface<S>>,
         state: &S,
@@ -52,7 +51,7 @@ impl App {
         Self { surfaces: mounted.collect(), hosts, context }
     }
 
-    /// Answers a request.
+    /// Answers a request from the response cache or with a handler.
     pub fn answer<B>(&self, request: Request<B>) -> ResponseFuture
     where
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
@@ -65,11 +64,11 @@ impl App {
     }
 }
 
-/// The answer to a request.
+/// The future of a response.
 pub enum ResponseFuture {
-    /// From the response cache; `None` once it was taken.
+    /// A cached response; `None` after it has been returned.
     Ready(Option<Response<Body>>),
-    /// Of a handler.
+    /// The response of a handler.
     Routed(RouteFuture<Infallible>),
 }
 

@@ -1,11 +1,11 @@
-//! Changes that do not end with the connection that asked for them.
+//! Changes that outlive the connection that requested them.
 
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::error::ApiError;
 
-/// Runs a change to its end even if the client goes away, so that nothing is left half done.
+/// Runs a change to completion even if the client disconnects, so that nothing is left half done.
 pub(super) async fn run_to_completion<T: Send + 'static>(
     tasks: &TaskTracker,
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,

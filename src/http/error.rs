@@ -1,7 +1,7 @@
 //! The one error boundary: every error becomes a status, a stable code and a sentence for people.
 //!
-//! How that is written down is up to the surface that was asked; it happens in the outermost layer, which knows the id of
-//! the request.
+//! How it is rendered is up to the surface of the request; that happens in the outermost layer, which knows the request
+//! id.
 
 mod mechanics;
 mod services;
@@ -14,21 +14,21 @@ use serde_json::{Map, Value};
 use crate::domain::Digest;
 use crate::wire::Code;
 
-/// Seconds after which a client should try again when the store or the name is busy.
+/// `Retry-After`, in seconds, when the store or the name is busy.
 const RETRY_AFTER: u32 = 2;
 
-/// Why a request lacks the right to be answered. A surface makes the challenge of it that its clients understand.
+/// Why a request is not authorised. The surface translates it into a challenge that its clients understand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Denial {
-    /// Credentials are needed and none came, or none that the surface can read.
+    /// Credentials are required, and there are none, or none that the surface can read.
     Missing,
-    /// The credentials are not known.
+    /// The credentials are invalid or unknown.
     Unknown,
-    /// The credentials do not grant this.
+    /// The credentials lack the permission.
     Insufficient,
 }
 
-/// An answer that says what went wrong and what to do about it.
+/// An error response: what went wrong, and what to do about it.
 #[derive(Debug, Clone)]
 pub struct ApiError {
     status: StatusCode,
@@ -36,24 +36,24 @@ pub struct ApiError {
     denial: Option<Denial>,
     detail: String,
     members: Map<String, Value>,
-    /// Boxed to keep every `Result` of a handler small.
+    /// Boxed to keep the `Result` of every handler small.
     headers: Box<HeaderMap>,
 }
 
 impl ApiError {
-    /// An error of a stable `code`. `detail` is a full sentence for people.
+    /// An error with a stable `code`. `detail` is a full sentence for people.
     pub(super) fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
         Self { status, code, denial: None, detail: detail.into(), members: Map::new(), headers: Box::default() }
     }
 
-    /// Adds a member that a program can act on.
+    /// Adds a member for programs to act on.
     #[must_use]
     pub(super) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.members.insert(member.to_owned(), value.into());
         self
     }
 
-    /// Adds a header.
+    /// Adds a response header.
     #[must_use]
     pub(super) fn header(mut self, name: header::HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -79,7 +79,7 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, Code::NotFound, detail)
     }
 
-    /// For resources whose methods the router does not know.
+    /// 405 for resources whose methods the router does not know.
     pub(super) fn method_not_allowed_but(allow: &str) -> Self {
         Self::method_not_allowed().header(header::ALLOW, allow)
     }
@@ -149,34 +149,34 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail).retry_after()
     }
 
-    /// A failure of ours. `source` is logged, never sent.
+    /// An internal error. `source` is logged, never sent.
     pub(super) fn internal(source: impl std::fmt::Display) -> Self {
         tracing::error!(error = %source, "internal error");
         let detail = "The server failed; its log has the reason under this request's id.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, detail)
     }
 
-    /// The status that the client gets.
+    /// HTTP status of the response.
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// What programs decide by.
+    /// The stable code, for programs.
     pub(super) fn code(&self) -> &Code {
         &self.code
     }
 
-    /// A full sentence for people.
+    /// A full sentence, for people.
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// What a program can act on.
+    /// Additional members, for programs.
     pub(super) fn members(&self) -> &Map<String, Value> {
         &self.members
     }
 
-    /// Why the request lacks the right to be answered, if that is the error.
+    /// Why the request is not authorised; `None` for other errors.
     pub(super) fn denial(&self) -> Option<Denial> {
         self.denial
     }

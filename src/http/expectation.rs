@@ -1,4 +1,4 @@
-//! Preconditions of changes: `If-Match` and `If-None-Match` as a required state of the name.
+//! Preconditions of changes: `If-Match` and `If-None-Match` as an expected state of the name.
 
 use axum::http::HeaderMap;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
@@ -9,7 +9,7 @@ use crate::access::Access;
 use crate::domain::{Expect, ManifestName};
 use crate::wire::Code;
 
-/// The state of the name that a change requires.
+/// The precondition stated by the request; [`Expect::Anything`] without one.
 pub(super) fn expectation(headers: &HeaderMap) -> Result<Expect, ApiError> {
     match (tags(headers, &IF_MATCH)?, tags(headers, &IF_NONE_MATCH)?) {
         (None, None) => Ok(Expect::Anything),
@@ -24,7 +24,7 @@ pub(super) fn expectation(headers: &HeaderMap) -> Result<Expect, ApiError> {
     }
 }
 
-/// The same, where the policy of the name may require that one is stated.
+/// Like [`expectation`], but refuses a request without a precondition if the policy of the name requires one.
 pub(super) fn required_expectation(
     access: &Access,
     name: &ManifestName,

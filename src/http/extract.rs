@@ -1,4 +1,4 @@
-//! Extractors: handlers get checked names instead of raw paths, callers instead of headers.
+//! Extractors: handlers receive parsed names instead of raw paths, and callers instead of headers.
 
 use axum::extract::{FromRef, FromRequestParts, Path, Query};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
@@ -15,7 +15,7 @@ use crate::domain::{FileName, ManifestName, Target};
 use crate::protocol::AsOf;
 use crate::wire::Code;
 
-/// The decoded rest of the path behind the route's fixed part. Still has to be parsed.
+/// The percent-decoded remainder of the path after the route's fixed part. Not parsed yet.
 pub(super) struct Rest(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Rest {
@@ -29,24 +29,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Rest {
     }
 }
 
-/// `NAME[@SELECTOR]`, and what follows behind the selector's segment.
+/// `NAME[@SELECTOR]`, and the remainder of the path after the selector's segment.
 pub(super) struct VersionPath {
     pub(super) target: Target,
     pub(super) tail: Option<String>,
 }
 
 impl Rest {
-    /// Reads the path as a name and nothing else.
+    /// Parses the path as a name without a selector.
     pub(super) fn name(&self) -> Result<ManifestName, ApiError> {
         Ok(self.0.parse()?)
     }
 
-    /// Reads the path as `NAME[@SELECTOR]`.
+    /// Parses the path as `NAME[@SELECTOR]`.
     pub(super) fn target(&self) -> Result<Target, ApiError> {
         Ok(self.0.parse()?)
     }
 
-    /// Reads the path as `NAME@SELECTOR[/TAIL]` or `NAME`.
+    /// Parses the path as `NAME@SELECTOR[/TAIL]` or `NAME`.
     pub(super) fn place(&self) -> Result<VersionPath, ApiError> {
         let (target, tail) = match self.selector_end() {
             Some(end) => (&self.0[..end], Some(self.0[end + 1..].to_owned())),
@@ -55,7 +55,7 @@ impl Rest {
         Ok(VersionPath { target: target.parse()?, tail })
     }
 
-    /// Reads the path as `NAME/FILE` or `NAME@SELECTOR/FILE`. Only behind a selector may FILE hold a `/`.
+    /// Parses the path as `NAME/FILE` or `NAME@SELECTOR/FILE`. FILE may contain a `/` only after a selector.
     pub(super) fn file(&self) -> Result<(Target, FileName), ApiError> {
         let end = self.selector_end().or_else(|| self.0.rfind('/'));
         let Some(end) = end else {
@@ -66,7 +66,7 @@ impl Rest {
         Ok((self.0[..end].parse()?, file))
     }
 
-    /// Where the first segment with an `@` ends, if another one follows.
+    /// The end of the first segment that contains an `@`, if another segment follows.
     fn selector_end(&self) -> Option<usize> {
         let at = self.0.find('@')?;
         self.0[at..].find('/').map(|slash| at + slash)
@@ -98,17 +98,17 @@ where
 }
 
 impl Caller {
-    /// An error unless the caller may do this to `name`.
+    /// Fails unless the caller has this permission for `name`.
     pub(super) fn require(&self, wanted: Permission, name: &ManifestName) -> Result<(), ApiError> {
         if self.may(wanted, name) { Ok(()) } else { Err(self.refuse(wanted, &format!("to {name}"))) }
     }
 
-    /// An error unless the caller may do this at all.
+    /// Fails unless the caller has this permission for at least one name.
     pub(super) fn require_somewhere(&self, wanted: Permission) -> Result<(), ApiError> {
         if self.may_somewhere(wanted) { Ok(()) } else { Err(self.refuse(wanted, "to any name")) }
     }
 
-    /// An error unless the caller may read what is published under `name`.
+    /// Fails unless the caller may read what is published under `name`.
     pub(super) fn require_read(&self, access: &Access, name: &ManifestName) -> Result<(), ApiError> {
         if access.may_read(self, name) { Ok(()) } else { Err(self.refuse(Permission::Read, &format!("to {name}"))) }
     }
@@ -124,7 +124,8 @@ impl Caller {
     }
 }
 
-/// How old an answer about a name may be: not at all if the client says so (RFC 9111 section 5.2.1).
+/// How stale a response about a name may be: not at all if the client sends `no-cache`, `no-store` or `max-age=0`
+/// (RFC 9111 section 5.2.1).
 pub(super) struct RequestedFreshness(pub(super) AsOf);
 
 impl<S: Send + Sync> FromRequestParts<S> for RequestedFreshness {
@@ -140,7 +141,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestedFreshness {
     }
 }
 
-/// Query parameters; a bad one is answered with what is wrong with it.
+/// Parsed query parameters; the rejection says what is wrong with them.
 pub(super) struct Params<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {

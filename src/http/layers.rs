@@ -1,7 +1,7 @@
-//! What surrounds every handler: request id, log line, metrics, panics, problem bodies, and the headers that
-//! every answer carries.
+//! Layers around every handler: request id, log line, metrics, panic handling, error bodies, and the headers of every
+//! response.
 //!
-//! One layer does nearly all of it, because each costs every request an allocation or two.
+//! One layer does nearly all of it, because each layer costs every request an allocation or two.
 
 mod meters;
 
@@ -34,28 +34,28 @@ use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, Response
 use super::surface::{self, SurfaceName, SurfaceProperties};
 use meters::Meters;
 
-/// What scripts of other origins may see of an answer.
+/// Response headers that scripts of other origins may read (CORS).
 const EXPOSED: &str = "ETag, Repr-Digest, Content-Range, Content-Length, Accept-Ranges, Link, Location, Retry-After, \
                        Larder-Version, Larder-Generation, X-Request-Id";
 
-/// What all requests share.
+/// State shared by all requests: metrics and the response cache.
 #[derive(Debug)]
 pub(super) struct RequestContext {
     meters: Meters,
     responses: ResponseCache,
 }
 
-/// The surface that a request is for.
+/// The surface that a request was routed to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    /// Its properties.
+    /// Properties of the surface.
     pub(super) surface: SurfaceProperties,
-    /// Whether its answers differ from host to host.
+    /// Whether its responses depend on the host.
     pub(super) by_host: bool,
 }
 
 impl RequestContext {
-    /// `sources` say what cached answers depend on.
+    /// `sources` decide whether cached responses are still current.
     pub(super) fn new(sources: Box<dyn CacheSources>) -> Self {
         Self { meters: Meters::default(), responses: ResponseCache::new(sources) }
     }
@@ -72,18 +72,18 @@ impl RequestContext {
 }
 
 impl Place {
-    /// The key of a request in the response cache, if it has one.
+    /// The response-cache key of a request; `None` if the request cannot be cached.
     fn key<'a>(&self, host: Option<&str>, uri: &'a Uri) -> Option<CacheKey<'a>> {
         (self.by_host == host.is_some()).then(|| CacheKey::new(self.surface.name, host, uri)).flatten()
     }
 
-    /// The host of a request, where answers differ from host to host.
+    /// The host of a request; `None` unless responses depend on it.
     fn host<'a, B>(&self, request: &'a axum::http::Request<B>) -> Option<Cow<'a, str>> {
         if self.by_host { surface::host(request) } else { None }
     }
 }
 
-/// Puts the layers around the routes of a surface.
+/// Wraps the routes of a surface in its layers.
 pub(super) fn wrap<S: Clone + Send + Sync + 'static>(
     routes: Router<S>,
     place: Place,
@@ -94,7 +94,7 @@ pub(super) fn wrap<S: Clone + Send + Sync + 'static>(
     routes.layer(layer_fn(move |inner| Instrumented { inner, place, context: Arc::clone(&context) }))
 }
 
-/// A route and what surrounds it.
+/// A route with its layers.
 #[derive(Debug, Clone)]
 struct Instrumented<S> {
     inner: S,
@@ -123,7 +123,7 @@ where
     }
 }
 
-/// A request that is being handled.
+/// The response future of a request in a handler.
 struct InstrumentedFuture<F> {
     handling: F,
     record: RequestRecord,
@@ -141,19 +141,19 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Instru
     }
 }
 
-/// What has to be known of a request when its answer is there.
+/// What is kept of a request until its response is ready.
 #[derive(Debug)]
 struct RequestRecord {
     id: RequestId,
     place: Place,
     method: Method,
     uri: Uri,
-    /// Where answers differ from host to host.
+    /// Set only where responses depend on the host.
     host: Option<Box<str>>,
     route: Option<MatchedPath>,
-    /// The epoch of tokens and policies in which it began.
+    /// The epoch of tokens and policies when the request arrived.
     epoch: u64,
-    /// Whether a browser asks whether a script of another origin may ask.
+    /// Whether this is a CORS preflight request.
     preflight: bool,
     began: Instant,
     span: Span,
@@ -179,7 +179,7 @@ impl RequestRecord {
         }
     }
 
-    /// Makes a handler's answer one that can be sent.
+    /// Completes a handler's response: log line, metrics, CORS, rendered error, hardening, response cache, request id.
     fn finish(&self, context: &RequestContext, mut response: Response) -> Response {
         self.observe(context, &response);
         self.across_origins(&mut response);
@@ -204,7 +204,7 @@ impl RequestRecord {
         response
     }
 
-    /// Writes an error down as clients of the surface expect it.
+    /// Renders an error in the format of the surface.
     fn render(&self, error: &ApiError, response: &mut Response) {
         debug_assert_eq!(error.status(), response.status());
         let surface = &self.place.surface;
@@ -216,7 +216,7 @@ impl RequestRecord {
         *response.body_mut() = body;
     }
 
-    /// One log line and one set of metrics.
+    /// Writes the log line and counts the request.
     fn observe(&self, context: &RequestContext, response: &Response) {
         let (status, took) = (response.status(), self.began.elapsed());
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
@@ -228,10 +228,11 @@ impl RequestRecord {
         context.meters.count(route, &self.method, status, took);
     }
 
-    /// Lets scripts of any origin read, if the surface does, and only read: no credentials, no other methods (Fetch standard, CORS protocol).
+    /// Lets scripts of any origin read if the surface allows it, and only read: no credentials, no other methods (Fetch
+    /// standard, CORS protocol).
     fn across_origins(&self, response: &mut Response) {
         if self.method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            // The route exists: OPTIONS is answered with its methods (RFC 9110 section 9.3.7).
+            // The route exists, so OPTIONS is answered with its methods (RFC 9110 section 9.3.7).
             let allow = response.headers_mut().remove(ALLOW);
             *response = StatusCode::NO_CONTENT.into_response();
             response.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));

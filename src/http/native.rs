@@ -1,4 +1,4 @@
-//! The native surface: blobs, uploads, manifests, sessions, versions, refs, pages, and what operators look at.
+//! The native surface: blobs, uploads, manifests, sessions, versions, refs, pages, and the endpoints for operators.
 
 mod blobs;
 mod bodies;
@@ -25,7 +25,7 @@ use super::state::AppState;
 use super::surface::{Hosts, Surface, SurfaceProperties};
 use crate::wire::ProblemDetails;
 
-/// The surface: any host, any path that no other surface has, errors as problem details.
+/// The native surface: any host, every path that no other surface has, errors as problem details.
 pub(super) fn surface() -> Surface<AppState> {
     Surface {
         routes: routes(),
@@ -56,7 +56,7 @@ fn routes() -> Router<AppState> {
         .merge(health::routes())
 }
 
-/// The OpenAPI document.
+/// Builds the OpenAPI document.
 fn describe() -> Value {
     let info = json!({
         "title": "Larder",

@@ -1,23 +1,23 @@
-//! OpenAPI 3.1 documents: operations described beside their routes, bodies by the schemas of [`crate::wire`].
+//! OpenAPI 3.1 documents: operations are described beside their routes, bodies by the schemas of [`crate::wire`].
 //!
-//! A document holds what its operations refer to and nothing else.
+//! A document contains only components that its operations refer to.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-/// Makes a schema, and adds those that it refers to to the document.
+/// Generates a schema and registers the schemas it refers to.
 pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Value;
 
-/// The schema of a type.
+/// The schema of type `T`.
 pub(super) fn of<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
     schemas.subschema_for::<T>().to_value()
 }
 
-/// A part of the path, the query or the header.
+/// A parameter in the path, the query or a header.
 #[derive(Debug)]
 pub(super) struct Parameter {
-    /// Unique in the document.
+    /// Component name, unique in the document.
     pub(super) id: &'static str,
     pub(super) name: &'static str,
     /// `path`, `query` or `header`.
@@ -27,7 +27,7 @@ pub(super) struct Parameter {
     pub(super) schema: SchemaOf,
 }
 
-/// A header field of an answer.
+/// A response header.
 #[derive(Debug)]
 pub(super) struct Field {
     pub(super) name: &'static str,
@@ -35,46 +35,46 @@ pub(super) struct Field {
     pub(super) schema: SchemaOf,
 }
 
-/// How an operation fails with one status.
+/// The failures of an operation with one status.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) status: u16,
-    /// Unique in the document.
+    /// Component name, unique in the document.
     pub(super) id: &'static str,
-    /// The codes, and what they mean.
+    /// The error codes and their meanings.
     pub(super) about: &'static str,
     pub(super) fields: &'static [&'static Field],
 }
 
-/// A body: its media type and its schema.
+/// A request or response body: media type and schema.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Content(pub(super) &'static str, pub(super) SchemaOf);
 
-/// JSON of a type.
+/// JSON of type `T`.
 pub(super) fn json_of<T: JsonSchema>() -> Content {
     Content("application/json", of::<T>)
 }
 
-/// JSON of one of two types.
+/// JSON of type `A` or type `B`.
 pub(super) fn either<A: JsonSchema, B: JsonSchema>() -> Content {
     Content("application/json", |schemas| json!({"oneOf": [of::<A>(schemas), of::<B>(schemas)]}))
 }
 
-/// Text of a media type.
+/// Text with this media type.
 pub(super) fn text(media: &'static str) -> Content {
     Content(media, of::<String>)
 }
 
-/// Bytes of a media type.
+/// Binary data with this media type.
 pub(super) fn binary(media: &'static str) -> Content {
     Content(media, |_| json!({}))
 }
 
-/// Who may call an operation.
+/// Authorisation that an operation requires.
 #[derive(Debug, Clone, Copy)]
 enum Access {
     Everybody,
-    /// A token may be needed.
+    /// Depends on the policy of the name.
     Policy,
     Token,
 }
@@ -95,7 +95,7 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// `id` is unique in the document.
+    /// `id` is the operation id, unique in the document.
     pub(super) fn new(method: &'static str, id: &'static str, summary: &'static str) -> Self {
         let access = Access::Everybody;
         Self {
@@ -111,17 +111,17 @@ impl Operation {
         }
     }
 
-    /// More about it.
+    /// Adds a longer description.
     pub(super) fn about(self, about: &'static str) -> Self {
         Self { about: Some(about), ..self }
     }
 
-    /// It may need a token, as the policy of the name says.
+    /// Marks a token as required or not, depending on the policy of the name.
     pub(super) fn by_policy(self) -> Self {
         Self { access: Access::Policy, ..self }
     }
 
-    /// It needs a token; `about` says which one.
+    /// Marks a token as required; `about` describes the permission.
     pub(super) fn by_token(self, about: &'static str) -> Self {
         Self { access: Access::Token, ..self }.about(about)
     }
@@ -138,12 +138,12 @@ impl Operation {
         Self { body: Some((content, false)), ..self }
     }
 
-    /// An answer without a body.
+    /// Adds a response without a body.
     pub(super) fn empty(self, status: u16, about: &'static str, fields: &'static [&'static Field]) -> Self {
         self.answers(status, about, fields, [])
     }
 
-    /// An answer in one of several forms.
+    /// Adds a response in one of several media types.
     pub(super) fn answers<const N: usize>(
         mut self,
         status: u16,
@@ -155,7 +155,7 @@ impl Operation {
         self
     }
 
-    /// The statuses of its failures.
+    /// Adds failures, by status.
     pub(super) fn fails(self, failures: &'static [u16]) -> Self {
         Self { failures, ..self }
     }
@@ -171,12 +171,12 @@ pub(super) struct Document {
     responses: Map<String, Value>,
     schemas: SchemaGenerator,
     failures: &'static [Failure],
-    /// The body of a failure.
+    /// The body of every failure.
     problem: Content,
 }
 
 impl Document {
-    /// An empty document. `failures` are those that operations name by their status, `problem` is their body.
+    /// An empty document. `failures` are those that operations refer to by status, `problem` is their body.
     pub(super) fn new(info: Value, failures: &'static [Failure], problem: Content) -> Self {
         let mut settings = SchemaSettings::draft2020_12().for_serialize();
         settings.definitions_path = "/components/schemas".into();
@@ -194,12 +194,12 @@ impl Document {
         }
     }
 
-    /// A group of operations; those of the paths that follow belong to it.
+    /// Adds a tag; the paths added after it belong to it.
     pub(super) fn tag(&mut self, name: &'static str, about: &'static str) {
         self.tags.push(json!({"name": name, "description": about}));
     }
 
-    /// The operations of a path, whose parameters they share.
+    /// Adds the operations of a path, with the parameters they share.
     pub(super) fn path<const N: usize>(
         &mut self,
         path: &'static str,
@@ -216,7 +216,7 @@ impl Document {
         self.paths.insert(path.into(), item.into());
     }
 
-    /// The finished document.
+    /// Completes the document.
     pub(super) fn finish(mut self) -> Value {
         let schemes = json!({"bearer": {
             "type": "http",

@@ -1,4 +1,4 @@
-//! The id of each request, which its answer and its log lines carry.
+//! Request ids, which the response and the log lines of a request carry.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,22 +7,22 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::wire::headers;
 
-/// The field that brings an id and takes it back.
+/// The header that carries the id in both directions.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
-/// Longest id that is taken over, in bytes.
+/// Longest id accepted from a client, in bytes.
 const LONGEST: usize = 128;
 
 /// The id of a request.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(HeaderValue);
 
-/// What makes the ids of this process its own.
+/// Randomness that distinguishes the ids of this process from those of others.
 struct Seed {
     prefix: u32,
     key: u64,
 }
 
-/// Falls back to a plain count where there is no randomness: an id is no secret.
+/// Falls back to a plain counter if no randomness is available: an id is not a secret.
 static SEED: LazyLock<Seed> = LazyLock::new(|| {
     let mut random = [0; 12];
     let _ = getrandom::fill(&mut random);
@@ -33,7 +33,8 @@ static SEED: LazyLock<Seed> = LazyLock::new(|| {
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 impl RequestId {
-    /// The id that a request brings, or a new one. What a client brings ends up in log lines, so it must look like an id.
+    /// The id in the request's header, or a new one. A client's id is written to logs, so it is accepted only in the
+    /// form of an id.
     pub(super) fn of(request: &HeaderMap) -> Self {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:/+=-".contains(&b);
         let plain = |id: &&HeaderValue| (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(|b| legal(*b));
@@ -45,14 +46,14 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// Puts the id into an answer.
+    /// Sets the id in a response's headers.
     pub(super) fn stamp(&self, response: &mut HeaderMap) {
         response.insert(X_REQUEST_ID, self.0.clone());
     }
 }
 
-/// An id that no other request to this process has: a count, mixed so that it does not look like one (the finalizer of
-/// SplitMix64 gives each number another).
+/// An id unique within this process: a counter, mixed to look random (with the finalizer of SplitMix64, which is a
+/// bijection).
 fn new() -> HeaderValue {
     let mut mixed = COUNT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(SEED.key);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,4 +1,4 @@
-//! HTTP mechanics, as the RFCs have them. Knows no service; its errors become answers in [`super::error`].
+//! HTTP mechanics as the RFCs define them. Knows no service; [`super::error`] turns its errors into responses.
 
 pub(super) mod body;
 pub(super) mod caching;

@@ -1,4 +1,4 @@
-//! What all surfaces share: bytes as answers, bodies as blobs and documents, and the response cache. Knows no surface.
+//! Shared by all surfaces: blobs as responses, bodies as blobs and documents, and the response cache. Knows no surface.
 
 pub(super) mod bytes;
 pub(super) mod intake;

@@ -1,4 +1,4 @@
-//! What handlers need: services, limits and time-outs.
+//! State of the handlers: services, limits and time-outs.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,38 +15,38 @@ use crate::service::{Names, Publish, Resolve, Versions};
 use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
 
-/// Everything that handlers need. Handing it to a request costs one count.
+/// The services and limits that handlers use. Cloning it costs one reference count.
 #[derive(Debug, Clone)]
 pub struct AppState(Arc<Parts>);
 
-/// The parts of [`AppState`].
+/// The parts of [`AppState`], each of which handlers can extract.
 #[derive(Debug)]
 pub struct Parts {
-    /// Who may do what.
+    /// Identification of callers, and their permissions.
     pub access: Arc<Access>,
-    /// Blobs.
+    /// Blobs in the store and in the disk cache.
     pub blobs: Arc<Blobs>,
-    /// Resumable uploads.
+    /// Resumable uploads, over several requests and servers.
     pub uploads: Arc<Uploads>,
-    /// Publishing.
+    /// Publishing: in one request, or prepared and committed in a session.
     pub publish: Arc<Publish>,
-    /// Resolving.
+    /// Resolution of `NAME[@SELECTOR]` to a version and its manifest.
     pub resolve: Arc<Resolve>,
-    /// Existing versions.
+    /// Operations on existing versions: history, promotion, pins, retirement.
     pub versions: Arc<Versions>,
-    /// Names.
+    /// Listing and deletion of names.
     pub names: Arc<Names>,
-    /// Runs of the collector.
+    /// Reports and plans of the collector's runs.
     pub runs: Arc<Runs>,
-    /// Readiness.
+    /// Readiness of this server, for `/readyz`.
     pub health: Arc<Health>,
-    /// How blobs get to clients.
+    /// Whether blobs are streamed or delivered by redirects to the store.
     pub delivery: Delivery,
-    /// What clients must keep to.
+    /// Limits on the size and slowness of request bodies.
     pub timeouts: Timeouts,
-    /// Places for requests whose bodies are held in memory.
+    /// Permits for requests whose bodies are held in memory.
     pub held: Arc<Semaphore>,
-    /// Changes under way, which must not end with the connection that asked for them.
+    /// Changes in progress, which must outlive the connections that requested them.
     pub tasks: TaskTracker,
 }
 
@@ -64,7 +64,7 @@ impl Deref for AppState {
     }
 }
 
-/// Lets handlers ask for one part.
+/// Lets handlers extract single parts of the state.
 macro_rules! parts {
     ($($name:ident: $part:ty),*) => {
         $(impl FromRef<AppState> for $part {
@@ -86,33 +86,33 @@ parts!(
     held: Arc<Semaphore>
 );
 
-/// How blobs get to clients.
+/// How blobs are delivered to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// Through the server.
+    /// Through this server.
     Stream,
-    /// From the store, where it has addresses for that.
+    /// By a redirect to a presigned URL, if the store supports them.
     Redirect {
-        /// How long an address works.
+        /// Validity of a presigned URL.
         valid_for: std::time::Duration,
     },
 }
 
-/// How large and how slow a request body may be.
+/// Limits on the size and slowness of request bodies.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// Bytes of one blob.
+    /// Largest blob, in bytes.
     pub blob_size: u64,
-    /// Longest pause.
+    /// Longest pause between two frames of a body.
     pub idle: Duration,
-    /// Slowest average rate in bytes per second, once `idle` has passed.
+    /// Lowest acceptable average rate in bytes per second, enforced once `idle` has passed.
     pub min_rate: u64,
-    /// How long a resumable upload is kept to which nothing is appended.
+    /// How long a resumable upload is kept after its last append.
     pub uploads_for: Duration,
 }
 
 impl Timeouts {
-    /// As configured.
+    /// The configured limits.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
@@ -123,7 +123,7 @@ impl Timeouts {
         }
     }
 
-    /// The limits of one body of at most `size` bytes.
+    /// Limits for a body of at most `size` bytes.
     pub(super) fn body(&self, size: u64) -> BodyLimits {
         BodyLimits { size, idle: self.idle.std(), min_rate: self.min_rate }
     }

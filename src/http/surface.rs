@@ -1,7 +1,7 @@
-//! A surface: one interface to the same releases, with addresses, errors and habits of its own.
+//! A surface: one interface to the same releases, with its own addresses, error format and conventions.
 //!
-//! Adding one takes its own folder and a line in the list of surfaces. Layers ask the surface of a request instead of
-//! knowing any.
+//! A new surface needs its own folder and one entry in the list of surfaces. Layers read properties from the surface of
+//! a request and know no surface by name.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,15 +18,15 @@ use super::error::{ApiError, Denial};
 use super::request_id::RequestId;
 use super::rfc::hardening::Hardening;
 
-/// Whether a host, in lower case and without a port, belongs to a surface.
+/// Predicate: whether a host, in lower case and without a port, belongs to a surface.
 pub(super) type OwnsHost = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// The hosts that a surface answers under.
+/// The hosts that a surface is served under.
 #[derive(Clone)]
 pub(super) enum Hosts {
-    /// All that no other surface owns.
+    /// Every host that no other surface owns.
     Any,
-    /// Only those that it owns, and nobody else answers there.
+    /// Only the hosts for which this is true, on which surfaces with [`Hosts::Any`] are not served.
     #[cfg_attr(not(test), expect(dead_code, reason = "native answers under any host"))]
     Owned(OwnsHost),
 }
@@ -40,39 +40,39 @@ impl fmt::Debug for Hosts {
     }
 }
 
-/// One surface, over a state `S` that its handlers need.
+/// One surface, over a state `S` that its handlers extract.
 #[derive(Debug, Clone)]
 pub(super) struct Surface<S> {
-    /// Its routes, without fallbacks.
+    /// Routes, without fallbacks.
     pub(super) routes: Router<S>,
-    /// The hosts that it answers under.
+    /// The hosts that the surface is served under.
     pub(super) hosts: Hosts,
-    /// The path that it answers at and below, without a slash at the end: empty for all, else such as `/v2`.
+    /// Path prefix without a trailing slash, such as `/v2`; empty for all paths. Matches at segment boundaries only.
     pub(super) prefix: &'static str,
-    /// Its OpenAPI document.
+    /// Builds the OpenAPI document.
     pub(super) describe: fn() -> Value,
-    /// What its layers do with requests and answers.
+    /// How layers treat requests and responses of the surface.
     pub(super) properties: SurfaceProperties,
 }
 
-/// What layers and the response cache have to know of a surface.
+/// Properties that layers and the response cache read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SurfaceProperties {
-    /// Unique; part of the keys of the response cache.
+    /// Unique; part of the response-cache key.
     pub(super) name: &'static str,
-    /// Writes an error down. The status and further fields of the answer come from the error itself.
+    /// Renders an error. Status and additional headers of the response come from the error itself.
     pub(super) render: fn(&ApiError, &RequestId) -> Response<Body>,
-    /// The value of `WWW-Authenticate` that tells clients how to get what they lack.
+    /// The value of `WWW-Authenticate` for a denial.
     pub(super) challenge: fn(Denial) -> &'static str,
-    /// What its bytes may do in browsers.
+    /// What stored bytes may do in a browser.
     pub(super) hardening: Hardening,
-    /// Whether scripts of other origins may read it.
+    /// Whether scripts of other origins may read responses (CORS).
     pub(super) cors: bool,
-    /// Routes that are asked every few seconds and leave no log line.
+    /// Routes that are polled every few seconds and therefore not logged.
     pub(super) quiet: &'static [&'static str],
 }
 
-/// The name of the surface that a request is for, among its extensions.
+/// Request extension: the name of the surface that the request was routed to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SurfaceName(pub(super) &'static str);
 
@@ -83,14 +83,15 @@ impl Hosts {
 }
 
 impl<S> Surface<S> {
-    /// Whether answers differ from host to host.
+    /// Whether responses depend on the host.
     pub(super) fn is_bound_to_hosts(&self) -> bool {
         self.hosts.are_owned()
     }
 }
 
-/// Which of several surfaces a request is for: an index into `places`, the hosts and prefixes of the surfaces. A host that is
-/// owned decides; among surfaces of the same host the longest prefix does. Without any that fits, the last one answers.
+/// Chooses the surface for a request: returns an index into `places`, the hosts and prefixes of the surfaces. A surface
+/// that owns the host takes precedence; among surfaces for the same host, the longest prefix wins. If none matches, the
+/// last one is the fallback.
 pub(super) fn choose<B>(places: &[(Hosts, &'static str)], request: &Request<B>) -> usize {
     let host = if places.iter().any(|(hosts, _)| hosts.are_owned()) { host(request) } else { None };
     let path = request.uri().path();
@@ -110,7 +111,7 @@ fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The host that a request is for, in lower case and without a port or a final dot (RFC 9110 section 7.2).
+/// The host of a request, in lower case and without a port or a trailing dot (RFC 9110 section 7.2).
 pub(super) fn host<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
     let stated = request.uri().authority().map(Authority::as_str);
     let stated = stated.or_else(|| request.headers().get(HOST)?.to_str().ok())?;
@@ -151,7 +152,7 @@ mod tests {
             ("/v2/deep/x", Some("api.example"), 3),
             ("/v22", Some("api.example"), 5),
             ("/%76%32/", Some("api.example"), 5),
-            // What is owned belongs to nobody else, whatever the path.
+            // An owned host is never served by other surfaces, whatever the path.
             ("/v2/x", Some("pages.example"), 0),
             ("/", Some("PAGES.example.:8080"), 0),
             ("/admin/x", Some("pages.example"), 2),

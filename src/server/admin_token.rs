@@ -1,4 +1,4 @@
-//! The admin token of a server that has no tokens configured.
+//! The admin token of a server without configured tokens.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -9,33 +9,34 @@ use super::ServerError;
 use super::modes::{self, Modes, RealModes};
 use crate::config::{Config, Store};
 
-/// Name of the token's file in the data directory.
+/// Name of the token file in the data directory.
 const FILE: &str = "admin.token";
 
-/// Its file, if a server of this configuration has one: only with a data directory, and where no tokens are configured.
+/// Path of the token file; `None` unless the store is a data directory and no tokens are configured.
 pub(super) fn file(config: &Config) -> Option<PathBuf> {
     match &config.store {
         Store::Fs { path } => config.access.tokens.is_empty().then(|| path.join(FILE)),
-        // A bucket is no place for a secret, and no place of one machine's.
+        // A bucket is no place for a secret, nor is it local to one machine.
         Store::S3(_) => None,
     }
 }
 
-/// The admin token: made on first use, kept in the data directory. `None` when there is to be none.
+/// The admin token, created on first use and kept in the data directory. `None` if this configuration has none.
 pub(super) fn find_or_make(config: &Config) -> Result<Option<String>, ServerError> {
     let Some(file) = file(config) else { return Ok(None) };
     let token = make(&file).and_then(|()| read(&file, &RealModes));
     token.map(Some).map_err(|source| ServerError::AdminToken { path: file, source })
 }
 
-/// Makes the file if there is none; complete before it is visible, so that two servers starting at once agree.
+/// Creates the file if there is none. It is complete before it becomes visible, so two servers that start at once
+/// agree.
 fn make(file: &Path) -> io::Result<()> {
     if file.exists() {
         return Ok(());
     }
     let mut random = [0; 40];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
-    // Named by chance, not by process: in two containers both may be process 1.
+    // Named randomly, not by process id: in two containers both may be process 1.
     let staged = file.with_extension(format!("{}.new", hex::encode(&random[..8])));
     let mut writer = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
     writeln!(writer, "larder_{}", hex::encode(&random[8..]))?;
@@ -60,7 +61,8 @@ fn read(file: &Path, modes: &dyn Modes) -> io::Result<String> {
     Ok(token)
 }
 
-/// Closes a token to others. Container platforms open the files of a volume to a group; what is ours can be closed again.
+/// Restricts a token file to its owner. Container platforms open the files of a volume to a group; on a file that we
+/// own this can be reverted.
 fn close(file: &Path, modes: &dyn Modes) -> io::Result<()> {
     let closed = modes.close(file).and_then(|()| modes.get(file)).is_ok_and(|mode| !modes::is_open(mode));
     let mode = modes.get(file)?;
@@ -95,7 +97,7 @@ mod tests {
         (directory, file)
     }
 
-    /// A file system on which every file has one mode. Some refuse to change it, others only seem to.
+    /// A file system on which every file has one mode. Some refuse to change it, others only pretend to.
     struct OneMode(u32, Option<io::ErrorKind>);
 
     impl Modes for OneMode {
@@ -108,7 +110,7 @@ mod tests {
         }
     }
 
-    /// One that keeps modes, but whose files belong to somebody else.
+    /// A file system that keeps modes, but whose files belong to another user.
     struct NotOurs;
 
     impl Modes for NotOurs {

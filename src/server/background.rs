@@ -1,4 +1,4 @@
-//! What a server does beside answering requests. All of it is supervised.
+//! What a server does besides answering requests. All of it is supervised.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +12,31 @@ use crate::store::{FsStore, ObjectStore};
 use crate::upkeep::collect::Runs;
 use crate::upkeep::{Collect, store_time};
 
-/// How often staged files of dead writers, and blobs that nobody reads any more, are looked for.
+/// Interval for removing staged files of dead writers and cached blobs that are no longer read.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
-/// How often metrics are summed up.
+/// Interval for folding recorded samples into metrics.
 const SUM_UP_EVERY: Duration = Duration::from_secs(5);
-/// How often the clock is looked at, which costs no request as long as it is right.
+/// Interval for checking the clock. The check costs no request to the store as long as there is no skew.
 const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_mins(1);
-/// How long a measurement of the store's time stands. The monotonic clock of a bad host drifts by two seconds meanwhile.
+/// How long a measurement of the store's time stays valid. The monotonic clock of a bad host drifts by about two
+/// seconds in that time.
 const MEASURED_FOR: Duration = Duration::from_hours(6);
 
-/// What background tasks work on.
+/// What the background tasks work on.
 #[derive(Debug)]
 pub(super) struct Background {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) watch: Arc<Watch>,
     pub(super) clock: Arc<StoreClock>,
-    /// The collector and the time between two of its runs, if this server collects.
+    /// The collector and the interval between its runs; `None` if this server does not collect.
     pub(super) collector: Option<(Collect, Duration)>,
-    /// The store, if dead writers leave files behind in it.
+    /// The store, if it is of a kind in which dead writers leave staged files behind.
     pub(super) sweeps: Option<FsStore>,
     pub(super) cache: Option<Arc<BlobCache>>,
 }
 
 impl Background {
-    /// Starts everything.
+    /// Starts all background tasks.
     pub(super) fn start(self, runs: &Arc<Runs>, supervisor: &Supervisor) {
         supervisor.repeat("metrics", SUM_UP_EVERY, async || crate::telemetry::sum_up_metrics());
         watch_clock(self.store, Arc::clone(&self.clock), supervisor);
@@ -64,7 +65,8 @@ fn watch_clock(store: Arc<dyn ObjectStore>, clock: Arc<StoreClock>, supervisor: 
     supervisor.repeat("clock", LOOK_AT_CLOCK_EVERY, move || {
         let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
         async move {
-            // While it is off, the store is asked again each time: its own clock may have been the wrong one.
+            // While there is skew, the store is measured again each time, because the store's own clock may have been
+            // the wrong one.
             if clock.skew().is_some() || clock.measured_for().is_none_or(|age| age >= MEASURED_FOR) {
                 measure(&store, &clock).await;
             }
@@ -75,8 +77,8 @@ fn watch_clock(store: Arc<dyn ObjectStore>, clock: Arc<StoreClock>, supervisor: 
     });
 }
 
-/// Measures the store's time. Where that fails, the host's clock goes on being trusted as before: a store that is full can
-/// still be read, and no head can be created in it anyway.
+/// Measures the store's time. If that fails, the host's clock is trusted as before: a full store can still be read, and
+/// no head can be created in it anyway.
 pub(super) async fn measure(store: &Arc<dyn ObjectStore>, clock: &StoreClock) {
     if let Err(error) = store_time::measure(store, clock).await {
         tracing::warn!(%error, "the store's time could not be measured");

@@ -1,4 +1,4 @@
-//! The collector in the background: when it runs, and who is told how it went.
+//! The collector in the background: its schedule, and how the results of its runs are reported.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -14,10 +14,11 @@ use crate::upkeep::Health;
 use crate::upkeep::collect::{Outcome, Report, RunSummary, Runs, Settings, Share};
 use crate::upkeep::{Collect, CollectError};
 
-/// Percent of the time in which a run works on a directory if nothing else is configured: publishes sync to the same disk.
+/// Default share of time, in percent, that a run may work when the store is a directory: publishes fsync to the same
+/// disk.
 const SHARE_OF_A_DISK: u8 = 10;
 
-/// What the configuration says, as the service takes it, for runs that nobody waits for.
+/// Settings of the configuration for unattended runs.
 #[must_use]
 pub fn settings(config: &Config) -> Settings {
     let policies = config.policies().into();
@@ -42,39 +43,40 @@ fn share_of(store: &Store) -> u8 {
     }
 }
 
-/// What to do next.
+/// What a scheduled collector does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScheduleStep {
-    /// Run.
+    /// Run now.
     Due,
-    /// Leave it: a run began a short while ago, perhaps somebody else's.
+    /// Skip this turn: another run, possibly by another process, began recently.
     NotDue,
-    /// Stop.
+    /// The server is shutting down.
     Stop,
 }
 
-/// When a collector runs: many of them on one store run as often as one. Nothing depends on that.
+/// Schedule of a collector, such that several on one store together run as often as one would. Safety does not depend
+/// on it.
 #[derive(Debug)]
 pub struct CollectorSchedule {
-    /// The runs of all of them.
+    /// Reports of the runs of all collectors on this store.
     pub runs: Arc<Runs>,
-    /// The time.
+    /// The clock that ages of runs are computed with.
     pub clock: Arc<dyn Clock>,
-    /// Time between two runs.
+    /// Target time between two runs.
     pub interval: Duration,
-    /// Ends the turns.
+    /// Cancelled to end the schedule.
     pub stop: CancellationToken,
     first: bool,
 }
 
 impl CollectorSchedule {
-    /// CollectorSchedule on `runs`.
+    /// A schedule over the runs of this store.
     #[must_use]
     pub fn new(runs: Arc<Runs>, clock: Arc<dyn Clock>, interval: Duration, stop: CancellationToken) -> Self {
         Self { runs, clock, interval, stop, first: true }
     }
 
-    /// Waits for the next turn. The first one comes soon.
+    /// Waits for the next turn. The first one comes within a tenth of the interval.
     pub async fn next(&mut self) -> ScheduleStep {
         let wait = if std::mem::take(&mut self.first) { Duration::ZERO } else { self.interval };
         tokio::select! {
@@ -83,19 +85,20 @@ impl CollectorSchedule {
         }
         match self.runs.newest().await {
             Ok(Some(newest)) if !self.is_due(newest) => ScheduleStep::NotDue,
-            // A store that fails here fails the run too, which says so.
+            // If the store cannot be read here, the run fails as well and reports it.
             Ok(_) | Err(_) => ScheduleStep::Due,
         }
     }
 
-    /// Whether the newest run began long enough ago. A time in the future says nothing.
+    /// Whether the newest run began at least nine tenths of an interval ago. A time in the future (clock skew) is
+    /// ignored.
     fn is_due(&self, newest: Timestamp) -> bool {
         let age = self.clock.now().duration_since(newest);
         age.is_negative() || age.unsigned_abs() >= self.interval * 9 / 10
     }
 }
 
-/// A random part of a tenth of the interval.
+/// Random delay of up to a tenth of the interval.
 fn jitter(interval: Duration) -> Duration {
     let mut random = [0; 4];
     // Without random numbers all servers start at once, which only wastes work.
@@ -103,8 +106,8 @@ fn jitter(interval: Duration) -> Duration {
     interval / 10 * (u32::from_be_bytes(random) >> 16) / (1 << 16)
 }
 
-/// Collects in the background of a server, and shows in metrics, logs and readiness how it goes.
-/// Does nothing while the store may not be written to, which readiness shows by itself.
+/// Collects in the background of a server and reports results in metrics, logs and readiness. Does nothing while the
+/// store is read-only, which readiness reports by itself.
 pub(super) async fn run(collect: Collect, mut turns: CollectorSchedule, watch: Arc<Watch>, health: Arc<Health>) {
     loop {
         match turns.next().await {
@@ -118,7 +121,7 @@ pub(super) async fn run(collect: Collect, mut turns: CollectorSchedule, watch: A
                 let failed = result.is_err_and(|error| !matches!(error, CollectError::Stopped));
                 health.set_collector_failed(failed.then(|| turns.clock.now()));
             }
-            // Somebody else ran; what it found holds for us too.
+            // Another process ran; its outcome applies to this store and therefore to this server's readiness.
             ScheduleStep::NotDue => {
                 let newest = turns.runs.page(None, 1).await.map(|mut page| page.pop());
                 if let Ok(Some(RunSummary::Ended(report))) = newest {
@@ -132,7 +135,7 @@ pub(super) async fn run(collect: Collect, mut turns: CollectorSchedule, watch: A
 }
 
 async fn is_read_only(watch: &Watch) -> bool {
-    // A store that fails here fails the run too, which says so.
+    // If the store cannot be read here, the run fails as well and reports it.
     watch.check().await.is_ok_and(|marker| marker.writable().is_err())
 }
 

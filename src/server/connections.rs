@@ -1,4 +1,4 @@
-//! Connections: accepted, watched, and served until they end.
+//! Connections: accepting, watching for inactivity, and serving until they end.
 
 mod accept;
 mod activity;

@@ -1,20 +1,20 @@
-//! Who may read a file, on file systems that keep no modes, too.
+//! File permissions, including on file systems that do not support them.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-/// What a file system says and does about modes. Tests stand in for one that keeps none.
+/// Access to file modes. Tests substitute a file system that does not keep them.
 pub(super) trait Modes {
-    /// The mode of a file, without its type.
+    /// Permission bits of a file, without its type.
     fn get(&self, file: &Path) -> io::Result<u32>;
 
-    /// Lets only its owner read and write a file.
+    /// Restricts a file to its owner (mode 600).
     fn close(&self, file: &Path) -> io::Result<()>;
 }
 
-/// The file system's own.
+/// The real file system.
 pub(super) struct RealModes;
 
 impl Modes for RealModes {
@@ -27,13 +27,14 @@ impl Modes for RealModes {
     }
 }
 
-/// Whether a mode lets others than the owner read or write.
+/// Whether the group or others have any permission.
 pub(super) fn is_open(mode: u32) -> bool {
     mode & 0o077 != 0
 }
 
-/// Whether the file system of a directory keeps modes at all. Where a new file that was made for its owner alone is open to
-/// others at once, the mount decides who may read, and no file can be closed. When no file can be made, it is taken to.
+/// Whether the file system of a directory keeps modes at all. If a file newly created with mode 600 is accessible to
+/// others, the mount decides who may read, and no file can be restricted. If no file can be created, modes are assumed
+/// to be kept.
 #[must_use]
 pub fn keeps_modes(directory: &Path) -> bool {
     keeps(directory, &RealModes)

@@ -1,4 +1,4 @@
-//! Taking another configuration over while the server runs: tokens, who may read blobs, policies of names, the log filter.
+//! Applying a new configuration while the server runs: tokens, who may read blobs, policies of names, the log filter.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use crate::access::Access;
 use crate::config::Config;
 use crate::telemetry::{self, LogFilter};
 
-/// Why a configuration cannot be taken over. Nothing has changed then.
+/// Why a configuration was rejected. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// The log filter cannot be understood.
+    /// The log filter cannot be parsed.
     #[error("{0}")]
     LogFilter(String),
-    /// There are no tokens any more, and the admin token cannot be read or made.
+    /// No tokens are configured any more, and the admin token cannot be read or created.
     #[error(transparent)]
     AdminToken(#[from] ServerError),
 }
 
-/// Takes another configuration over.
+/// Applies new configurations to a running server.
 #[derive(Debug)]
 pub struct Reloader {
-    /// What the server runs with.
+    /// The configuration in effect.
     running: Config,
     access: Arc<Access>,
 }
@@ -31,15 +31,15 @@ impl Reloader {
         Self { running, access }
     }
 
-    /// Takes over what can be taken over of a valid configuration, all of it or, if something is wrong with it, nothing.
-    /// Names in a warning what needs a restart. Blocks for a moment if a new admin token has to be written.
+    /// Applies the reloadable settings of a valid configuration, all of them or, on an error, none. Logs a warning that
+    /// names the settings that need a restart. Blocks briefly if a new admin token has to be written.
     ///
     /// # Errors
     /// A [`ReloadError`].
     pub fn apply(&mut self, newer: &Config) -> Result<(), ReloadError> {
         let next = self.running.reloaded(newer);
         let filter = LogFilter::parse(&next.log.filter).map_err(ReloadError::LogFilter)?;
-        // As at a start: the admin token counts only while no token is configured.
+        // Same rule as at startup: the admin token is valid only while no token is configured.
         let admin = admin_token::find_or_make(&next)?;
         self.access.replace(&next.access, next.policies(), admin.as_deref());
         if next.log.filter != self.running.log.filter {

@@ -1,4 +1,4 @@
-//! Opening the store that is configured.
+//! Opening the configured store.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::store::s3::{S3Settings, Timeouts};
 use crate::store::{FsStore, PartStore, S3Store, StoreError};
 use crate::upkeep::probe;
 
-/// Opens the store that is configured, making the directory if it is one and there is none.
+/// Opens the configured store. A directory is created if it does not exist.
 ///
 /// # Errors
-/// When it cannot be opened. Whether a bucket can be used shows with the first call.
+/// When it cannot be opened. Whether a bucket is usable shows only at the first request to it.
 pub async fn open_store(config: &Store) -> Result<Arc<dyn PartStore>, StoreError> {
     Ok(match config {
         Store::Fs { path } => Arc::new(FsStore::open(path)?),
@@ -21,11 +21,11 @@ pub async fn open_store(config: &Store) -> Result<Arc<dyn PartStore>, StoreError
     })
 }
 
-/// Tries a bucket out before anything relies on it, and returns what is to be known of the store, a line each. A directory
-/// of this machine needs no trying.
+/// Probes a bucket before anything relies on it, and returns the findings as lines for operators. A local directory
+/// needs no probe.
 ///
 /// # Errors
-/// [`ServerError::Unfit`] when the engine breaks a promise, else what the store fails with.
+/// [`ServerError::Unfit`] when the engine breaks a guarantee, else the store's own error.
 pub(super) async fn look_over(
     config: &Store,
     store: &Arc<dyn PartStore>,
@@ -38,7 +38,7 @@ pub(super) async fn look_over(
     if let StoreState::Marked(marker) = marker::find(&**store).await?
         && let Err(why) = marker.writable()
     {
-        // Trying it out would write to it. It was tried out when it was marked.
+        // A probe would write to the store, which is read-only. It was probed when it was marked.
         return Ok(vec![format!("store: bucket {}, not tried out: {why}", bucket.bucket)]);
     }
     let findings = probe::probe(store, clock).await?;
@@ -61,7 +61,7 @@ pub(super) async fn look_over(
     Ok(about)
 }
 
-/// The settings of the S3 backend that a configuration says.
+/// The settings of the S3 backend for a configured bucket.
 #[must_use]
 pub fn s3_settings(config: &Bucket) -> S3Settings {
     S3Settings {

@@ -1,7 +1,8 @@
-//! Background tasks: what panics is logged, counted, shown in readiness, and started again.
+//! Background tasks: one that panics is logged, counted, reported in readiness, and restarted.
 //!
-//! A panic never ends the process: what panics in one server mostly does so in all of them, because they look at one store,
-//! and then nobody could read any more. For the same reason the server stays ready and only says what it lacks.
+//! A panic never ends the process. All replicas read the same store, so what panics in one mostly panics in all of
+//! them, and then no reader could be served any more. For the same reason the server stays ready and only reports the
+//! failing task.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -12,26 +13,26 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::upkeep::Health;
 
-/// Pause before a task is started again for the first time. It doubles from one panic to the next.
+/// Backoff before the first restart of a task. It doubles with each panic.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest such pause.
+/// Upper limit of the backoff.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// A task that has run for this long is well again.
+/// A task that has run this long counts as healthy again, and its backoff is reset.
 const SETTLED: Duration = Duration::from_hours(1);
 
-/// Starts background tasks, and starts them again.
+/// Starts background tasks and restarts those that end early.
 #[derive(Debug, Clone)]
 pub(super) struct Supervisor {
-    /// Where the tasks are waited for when the server stops.
+    /// Tracks the tasks, so that shutdown can wait for them.
     pub(super) tasks: TaskTracker,
-    /// Where it shows that a task fails.
+    /// Readiness, which reports failing tasks.
     pub(super) health: Arc<Health>,
-    /// Asks tasks to end. One that ends without being asked to is treated like one that panicked.
+    /// Asks tasks to end. A task that ends without this being cancelled is treated as if it had panicked.
     pub(super) stop: CancellationToken,
 }
 
 impl Supervisor {
-    /// Runs a task until the server stops. `start` makes it, now and after every panic.
+    /// Runs a task until the server stops. `start` creates it, initially and after every panic.
     pub(super) fn run<F>(&self, task: &'static str, start: impl FnMut() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -39,8 +40,8 @@ impl Supervisor {
         self.tasks.spawn(self.clone().supervise(task, start));
     }
 
-    /// Like [`Supervisor::run`], for a task that does its work again and again with a `pause` in between, and may be left in
-    /// the middle of it.
+    /// Like [`Supervisor::run`], for a task that repeats its work with a `pause` in between and may be cancelled at any
+    /// await point.
     pub(super) fn repeat<F>(
         &self,
         task: &'static str,

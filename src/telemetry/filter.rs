@@ -1,8 +1,8 @@
-//! A filter of what is logged that can be replaced while the process runs.
+//! A log filter that can be replaced while the process runs.
 //!
-//! `tracing_subscriber::reload` would do, but takes a lock eight times a request: whenever a span begins, is entered, left or
-//! closed, and for each event. A filter without directives about spans needs none of that, because what it says of each
-//! place in the code is remembered there.
+//! `tracing_subscriber::reload` would work, but takes a lock eight times per request: whenever a span is created,
+//! entered, exited or closed, and for each event. A filter without span directives needs none of these calls, because
+//! its decision for each callsite is cached there.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
@@ -14,19 +14,19 @@ use tracing::{Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer};
 
-/// What is logged, understood.
+/// A parsed log filter.
 #[derive(Debug)]
 pub struct LogFilter {
     filter: EnvFilter,
-    /// Whether a directive asks for the spans around an event.
+    /// Whether a directive depends on the spans around an event.
     spans: bool,
 }
 
 impl LogFilter {
-    /// Reads tracing's filter directives.
+    /// Parses `tracing` filter directives.
     ///
     /// # Errors
-    /// When they cannot be understood, as a sentence about `log.filter`.
+    /// When the directives are invalid, as a sentence about `log.filter`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let filter = EnvFilter::try_new(text).map_err(|error| {
             format!("log.filter {text:?} is not a filter such as `info` or `larder=debug`: {error}")
@@ -35,7 +35,7 @@ impl LogFilter {
     }
 }
 
-/// The filter that counts now.
+/// The filter currently in effect.
 #[derive(Debug)]
 pub(super) struct CurrentFilter {
     filter: RwLock<EnvFilter>,
@@ -47,26 +47,26 @@ impl CurrentFilter {
         Self { filter: RwLock::new(filter.filter), spans: AtomicBool::new(filter.spans) }
     }
 
-    /// Filters by another one from now on.
+    /// Replaces the filter for all subsequent spans and events.
     pub(super) fn replace(&self, filter: LogFilter) {
         *self.filter.write().unwrap_or_else(PoisonError::into_inner) = filter.filter;
         self.spans.store(filter.spans, Ordering::Release);
-        // Asks for every place in the code again.
+        // Discards the decisions that are cached per callsite.
         tracing::callsite::rebuild_interest_cache();
     }
 
-    /// What is said of places in the code.
+    /// Read access to the filter that is in effect.
     fn filter(&self) -> RwLockReadGuard<'_, EnvFilter> {
         self.filter.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The filter, if it has to know of spans.
+    /// The filter if it has span directives; otherwise it need not be notified of span events.
     fn watching(&self) -> Option<RwLockReadGuard<'_, EnvFilter>> {
         self.spans.load(Ordering::Acquire).then(|| self.filter())
     }
 }
 
-/// Lets through what the filter that counts now lets through.
+/// A layer that applies the filter currently in effect.
 #[derive(Debug)]
 pub(super) struct ByCurrentFilter(pub(super) &'static CurrentFilter);
 

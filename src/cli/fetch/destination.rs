@@ -1,7 +1,7 @@
-//! Where a file goes: a directory that is held open, and a name in it.
+//! The destination of a file: an open directory and a name in it.
 //!
-//! Every step below the output directory is taken without following symbolic links, so that a link planted there
-//! (by an earlier archive, by somebody else) cannot lead a download out of it.
+//! No step below the output directory follows symbolic links, so that a link planted there (by an earlier archive or by
+//! another user) cannot redirect a download out of it.
 
 use std::fs::File;
 use std::io;
@@ -13,10 +13,10 @@ use rustix::io::Errno;
 
 use crate::domain::{Digest, FileName};
 
-/// Longest beginning of a name that a part file repeats, in bytes, so that its own name stays legal.
+/// Longest prefix of a name that is used for its part file, in bytes, so that the part's own name stays legal.
 const MAX_STEM: usize = 200;
 
-/// A place for one file.
+/// The destination of one file.
 #[derive(Debug)]
 pub(super) struct Destination {
     directory: OwnedFd,
@@ -25,7 +25,7 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Opens the directories down to `file`, making those that are not there. Blocks.
+    /// Opens the directories down to `file`, creating missing ones. Blocks.
     pub(super) fn open(root: &Path, file: &FileName) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut directory = rustix::fs::openat(CWD, root, flags, Mode::empty())?;
@@ -41,14 +41,14 @@ impl Destination {
         Ok(Self { directory, name: file.base().to_owned(), path })
     }
 
-    /// The file's path, for people.
+    /// Path of the file, for messages.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The regular file that is already under this name. Blocks.
+    /// Opens the regular file that already has this name, if there is one. Blocks.
     pub(super) fn existing(&self) -> io::Result<Option<File>> {
-        // Not blocking: somebody may have put a FIFO there.
+        // Non-blocking, because another process may have put a FIFO there.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.directory, &self.name, flags, Mode::empty()) {
             Ok(descriptor) => Ok(Some(File::from(descriptor)).filter(is_regular)),
@@ -57,7 +57,7 @@ impl Destination {
         }
     }
 
-    /// Opens the hidden file beside it that collects the bytes of this blob. Blocks.
+    /// Opens or creates the hidden part file beside it, which receives the bytes of this blob. Blocks.
     pub(super) fn open_part(&self, digest: Digest) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let part = part_name(&self.name, digest);
@@ -65,7 +65,7 @@ impl Destination {
         if is_regular(&file) { Ok(file) } else { Err(io::Error::other(format!("{part} is not a regular file"))) }
     }
 
-    /// Whether `file` is still the part of this blob, and not one that was renamed or removed.
+    /// Whether `file` is still the part file of this blob, and has not been renamed or removed.
     pub(super) fn is_part(&self, file: &File, digest: Digest) -> io::Result<bool> {
         let held = rustix::fs::fstat(file)?;
         match rustix::fs::statat(&self.directory, part_name(&self.name, digest), AtFlags::SYMLINK_NOFOLLOW) {
@@ -75,14 +75,14 @@ impl Destination {
         }
     }
 
-    /// Gives the complete part its final name, in one step. Blocks.
+    /// Renames the complete part file to its final name, atomically. Blocks.
     pub(super) fn finish(&self, file: &File, digest: Digest) -> io::Result<()> {
         file.sync_all()?;
         rustix::fs::renameat(&self.directory, part_name(&self.name, digest), &self.directory, &self.name)?;
         Ok(rustix::fs::fsync(&self.directory)?)
     }
 
-    /// Removes the part. Blocks.
+    /// Removes the part file. Blocks.
     pub(super) fn remove_part(&self, digest: Digest) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.directory, part_name(&self.name, digest), AtFlags::empty())?)
     }

@@ -1,4 +1,4 @@
-//! One file's way from the server to its place: look, lock, resume, verify, rename.
+//! Downloading one file to its destination: check, lock, resume, verify, rename.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek as _};
@@ -13,10 +13,10 @@ use crate::cli::{CliError, output};
 use crate::client::{Client, ClientError, Meter, Position, hash_all};
 use crate::domain::manifest::{Artifact, Descriptor};
 
-/// Bytes gathered before they are written.
+/// Write buffer size, in bytes.
 const BUFFER: usize = 256 << 10;
 
-/// Makes sure that the artifact's bytes are at their place below `root`.
+/// Ensures that the artifact exists with the right content below `root`.
 pub(super) async fn obtain(
     client: &Client,
     root: &Path,
@@ -39,8 +39,8 @@ pub(super) async fn obtain(
     Ok(origin)
 }
 
-/// Fills the part. Where the whole is not what it should be, the bytes from before may be to blame: once more, from
-/// the first byte on.
+/// Downloads into the part file. If verification fails, the bytes of an earlier attempt may be the cause, so the
+/// download is repeated once from the first byte.
 async fn receive(client: &Client, part: &Arc<Part>, position: Position, meter: &Meter) -> Result<(), CliError> {
     let error = match fill(client, part, position, meter).await {
         Err(error @ ClientError::Damaged { .. }) => error,
@@ -51,7 +51,7 @@ async fn receive(client: &Client, part: &Arc<Part>, position: Position, meter: &
     again.map_err(|error| CliError::io(format_args!("write {}", part.place.path().display()), &error))?;
     let result = fill(client, part, Position::default(), meter).await;
     if let Err(ClientError::Damaged { .. }) = result {
-        // Nothing in it is worth resuming. Should the removal fail, the next fetch finds out by the digest.
+        // No byte of it is worth resuming. If the removal fails, the next fetch detects the damage by the digest.
         let _ = part.place.remove_part(part.blob.digest);
     }
     Ok(result?)
@@ -61,13 +61,13 @@ async fn fill(client: &Client, part: &Part, position: Position, meter: &Meter) -
     let file = part.file.try_clone().map_err(|error| ClientError::reading(part.place.path(), error))?;
     let mut out = BufWriter::with_capacity(BUFFER, tokio::fs::File::from_std(file));
     let result = client.download(part.blob, position, &mut out, meter).await;
-    // Also after a failure: what has arrived is what the next attempt continues from.
+    // Flushed after a failure too: the next attempt resumes from the bytes that were received.
     let flushed = out.flush().await;
     result?;
     flushed.map_err(|error| ClientError::reading(part.place.path(), error))
 }
 
-/// The hidden file that collects a blob, locked: two fetches never write to the same one.
+/// The hidden part file of a blob, locked so that two fetches never write to the same one.
 #[derive(Debug)]
 struct Part {
     place: Destination,
@@ -76,7 +76,7 @@ struct Part {
 }
 
 impl Part {
-    /// Waits for its turn; `None` when the file turns out to be complete, perhaps by somebody else's work. Blocks.
+    /// Waits for the lock; `None` if the file turns out to be complete, perhaps through a concurrent fetch. Blocks.
     fn lock(root: &Path, name: &crate::domain::FileName, blob: Descriptor) -> io::Result<Option<Self>> {
         let place = Destination::open(root, name)?;
         loop {
@@ -85,7 +85,7 @@ impl Part {
             }
             let file = place.open_part(blob.digest)?;
             let waited = lock(&file, place.path())?;
-            // Whoever had the lock may have renamed or removed what we opened.
+            // The previous holder of the lock may have renamed or removed the file that we opened.
             if !place.is_part(&file, blob.digest)? {
                 continue;
             }
@@ -97,7 +97,7 @@ impl Part {
         }
     }
 
-    /// How far an earlier download came. Leaves the file at that point. Blocks.
+    /// Progress of an earlier download, with the file positioned after it. Blocks.
     fn position(&self) -> io::Result<Position> {
         let length = resume_at(self.file.metadata()?.len(), self.blob.size);
         if length == 0 {
@@ -117,22 +117,22 @@ impl Part {
 }
 
 impl Drop for Part {
-    /// Leaves no empty part behind when a fetch ends early. Still locked, so nobody else has begun to fill it.
+    /// Removes an empty part file when a fetch ends early. The lock is still held, so no other fetch is using it.
     fn drop(&mut self) {
         let empty = self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
         if empty && self.place.is_part(&self.file, self.blob.digest).unwrap_or(false) {
-            // An empty part does no harm, so a failure to remove it is none.
+            // A leftover empty part is harmless, so errors are ignored.
             let _ = self.place.remove_part(self.blob.digest);
         }
     }
 }
 
-/// Where to continue: behind what is there, unless that is more than there should be.
+/// Offset to resume at: the end of the part, or zero if the part is larger than the blob.
 fn resume_at(part: u64, size: u64) -> u64 {
     if part > size { 0 } else { part }
 }
 
-/// Takes the lock and says whether somebody else had it.
+/// Acquires the lock and returns whether another process held it.
 fn lock(file: &File, path: &Path) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(false),

@@ -1,4 +1,4 @@
-//! The manifest that `publish` writes, member by member in a fixed order.
+//! The manifest that `publish` generates, with members in a fixed order.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ impl From<Descriptor> for Blob {
     }
 }
 
-/// Writes the manifest of these files and checks it as the server will.
+/// Generates the manifest for these files and validates it with the server's rules.
 pub(super) fn write(
     description: &Description,
     files: &[(FileName, Descriptor)],
@@ -79,7 +79,7 @@ pub(super) fn write(
 }
 
 fn entry<'a>(name: &'a FileName, blob: Descriptor, kind: &Kind) -> Entry<'a> {
-    // A page about Windows is not a program for Windows.
+    // A static page that mentions Windows is not a program for Windows.
     let programs = *kind != Kind::Static;
     Entry {
         name,
@@ -90,14 +90,14 @@ fn entry<'a>(name: &'a FileName, blob: Descriptor, kind: &Kind) -> Entry<'a> {
     }
 }
 
-/// `--build-date`, else `SOURCE_DATE_EPOCH` (reproducible builds), else now.
+/// `--build-date`, else `SOURCE_DATE_EPOCH` (reproducible builds), else the current time.
 fn build_date(description: &Description) -> Result<Timestamp, CliError> {
     if let Some(date) = description.build_date {
         return Ok(date);
     }
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if !text.is_empty() => epoch(&text),
-        // Nobody needs fractions of a second here.
+        // Whole seconds: fractions are of no use here.
         _ => Timestamp::from_second(SystemClock.now().as_second()).map_err(|error| anyhow::Error::from(error).into()),
     }
 }

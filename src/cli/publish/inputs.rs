@@ -1,4 +1,4 @@
-//! The FILE arguments: which local files become which artifacts.
+//! The FILE arguments: maps local files to artifacts.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use crate::cli::CliError;
 use crate::domain::FileName;
 
-/// A local file and the name it is to have.
+/// A local file and its artifact name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Input {
     pub(super) name: FileName,
     pub(super) path: PathBuf,
 }
 
-/// Finds the files of all arguments, in their order; a directory's files sorted by name. Blocks.
+/// Collects the files of all arguments in order; the files of a directory are sorted by name. Blocks.
 pub(super) fn collect(arguments: &[PathBuf]) -> Result<Vec<Input>, CliError> {
     let mut inputs = Vec::new();
     for argument in arguments {
@@ -49,8 +49,8 @@ fn expand(argument: &OsStr, inputs: &mut Vec<Input>) -> Result<(), CliError> {
     Ok(())
 }
 
-/// `FILENAME=PATH` or `PATH`. It is the former when what stands before the first `=` can be an artifact's name, so a
-/// path with `=` in it is written `./a=b`.
+/// Splits `FILENAME=PATH`. It has this form if the text before the first `=` is a valid artifact name; a path that
+/// contains `=` is therefore written `./a=b`. Otherwise the whole argument is a path.
 fn split(argument: &OsStr) -> (Option<FileName>, &Path) {
     let bytes = argument.as_bytes();
     let at = bytes.iter().position(|byte| *byte == b'=');
@@ -63,7 +63,7 @@ fn split(argument: &OsStr) -> (Option<FileName>, &Path) {
     named.map_or((None, Path::new(argument)), |(name, path)| (Some(name), path))
 }
 
-/// Adds the files below `directory`, named relative to it.
+/// Adds the files below `directory`, named relative to it, recursively.
 fn walk(directory: &Path, prefix: Option<&FileName>, inputs: &mut Vec<Input>) -> Result<(), CliError> {
     let failed = |error| CliError::io(format_args!("read the directory {}", directory.display()), &error);
     for entry in fs::read_dir(directory).map_err(failed)? {
@@ -76,7 +76,7 @@ fn walk(directory: &Path, prefix: Option<&FileName>, inputs: &mut Vec<Input>) ->
         } else if kind.is_file() || (kind.is_symlink() && path.is_file()) {
             inputs.push(Input { name, path });
         } else {
-            // A link to a directory could lead in circles, or far outside.
+            // A link to a directory could form a cycle or lead outside the tree.
             return Err(special(&path));
         }
     }

@@ -1,4 +1,4 @@
-//! Where the bytes of a publish are on this host: which file holds which blob.
+//! The local files of a publish: which file has the content of which blob.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,17 @@ use crate::cli::{CliError, Exit};
 use crate::client::{ClientError, Fingerprint, Upload};
 use crate::domain::{Digest, FileName, Manifest};
 
-/// The local files of a publish, by digest.
+/// Local files by digest.
 #[derive(Debug, Default)]
 pub(super) struct LocalFiles {
     hashed: HashMap<Digest, Upload>,
-    /// Files that are hashed only when they are needed, with the name they have in the manifest.
+    /// Files that are hashed only if they must be uploaded, with their names in the manifest.
     lazy: HashMap<Digest, (FileName, PathBuf)>,
 }
 
 impl LocalFiles {
-    /// The files of a ready manifest, as they lie below `directory`. Not read yet: most may be on the server.
+    /// The files of an existing manifest, located below `directory`. Not read yet, because the server may have most of
+    /// them.
     pub(super) fn below(directory: &Path, manifest: &Manifest) -> Self {
         let lazy = manifest.files.iter().map(|artifact| {
             let path = directory.join(artifact.name.as_str());
@@ -28,12 +29,12 @@ impl LocalFiles {
         Self { hashed: HashMap::new(), lazy: lazy.collect() }
     }
 
-    /// Adds a file that has been hashed.
+    /// Adds a file that has already been hashed.
     pub(super) fn add(&mut self, upload: Upload) {
         self.hashed.insert(upload.fingerprint.blob.digest, upload);
     }
 
-    /// The file that holds this blob.
+    /// The file with the content of this blob.
     pub(super) async fn find(&self, digest: Digest, manifest: &Manifest) -> Result<Upload, CliError> {
         if let Some(upload) = self.hashed.get(&digest) {
             return Ok(upload.clone());
@@ -52,7 +53,7 @@ impl LocalFiles {
     }
 }
 
-/// Reads the files, several at once, each of them once.
+/// Hashes the files in parallel, each of them once.
 pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<(FileName, Upload)>, CliError> {
     stream::iter(inputs)
         .map(|Input { name, path }| async move { Ok((name, fingerprint(path).await?)) })
@@ -61,7 +62,7 @@ pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<(FileNam
         .await
 }
 
-/// Reads one file.
+/// Hashes one file.
 pub(super) async fn fingerprint(path: PathBuf) -> Result<Upload, CliError> {
     let read = path.clone();
     let fingerprint = tokio::task::spawn_blocking(move || Fingerprint::read(&read))

@@ -1,4 +1,4 @@
-//! What a file's name tells: platform, architecture, media type.
+//! Facts derived from a file name: platform, architecture, media type.
 
 use crate::domain::FileName;
 
@@ -6,17 +6,17 @@ const PLATFORMS: [&str; 6] = ["linux", "darwin", "macos", "windows", "freebsd", 
 const ARCHITECTURES: [&str; 10] =
     ["amd64", "arm64", "x86_64", "aarch64", "i386", "386", "i686", "armv7", "riscv64", "ppc64le"];
 
-/// The platform in a name such as `foo-linux-amd64.zip`, in lower case but otherwise as written.
+/// The platform in a name such as `foo-linux-amd64.zip`, in lower case but otherwise as spelled there.
 pub(super) fn platform(name: &FileName) -> Option<&'static str> {
     only_word(name, &PLATFORMS)
 }
 
-/// The architecture in a name such as `foo-linux-amd64.zip`, in lower case but otherwise as written.
+/// The architecture in a name such as `foo-linux-amd64.zip`, in lower case but otherwise as spelled there.
 pub(super) fn architecture(name: &FileName) -> Option<&'static str> {
     only_word(name, &ARCHITECTURES)
 }
 
-/// The one word of the list that stands in the name; two different ones say nothing.
+/// The only word of the list that occurs in the name; `None` if two different ones do.
 fn only_word(name: &FileName, words: &[&'static str]) -> Option<&'static str> {
     let name = name.base().to_ascii_lowercase();
     let mut found = words.iter().copied().filter(|word| has_word(&name, word));
@@ -24,7 +24,7 @@ fn only_word(name: &FileName, words: &[&'static str]) -> Option<&'static str> {
     found.next().is_none().then_some(first)
 }
 
-/// Whether `word` stands in `text` with no letter or digit at either side. (Splitting would break `x86_64`.)
+/// Whether `word` occurs in `text` without an adjacent letter or digit. (Splitting at separators would break `x86_64`.)
 fn has_word(text: &str, word: &str) -> bool {
     let joins = |c: char| c.is_alphanumeric();
     text.match_indices(word).any(|(start, _)| {
@@ -33,10 +33,10 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// The media type that goes with a name's ending.
+/// The media type for the extension of a name.
 pub(super) fn media_type(name: &FileName) -> Option<&'static str> {
     let lower = name.base().to_ascii_lowercase();
-    // A compressed file is served as what it is, never as a coding of what is in it.
+    // A compressed file is served as such, never as a content coding of what it contains.
     let known = match lower.rsplit_once('.')?.1 {
         "gz" | "tgz" => "application/gzip",
         "zst" | "tzst" => "application/zstd",

@@ -1,4 +1,4 @@
-//! `publish --dry-run`: what would happen, without making it happen.
+//! `publish --dry-run`: shows what would happen without changing anything.
 
 use std::collections::HashSet;
 
@@ -11,13 +11,13 @@ use crate::client::Client;
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 
-/// Prints the manifest on stdout and what would be uploaded on stderr.
+/// Prints the manifest to stdout and the pending uploads to stderr.
 pub(super) async fn show(publication: &Publication<'_>, context: &Context) -> Result<(), CliError> {
     let blobs = publication.manifest.blobs.clone();
     let missing = missing(publication.client, &blobs, publication.jobs).await?;
     let (upload, reuse): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|blob| missing.contains(&blob.digest));
     for blob in &upload {
-        // A plan that cannot be carried out is an error now, not later.
+        // Report files that cannot be uploaded now, not during the publish.
         publication.files.find(blob.digest, &publication.manifest).await?;
     }
     if context.json {
@@ -51,7 +51,7 @@ fn describe(publication: &Publication<'_>, blob: Descriptor) -> String {
     if names.is_empty() { "(source)".to_owned() } else { names.join(", ") }
 }
 
-/// Asks with one request when there is a token, else blob by blob, as anybody may.
+/// With a token, asks for all blobs in one request; without one, asks blob by blob, which needs no upload permission.
 async fn missing(client: &Client, blobs: &[Descriptor], jobs: usize) -> Result<HashSet<Digest>, CliError> {
     if client.has_token() {
         let digests: Vec<_> = blobs.iter().map(|blob| blob.digest).collect();

@@ -1,4 +1,4 @@
-//! The steps of a publish: prepare, upload what is missing, commit, and give the session back if that fails.
+//! The steps of a publish: prepare, upload missing blobs, commit, and abort the session on failure.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,10 +13,10 @@ use crate::client::{Client, ClientError, Prepared, Problem, Session, Upload};
 use crate::domain::{Digest, Expect, Manifest, ManifestName};
 use crate::wire::Receipt;
 
-/// How often blobs that vanished meanwhile are uploaded again.
+/// How often blobs that were deleted in the meantime are uploaded again.
 const MAX_ROUNDS: usize = 3;
 
-/// What is to be published, and how.
+/// What to publish, and how.
 #[derive(Debug)]
 pub(super) struct Publication<'a> {
     pub(super) client: &'a Client,
@@ -29,16 +29,16 @@ pub(super) struct Publication<'a> {
     pub(super) jobs: usize,
 }
 
-/// What a publish came to.
+/// The result of a publish.
 #[derive(Debug)]
 pub(super) struct Published {
     pub(super) receipt: Receipt,
-    /// The blobs that were uploaded, with their sizes.
+    /// The blobs that were uploaded, with their sizes in bytes.
     pub(super) uploaded: HashMap<Digest, u64>,
 }
 
 impl Publication<'_> {
-    /// Publishes. Neither an error nor a signal leaves a session behind that keeps blobs alive for nobody.
+    /// Publishes. On an error or a signal, the session is aborted, so that it does not keep unused blobs alive.
     pub(super) async fn run(&self, context: &Context) -> Result<Published, CliError> {
         let open = Mutex::new(None);
         let result = tokio::select! {
@@ -49,7 +49,7 @@ impl Publication<'_> {
         if let (Err(_), Some(session)) = (&result, left)
             && let Err(error) = self.client.abort(&session).await
         {
-            // The server forgets sessions by itself; the failure that led here matters more.
+            // Sessions expire on the server anyway, and the original failure is the one to report.
             tracing::debug!(%error, "the session was not given back");
         }
         result
@@ -76,7 +76,7 @@ impl Publication<'_> {
     }
 
     async fn upload(&self, missing: &[Digest], context: &Context) -> Result<HashMap<Digest, u64>, CliError> {
-        // Found first, so that a file that is not here ends the publish before the first byte is sent.
+        // Located first, so that a missing file ends the publish before any byte is sent.
         let uploads: Vec<Upload> = stream::iter(missing)
             .map(|digest| self.files.find(*digest, &self.manifest))
             .buffered(self.jobs)
@@ -96,7 +96,8 @@ impl Publication<'_> {
     }
 }
 
-/// A commit that lacks blobs can be tried again with them; any other failure is final.
+/// Returns the missing blobs of a refused commit, which can be retried after uploading them; any other failure is
+/// final.
 fn still_missing(error: ClientError) -> Result<Vec<Digest>, CliError> {
     let missing = error.problem().filter(|problem| problem.status == 409).map(Problem::missing);
     match missing {

@@ -1,4 +1,4 @@
-//! Where a verification was, so that an interrupted one goes on there.
+//! Progress of a verification, so that an interrupted one can be resumed.
 
 use std::fs;
 use std::io;
@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use crate::cli::{CliError, output};
 use crate::store::Key;
 
-/// How often progress is saved.
+/// Interval for saving progress.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 
-/// The last key that was verified, in a file.
+/// A file with the last key that was verified.
 pub(super) struct Checkpoint {
     file: PathBuf,
-    /// Everything up to and including this key was verified before.
+    /// Keys up to and including this one were verified by an earlier run.
     pub(super) after: Option<Key>,
     saved: Instant,
 }

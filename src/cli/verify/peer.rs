@@ -1,4 +1,4 @@
-//! Another Larder as a source of sound bytes.
+//! Another Larder server as a source of intact blobs.
 
 use async_trait::async_trait;
 use tokio::io::AsyncWrite;
@@ -10,7 +10,7 @@ use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::upkeep::verify::{Source, SourceError};
 
-/// The other Larder.
+/// The server to heal from.
 pub(super) struct Peer {
     pub(super) client: Client,
     pub(super) context: Context,

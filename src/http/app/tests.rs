@@ -20,7 +20,7 @@ use crate::http::surface::SurfaceProperties;
 
 type Generations = Arc<Mutex<HashMap<ManifestName, u64>>>;
 
-/// How often handlers ran, and what they depend on.
+/// Counts how often handlers ran, and holds what their responses depend on.
 #[derive(Debug, Clone, Default)]
 struct World {
     runs: Arc<AtomicUsize>,
@@ -42,7 +42,7 @@ fn name(text: &str) -> ManifestName {
     text.parse().unwrap()
 }
 
-/// A surface for tests, with habits that are as unlike those of the native one as they can be.
+/// A test surface that differs from the native one in as many properties as possible.
 fn surface(world: &World, title: &'static str, hosts: Hosts, prefix: &'static str) -> Surface<()> {
     let world = world.clone();
     let cached = async move |OriginalUri(uri): OriginalUri| {
@@ -122,7 +122,7 @@ async fn a_cached_response_belongs_to_one_surface_and_one_host() {
             assert_eq!(ask(&app, host, path).await.1, format!("{title} {path} {run}"), "{host}");
         }
     }
-    // Another host of a surface that is not bound to hosts is the same address, another query is not.
+    // For a surface that is not bound to hosts, another host is the same cache key, but another query is not.
     assert_eq!(ask(&app, "other", "/cached").await.1, "open /cached 3");
     assert_eq!(ask(&app, "other", "/cached?x").await.1, "open /cached?x 4");
     assert_eq!(ask(&app, "X.pages.example:81", "/cached").await.1, "pages /cached 0");
@@ -138,7 +138,7 @@ async fn a_cached_response_holds_while_all_its_heads_do() {
             assert_eq!(ask(&app, "z", "/cached").await.1, format!("open /cached {run}"), "{changed:?}");
         }
     }
-    // Nor does it outlive the tokens and policies under which it was made.
+    // A cached response does not outlive the tokens and policies under which it was created.
     world.epoch.fetch_add(1, Ordering::Relaxed);
     assert_eq!(ask(&app, "z", "/cached").await.1, "open /cached 4");
 }

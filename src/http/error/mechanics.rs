@@ -1,4 +1,4 @@
-//! Errors of HTTP mechanics as answers.
+//! Mapping of errors in HTTP mechanics to responses.
 
 use axum::http::{StatusCode, header};
 
@@ -30,7 +30,7 @@ impl From<BodyError> for ApiError {
         let detail = sentence(&error.to_string());
         match error {
             BodyError::TooLarge { limit } => Self::too_large(limit),
-            // The connection is of no use any more: what is left of the body may still be under way.
+            // The connection cannot be reused: the rest of the body may still be in flight.
             BodyError::Paused | BodyError::Trickled | BodyError::Late => {
                 Self::new(StatusCode::REQUEST_TIMEOUT, Code::Timeout, detail).header(header::CONNECTION, "close")
             }

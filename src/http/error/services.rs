@@ -1,4 +1,4 @@
-//! Errors of the domain, the store and the services as answers.
+//! Mapping of domain, store and service errors to responses.
 
 use axum::http::StatusCode;
 
@@ -220,7 +220,7 @@ impl From<CopyError> for ApiError {
     }
 }
 
-/// An error's text as a sentence.
+/// The text of an error as a full sentence.
 pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What is counted of every request. Names and digests never become labels: there is no end to them.
+//! Metrics of requests. Names and digests are never labels, because their cardinality is unbounded.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,14 +10,15 @@ use metrics::{Counter, Histogram};
 
 type ByAnswer = HashMap<(Method, StatusCode), Meter>;
 
-/// The metrics of one kind of answer.
+/// The metrics of one combination of route, method and status.
 #[derive(Clone)]
 struct Meter {
     total: Counter,
     duration: Histogram,
 }
 
-/// The metrics by route, method and status. Finding them among all metrics of the process takes longer than counting.
+/// Metric handles by route, method and status. Looking them up in the process-wide registry would take longer than
+/// counting.
 #[derive(Default)]
 pub(super) struct Meters(RwLock<HashMap<Box<str>, ByAnswer>>);
 
@@ -28,7 +29,7 @@ impl fmt::Debug for Meters {
 }
 
 impl Meters {
-    /// Counts an answer.
+    /// Counts one response.
     pub(super) fn count(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
         let kind = (known(method), status);
         let meters = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -60,12 +61,12 @@ impl Meter {
     }
 }
 
-/// Stands for all methods that are not known.
+/// Label for all unknown methods.
 fn other() -> Method {
     Method::TRACE
 }
 
-/// Clients can invent methods without end; labels cannot.
+/// Maps unknown methods to one label: clients can invent any number of methods.
 fn known(method: &Method) -> Method {
     let known = [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE, Method::PATCH, Method::OPTIONS];
     known.into_iter().find(|known| known == method).unwrap_or_else(other)

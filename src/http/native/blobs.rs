@@ -28,17 +28,17 @@ use crate::store::Created;
 use crate::wire::limits::MISSING_DIGESTS;
 use crate::wire::{Code, MissingBlobs, MissingQuestion, StoredBlob};
 
-/// A list of as many digests as may be asked for, with room for white space, in bytes.
+/// Largest request body in bytes: the maximum number of digests, with room for white space.
 const MAX_QUESTION: u64 = 2 << 20;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/blobs/missing", post(missing)).route("/blobs/{*digest}", get(read).head(head).put(upload))
 }
 
-/// Fields that all bytes of a blob come with.
+/// Headers of every full response with a blob.
 const BLOB_FIELDS: &[&Field] =
     &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::ACCEPT_RANGES, &p::CONTENT_DISPOSITION];
-/// Those of a part.
+/// Headers of a partial response (206).
 const PART_FIELDS: &[&Field] =
     &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::ACCEPT_RANGES, &p::CONTENT_DISPOSITION, &p::CONTENT_RANGE];
 
@@ -170,7 +170,7 @@ async fn upload(
     stored(digest, taken?)
 }
 
-/// The answer to an upload that is complete.
+/// The response to a completed upload.
 pub(super) fn stored(digest: Digest, created: Created) -> Result<Response, ApiError> {
     let result = if created == Created::New { "new" } else { "present" };
     metrics::counter!("larder_blob_uploads_total", "result" => result).increment(1);

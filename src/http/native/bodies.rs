@@ -1,4 +1,4 @@
-//! Answers of services as the bodies that travel.
+//! Conversion of service results to response bodies.
 
 use crate::service::Receipt;
 use crate::upkeep::collect::{Count, Outcome, RunSummary, Totals};

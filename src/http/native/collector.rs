@@ -1,4 +1,4 @@
-//! `/collector/runs`: what the collector did, for those who may do everything.
+//! `/collector/runs`: reports of the collector's runs, for administrators.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -24,7 +24,7 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/collector/runs", get(page)).route("/collector/runs/{*run}", get(show))
 }
 
-/// Part of the group of [`super::index`].
+/// These operations belong to the tag that [`super::index`] adds.
 pub(super) fn describe(document: &mut Document) {
     let list = Operation::new("get", "listRuns", "Runs of the collector, newest first")
         .by_token("Needs a token that grants `admin`.")
@@ -58,7 +58,7 @@ struct Page {
 async fn page(State(state): State<AppState>, caller: Caller, Params(page): Params<Page>) -> Result<Response, ApiError> {
     caller.require_somewhere(Permission::Admin)?;
     let limit = page.limit.unwrap_or(limits::RUNS).clamp(1, limits::MAX_RUNS);
-    // One more than asked for tells whether there is a next page.
+    // One more than requested, to learn whether there is a next page.
     let mut runs = state.runs.page(page.before, limit + 1).await?;
     let more = runs.len() > limit;
     runs.truncate(limit);
@@ -82,7 +82,7 @@ async fn show(State(state): State<AppState>, caller: Caller, Rest(path): Rest) -
     Ok(([(CACHE_CONTROL, "no-store")], Json(Run::from(&summary))).into_response())
 }
 
-/// The plans of all passes of a run, one after the other.
+/// Concatenates the plans of all passes of a run.
 async fn plan(state: AppState, run: RunId) -> Result<Response, ApiError> {
     let parts = state.runs.plans(run).await?;
     let runs = std::sync::Arc::clone(&state.runs);

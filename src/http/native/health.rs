@@ -24,10 +24,10 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/metrics", get(async || text(StatusCode::OK, crate::telemetry::render_metrics())))
 }
 
-/// Routes that are asked every few seconds.
+/// Routes that are polled every few seconds and therefore not logged.
 pub(super) const QUIET: &[&str] = &["/livez", "/readyz", "/healthz", "/metrics"];
 
-/// Part of the group of [`super::index`].
+/// These operations belong to the tag that [`super::index`] adds.
 pub(super) fn describe(document: &mut Document) {
     for (path, id) in [("/livez", "livez"), ("/healthz", "healthz")] {
         let alive = Operation::new("get", id, "Whether the process lives").answers(

@@ -15,7 +15,7 @@ use crate::http::state::AppState;
 use crate::wire::ServerIndex;
 use crate::wire::schema::Anything;
 
-/// The routes; `document` makes the OpenAPI document.
+/// The routes. `document` builds the OpenAPI document.
 pub(super) fn routes(document: fn() -> serde_json::Value) -> Router<AppState> {
     Router::new().route("/", get(index)).route("/openapi.json", get(async move || openapi(document)))
 }
@@ -57,7 +57,7 @@ async fn index(html: WantsHtml) -> Response {
 }
 
 fn openapi(document: fn() -> serde_json::Value) -> Response {
-    /// It is the same for as long as the process runs.
+    /// Rendered once: the document is constant for the lifetime of the process.
     static TEXT: OnceLock<Bytes> = OnceLock::new();
     let text = TEXT.get_or_init(|| document().to_string().into());
     ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], text.clone()).into_response()

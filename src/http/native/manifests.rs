@@ -269,7 +269,7 @@ async fn remove(
     }
 }
 
-/// What a version consists of never changes, so its precondition can be judged before the change, and no policy needs
+/// The content of a version never changes, so its precondition can be evaluated before the change, and no policy needs
 /// to require one.
 async fn retire(
     state: AppState,

@@ -1,10 +1,10 @@
-//! Whether a person with a browser is asking.
+//! Content negotiation: is the client a browser?
 
 use axum::extract::FromRequestParts;
 use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 
-/// Whether the client names `text/html` among what it accepts. Programs send `*/*` or nothing and get JSON.
+/// Whether `Accept` names `text/html`. Programs send `*/*` or nothing and get JSON.
 pub(in crate::http) struct WantsHtml(pub(in crate::http) bool);
 
 impl<S: Send + Sync> FromRequestParts<S> for WantsHtml {

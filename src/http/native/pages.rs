@@ -1,4 +1,4 @@
-//! Three small pages for people with a browser. No script, and nothing from elsewhere.
+//! Three small HTML pages for browsers. No scripts and no external resources.
 
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderName};
 use axum::response::Html;
@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::domain::{State, VersionRow};
 use crate::service::{History, NamePage};
 
-/// What a page may load: its own style and nothing else.
+/// Content security policy of a page: its own inline style and nothing else.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -61,7 +61,7 @@ pub(in crate::http) fn index() -> Page {
     )
 }
 
-/// Stands for this server's address, which it does not know.
+/// Placeholder for this server's public URL, which it does not know.
 const ORIGIN: &str = "https://THIS-HOST";
 
 pub(in crate::http) fn names(page_of_names: &NamePage, next: Option<&str>) -> Page {

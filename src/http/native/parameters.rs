@@ -1,11 +1,11 @@
-//! Parameters, header fields and failures that several operations of the native surface share, for its description.
+//! Parameters, headers and failures that several operations of the native surface share, for the OpenAPI description.
 
 use serde_json::json;
 
 use crate::http::openapi::{Failure, Field, Parameter, of};
 use crate::wire::{limits, schema};
 
-/// Constants of one kind, each with what it is called, its text and its schema.
+/// Declares constants of one kind, each with its name, description and schema.
 macro_rules! parameters {
     ($($id:ident = $place:literal $spelling:literal $name:literal $required:literal, $about:literal, $schema:expr;)*) => {
         $(pub(super) const $id: Parameter = Parameter {
@@ -96,7 +96,7 @@ fields! {
 
 macro_rules! failures {
     ($($status:literal $id:literal [$($field:ident),*], $about:literal;)*) => {
-        /// How operations fail, by status.
+        /// Failures by status.
         pub(super) const FAILURES: &[Failure] = &[
             $(Failure { status: $status, id: $id, about: $about, fields: &[$(&$field),*] }),*
         ];

@@ -9,10 +9,10 @@ use crate::http::error::{ApiError, Denial};
 use crate::http::request_id::RequestId;
 use crate::wire::ProblemDetails;
 
-/// Writes an error down as problem details.
+/// Renders an error as problem details.
 pub(super) fn render(error: &ApiError, id: &RequestId) -> Response {
     let mut members = error.members().clone();
-    // Problems that a standard gives a type to bring it along.
+    // Problem types that a standard defines are passed as a member.
     let kind = match members.remove("type") {
         Some(Value::String(registered)) => registered,
         _ => format!("urn:larder:problem:{}", error.code().as_str().to_ascii_lowercase().replace('_', "-")),
@@ -36,7 +36,7 @@ pub(super) fn render(error: &ApiError, id: &RequestId) -> Response {
     response
 }
 
-/// The challenge of RFC 6750 section 3.
+/// The `WWW-Authenticate` value for bearer tokens (RFC 6750 section 3).
 pub(super) fn challenge(denial: Denial) -> &'static str {
     match denial {
         Denial::Missing => "Bearer realm=\"larder\"",

@@ -22,7 +22,7 @@ use crate::http::serving::response_cache::Cacheable;
 use crate::http::state::AppState;
 use crate::service::Resolve;
 
-/// What need not be encoded in the value of a query parameter, beside letters and digits.
+/// Characters that need no encoding in the value of a query parameter, besides letters and digits.
 const IN_QUERY: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(super) fn routes() -> Router<AppState> {
@@ -42,7 +42,7 @@ pub(super) fn describe(document: &mut Document) {
     document.path("/refs/{target}/{file}", &[&p::TARGET, &p::FILE], operations);
 }
 
-/// Answers HEAD too: there is no body worth saving.
+/// Handles HEAD as well: there is no body worth saving.
 async fn follow(
     State(resolve): State<Arc<Resolve>>,
     State(access): State<Arc<Access>>,

@@ -1,4 +1,4 @@
-//! `/sessions/NAME`: publishing in three steps, for clients that upload what is missing in between.
+//! `/sessions/NAME`: publishing in three steps, for clients that upload missing blobs in between.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -127,7 +127,7 @@ async fn abort(State(state): State<AppState>, caller: Caller, rest: Rest) -> Res
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A session that is not there has most often been given up: by its client, or because its time was over.
+/// Maps an error. A session that does not exist was most often aborted, by its client or because it expired.
 fn refusal(error: PublishError) -> ApiError {
     match error {
         PublishError::Change(ChangeError::Rejected(Rejection::NoSuchVersion)) => ApiError::session_unknown(),
@@ -135,7 +135,7 @@ fn refusal(error: PublishError) -> ApiError {
     }
 }
 
-/// A session is `NAME@NUMBER`.
+/// Parses the address of a session, `NAME@NUMBER`.
 fn session(rest: &Rest) -> Result<(ManifestName, u64), ApiError> {
     let target = rest.target()?;
     let Selector::Number(number) = target.selector else {

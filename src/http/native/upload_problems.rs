@@ -1,4 +1,4 @@
-//! What can go wrong with a resumable upload, as problems. Those that the draft names have its types and members.
+//! Errors of resumable uploads as problem details. Those that the draft defines have its types and members.
 
 use axum::http::StatusCode;
 use axum::http::header::HeaderName;
@@ -7,7 +7,7 @@ use crate::http::error::ApiError;
 use crate::protocol::UploadError;
 use crate::wire::{Code, headers};
 
-/// Where the draft registers its problems.
+/// Prefix of the problem types registered by the draft.
 const REGISTRY: &str = "https://iana.org/assignments/http-problem-types#";
 
 impl ApiError {
@@ -15,20 +15,20 @@ impl ApiError {
         self.with("type", format!("{REGISTRY}{kind}"))
     }
 
-    /// No upload has this id, or none any more.
+    /// There is no upload with this id, or no longer.
     pub(in crate::http) fn upload_unknown() -> Self {
         let detail = "There is no such upload. If there was one, it was given up, or nothing was appended to it for too \
                       long; begin a new one with POST /uploads.";
         Self::new(StatusCode::NOT_FOUND, Code::UploadUnknown, detail)
     }
 
-    /// A header that resumable uploads need is missing or malformed.
+    /// A header that resumable uploads require is missing or malformed.
     pub(in crate::http) fn upload_header(name: &HeaderName, form: &str) -> Self {
         let detail = format!("The header {name} must be {form}.");
         Self::bad_request(Code::UploadInvalid, detail).with("header", name.as_str())
     }
 
-    /// The digest is needed to begin.
+    /// The digest must be stated when an upload is created.
     pub(in crate::http) fn upload_without_digest() -> Self {
         let detail = "State the digest of the whole blob to begin an upload: as POST /uploads?digest=sha256:HEX, or in the \
                       header Repr-Digest.";
@@ -41,7 +41,7 @@ impl ApiError {
         error.header(HeaderName::from_static(headers::ACCEPT_PATCH), headers::PARTIAL_UPLOAD)
     }
 
-    /// Bytes are appended somewhere else than at the end.
+    /// The stated offset is not the end of the upload.
     pub(in crate::http) fn upload_offset(expected: u64, provided: u64) -> Self {
         let detail = format!("The upload has {expected} bytes; continue from there, not from {provided}.");
         Self::upload_moved(detail)
@@ -54,13 +54,13 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, Code::UploadOffset, detail).registered("mismatching-upload-offset")
     }
 
-    /// The blob is stored; nothing can be appended.
+    /// The blob is stored, so nothing can be appended.
     pub(in crate::http) fn upload_complete() -> Self {
         let detail = "The upload is complete; its blob is stored.";
         Self::bad_request(Code::UploadComplete, detail).registered("completed-upload")
     }
 
-    /// Two statements about the length contradict each other.
+    /// The stated length contradicts an earlier statement.
     pub(in crate::http) fn upload_length(stated: u64, other: u64) -> Self {
         let detail =
             format!("The length {stated} contradicts {other}, which was stated before or follows from the body.");
@@ -70,7 +70,7 @@ impl ApiError {
             .with("actual", other)
     }
 
-    /// Somebody else's upload.
+    /// The upload belongs to another subject.
     pub(in crate::http) fn upload_of_another() -> Self {
         Self::forbidden(
             "This upload was begun with another token; only that one, or one that grants `admin`, may continue it.",

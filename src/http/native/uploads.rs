@@ -1,9 +1,9 @@
-//! `/uploads` and `/uploads/ID`: blobs that arrive over several requests, as the IETF's draft on resumable uploads has it
-//! (draft-ietf-httpbis-resumable-upload).
+//! `/uploads` and `/uploads/ID`: blobs uploaded over several requests, as specified by the IETF draft on resumable
+//! uploads (draft-ietf-httpbis-resumable-upload).
 //!
-//! Clients create an upload, which gives them its address, and append to it. The draft's interim response 104, which tells
-//! the address while the body is still arriving, is not sent: the HTTP library cannot. So bytes that are sent along with the
-//! creation are only as safe as the connection.
+//! Clients create an upload, receive its URL and append to it. The draft's interim response 104, which announces the
+//! URL while the body is still being received, is not sent: the HTTP library does not support it. So bytes that are
+//! sent along with the creation are lost if the connection breaks.
 
 mod describe;
 
@@ -58,11 +58,11 @@ struct CreateQuery {
     digest: Option<Digest>,
 }
 
-/// The result of a request that brings bytes.
+/// The result of a request that appends bytes.
 enum UploadOutcome {
-    /// More bytes are to follow.
+    /// The upload is incomplete.
     Open(Box<Progress>),
-    /// The blob is stored.
+    /// The upload is complete and the blob is stored.
     Stored(Digest, Created),
 }
 
@@ -108,7 +108,7 @@ async fn begin(
     }
 }
 
-/// Appends what the body brings.
+/// Appends the request body.
 async fn take_in(
     state: &AppState,
     upload: Progress,
@@ -125,7 +125,7 @@ async fn take_in(
             }
             Ok(None) => break,
             Err(error) => {
-                // A client that learns that its body was too slow may ask at once where to continue.
+                // A client that is told that its body was too slow may ask for the offset at once.
                 append.settle().await?;
                 return Err(error.into());
             }
@@ -222,7 +222,7 @@ async fn limits_of_one(State(state): State<AppState>) -> Result<Response, ApiErr
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 
-/// The upload in the address, if the caller may continue it.
+/// Looks up the upload in the URL and checks that the caller may continue it.
 async fn find(state: &AppState, caller: &Caller, rest: &Rest) -> Result<Progress, ApiError> {
     caller.require_somewhere(Permission::Upload)?;
     let id = rest.0.parse().map_err(|_| ApiError::upload_unknown())?;
@@ -249,7 +249,7 @@ fn answer(state: &AppState, status: StatusCode, taken: UploadOutcome) -> Result<
     }
 }
 
-/// Where an upload is, and what it asks for.
+/// Headers with the state of an upload and its limits.
 fn standing(state: &AppState, upload: &Progress) -> Result<HeaderMap, ApiError> {
     let mut headers = HeaderMap::new();
     headers.insert(UPLOAD_OFFSET, HeaderValue::from(upload.offset()));
@@ -269,7 +269,7 @@ fn address(upload: &Progress) -> String {
     format!("/uploads/{}", upload.id)
 }
 
-/// Whether the request brings the last bytes.
+/// Whether the request contains the last bytes (`Upload-Complete`).
 fn completes(headers: &HeaderMap) -> Result<bool, ApiError> {
     match headers.get(&UPLOAD_COMPLETE) {
         Some(value) if value == TRUE => Ok(true),
@@ -281,7 +281,7 @@ fn completes(headers: &HeaderMap) -> Result<bool, ApiError> {
     }
 }
 
-/// How long the upload will be: as the header says, or as follows from the last body.
+/// Total length of the upload, as stated in the header or implied by the length of the last body.
 fn length(headers: &HeaderMap, follows: Option<u64>) -> Result<Option<u64>, ApiError> {
     let number = || ApiError::upload_header(&UPLOAD_LENGTH, "the number of bytes of the whole blob");
     match (number_in(headers, &UPLOAD_LENGTH, number)?, follows) {

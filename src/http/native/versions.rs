@@ -1,4 +1,4 @@
-//! `/versions/NAME[@SELECTOR]` and what can be done to a version.
+//! `/versions/NAME[@SELECTOR]` and the actions on a version.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -27,7 +27,7 @@ use crate::service::publish::PublishOptions;
 use crate::service::{ResolveError, Versions};
 use crate::wire::{Code, CopyRequest, History, Receipt, Row, limits};
 
-/// Longest body of an action, in bytes.
+/// Largest request body of an action, in bytes.
 const MAX_BODY: u64 = 4096;
 
 pub(super) fn routes() -> Router<AppState> {
@@ -106,7 +106,7 @@ async fn show(
     }
 }
 
-/// The answer to a method that what stands behind the selector does not know.
+/// 405, with the methods of the resource after the selector.
 fn not_allowed(tail: Option<&str>) -> ApiError {
     match tail {
         None => ApiError::method_not_allowed_but("GET, HEAD"),

@@ -1,4 +1,4 @@
-//! Request bodies: counted, and cut off when they are too long or too slow.
+//! Request bodies: counted, and aborted when they are too large or too slow.
 
 use std::time::Duration;
 
@@ -8,49 +8,49 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout};
 
-/// Longest time that a body which is held in memory may take to arrive.
+/// Time limit for receiving a body that is held in memory.
 const HELD_FOR: Duration = Duration::from_secs(120);
-/// Most bytes of an unwanted body that are taken in so that its sender sees the answer.
+/// Most bytes of an unwanted body that are read and discarded so that its sender sees the response.
 const DISCARDED: usize = 256 << 20;
-/// Longest time for that.
+/// Time limit for reading and discarding an unwanted body.
 const DISCARDED_FOR: Duration = Duration::from_secs(10);
 
-/// How large and how slow a body may be.
+/// Limits on the size and slowness of one body.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct BodyLimits {
-    /// Bytes.
+    /// Largest body, in bytes.
     pub(in crate::http) size: u64,
-    /// Longest pause.
+    /// Longest pause between two frames.
     pub(in crate::http) idle: Duration,
-    /// Slowest average rate in bytes per second, once `idle` has passed.
+    /// Lowest acceptable average rate in bytes per second, enforced once `idle` has passed.
     pub(in crate::http) min_rate: u64,
 }
 
-/// Why a body is refused.
+/// Why a body is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::http) enum BodyError {
-    /// More bytes than the limit.
+    /// The body exceeds its size limit.
     #[error("the body is larger than {limit} bytes, which is the limit of this server")]
     TooLarge {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// No byte for too long.
+    /// Nothing was received for longer than the idle limit.
     #[error("the body paused for too long; nothing was stored")]
     Paused,
-    /// Too few bytes a second.
+    /// The average rate was below the minimum.
     #[error("the body arrives too slowly; nothing was stored")]
     Trickled,
-    /// Too long under way for one that is held in memory.
+    /// A body that is held in memory was not complete within its time limit.
     #[error("the body took too long; nothing was stored")]
     Late,
-    /// The connection ended first.
+    /// The connection ended before the body did.
     #[error("the body ended before it was complete; nothing was stored")]
     Broken,
-    /// A content coding.
+    /// The body has a content coding, which would change its digest.
     #[error("send the bytes as they are, without a Content-Encoding: the digest is taken of what is stored")]
     Coded,
-    /// A `Content-Range`.
+    /// The request has a `Content-Range`.
     #[error("a PUT stores the whole; Content-Range is not supported here")]
     Partial,
 }
@@ -61,12 +61,12 @@ pub(in crate::http) struct RequestBody {
     limits: BodyLimits,
     received: u64,
     began: Instant,
-    /// Nothing more will come, or nothing more is wanted.
+    /// No more frames are expected: the body ended, failed or was rejected.
     over: bool,
 }
 
 impl RequestBody {
-    /// Does not ask for the body yet: a client that waits for `100 Continue` sends it when it is first read.
+    /// Does not read from the body yet: a client that expects `100 Continue` is only told to send it on the first read.
     pub(in crate::http) fn new(body: Body, limits: BodyLimits) -> Self {
         Self { body, limits, received: 0, began: Instant::now(), over: false }
     }
@@ -74,7 +74,7 @@ impl RequestBody {
     /// The next bytes; `None` at the end of a complete body.
     pub(in crate::http) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         let next = self.frame().await;
-        // A body that broke off, paused or trickled is not worth waiting for any longer.
+        // A body that broke off, paused or trickled is not worth draining either.
         self.over = !matches!(next, Ok(Some(_)));
         next
     }
@@ -94,7 +94,7 @@ impl RequestBody {
         }
     }
 
-    /// A client that trickles bytes would hold its place for ever without ever pausing.
+    /// Without this, a client that trickles bytes could hold its connection for ever without ever pausing.
     fn check_rate(&self) -> Result<(), BodyError> {
         let elapsed = self.began.elapsed();
         let expected = elapsed.as_millis().saturating_mul(self.limits.min_rate.into()) / 1000;
@@ -104,7 +104,8 @@ impl RequestBody {
         Ok(())
     }
 
-    /// The whole body, which may not be larger than the limit. It takes up memory meanwhile, so it has to come soon.
+    /// Collects the whole body, up to the size limit. It occupies memory in the meantime, so a total time limit
+    /// applies.
     pub(in crate::http) async fn collect(mut self) -> Result<Bytes, BodyError> {
         let all = async {
             let mut all = BytesMut::new();
@@ -116,15 +117,15 @@ impl RequestBody {
         timeout(HELD_FOR, all).await.map_err(|_| BodyError::Late)?
     }
 
-    /// Takes in what is left of the body, unless its sender waits to be asked for it (RFC 9110 section 10.1.1).
+    /// Discards the rest of the body, unless the client is waiting for `100 Continue` (RFC 9110 section 10.1.1).
     pub(in crate::http) async fn discard_unless_withheld(&mut self, headers: &HeaderMap) {
         if !headers.contains_key(EXPECT) {
             self.discard().await;
         }
     }
 
-    /// Takes in and forgets what is left of a body that was answered early, within bounds. Most clients only look for
-    /// an answer once they have sent everything, and take a connection that is closed meanwhile for a failure.
+    /// Reads and discards, within bounds, the rest of a body that was answered early. Most clients look for a response
+    /// only after they have sent everything, and treat a connection closed before that as a failure.
     async fn discard(&mut self) {
         if self.over {
             return;
@@ -147,8 +148,9 @@ fn broken(error: &axum::Error) -> BodyError {
     BodyError::Broken
 }
 
-/// Refuses what can be refused from the headers alone, before the body is asked for: codings (they would change the
-/// digest), partial PUTs (RFC 9110 section 14.5) and bodies announced too long. Returns the announced length, in bytes.
+/// Rejects what can be rejected by the headers alone, before the body is read: content codings (they would change the
+/// digest), partial PUTs (RFC 9110 section 14.5) and a `Content-Length` above `limit`. Returns the announced length, in
+/// bytes.
 pub(in crate::http) fn check_headers(headers: &HeaderMap, limit: u64) -> Result<Option<u64>, BodyError> {
     let identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if !headers.get_all(CONTENT_ENCODING).iter().all(identity) {

@@ -1,18 +1,18 @@
-//! How long answers stay fresh (RFC 9111, RFC 8246).
+//! Freshness of responses in caches (RFC 9111, RFC 8246).
 
 use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 
-/// How an answer may be cached.
+/// How a response may be cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Freshness {
-    /// The address determines the bytes for ever.
+    /// The URL determines the bytes, so they never change.
     Immutable,
-    /// Must be revalidated each time.
+    /// Must be revalidated before each reuse.
     Revalidate,
 }
 
 impl Freshness {
-    /// The `Cache-Control` value. What needs a token to read must not be kept by shared caches.
+    /// The `Cache-Control` value. A response that needs a token to read must not be stored by shared caches.
     pub(in crate::http) fn header(self, public: bool) -> HeaderValue {
         HeaderValue::from_static(match (self, public) {
             (Self::Immutable, true) => "public, max-age=31536000, immutable, no-transform",
@@ -23,7 +23,7 @@ impl Freshness {
     }
 }
 
-/// Sets `Cache-Control`.
+/// Sets the `Cache-Control` header.
 pub(in crate::http) fn set_freshness(headers: &mut HeaderMap, freshness: Freshness, public: bool) {
     headers.insert(CACHE_CONTROL, freshness.header(public));
 }

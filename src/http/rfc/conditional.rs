@@ -5,7 +5,7 @@ use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE};
 
 use crate::domain::Digest;
 
-/// A field that is no list of entity tags.
+/// A header that is not a list of entity tags.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} must be * or a list of quoted entity tags such as \"sha256:…\"")]
 pub struct MalformedTags(pub HeaderName);
@@ -13,9 +13,9 @@ pub struct MalformedTags(pub HeaderName);
 /// The value of `If-Match` or `If-None-Match`.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::http) enum Tags {
-    /// `*`.
+    /// `*`: any current representation.
     Any,
-    /// Entity tags.
+    /// At least one entity tag.
     List(Vec<Tag>),
 }
 
@@ -26,27 +26,27 @@ pub(in crate::http) struct Tag {
     opaque: String,
 }
 
-/// The entity tag of bytes with this digest. Strong: equal tags mean equal bytes.
+/// The entity tag for bytes with this digest. Strong: equal tags mean equal bytes.
 pub(in crate::http) fn etag(digest: Digest) -> String {
     format!("\"{digest}\"")
 }
 
-/// The result of the conditionals of a GET or HEAD.
+/// The result of evaluating the preconditions of a GET or HEAD.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The representation is to be sent.
+    /// Send the representation.
     Proceed,
-    /// The client has it already: 304.
+    /// The client already has this representation: 304.
     NotModified,
-    /// The client wants another one or none: 412.
+    /// `If-Match` does not hold: 412.
     Failed,
 }
 
-/// Evaluates `If-Match`, then `If-None-Match` (section 13.2.2) for a representation with this digest. We state no
-/// modification dates, so the conditionals about dates do not apply.
+/// Evaluates `If-Match`, then `If-None-Match` (section 13.2.2) for a representation with this digest. We send no
+/// `Last-Modified`, so the date preconditions do not apply.
 ///
 /// # Errors
-/// For a field that is no list of entity tags.
+/// When a header is not a list of entity tags.
 pub fn evaluate(headers: &HeaderMap, digest: Digest) -> Result<Verdict, MalformedTags> {
     let current = digest.to_string();
     let matches = |tags: &Tags, strong: bool| match tags {
@@ -62,19 +62,19 @@ pub fn evaluate(headers: &HeaderMap, digest: Digest) -> Result<Verdict, Malforme
     Ok(Verdict::Proceed)
 }
 
-/// Whether a `Range` applies: without `If-Range`, or with one that matches strongly (section 13.1.5).
+/// Whether `Range` is to be applied: there is no `If-Range`, or its tag matches strongly (section 13.1.5).
 #[must_use]
 pub fn range_applies(headers: &HeaderMap, digest: Digest) -> bool {
     headers.get(IF_RANGE).is_none_or(|value| value.as_bytes() == etag(digest).as_bytes())
 }
 
-/// The digests among the tags. A tag that is no digest of ours can match nothing, and neither can a weak one where
-/// the comparison is strong.
+/// The digests among the tags. A tag that is not one of our digests can never match, nor can a weak tag if the
+/// comparison is strong.
 pub(in crate::http) fn digests(tags: Vec<Tag>, strong: bool) -> Vec<Digest> {
     tags.into_iter().filter(|tag| !(strong && tag.weak)).filter_map(|tag| tag.opaque.parse().ok()).collect()
 }
 
-/// The entity tags in a field, if it is there.
+/// The entity tags in a header; `None` if the header is absent.
 pub(in crate::http) fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, MalformedTags> {
     let mut list = Vec::new();
     let mut stated = false;

@@ -1,4 +1,4 @@
-//! Digests in headers (RFC 9530).
+//! Digest headers (RFC 9530).
 
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
@@ -6,32 +6,32 @@ use base64::Engine as _;
 use crate::domain::Digest;
 use crate::wire::headers;
 
-/// Digest of a whole representation (RFC 9530 section 3).
+/// Header with the digest of a whole representation (RFC 9530 section 3).
 pub(in crate::http) const REPR_DIGEST: HeaderName = HeaderName::from_static(headers::REPR_DIGEST);
 
-/// Why a digest that a request states cannot be accepted.
+/// Why a digest stated by a request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::http) enum StatedDigestError {
-    /// Not a dictionary of byte sequences.
+    /// The header is not a dictionary of byte sequences.
     #[error("{0} must be a structured field such as sha-256=:BASE64:")]
     Malformed(&'static str),
-    /// Another digest than the address says.
+    /// The stated digest differs from the one in the URL.
     #[error("{field} states another digest than the address")]
     Contradicts {
-        /// The field.
+        /// Name of the header.
         field: &'static str,
-        /// The digest in the address.
+        /// The digest in the URL.
         expected: Digest,
     },
 }
 
-/// `sha-256=:BASE64:`, the structured form of a digest.
+/// Formats a digest as `sha-256=:BASE64:`, a structured field.
 pub(in crate::http) fn repr_digest(digest: Digest) -> HeaderValue {
     let text = format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(digest.bytes()));
     HeaderValue::try_from(text).expect("base64 is legal in a header")
 }
 
-/// A digest that the request states in `Repr-Digest` or `Content-Digest` (RFC 9530) must be the one in its address.
+/// Checks that a digest stated in `Repr-Digest` or `Content-Digest` (RFC 9530) equals the one in the URL.
 pub(in crate::http) fn check_stated_digests(request: &HeaderMap, expected: Digest) -> Result<(), StatedDigestError> {
     for field in [headers::REPR_DIGEST, headers::CONTENT_DIGEST] {
         if stated_digest(request, field)?.is_some_and(|stated| stated != expected) {
@@ -41,7 +41,7 @@ pub(in crate::http) fn check_stated_digests(request: &HeaderMap, expected: Diges
     Ok(())
 }
 
-/// The SHA-256 digest in a header of RFC 9530, if it has one.
+/// Reads the SHA-256 digest from an RFC 9530 header; `None` if the header or that algorithm is absent.
 pub(in crate::http) fn stated_digest(
     request: &HeaderMap,
     field: &'static str,

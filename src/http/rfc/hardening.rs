@@ -1,4 +1,4 @@
-//! Header fields that keep untrusted bytes harmless.
+//! Response headers that prevent untrusted bytes from acting in a browser.
 
 use axum::http::header::{
     CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
@@ -6,18 +6,18 @@ use axum::http::header::{
 
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// What the bytes of a surface may do in a browser.
+/// What stored bytes may do in a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Hardening {
-    /// Files to download, on an origin that others share: pages anywhere may embed them, none of them can run there.
+    /// Files to download, on an origin shared with others: any page may embed them, but none may execute there.
     Artefact,
-    /// Pages on an origin of their own, which they may run in and no other origin may embed.
+    /// Pages on an origin of their own: they may execute there, and no other origin may embed them.
     #[cfg_attr(not(test), expect(dead_code, reason = "native has no pages of publishers"))]
     Page,
 }
 
 impl Hardening {
-    /// The fields of every answer of the surface.
+    /// Headers for every response of the surface.
     pub(in crate::http) fn on_every_answer(self, headers: &mut HeaderMap) {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let embedding = match self {
@@ -27,8 +27,8 @@ impl Hardening {
         headers.insert(CORP, HeaderValue::from_static(embedding));
     }
 
-    /// The fields of untrusted bytes in addition. As an artefact they are saved under `name`, and cannot run, frame or
-    /// reach anything.
+    /// Additional headers for untrusted bytes. An artefact is saved under `name` and can neither execute nor frame or
+    /// request anything.
     pub(in crate::http) fn on_bytes(self, headers: &mut HeaderMap, name: Option<&str>) {
         if self == Self::Artefact {
             headers.insert(CONTENT_DISPOSITION, disposition(name));
@@ -37,13 +37,13 @@ impl Hardening {
     }
 }
 
-/// What untrusted bytes are sent with where nothing may run: they cannot frame or reach anything in our origin.
+/// Headers for untrusted bytes that must not execute: they can neither frame nor request anything in our origin.
 pub(in crate::http) fn defuse(headers: &mut HeaderMap) {
     let policy = HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
     headers.insert(CONTENT_SECURITY_POLICY, policy);
 }
 
-/// The value of `Content-Disposition` for a file of this name, if it has one (RFC 6266, RFC 8187).
+/// The value of `Content-Disposition` for a download, with its file name if there is one (RFC 6266, RFC 8187).
 pub(in crate::http) fn disposition(name: Option<&str>) -> HeaderValue {
     let value = name.map_or_else(|| "attachment".to_owned(), attachment);
     HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
@@ -51,7 +51,7 @@ pub(in crate::http) fn disposition(name: Option<&str>) -> HeaderValue {
 
 fn attachment(name: &str) -> String {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-    /// attr-char of RFC 8187, as the set that must be encoded.
+    /// Everything outside `attr-char` of RFC 8187, which must be percent-encoded.
     const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'!')
         .remove(b'#')

@@ -1,22 +1,24 @@
-//! Range requests (RFC 9110 section 14): one range of bytes; anything else gets the whole.
+//! Range requests (RFC 9110 section 14): a single byte range is supported; any other request gets the full
+//! representation.
 
 use axum::http::HeaderMap;
 use axum::http::header::RANGE;
 
 use crate::store::ByteRange;
 
-/// What a `Range` header comes to for a representation of a certain size.
+/// How a `Range` header applies to a representation of a given size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RangeOutcome {
-    /// The whole: no range, several ranges, another unit, or nonsense. A server may ignore `Range` (14.2).
+    /// The full representation: no range, several ranges, another unit, or invalid syntax. A server may ignore `Range`
+    /// (14.2).
     Whole,
-    /// These bytes.
+    /// A single range, within the representation.
     Part(ByteRange),
-    /// A range that begins behind the end.
+    /// The range begins at or after the end: 416.
     Unsatisfiable,
 }
 
-/// Judges the `Range` header of a GET of so many bytes.
+/// Evaluates the `Range` header of a GET for a representation of `size` bytes.
 #[must_use]
 pub fn judge(headers: &HeaderMap, size: u64) -> RangeOutcome {
     let mut values = headers.get_all(RANGE).iter();
@@ -44,7 +46,7 @@ fn parse(text: &str) -> Option<Spec> {
     (last.is_none_or(|last| first <= last)).then_some(Spec::From { first, last })
 }
 
-/// Digits only. A number too large for us is larger than any blob.
+/// Parses digits only. A number that overflows is treated as larger than any blob.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))

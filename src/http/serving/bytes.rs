@@ -1,5 +1,5 @@
-//! A blob as an answer: its header fields, ranges, conditionals, redirects to the store, and files that the connection sends
-//! by itself.
+//! Blobs as responses: headers, ranges, preconditions, redirects to the store, and files that the connection sends
+//! itself.
 
 use std::sync::Arc;
 
@@ -25,20 +25,20 @@ use crate::http::state::Delivery;
 use crate::protocol::Blobs;
 use crate::store::{Object, PresignOptions};
 
-/// How a surface answers with a blob.
+/// How a surface serves a blob.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct BlobOptions<'a> {
-    /// The name to save it under; its media type is guessed from it.
+    /// The file name for the download; the media type is guessed from it.
     pub(in crate::http) file_name: Option<&'a str>,
-    /// Whether anybody may have it, shared caches included.
+    /// Whether the blob is readable without a token and may be stored by shared caches.
     pub(in crate::http) public: bool,
-    /// Whether the store may send the bytes. A surface that never redirects says [`Delivery::Stream`].
+    /// Whether to redirect to the store. A surface that never redirects passes [`Delivery::Stream`].
     pub(in crate::http) delivery: Delivery,
-    /// What the bytes may do in browsers.
+    /// What the bytes may do in a browser.
     pub(in crate::http) hardening: Hardening,
 }
 
-/// The answer to a GET of a blob.
+/// Answers a GET of a blob.
 pub(in crate::http) async fn get(
     blobs: &Arc<Blobs>,
     digest: Digest,
@@ -75,7 +75,7 @@ pub(in crate::http) async fn get(
     Ok(send(StatusCode::PARTIAL_CONTENT, answer, object))
 }
 
-/// The answer to a HEAD of a blob.
+/// Answers a HEAD of a blob.
 pub(in crate::http) async fn head(
     blobs: &Arc<Blobs>,
     digest: Digest,
@@ -88,9 +88,9 @@ pub(in crate::http) async fn head(
     Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
 }
 
-/// Sends the client to the store for the bytes, if that is how they are delivered. Not clients that show who they are: many
-/// would show it to the store too, which some answer with an error and none has a right to see. Nor conditional requests:
-/// what they ask, the store would judge by entity tags of its own.
+/// Redirects the client to the store if that is how blobs are delivered. Clients with credentials are excluded: many
+/// would send these to the store too, which has no right to see them, and some stores respond with an error. So are
+/// conditional requests, which the store would evaluate against entity tags of its own.
 async fn presign(
     blobs: &Arc<Blobs>,
     digest: Digest,
@@ -110,7 +110,7 @@ async fn presign(
     let Some(address) = blobs.presign(digest, &presign).await? else { return Ok(None) };
     let mut headers = HeaderMap::with_capacity(6);
     headers.insert(LOCATION, HeaderValue::try_from(&address).map_err(ApiError::internal)?);
-    // The address gives the bytes to anybody until it expires.
+    // The presigned URL grants access to everyone until it expires.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(VARY, HeaderValue::from_static("Authorization"));
@@ -120,7 +120,7 @@ async fn presign(
     Ok(Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response()))
 }
 
-/// The answer that the conditionals lead to, if it is not the representation itself.
+/// The response required by the preconditions; `None` if the representation is to be sent.
 pub(in crate::http) fn judged(
     request: &HeaderMap,
     digest: Digest,
@@ -151,7 +151,7 @@ fn blob_headers(digest: Digest, size: u64, options: BlobOptions<'_>) -> HeaderMa
     headers
 }
 
-/// Guessed from the file's name; what compressed archives hold is not looked at.
+/// Guessed from the file name; the content of compressed archives is not inspected.
 fn media_type(name: Option<&str>) -> HeaderValue {
     let extension = name.and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension.to_ascii_lowercase());
     let guess = match extension.as_deref() {
@@ -164,9 +164,9 @@ fn media_type(name: Option<&str>) -> HeaderValue {
     HeaderValue::from_static(guess)
 }
 
-/// The bytes of an object. An error on the way ends the connection, because `Content-Length` was already sent: the
-/// client sees a broken transfer, never a short one. If they are in a file, it goes with the answer as an extension, for
-/// connections that can send files.
+/// Streams the bytes of an object. An error in between ends the connection, because `Content-Length` has already been
+/// sent: the client sees a broken transfer, never a truncated one. If the bytes are in a file, it is attached to the
+/// response as an extension, for connections that can send files.
 fn send(status: StatusCode, headers: HeaderMap, object: Object) -> Response {
     if let Some(bytes) = object.file.as_ref().and_then(|slice| slice.bytes.clone()) {
         return (status, headers, Body::from(bytes)).into_response();

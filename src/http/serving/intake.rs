@@ -1,4 +1,4 @@
-//! A request body as a blob, or as a document that is held in memory.
+//! Request bodies received as blobs, or as documents held in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,16 +20,16 @@ use crate::protocol::{BlobIntake, BlobUpload};
 use crate::store::Created;
 use crate::wire::Code;
 
-/// Longest wait for a place among the bodies that are held in memory.
+/// Longest wait for a permit to hold a body in memory.
 const PLACE_WITHIN: Duration = Duration::from_secs(10);
 
-/// A body that is held in memory, and the place it takes up there.
+/// A body held in memory, with its permit.
 pub(in crate::http) struct HeldBody {
     pub(in crate::http) bytes: Bytes,
     _place: OwnedSemaphorePermit,
 }
 
-/// Reads a body of at most `limit` bytes. While too many are held for others, the client waits.
+/// Reads a body of at most `limit` bytes. While too many bodies are held in memory, the client waits (back-pressure).
 pub(in crate::http) async fn hold(
     state: &AppState,
     headers: &HeaderMap,
@@ -42,7 +42,7 @@ pub(in crate::http) async fn hold(
     Ok(HeldBody { bytes, _place: place })
 }
 
-/// A place among the bodies that are held in memory, as soon as there is one.
+/// Waits for a permit to hold a body in memory; busy (503) after [`PLACE_WITHIN`].
 async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
     match timeout(PLACE_WITHIN, Arc::clone(places).acquire_owned()).await {
         Ok(place) => place.map_err(ApiError::internal),
@@ -50,14 +50,13 @@ async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError
     }
 }
 
-/// Reads a body as a JSON document of a form. One of another form is answered with `code` and `example`, a document of the
-/// right form.
+/// Parses a body as a JSON document of type `T`. The error has `code` and shows `example`, a valid document.
 pub(in crate::http) fn document<T: DeserializeOwned>(bytes: &[u8], code: Code, example: &str) -> Result<T, ApiError> {
     json::strict(bytes).map_err(|error| ApiError::bad_request(code, format!("Send {example}: {error}.")))
 }
 
-/// Takes a body in as the blob of this digest. Everything up to and including `begin` looks at the headers only, so that a
-/// client that waits for `100 Continue` is spared sending a body that is not wanted.
+/// Receives a body as the blob with this digest. Everything up to and including `begin` uses the headers only, so that
+/// a client that expects `100 Continue` does not send a body that is not needed.
 pub(in crate::http) async fn blob(
     state: &AppState,
     digest: Digest,

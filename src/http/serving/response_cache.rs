@@ -1,9 +1,10 @@
-//! The response cache: answers to what many clients ask, such as the manifest of a name that everybody polls, and the files
-//! that all of them fetch then.
+//! The response cache: responses that many clients request, such as the manifest of a name that all of them poll, and
+//! the files that they fetch next.
 //!
-//! An answer is kept as its handler gave it, with what it depends on, and only where anybody may have it. It is repeated for
-//! requests without special wishes as long as the handler would find the same; it never says anything that the handler would
-//! not. Files are kept open for a second only, because one that is deleted takes up room until it is closed.
+//! A response is cached as its handler returned it, together with what it depends on, and only if it is public. It is
+//! reused for requests without `Authorization`, `Cache-Control`, `If-Match` or `Range` as long as the handler would
+//! return the same; a cached response never differs from what the handler would send. Files are kept open for one
+//! second only, because a deleted file occupies disk space until it is closed.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -27,54 +28,54 @@ use crate::domain::ManifestName;
 use crate::http::rfc::digests::REPR_DIGEST;
 use crate::store::FileSlice;
 
-/// Bytes of answers that are remembered.
+/// Total weight of the cached responses, in bytes.
 const REMEMBERED_BYTES: usize = 8 << 20;
-/// Largest body that is remembered, in bytes.
+/// Largest cached body, in bytes.
 const LARGEST: usize = 256 << 10;
-/// What an answer weighs beside its body and its address, in bytes.
+/// Overhead of a cached response besides its body and key, in bytes.
 const OVERHEAD: usize = 4 << 10;
-/// What an open file weighs, in bytes, so that there are at most 256 of them.
+/// Weight of an open file, in bytes, chosen to allow at most 256 of them.
 const OPEN_FILE: usize = 32 << 10;
-/// How long a file is kept open at most.
+/// Longest time that a file is kept open.
 const KEPT_OPEN: Duration = Duration::from_secs(1);
 
-/// What a handler leaves with an answer to a GET that anybody may have, and that depends on nothing but the address and
-/// these sources.
+/// Response extension by which a handler allows caching: the response to a GET is public and depends on nothing but the
+/// URL and these sources.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Cacheable {
-    /// Names whose heads it was made of, each with the generation.
+    /// Names whose heads were read, each with the generation that was read.
     heads: Vec<(ManifestName, u64)>,
-    /// The file that it was made of, as long as that is there.
+    /// The file that the body was read from. A hit requires that it still exists.
     file: Option<FileSlice>,
-    /// The body once more; `None` for the bytes of the file.
+    /// A copy of the body; `None` if the body is the content of the file.
     body: Option<Bytes>,
 }
 
-/// What a cached answer is found by: the surface, the host if the surface is bound to hosts, and path and query.
+/// The key of a cached response: the surface, the host if the surface is bound to hosts, and path and query.
 #[derive(Debug)]
 pub(in crate::http) struct CacheKey<'a> {
     surface: &'static str,
     address: Cow<'a, str>,
 }
 
-/// What cached answers depend on, as it is now.
+/// Current state of the sources that cached responses depend on.
 pub(in crate::http) trait CacheSources: Send + Sync {
-    /// The generation of the head that answers about a name come from, if that takes no look at the store.
+    /// The generation of the head that handlers would use for a name; `None` if they would have to read the store.
     fn generation(&self, name: &ManifestName) -> Option<u64>;
 
-    /// A number that grows with every change of tokens and policies.
+    /// A counter that is incremented by every change of tokens and policies.
     fn epoch(&self) -> u64;
 }
 
-/// An answer that is remembered.
+/// One entry of the cache.
 struct CachedResponse {
     source: Cacheable,
-    /// [`CacheSources::epoch`] before anybody decided who may have the answer.
+    /// [`CacheSources::epoch`] before the permission to read was checked.
     epoch: u64,
     route: MatchedPath,
     status: StatusCode,
     headers: HeaderMap,
-    /// The fields of the answer to a client that has the body already, and the entity tag by which it says so.
+    /// Entity tag and headers for a 304 response to a client that already has the body.
     unchanged: Option<(HeaderValue, HeaderMap)>,
     weight: usize,
 }
@@ -82,13 +83,13 @@ struct CachedResponse {
 #[derive(Default)]
 struct Entries {
     bytes: usize,
-    /// Few enough to be searched one by one.
+    /// A list, because there are few enough surfaces for a linear search.
     by_surface: Vec<(&'static str, ByAddress)>,
-    /// Somebody will close the open files.
+    /// A task that closes the open files has been scheduled.
     closing: bool,
 }
 
-/// The answers that are remembered.
+/// Cache of complete responses.
 pub(in crate::http) struct ResponseCache {
     sources: Box<dyn CacheSources>,
     remembered: Arc<RwLock<Entries>>,
@@ -105,13 +106,13 @@ impl ResponseCache {
         Self { sources, remembered: Arc::default() }
     }
 
-    /// What to remember an answer with, taken before its request is looked at: answers that were anybody's under earlier
-    /// tokens and policies are not repeated.
+    /// The epoch to cache a response with, to be read before the request is handled: a response that was public under
+    /// earlier tokens and policies is not reused.
     pub(in crate::http) fn epoch(&self) -> u64 {
         self.sources.epoch()
     }
 
-    /// The answer to a request, and its route, if it was given before and a handler would give it again.
+    /// Looks up the response to a request, with its route. A hit requires that a handler would return the same.
     pub(in crate::http) fn find<B>(
         &self,
         key: &CacheKey<'_>,
@@ -147,15 +148,15 @@ impl ResponseCache {
         Some((response, cached.route.clone()))
     }
 
-    /// Whether a handler would find the same.
+    /// Whether all sources of an entry are unchanged.
     fn holds(&self, source: &Cacheable, version: Version) -> bool {
         let current = |(name, generation): &(ManifestName, u64)| self.sources.generation(name) == Some(*generation);
-        // Over HTTP/2 no files are sent.
+        // A cached file can only be sent over HTTP/1.
         let there = |slice: &FileSlice| version <= Version::HTTP_11 && slice.has_name();
         source.heads.iter().all(current) && source.file.as_ref().is_none_or(there)
     }
 
-    /// Remembers a finished answer to a GET that began in `epoch`, without what is only for the one who asked.
+    /// Caches a finished response to a GET that began in `epoch`, without headers that are specific to the request.
     pub(in crate::http) fn remember(
         &self,
         key: &CacheKey<'_>,
@@ -182,7 +183,7 @@ impl ResponseCache {
             source.heads.iter().map(|(name, _)| name.as_str().len() + size_of::<(ManifestName, u64)>()).sum();
         let weight = key.address.len() + OVERHEAD + heads + if is_file { OPEN_FILE } else { body };
         let mut remembered = write(&self.remembered);
-        // Bytes of a file alone: those that are there are as good, or closed soon.
+        // For an entry that is only a file, the existing one is equivalent, or will be closed soon.
         let same = |known: &ByAddress| known.contains_key(&*key.address);
         if is_file && source.heads.is_empty() && remembered.of(key.surface).is_some_and(same) {
             return;
@@ -201,10 +202,10 @@ impl Entries {
         self.by_surface.iter().find(|(name, _)| *name == surface).map(|(_, responses)| responses)
     }
 
-    /// Adds a response, and gives back those that have to make room.
+    /// Adds a response and returns the evicted ones.
     fn add(&mut self, key: &CacheKey<'_>, response: CachedResponse) -> Vec<Arc<CachedResponse>> {
         let mut old = Vec::new();
-        // What is asked for again and again is soon back.
+        // Evicts everything when full: popular responses are soon cached again.
         if self.bytes + response.weight > REMEMBERED_BYTES {
             old.extend(
                 std::mem::take(&mut self.by_surface).into_iter().flat_map(|(_, responses)| responses.into_values()),
@@ -235,7 +236,7 @@ impl Entries {
 }
 
 impl<'a> CacheKey<'a> {
-    /// The key of an address; `host` only where answers differ from host to host. `None` for a request without a path.
+    /// The key of a URL; `host` only if responses depend on it. `None` for a URL without a path.
     pub(in crate::http) fn new(surface: &'static str, host: Option<&str>, uri: &'a Uri) -> Option<Self> {
         let path = uri.path_and_query()?.as_str();
         let address = host.map_or(Cow::Borrowed(path), |host| format!("{host}{path}").into());
@@ -243,7 +244,7 @@ impl<'a> CacheKey<'a> {
     }
 }
 
-/// Closes the files that are open in a while, whether or not anybody asks for them.
+/// Closes all open files after [`KEPT_OPEN`], whether or not they are still requested.
 async fn close_files(remembered: Weak<RwLock<Entries>>) {
     tokio::time::sleep(KEPT_OPEN).await;
     if let Some(remembered) = remembered.upgrade() {
@@ -251,7 +252,7 @@ async fn close_files(remembered: Weak<RwLock<Entries>>) {
     }
 }
 
-/// Closing a file that was deleted gives its room on the disk back, which may block.
+/// Closes files off the async threads: closing a deleted file frees its disk space, which may block.
 fn let_go(responses: Vec<Arc<CachedResponse>>) {
     if !responses.is_empty() {
         tokio::task::spawn_blocking(move || drop(responses));
@@ -263,12 +264,12 @@ fn write(remembered: &RwLock<Entries>) -> RwLockWriteGuard<'_, Entries> {
 }
 
 impl Cacheable {
-    /// An answer that depends on the heads of these names, as of these generations.
+    /// Cacheable response that depends on the heads of these names at these generations.
     pub(in crate::http) fn of_heads(heads: Vec<(ManifestName, u64)>, body: Bytes) -> Self {
         Self { heads, file: None, body: Some(body) }
     }
 
-    /// An answer that is the bytes of a file.
+    /// Cacheable response whose body is the content of a file.
     pub(in crate::http) fn of_file(slice: FileSlice) -> Self {
         Self { heads: Vec::new(), body: slice.bytes.clone(), file: Some(slice) }
     }
@@ -286,7 +287,8 @@ impl Cacheable {
     }
 }
 
-/// The body in whose place the file is sent that comes with its answer. If it were not, the client would see a broken transfer.
+/// Placeholder body for a response whose file is sent by the connection. On a connection that does not, it fails, and
+/// the client sees a broken transfer.
 struct Unsent;
 
 impl Stream for Unsent {

@@ -1,4 +1,4 @@
-//! Accepting connections: HTTP/1.1 and cleartext HTTP/2, with timeouts for slow clients but not without end.
+//! Accepting connections: HTTP/1.1 and cleartext HTTP/2, with bounded patience for slow clients.
 
 use std::io;
 use std::pin::Pin;
@@ -24,17 +24,17 @@ use crate::http::App;
 use crate::lifecycle::Shutdown;
 use crate::upkeep::Health;
 
-/// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
+/// The connection preface of HTTP/2 with prior knowledge (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Bytes that a connection buffers of what it reads and writes.
+/// Buffer size per connection for reads and writes, in bytes.
 const BUFFER: usize = 64 * 1024;
-/// Requests that one HTTP/2 connection has under way at once.
+/// Maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 32;
 
-/// Accepts connections until told to stop, then lets those under way finish within the drain time-out.
+/// Accepts connections until shutdown is requested, then lets those in progress finish within the drain time-out.
 ///
 /// # Errors
-/// Only when the listener is broken for good.
+/// Only when the listener has failed permanently.
 pub(in crate::server) async fn serve(
     listener: TcpListener,
     app: App,
@@ -71,7 +71,7 @@ pub(in crate::server) async fn serve(
 struct Connections {
     app: App,
     graceful: GracefulShutdown,
-    /// Nothing new is accepted any more, and connections that sent nothing yet are closed.
+    /// Cancelled when no new connections are accepted any more; closes connections that have not sent anything yet.
     closing: CancellationToken,
     places: Arc<Semaphore>,
     tracker: TaskTracker,
@@ -81,14 +81,14 @@ struct Connections {
 }
 
 impl Connections {
-    /// Accepts for ever. While all places are taken, clients wait in the listener's queue.
+    /// Accepts in an endless loop. While the connection limit is reached, clients wait in the listener's backlog.
     async fn accept(&self, listener: &TcpListener) {
         loop {
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => self.spawn(stream, place),
                 Err(error) => {
-                    // Out of file descriptors, or a client that was gone before it was accepted.
+                    // Out of file descriptors, or the client disconnected before it was accepted.
                     tracing::warn!(%error, "could not accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -102,7 +102,7 @@ impl Connections {
         let (closing, hard) = (self.closing.clone(), self.shutdown.hard.clone());
         self.tracker.spawn(async move {
             let _place = place;
-            // Until its first bytes are there, a connection is nothing to wait for when the server stops.
+            // A connection is not worth waiting for at shutdown until it has sent its first bytes.
             let http2 = tokio::select! {
                 first = tokio::time::timeout(header_timeout, is_http2(&stream)) => first.ok().flatten(),
                 () = closing.cancelled() => None,
@@ -111,7 +111,7 @@ impl Connections {
             let _ = stream.set_nodelay(true);
             let outbox = Outbox::default();
             let mut stream = TimeoutStream::new(FileStream::new(stream, outbox.clone()));
-            // A client that takes nothing for so long has gone, or holds its place on purpose.
+            // A client that reads nothing for this long is gone, or holds its connection on purpose.
             stream.set_write_timeout(Some(idle_timeout));
             let stream = TokioIo::new(Box::pin(stream));
             let serving = async {
@@ -148,8 +148,8 @@ impl Connections {
     }
 }
 
-/// Looks at the first bytes without taking them. `None` when the client went away. Decided here because the automatic
-/// detection would wait for them without end.
+/// Peeks at the first bytes without consuming them. `None` when the client disconnected. Done here because the
+/// library's automatic detection would wait for them without a limit.
 async fn is_http2(stream: &TcpStream) -> Option<bool> {
     let mut seen = [0; PREFACE.len()];
     let mut pause = Duration::from_millis(5);
@@ -166,7 +166,7 @@ async fn is_http2(stream: &TcpStream) -> Option<bool> {
     }
 }
 
-/// A connection to a client, as hyper reads and writes it.
+/// A client connection in the form that hyper reads and writes.
 type Stream = TokioIo<Pin<Box<TimeoutStream<FileStream>>>>;
 
 async fn serve_http1(stream: Stream, outbox: Outbox, app: App, watcher: Watcher, header_timeout: Duration) {
@@ -184,7 +184,7 @@ async fn serve_http1(stream: Stream, outbox: Outbox, app: App, watcher: Watcher,
     }
 }
 
-/// Frames of HTTP/2 are made in memory, so it sends no files.
+/// HTTP/2 frames are assembled in memory, so `sendfile` is not available.
 async fn serve_http2(stream: Stream, app: App, watcher: Watcher, header_timeout: Duration, idle_timeout: Duration) {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder

@@ -1,7 +1,7 @@
-//! Whether anything still happens on a connection.
+//! Detects connections on which nothing happens any more.
 //!
-//! HTTP/2 needs this: a client can keep a connection busy with pings for ever without asking for anything, and it can
-//! ask for bodies without ever making room for them. Neither shows at the socket.
+//! HTTP/2 needs this: a client can keep a connection alive with pings for ever without sending a request, and it can
+//! request bodies without ever opening its flow-control window for them. Neither is visible at the socket.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,13 +18,14 @@ use crate::http::ResponseFuture;
 
 #[derive(Debug)]
 struct State {
-    /// Requests that are being answered. How long that may take is not the client's doing.
+    /// Number of requests in a handler. How long a handler takes is not the client's fault, so the connection is not
+    /// idle.
     handling: usize,
-    /// When a request came, an answer was ready, or some of its body was taken.
+    /// When a request last arrived, a response became ready, or part of its body was consumed.
     last: Instant,
 }
 
-/// What happened on one connection.
+/// Activity on one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Activity(Arc<Mutex<State>>);
 
@@ -33,7 +34,7 @@ impl Activity {
         Self(Arc::new(Mutex::new(State { handling: 0, last: Instant::now() })))
     }
 
-    /// Ends when nothing has happened for `limit`.
+    /// Completes when nothing has happened for `limit`.
     pub(super) async fn idle(&self, limit: Duration) {
         loop {
             let until = {
@@ -56,7 +57,7 @@ impl Activity {
         self.state().last = Instant::now();
     }
 
-    /// Notes that a request came, and what becomes of its answer.
+    /// Records the arrival of a request, the completion of its handler and the consumption of its response body.
     pub(super) fn watch(
         &self,
         answering: ResponseFuture,
@@ -75,7 +76,7 @@ impl Activity {
     }
 }
 
-/// A request that is being answered.
+/// Guard for a request in a handler.
 struct Handling(Activity);
 
 impl Drop for Handling {
@@ -85,7 +86,7 @@ impl Drop for Handling {
     }
 }
 
-/// A response body that notes when the client takes some of it.
+/// A response body that records when the client consumes part of it.
 struct WatchedBody {
     body: Body,
     activity: Activity,

@@ -1,7 +1,7 @@
-//! The time by which the head of a connection's next request must be there.
+//! Deadline for receiving the head of a connection's next request.
 //!
-//! A timer of the runtime for every request would be set and taken back unused nearly every time, under a lock that all
-//! connections share. Here each connection has one, which is looked at once in a while.
+//! One runtime timer per request would nearly always be set and cancelled unused, under a lock that all connections
+//! share. Instead, each connection has one deadline that is checked only occasionally.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,15 +11,15 @@ use std::time::Duration;
 use hyper::rt::{Sleep, Timer};
 use tokio::time::Instant;
 
-/// What one connection waits for; `None` while it waits for nothing, because a request is being answered.
+/// Deadline of one connection; `None` while a request is being answered and the connection waits for nothing.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Deadline(Arc<Mutex<Option<Instant>>>);
 
 impl Deadline {
-    /// Ends when a deadline has passed. Each was set at least `notice` before.
+    /// Completes when a deadline has passed. Requires that each deadline is set at least `notice` ahead.
     pub(super) async fn passed(&self, notice: Duration) {
         loop {
-            // One that is set while this sleeps is not over before it wakes.
+            // A deadline set during this sleep is at least `notice` away, so it cannot pass before the sleep ends.
             let next = self.get().unwrap_or_else(|| Instant::now() + notice);
             if next <= Instant::now() {
                 return;
@@ -56,7 +56,7 @@ impl Timer for Deadline {
     }
 }
 
-/// A deadline that is set, until this is dropped. Never ready: whoever waits for [`Deadline::passed`] ends the connection.
+/// A deadline that is cleared on drop. Never ready: the caller of [`Deadline::passed`] ends the connection.
 struct Set(Deadline);
 
 impl Sleep for Set {}

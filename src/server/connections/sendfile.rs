@@ -1,13 +1,14 @@
-//! Bytes of files that go to the client without passing through the process, by `sendfile(2)`.
+//! Files sent to the client with `sendfile(2)`, without copying their bytes through the process.
 //!
-//! The HTTP library writes bodies from memory and has no place for files. So the body of such an answer is made of stand-ins:
-//! slices of one static array that nobody ever reads. Beside each of them a piece of a file is put into the connection's
-//! outbox, and the stream below the HTTP library, when it is given a stand-in to write, sends the piece in its place.
+//! The HTTP library writes bodies from memory and has no support for files. So the body of such a response consists of
+//! placeholders (stand-ins): slices of one static array whose content is never read. For each of them, a piece of a
+//! file is queued in the connection's outbox, and the stream below the HTTP library sends that piece when it is asked
+//! to write the stand-in.
 //!
 //! # Why no client can be sent a stand-in
-//! Stand-ins are known by their address. While the outbox holds a piece, a write in which no stand-in comes up, or one of
-//! another length than the piece, ends the connection: somebody has copied what must not be copied. The client sees a
-//! broken transfer then, as it does when the file cannot be read.
+//! Stand-ins are recognised by their address. While the outbox holds a piece, a write that contains no stand-in, or one
+//! whose length differs from that of the piece, ends the connection: a layer in between has copied a buffer that must
+//! not be copied. The client then sees a broken transfer, as it does when the file cannot be read.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -28,26 +29,26 @@ use tokio::task::JoinHandle;
 
 use crate::store::FileSlice;
 
-/// Most bytes of a piece.
+/// Largest piece, in bytes.
 const PIECE: usize = 1 << 20;
-/// Bytes that are read at once to have them in memory.
+/// Bytes per read when warming the page cache.
 const CHUNK: usize = 256 * 1024;
-/// Bytes that the kernel reads at once, at the least.
+/// Smallest read-ahead of the kernel, in bytes.
 const READ_AHEAD: usize = 128 * 1024;
 
-/// What stand-ins are slices of.
+/// The array that stand-ins are slices of.
 static STAND_IN: [u8; PIECE] = [0; PIECE];
 
 fn is_stand_in(bytes: &[u8]) -> bool {
     STAND_IN.as_ptr_range().contains(&bytes.as_ptr())
 }
 
-/// The pieces of files whose stand-ins are on their way to the stream.
+/// Pieces of files whose stand-ins are on their way to the stream, in order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outbox(Arc<Mutex<VecDeque<FileSlice>>>);
 
 impl Outbox {
-    /// Has the answer's file sent, if it comes with one.
+    /// Replaces the response's body by stand-ins if the response carries a file.
     pub(super) fn take(&self, mut response: Response<Body>) -> Response<Body> {
         match response.extensions_mut().remove::<FileSlice>() {
             Some(rest) => response.map(|_| Body::new(FileBody { outbox: self.clone(), rest, warming: None })),
@@ -60,12 +61,12 @@ impl Outbox {
     }
 }
 
-/// A body of stand-ins.
+/// A response body that yields stand-ins.
 struct FileBody {
     outbox: Outbox,
-    /// What is still to be sent.
+    /// The part of the file that has not been queued yet.
     rest: FileSlice,
-    /// The next piece is being read, so that sending it will not wait for the disk.
+    /// Reads the next piece into the page cache, so that sending it does not block on the disk.
     warming: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -116,20 +117,20 @@ impl HttpBody for FileBody {
     }
 }
 
-/// Of a piece, which has at most [`PIECE`] bytes.
+/// Length of a piece, at most [`PIECE`] bytes.
 fn length(piece: &FileSlice) -> usize {
     usize::try_from(piece.end.saturating_sub(piece.start)).unwrap_or(PIECE).min(PIECE)
 }
 
-/// Whether the last byte is, and the first one of a piece that is not read in one go. What lies between them was read
-/// ahead, or costs a moment.
+/// Whether the piece is in the page cache, judged by its last byte and, if it is larger than one read-ahead, its first.
+/// Bytes in between have been read ahead, or cost only a short wait.
 fn is_in_memory(piece: &FileSlice) -> bool {
     let mut byte = [0];
     let mut is = |at| preadv2(&*piece.file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT) == Ok(1);
     is(piece.end - 1) && (length(piece) <= READ_AHEAD || is(piece.start))
 }
 
-/// Reads a piece, so that it is in memory. May block.
+/// Reads a piece into the page cache. May block.
 fn warm(piece: &FileSlice) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK.min(length(piece))];
     let mut at = piece.start;
@@ -141,7 +142,7 @@ fn warm(piece: &FileSlice) -> io::Result<()> {
     Ok(())
 }
 
-/// A connection that sends a piece of a file where it is given a stand-in.
+/// A connection that sends a piece of a file in place of each stand-in.
 #[derive(Debug)]
 pub(super) struct FileStream {
     stream: TcpStream,
@@ -153,7 +154,7 @@ impl FileStream {
         Self { stream, outbox }
     }
 
-    /// Makes a system call that writes, as soon as there is room.
+    /// Makes a writing system call as soon as the socket is writable.
     fn poll_call(
         &self,
         context: &mut Context<'_>,
@@ -168,13 +169,13 @@ impl FileStream {
         }
     }
 
-    /// Writes what comes before a piece, and lets the kernel wait for the piece before it sends that.
+    /// Writes what precedes a piece. `MSG_MORE` lets the kernel hold it back until the piece follows.
     fn poll_lead(&self, context: &mut Context<'_>, lead: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
         self.poll_call(context, |stream| sendmsg(stream, lead, &mut SendAncillaryBuffer::default(), flags))
     }
 
-    /// Sends the piece that is next, or some of it.
+    /// Sends the next piece, or part of it.
     fn poll_send(&self, context: &mut Context<'_>, mut piece: FileSlice) -> Poll<io::Result<usize>> {
         let most = length(&piece);
         let call = |stream: &TcpStream| sendfile(stream, &*piece.file, Some(&mut piece.start), most);
@@ -191,7 +192,7 @@ impl FileStream {
         Poll::Ready(Ok(sent))
     }
 
-    /// Writes bytes of which some stand in for this piece.
+    /// Writes buffers that contain the stand-in for this piece.
     fn poll_around(
         &self,
         context: &mut Context<'_>,
@@ -260,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    /// A connection with a piece of four bytes in its outbox, and its client.
+    /// A connection with a four-byte piece in its outbox, and its client.
     async fn connection() -> (FileStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();

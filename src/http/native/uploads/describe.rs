@@ -1,10 +1,10 @@
-//! The description of resumable uploads.
+//! OpenAPI description of resumable uploads.
 
 use super::super::parameters as p;
 use crate::http::openapi::{Document, Operation, binary, json_of};
 use crate::wire::StoredBlob;
 
-/// Who may continue an upload.
+/// The permission needed to continue an upload.
 const OWNER: &str = "For the token that began it, or one that grants `admin`.";
 
 pub(in crate::http::native) fn describe(document: &mut Document) {
