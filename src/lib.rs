@@ -13,7 +13,7 @@
 //! 1. **Write once.** No object in the store is ever overwritten.
 //! 2. **One primitive.** The only conditional operation is *create if absent*.
 //! 3. **Generations of condemned bytes are never reused.** A delayed delete can only ever hit bytes that are already
-//! dead.
+//!    dead.
 //!
 //! A name is a log of heads ([`protocol::heads`]). Each head is the complete state of the name at one generation, and
 //! one pure function ([`domain::Head::next`]) decides which head may follow it. Publishing ([`service::publish`]) first
@@ -49,8 +49,8 @@
 //! 3. Parse once, at the edge: below [`http`], digests, names and keys are never raw strings.
 //! 4. Backends move bytes; services decide.
 //! 5. When in doubt, keep data: an error is never treated as absence.
-//! 6. One retry policy per side, one error boundary, one module that spells keys, one clock: the store's, as far as it
-//! is known.
+//! 6. One retry policy per side, one error boundary, one module that spells keys, one clock: the store's, as far as
+//!    it is known.
 
 pub mod access;
 pub mod cli;

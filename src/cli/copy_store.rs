@@ -80,7 +80,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let settings =
         CopySettings { jobs: usize::from(args.jobs), verify: args.verify, accept_damage: args.accept_damage };
     let copy = CopyStore::new(source, target, Arc::new(SystemClock), settings);
-    // The total is needed only for a progress bar, and costs a listing.
+    // The total is needed only for a progress bar, and costs a listing of both stores.
     let total = if progress::visible(context) { copy.bytes_to_copy().await? } else { 0 };
     let bar = Progress::new(context, "copying", total);
     let copy = copy.metered(bar.counter());

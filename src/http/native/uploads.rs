@@ -125,7 +125,7 @@ async fn take_in(
             }
             Ok(None) => break,
             Err(error) => {
-                // A client that is told that its body was too slow may ask for the offset at once.
+                // Settle first: a client whose body was rejected as too slow may request the offset at once.
                 append.settle().await?;
                 return Err(error.into());
             }
