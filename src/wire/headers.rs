@@ -12,7 +12,7 @@ pub const REPR_DIGEST: &str = "repr-digest";
 pub const CONTENT_DIGEST: &str = "content-digest";
 /// Number of bytes received so far (draft-ietf-httpbis-resumable-upload).
 pub const UPLOAD_OFFSET: &str = "upload-offset";
-/// Whether the upload is complete with this request: `?1` or `?0` (draft-ietf-httpbis-resumable-upload).
+/// Whether the upload is complete: `?1` or `?0` (draft-ietf-httpbis-resumable-upload).
 pub const UPLOAD_COMPLETE: &str = "upload-complete";
 /// Length of the whole upload in bytes (draft-ietf-httpbis-resumable-upload).
 pub const UPLOAD_LENGTH: &str = "upload-length";
