@@ -1,7 +1,8 @@
-//! What travels between server and client, once for both: JSON bodies, header names, limits and problem codes.
+//! Data exchanged between server and client, defined once for both: JSON bodies, header names, limits and problem
+//! codes.
 //!
-//! Types here are serialised by handlers, deserialised by clients, and described in OpenAPI documents by the schemas that
-//! are derived from them. Readers ignore members that they do not know. Must never know where the values come from.
+//! Handlers serialise these types, clients deserialise them, and the OpenAPI document uses the schemas derived from
+//! them. Readers ignore unknown members. Must never know how the values are obtained.
 
 mod blobs;
 mod code;

@@ -24,7 +24,7 @@ pub struct Collector {
     pub memory: Size,
     /// Rate limit of listing, in objects per second; 0 for no limit.
     pub lists_per_second: u32,
-    /// Rate limit of deleting and of creating tombstones, in objects per second each; 0 for no limit.
+    /// Rate limit of deleting and of creating tombstones together, in objects per second; 0 for no limit.
     pub deletes_per_second: u32,
     /// Retention of reports.
     pub reports_for: Duration,

@@ -52,7 +52,8 @@ impl fmt::Debug for Word {
     }
 }
 
-/// Gives an enum of known words and one variant `Unknown(Word)` its text form: `as_str`, `Display`, `FromStr`, and JSON.
+/// Implements the text form of an enum of known words and one variant `Unknown(Word)`: `as_str`, `Display`, `FromStr`,
+/// and JSON.
 macro_rules! open_words {
     ($type:ident { $($known:ident = $text:literal),+ $(,)? }) => {
         impl $type {

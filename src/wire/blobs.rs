@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::schema;
 use crate::domain::Digest;
 
-/// The question which blobs have to be uploaded.
+/// Request body: digests of blobs that may have to be uploaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MissingQuestion {
@@ -15,18 +15,18 @@ pub struct MissingQuestion {
     pub digests: Vec<Digest>,
 }
 
-/// The blobs that have to be uploaded.
+/// Response body: the blobs that have to be uploaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingBlobs {
-    /// Those of the question that are not there, in its order.
+    /// Those of the requested digests that are not stored, in the order of the request.
     #[schemars(with = "Vec<schema::Digest>")]
     pub missing: Vec<Digest>,
 }
 
-/// A blob that was uploaded.
+/// Response body: a blob that was uploaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StoredBlob {
-    /// Digest of its bytes.
+    /// Digest of the blob's bytes.
     #[schemars(with = "schema::Digest")]
     pub digest: Digest,
 }

@@ -1,4 +1,4 @@
-//! Problem codes: what programs decide by.
+//! Problem codes, by which programs distinguish errors.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,23 +6,25 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The enum with its texts, and the way back.
+/// Defines the enum and its conversions from and to text.
 macro_rules! codes {
     ($($(#[$about:meta])* $name:ident = $text:literal,)*) => {
-        /// The stable code of a problem, as text in capitals. A client keeps codes of newer servers as they are.
+        /// The stable code of a problem, in upper case. A client preserves codes of newer servers that it does not
+        /// know.
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Code {
             $($(#[$about])* $name,)*
-            /// One that this version does not know. Never one of the others' texts, if it was made by [`Code::from`].
+            /// A code that this version does not know. If made by [`Code::from`], never equal to the text of a known
+            /// code.
             Other(Box<str>),
         }
 
         impl Code {
-            /// All that this version knows.
+            /// All codes that this version knows.
             pub const KNOWN: &[Self] = &[$(Self::$name),*];
 
-            /// The code as it travels.
+            /// The code as sent in the JSON body.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -44,51 +46,51 @@ macro_rules! codes {
 }
 
 codes! {
-    /// There is no such blob.
+    /// The blob does not exist.
     BlobUnknown = "BLOB_UNKNOWN",
-    /// The server's clock differs too much from the store's, so it changes nothing.
+    /// The server's clock differs too much from the store's, so it refuses changes.
     ClockSkew = "CLOCK_SKEW",
-    /// The token does not grant this.
+    /// The token lacks the required permission.
     Denied = "DENIED",
-    /// A digest is malformed, or is not that of the bytes.
+    /// A digest is malformed, or does not match the bytes.
     DigestInvalid = "DIGEST_INVALID",
     /// The version has no such file.
     FileUnknown = "FILE_UNKNOWN",
-    /// The server failed.
+    /// The server failed unexpectedly.
     Internal = "INTERNAL",
-    /// Blobs that a manifest names are missing, or have another size.
+    /// Blobs that the manifest refers to are missing, or have another size.
     ManifestBlobUnknown = "MANIFEST_BLOB_UNKNOWN",
     /// The name was deleted.
     ManifestDeleted = "MANIFEST_DELETED",
-    /// The manifest breaks the rules.
+    /// The manifest violates the rules for publishing.
     ManifestInvalid = "MANIFEST_INVALID",
-    /// There is no such name.
+    /// The name does not exist.
     ManifestUnknown = "MANIFEST_UNKNOWN",
-    /// The address exists, but not with this method.
+    /// The address exists, but does not support this method.
     MethodNotAllowed = "METHOD_NOT_ALLOWED",
     /// A name is malformed.
     NameInvalid = "NAME_INVALID",
-    /// There is nothing at this address.
+    /// The address does not exist.
     NotFound = "NOT_FOUND",
     /// A stated precondition does not hold.
     PreconditionFailed = "PRECONDITION_FAILED",
     /// A stated precondition cannot be read.
     PreconditionInvalid = "PRECONDITION_INVALID",
-    /// The policy of the name wants a precondition.
+    /// The policy of the name requires a precondition.
     PreconditionRequired = "PRECONDITION_REQUIRED",
-    /// A query parameter is wrong.
+    /// A query parameter is invalid.
     QueryInvalid = "QUERY_INVALID",
-    /// A range cannot be answered or is not supported.
+    /// A range cannot be satisfied or is not supported.
     RangeInvalid = "RANGE_INVALID",
-    /// There is no such run of the collector.
+    /// The run of the collector does not exist.
     RunUnknown = "RUN_UNKNOWN",
     /// A selector is malformed.
     SelectorInvalid = "SELECTOR_INVALID",
-    /// A body is too long, too short or of another length than announced.
+    /// A body is too long, too short or differs from the announced length.
     SizeInvalid = "SIZE_INVALID",
     /// The store holds damaged data.
     StoreCorrupt = "STORE_CORRUPT",
-    /// The store refuses the server's access.
+    /// The store denies access to the server.
     StoreDenied = "STORE_DENIED",
     /// The store is full.
     StoreFull = "STORE_FULL",
@@ -96,21 +98,21 @@ codes! {
     StoreReadOnly = "STORE_READ_ONLY",
     /// The store was written by a newer version than this server.
     StoreTooNew = "STORE_TOO_NEW",
-    /// A body paused or trickled for too long.
+    /// A body was sent too slowly or paused for too long.
     Timeout = "TIMEOUT",
-    /// A token is needed, or the one sent is not known.
+    /// A token is required, or the one that was sent is not known.
     Unauthorized = "UNAUTHORIZED",
-    /// Try again shortly.
+    /// Temporarily unavailable: retry shortly.
     Unavailable = "UNAVAILABLE",
     /// A content coding or media type that is not supported.
     Unsupported = "UNSUPPORTED",
-    /// The upload is complete.
+    /// The upload is already complete.
     UploadComplete = "UPLOAD_COMPLETE",
-    /// A header that uploads need is missing or malformed.
+    /// A header field required for uploads is missing or malformed.
     UploadInvalid = "UPLOAD_INVALID",
-    /// The upload has another number of bytes.
+    /// The offset does not match the bytes received so far.
     UploadOffset = "UPLOAD_OFFSET",
-    /// There is no such upload.
+    /// The upload does not exist.
     UploadUnknown = "UPLOAD_UNKNOWN",
     /// A pinned version cannot be retired.
     VersionPinned = "VERSION_PINNED",
@@ -118,7 +120,7 @@ codes! {
     VersionRetired = "VERSION_RETIRED",
     /// The state of the version does not allow this.
     VersionState = "VERSION_STATE",
-    /// There is no such version or session.
+    /// The version or session does not exist.
     VersionUnknown = "VERSION_UNKNOWN",
 }
 

@@ -1,26 +1,26 @@
-//! The start page for programs.
+//! The entry point for programs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a server offers: its version, and templates of its addresses.
+/// The server's version and URI templates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerIndex {
     /// Always `larder`.
     pub name: String,
-    /// Version of the binary.
+    /// Version of the server.
     pub version: String,
-    /// Address of the list of names.
+    /// URL of the list of names.
     pub manifests: String,
-    /// Template of the address of a manifest.
+    /// URI template of a manifest.
     pub manifest: String,
-    /// Template of the address of a name's versions.
+    /// URI template of a name's versions.
     pub versions: String,
-    /// Template of the address of one file.
+    /// URI template of one file.
     #[serde(rename = "ref")]
     pub file: String,
-    /// Template of the address of a blob.
+    /// URI template of a blob.
     pub blob: String,
-    /// Address of the OpenAPI document.
+    /// URL of the OpenAPI document.
     pub description: String,
 }

@@ -1,17 +1,17 @@
-//! The form of Larder's own manifests, for descriptions: they are read by [`crate::domain::manifest`] and travel as the
-//! bytes that were published.
+//! The schema of Larder's own manifests, for the API description only: manifests are parsed by
+//! [`crate::domain::manifest`] and transferred as the bytes that were published.
 
 use schemars::JsonSchema;
 
 use super::schema;
 
-/// Bytes by their digest.
+/// Digest and size of some bytes.
 #[derive(Debug, Clone, JsonSchema)]
 pub struct BlobReference {
     /// Digest of the bytes.
     #[schemars(with = "schema::Digest")]
     pub blob: String,
-    /// How many there are, at most 2^53 - 1.
+    /// Size in bytes, at most 2^53 - 1.
     #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub size: u64,
 }
@@ -19,41 +19,41 @@ pub struct BlobReference {
 /// One file of a release.
 #[derive(Debug, Clone, JsonSchema)]
 pub struct ArtifactEntry {
-    /// Its bytes.
+    /// The file's content.
     #[schemars(flatten)]
     pub blob: BlobReference,
-    /// Unique in the manifest; may hold `/`.
+    /// File name, unique in the manifest; may contain `/`.
     #[schemars(length(max = 1024))]
     pub name: String,
-    /// Its media type.
+    /// Media type (RFC 9110 section 8.3.1).
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// Its platform, such as `linux`.
+    /// Platform, such as `linux`.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// Its architecture, such as `amd64`.
+    /// Architecture, such as `amd64`.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
 }
 
-/// A release. Members that Larder does not know are kept as they are.
+/// A release. Unknown members are preserved.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(extend("additionalProperties" = true))]
 pub struct ManifestDocument {
-    /// The publisher's own text; histories call it `label`.
+    /// The publisher's own version text; called `label` in histories.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// How the release is meant to be used; `files` unless stated.
+    /// How the release is meant to be used; `files` by default.
     #[schemars(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::ReleaseKind>")]
     pub kind: Option<String>,
-    /// One of the artifacts. Required for `static`.
+    /// Name of the artifact that is the start page. Required for `static`.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<String>,
-    /// The files.
+    /// The files of the release.
     #[schemars(length(min = 1))]
     pub artifacts: Vec<ArtifactEntry>,
-    /// The source snapshot; kept like an artifact.
+    /// The source snapshot; kept as long as the artifacts.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub source: Option<BlobReference>,
     /// Required for `dynamic`.

@@ -1,4 +1,4 @@
-//! Names and what is active under them.
+//! Names and their active versions.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -7,35 +7,35 @@ use serde::{Deserialize, Serialize};
 use super::schema;
 use crate::domain::{Digest, Head, ManifestName};
 
-/// One name in a list.
+/// A name in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NameEntry {
-    /// The name.
+    /// The manifest name.
     #[schemars(with = "schema::Name")]
     pub name: ManifestName,
-    /// Number of its state, which grows with every change.
+    /// Generation of the name's state, which grows with every change.
     pub generation: u64,
-    /// Number of its active version.
+    /// Number of the active version.
     pub version: u64,
-    /// Digest of its active manifest.
+    /// Digest of the active manifest.
     #[schemars(with = "schema::Digest")]
     pub manifest: Digest,
     /// The publisher's own version text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub label: Option<String>,
-    /// How many files it has.
+    /// Number of files.
     pub files: u64,
-    /// How many bytes they have together.
+    /// Total size of the files, in bytes.
     pub total_bytes: u64,
-    /// Since when this version is active.
+    /// When this version last became active.
     #[serde(default)]
     #[schemars(with = "Option<schema::Time>")]
     pub promoted_at: Option<Timestamp>,
 }
 
 impl NameEntry {
-    /// The entry of a name; `None` if it is hidden or nothing is active under it.
+    /// The list entry of a name; `None` if it is hidden or has no active version.
     #[must_use]
     pub fn of(head: &Head) -> Option<Self> {
         let row = head.active()?;
@@ -55,20 +55,20 @@ impl NameEntry {
 /// A page of names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NamePage {
-    /// The names, in order.
+    /// The names, in ascending order.
     pub manifests: Vec<NameEntry>,
-    /// The `after` of the next page; `null` on the last.
+    /// Value of `after` for the next page; `null` on the last page.
     #[schemars(with = "Option<schema::Name>")]
     pub next: Option<String>,
 }
 
-/// A name that was deleted.
+/// Confirmation that a name was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deleted {
-    /// The name.
+    /// The manifest name.
     #[schemars(with = "schema::Name")]
     pub name: ManifestName,
-    /// Number of its last state. Absent only where a client concludes that the name is gone.
+    /// Generation of the name's last state. Absent only where a client infers that the name is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64", required)]
     pub generation: Option<u64>,

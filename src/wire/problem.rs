@@ -6,70 +6,70 @@ use serde_json::{Map, Value};
 
 use super::{Code, schema};
 
-/// An error (RFC 9457). The members behind `instance` occur where they help.
+/// An error (RFC 9457). The members after `instance` are present where they apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ProblemDetails {
-    /// `urn:larder:problem:` and the code in lower case with hyphens, or the registered type where there is one.
+    /// `urn:larder:problem:` and the code in lower case with hyphens, or a registered problem type if there is one.
     #[serde(rename = "type")]
     #[schemars(extend("format" = "uri"))]
     pub kind: String,
-    /// The meaning of the status.
+    /// Short description of the HTTP status.
     pub title: &'static str,
-    /// The HTTP status.
+    /// The HTTP status code.
     pub status: u16,
-    /// Stable; what programs decide by.
+    /// Stable code, by which programs distinguish errors.
     pub code: Code,
-    /// A sentence for people.
+    /// A human-readable sentence about this occurrence.
     pub detail: String,
-    /// `urn:larder:request:` and the `X-Request-Id`.
+    /// `urn:larder:request:` and the value of `X-Request-Id`.
     #[schemars(extend("format" = "uri"))]
     pub instance: String,
-    /// What a program can act on.
+    /// Further members with details for programs.
     #[serde(flatten)]
     #[schemars(with = "ProblemMembers")]
     pub members: Map<String, Value>,
 }
 
-/// A blob whose size is another than a manifest says.
+/// A blob whose size differs from the one in the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct WrongSize {
-    /// The blob.
+    /// Digest of the blob.
     #[schemars(with = "schema::Digest")]
     pub digest: crate::domain::Digest,
-    /// Bytes that the manifest says.
+    /// Size in the manifest, in bytes.
     pub expected: u64,
-    /// Bytes that the blob has.
+    /// Actual size of the blob, in bytes.
     pub actual: u64,
 }
 
-/// Members that problems may have, for descriptions.
+/// The optional members of problems, for the API description only.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[schemars(extend("additionalProperties" = true))]
 pub struct ProblemMembers {
-    /// Blobs that must be uploaded first.
+    /// Digests of blobs that must be uploaded first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<schema::Digest>")]
     pub missing: Option<Vec<String>>,
-    /// Blobs whose size is another than the manifest says.
+    /// Blobs whose size differs from the one in the manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<WrongSize>")]
     pub wrong_size: Option<Vec<WrongSize>>,
-    /// Everything that is wrong with a manifest.
+    /// All problems that were found in a manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>")]
     pub problems: Option<Vec<String>>,
     /// Entity tag of the active manifest; `null` if nothing is active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_etag: Option<String>,
-    /// A digest or a size.
+    /// The expected digest or size.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Anything")]
     pub expected: Option<Value>,
-    /// A digest or a size.
+    /// The actual digest or size.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Anything")]
     pub actual: Option<Value>,
-    /// The digest that the request is about.
+    /// The digest that the request refers to.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Digest")]
     pub digest: Option<String>,
@@ -77,7 +77,7 @@ pub struct ProblemMembers {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub limit: Option<u64>,
-    /// Bytes of the blob.
+    /// Size of the blob, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub size: Option<u64>,
@@ -97,30 +97,30 @@ pub struct ProblemMembers {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Time")]
     pub deleted_at: Option<String>,
-    /// Why it was retired or deleted.
+    /// The reason given for the retirement or deletion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The run of the collector that was asked for.
+    /// The id of the collector run in the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub run: Option<String>,
-    /// The header field that is missing or malformed.
+    /// Name of the header field that is missing or malformed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub header: Option<String>,
-    /// Bytes that the upload has.
+    /// Number of bytes that the server has received.
     #[serde(rename = "expected-offset", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub expected_offset: Option<u64>,
-    /// Bytes that the request said the upload has.
+    /// Offset that the request provided.
     #[serde(rename = "provided-offset", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub provided_offset: Option<u64>,
-    /// Bytes that an append must be a multiple of, unless it is the last.
+    /// An append must be a multiple of this many bytes, unless it is the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub part_size: Option<u64>,
-    /// Seconds to wait before trying again.
+    /// Seconds to wait before retrying.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub retry_after: Option<u64>,

@@ -8,14 +8,14 @@ use super::schema;
 use crate::domain::manifest::Kind;
 use crate::domain::{Digest, FileName, ManifestName, State, Subject, VersionRow};
 
-/// What a row says about its files.
+/// Summary of a version's files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactManifest {
-    /// How many there are.
+    /// Number of files.
     pub files: u64,
-    /// How many bytes they have together.
+    /// Total size of the files, in bytes.
     pub total_bytes: u64,
-    /// The file that a static site starts from.
+    /// Name of the file that is the start page of a static site.
     #[serde(default)]
     pub entrypoint: Option<String>,
 }
@@ -23,33 +23,33 @@ pub struct ArtifactManifest {
 /// One version of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
-    /// Its number.
+    /// Number of the version.
     pub number: u64,
-    /// Its state.
+    /// State of the version.
     #[schemars(with = "schema::VersionState")]
     pub state: State,
-    /// Whether it is kept regardless of retention.
+    /// Whether the version is exempt from retention.
     #[serde(default)]
     pub pinned: bool,
-    /// Digest of its manifest.
+    /// Digest of the version's manifest.
     #[schemars(with = "schema::Digest")]
     pub manifest: Digest,
-    /// Bytes of its manifest.
+    /// Size of the version's manifest, in bytes.
     pub manifest_size: u64,
     /// The publisher's own version text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("maxLength" = 200))]
     pub label: Option<String>,
-    /// Kind of release.
+    /// How the release is meant to be used.
     #[schemars(with = "schema::ReleaseKind")]
     pub kind: Kind,
-    /// What it consists of.
+    /// Summary of the version's files.
     pub artifact_manifest: ArtifactManifest,
     /// Digest of the source snapshot.
     #[serde(default)]
     #[schemars(with = "Option<schema::Digest>")]
     pub source_sha256: Option<Digest>,
-    /// Who published it.
+    /// The subject that published it.
     #[schemars(with = "schema::SubjectText")]
     pub created_by: Subject,
     /// When it was prepared.
@@ -71,7 +71,7 @@ pub struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Time")]
     pub retired_at: Option<Timestamp>,
-    /// Why it was retired.
+    /// The reason given for its retirement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub retired_because: Option<String>,
@@ -105,20 +105,20 @@ impl From<&VersionRow> for Row {
     }
 }
 
-/// A page of the versions of a name, newest first.
+/// A page of a name's versions, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct History {
-    /// The name.
+    /// The manifest name.
     #[schemars(with = "schema::Name")]
     pub name: ManifestName,
-    /// Number of its state.
+    /// Generation of the name's state, which grows with every change.
     pub generation: u64,
-    /// The active version.
+    /// Number of the active version.
     pub active: Option<u64>,
-    /// The version that was active before it.
+    /// Number of the version that was active before it.
     pub previous: Option<u64>,
-    /// The rows.
+    /// The version rows, newest first.
     pub versions: Vec<Row>,
-    /// The `before` of the next page; `null` on the last.
+    /// Value of `before` for the next page; `null` on the last page.
     pub next: Option<u64>,
 }

@@ -7,96 +7,96 @@ use serde::{Deserialize, Serialize};
 use super::schema;
 use crate::domain::RunId;
 
-/// A number of blobs, and their bytes. A blob with several generations counts as often as it has bytes.
+/// A number of blobs and their total size. A blob is counted once for each generation that has bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Count {
-    /// Blobs.
+    /// Number of blobs.
     pub blobs: u64,
-    /// Bytes of them.
+    /// Total size in bytes.
     pub bytes: u64,
 }
 
-/// What a run looked at and did.
+/// Statistics of a collector run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunTotals {
-    /// Names that were ever published to.
+    /// Number of names that were ever published to.
     pub names: u64,
-    /// Versions that stay.
+    /// Number of versions that are kept.
     pub versions: u64,
-    /// Versions retired or given up because their time was up.
+    /// Number of expired versions that were retired or aborted (C0).
     pub expired: u64,
-    /// Stays: some version needs it.
+    /// Kept: needed by a version.
     pub needed: Count,
-    /// Stays: younger than the minimum age.
+    /// Kept: younger than the minimum age.
     pub young: Count,
-    /// To go: no version needs it.
+    /// To be deleted: not needed by any version.
     pub unreferenced: Count,
-    /// To go: condemned before.
+    /// To be deleted: condemned by an earlier run.
     pub condemned: Count,
-    /// Deleted.
+    /// Deleted (C5).
     pub deleted: Count,
-    /// Was to go, but is needed, and has another copy now.
+    /// Condemned but needed: copied to another generation (C5).
     pub healed: Count,
-    /// Needed, but without sound bytes.
+    /// Number of needed blobs without intact bytes.
     pub lost: u64,
-    /// Uploads given up because nothing was appended to them.
+    /// Number of uploads aborted because nothing was appended to them for too long.
     pub uploads: u64,
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum RunOutcome {
-    /// It did all it had planned.
+    /// The run did everything it had planned.
     Completed,
-    /// It was asked to stop; the next run continues.
+    /// The run was asked to stop; the next one continues its work.
     Stopped,
-    /// Something was in doubt.
+    /// The run was ended by an error or by doubt about the state of the store.
     Failed,
 }
 
-/// A run of the collector. Without `outcome` it is under way, or its process died.
+/// A collector run. If `outcome` is absent, it is in progress or its process died.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
-    /// The run.
+    /// Id of the run.
     #[schemars(with = "schema::Run")]
     pub run: RunId,
     /// When it began, by the clock of its host.
     #[schemars(with = "schema::Time")]
     pub started: Timestamp,
-    /// Version of the binary.
+    /// Version of Larder that performed it.
     pub larder: String,
-    /// The minimum age, in seconds.
+    /// Minimum age of unreferenced bytes, in seconds.
     pub min_age_seconds: i64,
-    /// Its end.
+    /// Result of the run, once it has ended.
     #[serde(flatten)]
     pub ended: Option<RunEnd>,
 }
 
-/// The end of a run.
+/// The end of a collector run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunEnd {
-    /// How it ended.
+    /// The result of the run.
     pub outcome: RunOutcome,
-    /// Why it failed or stopped.
+    /// The reason why it failed or stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub error: Option<String>,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub duration_ms: u64,
-    /// By how many seconds the host's clock was ahead of the store's; minutes off, a run retires nothing.
+    /// Seconds by which the host's clock was ahead of the store's. If it is off by minutes, a run retires nothing.
     pub clock_ahead_seconds: i64,
-    /// What it looked at and did.
+    /// Statistics of the run.
     pub totals: RunTotals,
 }
 
-/// A page of runs, newest first.
+/// A page of collector runs, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunPage {
-    /// The runs.
+    /// The runs, newest first.
     pub runs: Vec<Run>,
-    /// The `before` of the next page; `null` on the last.
+    /// Value of `before` for the next page; `null` on the last page.
     #[schemars(with = "Option<schema::Run>")]
     pub next: Option<RunId>,
 }

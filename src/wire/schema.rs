@@ -1,10 +1,10 @@
-//! How values of the domain are described: they know nothing of schemas and travel as strings.
+//! Schemas of domain values, which do not know about schemas themselves and are serialised as strings.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-/// Types that stand for a value of the domain in derived schemas.
+/// Defines types that stand for domain values in derived schemas.
 macro_rules! described {
     ($($(#[$about:meta])* $name:ident: $inline:literal, $schema:tt;)*) => {
         $(
@@ -30,7 +30,7 @@ macro_rules! described {
 }
 
 described! {
-    /// A digest.
+    /// A digest in the form `sha256:HEX`.
     Digest: false, {
         "type": "string",
         "pattern": "^sha256:[0-9a-f]{64}$",
@@ -45,7 +45,7 @@ described! {
         "pattern": "^([a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*/)*[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$",
         "examples": ["main", "miren/v0.5.0"],
     };
-    /// A moment.
+    /// A time (RFC 3339).
     Time: false, {
         "type": "string",
         "format": "date-time",
@@ -64,7 +64,7 @@ described! {
         "description": "How a release is meant to be used. Later versions of the server may add others.",
         "examples": ["files", "static", "dynamic", "oci"],
     };
-    /// Who did something.
+    /// A subject in the form `ISSUER:ID`.
     SubjectText: false, {
         "type": "string",
         "description": "`ISSUER:ID`; the issuer `token` stands for configured tokens, `larder` for the server itself.",

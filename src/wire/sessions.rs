@@ -1,4 +1,4 @@
-//! Sessions: publishing in steps.
+//! Sessions: publishing a version in several requests.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 use super::schema;
 use crate::domain::{Digest, ManifestName, State};
 
-/// A version that is being published in steps.
+/// A version that is being published in several requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
-    /// The name.
+    /// The manifest name.
     #[schemars(with = "schema::Name")]
     pub name: ManifestName,
-    /// Number that the version has.
+    /// Number of the version.
     pub version: u64,
     /// State of the version.
     #[schemars(with = "schema::VersionState")]
     pub state: State,
-    /// Blobs that must be uploaded before it can be committed.
+    /// Digests of the blobs that must be uploaded before the session can be committed.
     #[schemars(with = "Vec<schema::Digest>")]
     pub missing: Vec<Digest>,
-    /// Address of the session, where it was just begun.
+    /// URL of the session; present if it was just begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("format" = "uri-reference"))]
     pub location: Option<String>,

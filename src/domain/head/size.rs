@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Head, INLINE_KEEP, INLINE_MAX, MAX_HEAD};
 use crate::domain::VersionRow;
 
-/// Upper bound of the size of one more segment reference, in bytes as JSON.
+/// Bytes reserved for the reference to one more segment, as JSON.
 const SEGMENT_REF: usize = 192;
 /// Bytes of rows that are always allowed, however large the rest of the head is: otherwise every change could spill,
 /// each time making a segment of a single row.

@@ -11,7 +11,8 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, Seq
 /// A deserializer that accepts only objects for structs.
 pub(super) struct Objects<D>(pub(super) D);
 
-/// A visitor that wraps its nested deserializers. Its messages say `object` instead of the expected type.
+/// A visitor that wraps its nested deserializers. If `object` is set, its messages name "an object" as the expected
+/// type.
 struct Inner<V> {
     visitor: V,
     object: bool,
