@@ -15,7 +15,7 @@ use axum::routing::future::RouteFuture;
 use tower::Service;
 
 use super::error::ApiError;
-use super::layers::{Place, RequestContext, wrap};
+use super::layers::{RequestContext, SurfaceContext, wrap};
 use super::surface::{Hosts, Surface, choose};
 
 /// All surfaces, wrapped in their layers.
@@ -29,7 +29,7 @@ pub struct App {
 /// A surface whose routes have been given their state and layers.
 #[derive(Debug)]
 struct MountedSurface {
-    place: Place,
+    place: SurfaceContext,
     routes: Router,
 }
 
@@ -43,7 +43,7 @@ impl App {
         let context = Arc::new(context);
         let hosts = surfaces.iter().map(|surface| (surface.hosts.clone(), surface.prefix)).collect();
         let mounted = surfaces.into_iter().map(|surface| {
-            let place = Place { surface: surface.properties, by_host: surface.is_bound_to_hosts() };
+            let place = SurfaceContext { surface: surface.properties, by_host: surface.is_bound_to_hosts() };
             let routes = surface.routes.fallback(async || ApiError::no_route());
             let routes = routes.method_not_allowed_fallback(async || ApiError::method_not_allowed());
             MountedSurface { place, routes: wrap(routes, place, &context).with_state(state.clone()) }

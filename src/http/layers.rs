@@ -47,7 +47,7 @@ pub(super) struct RequestContext {
 
 /// The surface that a request was routed to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct SurfaceContext {
     /// Properties of the surface.
     pub(super) surface: SurfaceProperties,
     /// Whether its responses depend on the host.
@@ -61,17 +61,17 @@ impl RequestContext {
     }
 
     /// A cached response to this request, or `None` if a handler must run.
-    pub(super) fn cached<B>(&self, place: Place, request: &axum::http::Request<B>) -> Option<Response> {
-        let key = place.key(place.host(request).as_deref(), request.uri())?;
+    pub(super) fn cached<B>(&self, surface: SurfaceContext, request: &axum::http::Request<B>) -> Option<Response> {
+        let key = surface.key(surface.host(request).as_deref(), request.uri())?;
         let (mut response, route) = self.responses.find(&key, request)?;
-        let record = RequestRecord::new(place, request, Some(route), self.responses.epoch());
+        let record = RequestRecord::new(surface, request, Some(route), self.responses.epoch());
         record.observe(self, &response);
         record.id.stamp(response.headers_mut());
         Some(response)
     }
 }
 
-impl Place {
+impl SurfaceContext {
     /// The response-cache key of a request; `None` if the request cannot be cached.
     fn key<'a>(&self, host: Option<&str>, uri: &'a Uri) -> Option<CacheKey<'a>> {
         (self.by_host == host.is_some()).then(|| CacheKey::new(self.surface.name, host, uri)).flatten()
@@ -86,19 +86,19 @@ impl Place {
 /// Wraps the routes of a surface in its layers.
 pub(super) fn wrap<S: Clone + Send + Sync + 'static>(
     routes: Router<S>,
-    place: Place,
+    surface: SurfaceContext,
     context: &Arc<RequestContext>,
 ) -> Router<S> {
     let context = Arc::clone(context);
     let routes = routes.layer(CatchPanicLayer::custom(panicked));
-    routes.layer(layer_fn(move |inner| Instrumented { inner, place, context: Arc::clone(&context) }))
+    routes.layer(layer_fn(move |inner| Instrumented { inner, surface, context: Arc::clone(&context) }))
 }
 
 /// A route with its layers.
 #[derive(Debug, Clone)]
 struct Instrumented<S> {
     inner: S,
-    place: Place,
+    surface: SurfaceContext,
     context: Arc<RequestContext>,
 }
 
@@ -116,8 +116,8 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let record = RequestRecord::new(self.place, &request, route, self.context.responses.epoch());
-        request.extensions_mut().insert(SurfaceName(self.place.surface.name));
+        let record = RequestRecord::new(self.surface, &request, route, self.context.responses.epoch());
+        request.extensions_mut().insert(SurfaceName(self.surface.surface.name));
         let context = Arc::clone(&self.context);
         InstrumentedFuture { handling: self.inner.call(request), record, context }
     }
@@ -145,7 +145,7 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Instru
 #[derive(Debug)]
 struct RequestRecord {
     id: RequestId,
-    place: Place,
+    surface: SurfaceContext,
     method: Method,
     uri: Uri,
     /// Set only where responses depend on the host.
@@ -160,14 +160,19 @@ struct RequestRecord {
 }
 
 impl RequestRecord {
-    fn new<B>(place: Place, request: &axum::http::Request<B>, route: Option<MatchedPath>, epoch: u64) -> Self {
+    fn new<B>(
+        surface: SurfaceContext,
+        request: &axum::http::Request<B>,
+        route: Option<MatchedPath>,
+        epoch: u64,
+    ) -> Self {
         let (id, method, uri) = (RequestId::of(request.headers()), request.method(), request.uri());
         let span = tracing::info_span!("request", id = %id.as_str(), %method, path = %uri.path(), subject = Empty);
         let preflight = *method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        let host = place.host(request).map(Into::into);
+        let host = surface.host(request).map(Into::into);
         Self {
             id,
-            place,
+            surface,
             method: method.clone(),
             uri: uri.clone(),
             host,
@@ -186,10 +191,10 @@ impl RequestRecord {
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
             self.render(&error, &mut response);
         }
-        self.place.surface.hardening.on_every_answer(response.headers_mut());
+        self.surface.surface.hardening.on_every_answer(response.headers_mut());
         if let Some(source) = response.extensions_mut().remove::<Cacheable>()
             && let Some(route) = self.route.clone()
-            && let Some(key) = self.place.key(self.host.as_deref(), &self.uri)
+            && let Some(key) = self.surface.key(self.host.as_deref(), &self.uri)
             && self.method == Method::GET
         {
             context.responses.remember(
@@ -207,7 +212,7 @@ impl RequestRecord {
     /// Renders an error in the format of the surface.
     fn render(&self, error: &ApiError, response: &mut Response) {
         debug_assert_eq!(error.status(), response.status());
-        let surface = &self.place.surface;
+        let surface = &self.surface.surface;
         let (rendered, body) = (surface.render)(error, &self.id).into_parts();
         response.headers_mut().extend(rendered.headers);
         if let Some(denial) = error.denial() {
@@ -220,7 +225,7 @@ impl RequestRecord {
     fn observe(&self, context: &RequestContext, response: &Response) {
         let (status, took) = (response.status(), self.began.elapsed());
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
-        if !self.place.surface.quiet.contains(&route) {
+        if !self.surface.surface.quiet.contains(&route) {
             let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             let status = status.as_u16();
             self.span.in_scope(|| tracing::info!(%route, status, duration_ms, "answered"));
@@ -237,7 +242,7 @@ impl RequestRecord {
             *response = StatusCode::NO_CONTENT.into_response();
             response.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
         }
-        if !self.place.surface.cors {
+        if !self.surface.surface.cors {
             return;
         }
         let headers = response.headers_mut();

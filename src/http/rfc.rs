@@ -1,4 +1,4 @@
-//! HTTP mechanics as the RFCs define them. Knows no service; [`super::error`] turns its errors into responses.
+//! HTTP mechanics as the RFCs define them. Knows no service; `http/error.rs` turns its errors into responses.
 
 pub(super) mod body;
 pub(super) mod caching;

@@ -181,7 +181,9 @@ fn log(result: &Result<Report, CollectError>) {
                 );
             }
         }
-        Err(CollectError::Stopped) => tracing::info!("the collector was stopped; its next run goes on"),
-        Err(error) => tracing::error!(%error, "the collector's run failed; nothing is deleted until this is mended"),
+        Err(CollectError::Stopped) => tracing::info!("the collector was stopped; its next run continues"),
+        Err(error) => {
+            tracing::error!(%error, "the collector's run failed; nothing is deleted until the cause is removed");
+        }
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn look_over(
         && let Err(why) = marker.writable()
     {
         // A probe would write to the store, which is read-only. It was probed when it was marked.
-        return Ok(vec![format!("store: bucket {}, not tried out: {why}", bucket.bucket)]);
+        return Ok(vec![format!("store: bucket {}, not probed: {why}", bucket.bucket)]);
     }
     let findings = probe::probe(store, clock).await?;
     for finding in &findings.0 {

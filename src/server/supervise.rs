@@ -85,7 +85,7 @@ impl Supervisor {
                 Ok(()) => "it ended without being asked to".to_owned(),
                 Err(error) => error.try_into_panic().map_or_else(|error| error.to_string(), |panic| message(&*panic)),
             };
-            tracing::error!(task, why, "a background task panicked; it is started again");
+            tracing::error!(task, why, "a background task panicked or ended early; it is started again");
             metrics::counter!("larder_task_panics_total", "task" => task).increment(1);
             self.health.set_failing(task, true);
             if self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
