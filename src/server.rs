@@ -100,7 +100,7 @@ impl Server {
             None => open_store(&config.store).await?,
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let about = store::look_over(&config.store, &store, &clock).await?;
+        let about = store::probe_store(&config.store, &store, &clock).await?;
         let mut server = Self::over(store, clock, config).await?;
         server.state.health.set_about_store(about);
         server.background.sweeps = sweeps;

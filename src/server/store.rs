@@ -26,7 +26,7 @@ pub async fn open_store(config: &Store) -> Result<Arc<dyn PartStore>, StoreError
 ///
 /// # Errors
 /// [`ServerError::Unfit`] when the engine breaks a guarantee, else the store's own error.
-pub(super) async fn look_over(
+pub(super) async fn probe_store(
     config: &Store,
     store: &Arc<dyn PartStore>,
     clock: &Arc<dyn Clock>,

@@ -102,14 +102,14 @@ async fn begin(
         StartedUpload::Present(_) => Ok(UploadOutcome::Stored(digest, Created::AlreadyExists)),
         StartedUpload::Upload(upload) => {
             let location = address(&upload);
-            let taken = take_in(state, *upload, body, complete).await;
+            let taken = receive(state, *upload, body, complete).await;
             taken.map_err(|error| error.header(LOCATION, &location))
         }
     }
 }
 
 /// Appends the request body.
-async fn take_in(
+async fn receive(
     state: &AppState,
     upload: Progress,
     body: &mut RequestBody,
@@ -149,12 +149,12 @@ async fn append(
     body: Body,
 ) -> Result<Response, ApiError> {
     let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));
-    let taken = go_on(&state, &caller, &rest, &headers, &mut body).await;
+    let taken = continue_upload(&state, &caller, &rest, &headers, &mut body).await;
     body.discard_unless_withheld(&headers).await;
     answer(&state, StatusCode::NO_CONTENT, taken?)
 }
 
-async fn go_on(
+async fn continue_upload(
     state: &AppState,
     caller: &Caller,
     rest: &Rest,
@@ -185,7 +185,7 @@ async fn go_on(
     if stated.is_some_and(|stated| stated > state.uploads.most()) {
         return Err(ApiError::too_large(state.uploads.most()));
     }
-    take_in(state, upload, body, complete).await
+    receive(state, upload, body, complete).await
 }
 
 async fn show(State(state): State<AppState>, caller: Caller, rest: Rest) -> Result<Response, ApiError> {

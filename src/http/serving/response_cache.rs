@@ -188,7 +188,9 @@ impl ResponseCache {
         if is_file && source.heads.is_empty() && remembered.of(key.surface).is_some_and(same) {
             return;
         }
-        let_go(remembered.add(key, CachedResponse { source, epoch, route, status, headers, unchanged, weight }));
+        drop_in_background(
+            remembered.add(key, CachedResponse { source, epoch, route, status, headers, unchanged, weight }),
+        );
         if is_file && !std::mem::replace(&mut remembered.closing, true) {
             tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
         }
@@ -248,12 +250,12 @@ impl<'a> CacheKey<'a> {
 async fn close_files(remembered: Weak<RwLock<Entries>>) {
     tokio::time::sleep(KEPT_OPEN).await;
     if let Some(remembered) = remembered.upgrade() {
-        let_go(write(&remembered).take_files());
+        drop_in_background(write(&remembered).take_files());
     }
 }
 
 /// Closes files off the async threads: closing a deleted file frees its disk space, which may block.
-fn let_go(responses: Vec<Arc<CachedResponse>>) {
+fn drop_in_background(responses: Vec<Arc<CachedResponse>>) {
     if !responses.is_empty() {
         tokio::task::spawn_blocking(move || drop(responses));
     }
