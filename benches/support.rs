@@ -12,6 +12,11 @@ pub(crate) const QUIET: (&str, &str) = ("LARDER__COLLECTOR__ENABLED", "false");
 /// The binary that is measured.
 pub(crate) const LARDER: &str = env!("CARGO_BIN_EXE_larder");
 
+/// The binary behind `--larder`, or the one that is measured.
+pub(crate) fn binary() -> String {
+    argument("larder", LARDER)
+}
+
 /// A running server. Killed when dropped.
 pub(crate) struct Server {
     child: Child,
@@ -24,7 +29,7 @@ impl Server {
     pub(crate) fn start_with<V: AsRef<str>>(data: &Path, variables: &[(&str, V)]) -> Self {
         let variables = variables.iter().map(|(name, value)| (*name, value.as_ref()));
         let own_token = variables.clone().find(|(name, _)| *name == TOKEN_VARIABLE).map(|(_, token)| token.to_owned());
-        let mut child = Command::new(LARDER)
+        let mut child = Command::new(binary())
             .args(["serve", "--json", "--listen", "127.0.0.1:0"])
             .args(
                 if own_token.is_some() { None } else { Some([OsStr::new("--data"), data.as_os_str()]) }
