@@ -26,6 +26,7 @@ mod publish;
 mod remote;
 mod rollback;
 mod serve;
+mod sessions;
 mod settings;
 mod signals;
 mod table;
@@ -103,6 +104,8 @@ pub enum Command {
     Ls(ls::Args),
     /// List the versions of a name, or show one
     Versions(versions::Args),
+    /// List the unfinished publishes of a name, or give one up
+    Sessions(sessions::Args),
     /// Make a version the active one
     Promote(promote::Args),
     /// Go back to the version that was active before
@@ -127,7 +130,7 @@ impl Cli {
     pub async fn run(self) -> Result<(), CliError> {
         let context = Context { json: self.json };
         if !matches!(self.command, Command::Serve(_)) {
-            logging::init();
+            logging::init()?;
         }
         match self.command {
             Command::Serve(args) => serve::run(args, &context).await,
@@ -142,6 +145,7 @@ impl Cli {
             Command::Get(args) => get::run(args, &context).await,
             Command::Ls(args) => ls::run(args, &context).await,
             Command::Versions(args) => versions::run(args, &context).await,
+            Command::Sessions(args) => sessions::run(args, &context).await,
             Command::Promote(args) => promote::run(args, &context).await,
             Command::Rollback(args) => rollback::run(args, &context).await,
             Command::Pin(args) => pin::run(args, &context).await,

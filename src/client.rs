@@ -138,8 +138,11 @@ pub async fn probe(url: &str) -> Result<(), ClientError> {
         builder = builder.tls_certs_only([]);
     }
     let client = builder.build().map_err(|error| ClientError::setup(&error))?;
-    let response =
-        client.get(address.clone()).send().await.map_err(|error| ClientError::from_transport(&address, &error))?;
+    let response = client
+        .get(address.clone())
+        .send()
+        .await
+        .map_err(|error| ClientError::from_transport(&address, &error, PROBE))?;
     answer::checked(response).await.map(drop)
 }
 

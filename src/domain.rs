@@ -5,6 +5,7 @@
 
 pub mod carried;
 pub mod digest;
+pub mod encoding;
 pub mod expect;
 pub mod head;
 pub mod json;
@@ -23,6 +24,7 @@ pub mod word;
 
 pub use carried::Carried;
 pub use digest::{Digest, DigestError, HashState, Hasher};
+pub use encoding::{EncodingError, utf8};
 pub use expect::Expect;
 pub use head::{Action, Change, Head, Judgement, Operation, Rejection};
 pub use manifest::{Descriptor, Manifest, ManifestError, ReadError};

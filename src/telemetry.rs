@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::{Log, LogFormat};
 use filter::{ByCurrentFilter, CurrentFilter};
 
-pub use filter::LogFilter;
+pub use filter::{LogFilter, parse_filter};
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 

@@ -25,4 +25,4 @@ pub use names::{Deleted, NameEntry, NamePage};
 pub use problem::ProblemDetails;
 pub use receipts::{CopyRequest, Receipt};
 pub use rows::{ArtifactManifest, History, Row};
-pub use sessions::Session;
+pub use sessions::{OpenSession, OpenSessions, Session};

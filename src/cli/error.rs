@@ -72,6 +72,11 @@ impl CliError {
         self
     }
 
+    /// Whether this is the error with this code.
+    pub(super) fn is(&self, code: &str) -> bool {
+        self.code == code
+    }
+
     /// The exit code of the process.
     #[must_use]
     pub fn exit(&self) -> Exit {

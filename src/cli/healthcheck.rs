@@ -8,20 +8,33 @@ use crate::client::{self, ClientError, ErrorKind};
 /// Arguments of `larder healthcheck`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "One request, no retries: exit code 0 when ready, 7 when not. Meant for container health checks.
+    after_help = "One request of at most five seconds, no retries: exit code 0 when ready, 7 when not. Meant for container
+health checks.
 
-Example:
+Examples:
+  larder healthcheck
   larder healthcheck --url http://127.0.0.1:8080/livez"
 )]
 pub struct Args {
-    /// What to ask
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/readyz")]
-    url: String,
+    /// Address of the server, which is asked for /readyz
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "LARDER_SERVER",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8080"
+    )]
+    server: String,
+
+    /// What to ask instead
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    client::probe(&args.url).await.map_err(|error| unwell(&args.url, error))?;
-    if context.json { output::json(&json!({ "url": args.url, "ready": true })) } else { Ok(()) }
+    let url = args.url.unwrap_or_else(|| format!("{}/readyz", args.server.trim_end_matches('/')));
+    client::probe(&url).await.map_err(|error| unwell(&url, error))?;
+    if context.json { output::json(&json!({ "url": url, "ready": true })) } else { Ok(()) }
 }
 
 /// Every failure except an unusable address means that the server is not ready, whatever responded there.

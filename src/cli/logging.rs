@@ -4,11 +4,17 @@ use std::io::{self, IsTerminal as _, Write};
 
 use tracing_subscriber::EnvFilter;
 
-use super::progress;
+use super::{CliError, progress};
+use crate::telemetry::parse_filter;
 
 /// Sends logs to stderr, filtered by `LARDER_LOG` (default `warn`). A subscriber that is already installed is kept.
-pub(super) fn init() {
-    let filter = EnvFilter::try_from_env("LARDER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+pub(super) fn init() -> Result<(), CliError> {
+    let filter = match std::env::var("LARDER_LOG") {
+        Ok(text) if !text.is_empty() => {
+            parse_filter(&text).map_err(|why| CliError::usage(format!("LARDER_LOG {text:?} {why}.")))?
+        }
+        _ => EnvFilter::new("warn"),
+    };
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let result = tracing_subscriber::fmt()
@@ -20,6 +26,7 @@ pub(super) fn init() {
         .try_init();
     // Fails only if a subscriber was installed before, which works equally well.
     drop(result);
+    Ok(())
 }
 
 /// stderr, with progress bars hidden during each write.

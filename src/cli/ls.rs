@@ -1,5 +1,7 @@
 //! `larder ls`
 
+use std::cmp::Ordering;
+
 use serde_json::json;
 
 use super::remote::Remote;
@@ -46,10 +48,33 @@ async fn all(client: &Client, prefix: &str) -> Result<Vec<NameEntry>, CliError> 
         let moved = page.next.is_some() && page.next != after;
         names.extend(page.manifests);
         if !moved {
+            names.sort_by(|one, other| reading_order(one.name.as_str(), other.name.as_str()));
             return Ok(names);
         }
         after = page.next;
     }
+}
+
+/// The order in which people read names: segment by segment, numbers by their value, so that `v0.9.0` comes before
+/// `v0.10.0`. The server lists names in the order of its keys.
+fn reading_order(one: &str, other: &str) -> Ordering {
+    one.split('/').map(runs).cmp(other.split('/').map(runs)).then_with(|| one.cmp(other))
+}
+
+/// A segment as runs of other characters, each followed by a number if there is one: its length without leading zeros,
+/// then its digits.
+fn runs(segment: &str) -> Vec<(&str, usize, &str)> {
+    let mut runs = Vec::new();
+    let mut rest = segment;
+    while !rest.is_empty() {
+        let begin = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (text, tail) = rest.split_at(begin);
+        let end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+        let digits = tail[..end].trim_start_matches('0');
+        runs.push((text, digits.len(), digits));
+        rest = &tail[end..];
+    }
+    runs
 }
 
 fn table(names: &[NameEntry]) -> Table {
@@ -66,4 +91,25 @@ fn table(names: &[NameEntry]) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_as_they_are_read() {
+        let sorted =
+            ["a", "a/b", "a/c", "a-b", "a2", "a10", "a10/x", "B", "v0.9.0", "v0.9.0-rc.1", "v0.10.0", "v00.10.0", "v1"];
+        let mut names = sorted;
+        names.reverse();
+        names.sort_by(|one, other| reading_order(one, other));
+        assert_eq!(names.len(), sorted.len());
+        let at = |name| names.iter().position(|one| *one == name).unwrap();
+        for (before, after) in
+            [("a", "a/b"), ("a/c", "a-b"), ("a2", "a10"), ("a10", "a10/x"), ("v0.9.0", "v0.10.0"), ("v0.10.0", "v1")]
+        {
+            assert!(at(before) < at(after), "{before} before {after}: {names:?}");
+        }
+    }
 }

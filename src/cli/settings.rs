@@ -8,6 +8,7 @@ use crate::config::{self, Config, ConfigError, Store};
 use crate::layout::marker::{GatedStore, LayoutError, Watch};
 use crate::server::{self, ServerError};
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError, StoreErrorKind};
+use crate::telemetry::LogFilter;
 
 /// The configuration, and the data directory that overrides what it says.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,6 +30,9 @@ impl Settings {
         if let Some(path) = &self.data {
             config.store = Store::Fs { path: path.clone() };
         }
+        // Only the logging library knows what a filter is, which the configuration must not depend on.
+        LogFilter::parse(&config.log.filter)
+            .map_err(|why| CliError::new(Exit::Usage, "CONFIG_INVALID", format!("{why}.")))?;
         Ok(config)
     }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::{CliError, Exit};
 use crate::client::Token;
+use crate::domain::utf8;
 use crate::server::keeps_modes;
 
 /// Largest token file, in bytes; far larger than any token.
@@ -44,12 +45,13 @@ fn from_file(path: &Path) -> Result<Token, CliError> {
 }
 
 fn from_reader(reader: impl Read, place: &str) -> Result<Token, CliError> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     reader
         .take(MAX_TOKEN)
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .map_err(|error| CliError::io(format_args!("read the token from {place}"), &error))?;
-    parse(&text, place)
+    let refused = |error| CliError::new(Exit::Auth, "TOKEN_INVALID", format!("There is no token in {place}: {error}."));
+    parse(utf8(&bytes).map_err(refused)?, place)
 }
 
 fn parse(text: &str, place: &str) -> Result<Token, CliError> {

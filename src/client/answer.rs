@@ -71,13 +71,13 @@ impl Client {
     /// A single attempt that reads the head of the response.
     pub(super) async fn attempt(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let sent = within_idle(&self.base, request.send()).await?;
-        checked(sent.map_err(|error| ClientError::from_transport(&self.base, &error))?).await
+        checked(sent.map_err(|error| ClientError::from_transport(&self.base, &error, IDLE))?).await
     }
 }
 
 /// Fails with a time-out if `future` does not complete within the idle limit.
 pub(super) async fn within_idle<T>(url: &Url, future: impl Future<Output = T>) -> Result<T, ClientError> {
-    tokio::time::timeout(IDLE, future).await.map_err(|_| ClientError::Timeout { server: origin(url) })
+    tokio::time::timeout(IDLE, future).await.map_err(|_| ClientError::Timeout { server: origin(url), after: IDLE })
 }
 
 /// Turns every status other than 2xx into an error.
@@ -113,5 +113,5 @@ async fn collect(mut response: Response) -> Result<Bytes, ClientError> {
 /// The next chunk of a body, or `None` at its end.
 pub(super) async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, ClientError> {
     let url = response.url().clone();
-    within_idle(&url, response.chunk()).await?.map_err(|error| ClientError::from_transport(&url, &error))
+    within_idle(&url, response.chunk()).await?.map_err(|error| ClientError::from_transport(&url, &error, IDLE))
 }

@@ -96,8 +96,9 @@ impl Client {
                 return Err(explain(error, upload).await);
             }
             retries.pause(error).await?;
-            // Perhaps only the reply was lost, and sending the bytes again is expensive.
-            if self.has_blob(upload.fingerprint.blob.digest).await? {
+            // Perhaps only the reply was lost, and sending the bytes again is expensive. Asked with the permission to
+            // upload, because this token need not be allowed to read blobs.
+            if self.missing(&[upload.fingerprint.blob.digest]).await?.is_empty() {
                 meter(upload.fingerprint.blob.size);
                 return Ok(Stored::Existing);
             }
@@ -144,13 +145,13 @@ impl Client {
         loop {
             tokio::select! {
                 result = &mut sending => {
-                    let response = result.map_err(|error| ClientError::from_transport(&self.base, &error))?;
+                    let response = result.map_err(|error| ClientError::from_transport(&self.base, &error, IDLE))?;
                     return checked(response).await;
                 }
                 () = tokio::time::sleep(IDLE) => {
                     let now = sent.load(Ordering::Relaxed);
                     if now == seen {
-                        return Err(ClientError::Timeout { server: origin(&self.base) });
+                        return Err(ClientError::Timeout { server: origin(&self.base), after: IDLE });
                     }
                     seen = now;
                 }

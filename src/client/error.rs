@@ -9,7 +9,6 @@ use std::time::Duration;
 use reqwest::Url;
 use serde_json::{Map, Value};
 
-use super::IDLE;
 use crate::domain::Digest;
 use crate::wire::Code;
 
@@ -28,10 +27,12 @@ pub enum ClientError {
         reason: String,
     },
     /// The server made no progress within the time limit.
-    #[error("{server} was silent for {} seconds; try again later.", IDLE.as_secs())]
+    #[error("{server} was silent for {} seconds; try again later.", after.as_secs())]
     Timeout {
         /// Origin of the server, as `scheme://host:port`.
         server: String,
+        /// The time limit.
+        after: Duration,
     },
     /// The connection ended before the response was complete.
     #[error("The connection to {server} broke ({reason}); try again.")]
@@ -152,13 +153,13 @@ impl ClientError {
         Self::Io { action: format!("read {}", path.display()), source }
     }
 
-    /// Classifies an error below HTTP.
-    pub(super) fn from_transport(url: &Url, error: &reqwest::Error) -> Self {
+    /// Classifies an error below HTTP. `limit` is the time limit that the request had.
+    pub(super) fn from_transport(url: &Url, error: &reqwest::Error, limit: Duration) -> Self {
         let (server, reason) = (origin(url), reason(error));
         if error.is_connect() {
             Self::Connect { server, reason }
         } else if error.is_timeout() {
-            Self::Timeout { server }
+            Self::Timeout { server, after: limit }
         } else if error.is_redirect() {
             Self::Redirected { reason }
         } else if error.is_builder() {

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use reqwest::{Method, StatusCode, Url, header};
 
 use super::retry::Retries;
-use super::{Client, ClientError, with_expectation};
+use super::{Client, ClientError, ErrorKind, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
-use crate::wire::{self, Receipt};
+use crate::wire::{self, OpenSessions, Receipt};
 
 /// Time limit for aborting a session: a user may be waiting at the terminal.
 const ABORT: Duration = Duration::from_secs(10);
@@ -86,6 +86,30 @@ impl Client {
     pub async fn abort(&self, session: &Session) -> Result<(), ClientError> {
         let request = self.request(Method::DELETE, self.session_url(session)).timeout(ABORT);
         self.attempt(request).await.map(drop)
+    }
+
+    /// The open sessions of a name, oldest first. Needs a token with the permission to publish.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn sessions(&self, name: &ManifestName) -> Result<OpenSessions, ClientError> {
+        let url = self.url(&format!("sessions/{name}"));
+        self.answer(|| self.request(Method::GET, url.clone())).await?.json()
+    }
+
+    /// Gives up the session of a version, whoever began it.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn abort_version(&self, name: &ManifestName, version: u64) -> Result<(), ClientError> {
+        let url = self.url(&format!("sessions/{name}@{version}"));
+        let mut retries = self.policy.start();
+        match self.answer_within(&mut retries, || self.request(Method::DELETE, url.clone())).await {
+            Ok(_) => Ok(()),
+            // An earlier attempt of ours gave it up.
+            Err(error) if retries.repeated() && error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn session_url(&self, session: &Session) -> Url {

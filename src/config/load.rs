@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::Config;
+use crate::domain::utf8;
 
 /// Prefix of environment variables; `__` separates levels.
 const PREFIX: &str = "LARDER__";
+
+/// Prefix of all variables that Larder reads.
+const OURS: &str = "LARDER_";
 
 /// Tables of former releases, and their replacements.
 const REPLACED: [(&str, &str, &str); 2] = [
@@ -55,7 +59,12 @@ pub fn load(
         Some(path) => read(path)?,
         None => Table::new(),
     };
-    let mut variables: Vec<_> = environment.into_iter().filter(|(key, _)| key.starts_with(PREFIX)).collect();
+    let mut variables: Vec<_> = environment.into_iter().filter(|(key, _)| key.starts_with(OURS)).collect();
+    if let Some((misspelt, right)) = variables.iter().find_map(|(key, _)| Some((key, respelt(key)?))) {
+        let detail = format!("no such variable is known; a key of the configuration is written {right}");
+        return Err(ConfigError::Parse { origin: format!("variable {misspelt}"), detail });
+    }
+    variables.retain(|(key, _)| key.starts_with(PREFIX));
     variables.sort();
     let from_environment = !variables.is_empty();
     for (key, value) in variables {
@@ -75,20 +84,28 @@ pub fn load(
     Ok(config)
 }
 
+/// The right spelling of a variable that was meant to set a key: `LARDER_SERVER__LISTEN` would be ignored. Variables
+/// with single underscores belong to the commands, or to others: Kubernetes sets `LARDER_PORT` for a service of that name.
+fn respelt(variable: &str) -> Option<String> {
+    let rest = variable.strip_prefix(OURS).filter(|rest| !rest.starts_with('_'))?;
+    rest.contains("__").then(|| format!("{PREFIX}{rest}"))
+}
+
 fn read(path: &Path) -> Result<Table, ConfigError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+    let text = utf8(&bytes)
+        .map_err(|error| ConfigError::Parse { origin: path.display().to_string(), detail: error.to_string() })?;
     let parse_error = |error: toml::de::Error| ConfigError::Parse {
         origin: path.display().to_string(),
         detail: match error.span() {
-            Some(span) => format!("{}: {}", place(&text, span.start), error.message()),
+            Some(span) => format!("{}: {}", place(text, span.start), error.message()),
             None => error.message().to_owned(),
         },
     };
     let table = text.parse().map_err(parse_error)?;
     refuse_replaced(&table, &path.display().to_string())?;
     // Parsed again from the text into the real types: only then do errors refer to a line.
-    toml::from_str::<Config>(&text).map_err(parse_error)?;
+    toml::from_str::<Config>(text).map_err(parse_error)?;
     Ok(table)
 }
 

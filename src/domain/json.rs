@@ -12,6 +12,8 @@ mod objects;
 
 use serde::de::DeserializeOwned;
 
+use super::encoding::{EncodingError, utf8};
+
 /// Maximum nesting depth. Unknown members are skipped here without recursion, but other readers of a stored document
 /// may be less careful.
 const MAX_DEPTH: usize = 64;
@@ -19,12 +21,9 @@ const MAX_DEPTH: usize = 64;
 /// The reason why bytes are not the expected JSON document. Each message completes "the document is refused: …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// Not valid UTF-8 (RFC 8259 section 8.1), possibly in a member that is not parsed. Holds the offset.
-    #[error("it is not valid UTF-8 from byte {0} on")]
-    NotUtf8(usize),
-    /// Starts with a byte order mark, which RFC 8259 section 8.1 forbids.
-    #[error("it begins with a byte order mark, which JSON must not have")]
-    ByteOrderMark,
+    /// Not valid UTF-8, possibly in a member that is not parsed, or with a byte order mark (RFC 8259 section 8.1).
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
     /// Arrays and objects are nested more than 64 levels deep.
     #[error("it is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
@@ -39,10 +38,7 @@ pub enum JsonError {
 /// # Errors
 /// A [`JsonError`] that says where the document is wrong.
 pub fn strict<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| JsonError::NotUtf8(error.valid_up_to()))?;
-    if text.starts_with('\u{feff}') {
-        return Err(JsonError::ByteOrderMark);
-    }
+    let text = utf8(bytes)?;
     if depth(bytes) > MAX_DEPTH {
         return Err(JsonError::TooDeep);
     }

@@ -18,6 +18,14 @@ pub enum ResolveError {
     /// The name exists, but the selector matches no version.
     #[error("there is no version {0}")]
     NoSuchVersion(Target),
+    /// The name has versions, but none is active.
+    #[error("no version of {name} is active; version {staged} is staged: promote it, or ask for {name}@{staged}")]
+    OnlyStaged {
+        /// The name that was asked for.
+        name: ManifestName,
+        /// The newest staged version.
+        staged: u64,
+    },
     /// The name was deleted.
     #[error("the manifest {name} was deleted at {at} ({reason})")]
     Deleted {
@@ -103,6 +111,10 @@ impl Resolve {
                 let reason = deletion.reason.clone();
                 ResolveError::Deleted { name: name.clone(), at: deletion.at, reason }
             }
+            (None, Selector::Active) => match head.rows.iter().rfind(|row| row.state == State::Ready) {
+                Some(row) => ResolveError::OnlyStaged { name: name.clone(), staged: row.number },
+                None => ResolveError::NoSuchVersion(target.clone()),
+            },
             _ => ResolveError::NoSuchVersion(target.clone()),
         })
     }

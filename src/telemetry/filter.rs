@@ -28,11 +28,27 @@ impl LogFilter {
     /// # Errors
     /// When the directives are invalid, as a sentence about `log.filter`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let filter = EnvFilter::try_new(text).map_err(|error| {
-            format!("log.filter {text:?} is not a filter such as `info` or `larder=debug`: {error}")
-        })?;
-        Ok(Self { filter, spans: text.contains('[') })
+        parse_filter(text)
+            .map(|filter| Self { filter, spans: text.contains('[') })
+            .map_err(|why| format!("log.filter {text:?} {why}"))
     }
+}
+
+/// Parses `tracing` filter directives, but refuses a single word that is no level: to the library it is the name of a
+/// target, so that a misspelt level would silence everything else without a word.
+///
+/// # Errors
+/// When the directives are invalid, as the end of a sentence that begins with the filter.
+pub fn parse_filter(text: &str) -> Result<EnvFilter, String> {
+    let advice = "is not a filter such as `info`, `debug` or `warn,larder=debug`";
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let plain = |word: &&str| !word.is_empty() && !word.contains(['=', '[']);
+    if let Some(word) = text.split(',').map(str::trim).filter(plain).find(|word| !is_level(word)) {
+        return Err(format!(
+            "{advice}: {word:?} is no level (error, warn, info, debug, trace, off); if it is a target, write `{word}=debug`"
+        ));
+    }
+    EnvFilter::try_new(text).map_err(|error| format!("{advice}: {error}"))
 }
 
 /// The filter currently in effect.

@@ -12,6 +12,7 @@ mod reload;
 mod retries;
 mod serve;
 mod signals;
+mod small_print;
 mod soak;
 mod store;
 mod uploads;

@@ -42,7 +42,11 @@ impl LocalFiles {
         let Some((name, path)) = self.lazy.get(&digest) else { return Err(unknown(digest, manifest)) };
         let upload = fingerprint(path.clone()).await?;
         if upload.fingerprint.blob.digest == digest {
-            return Ok(upload);
+            let (actual, path) = (upload.fingerprint.blob.size, path.display());
+            let stated = manifest.blobs.iter().find(|blob| blob.digest == digest && blob.size != actual);
+            let Some(stated) = stated.map(|blob| blob.size) else { return Ok(upload) };
+            let detail = format!("The manifest says that {name} has {stated} bytes, but {path} has {actual}.");
+            return Err(CliError::new(Exit::Integrity, "SIZE_INVALID", detail));
         }
         let actual = upload.fingerprint.blob.digest;
         let detail = format!(

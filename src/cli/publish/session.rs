@@ -64,7 +64,10 @@ impl Publication<'_> {
         *open.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
         let mut uploaded = HashMap::new();
         for _ in 0..MAX_ROUNDS {
-            uploaded.extend(self.upload(&missing, context).await?);
+            match self.upload(&missing, context).await {
+                Ok(sent) => uploaded.extend(sent),
+                Err(error) => return Err(self.why_wanted(&session, error).await),
+            }
             match self.client.commit(&session).await {
                 Ok(receipt) => return Ok(Published { receipt, uploaded }),
                 Err(error) => missing = still_missing(error)?,
@@ -73,6 +76,18 @@ impl Publication<'_> {
         uploaded.extend(self.upload(&missing, context).await?);
         let receipt = self.client.commit(&session).await?;
         Ok(Published { receipt, uploaded })
+    }
+
+    /// Why a blob is wanted that cannot be uploaded. Perhaps the server has it, and the manifest states another size: the
+    /// refusal of the commit says so.
+    async fn why_wanted(&self, session: &Session, error: CliError) -> CliError {
+        if !error.is("MANIFEST_BLOB_UNKNOWN") {
+            return error;
+        }
+        match self.client.commit(session).await {
+            Err(refused) if has_wrong_sizes(&refused) => refused.into(),
+            _ => error,
+        }
     }
 
     async fn upload(&self, missing: &[Digest], context: &Context) -> Result<HashMap<Digest, u64>, CliError> {
@@ -104,6 +119,11 @@ fn still_missing(error: ClientError) -> Result<Vec<Digest>, CliError> {
         Some(missing) if !missing.is_empty() => Ok(missing),
         _ => Err(error.into()),
     }
+}
+
+fn has_wrong_sizes(error: &ClientError) -> bool {
+    let sizes = error.problem().and_then(|problem| problem.members.get("wrong_size")?.as_array());
+    sizes.is_some_and(|sizes| !sizes.is_empty())
 }
 
 #[cfg(test)]

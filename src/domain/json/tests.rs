@@ -84,14 +84,14 @@ fn every_byte_is_utf_8_also_where_nobody_reads() {
         (b"\xff\xfe{\0}\0", 0),
         (b"{}\n\xff", 3),
     ] {
-        assert_eq!(strict::<Document>(bytes), Err(JsonError::NotUtf8(at)), "{bytes:?}");
+        assert_eq!(strict::<Document>(bytes), Err(JsonError::Encoding(EncodingError::NotUtf8(at))), "{bytes:?}");
     }
     assert!(serde_json::from_slice::<Document>(b"{\"unknown\":\"\xff\"}").is_ok(), "serde does not look");
 }
 
 #[test]
 fn one_document_and_nothing_else() {
-    assert_eq!(read("\u{feff}{}"), Err(JsonError::ByteOrderMark));
+    assert_eq!(read("\u{feff}{}"), Err(JsonError::Encoding(EncodingError::ByteOrderMark)));
     for text in ["", " ", "{", "{} {}", "{}x", "null", "1", "\"{}\"", "{'a':1}", "{\"a\":1,}", "{\"a\":01}"] {
         assert!(matches!(read(text), Err(JsonError::Malformed(_))), "{text}");
     }

@@ -4,13 +4,16 @@ use axum::http::StatusCode;
 
 use super::ApiError;
 use crate::domain::head::Rejection;
-use crate::domain::{DigestError, ManifestError, NameError, SelectorError, VersionRow};
+use crate::domain::{Descriptor, DigestError, ManifestError, NameError, SelectorError, VersionRow};
 use crate::protocol::{BlobError, ChangeError};
 use crate::service::versions::CopyError;
 use crate::service::{PublishError, ResolveError};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::wire::Code;
 use crate::wire::problem::WrongSize;
+
+/// How many blobs of another size than stated an error names; the member `wrong_size` has all of them.
+const SIZES_NAMED: usize = 3;
 
 impl From<DigestError> for ApiError {
     fn from(error: DigestError) -> Self {
@@ -173,18 +176,13 @@ impl From<PublishError> for ApiError {
             PublishError::Manifest(error) => error.into(),
             PublishError::TooLarge { limit } => Self::too_large(limit),
             PublishError::Blobs { missing, wrong_size } => {
-                let detail = format!(
-                    "The manifest refers to {} blobs that must be uploaded first and to {} whose size is another than it \
-                     says; nothing was published.",
-                    missing.len(),
-                    wrong_size.len()
-                );
+                let (code, detail) = blobs_detail(&missing, &wrong_size);
                 let missing: Vec<String> = missing.iter().map(|blob| blob.digest.to_string()).collect();
                 let wrong_size = wrong_size.iter().map(|(blob, actual)| {
                     let wrong = WrongSize { digest: blob.digest, expected: blob.size, actual: *actual };
                     serde_json::to_value(wrong).unwrap_or_default()
                 });
-                Self::new(StatusCode::CONFLICT, Code::ManifestBlobUnknown, detail)
+                Self::new(StatusCode::CONFLICT, code, detail)
                     .with("missing", missing)
                     .with("wrong_size", wrong_size.collect::<Vec<_>>())
             }
@@ -198,6 +196,9 @@ impl From<ResolveError> for ApiError {
         let detail = sentence(&error.to_string());
         match error {
             ResolveError::NoSuchName(_) => Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, detail),
+            ResolveError::OnlyStaged { staged, .. } => {
+                Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail).with("version", staged)
+            }
             ResolveError::NoSuchVersion(_) | ResolveError::NotPublished(_) | ResolveError::UnknownState { .. } => {
                 Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail)
             }
@@ -216,6 +217,26 @@ impl From<CopyError> for ApiError {
         match error {
             CopyError::From(error) => error.into(),
             CopyError::To(error) => error.into(),
+        }
+    }
+}
+
+/// Code and text for blobs that a manifest cannot be published with: some must be uploaded, or its sizes are wrong.
+fn blobs_detail(missing: &[Descriptor], wrong_size: &[(Descriptor, u64)]) -> (Code, String) {
+    let mut sizes: Vec<String> = wrong_size
+        .iter()
+        .take(SIZES_NAMED)
+        .map(|(blob, actual)| format!("{} has {actual} bytes, but the manifest says {}", blob.digest, blob.size))
+        .collect();
+    if wrong_size.len() > SIZES_NAMED {
+        sizes.push(format!("{} more have another size than it says", wrong_size.len() - SIZES_NAMED));
+    }
+    let upload = format!("{} blobs of the manifest must be uploaded first", missing.len());
+    match (missing.is_empty(), sizes.is_empty()) {
+        (true, _) => (Code::SizeInvalid, format!("Blob {}; nothing was published.", sizes.join("; blob "))),
+        (false, true) => (Code::ManifestBlobUnknown, format!("{upload}; nothing was published.")),
+        (false, false) => {
+            (Code::ManifestBlobUnknown, format!("{upload}, and {}; nothing was published.", sizes.join("; ")))
         }
     }
 }

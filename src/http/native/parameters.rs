@@ -112,7 +112,7 @@ failures! {
     404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN, FILE_UNKNOWN, RUN_UNKNOWN, \
         UPLOAD_UNKNOWN, NOT_FOUND.";
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
-    409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; VERSION_STATE; VERSION_PINNED; \
+    409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; VERSION_STATE; VERSION_PINNED; \
         UPLOAD_OFFSET, with `expected-offset` where it is known.";
     410 "Gone" [], "It existed: VERSION_RETIRED, MANIFEST_DELETED, UPLOAD_UNKNOWN.";
     412 "PreconditionFailed" [], "PRECONDITION_FAILED, with `current_etag`.";

@@ -15,14 +15,14 @@ use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::required_expectation;
 use crate::http::extract::{Activation, Params, Rest};
-use crate::http::openapi::{Document, Operation, json_of};
+use crate::http::openapi::{Document, Operation, either, json_of};
 use crate::http::serving::intake;
 use crate::http::state::AppState;
 use crate::protocol::ChangeError;
 use crate::service::publish::PublishOptions;
 use crate::service::{Prepared, PublishError};
 use crate::wire::manifest::ManifestDocument;
-use crate::wire::{Code, Receipt, Session};
+use crate::wire::{Code, OpenSession, OpenSessions, Receipt, Session};
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/sessions/{*name}", post(prepare).get(show).put(commit).delete(abort))
@@ -45,9 +45,9 @@ pub(super) fn describe(document: &mut Document) {
             [json_of::<Session>()],
         )
         .fails(&[400, 401, 403, 408, 409, 412, 413, 415, 422, 428, 500, 503, 507]);
-    let show = Operation::new("get", "showSession", "What a session still lacks")
-        .by_token("Needs `publish`.")
-        .answers(200, "The session.", &[], [json_of::<Session>()])
+    let show = Operation::new("get", "showSession", "What a session still lacks, or the open sessions of a name")
+        .by_token("With `NAME` in place of `NAME@NUMBER`: the open sessions of the name. Needs `publish`.")
+        .answers(200, "The session, or the sessions.", &[], [either::<Session, OpenSessions>()])
         .fails(&[400, 401, 403, 404, 500, 503, 507]);
     let commit = Operation::new("put", "commitSession", "Complete a session")
         .by_token("409 while blobs are missing: the session stays open. Needs `publish`.")
@@ -93,10 +93,20 @@ async fn prepare(
 }
 
 async fn show(State(state): State<AppState>, caller: Caller, rest: Rest) -> Result<Response, ApiError> {
+    if let Ok(name) = rest.name() {
+        return list(&state, &caller, name).await;
+    }
     let (name, number) = session(&rest)?;
     caller.require(Permission::Publish, &name)?;
     let (row, missing) = state.publish.session(&name, number).await.map_err(refusal)?;
     Ok(Json(Session { name, version: number, state: row.state, missing, location: None }).into_response())
+}
+
+/// The open sessions of a name, so that those of a client that was killed can be given up.
+async fn list(state: &AppState, caller: &Caller, name: ManifestName) -> Result<Response, ApiError> {
+    caller.require(Permission::Publish, &name)?;
+    let sessions = state.publish.sessions(&name).await?.iter().map(OpenSession::from).collect();
+    Ok(Json(OpenSessions { name, sessions }).into_response())
 }
 
 async fn commit(

@@ -84,7 +84,7 @@ async fn a_size_that_is_wrong_is_found_at_the_commit() {
     let session = server.post("/sessions/main", &document).await.expect(201).json();
     assert_eq!(session["missing"], json!([digest]), "uploading it again would heal a damaged store");
     server.put(&format!("/blobs/{digest}"), "there").await.expect(200);
-    let problem = server.put("/sessions/main@1", "").await.problem(409, "MANIFEST_BLOB_UNKNOWN");
+    let problem = server.put("/sessions/main@1", "").await.problem(409, "SIZE_INVALID");
     assert_eq!(problem["wrong_size"][0]["actual"], 5);
     server.delete("/sessions/main@1").await.expect(204);
 }
