@@ -60,6 +60,7 @@ fn main() {
         Duration::from_secs(text.parse().expect("a number of seconds"))
     };
     let (each, together) = (seconds("seconds", "20", "2"), seconds("together", "300", "5"));
+    let after = if quick { AFTER / 10 } else { AFTER };
     let only = argument("only", "");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
@@ -68,7 +69,7 @@ fn main() {
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for attack in ATTACKS.iter().filter(|attack| only.is_empty() || attack.name == only) {
-        let row = runtime.block_on(measure(attack, each));
+        let row = runtime.block_on(measure(attack, each, after));
         print(attack, &row);
     }
     if !together.is_zero() && only.is_empty() {
@@ -76,7 +77,7 @@ fn main() {
     }
 }
 
-async fn measure(attack: &Attack, time: Duration) -> Row {
+async fn measure(attack: &Attack, time: Duration, after: Duration) -> Row {
     let victim = Arc::new(Victim::start().await);
     let without = bystander::watch(&victim, attack.beside, time / 2).await;
     let idle_mib = victim.resident_mib();
@@ -86,7 +87,7 @@ async fn measure(attack: &Attack, time: Duration) -> Row {
     let (with, peak_mib) = victim.highest_mib(bystander::watch(&victim, attack.beside, time)).await;
     let (held, wanted) = (victim.held(), attackers.wanted());
     attackers.end();
-    sleep(AFTER).await;
+    sleep(after).await;
     Row { idle_mib, peak_mib, after_mib: victim.resident_mib(), without, with, held, wanted }
 }
 
