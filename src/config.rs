@@ -148,7 +148,7 @@ impl Default for Limits {
             bodies_in_memory: 16,
             upload_part: Size::from_bytes(8 << 20),
             upload_memory: Size::from_bytes(192 << 20),
-            response_memory: Size::from_bytes(64 << 20),
+            response_memory: Size::from_bytes(32 << 20),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What HTTP/2 clients can make the server hold: memory of answers that nobody takes, files, and floods of frames.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use larder::domain::Digest;
@@ -76,10 +77,11 @@ async fn stall(server: &ServerProcess, seed: usize, paths: &[String], room: u32)
         requests.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, &head("GET", path)));
     }
     client.send(&requests).await;
-    let mut answered = 0;
-    while answered < STREAMS {
-        // What does not fit is refused; that is an answer, too.
-        answered += usize::from(matches!(client.next().await.unwrap().kind, HEADERS));
+    // What does not fit is refused; that is an answer, too.
+    let mut answered = HashSet::new();
+    while answered.len() < STREAMS {
+        let frame = client.next().await.unwrap();
+        answered.extend(matches!(frame.kind, HEADERS | RESET).then_some(frame.stream));
     }
     for at in (0..STREAMS).filter(|_| room > 0) {
         client.grant(u32::try_from(2 * at + 1).unwrap(), room).await;
