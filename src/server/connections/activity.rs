@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::progress::{Pace, Progress};
+use super::progress::Pace;
 use super::sent::Sent;
 
 #[derive(Debug)]
@@ -30,25 +30,23 @@ impl Activity {
     /// Completes when there has been no stream for the time that a client may be idle. A client that still receives
     /// what was written to its connection is not idle.
     pub(super) async fn idle(&self, pace: Pace, sent: &Sent) {
-        let mut progress = None;
         loop {
-            let now = Instant::now();
-            let until = {
-                let state = self.state();
-                if state.streams > 0 { now + pace.idle } else { state.last + pace.idle }
-            };
-            if until > now {
-                progress = None;
+            let until = self.deadline(pace);
+            if until > Instant::now() {
                 tokio::time::sleep_until(until).await;
                 continue;
             }
-            let acknowledged = sent.acknowledged();
-            let progress = progress.get_or_insert_with(|| Progress::new(pace, acknowledged, now));
-            if acknowledged >= sent.written() || !progress.observe(acknowledged, now) {
+            sent.settled(pace).await;
+            if self.deadline(pace) <= Instant::now() {
                 return;
             }
-            tokio::time::sleep(pace.interval()).await;
         }
+    }
+
+    /// When the connection will have been idle for too long if nothing happens until then.
+    fn deadline(&self, pace: Pace) -> Instant {
+        let state = self.state();
+        if state.streams > 0 { Instant::now() + pace.idle } else { state.last + pace.idle }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -83,7 +83,7 @@ pub(super) async fn serve(
                     tokio::spawn(answer(request, respond, Arc::clone(&shared)));
                 }
                 Some(Err(error)) => return tracing::debug!(%error, "a connection ended"),
-                None => return,
+                None => return shared.sent.settled(pace).await,
             },
             () = &mut closed, if !is_closing => {
                 is_closing = true;

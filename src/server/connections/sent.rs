@@ -6,10 +6,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+use super::progress::{Pace, Progress};
 
 /// Type of a query for sockets of one address family (`SOCK_DIAG_BY_FAMILY`).
 const BY_FAMILY: u16 = 20;
@@ -21,6 +25,9 @@ const QUERY: u32 = 16 + 56;
 /// Offset of `idiag_wqueue`, the number of bytes that are not acknowledged, behind `struct nlmsghdr`, in
 /// `struct inet_diag_msg`.
 const QUEUED: usize = 16 + 60;
+
+/// Time between two looks at a connection that is about to be closed.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Bytes written to a connection, and how many of them were acknowledged.
 #[derive(Debug)]
@@ -59,6 +66,15 @@ impl Sent {
     /// Whether everything up to this position has been acknowledged.
     pub(super) fn has_reached(&self, position: u64) -> bool {
         self.acknowledged.load(Ordering::Relaxed) >= position || self.acknowledged() >= position
+    }
+
+    /// Completes when the client's system has everything that was written, or takes too little of it. Closing earlier
+    /// would lose the rest: what the client still sends would be answered by a reset.
+    pub(super) async fn settled(&self, pace: Pace) {
+        let mut progress = Progress::new(pace, self.acknowledged(), Instant::now());
+        while !self.has_reached(self.written()) && progress.observe(self.acknowledged(), Instant::now()) {
+            sleep(pace.interval().min(LOOK)).await;
+        }
     }
 }
 

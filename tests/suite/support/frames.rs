@@ -79,9 +79,9 @@ impl Http2 {
         self.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &head("GET", path))).await;
     }
 
-    /// Leaves room for more bytes of a body, or of all bodies for stream 0.
+    /// Leaves room for more bytes of a body, or of all bodies for stream 0. The server may be done and gone already.
     pub async fn grant(&mut self, stream: u32, bytes: u32) {
-        self.send(&frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())).await;
+        let _ = self.0.write_all(&frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())).await;
     }
 
     /// The next frame; `None` at the end of the connection. Answers pings and settings on the way.
