@@ -101,7 +101,7 @@ impl Connections {
 
     fn spawn(&self, stream: TcpStream, place: tokio::sync::OwnedSemaphorePermit) {
         let (app, watcher) = (self.app.clone(), self.graceful.watcher());
-        let (header_timeout, pace, memory) = (self.header_timeout, self.pace, Arc::clone(&self.memory));
+        let (header_timeout, reading, memory) = (self.header_timeout, self.pace, Arc::clone(&self.memory));
         let (closing, hard) = (self.closing.clone(), self.shutdown.hard.clone());
         self.tracker.spawn(async move {
             let _place = place;
@@ -113,12 +113,12 @@ impl Connections {
             let Some(http2) = http2 else { return };
             let _ = stream.set_nodelay(true);
             let outbox = Outbox::default();
-            let stream = FileStream::new(stream, outbox.clone(), pace);
+            let stream = FileStream::new(stream, outbox.clone(), reading);
             let serving = async {
                 if http2 {
                     // Is told to finish by `closing`.
                     drop(watcher);
-                    http2::serve(stream, app, closing, (header_timeout, pace), memory).await;
+                    http2::serve(stream, app, closing, (header_timeout, reading), memory).await;
                 } else {
                     serve_http1(TokioIo::new(stream), outbox, memory, app, watcher, header_timeout).await;
                 }

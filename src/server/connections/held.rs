@@ -17,7 +17,8 @@ const SMALL: u64 = 64 << 10;
 /// Bytes that are accounted for until the last of them is written.
 struct Held {
     bytes: Bytes,
-    _waiting: Waiting,
+    /// Only held.
+    _accounted: Waiting,
 }
 
 impl AsRef<[u8]> for Held {
@@ -37,8 +38,8 @@ pub(super) fn hold(memory: &Arc<ResponseMemory>, response: Response<Body>) -> Re
     let Some(Some(Ok(frame))) = body.frame().now_or_never() else { return Response::from_parts(head, body) };
     let bytes = frame.into_data().unwrap_or_default();
     let connection = Arc::new(ConnectionMemory::new(Arc::clone(memory)));
-    if let Some(_waiting) = connection.wait(&bytes, 0) {
-        return Response::from_parts(head, Body::from(Bytes::from_owner(Held { bytes, _waiting })));
+    if let Some(accounted) = connection.wait(&bytes, 0) {
+        return Response::from_parts(head, Body::from(Bytes::from_owner(Held { bytes, _accounted: accounted })));
     }
     let mut refused = Response::new(Body::empty());
     *refused.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

@@ -2,7 +2,7 @@
 //!
 //! The framing library is used directly, because what lies above it asks a response for bytes before the client has
 //! left room for them: 32 streams for which a client never makes room would hold 32 buffers and files. Here a response
-//! holds nothing but its own description until there is room (see [`send`]), and each stream has limits of its own.
+//! holds nothing but its own description until there is room (see [`mod@send`]), and each stream has limits of its own.
 
 mod request;
 mod send;

@@ -173,6 +173,10 @@ impl fmt::Debug for Reserved {
     }
 }
 
+/// A connection has no share left for a body that has to wait.
+#[derive(Debug)]
+pub(super) struct NoShare;
+
 /// A body that waits in memory.
 #[derive(Debug)]
 pub(super) struct Waiting {

@@ -235,6 +235,9 @@ async fn push(client: &mut Http2, bytes: &[u8]) {
     let _ = timeout(Duration::from_millis(500), client.0.write_all(bytes)).await;
 }
 
+/// The frames of which a flood consists, by their number.
+type Unit<'a> = Box<dyn Fn(u32) -> Vec<u8> + 'a>;
+
 #[tokio::test]
 async fn floods_cost_little_memory_and_harm_nobody_else() {
     let server = ServerProcess::start();
@@ -243,7 +246,6 @@ async fn floods_cost_little_memory_and_harm_nobody_else() {
     let before = server.resident();
     let get = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &head("GET", &path));
     let open = frame(HEADERS, END_HEADERS, 1, &head("PUT", &path));
-    type Unit<'a> = Box<dyn Fn(u32) -> Vec<u8> + 'a>;
     let floods: [(&str, Vec<u8>, Unit<'_>); 7] = [
         ("pings", vec![], Box::new(|_| frame(PING, 0, 0, &[0; 8]))),
         ("settings", vec![], Box::new(|_| frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]))),

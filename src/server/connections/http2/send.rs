@@ -13,7 +13,7 @@ use bytes::Buf;
 use h2::{Reason, SendStream};
 use tokio::time::{Instant, sleep};
 
-use super::super::memory::{Reserved, Waiting};
+use super::super::memory::{NoShare, Reserved, Waiting};
 use super::super::progress::Progress;
 use super::super::sent::Sent;
 use super::Shared;
@@ -163,7 +163,7 @@ impl Sending<'_> {
     /// Gives up what the source does not need while it waits, and accounts for the rest.
     fn pause(&mut self) -> Result<Option<Waiting>, Broken> {
         let waiting = self.source.pause(&self.shared.memory);
-        waiting.ok_or(Broken::Reset(Reason::ENHANCE_YOUR_CALM, "too many responses wait for clients"))
+        waiting.map_err(|NoShare| Broken::Reset(Reason::ENHANCE_YOUR_CALM, "too many responses wait for clients"))
     }
 
     /// Waits for memory, which only takes as long as the connection needs for bytes that are on their way.
@@ -196,9 +196,9 @@ impl Sending<'_> {
         reserved.shrink(bytes.len());
         self.total += bytes.len() as u64;
         self.position.on_their_way.fetch_add(1, Ordering::Relaxed);
-        let _on_its_way = Some(OnItsWay { _reserved: reserved, position: Arc::clone(&self.position) });
+        let on_its_way = Some(OnItsWay { _reserved: reserved, position: Arc::clone(&self.position) });
         let is_last = self.source.is_over();
-        stream.send_data(Chunk { bytes, _on_its_way }, is_last).map_err(|_| Broken::Gone)?;
+        stream.send_data(Chunk { bytes, _on_its_way: on_its_way }, is_last).map_err(|_| Broken::Gone)?;
         Ok(is_last)
     }
 }

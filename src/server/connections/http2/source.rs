@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::super::memory::{ConnectionMemory, Waiting};
+use super::super::memory::{ConnectionMemory, NoShare, Waiting};
 use crate::store::FileSlice;
 
 /// What a body that comes from elsewhere, such as a bucket, is taken to hold in buffers of its own, in bytes.
@@ -106,14 +106,14 @@ impl Source {
         }
     }
 
-    /// Called before the client is waited for, perhaps for long. `None` if that would take more than a fair share.
-    pub(super) fn pause(&mut self, memory: &Arc<ConnectionMemory>) -> Option<Option<Waiting>> {
+    /// Called before the client is waited for, perhaps for long. Fails if that would take more than a fair share.
+    pub(super) fn pause(&mut self, memory: &Arc<ConnectionMemory>) -> Result<Option<Waiting>, NoShare> {
         match self {
-            Self::Memory(bytes) => memory.wait(bytes, 0).map(Some),
-            Self::Elsewhere { came, .. } => memory.wait(came, ELSEWHERE).map(Some),
+            Self::Memory(bytes) => memory.wait(bytes, 0).ok_or(NoShare).map(Some),
+            Self::Elsewhere { came, .. } => memory.wait(came, ELSEWHERE).ok_or(NoShare).map(Some),
             Self::File(file) => {
                 file.pause(memory);
-                Some(None)
+                Ok(None)
             }
         }
     }
