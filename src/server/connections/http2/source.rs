@@ -207,3 +207,37 @@ impl ClosedFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::memory::ResponseMemory;
+    use super::*;
+
+    fn slice(path: &std::path::Path) -> FileSlice {
+        FileSlice { file: Arc::new(std::fs::File::open(path).unwrap()), start: 2, end: 8, bytes: None }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_closed_meanwhile_is_read_on_only_if_it_is_the_same() {
+        let memory = ConnectionMemory::new(Arc::new(ResponseMemory::new(0)));
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("blob"), directory.path().join("other"));
+        std::fs::write(&path, b"0123456789").unwrap();
+        let mut kept = FileSource::new(slice(&path));
+        kept.pause(&memory);
+        assert!(matches!(kept.handle, Handle::Open(_)), "there are few enough");
+        let all: Vec<_> = std::iter::from_fn(|| memory.all().file()).collect();
+        let mut source = FileSource::new(slice(&path));
+        assert_eq!(source.read(3).await.unwrap(), "234");
+        source.pause(&memory);
+        assert!(matches!(source.handle, Handle::Closed(_)));
+        assert_eq!(source.read(100).await.unwrap(), "567");
+        let mut replaced = FileSource::new(slice(&path));
+        replaced.pause(&memory);
+        std::fs::write(&other, b"9876543210").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        replaced.read(3).await.unwrap_err();
+        assert_eq!(kept.read(6).await.unwrap(), "234567");
+        drop(all);
+    }
+}
