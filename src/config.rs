@@ -62,7 +62,7 @@ pub struct Server {
     pub header_timeout: Duration,
     /// Maximum pause of a client while sending or receiving a body.
     pub idle_timeout: Duration,
-    /// Minimum average rate of an upload in bytes per second, enforced once `idle_timeout` has passed.
+    /// Minimum average rate of an upload or a download in bytes per second, enforced once `idle_timeout` has passed.
     pub min_rate: Size,
     /// How long to keep accepting connections after a signal to stop, while `/readyz` reports not ready.
     pub drain_delay: Duration,
@@ -132,6 +132,8 @@ pub struct Limits {
     pub upload_part: Size,
     /// Memory for parts of resumable uploads that are being stored; when it is used up, further parts wait.
     pub upload_memory: Size,
+    /// Memory for responses that wait for their clients; those that would need more than a fair share are given up.
+    pub response_memory: Size,
 }
 
 /// Minimum size of a part that every store accepts, in bytes.
@@ -146,6 +148,7 @@ impl Default for Limits {
             bodies_in_memory: 16,
             upload_part: Size::from_bytes(8 << 20),
             upload_memory: Size::from_bytes(192 << 20),
+            response_memory: Size::from_bytes(32 << 20),
         }
     }
 }

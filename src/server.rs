@@ -31,7 +31,7 @@ use crate::upkeep::collect::Runs;
 use crate::upkeep::probe::Findings;
 
 use background::Background;
-use connections::serve;
+use connections::{ResponseMemory, serve};
 use supervise::Supervisor;
 
 pub use collector::{CollectorSchedule, ScheduleStep, settings as collector_settings};
@@ -153,7 +153,8 @@ impl Server {
         let stop = shutdown.soft.clone();
         let supervisor = Supervisor { tasks: tasks.clone(), health: Arc::clone(&health), stop };
         self.background.start(&self.state.runs, &supervisor);
-        serve(listener, app(&self.state), &self.config.server, &health, &shutdown).await?;
+        let memory = ResponseMemory::new(self.config.limits.response_memory.bytes());
+        serve(listener, app(&self.state), (&self.config.server, memory), &health, &shutdown).await?;
         finish_tasks(&tasks, &shutdown).await;
         tracing::info!("stopped");
         Ok(())

@@ -3,6 +3,13 @@
 mod accept;
 mod activity;
 mod deadline;
+mod held;
+mod http2;
+mod memory;
+mod progress;
 mod sendfile;
+mod sent;
+mod stalled;
 
 pub(super) use accept::serve;
+pub(super) use memory::ResponseMemory;

@@ -12,5 +12,7 @@ mod paths;
 mod refs;
 mod sessions;
 mod slow;
+mod slow_readers;
+mod streams;
 mod uploads;
 mod versions;

@@ -5,6 +5,7 @@ pub mod children;
 pub mod collecting;
 pub mod deployment;
 pub mod faulty;
+pub mod frames;
 pub mod layout1;
 pub mod process;
 pub mod raw;

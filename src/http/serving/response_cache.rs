@@ -21,7 +21,7 @@ use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
     RANGE,
 };
-use axum::http::{Method, Request, Response, StatusCode, Uri, Version};
+use axum::http::{Method, Request, Response, StatusCode, Uri};
 use futures_util::Stream;
 
 use crate::domain::ManifestName;
@@ -130,7 +130,7 @@ impl ResponseCache {
             let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(remembered.of(key.surface)?.get(&*key.address)?)
         };
-        if cached.epoch != self.epoch() || !self.holds(&cached.source, request.version()) {
+        if cached.epoch != self.epoch() || !self.holds(&cached.source) {
             return None;
         }
         let mut held = asked.get_all(IF_NONE_MATCH).iter();
@@ -149,11 +149,9 @@ impl ResponseCache {
     }
 
     /// Whether all sources of an entry are unchanged.
-    fn holds(&self, source: &Cacheable, version: Version) -> bool {
+    fn holds(&self, source: &Cacheable) -> bool {
         let current = |(name, generation): &(ManifestName, u64)| self.sources.generation(name) == Some(*generation);
-        // A cached file can only be sent over HTTP/1.
-        let there = |slice: &FileSlice| version <= Version::HTTP_11 && slice.has_name();
-        source.heads.iter().all(current) && source.file.as_ref().is_none_or(there)
+        source.heads.iter().all(current) && source.file.as_ref().is_none_or(FileSlice::has_name)
     }
 
     /// Caches a finished response to a GET that began in `epoch`, without headers that are specific to the request.

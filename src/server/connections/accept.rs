@@ -1,23 +1,24 @@
 //! Accepting connections: HTTP/1.1 and cleartext HTTP/2, with bounded patience for slow clients.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryFutureExt as _;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::activity::Activity;
 use super::deadline::Deadline;
+use super::held::hold;
+use super::http2;
+use super::memory::ResponseMemory;
+use super::progress::Pace;
 use super::sendfile::{FileStream, Outbox};
 use crate::config;
 use crate::http::App;
@@ -28,8 +29,6 @@ use crate::upkeep::Health;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Buffer size per connection for reads and writes, in bytes.
 const BUFFER: usize = 64 * 1024;
-/// Maximum number of concurrent requests on one HTTP/2 connection.
-const STREAMS: u32 = 32;
 
 /// Accepts connections until shutdown is requested, then lets those in progress finish within the drain time-out.
 ///
@@ -38,7 +37,7 @@ const STREAMS: u32 = 32;
 pub(in crate::server) async fn serve(
     listener: TcpListener,
     app: App,
-    config: &config::Server,
+    (config, memory): (&config::Server, ResponseMemory),
     health: &Health,
     shutdown: &Shutdown,
 ) -> io::Result<()> {
@@ -49,7 +48,8 @@ pub(in crate::server) async fn serve(
         places: Arc::new(Semaphore::new(config.max_connections)),
         tracker: TaskTracker::new(),
         header_timeout: config.header_timeout.std(),
-        idle_timeout: config.idle_timeout.std(),
+        pace: Pace { idle: config.idle_timeout.std(), min_rate: config.min_rate.bytes() },
+        memory: Arc::new(memory),
         shutdown: shutdown.clone(),
     };
     tracing::info!(address = %listener.local_addr()?, "listening");
@@ -76,7 +76,10 @@ struct Connections {
     places: Arc<Semaphore>,
     tracker: TaskTracker,
     header_timeout: Duration,
-    idle_timeout: Duration,
+    /// How slowly clients may take responses.
+    pace: Pace,
+    /// The memory for responses on all connections.
+    memory: Arc<ResponseMemory>,
     shutdown: Shutdown,
 }
 
@@ -98,7 +101,7 @@ impl Connections {
 
     fn spawn(&self, stream: TcpStream, place: tokio::sync::OwnedSemaphorePermit) {
         let (app, watcher) = (self.app.clone(), self.graceful.watcher());
-        let (header_timeout, idle_timeout) = (self.header_timeout, self.idle_timeout);
+        let (header_timeout, reading, memory) = (self.header_timeout, self.pace, Arc::clone(&self.memory));
         let (closing, hard) = (self.closing.clone(), self.shutdown.hard.clone());
         self.tracker.spawn(async move {
             let _place = place;
@@ -110,15 +113,14 @@ impl Connections {
             let Some(http2) = http2 else { return };
             let _ = stream.set_nodelay(true);
             let outbox = Outbox::default();
-            let mut stream = TimeoutStream::new(FileStream::new(stream, outbox.clone()));
-            // A client that reads nothing for this long is gone, or holds its connection on purpose.
-            stream.set_write_timeout(Some(idle_timeout));
-            let stream = TokioIo::new(Box::pin(stream));
+            let stream = FileStream::new(stream, outbox.clone(), reading);
             let serving = async {
                 if http2 {
-                    serve_http2(stream, app, watcher, header_timeout, idle_timeout).await;
+                    // Is told to finish by `closing`.
+                    drop(watcher);
+                    http2::serve(stream, app, closing, (header_timeout, reading), memory).await;
                 } else {
-                    serve_http1(stream, outbox, app, watcher, header_timeout).await;
+                    serve_http1(TokioIo::new(stream), outbox, memory, app, watcher, header_timeout).await;
                 }
             };
             tokio::select! {
@@ -167,38 +169,27 @@ async fn is_http2(stream: &TcpStream) -> Option<bool> {
 }
 
 /// A client connection in the form that hyper reads and writes.
-type Stream = TokioIo<Pin<Box<TimeoutStream<FileStream>>>>;
+type Stream = TokioIo<FileStream>;
 
-async fn serve_http1(stream: Stream, outbox: Outbox, app: App, watcher: Watcher, header_timeout: Duration) {
+async fn serve_http1(
+    stream: Stream,
+    outbox: Outbox,
+    memory: Arc<ResponseMemory>,
+    app: App,
+    watcher: Watcher,
+    header_timeout: Duration,
+) {
     let deadline = Deadline::default();
     let mut builder = http1::Builder::new();
     builder.timer(deadline.clone()).header_read_timeout(header_timeout).max_buf_size(BUFFER);
     let service = service_fn(move |request| {
-        let outbox = outbox.clone();
-        app.answer(request).map_ok(move |response| outbox.take(response))
+        let (outbox, memory) = (outbox.clone(), Arc::clone(&memory));
+        app.answer(request).map_ok(move |response| outbox.take(hold(&memory, response)))
     });
     tokio::select! {
         biased;
         result = watcher.watch(builder.serve_connection(stream, service)) => note(result),
         () = deadline.passed(header_timeout) => tracing::debug!("a connection was closed on which no request came"),
-    }
-}
-
-/// HTTP/2 frames are assembled in memory, so `sendfile` is not available.
-async fn serve_http2(stream: Stream, app: App, watcher: Watcher, header_timeout: Duration, idle_timeout: Duration) {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_send_buf_size(BUFFER)
-        .keep_alive_interval(header_timeout)
-        .keep_alive_timeout(header_timeout);
-    let activity = Activity::new();
-    let of_requests = activity.clone();
-    let service = service_fn(move |request| of_requests.watch(app.answer(request)));
-    tokio::select! {
-        result = watcher.watch(builder.serve_connection(stream, service)) => note(result),
-        () = activity.idle(idle_timeout) => tracing::debug!("an idle connection was closed"),
     }
 }
 

@@ -27,6 +27,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use super::progress::Pace;
+use super::sent::Sent;
+use super::stalled::WriteGuard;
 use crate::store::FileSlice;
 
 /// Largest piece, in bytes.
@@ -142,16 +145,38 @@ fn warm(piece: &FileSlice) -> io::Result<()> {
     Ok(())
 }
 
-/// A connection that sends a piece of a file in place of each stand-in.
+/// A connection that sends a piece of a file in place of each stand-in. Writing fails once the client has taken too
+/// little for too long: it is gone, or holds its connection on purpose.
 #[derive(Debug)]
 pub(super) struct FileStream {
     stream: TcpStream,
     outbox: Outbox,
+    sent: Arc<Sent>,
+    guard: WriteGuard,
 }
 
 impl FileStream {
-    pub(super) fn new(stream: TcpStream, outbox: Outbox) -> Self {
-        Self { stream, outbox }
+    pub(super) fn new(stream: TcpStream, outbox: Outbox, pace: Pace) -> Self {
+        let sent = Arc::new(Sent::new(&stream));
+        Self { stream, outbox, sent, guard: WriteGuard::new(pace) }
+    }
+
+    /// What was written to the client.
+    pub(super) fn sent(&self) -> Arc<Sent> {
+        Arc::clone(&self.sent)
+    }
+
+    /// Counts what was written, and the time during which nothing was.
+    fn poll_watched(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => {
+                self.sent.add(*bytes);
+                self.guard.taken();
+                written
+            }
+            Poll::Ready(Err(_)) => written,
+            Poll::Pending => self.guard.poll_stalled(context, &self.sent).map(|()| Err(io::ErrorKind::TimedOut.into())),
+        }
     }
 
     /// Makes a writing system call as soon as the socket is writable.
@@ -231,8 +256,12 @@ impl AsyncWrite for FileStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let next = this.outbox.pieces().front().cloned();
-        let Some(piece) = next else { return Pin::new(&mut this.stream).poll_write_vectored(context, bytes) };
+        let Some(piece) = next else {
+            let written = Pin::new(&mut this.stream).poll_write_vectored(context, bytes);
+            return this.poll_watched(context, written);
+        };
         let written = this.poll_around(context, bytes, piece);
+        let written = this.poll_watched(context, written);
         if let Poll::Ready(Err(error)) = &written {
             tracing::debug!(%error, "a download broke off");
         }
@@ -270,7 +299,8 @@ mod tests {
         file.write_all(b"0123456789").unwrap();
         let outbox = Outbox::default();
         outbox.pieces().push_back(FileSlice { file: Arc::new(file), start: 2, end: 6, bytes: None });
-        (FileStream::new(stream, outbox), client)
+        let pace = Pace { idle: std::time::Duration::from_secs(10), min_rate: 0 };
+        (FileStream::new(stream, outbox, pace), client)
     }
 
     async fn received(stream: FileStream, mut client: TcpStream) -> Vec<u8> {

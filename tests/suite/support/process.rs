@@ -307,6 +307,18 @@ impl ServerProcess {
         std::fs::read_to_string(self.token_file()).unwrap().trim().to_owned()
     }
 
+    /// Resident memory of the process, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+    }
+
+    /// How many files and sockets the process has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// Everything logged so far, by all its processes.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap()
