@@ -96,7 +96,11 @@ fn visible_name(key: &Key) -> Result<Option<ManifestName>, StoreError> {
 /// unresponsive store says nothing about a single name, and must not make a page look empty.
 fn is_damage(error: &StoreError) -> bool {
     match error.kind {
-        StoreErrorKind::Corrupt | StoreErrorKind::Newer | StoreErrorKind::Stray | StoreErrorKind::Internal => true,
+        StoreErrorKind::Corrupt
+        | StoreErrorKind::Newer
+        | StoreErrorKind::Stray
+        | StoreErrorKind::Unreadable
+        | StoreErrorKind::Internal => true,
         StoreErrorKind::Unavailable | StoreErrorKind::Denied | StoreErrorKind::Full | StoreErrorKind::ReadOnly => false,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::cache::CacheLookup;
-use super::{Blobs, MAX_CHASE, contended};
+use super::{Blobs, MAX_CHASE, contended, readable};
 use crate::domain::Digest;
 use crate::layout::LayoutKey;
 use crate::store::{ByteRange, Object, ObjectMeta, PresignOptions, StoreError};
@@ -21,7 +21,7 @@ impl Blobs {
             return Ok(Some(ObjectMeta { key, size, modified }));
         }
         // Generation 0 first: most blobs have no other, so the common case costs one request.
-        if let Some(meta) = self.store.head(&LayoutKey::Blob(digest, 0).key()).await? {
+        if let Some(meta) = readable(self.store.head(&LayoutKey::Blob(digest, 0).key()).await)? {
             return Ok(Some(meta));
         }
         Ok(self.copies(digest).await?.readable().cloned())
@@ -56,7 +56,7 @@ impl Blobs {
 
     /// Opens the blob in the store, bypassing the cache.
     async fn open_stored(&self, digest: Digest, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
-        if let Some(object) = self.store.get(&LayoutKey::Blob(digest, 0).key(), range).await? {
+        if let Some(object) = readable(self.store.get(&LayoutKey::Blob(digest, 0).key(), range).await)? {
             return Ok(Some(object));
         }
         for _ in 0..MAX_CHASE {
