@@ -44,14 +44,16 @@ impl From<StoreError> for ApiError {
             StoreErrorKind::Full => {
                 tracing::error!(%error, "the store is full");
                 let because = because(&error);
-                let detail = format!("The store is full{because}; nothing was stored. Free or add space, then try again.");
+                let detail =
+                    format!("The store is full{because}; nothing was stored. Free or add space, then try again.");
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, Code::StoreFull, detail)
             }
             StoreErrorKind::Denied => {
                 tracing::error!(%error, "the store refuses access");
                 let because = because(&error);
-                let detail =
-                    format!("The store refuses the server's access{because}; its operator has to correct the permissions.");
+                let detail = format!(
+                    "The store refuses the server's access{because}; its operator has to correct the permissions."
+                );
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreDenied, detail)
             }
             StoreErrorKind::Unreadable => {

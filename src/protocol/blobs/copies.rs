@@ -91,7 +91,9 @@ impl BlobCopies {
         match *key {
             LayoutKey::Blob(_, generation) => self.generations.entry(generation).or_default().bytes = Some(meta),
             LayoutKey::Condemned(_, generation) => self.generations.entry(generation).or_default().condemned = true,
-            LayoutKey::Seen(_, generation, hour) => self.generations.entry(generation).or_default().seen_hours.push(hour),
+            LayoutKey::Seen(_, generation, hour) => {
+                self.generations.entry(generation).or_default().seen_hours.push(hour);
+            }
             LayoutKey::Marker(_)
             | LayoutKey::Copying
             | LayoutKey::Name(_)

@@ -8,8 +8,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 
 use super::super::{Key, List, ObjectMeta, Prefix, Result, StoreError, StoreErrorKind};
-use super::step::{Step, Steps};
 use super::read::check_readable;
+use super::step::{Step, Steps};
 use super::{absent_is_none, blocking, object_meta, open};
 
 /// Maximum number of objects that one trip to the blocking pool returns.

@@ -104,7 +104,13 @@ fn absent<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
         Ok(opened) => Ok(Some(opened)),
         Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(
-                Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::ISDIR | Errno::OPNOTSUPP,
+                Errno::NOENT
+                | Errno::NOTDIR
+                | Errno::LOOP
+                | Errno::NXIO
+                | Errno::NODEV
+                | Errno::ISDIR
+                | Errno::OPNOTSUPP,
             ) => Ok(None),
             _ => Err(error),
         },

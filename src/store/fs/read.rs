@@ -145,7 +145,8 @@ impl Reader {
             return Ok(Bytes::new());
         }
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        let read = self.steps.before(Step::Read).and_then(|()| self.slice.file.read_exact_at(&mut bytes, self.slice.start));
+        let read =
+            self.steps.before(Step::Read).and_then(|()| self.slice.file.read_exact_at(&mut bytes, self.slice.start));
         read.map_err(disk_fault)?;
         self.slice.start += length;
         Ok(bytes.into())

@@ -3,7 +3,6 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +55,7 @@ impl Foreign {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         match self {
             Pipe => pipe(path),
-            Socket => drop(UnixListener::bind(path).unwrap()),
+            Socket => mknodat(CWD, path, FileType::Socket, Mode::RWXU, 0).unwrap(),
             Device => mknodat(CWD, path, FileType::CharacterDevice, Mode::RWXU, makedev(1, 5)).unwrap(),
             Directory => fs::create_dir(path).unwrap(),
             Link => symlink(outside, path).unwrap(),
@@ -93,7 +92,11 @@ async fn what_is_not_a_file_is_no_object_for_any_call() {
             assert_eq!(store.head(&key).await.unwrap(), None, "{kind:?}");
             assert!(store.get(&key, None).await.unwrap().is_none(), "{kind:?}");
             assert_eq!(store.copy(&key, &self::key("c")).await.unwrap(), None, "{kind:?}");
-            for listed in store.list(&"".parse().unwrap(), List { past_strays: true, ..List::default() }).collect::<Vec<_>>().await {
+            for listed in store
+                .list(&"".parse().unwrap(), List { past_strays: true, ..List::default() })
+                .collect::<Vec<_>>()
+                .await
+            {
                 assert_eq!(listed.unwrap_err().kind, StoreErrorKind::Stray, "{kind:?}");
             }
             let error = store.create(&key, "ours".into()).await.unwrap_err();
@@ -277,7 +280,7 @@ fn unprivileged<F: Future<Output = ()>>(run: impl FnOnce() -> F + Send + 'static
 }
 
 fn lock_up(path: &Path) {
-    fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
     OpenOptions::new().read(true).open(path).expect_err("permissions bind this test");
 }
 
@@ -289,7 +292,10 @@ fn a_blob_that_may_not_be_read_is_missing_until_it_is_uploaded_again() {
         lock_up(&path);
         let store: Store = Arc::new(FsStore::open(directory.path()).unwrap());
         let found = findings(&store).await;
-        assert!(matches!(&found[..], [Finding::BadReference { stored: None, .. }, Finding::DamagedBlob { .. }]), "{found:?}");
+        assert!(
+            matches!(&found[..], [Finding::BadReference { stored: None, .. }, Finding::DamagedBlob { .. }]),
+            "{found:?}"
+        );
         heals(&server, digest, b"bytes", "a file without permissions").await;
         assert_eq!(findings(&store).await, []);
     });

@@ -60,7 +60,7 @@ static LET_GO: AtomicBool = AtomicBool::new(false);
 /// Removes a file once the test lets it, or after too long a time.
 fn slowly(path: &Path) -> io::Result<()> {
     REMOVING.store(true, Ordering::SeqCst);
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     while !LET_GO.load(Ordering::SeqCst) && began.elapsed() < 2 * PATIENCE {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -80,8 +80,7 @@ async fn fill(cache: &Arc<BlobCache>, store: &Arc<dyn ObjectStore>, bytes: &'sta
 #[tokio::test]
 async fn evicting_holds_up_neither_the_runtime_nor_those_who_look_for_other_blobs() {
     let directory = tempfile::TempDir::new().unwrap();
-    let mut cache =
-        BlobCache::open(&directory.path().join("cache"), 10, PATIENCE, Arc::new(SystemClock)).unwrap();
+    let mut cache = BlobCache::open(&directory.path().join("cache"), 10, PATIENCE, Arc::new(SystemClock)).unwrap();
     cache.index.remove_file = slowly;
     let cache = Arc::new(cache);
     let store: Arc<dyn ObjectStore> = Arc::new(FsStore::open(&directory.path().join("store")).unwrap());
@@ -110,7 +109,10 @@ async fn evicting_holds_up_neither_the_runtime_nor_those_who_look_for_other_blob
     assert!(!path.exists());
     // What dies between the two is counted by the next process.
     std::fs::write(&path, b"12345678").unwrap_or_else(|_| panic!("the directory stays"));
-    drop((cache, store));
+    while Arc::strong_count(&cache) > 1 {
+        tokio::task::yield_now().await;
+    }
+    drop(cache);
     let cache = BlobCache::open(&directory.path().join("cache"), 16, PATIENCE, Arc::new(SystemClock)).unwrap();
     assert_eq!((cache.size(old), cache.size(new)), (Some(8), Some(8)));
 }
