@@ -72,7 +72,7 @@ fn try_writing(store: &Arc<dyn ObjectStore>, watch: &Arc<Watch>, unasked: bool, 
     let (store, watch, turn) = (Arc::clone(store), Arc::clone(watch), Arc::new(AtomicU32::new(0)));
     supervisor.repeat("writing", TRY_WRITING_EVERY, move || {
         let (store, watch) = (Arc::clone(&store), Arc::clone(&watch));
-        let is_due = turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRY_UNASKED) && unasked;
+        let is_due = (turn.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(TRY_UNASKED) && unasked;
         async move {
             if is_due || watch.failed_write().is_some() {
                 writable::try_writing(&store, &watch).await;

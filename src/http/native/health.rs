@@ -77,7 +77,7 @@ async fn ready(State(health): State<Arc<Health>>, Params(asked): Params<Question
     let writing = if for_writing || asked.verbose.is_some() { health.writing().await } else { Ok(()) };
     if asked.verbose.is_some() {
         let writable = writing.as_ref().map_or_else(|why| format!("no ({why})"), |()| "yes".to_owned());
-        more.push_str(&format!("writable: {writable}\n"));
+        more = format!("{more}writable: {writable}\n");
     }
     let ready = health.readiness().await.map_err(|why| format!("not ready: {why}"));
     let ready = ready.and_then(|ready| match writing {
