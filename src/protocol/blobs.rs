@@ -15,11 +15,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Duration;
 
 use crate::clock::Clock;
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::layout::LayoutKey;
+use crate::protocol::absences::Absences;
 use crate::store::{Created, Key, ObjectMeta, ObjectStore, Part, PartStore, Parts, StoreError, StoreErrorKind};
 pub(crate) use copies::BlobCopies;
 
@@ -72,6 +74,8 @@ pub struct Blobs {
     clock: Arc<dyn Clock>,
     seen_after: SignedDuration,
     cache: Option<Arc<BlobCache>>,
+    max_staleness: Duration,
+    absent: Absences<Digest>,
 }
 
 impl Blobs {
@@ -79,7 +83,13 @@ impl Blobs {
     /// is written that makes it young again; half of the collector's minimum age is a good value.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, seen_after: SignedDuration) -> Self {
-        Self { store, clock, seen_after, cache: None }
+        Self { store, clock, seen_after, cache: None, max_staleness: Duration::ZERO, absent: Absences::default() }
+    }
+
+    /// Sets how long [`Blobs::recently_absent`] may answer from memory.
+    #[must_use]
+    pub fn with_max_staleness(self, max_staleness: Duration) -> Self {
+        Self { max_staleness, ..self }
     }
 
     /// Serves reads from a cache where possible. Whether bytes may be relied on is always decided by the store.
@@ -127,6 +137,7 @@ impl Blobs {
         for _ in 0..MAX_CHASE {
             let copies = self.copies(blob.digest).await?;
             if let Some((_, meta)) = copies.usable() {
+                self.absent.remove(&blob.digest);
                 return Ok(if meta.size == blob.size {
                     Check::Present(meta.key.clone())
                 } else {
@@ -164,6 +175,7 @@ impl Blobs {
                 return Err(self.give_up(&key, error).await);
             }
         }
+        self.absent.remove(&digest);
         Ok(descriptor)
     }
 
@@ -190,6 +202,7 @@ impl Blobs {
         if let Some((present, meta)) = copies.usable().filter(|_| damaged.is_empty()) {
             self.mark_seen(digest, present, meta, &copies).await?;
             self.store.persist(std::slice::from_ref(&meta.key)).await?;
+            self.absent.remove(&digest);
             return Ok(UploadTarget::Present(meta.size));
         }
         damaged.extend(copies.blocked());

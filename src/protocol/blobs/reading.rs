@@ -24,7 +24,24 @@ impl Blobs {
         if let Some(meta) = readable(self.store.head(&LayoutKey::Blob(digest, 0).key()).await)? {
             return Ok(Some(meta));
         }
-        Ok(self.copies(digest).await?.readable().cloned())
+        self.find(digest).await
+    }
+
+    /// Whether the store was found to have no bytes for a digest so recently that a reader who accepts answers of that
+    /// age need not ask again. An upload through another server may be missed for that time.
+    #[must_use]
+    pub fn recently_absent(&self, digest: Digest) -> bool {
+        self.absent.holds(&digest, self.max_staleness)
+    }
+
+    /// The bytes to read, whatever their generation. Readers of what is not there take turns.
+    async fn find(&self, digest: Digest) -> Result<Option<ObjectMeta>, StoreError> {
+        let search = self.absent.search().await;
+        let found = self.copies(digest).await?.readable().cloned();
+        if found.is_none() {
+            self.absent.add(&digest, &search);
+        }
+        Ok(found)
     }
 
     /// Opens a blob, or a range that starts within it, for a reader. `None` when there are no bytes. With a cache,
@@ -60,7 +77,7 @@ impl Blobs {
             return Ok(Some(object));
         }
         for _ in 0..MAX_CHASE {
-            let Some(meta) = self.copies(digest).await?.readable().cloned() else { return Ok(None) };
+            let Some(meta) = self.find(digest).await? else { return Ok(None) };
             if let Some(object) = self.store.get(&meta.key, range).await? {
                 return Ok(Some(object));
             }
