@@ -3,6 +3,7 @@
 //! The code that keeps the crate's promise is here; `docs/protocol.md` says how the parts fit together. This module
 //! must not depend on HTTP, and must build keys only through [`crate::layout`].
 
+mod absences;
 pub mod blobs;
 pub mod documents;
 mod flights;

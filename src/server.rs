@@ -192,7 +192,8 @@ fn state(
     let heads = Arc::new(
         Heads::new(Arc::clone(store), Arc::clone(&clock)).with_max_staleness(config.heads.max_staleness.std()),
     );
-    let blobs = Arc::new(Blobs::new(Arc::clone(store), clock, seen_after).with_cache(cache));
+    let blobs = Blobs::new(Arc::clone(store), clock, seen_after).with_cache(cache);
+    let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));
     let upload_limits = UploadLimits {
         part_size: config.limits.upload_part.bytes(),
         blob_size: config.limits.blob_size.bytes(),

@@ -122,6 +122,9 @@ pub struct List {
     /// of this delimiter; a key without it is a group of its own. The cost is proportional to the number of groups, not
     /// of keys.
     pub first_of: Option<&'static str>,
+    /// Yield an error of kind [`StoreErrorKind::Unreadable`] for each object that this process may not read, and continue.
+    /// Without this option they are listed like others. Only files have permissions of their own.
+    pub check_readable: bool,
     /// Continue past entries that are not objects (the name is not a legal [`Key`], or it is not a regular file). For
     /// each one the stream yields an error of kind [`StoreErrorKind::Stray`], which does not count towards the limit.
     /// Without this option such an entry ends the listing, as any other error does.

@@ -10,6 +10,7 @@ pub mod probe;
 mod seen;
 pub mod store_time;
 pub mod verify;
+pub mod writable;
 
 pub use collect::{Collect, CollectError};
 pub use copy_store::CopyStore;

@@ -81,6 +81,7 @@ impl From<StoreError> for CliError {
             | StoreErrorKind::ReadOnly
             | StoreErrorKind::Newer
             | StoreErrorKind::Stray
+            | StoreErrorKind::Unreadable
             | StoreErrorKind::Internal => Exit::Failure,
         };
         Self::new(exit, "STORE", sentence(&error))

@@ -6,6 +6,7 @@
 
 mod gate;
 mod watch;
+mod writes;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};

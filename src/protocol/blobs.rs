@@ -15,13 +15,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Duration;
 
 use crate::clock::Clock;
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
-use crate::layout::{self, LayoutKey};
-use crate::protocol::listing;
-use crate::store::{Created, Key, List, ObjectMeta, ObjectStore, Part, PartStore, Parts, StoreError, StoreErrorKind};
+use crate::layout::LayoutKey;
+use crate::protocol::absences::Absences;
+use crate::store::{Created, Key, ObjectMeta, ObjectStore, Part, PartStore, Parts, StoreError, StoreErrorKind};
 pub(crate) use copies::BlobCopies;
 
 pub use cache::BlobCache;
@@ -73,6 +74,8 @@ pub struct Blobs {
     clock: Arc<dyn Clock>,
     seen_after: SignedDuration,
     cache: Option<Arc<BlobCache>>,
+    max_staleness: Duration,
+    absent: Absences<Digest>,
 }
 
 impl Blobs {
@@ -80,7 +83,13 @@ impl Blobs {
     /// is written that makes it young again; half of the collector's minimum age is a good value.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, seen_after: SignedDuration) -> Self {
-        Self { store, clock, seen_after, cache: None }
+        Self { store, clock, seen_after, cache: None, max_staleness: Duration::ZERO, absent: Absences::default() }
+    }
+
+    /// Sets how long [`Blobs::recently_absent`] may answer from memory.
+    #[must_use]
+    pub fn with_max_staleness(self, max_staleness: Duration) -> Self {
+        Self { max_staleness, ..self }
     }
 
     /// Serves reads from a cache where possible. Whether bytes may be relied on is always decided by the store.
@@ -128,6 +137,7 @@ impl Blobs {
         for _ in 0..MAX_CHASE {
             let copies = self.copies(blob.digest).await?;
             if let Some((_, meta)) = copies.usable() {
+                self.absent.remove(&blob.digest);
                 return Ok(if meta.size == blob.size {
                     Check::Present(meta.key.clone())
                 } else {
@@ -154,14 +164,18 @@ impl Blobs {
         let digest = Digest::of(&bytes);
         let descriptor = Descriptor { digest, size: bytes.len() as u64 };
         let copies = self.copies(digest).await?;
-        let damaged = copies.of_other_length(descriptor.size);
+        let mut damaged = copies.of_other_length(descriptor.size);
         if let Some((generation, meta)) = copies.usable().filter(|_| damaged.is_empty()) {
             self.mark_seen(digest, generation, meta, &copies).await?;
         } else {
+            damaged.extend(copies.blocked());
             let key = LayoutKey::Blob(digest, copies.generation_above(&damaged)).key();
             self.bury(digest, &damaged).await?;
-            self.store.create(&key, bytes).await?;
+            if let Err(error) = self.store.create(&key, bytes).await {
+                return Err(self.give_up(&key, error).await);
+            }
         }
+        self.absent.remove(&digest);
         Ok(descriptor)
     }
 
@@ -173,7 +187,7 @@ impl Blobs {
         match self.aim(digest, length).await? {
             UploadTarget::Present(size) => Ok(BlobIntake::Present(size)),
             UploadTarget::Free(key, damaged) => {
-                let upload = self.store.begin(&key).await?;
+                let upload = (self.store.begin(&key).await?, key);
                 Ok(BlobIntake::Upload(Box::new(BlobUpload::new(upload, digest, length, damaged))))
             }
         }
@@ -184,12 +198,14 @@ impl Blobs {
         let copies = self.copies(digest).await?;
         // The stored bytes have another length than announced: either the client is wrong or the store is damaged. The
         // upload will show which, and repairs the store in the latter case.
-        let damaged = length.map(|length| copies.of_other_length(length)).unwrap_or_default();
+        let mut damaged = length.map(|length| copies.of_other_length(length)).unwrap_or_default();
         if let Some((present, meta)) = copies.usable().filter(|_| damaged.is_empty()) {
             self.mark_seen(digest, present, meta, &copies).await?;
             self.store.persist(std::slice::from_ref(&meta.key)).await?;
+            self.absent.remove(&digest);
             return Ok(UploadTarget::Present(meta.size));
         }
+        damaged.extend(copies.blocked());
         Ok(UploadTarget::Free(LayoutKey::Blob(digest, copies.generation_above(&damaged)).key(), damaged))
     }
 
@@ -198,11 +214,13 @@ impl Blobs {
     pub(crate) async fn begin_replacing(
         &self,
         digest: Digest,
-        damaged: Vec<u64>,
+        mut damaged: Vec<u64>,
         length: Option<u64>,
     ) -> Result<BlobUpload, StoreError> {
-        let generation = self.copies(digest).await?.generation_above(&damaged);
-        let upload = self.store.begin(&LayoutKey::Blob(digest, generation).key()).await?;
+        let copies = self.copies(digest).await?;
+        damaged.extend(copies.blocked());
+        let key = LayoutKey::Blob(digest, copies.generation_above(&damaged)).key();
+        let upload = (self.store.begin(&key).await?, key);
         Ok(BlobUpload::new(upload, digest, length, damaged))
     }
 
@@ -211,10 +229,13 @@ impl Blobs {
     /// # Errors
     /// A [`BlobError`]; nothing is stored in that case.
     pub async fn finish(&self, upload: BlobUpload) -> Result<Created, BlobError> {
-        let (digest, size, damaged) = (upload.digest(), upload.received(), upload.replaces());
+        let (digest, size, damaged, key) = (upload.digest(), upload.received(), upload.replaces(), upload.key());
         let verified = upload.verify().await?;
         self.bury(digest, &damaged).await?;
-        let created = verified.commit().await?;
+        let created = match verified.commit().await {
+            Err(BlobError::Store(error)) => return Err(self.give_up(&key, error).await.into()),
+            committed => committed?,
+        };
         // The generation may have been condemned since the upload began, or its number taken by another process's copy
         // of damaged bytes: a blob reported as stored must have bytes that may be relied on.
         match self.secure_one(Descriptor { digest, size }).await? {
@@ -242,7 +263,15 @@ impl Blobs {
             return Ok(Some(Created::AlreadyExists));
         };
         self.bury(blob.digest, &damaged).await?;
-        let created = store.commit_parts(parts, written).await?;
+        let created = match store.commit_parts(parts, written).await {
+            Err(error) if error.kind == StoreErrorKind::Stray => {
+                tracing::error!(%error, "an upload cannot be completed under its key, and has to begin again");
+                self.give_up(&parts.key, error).await;
+                store.abort_parts(parts).await?;
+                None
+            }
+            committed => committed?,
+        };
         match self.secure_one(blob).await? {
             // Another process may have created it, and not have made it durable yet.
             Check::Present(key) => {
@@ -275,14 +304,23 @@ impl Blobs {
         Ok(())
     }
 
+    /// Handles a failed commit. If something that is not an object is in the way, which no listing shows if it is a
+    /// directory, the number of the generation is given up, so that a retry takes the next one.
+    async fn give_up(&self, key: &Key, error: StoreError) -> StoreError {
+        let Some(LayoutKey::Blob(digest, generation)) =
+            LayoutKey::parse(key).filter(|_| error.kind == StoreErrorKind::Stray)
+        else {
+            return error;
+        };
+        match self.store.create(&LayoutKey::Condemned(digest, generation).key(), Bytes::new()).await {
+            Ok(_) => StoreError::new(StoreErrorKind::Unavailable, key, error),
+            Err(failed) => failed,
+        }
+    }
+
     /// Everything stored about a digest: generations, tombstones and hints.
     pub(crate) async fn copies(&self, digest: Digest) -> Result<BlobCopies, StoreError> {
-        let mut copies = BlobCopies::default();
-        let mut listing = listing::known(&*self.store, &layout::blob(&digest), List::default(), Some);
-        while let Some((key, meta)) = listing.try_next().await? {
-            copies.add(&key, meta);
-        }
-        drop(listing);
+        let mut copies = BlobCopies::list(&*self.store, digest).await?;
         self.follow(digest, &mut copies).await?;
         Ok(copies)
     }
@@ -295,7 +333,7 @@ impl Blobs {
         while copies.has_moved() {
             let generation = copies.next_generation();
             for key in [LayoutKey::Blob(digest, generation), LayoutKey::Condemned(digest, generation)] {
-                if let Some(meta) = self.store.head(&key.key()).await? {
+                if let Some(meta) = readable(self.store.head(&key.key()).await)? {
                     copies.add(&key, meta);
                 }
             }
@@ -312,7 +350,7 @@ impl Blobs {
     /// tombstone, there was a moment at which no generation had any.
     pub(crate) async fn is_gone(&self, digest: Digest) -> Result<bool, StoreError> {
         for generation in 0.. {
-            if self.store.head(&LayoutKey::Blob(digest, generation).key()).await?.is_some() {
+            if readable(self.store.head(&LayoutKey::Blob(digest, generation).key()).await)?.is_some() {
                 return Ok(false);
             }
             if self.store.head(&LayoutKey::Condemned(digest, generation).key()).await?.is_none() {
@@ -343,6 +381,17 @@ impl Blobs {
 
 fn hour_of(time: Timestamp) -> u64 {
     u64::try_from(time.as_second() / 3600).unwrap_or(0)
+}
+
+/// What cannot be read is not there.
+fn readable<T>(found: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
+    match found {
+        Err(error) if error.kind == StoreErrorKind::Unreadable => {
+            tracing::error!(%error, "a blob counts as missing, and `larder verify` reports it");
+            Ok(None)
+        }
+        found => found,
+    }
 }
 
 fn contended(digest: Digest) -> StoreError {

@@ -6,6 +6,7 @@
 
 mod annex;
 mod cached;
+mod digests;
 mod segments;
 mod state;
 
@@ -21,6 +22,7 @@ use crate::domain::head::{Judgement, Outcome};
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Change, Head, LogName, Operation, Rejection, Selector, Subject, VersionRow};
 use crate::layout::LayoutKey;
+use crate::protocol::absences::Absences;
 use crate::protocol::flights::Flights;
 use crate::protocol::log::Log;
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
@@ -85,6 +87,7 @@ pub struct Heads {
     segments: Segments,
     max_staleness: Duration,
     looks: Flights<LogName, Option<CachedHead>>,
+    absent: Absences<LogName>,
 }
 
 impl Heads {
@@ -99,7 +102,8 @@ impl Heads {
         let newest = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
         let segments = Segments::new(Arc::clone(&store));
         let log = Log::new(Arc::clone(&store));
-        Self { store, log, clock, newest, segments, max_staleness: Duration::ZERO, looks: Flights::default() }
+        let (looks, absent) = (Flights::default(), Absences::default());
+        Self { store, log, clock, newest, segments, max_staleness: Duration::ZERO, looks, absent }
     }
 
     /// Sets the maximum staleness of [`AsOf::Recent`] answers.
@@ -115,14 +119,17 @@ impl Heads {
     /// When the store fails.
     pub async fn look(self: &Arc<Self>, name: &LogName, fresh: AsOf) -> Result<Option<Arc<Head>>, StoreError> {
         if fresh == AsOf::Now || self.max_staleness.is_zero() {
-            return self.current(name).await;
+            return Ok(self.find(name).await?.map(|known| known.head));
         }
         if let Some(head) = self.recent(name) {
             return Ok(Some(head));
         }
+        if self.absent.holds(name, self.max_staleness) {
+            return Ok(None);
+        }
         let ask = || {
             let (heads, name) = (Arc::clone(self), name.clone());
-            async move { heads.known(&name).await }
+            async move { heads.find(&name).await }
         };
         let found = self.looks.join(name, self.max_staleness, ask).await?;
         // A newer head may have been cached since that request completed.
@@ -141,6 +148,19 @@ impl Heads {
     /// When the store fails.
     pub async fn current(&self, name: &LogName) -> Result<Option<Arc<Head>>, StoreError> {
         Ok(self.known(name).await?.map(|known| known.head))
+    }
+
+    /// Finds the newest head for a reader. Readers of names that are not known here take turns.
+    async fn find(&self, name: &LogName) -> Result<Option<CachedHead>, StoreError> {
+        if self.newest.contains_key(name) {
+            return self.known(name).await;
+        }
+        let search = self.absent.search().await;
+        let found = self.known(name).await?;
+        if found.is_none() {
+            self.absent.add(name, &search);
+        }
+        Ok(found)
     }
 
     async fn known(&self, name: &LogName) -> Result<Option<CachedHead>, StoreError> {
@@ -285,7 +305,10 @@ impl Heads {
                     self.make_durable(known).await?;
                 }
                 self.segments.spill(&mut head, spill).await?;
-                if !self.log.create(&head).await? {
+                let created = self.log.create(&head).await?;
+                // Even if another writer was first: the name exists.
+                self.absent.remove(name);
+                if !created {
                     return Ok(None);
                 }
                 if may_be_unlisted {

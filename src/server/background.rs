@@ -1,6 +1,7 @@
 //! What a server does besides answering requests. All of it is supervised.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::collector::{self, CollectorSchedule};
@@ -10,7 +11,7 @@ use crate::layout::marker::Watch;
 use crate::protocol::BlobCache;
 use crate::store::{FsStore, ObjectStore};
 use crate::upkeep::collect::Runs;
-use crate::upkeep::{Collect, store_time};
+use crate::upkeep::{Collect, store_time, writable};
 
 /// Interval for removing staged files of dead writers and cached blobs that are no longer read.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
@@ -18,6 +19,11 @@ const SWEEP_EVERY: Duration = Duration::from_hours(1);
 const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 /// Interval for checking the clock. The check costs no request to the store as long as there is no skew.
 const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_mins(1);
+/// Interval for trying whether a store takes writes again after it refused some.
+const TRY_WRITING_EVERY: Duration = Duration::from_secs(5);
+/// Every how many of these intervals a directory is tried though nothing was refused: once a minute. A bucket is not,
+/// because each try costs money there.
+const TRY_UNASKED: u32 = 12;
 /// How long a measurement of the store's time stays valid. The monotonic clock of a bad host drifts by about two
 /// seconds in that time.
 const MEASURED_FOR: Duration = Duration::from_hours(6);
@@ -39,6 +45,7 @@ impl Background {
     /// Starts all background tasks.
     pub(super) fn start(self, runs: &Arc<Runs>, supervisor: &Supervisor) {
         supervisor.repeat("metrics", SUM_UP_EVERY, async || crate::telemetry::sum_up_metrics());
+        try_writing(&self.store, &self.watch, self.sweeps.is_some(), supervisor);
         watch_clock(self.store, Arc::clone(&self.clock), supervisor);
         if let Some(cache) = self.cache {
             supervisor.repeat("cache", SWEEP_EVERY, move || {
@@ -59,6 +66,19 @@ impl Background {
             });
         }
     }
+}
+
+fn try_writing(store: &Arc<dyn ObjectStore>, watch: &Arc<Watch>, unasked: bool, supervisor: &Supervisor) {
+    let (store, watch, turn) = (Arc::clone(store), Arc::clone(watch), Arc::new(AtomicU32::new(0)));
+    supervisor.repeat("writing", TRY_WRITING_EVERY, move || {
+        let (store, watch) = (Arc::clone(&store), Arc::clone(&watch));
+        let is_due = (turn.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(TRY_UNASKED) && unasked;
+        async move {
+            if is_due || watch.failed_write().is_some() {
+                writable::try_writing(&store, &watch).await;
+            }
+        }
+    });
 }
 
 fn watch_clock(store: Arc<dyn ObjectStore>, clock: Arc<StoreClock>, supervisor: &Supervisor) {

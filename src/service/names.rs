@@ -11,11 +11,14 @@ use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
 
 /// Heads read concurrently for one page.
 const LOOKUPS: usize = 16;
+/// Names looked up for one page beyond those that it may show: deleted names are found out only by looking.
+const SPARE: usize = 256;
 
 /// A page of names that have an active version.
 #[derive(Debug, Clone)]
 pub struct NamePage {
-    /// The newest heads of the names, in the order of the store's keys.
+    /// The newest heads of the names, in the order of the store's keys. A page that is not the last may have fewer than
+    /// requested.
     pub heads: Vec<Arc<Head>>,
     /// The name after which the next page begins. `None` on the last page.
     pub next: Option<ManifestName>,
@@ -58,20 +61,33 @@ impl Names {
             .map(|listed| listed.and_then(|meta| visible_name(&meta.key)))
             .try_filter_map(|name| std::future::ready(Ok(name)))
             .try_filter(|name| std::future::ready(name.as_str().starts_with(prefix) && visible(name)))
+            .scan(0, |looked_up, listed| {
+                *looked_up += usize::from(listed.is_ok());
+                std::future::ready((*looked_up <= limit + SPARE).then_some(listed))
+            })
             .map(|name| async move {
                 match name {
-                    Ok(name) => Ok(self.heads.look(&name, AsOf::Recent).await),
+                    Ok(name) => Ok((self.heads.look(&name, AsOf::Recent).await, name)),
                     Err(error) => Err(error),
                 }
             })
             .buffered(LOOKUPS)
             .boxed();
         let (mut heads, mut unlisted) = (Vec::new(), Unlisted::default());
+        let (mut examined, mut last) = (0, None);
         while let Some(listed) = found.next().await {
+            examined += usize::from(listed.is_ok());
             let head = match listed {
                 Err(error) if error.kind == StoreErrorKind::Stray => unlisted.add(error),
-                Ok(Err(error)) if is_damage(&error) => unlisted.add(error),
-                listed => listed??,
+                Ok((Err(error), name)) if is_damage(&error) => {
+                    last = Some(name);
+                    unlisted.add(error)
+                }
+                listed => {
+                    let (head, name) = listed?;
+                    last = Some(name);
+                    head?
+                }
             };
             let Some(head) = head.filter(|head| head.active().is_some()) else { continue };
             if heads.len() == limit {
@@ -80,7 +96,8 @@ impl Names {
             }
             heads.push(head);
         }
-        Ok(NamePage { heads, next: None })
+        let next = last.filter(|_| examined == limit + SPARE);
+        Ok(NamePage { heads, next })
     }
 }
 
@@ -96,7 +113,11 @@ fn visible_name(key: &Key) -> Result<Option<ManifestName>, StoreError> {
 /// unresponsive store says nothing about a single name, and must not make a page look empty.
 fn is_damage(error: &StoreError) -> bool {
     match error.kind {
-        StoreErrorKind::Corrupt | StoreErrorKind::Newer | StoreErrorKind::Stray | StoreErrorKind::Internal => true,
+        StoreErrorKind::Corrupt
+        | StoreErrorKind::Newer
+        | StoreErrorKind::Stray
+        | StoreErrorKind::Unreadable
+        | StoreErrorKind::Internal => true,
         StoreErrorKind::Unavailable | StoreErrorKind::Denied | StoreErrorKind::Full | StoreErrorKind::ReadOnly => false,
     }
 }

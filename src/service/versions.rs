@@ -20,12 +20,15 @@ pub enum CopyError {
     To(#[from] PublishError),
 }
 
+/// Rows examined for one page, beyond those that it shows.
+const MAX_EXAMINED: usize = 4096;
+
 /// A page of a name's history.
 #[derive(Debug, Clone)]
 pub struct History {
     /// The newest head.
     pub head: Arc<Head>,
-    /// Version rows, newest first.
+    /// Version rows, newest first. A page that is not the last may have fewer than requested.
     pub rows: Vec<VersionRow>,
     /// Where the next page begins: at rows with lower numbers than this. `None` on the last page.
     pub next: Option<u64>,
@@ -56,14 +59,20 @@ impl Versions {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Option<History>, StoreError> {
-        let Some(head) = self.heads.current(name).await? else { return Ok(None) };
+        let Some(head) = self.heads.look(name, AsOf::Now).await? else { return Ok(None) };
         let mut rows = Vec::new();
         let mut before = before.unwrap_or(u64::MAX);
         // One row more than requested shows whether there is a next page; rows that were never completed do not count.
+        // A long run of them ends the page early.
+        let mut examined = 0;
         while rows.len() <= limit {
+            if examined >= MAX_EXAMINED {
+                return Ok(Some(History { head, rows, next: Some(before) }));
+            }
             let page = self.heads.rows(&head, before, limit + 1).await?;
             let Some(last) = page.last() else { break };
             before = last.number;
+            examined += page.len();
             rows.extend(page.into_iter().filter(|row| row.state != State::Aborted));
         }
         let more = rows.len() > limit;

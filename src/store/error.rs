@@ -1,13 +1,16 @@
 //! Why a store operation failed, in terms of what the caller can do about it.
 
 use std::fmt;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
 
 /// What a caller can do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreErrorKind {
     /// Temporary: retry later.
     Unavailable,
-    /// The store refuses access: permissions, credentials, a read-only file system. Needs an operator.
+    /// The store refuses access: permissions, credentials. Needs an operator.
     Denied,
     /// Out of space or over quota.
     Full,
@@ -15,11 +18,14 @@ pub enum StoreErrorKind {
     Corrupt,
     /// The stored data was written by a newer Larder in a format that this version does not know. Needs an operator.
     Newer,
-    /// This process may not write to the store at present, because of the store's layout marker or because the marker
-    /// is missing. Reads still work.
+    /// This process may not write to the store at present: because of the store's layout marker, because the marker is
+    /// missing, or because the file system is read-only. Reads still work.
     ReadOnly,
     /// An entry among the objects that Larder cannot have created. No stored data is affected.
     Stray,
+    /// This one object is there, but its bytes cannot be read: the file's own permissions, or a fault of the disk.
+    /// Others are not affected.
+    Unreadable,
     /// Any other failure.
     Internal,
 }
@@ -56,6 +62,23 @@ impl StoreError {
         Self::new(kind_of(&error), key, error)
     }
 
+    /// The operating system's reason in plain words, without paths; `None` if it gave none that is worth telling.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        let error = self.source.downcast_ref::<std::io::Error>()?;
+        Some(match Errno::from_raw_os_error(error.raw_os_error()?) {
+            Errno::NOSPC => "no space or no inodes are left on its disk",
+            Errno::DQUOT => "its disk quota is used up",
+            Errno::FBIG => "the file is larger than its file system allows",
+            Errno::ROFS => "its file system is mounted read-only",
+            Errno::ACCESS | Errno::PERM => "the server lacks the permission",
+            Errno::MFILE | Errno::NFILE => "too many files are open",
+            Errno::IO => "its disk reports an input or output error",
+            Errno::NOMEM => "the system is out of memory",
+            _ => return None,
+        })
+    }
+
     /// Whether retrying the same call may succeed without anyone's intervention.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -73,19 +96,49 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Newer => "the store holds what a newer larder wrote",
             StoreErrorKind::ReadOnly => "the store may not be written to",
             StoreErrorKind::Stray => "the store holds something that is not Larder's",
+            StoreErrorKind::Unreadable => "the store holds something that cannot be read",
             StoreErrorKind::Internal => "the store failed",
         };
         write!(f, "{what} ({}): {}", self.key, self.source)
     }
 }
 
+/// What a backend knows about a failure beyond the operating system's error number.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FileFault {
+    /// Something that is not an object occupies this path.
+    #[error("{} is not a regular file in a directory of the store; move it out of the store", .0.display())]
+    Foreign(PathBuf),
+    /// A regular file whose bytes cannot be read.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(std::io::Error),
+}
+
+impl From<FileFault> for std::io::Error {
+    fn from(fault: FileFault) -> Self {
+        Self::other(fault)
+    }
+}
+
 fn kind_of(error: &std::io::Error) -> StoreErrorKind {
-    use rustix::io::Errno;
+    match error.get_ref().and_then(|source| source.downcast_ref()) {
+        Some(FileFault::Foreign(_)) => return StoreErrorKind::Stray,
+        Some(FileFault::Unreadable(_)) => return StoreErrorKind::Unreadable,
+        None => {}
+    }
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => StoreErrorKind::Full,
-        Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => StoreErrorKind::Denied,
+        Some(Errno::ACCESS | Errno::PERM) => StoreErrorKind::Denied,
+        Some(Errno::ROFS) => StoreErrorKind::ReadOnly,
         Some(
-            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::BUSY | Errno::STALE | Errno::TIMEDOUT,
+            Errno::MFILE
+            | Errno::NFILE
+            | Errno::NOMEM
+            | Errno::AGAIN
+            | Errno::BUSY
+            | Errno::STALE
+            | Errno::TIMEDOUT
+            | Errno::IO,
         ) => StoreErrorKind::Unavailable,
         _ => StoreErrorKind::Internal,
     }

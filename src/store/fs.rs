@@ -7,6 +7,7 @@
 
 mod directories;
 mod list;
+mod open;
 mod parts;
 mod read;
 mod staging;
@@ -22,6 +23,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
+use rustix::fs::{AtFlags, FileType, statat, unlinkat};
+use rustix::io::Errno;
 
 use super::{
     ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, Result, StoreError,
@@ -31,6 +34,7 @@ use directories::Directories;
 use staging::Staged;
 use upload::FsUpload;
 
+pub(crate) use open::regular as open_regular;
 pub use staging::STALE_AFTER;
 pub use step::{NoFaults, Step, Steps};
 
@@ -96,7 +100,11 @@ impl FsStore {
     }
 
     fn over(root: &Path, steps: Arc<dyn Steps>) -> Self {
-        let (objects, staging) = (root.join("objects"), root.join("staging"));
+        // The store itself may be behind symbolic links; below it none are followed. Resolved once, so that lookups need
+        // not tell the two apart.
+        let resolved = |path: PathBuf| fs::canonicalize(&path).unwrap_or(path);
+        let root = resolved(root.to_path_buf());
+        let (objects, staging) = (resolved(root.join("objects")), root.join("staging"));
         let directories = Directories::new(objects.clone(), Arc::clone(&steps));
         let parts = root.join("parts");
         Self { inner: Arc::new(Inner { objects, staging, parts, directories, steps }) }
@@ -118,10 +126,24 @@ impl Inner {
         self.objects.join(key.as_str())
     }
 
-    fn meta(&self, key: &Key) -> io::Result<Option<ObjectMeta>> {
+    /// Metadata of an object, which need not be readable. May block.
+    fn meta(&self, key: &Key) -> io::Result<Option<fs::Metadata>> {
         self.steps.before(Step::Open)?;
-        absent_is_none(&self.objects, fs::metadata(self.path(key)))
-            .map(|found| found.filter(fs::Metadata::is_file).map(|metadata| object_meta(key.clone(), &metadata)))
+        let found = open::object(&self.objects, key, open::LOOK)?;
+        let metadata = found.map(|file| file.metadata()).transpose()?;
+        Ok(metadata.filter(fs::Metadata::is_file))
+    }
+
+    /// Like [`Inner::meta`], if the kernel has the whole path cached. `None` is inconclusive. Never blocks.
+    fn meta_cached(&self, key: &Key) -> io::Result<Option<fs::Metadata>> {
+        let Some(file) = open::cached(&self.objects, key, open::LOOK) else { return Ok(None) };
+        self.steps.before(Step::Open)?;
+        Ok(Some(file.metadata()?).filter(fs::Metadata::is_file))
+    }
+
+    fn readable_meta(&self, key: &Key, metadata: &fs::Metadata) -> io::Result<ObjectMeta> {
+        read::check_readable(&self.path(key), metadata)?;
+        Ok(object_meta(key.clone(), metadata))
     }
 
     /// Opens or at least finds an object using only what the kernel has cached. `None` is inconclusive: it may exist
@@ -164,6 +186,7 @@ impl Inner {
         let path = self.path(key);
         let directory = path.parent().unwrap_or(&self.objects);
         self.directories.ensure(directory)?;
+        open::check_parent(&self.objects, key)?;
         let created = staged.link(&path)?;
         self.directories.sync(directory)?;
         Ok(created)
@@ -177,7 +200,7 @@ impl Inner {
 
     fn copy(&self, from: &Key, to: &Key) -> io::Result<Option<Created>> {
         self.steps.before(Step::Open)?;
-        let Some(mut source) = absent_is_none(&self.objects, fs::File::open(self.path(from)))? else { return Ok(None) };
+        let Some(mut source) = open::object(&self.objects, from, open::READ)? else { return Ok(None) };
         if !source.metadata()?.is_file() {
             return Ok(None);
         }
@@ -190,26 +213,35 @@ impl Inner {
     fn create_empty(&self, keys: &[Key]) -> io::Result<()> {
         let staged = self.stage()?;
         staged.sync()?;
+        let mut directory = None;
         for key in keys {
             let path = self.path(key);
-            match staged.link_empty(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.directories.ensure(path.parent().unwrap_or(&self.objects))?;
-                    staged.link_empty(&path)?;
+            let above = path.parent().unwrap_or(&self.objects);
+            // Keys come sorted, so this happens once for each directory.
+            if directory.as_deref() != Some(above) {
+                if open::parent(&self.objects, key)?.is_none() {
+                    self.directories.ensure(above)?;
+                    open::check_parent(&self.objects, key)?;
                 }
-                linked => linked?,
+                directory = Some(above.to_path_buf());
             }
+            staged.link_empty(&path)?;
         }
         Ok(())
     }
 
     fn delete(&self, key: &Key) -> io::Result<()> {
         self.steps.before(Step::Delete)?;
-        let path = self.path(key);
-        match absent_is_none(&self.objects, fs::remove_file(&path)) {
-            // The key names a directory that holds other objects, not an object.
-            Err(_) if path.is_dir() => Ok(()),
-            removed => removed.map(|_| ()),
+        let Some((directory, name)) = open::parent(&self.objects, key)? else { return Ok(()) };
+        match statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {}
+            // Not an object, for instance a directory that holds other objects.
+            Ok(_) | Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        }
+        match unlinkat(&directory, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
         }
     }
 
@@ -233,10 +265,13 @@ impl Inner {
 #[async_trait]
 impl ObjectStore for FsStore {
     async fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
-        let meta = read::meta_cached(&self.inner.objects, key, &*self.inner.steps);
+        let readable = |inner: &Inner, key: &Key, meta: Option<fs::Metadata>| {
+            meta.map(|meta| inner.readable_meta(key, &meta)).transpose()
+        };
+        let meta = self.inner.meta_cached(key).and_then(|meta| readable(&self.inner, key, meta));
         match meta.map_err(|error| StoreError::io(key, error))? {
             Some(meta) => Ok(Some(meta)),
-            None => self.on(key, |inner, key| inner.meta(&key)).await,
+            None => self.on(key, move |inner, key| readable(&inner, &key, inner.meta(&key)?)).await,
         }
     }
 
@@ -347,7 +382,7 @@ fn absent_is_none<T>(objects: &Path, result: io::Result<T>) -> io::Result<Option
         Ok(value) => Ok(Some(value)),
         // A parent that is missing, or that is a file, also means that the key is absent.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            if objects.is_dir() { Ok(None) } else { Err(rustix::io::Errno::STALE.into()) }
+            if objects.is_dir() { Ok(None) } else { Err(Errno::STALE.into()) }
         }
         Err(error) => Err(error),
     }

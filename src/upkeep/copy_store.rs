@@ -41,6 +41,7 @@ use crate::clock::Clock;
 use crate::domain::LogName;
 use crate::layout::marker::{self, LayoutError, StoreState};
 use crate::layout::{self, Copying, LayoutKey};
+use crate::protocol::listing;
 use crate::store::{Key, List, ObjectStore, Prefix, StoreError, StoreErrorKind};
 use crate::upkeep::Verify;
 use crate::upkeep::verify::Finding;
@@ -218,9 +219,9 @@ impl CopyStore {
     /// When a store cannot be listed.
     pub async fn bytes_to_copy(&self) -> Result<u64, StoreError> {
         let mut there = ParallelListing::new(&*self.carrier.to, &layout::blobs());
-        let mut listing = self.carrier.from.list(&layout::blobs(), List::default());
+        let mut listing = listing::known(&*self.carrier.from, &layout::blobs(), List::default(), Some);
         let mut bytes = 0;
-        while let Some(meta) = listing.try_next().await? {
+        while let Some((_, meta)) = listing.try_next().await? {
             if there.size_of(&meta.key).await? != Some(meta.size) {
                 bytes += meta.size;
             }

@@ -86,10 +86,24 @@ impl Health {
         }
     }
 
+    /// Whether this server can store what is published.
+    ///
+    /// # Errors
+    /// The reason why it cannot.
+    pub(crate) async fn writing(&self) -> Result<(), String> {
+        self.readiness().await?;
+        let marker = self.watch.check().await.map_err(|error| error.to_string())?;
+        marker.writable().map_err(|error| error.to_string())?;
+        self.watch.failed_write().map_or(Ok(()), Err)
+    }
+
     fn remarks(&self, marker: Marker) -> Vec<String> {
         let mut remarks = Vec::new();
         if let Err(error) = marker.writable() {
             remarks.push(format!("read-only: {error}"));
+        }
+        if let Some(why) = self.watch.failed_write() {
+            remarks.push(format!("not writable: {why}; what would write to the store is refused"));
         }
         if let Some(ahead) = self.clock.skew() {
             let seconds = ahead.as_secs();

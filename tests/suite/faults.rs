@@ -2,6 +2,7 @@
 
 mod children;
 mod errors;
+mod foreign;
 mod kills;
 mod parts;
 mod staging;

@@ -1,5 +1,6 @@
 //! The storage protocol under failures and races, over the real filesystem backend with a script in between.
 
+mod absences;
 mod areas;
 mod collected;
 mod costs;

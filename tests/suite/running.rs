@@ -3,3 +3,4 @@
 mod clock;
 mod marker;
 mod panics;
+mod writable;

@@ -41,18 +41,28 @@ impl From<StoreError> for ApiError {
         match error.kind {
             StoreErrorKind::Unavailable => {
                 tracing::warn!(%error, "the store is not available");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "The store is busy; try again shortly.")
-                    .retry_after()
+                let detail = format!("The store is busy{}; try again shortly.", because(&error));
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail).retry_after()
             }
             StoreErrorKind::Full => {
                 tracing::error!(%error, "the store is full");
-                let detail = "The store is full; nothing was stored. Free or add space, then try again.";
+                let because = because(&error);
+                let detail =
+                    format!("The store is full{because}; nothing was stored. Free or add space, then try again.");
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, Code::StoreFull, detail)
             }
             StoreErrorKind::Denied => {
                 tracing::error!(%error, "the store refuses access");
-                let detail = "The store refuses the server's access; its operator has to correct the permissions.";
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::StoreDenied, detail)
+                let because = because(&error);
+                let detail = format!(
+                    "The store refuses the server's access{because}; its operator has to correct the permissions."
+                );
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreDenied, detail)
+            }
+            StoreErrorKind::Unreadable => {
+                tracing::error!(%error, "a stored object cannot be read");
+                let detail = "The store holds something that cannot be read; its operator should run `larder verify`.";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::StoreCorrupt, detail)
             }
             StoreErrorKind::Corrupt | StoreErrorKind::Stray => {
                 tracing::error!(%error, "the store is damaged");
@@ -61,8 +71,11 @@ impl From<StoreError> for ApiError {
             }
             StoreErrorKind::ReadOnly => {
                 tracing::warn!(%error, "refused to write");
-                let detail = "This server may only read its store at present, so nothing was changed; GET /readyz and \
-                              the server's log say why.";
+                let because = because(&error);
+                let detail = format!(
+                    "This server may only read its store at present{because}, so nothing was changed; GET /readyz and \
+                     the server's log say why."
+                );
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreReadOnly, detail)
             }
             StoreErrorKind::Newer => {
@@ -74,6 +87,11 @@ impl From<StoreError> for ApiError {
             StoreErrorKind::Internal => Self::internal(error),
         }
     }
+}
+
+/// The operating system's reason in brackets, if there is one.
+fn because(error: &StoreError) -> String {
+    error.reason().map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
 impl From<BlobError> for ApiError {

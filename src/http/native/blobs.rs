@@ -1,7 +1,5 @@
 //! `/blobs/sha256:HEX` and `/blobs/missing`.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,7 +13,7 @@ use super::parameters as p;
 use crate::access::{Access, Caller};
 use crate::domain::{Digest, FileName, Permission};
 use crate::http::error::ApiError;
-use crate::http::extract::{Params, Rest};
+use crate::http::extract::{Params, RequestedFreshness, Rest};
 use crate::http::openapi::{Document, Field, Operation, binary, json_of};
 use crate::http::rfc::body::RequestBody;
 use crate::http::rfc::conditional::etag;
@@ -23,7 +21,7 @@ use crate::http::rfc::hardening::Hardening;
 use crate::http::serving::bytes::{self, BlobOptions};
 use crate::http::serving::intake;
 use crate::http::state::{AppState, Delivery};
-use crate::protocol::Blobs;
+use crate::protocol::{AsOf, Blobs};
 use crate::store::Created;
 use crate::wire::limits::MISSING_DIGESTS;
 use crate::wire::{Code, MissingBlobs, MissingQuestion, StoredBlob};
@@ -118,30 +116,38 @@ struct Download {
 }
 
 async fn read(
-    State(blobs): State<Arc<Blobs>>,
-    State(delivery): State<Delivery>,
-    State(access): State<Arc<Access>>,
+    State(state): State<AppState>,
     caller: Caller,
+    RequestedFreshness(fresh): RequestedFreshness,
     rest: Rest,
     Params(download): Params<Download>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let digest: Digest = rest.0.parse()?;
-    require_blob_read(&access, &caller)?;
-    bytes::get(&blobs, digest, options(&download, &access, delivery), &headers).await
+    require_blob_read(&state.access, &caller)?;
+    refuse_if_recently_absent(&state.blobs, digest, &caller, fresh)?;
+    bytes::get(&state.blobs, digest, options(&download, &state.access, state.delivery), &headers).await
 }
 
 async fn head(
-    State(blobs): State<Arc<Blobs>>,
-    State(access): State<Arc<Access>>,
+    State(state): State<AppState>,
     caller: Caller,
+    RequestedFreshness(fresh): RequestedFreshness,
     rest: Rest,
     Params(download): Params<Download>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let digest: Digest = rest.0.parse()?;
-    require_blob_read(&access, &caller)?;
-    bytes::head(&blobs, digest, options(&download, &access, Delivery::Stream), &headers).await
+    require_blob_read(&state.access, &caller)?;
+    refuse_if_recently_absent(&state.blobs, digest, &caller, fresh)?;
+    bytes::head(&state.blobs, digest, options(&download, &state.access, Delivery::Stream), &headers).await
+}
+
+/// Answers anonymous readers of an unknown digest from memory. Those with a token may be about to upload it, or have just
+/// done so through another server.
+fn refuse_if_recently_absent(blobs: &Blobs, digest: Digest, caller: &Caller, fresh: AsOf) -> Result<(), ApiError> {
+    let from_memory = fresh == AsOf::Recent && caller.is_anonymous();
+    if from_memory && blobs.recently_absent(digest) { Err(ApiError::blob_unknown(digest)) } else { Ok(()) }
 }
 
 fn options<'a>(download: &'a Download, access: &Access, delivery: Delivery) -> BlobOptions<'a> {

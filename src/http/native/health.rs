@@ -39,6 +39,10 @@ pub(super) fn describe(document: &mut Document) {
         document.path(path, &[], [alive]);
     }
     let ready = Operation::new("get", "readyz", "Whether this server should get traffic")
+        .about(
+            "A server whose store is full or read-only still answers 200, with the reason: its readers need it. \
+             `?for=write` asks whether it can store what is published, `?verbose` for more facts.",
+        )
         .answers(200, "It should.", &[], [text_of("text/plain")])
         .answers(503, "It is shutting down, or its store cannot be used.", &[&p::RETRY_AFTER], [text_of("text/plain")]);
     document.path("/readyz", &[], [ready]);
@@ -52,17 +56,38 @@ pub(super) fn describe(document: &mut Document) {
 }
 
 #[derive(Deserialize)]
-struct Verbosity {
+struct Question {
     verbose: Option<String>,
+    #[serde(rename = "for")]
+    purpose: Option<Purpose>,
 }
 
-async fn ready(State(health): State<Arc<Health>>, Params(asked): Params<Verbosity>) -> Response {
+/// What the caller wants to send here.
+#[derive(Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Purpose {
+    Read,
+    Write,
+}
+
+async fn ready(State(health): State<Arc<Health>>, Params(asked): Params<Question>) -> Response {
     let about = health.about_store().iter().filter(|_| asked.verbose.is_some());
-    let more = about.fold(String::new(), |text, line| text + line + "\n");
-    match health.readiness().await {
+    let mut more = about.fold(String::new(), |text, line| text + line + "\n");
+    let for_writing = asked.purpose == Some(Purpose::Write);
+    let writing = if for_writing || asked.verbose.is_some() { health.writing().await } else { Ok(()) };
+    if asked.verbose.is_some() {
+        let writable = writing.as_ref().map_or_else(|why| format!("no ({why})"), |()| "yes".to_owned());
+        more = format!("{more}writable: {writable}\n");
+    }
+    let ready = health.readiness().await.map_err(|why| format!("not ready: {why}"));
+    let ready = ready.and_then(|ready| match writing {
+        Err(why) if for_writing => Err(format!("not writable: {why}")),
+        _ => Ok(ready),
+    });
+    match ready {
         Ok(ready) => text(StatusCode::OK, ready + &more),
         Err(problem) => {
-            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n{more}"));
+            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n{more}"));
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
             response
         }

@@ -68,7 +68,7 @@ pub(in crate::http) fn names(page_of_names: &NamePage, next: Option<&str>) -> Pa
     page(
         "Manifests",
         &html! {
-            @if page_of_names.heads.is_empty() { p { "Nothing is published here yet." } }
+            @if page_of_names.heads.is_empty() && next.is_none() { p { "Nothing is published here yet." } }
             @else {
                 table {
                     thead { tr { th { "Name" } th { "Version" } th { "Label" } th { "Files" } th { "Size" } th { "Since" } } }

@@ -48,35 +48,37 @@ impl ObjectStore for GatedStore {
 
     async fn create(&self, key: &Key, bytes: Bytes) -> Result<Created> {
         self.watch.allows_writing(key).await?;
-        self.inner.create(key, bytes).await
+        let needs_space = !bytes.is_empty();
+        self.watch.note_write(self.inner.create(key, bytes).await, needs_space)
     }
 
     async fn begin(&self, key: &Key) -> Result<Box<dyn Upload>> {
         self.watch.allows_writing(key).await?;
-        let (inner, watch) = (self.inner.begin(key).await?, Arc::clone(&self.watch));
+        let inner = self.watch.note_write(self.inner.begin(key).await, false)?;
+        let watch = Arc::clone(&self.watch);
         Ok(Box::new(GatedUpload { inner, watch, key: key.clone() }))
     }
 
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Created>> {
         self.watch.allows_writing(to).await?;
-        self.inner.copy(from, to).await
+        self.watch.note_write(self.inner.copy(from, to).await, true)
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
         self.watch.allows_writing(key).await?;
-        self.inner.delete(key).await
+        self.watch.note_write(self.inner.delete(key).await, false)
     }
 
     async fn create_empty(&self, keys: &[Key]) -> Result<()> {
         let Some(first) = keys.first() else { return Ok(()) };
         self.watch.allows_writing(first).await?;
-        self.inner.create_empty(keys).await
+        self.watch.note_write(self.inner.create_empty(keys).await, false)
     }
 
     async fn delete_all(&self, keys: &[Key]) -> Result<()> {
         let Some(first) = keys.first() else { return Ok(()) };
         self.watch.allows_writing(first).await?;
-        self.inner.delete_all(keys).await
+        self.watch.note_write(self.inner.delete_all(keys).await, false)
     }
 
     fn list(&self, prefix: &Prefix, options: List) -> BoxStream<'_, Result<ObjectMeta>> {
@@ -101,17 +103,17 @@ impl ObjectStore for GatedStore {
 impl PartStore for GatedStore {
     async fn begin_parts(&self, key: &Key) -> Result<Parts> {
         self.watch.allows_writing(key).await?;
-        self.inner.begin_parts(key).await
+        self.watch.note_write(self.inner.begin_parts(key).await, false)
     }
 
     async fn write_part(&self, parts: &Parts, number: u32, offset: u64, bytes: Bytes) -> Result<Option<Part>> {
         self.watch.allows_writing(&parts.key).await?;
-        self.inner.write_part(parts, number, offset, bytes).await
+        self.watch.note_write(self.inner.write_part(parts, number, offset, bytes).await, true)
     }
 
     async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>> {
         self.watch.allows_writing(&parts.key).await?;
-        self.inner.commit_parts(parts, written).await
+        self.watch.note_write(self.inner.commit_parts(parts, written).await, false)
     }
 
     async fn abort_parts(&self, parts: &Parts) -> Result<()> {
@@ -137,7 +139,7 @@ struct GatedUpload {
 #[async_trait]
 impl Upload for GatedUpload {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        self.inner.write(bytes).await
+        self.watch.note_write(self.inner.write(bytes).await, false)
     }
 
     async fn commit(self: Box<Self>) -> Result<Created> {
@@ -145,7 +147,8 @@ impl Upload for GatedUpload {
             self.inner.abort().await;
             return Err(error);
         }
-        self.inner.commit().await
+        let Self { inner, watch, .. } = *self;
+        watch.note_write(inner.commit().await, true)
     }
 
     async fn abort(self: Box<Self>) {

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant};
 
 use super::super::LayoutKey;
+use super::writes::Writes;
 use super::{LayoutError, Marker, check_readable};
 use crate::store::{ObjectStore, Result, StoreError, StoreErrorKind};
 
@@ -50,13 +51,16 @@ pub struct Watch {
     refusal: std::sync::Mutex<Option<Refusal>>,
     /// Whether the newest marker seen forbids this binary to read.
     unreadable: AtomicBool,
+    writes: Writes,
 }
 
 impl Watch {
     /// Creates a watch over `store` that has not checked yet.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, good: Mutex::default(), refusal: std::sync::Mutex::default(), unreadable: AtomicBool::new(false) }
+        let (good, refusal) = (Mutex::default(), std::sync::Mutex::default());
+        metrics::gauge!("larder_store_writable").set(1.0);
+        Self { store, good, refusal, unreadable: AtomicBool::new(false), writes: Writes::default() }
     }
 
     /// Like [`check_readable`], with a result that may be a second old; failures are never cached. A migration by
@@ -99,6 +103,24 @@ impl Watch {
             return Ok(());
         }
         Err(StoreError::new(StoreErrorKind::Newer, what, "its layout marker asks for a newer larder"))
+    }
+
+    /// Why the store takes no writes, although its marker allows them: it is full, or its file system is read-only.
+    /// `None` if the last write succeeded.
+    #[must_use]
+    pub fn failed_write(&self) -> Option<String> {
+        self.writes.failure()
+    }
+
+    /// Records the result of a write to the store. `needed_space` if it stored bytes.
+    pub(super) fn note_write<T>(&self, result: Result<T>, needed_space: bool) -> Result<T> {
+        self.writes.note(&result, needed_space);
+        result
+    }
+
+    /// Records the result of an attempt to write that was made to find out.
+    pub fn note_attempt(&self, result: &Result<()>) {
+        self.writes.set(result.as_ref().err());
     }
 
     async fn look(

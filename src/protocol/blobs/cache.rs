@@ -139,7 +139,10 @@ impl BlobCache {
                 if cache.size(digest).is_some() {
                     return Ok(Opened::Kept);
                 }
-                Ok(open.await?.map_or(Opened::Nothing, |object| Opened::Fill(cache.begin(digest, object))))
+                Ok(match open.await? {
+                    Some(object) => Opened::Fill(cache.begin(digest, object).await),
+                    None => Opened::Nothing,
+                })
             }
         };
         let found = match self.openings.join(&digest, PATIENCE, begin).await? {
@@ -156,8 +159,10 @@ impl BlobCache {
 
     /// Starts to fetch. A blob that does not fit, or for which no file can be created, is passed through to one reader
     /// only.
-    fn begin(self: &Arc<Self>, digest: Digest, object: Object) -> Arc<Fill> {
-        let place = match self.index.reserve(object.meta.size) {
+    async fn begin(self: &Arc<Self>, digest: Digest, object: Object) -> Arc<Fill> {
+        let (cache, size) = (Arc::clone(self), object.meta.size);
+        let reserved = tokio::task::spawn_blocking(move || cache.index.reserve(size)).await;
+        let place = match reserved.map_err(io::Error::other).flatten() {
             Ok(place) => place,
             Err(error) => {
                 tracing::warn!(blob.digest = %digest, %error, "the cache cannot be written to; blobs come from the store");

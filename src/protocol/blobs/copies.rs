@@ -1,11 +1,13 @@
 //! Everything that is stored about one digest, as shown by one listing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 
-use crate::layout::LayoutKey;
-use crate::store::ObjectMeta;
+use crate::domain::Digest;
+use crate::layout::{self, LayoutKey};
+use crate::store::{List, ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
 
 #[derive(Debug, Default)]
 struct Generation {
@@ -42,14 +44,56 @@ impl Present<'_> {
 
 /// The generations of one digest.
 #[derive(Debug, Default)]
-pub(crate) struct BlobCopies(BTreeMap<u64, Generation>);
+pub(crate) struct BlobCopies {
+    generations: BTreeMap<u64, Generation>,
+    /// Numbers under which there is something that cannot be used: it is not an object, or cannot be read.
+    blocked: BTreeSet<u64>,
+}
 
 impl BlobCopies {
+    /// Lists everything about a digest. What is not an object, or cannot be read, is not there; but it occupies the
+    /// number of its generation.
+    pub(super) async fn list(store: &dyn ObjectStore, digest: Digest) -> Result<Self, StoreError> {
+        let options = List { past_strays: true, check_readable: true, ..List::default() };
+        let mut copies = Self::default();
+        let mut listing = store.list(&layout::blob(&digest), options);
+        while let Some(listed) = listing.next().await {
+            match listed {
+                Ok(meta) => match LayoutKey::parse(&meta.key) {
+                    Some(key) => copies.add(&key, meta),
+                    None => copies.pass_by(meta.key.as_str()),
+                },
+                Err(error) if matches!(error.kind, StoreErrorKind::Stray | StoreErrorKind::Unreadable) => {
+                    copies.pass_by(&error.key);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(copies)
+    }
+
+    fn pass_by(&mut self, key: &str) {
+        if let Some(LayoutKey::Blob(_, generation)) = key.parse().ok().and_then(|key| LayoutKey::parse(&key)) {
+            tracing::error!(key, "not a blob that can be read; it counts as missing, and `larder verify` reports it");
+            self.blocked.insert(generation);
+        } else {
+            tracing::debug!(key, "not an object that is known here; `larder verify` reports it");
+        }
+    }
+
+    /// Numbers that no bytes can be written under, and that no tombstone says so of yet.
+    pub(super) fn blocked(&self) -> impl Iterator<Item = u64> {
+        let condemned = |number: &u64| self.generations.get(number).is_some_and(|generation| generation.condemned);
+        self.blocked.iter().copied().filter(move |number| !condemned(number))
+    }
+
     pub(crate) fn add(&mut self, key: &LayoutKey, meta: ObjectMeta) {
         match *key {
-            LayoutKey::Blob(_, generation) => self.0.entry(generation).or_default().bytes = Some(meta),
-            LayoutKey::Condemned(_, generation) => self.0.entry(generation).or_default().condemned = true,
-            LayoutKey::Seen(_, generation, hour) => self.0.entry(generation).or_default().seen_hours.push(hour),
+            LayoutKey::Blob(_, generation) => self.generations.entry(generation).or_default().bytes = Some(meta),
+            LayoutKey::Condemned(_, generation) => self.generations.entry(generation).or_default().condemned = true,
+            LayoutKey::Seen(_, generation, hour) => {
+                self.generations.entry(generation).or_default().seen_hours.push(hour);
+            }
             LayoutKey::Marker(_)
             | LayoutKey::Copying
             | LayoutKey::Name(_)
@@ -66,25 +110,25 @@ impl BlobCopies {
 
     /// The newest generation whose bytes may be relied on.
     pub(super) fn usable(&self) -> Option<(u64, &ObjectMeta)> {
-        let mut sound = self.0.iter().rev().filter(|(_, generation)| !generation.condemned);
+        let mut sound = self.generations.iter().rev().filter(|(_, generation)| !generation.condemned);
         sound.find_map(|(number, generation)| Some((*number, generation.bytes.as_ref()?)))
     }
 
     /// Bytes that may be read or copied: preferably those that may be relied on, else any that are still present.
     pub(super) fn readable(&self) -> Option<&ObjectMeta> {
-        let any = || self.0.values().rev().find_map(|generation| generation.bytes.as_ref());
+        let any = || self.generations.values().rev().find_map(|generation| generation.bytes.as_ref());
         self.usable().map(|(_, meta)| meta).or_else(any)
     }
 
     /// Whether there are tombstones but no bytes: all bytes were deleted, or the newest copy was created during the
     /// listing.
     pub(super) fn has_moved(&self) -> bool {
-        !self.0.is_empty() && self.0.values().all(|generation| generation.bytes.is_none())
+        !self.generations.is_empty() && self.generations.values().all(|generation| generation.bytes.is_none())
     }
 
     /// The generations that have bytes, by ascending number.
     pub(crate) fn with_bytes(&self) -> impl Iterator<Item = Present<'_>> {
-        self.0.iter().filter_map(|(number, generation)| {
+        self.generations.iter().filter_map(|(number, generation)| {
             let meta = generation.bytes.as_ref()?;
             let (condemned, last_seen) = (generation.condemned, generation.last_seen());
             Some(Present { number: *number, size: meta.size, condemned, meta, last_seen })
@@ -93,7 +137,7 @@ impl BlobCopies {
 
     /// Stale hints, as generation and hour: their bytes are gone, or a newer hint exists.
     pub(crate) fn stale_hints(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.0.iter().flat_map(|(number, generation)| {
+        self.generations.iter().flat_map(|(number, generation)| {
             let last = generation.last_seen().filter(|_| generation.bytes.is_some());
             let hours = generation.seen_hours.iter().copied();
             hours.filter(move |hour| Some(*hour) != last).map(|hour| (*number, hour))
@@ -102,7 +146,7 @@ impl BlobCopies {
 
     /// The generation to write when none may be relied on: numbers of condemned generations are never reused.
     pub(super) fn next_generation(&self) -> u64 {
-        self.0.iter().rev().find(|(_, generation)| generation.condemned).map_or(0, |(number, _)| number + 1)
+        self.generations.iter().rev().find(|(_, generation)| generation.condemned).map_or(0, |(number, _)| number + 1)
     }
 
     /// The generations whose bytes have another length, condemned ones included: readers may still be served those.
@@ -117,7 +161,7 @@ impl BlobCopies {
 
     /// When a hint last recorded that the generation was relied on, rounded down to the hour.
     pub(super) fn last_seen(&self, generation: u64) -> Option<Timestamp> {
-        start_of(self.0.get(&generation)?.last_seen()?)
+        start_of(self.generations.get(&generation)?.last_seen()?)
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::domain::{Digest, Hasher};
-use crate::store::{Created, StoreError, Upload};
+use crate::store::{Created, Key, StoreError, Upload};
 
 /// Why an upload was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,7 @@ pub enum BlobIntake {
 /// An upload in progress. Dropping it aborts it.
 pub struct BlobUpload {
     upload: Box<dyn Upload>,
+    key: Key,
     digest: Digest,
     announced: Option<u64>,
     received: u64,
@@ -48,12 +49,23 @@ pub struct BlobUpload {
 }
 
 impl BlobUpload {
-    pub(super) fn new(upload: Box<dyn Upload>, digest: Digest, announced: Option<u64>, damaged: Vec<u64>) -> Self {
-        Self { upload, digest, announced, received: 0, hasher: Hasher::new(), damaged }
+    /// An upload, and the key that it will appear under.
+    pub(super) fn new(
+        (upload, key): (Box<dyn Upload>, Key),
+        digest: Digest,
+        announced: Option<u64>,
+        damaged: Vec<u64>,
+    ) -> Self {
+        Self { upload, key, digest, announced, received: 0, hasher: Hasher::new(), damaged }
     }
 
     pub(super) fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The key that it will appear under.
+    pub(super) fn key(&self) -> Key {
+        self.key.clone()
     }
 
     /// The damaged generations that this upload replaces.

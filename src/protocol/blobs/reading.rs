@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::cache::CacheLookup;
-use super::{Blobs, MAX_CHASE, contended};
+use super::{Blobs, MAX_CHASE, contended, readable};
 use crate::domain::Digest;
 use crate::layout::LayoutKey;
 use crate::store::{ByteRange, Object, ObjectMeta, PresignOptions, StoreError};
@@ -21,10 +21,27 @@ impl Blobs {
             return Ok(Some(ObjectMeta { key, size, modified }));
         }
         // Generation 0 first: most blobs have no other, so the common case costs one request.
-        if let Some(meta) = self.store.head(&LayoutKey::Blob(digest, 0).key()).await? {
+        if let Some(meta) = readable(self.store.head(&LayoutKey::Blob(digest, 0).key()).await)? {
             return Ok(Some(meta));
         }
-        Ok(self.copies(digest).await?.readable().cloned())
+        self.find(digest).await
+    }
+
+    /// Whether the store was found to have no bytes for a digest so recently that a reader who accepts answers of that
+    /// age need not ask again. An upload through another server may be missed for that time.
+    #[must_use]
+    pub fn recently_absent(&self, digest: Digest) -> bool {
+        self.absent.holds(&digest, self.max_staleness)
+    }
+
+    /// The bytes to read, whatever their generation. Readers of what is not there take turns.
+    async fn find(&self, digest: Digest) -> Result<Option<ObjectMeta>, StoreError> {
+        let search = self.absent.search().await;
+        let found = self.copies(digest).await?.readable().cloned();
+        if found.is_none() {
+            self.absent.add(&digest, &search);
+        }
+        Ok(found)
     }
 
     /// Opens a blob, or a range that starts within it, for a reader. `None` when there are no bytes. With a cache,
@@ -56,11 +73,11 @@ impl Blobs {
 
     /// Opens the blob in the store, bypassing the cache.
     async fn open_stored(&self, digest: Digest, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
-        if let Some(object) = self.store.get(&LayoutKey::Blob(digest, 0).key(), range).await? {
+        if let Some(object) = readable(self.store.get(&LayoutKey::Blob(digest, 0).key(), range).await)? {
             return Ok(Some(object));
         }
         for _ in 0..MAX_CHASE {
-            let Some(meta) = self.copies(digest).await?.readable().cloned() else { return Ok(None) };
+            let Some(meta) = self.find(digest).await? else { return Ok(None) };
             if let Some(object) = self.store.get(&meta.key, range).await? {
                 return Ok(Some(object));
             }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use moka::sync::Cache;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
+use super::digests::DigestIndex;
 use crate::domain::head::{FAN_OUT, INLINE_KEEP, INLINE_MAX, SegmentRef};
 use crate::domain::{Carried, Digest, Head, LogName, State, VersionRow};
 use crate::layout::LayoutKey;
@@ -24,6 +26,8 @@ const MAX_TIER: u32 = 3;
 const MAX_SEGMENT: u64 = 256 << 20;
 /// Size of the row cache, in rows.
 const REMEMBERED_ROWS: u64 = 20_000;
+/// Rows whose digests are indexed, at 24 bytes each.
+const INDEXED_ROWS: u64 = 1_000_000;
 
 /// Format of the documents under segment keys that this binary reads and writes.
 const FORMAT: u32 = 1;
@@ -42,13 +46,18 @@ struct Segment<R> {
 pub(super) struct Segments {
     store: Arc<dyn ObjectStore>,
     remembered: Cache<Digest, Rows>,
+    indexes: Cache<Digest, Arc<DigestIndex>>,
+    /// Held while an index is built, so that many who look for digests read each segment once, and one at a time.
+    indexing: Mutex<()>,
 }
 
 impl Segments {
     pub(super) fn new(store: Arc<dyn ObjectStore>) -> Self {
         let weigh = |_: &Digest, rows: &Rows| u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let remembered = Cache::builder().max_capacity(REMEMBERED_ROWS).weigher(weigh).build();
-        Self { store, remembered }
+        let weigh = |_: &Digest, index: &Arc<DigestIndex>| u32::try_from(index.len()).unwrap_or(u32::MAX);
+        let indexes = Cache::builder().max_capacity(INDEXED_ROWS).weigher(weigh).build();
+        Self { store, remembered, indexes, indexing: Mutex::default() }
     }
 
     /// The row of this number, or `None`.
@@ -68,25 +77,44 @@ impl Segments {
     /// The newest readable version with this manifest; else the newest unreadable one, so that the reply can give the
     /// reason.
     pub(super) async fn best(&self, head: &Head, manifest: Digest) -> Result<Option<VersionRow>, StoreError> {
-        let (mut before, mut unreadable) = (u64::MAX, None);
-        loop {
-            let page = self.newest(head, before, 256).await?;
-            let Some(last) = page.last() else { return Ok(unreadable) };
-            before = last.number;
-            for row in page.into_iter().filter(|row| row.digest() == manifest && row.state != State::Aborted) {
-                if row.state.is_complete() {
+        let mut found: BTreeMap<u64, bool> = BTreeMap::new();
+        // Newer segments shadow older ones, and rows in the head shadow all of them.
+        for segment in &head.segments {
+            found.extend(self.index(head, segment).await?.find(manifest));
+        }
+        let inline = head.rows.iter().filter(|row| row.digest() == manifest);
+        found.extend(inline.map(|row| (row.number, row.state.is_complete())));
+        for complete in [true, false] {
+            for (number, _) in found.iter().rev().filter(|(_, is_complete)| **is_complete == complete) {
+                let row = self.row(head, *number).await?;
+                let is_wanted = |row: &VersionRow| row.digest() == manifest && row.state != State::Aborted;
+                if let Some(row) = row.filter(|row| is_wanted(row) && row.state.is_complete() == complete) {
                     return Ok(Some(row));
                 }
-                unreadable.get_or_insert(row);
             }
         }
+        Ok(None)
+    }
+
+    async fn index(&self, head: &Head, segment: &SegmentRef) -> Result<Arc<DigestIndex>, StoreError> {
+        if let Some(index) = self.indexes.get(&segment.digest) {
+            return Ok(index);
+        }
+        let _turn = self.indexing.lock().await;
+        if let Some(index) = self.indexes.get(&segment.digest) {
+            return Ok(index);
+        }
+        let index = Arc::new(DigestIndex::new(&self.read(head, segment).await?));
+        self.indexes.insert(segment.digest, Arc::clone(&index));
+        Ok(index)
     }
 
     /// Rows with numbers below `before`, newest first; at least `limit` of them unless the history has fewer.
     pub(super) async fn newest(&self, head: &Head, before: u64, limit: usize) -> Result<Vec<VersionRow>, StoreError> {
         let mut found: BTreeMap<u64, (usize, VersionRow)> = BTreeMap::new();
         let mut add = |rows: &[VersionRow], rank: usize| {
-            for row in rows.iter().filter(|row| row.number < before) {
+            // Rows are sorted, and of no source are more than `limit` on the page.
+            for row in rows.iter().rev().filter(|row| row.number < before).take(limit) {
                 match found.get(&row.number) {
                     Some((shadow, _)) if *shadow > rank => {}
                     _ => drop(found.insert(row.number, (rank, row.clone()))),
@@ -221,3 +249,6 @@ fn mergeable(segments: &[SegmentRef]) -> Option<(usize, u32)> {
     let merges = tier < MAX_TIER && segments[from..].iter().all(|segment| segment.tier == tier);
     merges.then_some((from, tier))
 }
+
+#[cfg(test)]
+mod tests;

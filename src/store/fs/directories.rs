@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, io};
 
+use super::super::error::FileFault;
 use super::step::{Step, Steps};
 
 /// Maximum number of directories remembered as durable. Beyond it the set is cleared, which only costs redundant syncs.
@@ -33,6 +34,10 @@ impl Directories {
         self.steps.before(Step::MakeDirectory)?;
         match fs::create_dir(directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            // Something else may be in its place, for instance a link out of the store.
+            Err(_) if !fs::symlink_metadata(directory)?.is_dir() => {
+                return Err(FileFault::Foreign(directory.to_path_buf()).into());
+            }
             _ => self.sync(parent)?,
         }
         let mut durable = self.remembered();

@@ -8,8 +8,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 
 use super::super::{Key, List, ObjectMeta, Prefix, Result, StoreError, StoreErrorKind};
+use super::read::check_readable;
 use super::step::{Step, Steps};
-use super::{absent_is_none, blocking, object_meta};
+use super::{absent_is_none, blocking, object_meta, open};
 
 /// Maximum number of objects that one trip to the blocking pool returns.
 const BATCH: usize = 256;
@@ -65,6 +66,7 @@ struct Walk {
     left: usize,
     first_of: Option<&'static str>,
     past_strays: bool,
+    check_readable: bool,
     failed: bool,
     steps: Arc<dyn Steps>,
 }
@@ -84,6 +86,7 @@ impl Walk {
             left: options.limit.unwrap_or(usize::MAX),
             first_of: options.first_of,
             past_strays: options.past_strays,
+            check_readable: options.check_readable,
             failed: false,
             steps,
         }
@@ -100,7 +103,10 @@ impl Walk {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    self.failed = !self.past_strays || error.kind != StoreErrorKind::Stray;
+                    self.failed = match error.kind {
+                        StoreErrorKind::Stray => !self.past_strays,
+                        kind => kind != StoreErrorKind::Unreadable,
+                    };
                     batch.push(Err(error));
                 }
             }
@@ -115,7 +121,12 @@ impl Walk {
 
     fn next(&mut self) -> Result<Option<ObjectMeta>> {
         if let Some((directory, rest)) = self.begins_with.take() {
-            self.enter(&directory, &rest)?;
+            // Directories below it are entered only if they are no links.
+            let beginning = open::directory(&self.root, &directory);
+            let beginning = beginning.map_err(|error| StoreError::io(format!("listing of {directory:?}"), error))?;
+            if beginning.is_some() {
+                self.enter(&directory, &rest)?;
+            }
         }
         while let Some(entry) = self.stack.pop() {
             if entry.is_directory() {
@@ -144,9 +155,14 @@ impl Walk {
 
     fn look(&self, key: &str) -> Result<Option<ObjectMeta>> {
         let parsed: Key = key.parse().map_err(|_| StoreError::stray(key))?;
-        let metadata = absent_is_none(&self.root, fs::metadata(self.root.join(key)))
-            .map_err(|error| StoreError::io(&parsed, error))?;
-        Ok(metadata.map(|metadata| object_meta(parsed, &metadata)))
+        let path = self.root.join(key);
+        let found = absent_is_none(&self.root, fs::symlink_metadata(&path)).and_then(|found| {
+            let found = found.filter(fs::Metadata::is_file);
+            let checked = found.as_ref().filter(|_| self.check_readable).map(|found| check_readable(&path, found));
+            checked.transpose().map(|_| found)
+        });
+        let found = found.map_err(|error| StoreError::io(&parsed, error))?;
+        Ok(found.map(|metadata| object_meta(parsed, &metadata)))
     }
 
     /// Pushes the entries of a directory in sorted order, except those outside the requested range.

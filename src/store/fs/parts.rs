@@ -13,7 +13,7 @@
 //! them.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
@@ -25,7 +25,7 @@ use sha2::Digest as _;
 use super::super::{Created, Key, Part, Parts, Unfinished};
 use super::staging::{Staged, link};
 use super::step::Step;
-use super::{Inner, absent_is_none};
+use super::{Inner, absent_is_none, open};
 
 /// File extension of a log.
 const LOG: &str = "log";
@@ -97,6 +97,7 @@ impl Inner {
         let path = self.path(&parts.key);
         let directory = path.parent().unwrap_or(&self.objects);
         self.directories.ensure(directory)?;
+        open::check_parent(&self.objects, &parts.key)?;
         self.steps.before(Step::Link)?;
         let Some(created) = absent_is_none(&self.objects, link(&file, &self.files(&parts.id).0, &path))? else {
             return Ok(None);
@@ -129,7 +130,8 @@ impl Inner {
             let path = entry?.path();
             let id = path.extension().filter(|ext| *ext == LOG).and(path.file_stem()).and_then(|stem| stem.to_str());
             let Some(id) = id else { continue };
-            let Some(text) = absent_is_none(&self.objects, fs::read_to_string(&path))? else { continue };
+            let log = open::regular(fs::OpenOptions::new().read(true), &path)?;
+            let Some(text) = log.map(io::read_to_string).transpose()? else { continue };
             let Some((key, begun)) = head(&text) else { continue };
             found.push(Unfinished { parts: Parts { key, id: id.to_owned() }, begun });
         }
@@ -143,6 +145,11 @@ impl Inner {
         (bytes, log)
     }
 
+    /// Nothing is there, unless the whole store is gone.
+    fn absent<T>(&self) -> io::Result<Option<T>> {
+        absent_is_none(&self.objects, Err(io::ErrorKind::NotFound.into()))
+    }
+
     /// Locks the log, waiting for other writes and commits to finish. `None` if the object no longer exists.
     fn lock(&self, parts: &Parts) -> io::Result<Option<Locked>> {
         if !is_ours(&parts.id) {
@@ -150,13 +157,15 @@ impl Inner {
         }
         let path = self.files(&parts.id).1;
         self.steps.before(Step::Open)?;
-        let open = fs::OpenOptions::new().read(true).append(true).open(&path);
-        let Some(log) = absent_is_none(&self.objects, open)? else { return Ok(None) };
+        let log = open::regular(fs::OpenOptions::new().read(true).append(true), &path)?;
+        let Some(mut log) = log else { return self.absent() };
         log.lock()?;
         if !is_still(&log, &path)? {
             return Ok(None);
         }
-        let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+        let mut text = Vec::new();
+        log.read_to_end(&mut text)?;
+        let text = String::from_utf8_lossy(&text).into_owned();
         if head(&text).is_none_or(|(key, _)| key != parts.key) {
             return Ok(None);
         }
@@ -166,8 +175,8 @@ impl Inner {
 
     /// Opens the file with the bytes, unless it is gone or has been linked to a key already.
     fn open_unlinked(&self, parts: &Parts) -> io::Result<Option<fs::File>> {
-        let open = fs::OpenOptions::new().write(true).open(self.files(&parts.id).0);
-        let Some(file) = absent_is_none(&self.objects, open)? else { return Ok(None) };
+        let file = open::regular(fs::OpenOptions::new().write(true), &self.files(&parts.id).0)?;
+        let Some(file) = file else { return self.absent() };
         Ok((file.metadata()?.nlink() == 1).then_some(file))
     }
 }
@@ -191,7 +200,7 @@ fn is_ours(id: &str) -> bool {
 /// Whether `path` still names this file.
 fn is_still(file: &fs::File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
-    match fs::metadata(path) {
+    match fs::symlink_metadata(path) {
         Ok(there) => Ok(ours.dev() == there.dev() && ours.ino() == there.ino()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),

@@ -5,7 +5,7 @@
 //! block.
 
 use std::io::IoSliceMut;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::{fs, io};
@@ -13,13 +13,14 @@ use std::{fs, io};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
-use rustix::io::{ReadWriteFlags, preadv2};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::task::JoinHandle;
 
+use super::super::error::FileFault;
 use super::super::{ByteRange, FileSlice, Key, Object, ObjectMeta, Result, StoreError};
 use super::step::{Step, Steps};
-use super::{absent_is_none, object_meta};
+use super::{object_meta, open};
 
 /// Bytes per read. Each object that is being read has two of these buffers in memory.
 const CHUNK: u64 = 128 * 1024;
@@ -40,8 +41,7 @@ pub(super) fn find(
     steps: &dyn Steps,
 ) -> io::Result<Option<OpenedFile>> {
     steps.before(Step::Open)?;
-    let opened = fs::File::open(objects.join(key.as_str()));
-    let Some(file) = absent_is_none(objects, opened)? else { return Ok(None) };
+    let Some(file) = open::object(objects, key, open::READ)? else { return Ok(None) };
     OpenedFile::new(file, key, range)
 }
 
@@ -52,22 +52,35 @@ pub(super) fn find_cached(
     range: Option<ByteRange>,
     steps: &dyn Steps,
 ) -> io::Result<Option<OpenedFile>> {
-    let Some(file) = open_cached(objects, key, OFlags::RDONLY) else { return Ok(None) };
+    let Some(file) = open::cached(objects, key, open::READ) else { return Ok(None) };
     steps.before(Step::Open)?;
     OpenedFile::new(file, key, range)
 }
 
-/// Like [`find_cached`], but returns only the metadata.
-pub(super) fn meta_cached(objects: &Path, key: &Key, steps: &dyn Steps) -> io::Result<Option<ObjectMeta>> {
-    let Some(file) = open_cached(objects, key, OFlags::PATH) else { return Ok(None) };
-    steps.before(Step::Open)?;
-    Ok(OpenedFile::new(file, key, None)?.map(|found| found.meta))
+/// Whether this process may read the file at `path`. Nobody needs to read an empty one.
+///
+/// # Errors
+/// [`FileFault::Unreadable`] if it may not.
+pub(super) fn check_readable(path: &Path, metadata: &fs::Metadata) -> io::Result<()> {
+    let mode = metadata.mode();
+    if metadata.len() == 0 || mode & 0o444 == 0o444 {
+        return Ok(());
+    }
+    if mode & 0o400 != 0 && metadata.uid() == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    match accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS) {
+        Err(errno @ (Errno::ACCESS | Errno::PERM)) => Err(FileFault::Unreadable(errno.into()).into()),
+        _ => Ok(()),
+    }
 }
 
-/// Kernels before Linux 5.12, and sandboxes that forbid the call, fail as if nothing were cached.
-fn open_cached(objects: &Path, key: &Key, how: OFlags) -> Option<fs::File> {
-    let path = objects.join(key.as_str());
-    openat2(CWD, path, how | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED).ok().map(fs::File::from)
+/// An error in reading the bytes of one file is about that file, unless it says otherwise.
+fn disk_fault(error: io::Error) -> io::Error {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::IO | Errno::BADMSG | Errno::UCLEAN) => FileFault::Unreadable(error).into(),
+        _ => error,
+    }
 }
 
 impl OpenedFile {
@@ -131,9 +144,10 @@ impl Reader {
         if length == 0 {
             return Ok(Bytes::new());
         }
-        self.steps.before(Step::Read)?;
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        self.slice.file.read_exact_at(&mut bytes, self.slice.start)?;
+        let read =
+            self.steps.before(Step::Read).and_then(|()| self.slice.file.read_exact_at(&mut bytes, self.slice.start));
+        read.map_err(disk_fault)?;
         self.slice.start += length;
         Ok(bytes.into())
     }

@@ -12,6 +12,8 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use super::super::Created;
+use super::super::error::FileFault;
+use super::open;
 use super::step::{Step, Steps};
 
 /// Minimum age of a staged file that may be swept even if it is not locked (its writer may not have locked it yet).
@@ -135,7 +137,10 @@ impl Staged {
             }
             linked => linked,
         };
-        linked.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => existing(path).map(|_| ()),
+            linked => linked,
+        }
     }
 }
 
@@ -149,12 +154,15 @@ pub(super) fn link(ours: &fs::File, from: &Path, to: &Path) -> io::Result<Create
     }
 }
 
+/// The object in whose place another one was to be linked.
+fn existing(path: &Path) -> io::Result<fs::Metadata> {
+    let theirs = fs::symlink_metadata(path)?;
+    if theirs.is_file() { Ok(theirs) } else { Err(FileFault::Foreign(path.to_path_buf()).into()) }
+}
+
 /// Over NFS the reply to our own link can be lost, and the retry then fails with "file exists".
 fn judge_existing(ours: &fs::File, path: &Path) -> io::Result<Created> {
-    let (ours, theirs) = (ours.metadata()?, fs::metadata(path)?);
-    if !theirs.is_file() {
-        return Err(io::Error::other("there is a directory of other objects in its place"));
-    }
+    let (ours, theirs) = (ours.metadata()?, existing(path)?);
     let same = ours.dev() == theirs.dev() && ours.ino() == theirs.ino();
     Ok(if same { Created::New } else { Created::AlreadyExists })
 }
@@ -164,7 +172,7 @@ fn rename(from: &Path, to: &Path) -> io::Result<Created> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(Created::New),
-        Err(Errno::EXIST) => Ok(Created::AlreadyExists),
+        Err(Errno::EXIST) => existing(to).map(|_| Created::AlreadyExists),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -201,10 +209,10 @@ pub(super) fn sweep(directory: &Path) -> io::Result<usize> {
 
 fn is_stale(path: &Path) -> io::Result<bool> {
     // Over NFS only a file that is open for writing can be locked exclusively.
-    let file = fs::OpenOptions::new().write(true).open(path)?;
+    let Some(file) = open::regular(fs::OpenOptions::new().write(true), path)? else { return Ok(false) };
     let metadata = file.metadata()?;
     let age = metadata.modified()?.elapsed().unwrap_or_default();
-    Ok(metadata.is_file() && age >= STALE_AFTER && file.try_lock().is_ok())
+    Ok(age >= STALE_AFTER && file.try_lock().is_ok())
 }
 
 #[cfg(test)]

@@ -132,10 +132,12 @@ impl ObjectCopier {
         if error.is_retryable() || error.kind == StoreErrorKind::Denied {
             return Err(error);
         }
-        Ok(match self.from.head(&load.key).await? {
-            Some(_) => CopyOutcome::Damaged(error.to_string()),
-            None => CopyOutcome::Gone,
-        })
+        match self.from.head(&load.key).await {
+            Ok(None) => Ok(CopyOutcome::Gone),
+            Ok(Some(_)) => Ok(CopyOutcome::Damaged(error.to_string())),
+            Err(again) if again.kind == StoreErrorKind::Unreadable => Ok(CopyOutcome::Damaged(again.to_string())),
+            Err(again) => Err(again),
+        }
     }
 
     /// Reads a small object of the source.

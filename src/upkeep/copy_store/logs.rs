@@ -183,7 +183,9 @@ impl ObjectCopier {
             let (bytes, why) = match read {
                 Ok(Some(bytes)) => (Some(bytes.clone()), complaint(&bytes, name, generation)),
                 Ok(None) => (None, Some("it is gone".to_owned())),
-                Err(error) if error.kind == StoreErrorKind::Corrupt => (None, Some(error.to_string())),
+                Err(error) if matches!(error.kind, StoreErrorKind::Corrupt | StoreErrorKind::Unreadable) => {
+                    (None, Some(error.to_string()))
+                }
                 Err(error) => return Err(error.into()),
             };
             if let Some(why) = why {

@@ -17,6 +17,11 @@ use crate::upkeep::verify::Finding;
 /// Empty objects created, and objects made durable, per batch.
 const BATCH: usize = 1000;
 
+/// Every object, and what is none.
+pub(super) fn past_strays() -> List {
+    List { past_strays: true, ..List::default() }
+}
+
 /// A listing that is read in step with another one.
 pub(super) struct ParallelListing<'a> {
     listing: BoxStream<'a, Result<ObjectMeta>>,
@@ -147,6 +152,19 @@ impl<'a, 'r> Work<'a, 'r> {
         self.flush_empty().await
     }
 
+    /// The next object of a listing. What is no object becomes a finding.
+    async fn next(&mut self, listing: &mut BoxStream<'_, Result<ObjectMeta>>) -> Result<Option<ObjectMeta>> {
+        loop {
+            match listing.try_next().await {
+                Err(StoreError { kind: StoreErrorKind::Stray, key, .. }) => match key.parse() {
+                    Ok(key) => self.unknown(key),
+                    Err(_) => self.run.report(&Finding::UnknownKey { key }),
+                },
+                listed => return listed,
+            }
+        }
+    }
+
     fn unknown(&mut self, key: Key) {
         let finding = Finding::UnknownKey { key: key.to_string() };
         self.run.report_object(key, &finding);
@@ -156,10 +174,10 @@ impl<'a, 'r> Work<'a, 'r> {
 impl CopyStore {
     pub(super) async fn blobs(&self, run: &mut CopyRun<'_>) -> std::result::Result<(), CopyError> {
         let mut there = ParallelListing::new(&*self.carrier.to, &layout::blobs());
-        let mut listing = self.carrier.from.list(&layout::blobs(), List::default());
+        let mut listing = self.carrier.from.list(&layout::blobs(), past_strays());
         let mut work = Work::new(self, run);
         let (mut group, mut current): (Group, Option<Digest>) = (Group::default(), None);
-        while let Some(ObjectMeta { key, size, .. }) = listing.try_next().await? {
+        while let Some(ObjectMeta { key, size, .. }) = work.next(&mut listing).await? {
             let parsed = LayoutKey::parse(&key);
             let digest = parsed.as_ref().and_then(LayoutKey::digest_of_blob);
             if digest != current {
@@ -195,9 +213,9 @@ impl CopyStore {
 
     pub(super) async fn segments(&self, run: &mut CopyRun<'_>) -> std::result::Result<(), CopyError> {
         let mut there = ParallelListing::new(&*self.carrier.to, &layout::segments());
-        let mut listing = self.carrier.from.list(&layout::segments(), List::default());
+        let mut listing = self.carrier.from.list(&layout::segments(), past_strays());
         let mut work = Work::new(self, run);
-        while let Some(ObjectMeta { key, size, .. }) = listing.try_next().await? {
+        while let Some(ObjectMeta { key, size, .. }) = work.next(&mut listing).await? {
             let Some(LayoutKey::Segment(_, digest)) = LayoutKey::parse(&key) else {
                 work.unknown(key);
                 continue;
@@ -210,9 +228,9 @@ impl CopyStore {
 
     pub(super) async fn names(&self, run: &mut CopyRun<'_>) -> std::result::Result<(), CopyError> {
         let mut there = ParallelListing::new(&*self.carrier.to, &all_names());
-        let mut listing = self.carrier.from.list(&all_names(), List::default());
+        let mut listing = self.carrier.from.list(&all_names(), past_strays());
         let mut work = Work::new(self, run);
-        while let Some(ObjectMeta { key, .. }) = listing.try_next().await? {
+        while let Some(ObjectMeta { key, .. }) = work.next(&mut listing).await? {
             if !matches!(LayoutKey::parse(&key), Some(LayoutKey::Name(_))) {
                 work.unknown(key);
             } else if there.size_of(&key).await?.is_none() {
@@ -232,9 +250,9 @@ impl CopyStore {
     ) -> std::result::Result<(), CopyError> {
         let prefix = area.all();
         let mut there = ParallelListing::new(&*self.carrier.to, &prefix);
-        let mut listing = self.carrier.from.list(&prefix, List::default());
+        let mut listing = self.carrier.from.list(&prefix, past_strays());
         let mut work = Work::new(self, run);
-        while let Some(ObjectMeta { key, size, .. }) = listing.try_next().await? {
+        while let Some(ObjectMeta { key, size, .. }) = work.next(&mut listing).await? {
             if except.iter().any(|except| key.as_str().starts_with(except)) {
                 continue;
             }

@@ -120,3 +120,25 @@ async fn sound_bytes_of_the_copy_survive_damage_where_they_came_from() {
     assert_eq!(findings_about(&told, release.file(0)), 1, "{told:?}");
     assert_eq!(stored(&to.store(), release.file(0), 0).await.as_ref(), Some(&release.files[0].1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_object_is_reported_and_the_rest_is_copied() {
+    let (from, to) = (lived_in().await, FsBackend::quick());
+    let release = Release::new("v3", 3);
+    let objects = from.root().join("objects");
+    let blob = objects.join(LayoutKey::Blob(release.file(1), 0).key().as_str());
+    std::fs::rename(&blob, from.root().join("elsewhere")).unwrap();
+    for link in [&blob, &objects.join("names/link@")] {
+        std::os::unix::fs::symlink(from.root().join("elsewhere"), link).unwrap();
+    }
+    let (result, told) = copy_with(&from.store(), &to.store(), PLAIN).await;
+    let summary = result.unwrap();
+    assert!(summary.settled && !summary.finished, "{summary:?}");
+    let mut kinds: Vec<_> =
+        told.findings.iter().map(|found| format!("{found:?}").split(' ').next().unwrap().to_owned()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["BadReference", "UnknownKey", "UnknownKey"], "{told:?}");
+    assert!(stored(&to.store(), release.file(1), 0).await.is_none());
+    assert!(stored(&to.store(), release.file(2), 0).await.is_some());
+    to.finish().await;
+}

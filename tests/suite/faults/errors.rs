@@ -96,13 +96,13 @@ async fn missing_permissions_are_reported_as_denied_and_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_file_system_is_reported_as_denied_and_leaves_nothing() {
-    fail_every_way(Errno::ROFS, StoreErrorKind::Denied).await;
+async fn a_read_only_file_system_is_reported_as_such_and_leaves_nothing() {
+    fail_every_way(Errno::ROFS, StoreErrorKind::ReadOnly).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_disk_is_reported_as_internal_and_leaves_nothing() {
-    fail_every_way(Errno::IO, StoreErrorKind::Internal).await;
+async fn a_failing_disk_is_reported_as_unavailable_and_leaves_nothing() {
+    fail_every_way(Errno::IO, StoreErrorKind::Unavailable).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +152,7 @@ async fn a_read_that_fails_half_way_ends_in_an_error() {
         steps.fail_next(nth, Errno::IO);
         let object = store.get(&key("a"), None).await.unwrap().unwrap();
         let read: Result<Vec<Bytes>> = object.body.try_collect().await;
-        assert_eq!(read.unwrap_err().kind, StoreErrorKind::Internal, "step {nth}");
+        assert_eq!(read.unwrap_err().kind, StoreErrorKind::Unreadable, "step {nth}");
     }
 }
 
@@ -177,7 +177,7 @@ async fn a_listing_that_fails_half_way_ends_in_an_error_of_its_kind() {
         put(&store, name, "").await;
     }
     let table = [
-        (Errno::IO, StoreErrorKind::Internal),
+        (Errno::IO, StoreErrorKind::Unavailable),
         (Errno::ACCESS, StoreErrorKind::Denied),
         (Errno::MFILE, StoreErrorKind::Unavailable),
     ];
@@ -197,7 +197,7 @@ async fn what_cannot_be_deleted_stays_whole() {
     let store: Store = Arc::new(backend.with_steps(steps.clone()));
     put(&store, "a", "bytes").await;
     steps.fail_next(1, Errno::ROFS);
-    assert_eq!(store.delete(&key("a")).await.unwrap_err().kind, StoreErrorKind::Denied);
+    assert_eq!(store.delete(&key("a")).await.unwrap_err().kind, StoreErrorKind::ReadOnly);
     assert_eq!(read(&store, "a").await.unwrap(), "bytes");
 }
 

@@ -62,7 +62,7 @@ async fn passes(model: &S3Model, store: &Store, problem: (u16, &str), broken: im
     broken();
     for (asked, answer) in ask_everything(&server).await {
         assert_eq!(answer.status.as_u16(), problem.0, "{asked}: {}", answer.text());
-        assert_eq!(answer.headers.contains_key("retry-after"), problem.0 == 503, "{asked}: {answer:?}");
+        assert_eq!(answer.headers.contains_key("retry-after"), problem.1 == "UNAVAILABLE", "{asked}: {answer:?}");
         if !answer.body.is_empty() {
             assert_eq!(answer.json()["code"], problem.1, "{asked}");
         }
@@ -87,7 +87,7 @@ async fn a_bucket_that_vanishes_is_told_as_such_and_all_is_well_when_it_is_back(
     let model = S3Model::start().await;
     let store = model.store_with(hasty).await;
     let gone = |gone| model.quirks(|quirks| quirks.without_bucket = gone);
-    passes(&model, &store, (500, "STORE_DENIED"), || gone(true), || gone(false)).await;
+    passes(&model, &store, (503, "STORE_DENIED"), || gone(true), || gone(false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +104,7 @@ async fn credentials_that_expire_are_told_as_such_and_new_ones_are_all_it_takes(
     for fault in [Fault::Answer(403, "AccessDenied"), Fault::Answer(400, "ExpiredToken"), Fault::Answer(401, "")] {
         let model = S3Model::start().await;
         let store = model.store_with(hasty).await;
-        passes(&model, &store, (500, "STORE_DENIED"), || model.fail_all(fault), || model.heal()).await;
+        passes(&model, &store, (503, "STORE_DENIED"), || model.fail_all(fault), || model.heal()).await;
     }
 }
 

@@ -167,6 +167,8 @@ impl Work {
         };
         self.progress.send_replace(progress);
         if progress != Progress::Complete {
+            // Removes the file, which may block.
+            drop(tokio::task::spawn_blocking(move || drop(self.place)));
             return;
         }
         // Failure is harmless: the blob is complete, and its readers hold the file open.

@@ -1,6 +1,6 @@
 //! The directory of the cache: which blobs are cached, how much space they use, and the order of eviction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,12 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::domain::Digest;
+use crate::store::fs::open_regular;
 
 /// Minimum interval between updates of a file's modification time, which records the last read.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
+/// Blobs evicted before their files are removed, which bounds the time that the index is locked.
+const BATCH: usize = 256;
 
 /// A cached blob.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +37,10 @@ struct Index {
     next_turn: u64,
     /// Bytes of all entries, and of fetches in progress.
     bytes: u64,
+    /// Those of fetches in progress alone, which cannot be evicted.
+    reserved: u64,
+    /// Evicted blobs whose files are about to be removed. Nothing may be kept under their names meanwhile.
+    leaving: HashSet<Digest>,
 }
 
 impl Index {
@@ -54,6 +61,27 @@ impl Index {
         }
     }
 
+    /// Evicts the least recently used blobs for which `must_go` holds; at most [`BATCH`]. Their files remain to be
+    /// removed.
+    fn evict(&mut self, must_go: impl Fn(&Self, &Entry) -> bool) -> Vec<Digest> {
+        let mut victims = Vec::new();
+        while victims.len() < BATCH
+            && let Some(digest) = self.order.first_key_value().map(|(_, digest)| *digest)
+            && self.entries.get(&digest).is_some_and(|entry| must_go(self, entry))
+        {
+            self.remove(digest);
+            self.leaving.insert(digest);
+            victims.push(digest);
+        }
+        victims
+    }
+
+    /// Gives back reserved space.
+    fn release(&mut self, size: u64) {
+        self.bytes -= size;
+        self.reserved -= size;
+    }
+
     fn turn(&mut self) -> u64 {
         self.next_turn += 1;
         self.next_turn
@@ -68,6 +96,8 @@ pub(super) struct CacheIndex {
     unused_for: Duration,
     clock: Arc<dyn Clock>,
     index: Arc<Mutex<Index>>,
+    /// Removes a file. A test makes it slow.
+    pub(super) remove_file: fn(&Path) -> io::Result<()>,
     _lock: File,
 }
 
@@ -85,15 +115,21 @@ impl CacheIndex {
     pub(super) fn open(directory: &Path, size: u64, unused_for: Duration, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let partial = directory.join("partial");
         fs::create_dir_all(&partial)?;
-        let lock = File::create(directory.join("lock"))?;
+        let lock = open_regular(File::options().write(true).create(true).truncate(false), &directory.join("lock"))?;
+        let lock = lock.ok_or_else(|| io::Error::other("its file `lock` is not a regular file; remove it"))?;
         if lock.try_lock().is_err() {
             return Err(io::Error::other("another server uses this directory; give each its own"));
         }
         for file in fs::read_dir(&partial)? {
-            fs::remove_file(file?.path())?;
+            let file = file?;
+            // Whatever else lies there takes no space that is accounted for here.
+            if !file.file_type()?.is_dir() {
+                fs::remove_file(file.path())?;
+            }
         }
         let (directory, index) = (directory.to_path_buf(), Arc::default());
-        let shelf = Self { directory, size, unused_for, clock, index, _lock: lock };
+        let remove_file = |path: &Path| fs::remove_file(path);
+        let shelf = Self { directory, size, unused_for, clock, index, remove_file, _lock: lock };
         shelf.take_stock()?;
         shelf.tidy();
         Ok(shelf)
@@ -112,6 +148,9 @@ impl CacheIndex {
                 let digest = file.file_name().to_str().and_then(|name| Digest::from_hex(name).ok());
                 let Some(digest) = digest else { continue };
                 let metadata = file.metadata()?;
+                if !metadata.is_file() {
+                    continue;
+                }
                 found.push((metadata.modified()?, digest, metadata.len()));
             }
         }
@@ -133,14 +172,14 @@ impl CacheIndex {
     /// Opens a cached blob.
     pub(super) fn take(&self, digest: Digest) -> io::Result<Option<(File, u64, Timestamp)>> {
         let Some(size) = self.size(digest) else { return Ok(None) };
-        let opened = File::open(self.path(digest)).and_then(|file| Ok((file.metadata()?, file)));
-        let (metadata, file) = match opened {
-            Ok(opened) if opened.0.len() == size => opened,
-            // The file was changed by another process. Bytes of another length are not those that were verified.
-            Ok(_) => return self.forget(digest),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.forget(digest),
-            Err(error) => return Err(error),
+        let Some(file) = open_regular(File::options().read(true), &self.path(digest))? else {
+            return self.forget(digest);
         };
+        let metadata = file.metadata()?;
+        // The file was changed by another process. Bytes of another length are not those that were verified.
+        if metadata.len() != size {
+            return self.forget(digest);
+        }
         if self.is_used(digest) {
             // Only affects the order of eviction after a restart.
             let _ = file.set_modified(self.clock.now().into());
@@ -173,20 +212,29 @@ impl CacheIndex {
         tell
     }
 
-    /// Reserves space for a blob, evicting others. `None` when it does not fit beside the fetches in progress.
+    /// Reserves space for a blob, evicting others. `None` when it does not fit beside the fetches in progress. Blocks
+    /// while files are removed.
     pub(super) fn reserve(&self, size: u64) -> io::Result<Option<Reservation>> {
-        {
-            let mut index = self.index();
-            while index.bytes.saturating_add(size) > self.size {
-                let Some((_, digest)) = index.order.pop_first() else { return Ok(None) };
-                self.evict(&mut index, digest);
-            }
-            index.bytes += size;
+        loop {
+            let victims = {
+                let mut index = self.index();
+                if index.reserved.saturating_add(size) > self.size {
+                    return Ok(None);
+                }
+                let victims = index.evict(|index, _| index.bytes.saturating_add(size) > self.size);
+                if victims.is_empty() {
+                    index.bytes += size;
+                    index.reserved += size;
+                    break;
+                }
+                victims
+            };
+            self.remove_files(victims);
         }
         let (path, index) = (self.directory.join("partial").join(random_name()?), Arc::clone(&self.index));
         let file = File::options().read(true).write(true).create_new(true).open(&path);
         let give_back = |error| {
-            self.index().bytes -= size;
+            self.index().release(size);
             error
         };
         let file = Arc::new(file.map_err(give_back)?);
@@ -197,11 +245,16 @@ impl CacheIndex {
     pub(super) fn keep(&self, digest: Digest, mut place: Reservation) -> io::Result<()> {
         // Without the sync, a crash of the machine could leave a file of the right name and length with other bytes.
         place.file.sync_data()?;
+        if self.index().leaving.contains(&digest) {
+            // Evicted just before it was fetched again; its next reader keeps it.
+            return Ok(());
+        }
         let path = self.path(digest);
         fs::create_dir_all(path.parent().unwrap_or(&self.directory))?;
         fs::rename(&place.path, &path)?;
         place.kept = true;
         let mut index = self.index();
+        index.reserved -= place.size;
         index.insert(digest, place.size, Instant::now());
         metrics::gauge!("larder_cache_bytes").set(as_float(index.bytes));
         Ok(())
@@ -209,25 +262,26 @@ impl CacheIndex {
 
     /// Evicts blobs that were not read for the configured time.
     pub(super) fn tidy(&self) {
-        let mut index = self.index();
-        while let Some((_, digest)) = index.order.first_key_value() {
-            let digest = *digest;
-            let over = index.bytes > self.size;
-            let used = index.entries.get(&digest).map(|entry| entry.used);
-            if !over && used.is_some_and(|used| used.elapsed() < self.unused_for) {
+        loop {
+            let due = |index: &Index, entry: &Entry| index.bytes > self.size || entry.used.elapsed() >= self.unused_for;
+            let victims = self.index().evict(due);
+            if victims.is_empty() {
                 break;
             }
-            self.evict(&mut index, digest);
+            self.remove_files(victims);
         }
-        metrics::gauge!("larder_cache_bytes").set(as_float(index.bytes));
+        metrics::gauge!("larder_cache_bytes").set(as_float(self.index().bytes));
     }
 
-    /// Removes a blob. Readers that have the file open are not affected.
-    fn evict(&self, index: &mut Index, digest: Digest) {
-        index.remove(digest);
-        metrics::counter!("larder_cache_evictions_total").increment(1);
-        if let Err(error) = fs::remove_file(self.path(digest)) {
-            tracing::warn!(blob.digest = %digest, %error, "a cached blob cannot be removed");
+    /// Removes the files of evicted blobs, without holding up those who look for others. Readers that have a file open
+    /// are not affected. If the process dies first, the next one indexes what is left.
+    fn remove_files(&self, victims: Vec<Digest>) {
+        for digest in victims {
+            metrics::counter!("larder_cache_evictions_total").increment(1);
+            if let Err(error) = (self.remove_file)(&self.path(digest)) {
+                tracing::warn!(blob.digest = %digest, %error, "a cached blob cannot be removed");
+            }
+            self.index().leaving.remove(&digest);
         }
     }
 
@@ -245,7 +299,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.kept {
             let _ = fs::remove_file(&self.path);
-            self.index.lock().unwrap_or_else(PoisonError::into_inner).bytes -= self.size;
+            self.index.lock().unwrap_or_else(PoisonError::into_inner).release(self.size);
         }
     }
 }
