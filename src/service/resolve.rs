@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::manifest::Artifact;
-use crate::domain::{FileName, ManifestName, Selector, State, Target, VersionRow};
+use crate::domain::{FileName, Head, ManifestName, Selector, State, Target, VersionRow};
 use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -62,6 +62,19 @@ pub struct Resolved {
     pub row: VersionRow,
     /// The generation of the head that the row was read from.
     pub generation: u64,
+    /// When the answer to the target last changed.
+    pub changed: LastChange,
+}
+
+/// When what a target selects last changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastChange {
+    /// The target selects the same version for ever, or that moment is not kept.
+    Unknown,
+    /// So recently that another version may have been served in the same second; so for at most this long from now.
+    Recent(std::time::Duration),
+    /// At this moment, and no other version was served since the beginning of its second.
+    At(Timestamp),
 }
 
 /// The resolve service.
@@ -96,7 +109,8 @@ impl Resolve {
         };
         let row = self.heads.select(&head, target.selector).await?;
         if let Some(row) = row.filter(|row| row.state != State::Aborted) {
-            return Ok(Resolved { row, generation: head.generation });
+            let changed = self.last_change(&head, target.selector);
+            return Ok(Resolved { row, generation: head.generation, changed });
         }
         Err(match (&head.deleted, target.selector) {
             (Some(deletion), Selector::Active | Selector::Previous) => {
@@ -104,6 +118,17 @@ impl Resolve {
                 ResolveError::Deleted { name: name.clone(), at: deletion.at, reason }
             }
             _ => ResolveError::NoSuchVersion(target.clone()),
+        })
+    }
+
+    /// The present activation began when the active version became active, for the last time: a rollback is newer than
+    /// what it replaced.
+    fn last_change(&self, head: &Head, selector: Selector) -> LastChange {
+        let follows = matches!(selector, Selector::Active | Selector::Previous);
+        let activated = head.active().and_then(|row| row.promoted_at).filter(|_| follows);
+        activated.map_or(LastChange::Unknown, |at| match self.heads.unsettled_for(at) {
+            Some(left) => LastChange::Recent(left),
+            None => LastChange::At(at),
         })
     }
 

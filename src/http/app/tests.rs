@@ -67,6 +67,7 @@ fn surface(world: &World, title: &'static str, hosts: Hosts, prefix: &'static st
                 ([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))], body).into_response()
             },
             challenge: |denial| if denial == Denial::Missing { "Basic realm=\"test\"" } else { "Basic" },
+            blobs: None,
             hardening: Hardening::Page,
             cors: false,
             quiet: &[],
