@@ -33,7 +33,7 @@ pub(crate) const MAX_HEAD: u64 = 4 << 20;
 const REMEMBERED_BYTES: u64 = 16 << 20;
 /// Generations followed one GET at a time before the log is listed instead.
 const MAX_WALK: u32 = 8;
-/// Time after which the second of a change is over on all servers, with some tolerance for their clocks.
+/// Time after which a head has been the newest for a second on all servers, with some tolerance for their clocks.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// Lost races after which a change fails. Each one means that another writer's change succeeded.
 const MAX_RACES: u32 = 100;
@@ -137,9 +137,9 @@ impl Heads {
         self.newest.get(name).filter(|known| known.checked.elapsed() < self.max_staleness).map(|known| known.head)
     }
 
-    /// How long it still takes until a change made at this moment is certain to be the last one of its second: `None` if
-    /// that is so already. Until then a head that is read here may be replaced by another one of the same second, or may
-    /// have been, on another server.
+    /// How long it still takes until a head made at this moment is certain to be the last one within a second: `None` if
+    /// that is so already. Until then a head that is read here may be replaced by another one less than a second younger,
+    /// or may have been, on another server.
     #[must_use]
     pub fn unsettled_for(&self, changed: Timestamp) -> Option<Duration> {
         let wait = SETTLED_AFTER.max(self.max_staleness + Duration::from_secs(1));

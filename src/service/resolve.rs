@@ -71,9 +71,9 @@ pub struct Resolved {
 pub enum LastChange {
     /// The target selects the same version for ever, or that moment is not kept.
     Unknown,
-    /// So recently that another version may have been served in the same second; so for at most this long from now.
+    /// So recently that it may change once more within the same second; that is decided after this time.
     Recent(std::time::Duration),
-    /// At this moment, and no other version was served since the beginning of its second.
+    /// At this moment, and not again within a second.
     At(Timestamp),
 }
 

@@ -130,6 +130,17 @@ async fn a_cached_response_belongs_to_one_surface_and_one_host() {
 }
 
 #[tokio::test]
+async fn addresses_with_a_query_displace_nothing() {
+    let app = app(&World::default());
+    assert_eq!(ask(&app, "z", "/cached").await.1, "open /cached 0");
+    // More than there is room for.
+    for run in 1..=3000 {
+        assert_eq!(ask(&app, "z", &format!("/cached?{run}")).await.1, format!("open /cached?{run} {run}"));
+    }
+    assert_eq!(ask(&app, "z", "/cached").await.1, "open /cached 0");
+}
+
+#[tokio::test]
 async fn a_cached_response_holds_while_all_its_heads_do() {
     let world = World::default();
     let app = app(&world);

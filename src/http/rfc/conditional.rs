@@ -47,18 +47,21 @@ pub enum Verdict {
     Failed,
 }
 
-/// A date as `Last-Modified` states it: whole seconds since 1970. The resolution is that of HTTP dates, so whoever sends
-/// one must know that nothing else was current in the same second.
+/// A date as `Last-Modified` states it: whole seconds since 1970. Whoever sends one must know that nothing else has the
+/// same date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HttpDate(u64);
 
 impl HttpDate {
-    /// The second of a moment. `None` if HTTP dates cannot express it.
+    /// The first date that is not before a change. Rounded up, because a client without a date for what it has states
+    /// when it saved it, rounded down: that may be in the second of the change, and before it. `None` if HTTP dates cannot
+    /// express it.
     #[must_use]
-    pub fn of(time: Timestamp) -> Option<Self> {
+    pub fn of(change: Timestamp) -> Option<Self> {
         /// The last second of the year 9999.
         const LAST: u64 = 253_402_300_799;
-        u64::try_from(time.as_second()).ok().filter(|second| *second <= LAST).map(Self)
+        let second = u64::try_from(change.as_second()).ok()? + u64::from(change.subsec_nanosecond() > 0);
+        (second <= LAST).then_some(Self(second))
     }
 
     /// The value of a header.
@@ -181,7 +184,7 @@ mod tests {
     #[test]
     fn dates_count_where_there_are_no_tags_and_only_if_they_can_be_read() {
         let digest = Digest::of(b"1");
-        let modified = HttpDate::of("2026-11-28T20:00:05.9Z".parse().unwrap());
+        let modified = HttpDate::of("2026-11-28T20:00:04.001Z".parse().unwrap());
         let date = |second: u32| format!("Sat, 28 Nov 2026 20:00:0{second} GMT");
         assert_eq!(modified.unwrap().header(), date(5));
         let judge = |pairs: &[(&HeaderName, String)], modified| evaluate(&headers(pairs), digest, modified).unwrap();
@@ -200,10 +203,11 @@ mod tests {
             assert_eq!(judge(&[(&IF_UNMODIFIED_SINCE, since.clone())], None), Verdict::Proceed, "{since}");
         }
         let tag = etag(digest);
-        let judge = |pairs| judge(pairs, modified);
+        let judge = |pairs: &[(&HeaderName, String)]| judge(pairs, modified);
         assert_eq!(judge(&[(&IF_MODIFIED_SINCE, date(6)), (&IF_NONE_MATCH, "\"x\"".into())]), Verdict::Proceed);
         assert_eq!(judge(&[(&IF_MODIFIED_SINCE, date(4)), (&IF_NONE_MATCH, tag.clone())]), Verdict::NotModified);
         assert_eq!(judge(&[(&IF_UNMODIFIED_SINCE, date(4)), (&IF_MATCH, tag)]), Verdict::Proceed);
+        assert_eq!(HttpDate::of("2026-11-28T20:00:05Z".parse().unwrap()), modified);
         for unfit in ["-000001-01-01T00:00:00Z", "1969-12-31T23:59:59Z"] {
             assert_eq!(HttpDate::of(unfit.parse().unwrap()), None);
         }

@@ -91,6 +91,8 @@ struct CachedResponse {
     unchanged: Option<(HeaderValue, HeaderMap)>,
     /// For a blob, the end of the address that the headers are for.
     label: Box<str>,
+    /// Whether the headers include `Last-Modified`.
+    dated: bool,
     weight: usize,
 }
 
@@ -209,9 +211,9 @@ impl ResponseCache {
         if is_file && source.heads.is_empty() && remembered.of(key.surface).is_some_and(same) {
             return;
         }
-        drop_in_background(
-            remembered.add(key, CachedResponse { source, epoch, route, status, headers, unchanged, label, weight }),
-        );
+        let dated = headers.contains_key(LAST_MODIFIED);
+        let response = CachedResponse { source, epoch, route, status, headers, unchanged, label, dated, weight };
+        drop_in_background(remembered.add(key, response));
         if is_file && !std::mem::replace(&mut remembered.closing, true) {
             tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
         }
@@ -222,8 +224,7 @@ impl CachedResponse {
     /// Whether the response depends on the dates in a request. Without a date of its own it does not (RFC 9110 section
     /// 13.1.3).
     fn depends_on(&self, asked: &HeaderMap) -> bool {
-        self.headers.contains_key(LAST_MODIFIED)
-            && [IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE].iter().any(|date| asked.contains_key(date))
+        self.dated && [IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE].iter().any(|date| asked.contains_key(date))
     }
 }
 

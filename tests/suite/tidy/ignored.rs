@@ -9,8 +9,9 @@ const REASONS: [&str; 2] = [
     ": .ci/run installs them and runs this; by hand: cargo test -- --ignored",
 ];
 /// What starts a program that a machine need not have, and what the reason must name then.
-const NEEDS: [(&str, &str); 7] = [
+const NEEDS: [(&str, &str); 8] = [
     ("Ceph::start()", "Ceph"),
+    ("Command::new(\"apt-get\")", "apt-get"),
     ("Command::new(\"aria2c\")", "aria2c"),
     ("Command::new(\"axel\")", "axel"),
     ("Command::new(\"bash\")", "bash"),
