@@ -31,7 +31,7 @@ impl MediaType {
     /// # Errors
     /// [`MediaTypeError`] if there is none.
     pub fn essence_of(text: &str) -> Result<Self, MediaTypeError> {
-        text.split(';').next().unwrap_or_default().trim_end().parse()
+        text.split(';').next().unwrap_or_default().trim_end_matches([' ', '\t']).parse()
     }
 }
 
