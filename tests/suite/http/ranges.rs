@@ -130,6 +130,6 @@ async fn conditions_hold_for_several_ranges_too() {
         assert_eq!(send(several(Method::GET).header("if-range", &other)).await.expect(200).body, b"0123456789");
     }
     send(several(Method::GET).header("if-none-match", format!("\"{digest}\""))).await.expect(304);
-    let head = send(several(Method::HEAD)).await.expect(200);
-    assert_eq!((head.header("content-length"), head.header("content-type")), ("10", "text/plain"));
+    let plain = send(several(Method::HEAD)).await.expect(200);
+    assert_eq!((plain.header("content-length"), plain.header("content-type")), ("10", "text/plain"));
 }
