@@ -37,7 +37,9 @@ pub use sessions::{Prepared, Session};
 pub use source::{Fingerprint, Upload, hash_all};
 pub use token::Token;
 
-use crate::domain::Expect;
+use crate::domain::manifest::Artifact;
+use crate::domain::{Expect, ManifestName, Selector};
+use crate::wire::blob_address;
 
 /// Callback that receives the total number of bytes transferred so far. It may decrease when a transfer restarts.
 pub type Meter = std::sync::Arc<dyn Fn(u64) + Send + Sync>;
@@ -107,6 +109,23 @@ impl Client {
     /// The reason why it is not ready.
     pub async fn ready(&self) -> Result<(), ClientError> {
         self.attempt(self.request(Method::GET, self.url("readyz"))).await.map(drop)
+    }
+
+    /// The address of a file's bytes, with its name and media type. It never leads to other bytes.
+    #[must_use]
+    pub fn file_url(&self, file: &Artifact) -> Url {
+        let address = blob_address(file);
+        let (path, query) = address.split_once('?').map_or((&*address, None), |(path, query)| (path, Some(query)));
+        let mut url = self.url(path);
+        url.set_query(query);
+        url
+    }
+
+    /// The address of a manifest that was read. It never leads to other bytes.
+    #[must_use]
+    pub fn manifest_url(&self, name: &ManifestName, manifest: &PublishedManifest) -> Url {
+        let selector = manifest.version.map_or(Selector::Manifest(manifest.digest), Selector::Number);
+        self.url(&format!("manifests/{name}@{selector}"))
     }
 
     fn url(&self, path: &str) -> Url {

@@ -10,5 +10,5 @@ pub mod versions;
 
 pub use names::{NamePage, Names};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
-pub use resolve::{Resolve, ResolveError, Resolved};
+pub use resolve::{LastChange, Resolve, ResolveError, Resolved};
 pub use versions::{History, Versions};

@@ -18,7 +18,7 @@ pub mod runs;
 pub mod schema;
 mod sessions;
 
-pub use blobs::{MissingBlobs, MissingQuestion, StoredBlob};
+pub use blobs::{MissingBlobs, MissingQuestion, StoredBlob, blob_address};
 pub use code::Code;
 pub use index::ServerIndex;
 pub use names::{Deleted, NameEntry, NamePage};

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsFd as _;
 
+use serde_json::json;
 use tokio::io::BufWriter;
 
 use super::progress::Progress;
@@ -22,7 +23,8 @@ verified at the end, so look at the exit code (6: damaged) before you trust what
 
 Examples:
   larder get miren/main | jq .artifacts
-  larder get miren/main@17 install.sh > install.sh"
+  larder get miren/main@17 install.sh > install.sh
+  larder get --url miren/main miren.tar.gz | xargs curl -fC - -o miren.tar.gz"
 )]
 pub struct Args {
     /// The version (without a selector: the active one)
@@ -33,11 +35,20 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: Option<FileName>,
 
+    /// Print the address instead, one that never leads to other bytes: of the file, or of the version's manifest
+    ///
+    /// Download from it what has to be resumed, or comes in segments: a name may move in between.
+    #[arg(long)]
+    url: bool,
+
     #[command(flatten)]
     remote: Remote,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    if args.url {
+        return address(&args, context).await;
+    }
     if args.file.is_some() && context.json {
         return Err(CliError::usage("A file's bytes are no JSON document; leave out --json."));
     }
@@ -46,6 +57,16 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         None => output::bytes(&client.get_manifest(&args.target).await?.bytes),
         Some(file) => stream(&client, &args.target, file, context).await,
     }
+}
+
+async fn address(args: &Args, context: &Context) -> Result<(), CliError> {
+    let client = args.remote.client()?;
+    let release = fetch::read_release(&client, &args.target).await?;
+    let url = match &args.file {
+        None => client.manifest_url(&args.target.name, &release.published),
+        Some(file) => client.file_url(fetch::choose(&release, &args.target, std::slice::from_ref(file))?[0]),
+    };
+    if context.json { output::json(&json!({ "url": url.as_str() })) } else { output::line(url) }
 }
 
 async fn stream(client: &Client, target: &Target, file: &FileName, context: &Context) -> Result<(), CliError> {

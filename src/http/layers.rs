@@ -74,7 +74,8 @@ impl RequestContext {
 impl SurfaceContext {
     /// The response-cache key of a request; `None` if the request cannot be cached.
     fn key<'a>(&self, host: Option<&str>, uri: &'a Uri) -> Option<CacheKey<'a>> {
-        (self.by_host == host.is_some()).then(|| CacheKey::new(self.surface.name, host, uri)).flatten()
+        let key = || CacheKey::new(self.surface.name, host, self.surface.blobs, uri);
+        (self.by_host == host.is_some()).then(key).flatten()
     }
 
     /// The host of a request; `None` unless responses depend on it.

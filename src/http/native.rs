@@ -5,6 +5,7 @@ mod bodies;
 mod collector;
 mod health;
 mod index;
+mod last_change;
 mod manifests;
 mod negotiate;
 mod pages;
@@ -36,6 +37,7 @@ pub(super) fn surface() -> Surface<AppState> {
             name: "native",
             render: problems::render,
             challenge: problems::challenge,
+            blobs: Some("/blobs/"),
             hardening: Hardening::Artefact,
             cors: true,
             quiet: health::QUIET,

@@ -5,4 +5,5 @@ pub(super) mod caching;
 pub mod conditional;
 pub(super) mod digests;
 pub(super) mod hardening;
+pub(super) mod multipart;
 pub mod range;

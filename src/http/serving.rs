@@ -1,5 +1,7 @@
 //! Shared by all surfaces: blobs as responses, bodies as blobs and documents, and the response cache. Knows no surface.
 
 pub(super) mod bytes;
+pub(super) mod download;
 pub(super) mod intake;
+mod parts;
 pub(super) mod response_cache;

@@ -64,6 +64,9 @@ pub(super) struct SurfaceProperties {
     pub(super) render: fn(&ApiError, &RequestId) -> Response<Body>,
     /// The value of `WWW-Authenticate` for a denial.
     pub(super) challenge: fn(Denial) -> &'static str,
+    /// What precedes the digest in addresses of blobs, such as `/blobs/`; `None` if the surface has none. What follows the
+    /// digest must be what `serving::download` reads.
+    pub(super) blobs: Option<&'static str>,
     /// What stored bytes may do in a browser.
     pub(super) hardening: Hardening,
     /// Whether scripts of other origins may read responses (CORS).

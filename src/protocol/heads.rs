@@ -12,7 +12,7 @@ mod state;
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 use tokio::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub(crate) const MAX_HEAD: u64 = 4 << 20;
 const REMEMBERED_BYTES: u64 = 16 << 20;
 /// Generations followed one GET at a time before the log is listed instead.
 const MAX_WALK: u32 = 8;
+/// Time after which a head has been the newest for a second on all servers, with some tolerance for their clocks.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// Lost races after which a change fails. Each one means that another writer's change succeeded.
 const MAX_RACES: u32 = 100;
 
@@ -140,6 +142,18 @@ impl Heads {
     /// The answer of [`Heads::look`] with [`AsOf::Recent`], if the cache can give it without a request to the store.
     pub(crate) fn recent(&self, name: &LogName) -> Option<Arc<Head>> {
         self.newest.get(name).filter(|known| known.checked.elapsed() < self.max_staleness).map(|known| known.head)
+    }
+
+    /// How long it still takes until a head made at this moment is certain to be the last one within a second: `None` if
+    /// that is so already. Until then a head that is read here may be replaced by another one less than a second younger,
+    /// or may have been, on another server.
+    #[must_use]
+    pub fn unsettled_for(&self, changed: Timestamp) -> Option<Duration> {
+        let wait = SETTLED_AFTER.max(self.max_staleness + Duration::from_secs(1));
+        let passed = self.clock.now().duration_since(changed);
+        // A moment in the future is as uncertain as the present one.
+        let passed = Duration::try_from(passed).unwrap_or_default();
+        wait.checked_sub(passed).filter(|left| !left.is_zero())
     }
 
     /// The newest head, or `None` when the name has never existed.

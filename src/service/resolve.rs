@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::manifest::Artifact;
-use crate::domain::{FileName, ManifestName, Selector, State, Target, VersionRow};
+use crate::domain::{FileName, Head, ManifestName, Selector, State, Target, VersionRow};
 use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -70,6 +70,19 @@ pub struct Resolved {
     pub row: VersionRow,
     /// The generation of the head that the row was read from.
     pub generation: u64,
+    /// When the answer to the target last changed.
+    pub changed: LastChange,
+}
+
+/// When what a target selects last changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastChange {
+    /// The target selects the same version for ever, or that moment is not kept.
+    Unknown,
+    /// So recently that it may change once more within the same second; that is decided after this time.
+    Recent(std::time::Duration),
+    /// At this moment, and not again within a second.
+    At(Timestamp),
 }
 
 /// The resolve service.
@@ -104,7 +117,8 @@ impl Resolve {
         };
         let row = self.heads.select(&head, target.selector).await?;
         if let Some(row) = row.filter(|row| row.state != State::Aborted) {
-            return Ok(Resolved { row, generation: head.generation });
+            let changed = self.last_change(&head, target.selector);
+            return Ok(Resolved { row, generation: head.generation, changed });
         }
         Err(match (&head.deleted, target.selector) {
             (Some(deletion), Selector::Active | Selector::Previous) => {
@@ -116,6 +130,17 @@ impl Resolve {
                 None => ResolveError::NoSuchVersion(target.clone()),
             },
             _ => ResolveError::NoSuchVersion(target.clone()),
+        })
+    }
+
+    /// The present activation began when the active version became active, for the last time: a rollback is newer than
+    /// what it replaced.
+    fn last_change(&self, head: &Head, selector: Selector) -> LastChange {
+        let follows = matches!(selector, Selector::Active | Selector::Previous);
+        let activated = head.active().and_then(|row| row.promoted_at).filter(|_| follows);
+        activated.map_or(LastChange::Unknown, |at| match self.heads.unsettled_for(at) {
+            Some(left) => LastChange::Recent(left),
+            None => LastChange::At(at),
         })
     }
 

@@ -1,10 +1,39 @@
 //! Blobs: which are missing, and what was stored.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema;
-use crate::domain::Digest;
+use crate::domain::manifest::Artifact;
+use crate::domain::{Digest, MediaType};
+
+/// What needs encoding in the last segment of a blob's path. Of what RFC 3986 section 3.3 lets stand, the characters
+/// that shells interpret are encoded too, so that addresses can be pasted.
+const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'@')
+    .remove(b':')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b'=');
+/// What needs encoding in the media type of a blob's address; a `+` would be read as a space there.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'/');
+
+/// The immutable address of a file, relative to the server: `blobs/sha256:HEX/FILE`, with `?type=TYPE/SUBTYPE` if its
+/// manifest states a media type. FILE is the last segment of the file's name.
+#[must_use]
+pub fn blob_address(file: &Artifact) -> String {
+    let mut address = format!("blobs/{}/{}", file.blob.digest, utf8_percent_encode(file.name.base(), IN_SEGMENT));
+    if let Some(media_type) = file.media_type.as_deref().and_then(|text| MediaType::essence_of(text).ok()) {
+        address.push_str("?type=");
+        address.extend(utf8_percent_encode(media_type.as_str(), IN_QUERY));
+    }
+    address
+}
 
 /// Request body: digests of blobs that may have to be uploaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -8,6 +8,8 @@ pub const GENERATION: &str = "larder-generation";
 pub const REQUEST_ID: &str = "x-request-id";
 /// Digest of the whole representation (RFC 9530 section 3).
 pub const REPR_DIGEST: &str = "repr-digest";
+/// The same digest for clients that know only RFC 3230: `SHA-256=` and base64.
+pub const DIGEST: &str = "digest";
 /// Digest of the body as sent (RFC 9530 section 2).
 pub const CONTENT_DIGEST: &str = "content-digest";
 /// Number of bytes received so far (draft-ietf-httpbis-resumable-upload).

@@ -1,14 +1,18 @@
 //! The HTTP interface, over real sockets.
 
 mod access;
+mod addresses;
 mod blobs;
 mod cached;
+mod dates;
+mod downloaders;
 mod files;
 mod json;
 mod limits;
 mod manifests;
 mod pages;
 mod paths;
+mod ranges;
 mod refs;
 mod sessions;
 mod slow;

@@ -12,12 +12,13 @@ use crate::support::server::TestServer;
 /// The methods that a route can register.
 const METHODS: [&str; 7] = ["get", "head", "put", "post", "patch", "delete", "options"];
 /// Paths whose end is told apart by the handler, and the method of the route that they belong to.
-const BELOW: [(&str, &str); 5] = [
+const BELOW: [(&str, &str); 6] = [
     ("/collector/runs/{run}/plan", "/collector/runs/{*run}"),
     ("/versions/{target}/promote", "/versions/{*name}"),
     ("/versions/{target}/pin", "/versions/{*name}"),
     ("/versions/{target}/copy", "/versions/{*name}"),
     ("/refs/{target}/{file}", "/refs/{*path}"),
+    ("/blobs/{digest}/{file}", "/blobs/{*digest}"),
 ];
 
 /// All sources of the HTTP interface, without their tests.

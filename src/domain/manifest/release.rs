@@ -15,7 +15,8 @@ use serde::{Deserialize, Deserializer};
 pub use check::check;
 
 use super::{Artifact, Descriptor, Format, Kind, Manifest, ReadError, each_once};
-use crate::domain::FileName;
+use crate::domain::media_type::MAX_MEDIA_TYPE;
+use crate::domain::{FileName, MediaType};
 
 /// The media type of releases when served. Version rows omit it.
 pub const MEDIA_TYPE: &str = "application/json";
@@ -121,13 +122,8 @@ fn first_of_each_name(mut artifacts: Vec<Artifact>) -> Vec<Artifact> {
 
 /// `type/subtype` with optional parameters (RFC 9110 section 8.3.1), limited to characters that a header may carry.
 fn is_media_type(text: &str) -> bool {
-    let token =
-        |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-    let essence = text.split(';').next().unwrap_or_default().trim_end();
     let printable = text.bytes().all(|b| (b' '..=b'~').contains(&b));
-    printable
-        && text.len() <= 255
-        && essence.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype))
+    printable && text.len() <= MAX_MEDIA_TYPE && MediaType::essence_of(text).is_ok()
 }
 
 /// Deserialises a string; anything else counts as absent.

@@ -67,6 +67,7 @@ fn surface(world: &World, title: &'static str, hosts: Hosts, prefix: &'static st
                 ([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))], body).into_response()
             },
             challenge: |denial| if denial == Denial::Missing { "Basic realm=\"test\"" } else { "Basic" },
+            blobs: None,
             hardening: Hardening::Page,
             cors: false,
             quiet: &[],
@@ -126,6 +127,17 @@ async fn a_cached_response_belongs_to_one_surface_and_one_host() {
     assert_eq!(ask(&app, "other", "/cached").await.1, "open /cached 3");
     assert_eq!(ask(&app, "other", "/cached?x").await.1, "open /cached?x 4");
     assert_eq!(ask(&app, "X.pages.example:81", "/cached").await.1, "pages /cached 0");
+}
+
+#[tokio::test]
+async fn addresses_with_a_query_displace_nothing() {
+    let app = app(&World::default());
+    assert_eq!(ask(&app, "z", "/cached").await.1, "open /cached 0");
+    // More than there is room for.
+    for run in 1..=3000 {
+        assert_eq!(ask(&app, "z", &format!("/cached?{run}")).await.1, format!("open /cached?{run} {run}"));
+    }
+    assert_eq!(ask(&app, "z", "/cached").await.1, "open /cached 0");
 }
 
 #[tokio::test]

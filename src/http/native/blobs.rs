@@ -1,24 +1,25 @@
-//! `/blobs/sha256:HEX` and `/blobs/missing`.
+//! `/blobs/sha256:HEX[/FILE]` and `/blobs/missing`.
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::{ETAG, HeaderMap, HeaderValue, LOCATION};
+use axum::http::header::{ALLOW, ETAG, HeaderMap, HeaderValue, LOCATION};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
 
 use super::parameters as p;
 use crate::access::{Access, Caller};
-use crate::domain::{Digest, FileName, Permission};
+use crate::domain::{Digest, Permission};
 use crate::http::error::ApiError;
-use crate::http::extract::{Params, RequestedFreshness, Rest};
+use crate::http::extract::{RequestedFreshness, Rest};
 use crate::http::openapi::{Document, Field, Operation, binary, json_of};
 use crate::http::rfc::body::RequestBody;
 use crate::http::rfc::conditional::etag;
 use crate::http::rfc::hardening::Hardening;
+use crate::http::rfc::range::MAX_RANGES;
 use crate::http::serving::bytes::{self, BlobOptions};
+use crate::http::serving::download::Download;
 use crate::http::serving::intake;
 use crate::http::state::{AppState, Delivery};
 use crate::protocol::{AsOf, Blobs};
@@ -35,10 +36,17 @@ pub(super) fn routes() -> Router<AppState> {
 
 /// Headers of every full response with a blob.
 const BLOB_FIELDS: &[&Field] =
-    &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::ACCEPT_RANGES, &p::CONTENT_DISPOSITION];
+    &[&p::ETAG, &p::REPR_DIGEST, &p::DIGEST_FIELD, &p::CACHE_CONTROL, &p::ACCEPT_RANGES, &p::CONTENT_DISPOSITION];
 /// Headers of a partial response (206).
-const PART_FIELDS: &[&Field] =
-    &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::ACCEPT_RANGES, &p::CONTENT_DISPOSITION, &p::CONTENT_RANGE];
+const PART_FIELDS: &[&Field] = &[
+    &p::ETAG,
+    &p::REPR_DIGEST,
+    &p::DIGEST_FIELD,
+    &p::CACHE_CONTROL,
+    &p::ACCEPT_RANGES,
+    &p::CONTENT_DISPOSITION,
+    &p::CONTENT_RANGE,
+];
 
 pub(super) fn describe(document: &mut Document) {
     document.tag("blobs", "Immutable bytes.");
@@ -48,25 +56,34 @@ pub(super) fn describe(document: &mut Document) {
         .answers(200, "Those that are not there, in the order asked.", &[], [json_of::<MissingBlobs>()])
         .fails(&[400, 401, 403, 408, 413, 415, 500, 503, 507]);
     document.path("/blobs/missing", &[], [missing]);
-    let head = Operation::new("head", "headBlob", "Whether a blob is there, and its size")
-        .by_policy()
-        .takes(&[&p::DOWNLOAD_NAME, &p::IF_MATCH, &p::IF_NONE_MATCH])
-        .empty(200, "It is there.", BLOB_FIELDS)
-        .empty(304, "The client has it already.", &[&p::ETAG, &p::CACHE_CONTROL])
-        .fails(&[400, 401, 403, 404, 412, 500, 503]);
-    document.path("/blobs/{digest}", &[&p::DIGEST], [describe_read(), head, describe_upload()]);
+    let (read, head) = (describe_read("getBlob"), describe_head("headBlob"));
+    document.path("/blobs/{digest}", &[&p::DIGEST], [read, head, describe_upload()]);
+    let (read, head) = (describe_read("getBlobAs"), describe_head("headBlobAs"));
+    document.path("/blobs/{digest}/{file}", &[&p::DIGEST, &p::DOWNLOAD_FILE], [read, head]);
 }
 
-fn describe_read() -> Operation {
-    Operation::new("get", "getBlob", "The bytes of a blob")
-        .about("The media type is guessed from `name`. An error after the first byte ends the connection.")
+fn describe_head(id: &'static str) -> Operation {
+    Operation::new("head", id, "Whether a blob is there, and its size")
         .by_policy()
-        .takes(&[&p::DOWNLOAD_NAME, &p::RANGE, &p::IF_RANGE, &p::IF_MATCH, &p::IF_NONE_MATCH])
+        .takes(&[&p::DOWNLOAD_NAME, &p::DOWNLOAD_TYPE, &p::IF_MATCH, &p::IF_NONE_MATCH])
+        .empty(200, "It is there.", BLOB_FIELDS)
+        .empty(304, "The client has it already.", &[&p::ETAG, &p::CACHE_CONTROL])
+        .fails(&[400, 401, 403, 404, 412, 500, 503])
+}
+
+fn describe_read(id: &'static str) -> Operation {
+    Operation::new("get", id, "The bytes of a blob")
+        .about(
+            "The same bytes whatever the address says besides the digest. An error after the first byte ends the \
+             connection.",
+        )
+        .by_policy()
+        .takes(&[&p::DOWNLOAD_NAME, &p::DOWNLOAD_TYPE, &p::RANGE, &p::IF_RANGE, &p::IF_MATCH, &p::IF_NONE_MATCH])
         .answers(200, "All of them.", BLOB_FIELDS, [binary("*/*")])
         .answers(
             206,
-            "The part that `Range` asks for. Several ranges at once, and anything else that is not understood, get the \
-             whole.",
+            "What `Range` asks for: one part, or several as `multipart/byteranges` in the order asked. More than 1,000 \
+             ranges, ranges that overlap, and anything that is not understood, get the whole.",
             PART_FIELDS,
             [binary("*/*")],
         )
@@ -74,7 +91,7 @@ fn describe_read() -> Operation {
         .empty(
             307,
             "Where the store has the bytes, if that is how this server delivers them.",
-            &[&p::LOCATION, &p::REPR_DIGEST, &p::CACHE_CONTROL],
+            &[&p::LOCATION, &p::CACHE_CONTROL],
         )
         .fails(&[400, 401, 403, 404, 412, 416, 500, 503])
 }
@@ -110,9 +127,16 @@ async fn missing(
     Ok(Json(MissingBlobs { missing: state.blobs.missing(digests).await? }))
 }
 
-#[derive(Deserialize)]
-struct Download {
-    name: Option<FileName>,
+/// The digest in an address, and what follows it and a `/`.
+fn split(rest: &Rest) -> Result<(Digest, Option<&str>), ApiError> {
+    let (digest, file) = rest.0.split_once('/').map_or((&*rest.0, None), |(digest, file)| (digest, Some(file)));
+    Ok((digest.parse()?, file))
+}
+
+/// The digest in an address, and what else the address says.
+fn blob(rest: &Rest, uri: &Uri) -> Result<(Digest, Download), ApiError> {
+    let (digest, file) = split(rest)?;
+    Ok((digest, Download::new(file, uri)?))
 }
 
 async fn read(
@@ -120,10 +144,10 @@ async fn read(
     caller: Caller,
     RequestedFreshness(fresh): RequestedFreshness,
     rest: Rest,
-    Params(download): Params<Download>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let digest: Digest = rest.0.parse()?;
+    let (digest, download) = blob(&rest, &uri)?;
     require_blob_read(&state.access, &caller)?;
     refuse_if_recently_absent(&state.blobs, digest, &caller, fresh)?;
     bytes::get(&state.blobs, digest, options(&download, &state.access, state.delivery), &headers).await
@@ -134,10 +158,10 @@ async fn head(
     caller: Caller,
     RequestedFreshness(fresh): RequestedFreshness,
     rest: Rest,
-    Params(download): Params<Download>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let digest: Digest = rest.0.parse()?;
+    let (digest, download) = blob(&rest, &uri)?;
     require_blob_read(&state.access, &caller)?;
     refuse_if_recently_absent(&state.blobs, digest, &caller, fresh)?;
     bytes::head(&state.blobs, digest, options(&download, &state.access, Delivery::Stream), &headers).await
@@ -151,8 +175,8 @@ fn refuse_if_recently_absent(blobs: &Blobs, digest: Digest, caller: &Caller, fre
 }
 
 fn options<'a>(download: &'a Download, access: &Access, delivery: Delivery) -> BlobOptions<'a> {
-    let file_name = download.name.as_ref().map(FileName::base);
-    BlobOptions { file_name, public: access.blobs_are_public(), delivery, hardening: Hardening::Artefact }
+    let public = access.blobs_are_public();
+    BlobOptions { download, public, delivery, hardening: Hardening::Artefact, ranges: MAX_RANGES }
 }
 
 fn require_blob_read(access: &Access, caller: &Caller) -> Result<(), ApiError> {
@@ -166,14 +190,21 @@ async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let digest: Digest = rest.0.parse()?;
+    let (digest, file) = split(&rest)?;
     let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));
-    let taken = match caller.require_somewhere(Permission::Upload) {
+    let allowed = caller.require_somewhere(Permission::Upload);
+    let taken = match allowed.and_then(|()| file.map_or(Ok(()), |_| Err(named_upload(digest)))) {
         Ok(()) => intake::blob(&state, digest, &headers, &mut body).await,
         Err(refused) => Err(refused),
     };
     body.discard_unless_withheld(&headers).await;
     stored(digest, taken?)
+}
+
+/// 405 for an upload to an address with a file name.
+fn named_upload(digest: Digest) -> ApiError {
+    let detail = format!("A blob has no name of its own; upload it to /blobs/{digest}.");
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, detail).header(ALLOW, "GET, HEAD")
 }
 
 /// The response to a completed upload.

@@ -6,13 +6,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION, VARY,
+    CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LINK, LOCATION, VARY,
 };
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 
+use super::last_change;
 use super::negotiate::WantsHtml;
 use super::pages;
 use super::parameters as p;
@@ -22,10 +23,10 @@ use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::{expectation, required_expectation};
 use crate::http::extract::{Activation, Params, RequestedFreshness, Rest};
-use crate::http::openapi::{Document, Operation, either, json_of, text};
+use crate::http::openapi::{Document, Field, Operation, either, json_of, text};
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::conditional::etag;
-use crate::http::rfc::digests::{REPR_DIGEST, repr_digest};
+use crate::http::rfc::digests::state_digest;
 use crate::http::rfc::hardening::defuse;
 use crate::http::serving::bytes::judged;
 use crate::http::serving::intake;
@@ -64,28 +65,36 @@ pub(super) fn describe(document: &mut Document) {
     document.path("/manifests/{target}", &[&p::TARGET], operations);
 }
 
+/// Headers of every response with a manifest.
+const FIELDS: &[&Field] = &[
+    &p::ETAG,
+    &p::LAST_MODIFIED,
+    &p::REPR_DIGEST,
+    &p::DIGEST_FIELD,
+    &p::CACHE_CONTROL,
+    &p::LARDER_VERSION,
+    &p::LARDER_GENERATION,
+    &p::LINK,
+];
+
 fn describe_read(get: bool) -> Operation {
     let operation = if get {
         Operation::new("get", "getManifest", "A manifest, exactly as it was published").answers(
             200,
             "Its bytes.",
-            &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::LARDER_VERSION, &p::LARDER_GENERATION, &p::LINK],
+            FIELDS,
             [json_of::<ManifestDocument>()],
         )
     } else {
-        Operation::new("head", "headManifest", "The headers of a manifest").empty(
-            200,
-            "There is one.",
-            &[&p::ETAG, &p::REPR_DIGEST, &p::CACHE_CONTROL, &p::LARDER_VERSION, &p::LARDER_GENERATION, &p::LINK],
-        )
+        Operation::new("head", "headManifest", "The headers of a manifest").empty(200, "There is one.", FIELDS)
     };
     operation
         .by_policy()
-        .takes(&[&p::IF_MATCH, &p::IF_NONE_MATCH])
+        .takes(&[&p::IF_MATCH, &p::IF_UNMODIFIED_SINCE, &p::IF_NONE_MATCH, &p::IF_MODIFIED_SINCE])
         .empty(
             304,
             "The client has it already.",
-            &[&p::ETAG, &p::CACHE_CONTROL, &p::LARDER_VERSION, &p::LARDER_GENERATION],
+            &[&p::ETAG, &p::LAST_MODIFIED, &p::CACHE_CONTROL, &p::LARDER_VERSION, &p::LARDER_GENERATION],
         )
         .fails(&[400, 401, 403, 404, 410, 412, 500, 503])
 }
@@ -176,11 +185,12 @@ async fn read(
     let (found, loaded) = resolve.manifest(&target, fresh).await?;
     let public = access.is_public(&target.name);
     let answer = manifest_headers(&target, &found, public);
-    if let Some(judged) = judged(&headers, found.row.digest(), &answer)? {
+    if let Some(judged) = judged(&headers, found.row.digest(), last_change::date(&found), &answer)? {
         return Ok(judged);
     }
     let heads = || vec![(target.name.clone(), found.generation)];
-    let cacheable = public.then(|| Extension(Cacheable::of_heads(heads(), loaded.bytes.clone())));
+    let cacheable = || Cacheable::of_heads(heads(), loaded.bytes.clone()).valid_for(last_change::unsettled_for(&found));
+    let cacheable = public.then(|| Extension(cacheable()));
     Ok((cacheable, answer, loaded.bytes.clone()).into_response())
 }
 
@@ -196,17 +206,18 @@ async fn head(
     caller.require_read(&access, &target.name)?;
     let found = resolve.readable(&target, fresh).await?;
     let answer = manifest_headers(&target, &found, access.is_public(&target.name));
-    let judged = judged(&headers, found.row.digest(), &answer)?;
+    let judged = judged(&headers, found.row.digest(), last_change::date(&found), &answer)?;
     Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
 }
 
 fn manifest_headers(target: &Target, found: &Resolved, public: bool) -> HeaderMap {
     let digest = found.row.digest();
-    let mut headers = HeaderMap::with_capacity(10);
+    let mut headers = HeaderMap::with_capacity(16);
     headers.insert(ETAG, HeaderValue::try_from(etag(digest)).expect("a digest is legal in a header"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(found.row.summary.manifest.size));
-    headers.insert(REPR_DIGEST, repr_digest(digest));
+    state_digest(&mut headers, digest);
+    headers.extend(last_change::date(found).map(|date| (LAST_MODIFIED, date.header())));
     headers.insert(VERSION, HeaderValue::from(found.row.number));
     headers.insert(GENERATION, HeaderValue::from(found.generation));
     let freshness = if target.selector.is_moving() { Freshness::Revalidate } else { Freshness::Immutable };

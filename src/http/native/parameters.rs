@@ -28,7 +28,11 @@ parameters! {
         |_| json!({"type": "string", "maxLength": 1024});
     RUN = "path" "run" "run" true, "The run of the collector.", of::<schema::Run>;
     UPLOAD_DIGEST = "query" "uploadDigest" "digest" false, "The digest of the whole blob.", of::<schema::Digest>;
-    DOWNLOAD_NAME = "query" "downloadName" "name" false, "Name to save the file as.", of::<String>;
+    DOWNLOAD_FILE = "path" "downloadFile" "file" true, "Name to save the file as: one segment, which is not looked up.",
+        |_| json!({"type": "string", "maxLength": 255});
+    DOWNLOAD_NAME = "query" "downloadName" "name" false, "Name to save the file as, if the path has none.", of::<String>;
+    DOWNLOAD_TYPE = "query" "downloadType" "type" false, "Media type to send it as, without parameters. Without one it is \
+        guessed from the name.", |_| json!({"type": "string", "maxLength": 255});
     PREFIX = "query" "prefix" "prefix" false, "Only names that begin with this.", of::<String>;
     AFTER = "query" "after" "after" false, "Only names behind this one: the `next` of the page before.", of::<schema::Name>;
     LIMIT_NAMES = "query" "limitNames" "limit" false, "Names on a page.",
@@ -40,11 +44,15 @@ parameters! {
     ACTIVATE = "query" "activate" "activate" false, "`false` stages the version: it is complete, but readers do not get it \
         until it is promoted.", |_| json!({"type": "boolean", "default": true});
     REASON = "query" "reason" "reason" false, "Why, in at most 500 bytes; kept in the history.", |_| json!({"type": "string", "maxLength": limits::REASON});
-    RANGE = "header" "range" "Range" false, "One range of bytes.", of::<String>;
-    IF_RANGE = "header" "ifRange" "If-Range" false, "`Range` counts only if this is the entity tag.", of::<String>;
+    RANGE = "header" "range" "Range" false, "Ranges of bytes, at most 1,000, which must not overlap.", of::<String>;
+    IF_RANGE = "header" "ifRange" "If-Range" false, "`Range` counts only if this is the entity tag; a date is not.", of::<String>;
     IF_MATCH = "header" "ifMatch" "If-Match" false, "Entity tags, or `*`; 412 if none is that of the answer.", of::<String>;
     IF_NONE_MATCH = "header" "ifNoneMatch" "If-None-Match" false, "Entity tags, or `*`; 304 if one is that of the answer.",
         of::<String>;
+    IF_MODIFIED_SINCE = "header" "ifModifiedSince" "If-Modified-Since" false, "304 if `Last-Modified` is no later. Does not \
+        count beside `If-None-Match`.", of::<String>;
+    IF_UNMODIFIED_SINCE = "header" "ifUnmodifiedSince" "If-Unmodified-Since" false, "412 if `Last-Modified` is later. Does \
+        not count beside `If-Match`.", of::<String>;
     IF_MATCH_CHANGE = "header" "ifMatchChange" "If-Match" false, "Change the name only if its active manifest has one of \
         these entity tags; `*` if it has any. Not together with `If-None-Match`.", of::<String>;
     IF_NONE_MATCH_CHANGE = "header" "ifNoneMatchChange" "If-None-Match" false, "`*`: change the name only if nothing is \
@@ -74,10 +82,14 @@ macro_rules! fields {
 fields! {
     ETAG = "ETag", "`\"sha256:HEX\"`, the digest of the bytes. Strong.", of::<String>;
     REPR_DIGEST = "Repr-Digest", "`sha-256=:BASE64:`, the digest as a structured field (RFC 9530).", of::<String>;
+    DIGEST_FIELD = "Digest", "`SHA-256=BASE64`, the same for clients that know only RFC 3230: those that download in segments \
+        compare it.", of::<String>;
+    LAST_MODIFIED = "Last-Modified", "When the name became as it is; a rollback is newer than what it takes back. Left out \
+        in the first two seconds, and where the selector is not `active` or `previous`.", of::<String>;
     CACHE_CONTROL = "Cache-Control", "`immutable` where the address determines the answer, else `no-cache`; `private` where \
         a token is needed; `no-store` for what is never kept.", of::<String>;
     ACCEPT_RANGES = "Accept-Ranges", "`bytes`.", of::<String>;
-    CONTENT_DISPOSITION = "Content-Disposition", "`attachment`, with the name of `?name=`.", of::<String>;
+    CONTENT_DISPOSITION = "Content-Disposition", "`attachment`, with the name in the address.", of::<String>;
     CONTENT_RANGE = "Content-Range", "Which part of how many bytes.", of::<String>;
     LARDER_VERSION = "Larder-Version", "Number of the version.", of::<u64>;
     LARDER_GENERATION = "Larder-Generation", "How often the name has changed.", of::<u64>;

@@ -1,16 +1,20 @@
 //! `/refs/NAME[@SELECTOR]/FILE`: a redirect to the blob, for one-line downloads.
+//!
+//! The redirect has the date of the name, but preconditions are not evaluated: RFC 9110 section 13.1 wants it so for
+//! everything but a 2xx, and with reason. The blob has no date, so a client that compares dates states when it saved the
+//! file, which may be later than the publish of a version that it does not have.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION, REFERRER_POLICY};
+use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LAST_MODIFIED, LINK, LOCATION, REFERRER_POLICY};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::last_change;
 use super::parameters as p;
 use crate::access::{Access, Caller};
 use crate::http::error::ApiError;
@@ -21,9 +25,7 @@ use crate::http::rfc::hardening::defuse;
 use crate::http::serving::response_cache::Cacheable;
 use crate::http::state::AppState;
 use crate::service::Resolve;
-
-/// Characters that need no encoding in the value of a query parameter, besides letters and digits.
-const IN_QUERY: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::wire::blob_address;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/refs/{*path}", get(follow))
@@ -33,9 +35,17 @@ pub(super) fn describe(document: &mut Document) {
     document.tag("refs", "Plain downloads.");
     let follow = |method, id| {
         Operation::new(method, id, "Redirect to one file of a version")
-            .about("Behind a selector `file` may hold slashes; without one it is the last segment of the path.")
+            .about(
+                "Behind a selector `file` may hold slashes; without one it is the last segment of the path. `Location` \
+                 never leads to other bytes: resume, and fetch in segments, from there.",
+            )
             .by_policy()
-            .answers(307, "Where the bytes are.", &[&p::LOCATION, &p::CACHE_CONTROL, &p::LINK], [text("text/plain")])
+            .answers(
+                307,
+                "Where the bytes are.",
+                &[&p::LOCATION, &p::LAST_MODIFIED, &p::CACHE_CONTROL, &p::LINK],
+                [text("text/plain")],
+            )
             .fails(&[400, 401, 403, 404, 410, 500, 503])
     };
     let operations = [follow("get", "followRef"), follow("head", "headRef")];
@@ -53,13 +63,13 @@ async fn follow(
     let (target, file) = rest.file()?;
     caller.require_read(&access, &target.name)?;
     let (found, artifact) = resolve.file(&target, &file, fresh).await?;
-    let location =
-        format!("/blobs/{}?name={}", artifact.blob.digest, utf8_percent_encode(artifact.name.base(), IN_QUERY));
+    let location = format!("/{}", blob_address(&artifact));
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(LOCATION, HeaderValue::try_from(&location).map_err(ApiError::internal)?);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     let link = format!("</manifests/{target}>; rel=\"describedby\"");
     headers.insert(LINK, HeaderValue::try_from(link).map_err(ApiError::internal)?);
+    headers.extend(last_change::date(&found).map(|date| (LAST_MODIFIED, date.header())));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let freshness = if target.selector.is_moving() { Freshness::Revalidate } else { Freshness::Immutable };
     let public = access.is_public(&target.name);
@@ -67,6 +77,7 @@ async fn follow(
     defuse(&mut headers);
     let body = Bytes::from(location + "\n");
     let heads = || vec![(target.name.clone(), found.generation)];
-    let cacheable = public.then(|| Extension(Cacheable::of_heads(heads(), body.clone())));
+    let cacheable = || Cacheable::of_heads(heads(), body.clone()).valid_for(last_change::unsettled_for(&found));
+    let cacheable = public.then(|| Extension(cacheable()));
     Ok((StatusCode::TEMPORARY_REDIRECT, cacheable, headers, body).into_response())
 }

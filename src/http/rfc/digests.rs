@@ -1,4 +1,7 @@
-//! Digest headers (RFC 9530).
+//! Digest headers: `Repr-Digest` (RFC 9530), and `Digest` (RFC 3230) for clients that are older.
+//!
+//! Downloaders that fetch a file through several connections compare `Digest` between the responses. It keeps them from
+//! mixing the bytes of two versions when a name moves between two of their requests.
 
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
@@ -8,6 +11,8 @@ use crate::wire::headers;
 
 /// Header with the digest of a whole representation (RFC 9530 section 3).
 pub(in crate::http) const REPR_DIGEST: HeaderName = HeaderName::from_static(headers::REPR_DIGEST);
+/// Header with the digest of a whole representation (RFC 3230 section 4.3.2).
+pub(in crate::http) const DIGEST: HeaderName = HeaderName::from_static(headers::DIGEST);
 
 /// Why a digest stated by a request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,10 +30,19 @@ pub(in crate::http) enum StatedDigestError {
     },
 }
 
-/// Formats a digest as `sha-256=:BASE64:`, a structured field.
-pub(in crate::http) fn repr_digest(digest: Digest) -> HeaderValue {
-    let text = format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(digest.bytes()));
-    HeaderValue::try_from(text).expect("base64 is legal in a header")
+/// States the digest of a representation that is sent without a content coding: whole (200), in parts (206), or only its
+/// headers (HEAD). A redirect has another representation, so it never states one.
+pub(in crate::http) fn state_digest(headers: &mut HeaderMap, digest: Digest) {
+    let base64 = base64::engine::general_purpose::STANDARD.encode(digest.bytes());
+    let value = |text: String| HeaderValue::try_from(text).expect("base64 is legal in a header");
+    headers.insert(REPR_DIGEST, value(format!("sha-256=:{base64}:")));
+    headers.insert(DIGEST, value(format!("SHA-256={base64}")));
+}
+
+/// Removes what [`state_digest`] adds.
+pub(in crate::http) fn withdraw_digest(headers: &mut HeaderMap) {
+    headers.remove(REPR_DIGEST);
+    headers.remove(DIGEST);
 }
 
 /// Checks that a digest stated in `Repr-Digest` or `Content-Digest` (RFC 9530) equals the one in the URL.

@@ -13,12 +13,14 @@ use axum::http::header::{
 use axum::response::{IntoResponse as _, Response};
 use futures_util::TryStreamExt as _;
 
+use super::download::Download;
+use super::parts;
 use super::response_cache::Cacheable;
 use crate::domain::Digest;
 use crate::http::error::ApiError;
 use crate::http::rfc::caching::{Freshness, set_freshness};
-use crate::http::rfc::conditional::{self, Verdict, etag};
-use crate::http::rfc::digests::{REPR_DIGEST, repr_digest};
+use crate::http::rfc::conditional::{self, HttpDate, Verdict, etag};
+use crate::http::rfc::digests::{state_digest, withdraw_digest};
 use crate::http::rfc::hardening::{Hardening, defuse, disposition};
 use crate::http::rfc::range::{self, RangeOutcome};
 use crate::http::state::Delivery;
@@ -28,14 +30,16 @@ use crate::store::{Object, PresignOptions};
 /// How a surface serves a blob.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct BlobOptions<'a> {
-    /// The file name for the download; the media type is guessed from it.
-    pub(in crate::http) file_name: Option<&'a str>,
+    /// What the address says about it.
+    pub(in crate::http) download: &'a Download,
     /// Whether the blob is readable without a token and may be stored by shared caches.
     pub(in crate::http) public: bool,
     /// Whether to redirect to the store. A surface that never redirects passes [`Delivery::Stream`].
     pub(in crate::http) delivery: Delivery,
     /// What the bytes may do in a browser.
     pub(in crate::http) hardening: Hardening,
+    /// Most ranges that are sent in one response; a request for more gets the whole. 1 for single ranges only.
+    pub(in crate::http) ranges: usize,
 }
 
 /// Answers a GET of a blob.
@@ -59,12 +63,14 @@ pub(in crate::http) async fn get(
     }
     let meta = blobs.stat(digest).await?.ok_or_else(unknown)?;
     let mut answer = blob_headers(digest, meta.size, options);
-    if let Some(response) = judged(request, digest, &answer)? {
+    if let Some(response) = judged(request, digest, None, &answer)? {
         return Ok(response);
     }
-    let range = match if wants_range { range::judge(request, meta.size) } else { RangeOutcome::Whole } {
+    let judge = || range::judge(request, meta.size, options.ranges);
+    let range = match if wants_range { judge() } else { RangeOutcome::Whole } {
         RangeOutcome::Whole => None,
         RangeOutcome::Part(range) => Some(range),
+        RangeOutcome::Parts(ranges) => return parts::send(blobs, digest, meta.size, ranges, answer).await,
         RangeOutcome::Unsatisfiable => return Err(ApiError::range_not_satisfiable(meta.size)),
     };
     let object = blobs.open(digest, range).await?.ok_or_else(unknown)?;
@@ -84,7 +90,7 @@ pub(in crate::http) async fn head(
 ) -> Result<Response, ApiError> {
     let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
     let answer = blob_headers(digest, meta.size, options);
-    let judged = judged(request, digest, &answer)?;
+    let judged = judged(request, digest, None, &answer)?;
     Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
 }
 
@@ -104,8 +110,8 @@ async fn presign(
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let presign = PresignOptions {
         valid_for,
-        media_type: text(&media_type(options.file_name)),
-        disposition: text(&disposition(options.file_name)),
+        media_type: text(&options.download.media_type()),
+        disposition: text(&disposition(options.download.file_name())),
     };
     let Some(address) = blobs.presign(digest, &presign).await? else { return Ok(None) };
     let mut headers = HeaderMap::with_capacity(6);
@@ -114,54 +120,41 @@ async fn presign(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(VARY, HeaderValue::from_static("Authorization"));
-    headers.insert(REPR_DIGEST, repr_digest(digest));
     defuse(&mut headers);
     metrics::counter!("larder_handed_over_total").increment(1);
     Ok(Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response()))
 }
 
-/// The response required by the preconditions; `None` if the representation is to be sent.
+/// The response required by the preconditions; `None` if the representation is to be sent. `modified` is the date of its
+/// `Last-Modified`, if it has one.
 pub(in crate::http) fn judged(
     request: &HeaderMap,
     digest: Digest,
+    modified: Option<HttpDate>,
     answer: &HeaderMap,
 ) -> Result<Option<Response>, ApiError> {
-    match conditional::evaluate(request, digest)? {
+    match conditional::evaluate(request, digest, modified)? {
         Verdict::Proceed => Ok(None),
         Verdict::Failed => Err(ApiError::precondition_failed(Some(digest))),
         Verdict::NotModified => {
             let mut headers = answer.clone();
-            for unwanted in [CONTENT_TYPE, REPR_DIGEST] {
-                headers.remove(unwanted);
-            }
+            headers.remove(CONTENT_TYPE);
+            withdraw_digest(&mut headers);
             Ok(Some((StatusCode::NOT_MODIFIED, headers).into_response()))
         }
     }
 }
 
 fn blob_headers(digest: Digest, size: u64, options: BlobOptions<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(12);
+    let mut headers = HeaderMap::with_capacity(16);
     headers.insert(ETAG, HeaderValue::try_from(etag(digest)).expect("a digest is legal in a header"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
-    headers.insert(CONTENT_TYPE, media_type(options.file_name));
+    headers.insert(CONTENT_TYPE, options.download.media_type());
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(REPR_DIGEST, repr_digest(digest));
+    state_digest(&mut headers, digest);
     set_freshness(&mut headers, Freshness::Immutable, options.public);
-    options.hardening.on_bytes(&mut headers, options.file_name);
+    options.hardening.on_bytes(&mut headers, options.download.file_name());
     headers
-}
-
-/// Guessed from the file name; the content of compressed archives is not inspected.
-fn media_type(name: Option<&str>) -> HeaderValue {
-    let extension = name.and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension.to_ascii_lowercase());
-    let guess = match extension.as_deref() {
-        Some("gz" | "tgz") => "application/gzip",
-        Some("zst") => "application/zstd",
-        Some("sha256") => "text/plain",
-        Some(extension) => mime_guess::from_ext(extension).first_raw().unwrap_or("application/octet-stream"),
-        None => "application/octet-stream",
-    };
-    HeaderValue::from_static(guess)
 }
 
 /// Streams the bytes of an object. An error in between ends the connection, because `Content-Length` has already been

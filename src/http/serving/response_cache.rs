@@ -5,6 +5,9 @@
 //! reused for requests without `Authorization`, `Cache-Control`, `If-Match` or `Range` as long as the handler would
 //! return the same; a cached response never differs from what the handler would send. Files are kept open for one
 //! second only, because a deleted file occupies disk space until it is closed.
+//!
+//! Nobody can displace other responses by asking for the same thing under ever new addresses: a blob has one entry
+//! whatever its address says besides the digest, and of names only addresses without a query are cached.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,14 +21,16 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::MatchedPath;
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
-    RANGE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use axum::http::{Method, Request, Response, StatusCode, Uri};
 use futures_util::Stream;
+use tokio::time::Instant;
 
+use super::download::Download;
 use crate::domain::ManifestName;
-use crate::http::rfc::digests::REPR_DIGEST;
+use crate::http::rfc::digests::withdraw_digest;
 use crate::store::FileSlice;
 
 /// Total weight of the cached responses, in bytes.
@@ -49,13 +54,20 @@ pub(in crate::http) struct Cacheable {
     file: Option<FileSlice>,
     /// A copy of the body; `None` if the body is the content of the file.
     body: Option<Bytes>,
+    /// When a handler would add a date to the headers; `None` if never.
+    until: Option<Instant>,
 }
 
-/// The key of a cached response: the surface, the host if the surface is bound to hosts, and path and query.
+/// The key of a cached response: the surface, the host if the surface is bound to hosts, and the part of path and query
+/// that determines the bytes.
 #[derive(Debug)]
 pub(in crate::http) struct CacheKey<'a> {
     surface: &'static str,
     address: Cow<'a, str>,
+    /// The whole address.
+    uri: &'a Uri,
+    /// For the address of a blob, what follows the digest. It determines only how the bytes are labelled.
+    label: Option<&'a str>,
 }
 
 /// Current state of the sources that cached responses depend on.
@@ -77,6 +89,10 @@ struct CachedResponse {
     headers: HeaderMap,
     /// Entity tag and headers for a 304 response to a client that already has the body.
     unchanged: Option<(HeaderValue, HeaderMap)>,
+    /// For a blob, the end of the address that the headers are for.
+    label: Box<str>,
+    /// Whether the headers include `Last-Modified`.
+    dated: bool,
     weight: usize,
 }
 
@@ -130,7 +146,7 @@ impl ResponseCache {
             let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(remembered.of(key.surface)?.get(&*key.address)?)
         };
-        if cached.epoch != self.epoch() || !self.holds(&cached.source) {
+        if cached.epoch != self.epoch() || !self.holds(&cached.source) || cached.depends_on(asked) {
             return None;
         }
         let mut held = asked.get_all(IF_NONE_MATCH).iter();
@@ -145,13 +161,18 @@ impl ResponseCache {
         let mut response = if whole { cached.source.response() } else { Response::default() };
         *response.status_mut() = status;
         *response.headers_mut() = headers.clone();
+        if let Some(label) = key.label.filter(|label| **label != *cached.label) {
+            Download::of_rest(label, key.uri)?.relabel(response.headers_mut());
+        }
         Some((response, cached.route.clone()))
     }
 
     /// Whether all sources of an entry are unchanged.
     fn holds(&self, source: &Cacheable) -> bool {
         let current = |(name, generation): &(ManifestName, u64)| self.sources.generation(name) == Some(*generation);
-        source.heads.iter().all(current) && source.file.as_ref().is_none_or(FileSlice::has_name)
+        source.heads.iter().all(current)
+            && source.file.as_ref().is_none_or(FileSlice::has_name)
+            && source.until.is_none_or(|until| Instant::now() < until)
     }
 
     /// Caches a finished response to a GET that began in `epoch`, without headers that are specific to the request.
@@ -164,7 +185,7 @@ impl ResponseCache {
         mut headers: HeaderMap,
     ) {
         let body = source.body.as_ref().map_or(0, Bytes::len);
-        if body > LARGEST {
+        if body > LARGEST || !key.is_cacheable(source.file.is_some()) {
             return;
         }
         if source.body.is_some() {
@@ -173,25 +194,35 @@ impl ResponseCache {
         let unchanged = headers.get(ETAG).cloned().map(|etag| {
             let mut headers = headers.clone();
             headers.remove(CONTENT_TYPE);
-            headers.remove(REPR_DIGEST);
+            withdraw_digest(&mut headers);
             (etag, headers)
         });
         let is_file = source.file.is_some();
         let heads: usize =
             source.heads.iter().map(|(name, _)| name.as_str().len() + size_of::<(ManifestName, u64)>()).sum();
-        let weight = key.address.len() + OVERHEAD + heads + if is_file { OPEN_FILE } else { body };
+        let label: Box<str> = key.label.unwrap_or_default().into();
+        let address = key.address.len() + label.len();
+        let weight = address + OVERHEAD + heads + if is_file { OPEN_FILE } else { body };
         let mut remembered = write(&self.remembered);
         // For an entry that is only a file, the existing one is equivalent, or will be closed soon.
         let same = |known: &ByAddress| known.contains_key(&*key.address);
         if is_file && source.heads.is_empty() && remembered.of(key.surface).is_some_and(same) {
             return;
         }
-        drop_in_background(
-            remembered.add(key, CachedResponse { source, epoch, route, status, headers, unchanged, weight }),
-        );
+        let dated = headers.contains_key(LAST_MODIFIED);
+        let response = CachedResponse { source, epoch, route, status, headers, unchanged, label, dated, weight };
+        drop_in_background(remembered.add(key, response));
         if is_file && !std::mem::replace(&mut remembered.closing, true) {
             tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
         }
+    }
+}
+
+impl CachedResponse {
+    /// Whether the response depends on the dates in a request. Without a date of its own it does not (RFC 9110 section
+    /// 13.1.3).
+    fn depends_on(&self, asked: &HeaderMap) -> bool {
+        self.dated && [IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE].iter().any(|date| asked.contains_key(date))
     }
 }
 
@@ -236,12 +267,37 @@ impl Entries {
 }
 
 impl<'a> CacheKey<'a> {
-    /// The key of a URL; `host` only if responses depend on it. `None` for a URL without a path.
-    pub(in crate::http) fn new(surface: &'static str, host: Option<&str>, uri: &'a Uri) -> Option<Self> {
-        let path = uri.path_and_query()?.as_str();
+    /// The key of a URL; `host` only if responses depend on it, `blobs` if the surface has addresses of blobs: what
+    /// precedes the digest in them. `None` for a URL without a path.
+    pub(in crate::http) fn new(
+        surface: &'static str,
+        host: Option<&str>,
+        blobs: Option<&str>,
+        uri: &'a Uri,
+    ) -> Option<Self> {
+        let whole = uri.path_and_query()?.as_str();
+        let (path, label) = match blobs.and_then(|blobs| end_of_digest(whole, blobs)) {
+            Some(end) => (&whole[..end], Some(&whole[end..])),
+            None => (whole, None),
+        };
         let address = host.map_or(Cow::Borrowed(path), |host| format!("{host}{path}").into());
-        Some(Self { surface, address })
+        Some(Self { surface, address, uri, label })
     }
+
+    /// Whether a response may be cached under this key. A blob has other spellings of its address, which are not.
+    fn is_cacheable(&self, file: bool) -> bool {
+        if file { self.label.is_some() } else { self.uri.query().is_none() }
+    }
+}
+
+/// Where the digest ends in the address of a blob. Whether it is a digest does not matter here: there is an entry only for
+/// what a handler has answered.
+fn end_of_digest(address: &str, blobs: &str) -> Option<usize> {
+    /// Length of `sha256:` and 64 hex digits.
+    const DIGEST: usize = 71;
+    let end = address.strip_prefix(blobs)?.starts_with("sha256:").then_some(blobs.len() + DIGEST)?;
+    let ends = |rest: &str| rest.is_empty() || rest.starts_with(['/', '?']);
+    address.get(end..).is_some_and(ends).then_some(end)
 }
 
 /// Closes all open files after [`KEPT_OPEN`], whether or not they are still requested.
@@ -266,12 +322,17 @@ fn write(remembered: &RwLock<Entries>) -> RwLockWriteGuard<'_, Entries> {
 impl Cacheable {
     /// Cacheable response that depends on the heads of these names at these generations.
     pub(in crate::http) fn of_heads(heads: Vec<(ManifestName, u64)>, body: Bytes) -> Self {
-        Self { heads, file: None, body: Some(body) }
+        Self { heads, file: None, body: Some(body), until: None }
     }
 
     /// Cacheable response whose body is the content of a file.
     pub(in crate::http) fn of_file(slice: FileSlice) -> Self {
-        Self { heads: Vec::new(), body: slice.bytes.clone(), file: Some(slice) }
+        Self { heads: Vec::new(), body: slice.bytes.clone(), file: Some(slice), until: None }
+    }
+
+    /// The same, for this long at most. `None` for no limit.
+    pub(in crate::http) fn valid_for(self, time: Option<Duration>) -> Self {
+        Self { until: time.map(|time| Instant::now() + time), ..self }
     }
 
     fn response(&self) -> Response<Body> {

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use clap::CommandFactory as _;
 use larder::cli::Cli;
+use larder::domain::Digest;
 use serde_json::json;
 
 use super::fake::{Fake, answer};
@@ -101,6 +102,25 @@ fn unknown_and_retired_versions_are_not_found() {
     server.larder("get main@3").exits(3);
     server.larder("get absent").exits(3).says("absent");
     assert_eq!(server.larder("versions main@1 --json").ok().json()["retired_because"], "it was broken");
+}
+
+#[test]
+fn an_address_for_downloads_stays_with_its_version() {
+    let server = ServerProcess::start();
+    publish(&server, "team/main", &[("dist/a b.tar.gz", b"old"), ("f", b"1")]);
+    let file = server.larder("get --url team/main").arg("dist/a b.tar.gz").ok().stdout;
+    let manifest = server.larder("get --url team/main").ok().stdout;
+    let json = server.larder("get --url team/main@active f --json").ok().json();
+    publish(&server, "team/main", &[("dist/a b.tar.gz", b"new")]);
+    let digest = Digest::of(b"old");
+    assert_eq!(file, format!("{}/blobs/{digest}/a%20b.tar.gz?type=application/gzip\n", server.url()));
+    assert_eq!(manifest, format!("{}/manifests/team/main@1\n", server.url()));
+    assert!(json["url"].as_str().unwrap().starts_with(&format!("{}/blobs/sha256:", server.url())), "{json}");
+    let path = |url: &str| url.trim().strip_prefix(&server.url()).unwrap().to_owned();
+    assert_eq!(server.get(&path(&file)).unwrap().body, b"old");
+    assert!(String::from_utf8_lossy(&server.get(&path(&manifest)).unwrap().body).contains(&digest.to_string()));
+    server.larder("get --url team/main absent").exits(3).says("absent");
+    server.larder("get --url absent").exits(3);
 }
 
 #[test]

@@ -38,6 +38,47 @@ async fn the_representation_digest_is_the_same_on_every_answer() {
 }
 
 #[tokio::test]
+async fn downloaders_that_know_only_rfc_3230_get_the_digest_too() {
+    let server = TestServer::start().await;
+    server.publish("main", &[("a", b"abc")]).await;
+    let digest = server.put_blob(b"abc").await;
+    let manifest = server.get("/manifests/main").await;
+    let of = |digest: &str| {
+        let hex = digest.trim_matches('"').strip_prefix("sha256:").unwrap();
+        let bytes: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect();
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
+    };
+    let blob = format!("/blobs/{digest}/a");
+    for (path, etag) in [(&*blob, format!("\"{digest}\"")), ("/manifests/main", manifest.header("etag").to_owned())] {
+        let ask = |method, headers: &[(&str, &str)]| {
+            let request = headers
+                .iter()
+                .fold(server.anonymous(method, path), |request, (name, value)| request.header(*name, *value));
+            send(request)
+        };
+        let mut answers = vec![ask(Method::GET, &[]).await, ask(Method::GET, &[]).await, ask(Method::HEAD, &[]).await];
+        if path == blob {
+            answers.push(ask(Method::GET, &[("range", "bytes=1-1")]).await.expect(206));
+            answers.push(ask(Method::GET, &[("range", "bytes=0-0,2-2")]).await.expect(206));
+        }
+        for answer in answers {
+            assert_eq!(answer.header("digest"), format!("SHA-256={}", of(&etag)), "{path}");
+            assert_eq!(answer.header("repr-digest"), format!("sha-256=:{}:", of(&etag)), "{path}");
+        }
+        for other in [
+            ask(Method::GET, &[("if-none-match", &etag)]).await.expect(304),
+            ask(Method::GET, &[("if-match", "\"other\"")]).await.expect(412),
+        ] {
+            assert!(!other.headers.contains_key("digest") && !other.headers.contains_key("repr-digest"), "{other:?}");
+        }
+    }
+    let beyond = send(server.anonymous(Method::GET, &blob).header("range", "bytes=3-")).await.expect(416);
+    for other in [beyond, server.get("/refs/main/a").await, server.get("/versions/main").await] {
+        assert!(!other.headers.contains_key("digest") && !other.headers.contains_key("repr-digest"), "{other:?}");
+    }
+}
+
+#[tokio::test]
 async fn empty_blobs_are_blobs() {
     let server = TestServer::start().await;
     let path = format!("/blobs/{}", server.put_blob(b"").await);
@@ -64,7 +105,7 @@ async fn ranges_are_served_and_judged() {
         assert_eq!(answer.header("content-range"), format!("bytes {from}-{}/300000", to - 1));
         assert_eq!(answer.header("content-length"), (to - from).to_string());
     }
-    for range in ["bytes=0-1,5-6", "lines=1-2", "bytes=9-1", "bytes=x"] {
+    for range in ["lines=1-2", "bytes=9-1", "bytes=x"] {
         let answer = send(server.anonymous(Method::GET, &path).header("range", range)).await.expect(200);
         assert_eq!(answer.body.len(), 300_000, "{range}");
     }

@@ -209,7 +209,7 @@ async fn a_blob_that_is_gone_is_not_sent_again() {
 }
 
 /// How many files below a directory this process has open, under whatever names.
-fn open_below(directory: &Path) -> usize {
+pub(super) fn open_below(directory: &Path) -> usize {
     let all = std::fs::read_dir("/proc/self/fd").unwrap();
     all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
         .filter(|open| open.starts_with(directory))

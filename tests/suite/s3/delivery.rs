@@ -62,6 +62,14 @@ async fn is_sent_to_the_bucket(store: &Store) {
     assert_eq!(part.status().as_u16(), 206);
     assert!(part.bytes().await.unwrap() == bytes[1000..2000]);
 
+    // The address says what it is, also at the end of the redirect, which has another representation than the blob.
+    assert!(!answer.headers.contains_key("digest") && !answer.headers.contains_key("repr-digest"), "{answer:?}");
+    let typed =
+        server.get(&format!("/blobs/{}/a%2B1.deb?type=application/x-deb", Digest::of(&bytes))).await.expect(307);
+    let followed = follow(&server, &typed).await;
+    assert_eq!(followed.headers()["content-type"], "application/x-deb");
+    assert_eq!(followed.headers()["content-disposition"], "attachment; filename=\"a+1.deb\"");
+
     let empty = server.get(&format!("/blobs/{}", Digest::of(b""))).await.expect(307);
     assert_eq!(follow(&server, &empty).await.bytes().await.unwrap(), "");
 
