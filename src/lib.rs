@@ -35,6 +35,7 @@
 //! | [`protocol`] | the storage protocol: what stored objects mean | know HTTP, spell keys by hand |
 //! | [`service`] | what a request asks for: publish, resolve, versions, names | know HTTP, know `upkeep` |
 //! | [`upkeep`] | collect, verify, copy, probe, readiness | know HTTP, know `service` |
+//! | [`shares`] | dividing memory and places among those who ask | know what they are for |
 //! | [`config`], [`access`], [`clock`], [`telemetry`], [`lifecycle`] | what their names say | access the store |
 //! | [`wire`] | JSON bodies and header names, shared by server and client | know which side uses them |
 //! | [`http`] | routes, headers, the one error boundary | touch the store, decide anything |
@@ -64,6 +65,7 @@ pub mod lifecycle;
 pub mod protocol;
 pub mod server;
 pub mod service;
+pub mod shares;
 pub mod store;
 pub mod telemetry;
 pub mod upkeep;

@@ -11,6 +11,7 @@ mod pages;
 mod paths;
 mod refs;
 mod sessions;
+mod shares;
 mod slow;
 mod uploads;
 mod versions;
