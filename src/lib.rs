@@ -30,12 +30,12 @@
 //! | Module | Owns | Must never |
 //! |---|---|---|
 //! | [`domain`] | grammars, manifests, state transitions | do I/O, read a clock |
+//! | [`shares`] | dividing memory and turns among those who ask | know what they are for |
 //! | [`store`] | the write-once seam and its backends | know what a manifest or a version is |
 //! | [`layout`] | the spelling of keys, the layout marker, migrations | decide anything about versions |
 //! | [`protocol`] | the storage protocol: what stored objects mean | know HTTP, spell keys by hand |
 //! | [`service`] | what a request asks for: publish, resolve, versions, names | know HTTP, know `upkeep` |
 //! | [`upkeep`] | collect, verify, copy, probe, readiness | know HTTP, know `service` |
-//! | [`shares`] | dividing memory and places among those who ask | know what they are for |
 //! | [`config`], [`access`], [`clock`], [`telemetry`], [`lifecycle`] | what their names say | access the store |
 //! | [`wire`] | JSON bodies and header names, shared by server and client | know which side uses them |
 //! | [`http`] | routes, headers, the one error boundary | touch the store, decide anything |

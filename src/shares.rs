@@ -194,7 +194,7 @@ impl State {
     /// Asks for the return of one more grant, if the first in line needs it and there is one to be revoked.
     fn revoke(&mut self, now: Instant) {
         let Some(waiter) = self.first_in_line().map(|at| &self.waiting[at]) else { return };
-        let (owner, amount, waited) = (waiter.owner.clone(), waiter.amount, now.duration_since(waiter.since));
+        let (owner, amount, waiting_for) = (waiter.owner.clone(), waiter.amount, now.duration_since(waiter.since));
         let returning: u64 =
             self.grants.values().filter(|grant| grant.progress.is_revoked()).map(|grant| grant.amount).sum();
         if self.free + returning >= amount || now.duration_since(self.looked) < LOOK / 5 {
@@ -208,7 +208,8 @@ impl State {
         let excess = |grant: &Granted| self.held(&grant.owner).saturating_sub(grant.amount);
         let is_candidate = |grant: &&Granted| {
             let is_over = grant.owner != owner && excess(grant) >= wanted && grant.left > TOO_LONG;
-            let is_slow = waited >= SETTLED && now.duration_since(grant.since) >= SETTLED && grant.left > FAR_TOO_LONG;
+            let is_slow =
+                waiting_for >= SETTLED && now.duration_since(grant.since) >= SETTLED && grant.left > FAR_TOO_LONG;
             grant.progress.may_be_revoked() && (is_over || is_slow)
         };
         let victim = self.grants.values().filter(is_candidate).max_by_key(|grant| (excess(grant), grant.left));

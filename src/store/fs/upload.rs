@@ -138,7 +138,11 @@ impl Upload for FsUpload {
     async fn abort(mut self: Box<Self>) {
         if let Some(mut state) = self.state.take() {
             let _ = state.settle().await;
-            let _ = blocking(move || Ok(drop(state))).await;
+            let removed = move || {
+                drop(state);
+                Ok(())
+            };
+            let _ = blocking(removed).await;
         }
     }
 }

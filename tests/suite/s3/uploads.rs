@@ -190,7 +190,7 @@ async fn uploads_share_the_memory_and_all_come_to_their_end() {
     // Three parts, a quarter being for the beginnings of uploads.
     let store = model.store_with(|settings| settings.memory = 20 * MIB as u64).await;
     model.fail_from(Op::UploadPart, 1, Fault::Slow(Duration::from_millis(20)));
-    let bytes = pattern(2 * PART + 3);
+    let bytes = pattern(3 * PART);
     let uploads = (0..12).map(|at| {
         let (store, bytes) = (Arc::clone(&store), bytes.clone());
         tokio::spawn(async move {

@@ -21,7 +21,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("telemetry", &["config"]),
     ("access", &["clock", "config", "domain"]),
     // Spells and parses the keys of domain values.
-    ("layout", &["domain", "store"]),
+    ("layout", &["domain", "shares::Owner", "store"]),
     ("protocol", &["clock", "domain", "layout", "shares", "store"]),
     ("service", &["clock", "domain", "layout", "protocol", "store"]),
     ("upkeep", &["clock", "domain", "layout", "protocol", "store"]),
