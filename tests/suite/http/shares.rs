@@ -142,7 +142,7 @@ async fn slow_manifests_and_questions_of_one_subject_do_not_delay_another() {
     let small = manifest(&[("f", bytes)]);
     let (mut large, padding) = (manifest(&[("f", bytes)]), "x".repeat(MIB));
     large["padding"] = json!(padding);
-    let served = async {
+    let all_of_it = async {
         let other = |method, path: &str| request(&server, "other", method, path);
         send(other(Method::PUT, &format!("/blobs/{digest}")).body(bytes)).await.expect(201);
         let (asked, published, whole, prepared) = tokio::join!(
@@ -156,7 +156,7 @@ async fn slow_manifests_and_questions_of_one_subject_do_not_delay_another() {
             answer.expect(201);
         }
     };
-    timeout(IN_TIME, served).await.expect("served in time");
+    timeout(IN_TIME, all_of_it).await.expect("served in time");
 }
 
 #[tokio::test]
