@@ -126,8 +126,8 @@ pub struct Limits {
     pub manifest_size: Size,
     /// Maximum number of artifacts in a manifest.
     pub artifacts: usize,
-    /// Maximum number of concurrent requests whose bodies are held in memory (manifests, lists of digests); more wait.
-    pub bodies_in_memory: usize,
+    /// Memory for bodies that are received as a whole (manifests, lists of digests); when it is used up, more wait.
+    pub body_memory: Size,
     /// Minimum size of a part of a resumable upload, except the last one.
     pub upload_part: Size,
     /// Memory for parts of resumable uploads that are being stored; when it is used up, further parts wait.
@@ -139,13 +139,16 @@ pub struct Limits {
 /// Minimum size of a part that every store accepts, in bytes.
 const MIN_PART: u64 = 5 << 20;
 
+/// Minimum memory for bodies, in bytes: a quarter of it is for questions, and holds the longest one.
+const MIN_BODY_MEMORY: u64 = 16 << 20;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             blob_size: Size::from_bytes(64 << 30),
             manifest_size: Size::from_bytes(4 << 20),
             artifacts: 10_000,
-            bodies_in_memory: 16,
+            body_memory: Size::from_bytes(64 << 20),
             upload_part: Size::from_bytes(8 << 20),
             upload_memory: Size::from_bytes(192 << 20),
             response_memory: Size::from_bytes(32 << 20),
@@ -200,12 +203,16 @@ impl Config {
             }
         }
         let limits = &self.limits;
-        let smallest = limits.artifacts.min(limits.bodies_in_memory);
-        if smallest == 0 || limits.manifest_size.bytes() == 0 || limits.blob_size.bytes() == 0 {
+        if limits.artifacts == 0 || limits.manifest_size.bytes() == 0 || limits.blob_size.bytes() == 0 {
             problems.push("limits: every limit must be at least 1".to_owned());
         }
         if limits.manifest_size.bytes() > 1 << 30 {
             problems.push("limits.manifest_size must be at most 1GiB: manifests are read into memory".to_owned());
+        }
+        if limits.body_memory.bytes() < MIN_BODY_MEMORY || limits.body_memory.bytes() / 2 < limits.manifest_size.bytes()
+        {
+            let text = "limits.body_memory must be at least 16MiB, and at least twice limits.manifest_size";
+            problems.push(text.to_owned());
         }
         self.store.validate(&mut problems);
         if limits.upload_part.bytes() < MIN_PART || limits.upload_memory < limits.upload_part {

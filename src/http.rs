@@ -24,7 +24,7 @@ pub use app::{App, ResponseFuture};
 pub use error::ApiError;
 use layers::RequestContext;
 use serving::response_cache::CacheSources;
-pub use state::{AppState, Delivery, Parts, Timeouts};
+pub use state::{AppState, BodyMemory, Delivery, Parts, Timeouts};
 use surface::Surface;
 
 use crate::access::Access;

@@ -30,6 +30,7 @@
 //! | Module | Owns | Must never |
 //! |---|---|---|
 //! | [`domain`] | grammars, manifests, state transitions | do I/O, read a clock |
+//! | [`shares`] | dividing memory and turns among those who ask | know what they are for |
 //! | [`store`] | the write-once seam and its backends | know what a manifest or a version is |
 //! | [`layout`] | the spelling of keys, the layout marker, migrations | decide anything about versions |
 //! | [`protocol`] | the storage protocol: what stored objects mean | know HTTP, spell keys by hand |
@@ -64,6 +65,7 @@ pub mod lifecycle;
 pub mod protocol;
 pub mod server;
 pub mod service;
+pub mod shares;
 pub mod store;
 pub mod telemetry;
 pub mod upkeep;

@@ -13,17 +13,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
 use crate::clock::{Clock, StoreClock, SystemClock};
 use crate::config::{self, Cache, Config, Store};
-use crate::http::{AppState, Delivery, Parts, Timeouts, app};
+use crate::http::{AppState, BodyMemory, Delivery, Parts, Timeouts, app};
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, Heads, Manifests, UploadLimits, Uploads};
 use crate::service::{Names, Publish, PublishLimits, Resolve, Versions};
+use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
 use crate::upkeep::Collect;
 use crate::upkeep::Health;
@@ -167,6 +167,9 @@ pub fn admin_token_file(config: &Config) -> Option<PathBuf> {
     admin_token::file(config)
 }
 
+/// Requests at once that cause much work, such as publishing thousands of files; more wait.
+const LONG_REQUESTS: u64 = 8;
+
 async fn open_cache(config: &Cache, clock: Arc<dyn Clock>) -> Result<Option<Arc<BlobCache>>, ServerError> {
     let Some(path) = config.path.clone() else { return Ok(None) };
     let (directory, size, unused_for) = (path.clone(), config.size.bytes(), config.unused_for.std());
@@ -216,7 +219,8 @@ fn state(
         health,
         delivery: delivery(&config.store),
         timeouts: Timeouts::new(config),
-        held: Arc::new(Semaphore::new(config.limits.bodies_in_memory)),
+        memory: BodyMemory::new(config.limits.body_memory.bytes()),
+        turns: Shares::new(LONG_REQUESTS),
         tasks: TaskTracker::new(),
     })
 }

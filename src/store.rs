@@ -14,8 +14,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
+
+use crate::shares::Owner;
 
 pub use error::{StoreError, StoreErrorKind};
 pub use fs::FsStore;
@@ -177,6 +181,9 @@ pub struct PresignOptions {
     pub disposition: String,
 }
 
+/// Prefixes that [`ObjectStore::list_each`] lists concurrently, unless a store does better.
+const LISTED_AT_ONCE: usize = 16;
+
 /// A directory or bucket of immutable objects. See the crate documentation for what is built on it.
 ///
 /// All methods may be called any number of times, concurrently, and from any number of processes. A cancelled call
@@ -230,6 +237,16 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// [`List::past_strays`]); a listing that ends without one is complete.
     fn list(&self, prefix: &Prefix, options: List) -> BoxStream<'_, Result<ObjectMeta>>;
 
+    /// What [`ObjectStore::list`] yields for each of these prefixes, past strays and what cannot be read. For many prefixes with few objects each.
+    async fn list_each(&self, prefixes: &[Prefix]) -> Result<Vec<Vec<Result<ObjectMeta>>>> {
+        let list = |prefix| {
+            let options = List { past_strays: true, check_readable: true, ..List::default() };
+            async move { self.list(prefix, options).collect().await }
+        };
+        let listings: Vec<BoxFuture<'_, Vec<Result<ObjectMeta>>>> = prefixes.iter().map(|p| list(p).boxed()).collect();
+        Ok(stream::iter(listings).buffered(LISTED_AT_ONCE).collect().await)
+    }
+
     /// Makes the objects under `keys` durable, whichever process created them. Required before relying on an object
     /// that this process saw but did not create: its creator may not have synced it yet. A no-op for stores that only
     /// show durable objects.
@@ -278,6 +295,15 @@ pub trait PartStore: ObjectStore {
 pub trait Upload: Send {
     /// Appends bytes. After an error or a cancelled call the upload can only be aborted.
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// On whose account it takes memory from now on, where that is scarce.
+    fn set_owner(&mut self, _owner: Owner) {}
+
+    /// To be called now and then while few bytes arrive: gives memory back if that is possible. After an error the
+    /// upload can only be aborted; [`StoreErrorKind::Unavailable`] also says that others need its memory.
+    async fn relax(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Makes the object visible and durable if its key is still free. Same guarantees as [`ObjectStore::create`] with
     /// one exception: of callers in several processes racing for a key, more than one may get [`Created::New`], and the

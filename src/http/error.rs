@@ -149,6 +149,13 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail).retry_after()
     }
 
+    /// Others wait for the memory that a slow body takes.
+    pub(super) fn slow_while_others_wait() -> Self {
+        let detail = "The body arrived slowly while others waited for the memory that it takes. What is stored of it stays; \
+                      try again shortly.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail).retry_after()
+    }
+
     /// An internal error. `source` is logged, never sent.
     pub(super) fn internal(source: impl std::fmt::Display) -> Self {
         tracing::error!(error = %source, "internal error");

@@ -4,7 +4,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::rfc::body::BodyLimits;
@@ -12,6 +11,7 @@ use crate::access::Access;
 use crate::config::{Config, Duration};
 use crate::protocol::{Blobs, Uploads};
 use crate::service::{Names, Publish, Resolve, Versions};
+use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
 
@@ -44,8 +44,10 @@ pub struct Parts {
     pub delivery: Delivery,
     /// Limits on the size and slowness of request bodies.
     pub timeouts: Timeouts,
-    /// Permits for requests whose bodies are held in memory.
-    pub held: Arc<Semaphore>,
+    /// Memory for request bodies that are received as a whole.
+    pub memory: BodyMemory,
+    /// Turns of requests that cause much work, such as publishing thousands of files. Owners share them.
+    pub turns: Shares,
     /// Changes in progress, which must outlive the connections that requested them.
     pub tasks: TaskTracker,
 }
@@ -82,8 +84,7 @@ parts!(
     names: Arc<Names>,
     health: Arc<Health>,
     delivery: Delivery,
-    timeouts: Timeouts,
-    held: Arc<Semaphore>
+    timeouts: Timeouts
 );
 
 /// How blobs are delivered to clients.
@@ -96,6 +97,27 @@ pub enum Delivery {
         /// Validity of a presigned URL.
         valid_for: std::time::Duration,
     },
+}
+
+/// Longest wait for the memory of a body.
+const MEMORY_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Memory for request bodies that are received as a whole. Separate, so that neither kind delays the other.
+#[derive(Debug, Clone)]
+pub struct BodyMemory {
+    /// For manifests.
+    pub manifests: Memory,
+    /// For lists of digests and whatever else is small.
+    pub questions: Memory,
+}
+
+impl BodyMemory {
+    /// So many bytes in all, a quarter of them for questions.
+    #[must_use]
+    pub fn new(bytes: u64) -> Self {
+        let memory = |bytes| Memory::new(bytes, MEMORY_WITHIN);
+        Self { manifests: memory(bytes - bytes / 4), questions: memory(bytes / 4) }
+    }
 }
 
 /// Limits on the size and slowness of request bodies.

@@ -20,16 +20,18 @@ use tokio::time::Duration;
 use crate::clock::Clock;
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
-use crate::layout::LayoutKey;
+use crate::layout::{self, LayoutKey};
 use crate::protocol::absences::Absences;
-use crate::store::{Created, Key, ObjectMeta, ObjectStore, Part, PartStore, Parts, StoreError, StoreErrorKind};
+use crate::store::{Created, Key, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, StoreError, StoreErrorKind};
 pub(crate) use copies::BlobCopies;
 
 pub use cache::BlobCache;
 pub use intake::{BlobError, BlobIntake, BlobUpload};
 
-/// Digests looked up concurrently within one request.
-const LOOKUPS: usize = 16;
+/// Digests looked up with one call to the store.
+const LISTED: usize = 512;
+/// Digests acted on concurrently within one request, if what was found requires it.
+const AT_ONCE: usize = 16;
 /// Limit on copies out of condemned generations, and on generations followed, before the operation fails.
 const MAX_CHASE: u32 = 8;
 
@@ -103,17 +105,22 @@ impl Blobs {
     /// # Errors
     /// When the store fails.
     pub async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>, StoreError> {
-        let checks = digests.into_iter().map(|digest| async move {
-            let copies = self.copies(digest).await?;
-            match copies.usable() {
-                Some((generation, meta)) => {
-                    self.mark_seen(digest, generation, meta, &copies).await?;
-                    Ok(None)
-                }
-                None => Ok(Some(digest)),
-            }
-        });
-        stream::iter(checks).buffered(LOOKUPS).try_filter_map(|missing| async move { Ok(missing) }).try_collect().await
+        let mut missing = Vec::new();
+        for digests in digests.chunks(LISTED) {
+            let found = self.copies_of_each(digests).await?;
+            let found = digests.iter().copied().zip(found);
+            let checks = found.map(|(digest, copies)| self.relied_on(digest, copies));
+            let relied_on: Vec<bool> = in_order(checks).await?;
+            missing.extend(digests.iter().zip(relied_on).filter(|(_, is)| !is).map(|(digest, _)| digest));
+        }
+        Ok(missing)
+    }
+
+    /// Whether there are bytes that may be relied on. If so, their use is recorded.
+    async fn relied_on(&self, digest: Digest, copies: BlobCopies) -> Result<bool, StoreError> {
+        let Some((generation, meta)) = copies.usable() else { return Ok(false) };
+        self.mark_seen(digest, generation, meta, &copies).await?;
+        Ok(true)
     }
 
     /// Ensures that each of these blobs has bytes that may be relied on (protocol step P2). Must be called after the
@@ -123,8 +130,14 @@ impl Blobs {
     /// # Errors
     /// When the store fails.
     pub async fn secure(&self, blobs: Vec<Descriptor>) -> Result<Vec<Check>, StoreError> {
-        let checks = blobs.into_iter().map(|blob| self.secure_one(blob));
-        let checks: Vec<Check> = stream::iter(checks).buffered(LOOKUPS).try_collect().await?;
+        let mut checks = Vec::with_capacity(blobs.len());
+        for blobs in blobs.chunks(LISTED) {
+            let digests: Vec<Digest> = blobs.iter().map(|blob| blob.digest).collect();
+            let found = self.copies_of_each(&digests).await?;
+            let found = blobs.iter().copied().zip(found);
+            let found = found.map(|(blob, copies)| self.secure_copies(blob, copies));
+            checks.extend(in_order(found).await?);
+        }
         let keys: Vec<Key> = checks
             .iter()
             .filter_map(|check| if let Check::Present(key) = check { Some(key.clone()) } else { None })
@@ -134,8 +147,11 @@ impl Blobs {
     }
 
     async fn secure_one(&self, blob: Descriptor) -> Result<Check, StoreError> {
+        self.secure_copies(blob, self.copies(blob.digest).await?).await
+    }
+
+    async fn secure_copies(&self, blob: Descriptor, mut copies: BlobCopies) -> Result<Check, StoreError> {
         for _ in 0..MAX_CHASE {
-            let copies = self.copies(blob.digest).await?;
             if let Some((_, meta)) = copies.usable() {
                 self.absent.remove(&blob.digest);
                 return Ok(if meta.size == blob.size {
@@ -152,6 +168,7 @@ impl Blobs {
             // It does not matter which copy wins the race: the next lookup decides, since the new generation may
             // already be condemned again.
             self.store.copy(&doomed.key, &LayoutKey::Blob(blob.digest, copies.next_generation()).key()).await?;
+            copies = self.copies(blob.digest).await?;
         }
         Err(contended(blob.digest))
     }
@@ -320,9 +337,21 @@ impl Blobs {
 
     /// Everything stored about a digest: generations, tombstones and hints.
     pub(crate) async fn copies(&self, digest: Digest) -> Result<BlobCopies, StoreError> {
-        let mut copies = BlobCopies::list(&*self.store, digest).await?;
-        self.follow(digest, &mut copies).await?;
-        Ok(copies)
+        let found = self.copies_of_each(&[digest]).await?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    /// Like [`Blobs::copies`], of each of these digests.
+    async fn copies_of_each(&self, digests: &[Digest]) -> Result<Vec<BlobCopies>, StoreError> {
+        let prefixes: Vec<Prefix> = digests.iter().map(layout::blob).collect();
+        let listings = self.store.list_each(&prefixes).await?;
+        let mut found = Vec::with_capacity(digests.len());
+        for (digest, listing) in digests.iter().zip(listings) {
+            let mut copies = BlobCopies::of_listing(listing)?;
+            self.follow(*digest, &mut copies).await?;
+            found.push(copies);
+        }
+        Ok(found)
     }
 
     /// Looks for bytes in the generation after the last tombstone. A collector that copies condemned bytes to a new
@@ -392,6 +421,13 @@ fn readable<T>(found: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreE
         }
         found => found,
     }
+}
+
+/// The results of some calls to the store, several of which run at once, in order.
+async fn in_order<T>(
+    calls: impl Iterator<Item = impl Future<Output = Result<T, StoreError>>>,
+) -> Result<Vec<T>, StoreError> {
+    stream::iter(calls).buffered(AT_ONCE).try_collect().await
 }
 
 fn contended(digest: Digest) -> StoreError {

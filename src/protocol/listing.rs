@@ -50,7 +50,10 @@ pub(crate) async fn first<T>(
 }
 
 /// Interprets a listed entry; `None` when it is to be skipped.
-fn judge<T>(listed: Result<ObjectMeta>, read: impl Fn(LayoutKey) -> Option<T>) -> Option<Result<(T, ObjectMeta)>> {
+pub(crate) fn judge<T>(
+    listed: Result<ObjectMeta>,
+    read: impl Fn(LayoutKey) -> Option<T>,
+) -> Option<Result<(T, ObjectMeta)>> {
     match listed {
         Ok(meta) => {
             let known = LayoutKey::parse(&meta.key).and_then(read);

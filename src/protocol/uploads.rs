@@ -21,18 +21,18 @@ mod append;
 mod record;
 
 use std::sync::Arc;
-
-use tokio::sync::Semaphore;
+use std::time::Duration;
 
 use crate::domain::{Digest, Subject, UploadId};
 use crate::protocol::blobs::{BlobError, Blobs, UploadTarget};
+use crate::shares::{Memory, RoomError};
 use crate::store::{MAX_PARTS, PartStore, Parts, StoreError};
 use record::{Beginning, Records, Step};
 
 pub use append::Append;
 
-/// Unit in which memory for parts is accounted, in bytes.
-const PLACE: u64 = 64 << 10;
+/// Maximum wait for the memory of a part.
+const MEMORY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why a resumable upload cannot continue.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +63,21 @@ pub enum UploadError {
     /// No memory is free for a part; the client may retry later.
     #[error("too many uploads at once")]
     Busy,
+    /// Too few bytes arrived while others waited for the memory. Full parts are stored, and the client may go on later.
+    #[error("too slow while others wait")]
+    TooSlow,
     /// The bytes do not match the digest or length, or the store failed.
     #[error(transparent)]
     Blob(#[from] BlobError),
+}
+
+impl From<RoomError> for UploadError {
+    fn from(error: RoomError) -> Self {
+        match error {
+            RoomError::Busy => Self::Busy,
+            RoomError::TooSlow => Self::TooSlow,
+        }
+    }
 }
 
 impl From<StoreError> for UploadError {
@@ -148,16 +160,14 @@ pub struct Uploads {
     store: Arc<dyn PartStore>,
     blobs: Arc<Blobs>,
     limits: UploadLimits,
-    places: Arc<Semaphore>,
+    memory: Memory,
 }
 
 impl Uploads {
     /// The resumable uploads in `store`, whose blobs are `blobs`.
     #[must_use]
     pub fn new(store: Arc<dyn PartStore>, blobs: Arc<Blobs>, limits: UploadLimits) -> Self {
-        let places = usize::try_from(limits.memory / PLACE).unwrap_or(Semaphore::MAX_PERMITS);
-        let places = Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { store, blobs, limits, places }
+        Self { store, blobs, limits, memory: Memory::new(limits.memory, MEMORY_WITHIN) }
     }
 
     /// Maximum size of an upload, in bytes.

@@ -27,6 +27,9 @@ const SESSIONS_SOUGHT: usize = 1000;
 /// Limit on storing a manifest again because it was collected before it was protected.
 const MAX_PUTS: u32 = 8;
 
+/// Size of a manifest, in bytes, above which it is parsed outside of the threads that serve requests.
+const LONG: usize = 64 << 10;
+
 /// Size limits of manifests.
 #[derive(Debug, Clone, Copy)]
 pub struct PublishLimits {
@@ -131,7 +134,7 @@ impl Publish {
         options: PublishOptions,
         by: &Subject,
     ) -> Result<Receipt, PublishError> {
-        let document = self.checked(bytes)?;
+        let document = self.checked(bytes).await?;
         self.publish_document(name, document, options, by, None).await
     }
 
@@ -186,7 +189,7 @@ impl Publish {
         options: &PublishOptions,
         by: &Subject,
     ) -> Result<Prepared, PublishError> {
-        let document = self.checked(bytes)?;
+        let document = self.checked(bytes).await?;
         let (receipt, bad) = Box::pin(self.protect(name, document, options, by, Resume::OwnSession)).await?;
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
@@ -246,14 +249,23 @@ impl Publish {
     }
 
     /// Checks a manifest sent by a client against the rules for publishing.
-    fn checked(&self, bytes: Bytes) -> Result<Document, PublishError> {
+    async fn checked(&self, bytes: Bytes) -> Result<Document, PublishError> {
         let limit = self.limits.manifest_bytes;
         if bytes.len() as u64 > limit {
             return Err(PublishError::TooLarge { limit });
         }
-        self.manifests.check(&bytes, None, Limits { files: self.limits.artifacts })?;
-        let manifest = self.manifests.understand(&bytes, None)?;
-        Ok(Document { bytes, manifest })
+        let (manifests, limits) = (Arc::clone(&self.manifests), Limits { files: self.limits.artifacts });
+        let is_long = bytes.len() > LONG;
+        let read = move || {
+            manifests.check(&bytes, None, limits)?;
+            let manifest = manifests.understand(&bytes, None)?;
+            Ok(Document { bytes, manifest })
+        };
+        if !is_long {
+            return read();
+        }
+        let failed = |error| StoreError::new(StoreErrorKind::Internal, "a manifest", error);
+        tokio::task::spawn_blocking(read).await.map_err(failed)?
     }
 
     /// Steps P1 and P2: returns the receipt of a name that is already as requested, or a prepared version and what is

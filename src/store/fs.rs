@@ -9,11 +9,13 @@ mod directories;
 mod list;
 mod open;
 mod parts;
+mod pieces;
 mod read;
 mod staging;
 mod step;
 mod upload;
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -25,12 +27,14 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, statat, unlinkat};
 use rustix::io::Errno;
+use tokio::sync::Semaphore;
 
 use super::{
     ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, Result, StoreError,
     Unfinished, Upload,
 };
 use directories::Directories;
+use pieces::Pieces;
 use staging::Staged;
 use upload::FsUpload;
 
@@ -41,6 +45,9 @@ pub use step::{NoFaults, Step, Steps};
 /// Maximum number of directories that are synced individually. Beyond that the whole file system is synced once, which
 /// also waits for unrelated writes, but avoids a disk flush for each directory.
 const SYNCED_EACH: usize = 512;
+
+/// Maximum number of prefixes that are listed without waiting for a turn.
+const FEW: usize = 16;
 
 /// A store in a directory of a filesystem. Cheap to clone. Any number of processes on one machine may share it. Over
 /// NFS, processes on different machines see each other's objects in time only if clients cache neither names nor their
@@ -56,6 +63,8 @@ struct Inner {
     staging: PathBuf,
     parts: PathBuf,
     directories: Directories,
+    pieces: Arc<Pieces>,
+    long_calls: Semaphore,
     steps: Arc<dyn Steps>,
 }
 
@@ -107,7 +116,9 @@ impl FsStore {
         let (objects, staging) = (resolved(root.join("objects")), root.join("staging"));
         let directories = Directories::new(objects.clone(), Arc::clone(&steps));
         let parts = root.join("parts");
-        Self { inner: Arc::new(Inner { objects, staging, parts, directories, steps }) }
+        let long_calls = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get));
+        let pieces = Arc::default();
+        Self { inner: Arc::new(Inner { objects, staging, parts, directories, pieces, long_calls, steps }) }
     }
 
     /// Removes stale staged files, whose writers have died, and returns how many. A live writer in any process holds a
@@ -315,6 +326,15 @@ impl ObjectStore for FsStore {
 
     fn list(&self, prefix: &Prefix, options: List) -> BoxStream<'_, Result<ObjectMeta>> {
         list::stream(&self.inner.objects, prefix, options, Arc::clone(&self.inner.steps))
+    }
+
+    async fn list_each(&self, prefixes: &[Prefix]) -> Result<Vec<Vec<Result<ObjectMeta>>>> {
+        // Long calls take turns, so that requests for many objects leave the processors to others now and then.
+        let few = prefixes.len() <= FEW;
+        let _turn = if few { None } else { self.inner.long_calls.acquire().await.ok() };
+        let (inner, owned) = (Arc::clone(&self.inner), prefixes.to_vec());
+        let work = move || Ok(owned.iter().map(|prefix| list::all(&inner.objects, prefix, &inner.steps)).collect());
+        blocking(work).await.map_err(|error| StoreError::io("a listing", error))
     }
 
     async fn persist(&self, keys: &[Key]) -> Result<()> {

@@ -20,7 +20,6 @@ mod create;
 mod delete;
 mod error;
 mod list;
-mod memory;
 mod parts;
 mod read;
 mod retry;
@@ -42,7 +41,7 @@ use super::{
     ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, PresignOptions,
     Result, StoreError, StoreErrorKind, Unfinished, Upload,
 };
-use memory::Memory;
+use crate::shares::Memory;
 
 pub use client::{AccessKey, S3Settings};
 pub use retry::Timeouts;

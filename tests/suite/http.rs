@@ -15,6 +15,7 @@ mod paths;
 mod ranges;
 mod refs;
 mod sessions;
+mod shares;
 mod slow;
 mod slow_readers;
 mod streams;

@@ -7,6 +7,7 @@ use super::services::sentence;
 use crate::http::rfc::body::BodyError;
 use crate::http::rfc::conditional::MalformedTags;
 use crate::http::rfc::digests::StatedDigestError;
+use crate::shares::RoomError;
 use crate::wire::Code;
 
 impl From<MalformedTags> for ApiError {
@@ -38,6 +39,15 @@ impl From<BodyError> for ApiError {
             BodyError::Coded => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unsupported, detail)
                 .header(header::ACCEPT_ENCODING, "identity"),
             BodyError::Partial => Self::bad_request(Code::RangeInvalid, detail),
+        }
+    }
+}
+
+impl From<RoomError> for ApiError {
+    fn from(error: RoomError) -> Self {
+        match error {
+            RoomError::Busy => Self::busy(),
+            RoomError::TooSlow => Self::slow_while_others_wait(),
         }
     }
 }

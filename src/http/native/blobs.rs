@@ -117,7 +117,7 @@ async fn missing(
     body: Body,
 ) -> Result<Json<MissingBlobs>, ApiError> {
     caller.require_somewhere(Permission::Upload)?;
-    let held = intake::hold(&state, &headers, body, MAX_QUESTION).await?;
+    let held = intake::hold(&state, &state.memory.questions, &caller, &headers, body, MAX_QUESTION).await?;
     let example = r#"{"digests": ["sha256:…", …]}"#;
     let MissingQuestion { digests } = intake::document(&held.bytes, Code::DigestInvalid, example)?;
     if digests.len() > MISSING_DIGESTS {
@@ -194,7 +194,7 @@ async fn upload(
     let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));
     let allowed = caller.require_somewhere(Permission::Upload);
     let taken = match allowed.and_then(|()| file.map_or(Ok(()), |_| Err(named_upload(digest)))) {
-        Ok(()) => intake::blob(&state, digest, &headers, &mut body).await,
+        Ok(()) => intake::blob(&state, &caller, digest, &headers, &mut body).await,
         Err(refused) => Err(refused),
     };
     body.discard_unless_withheld(&headers).await;

@@ -240,9 +240,12 @@ async fn publish(
     caller.require(Permission::Publish, &name)?;
     let expect = required_expectation(&state.access, &name, &headers)?;
     let options = PublishOptions { activate: activation.activate, expect };
-    let held = intake::hold(&state, &headers, body, state.publish.limits().manifest_bytes).await?;
+    let limit = state.publish.limits().manifest_bytes;
+    let held = intake::hold(&state, &state.memory.manifests, &caller, &headers, body, limit).await?;
     let tasks = state.tasks.clone();
     let receipt = run_to_completion(&tasks, async move {
+        // All of it, so that its memory counts until the work is done, even if the client goes away.
+        let held = held;
         Ok(state.publish.publish(&name, held.bytes.clone(), options, &caller.subject()).await?)
     })
     .await?;

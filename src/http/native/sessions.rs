@@ -74,9 +74,12 @@ async fn prepare(
     caller.require(Permission::Publish, &name)?;
     let expect = required_expectation(&state.access, &name, &headers)?;
     let options = PublishOptions { activate: activation.activate, expect };
-    let held = intake::hold(&state, &headers, body, state.publish.limits().manifest_bytes).await?;
+    let limit = state.publish.limits().manifest_bytes;
+    let held = intake::hold(&state, &state.memory.manifests, &caller, &headers, body, limit).await?;
     let tasks = state.tasks.clone();
     let prepared = run_to_completion(&tasks, async move {
+        // All of it, so that its memory counts until the work is done, even if the client goes away.
+        let held = held;
         Ok(state.publish.prepare(&name, held.bytes.clone(), &options, &caller.subject()).await?)
     })
     .await?;
@@ -98,6 +101,7 @@ async fn show(State(state): State<AppState>, caller: Caller, rest: Rest) -> Resu
     }
     let (name, number) = session(&rest)?;
     caller.require(Permission::Publish, &name)?;
+    let _turn = intake::turn(&state, &caller).await?;
     let (row, missing) = state.publish.session(&name, number).await.map_err(refusal)?;
     Ok(Json(Session { name, version: number, state: row.state, missing, location: None }).into_response())
 }
@@ -120,8 +124,10 @@ async fn commit(
     caller.require(Permission::Publish, &name)?;
     let expect = required_expectation(&state.access, &name, &headers)?;
     let options = PublishOptions { activate: activation.activate, expect };
+    let turn = intake::turn(&state, &caller).await?;
     let tasks = state.tasks.clone();
     let receipt = run_to_completion(&tasks, async move {
+        let _turn = turn;
         state.publish.commit(&name, number, options, &caller.subject()).await.map_err(refusal)
     })
     .await?;

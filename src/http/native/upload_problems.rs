@@ -105,6 +105,7 @@ impl From<UploadError> for ApiError {
             }
             UploadError::TooLarge { limit } => Self::too_large(limit),
             UploadError::Busy => Self::busy(),
+            UploadError::TooSlow => Self::slow_while_others_wait(),
             UploadError::Blob(error) => error.into(),
         }
     }

@@ -28,7 +28,7 @@ use crate::domain::{Digest, Permission};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::extract::{Params, Rest};
-use crate::http::rfc::body::{RequestBody, check_headers};
+use crate::http::rfc::body::{Arrival, RequestBody, check_headers};
 use crate::http::rfc::conditional::etag;
 use crate::http::rfc::digests::stated_digest;
 use crate::http::state::AppState;
@@ -117,19 +117,10 @@ async fn receive(
 ) -> Result<UploadOutcome, ApiError> {
     let digest = upload.digest();
     let mut append = Append::new(&state.uploads, upload)?;
-    loop {
-        match body.next().await {
-            Ok(Some(bytes)) => {
-                metrics::counter!("larder_received_bytes_total").increment(bytes.len() as u64);
-                append.write(bytes).await?;
-            }
-            Ok(None) => break,
-            Err(error) => {
-                // Settle first: a client whose body was rejected as too slow may request the offset at once.
-                append.settle().await?;
-                return Err(error.into());
-            }
-        }
+    if let Err(error) = fill(&mut append, body).await {
+        // Settle first: a client whose body was rejected as too slow may request the offset at once.
+        append.give_way().await?;
+        return Err(error);
     }
     let ended = async move {
         if complete {
@@ -139,6 +130,19 @@ async fn receive(
         }
     };
     run_to_completion(&state.tasks, ended).await
+}
+
+async fn fill(append: &mut Append, body: &mut RequestBody) -> Result<(), ApiError> {
+    while let Some(arrival) = body.next().await? {
+        match arrival {
+            Arrival::Bytes(bytes) => {
+                metrics::counter!("larder_received_bytes_total").increment(bytes.len() as u64);
+                append.write(bytes).await?;
+            }
+            Arrival::Slow => append.check()?,
+        }
+    }
+    Ok(())
 }
 
 async fn append(

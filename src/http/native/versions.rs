@@ -181,7 +181,7 @@ async fn copy(
     body: Body,
 ) -> Result<Response, ApiError> {
     caller.require_read(&state.access, &target.name)?;
-    let held = intake::hold(&state, headers, body, MAX_BODY).await?;
+    let held = intake::hold(&state, &state.memory.questions, &caller, headers, body, MAX_BODY).await?;
     let CopyRequest { to } = intake::document(&held.bytes, Code::NameInvalid, r#"{"to": "NAME"}"#)?;
     caller.require(Permission::Publish, &to)?;
     let options = PublishOptions { activate, expect: required_expectation(&state.access, &to, headers)? };

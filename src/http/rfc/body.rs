@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, EXPECT, HeaderMap, HeaderValue};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
-/// Time limit for receiving a body that is held in memory.
-const HELD_FOR: Duration = Duration::from_secs(120);
+/// How often the pace of a body is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// A body of which fewer bytes arrive between two looks is slow.
+const SLOW: u64 = 32 << 10;
 /// Most bytes of an unwanted body that are read and discarded so that its sender sees the response.
 const DISCARDED: usize = 256 << 20;
 /// Time limit for reading and discarding an unwanted body.
@@ -55,12 +57,24 @@ pub(in crate::http) enum BodyError {
     Partial,
 }
 
+/// What comes of a request body.
+pub(in crate::http) enum Arrival {
+    /// The next bytes.
+    Bytes(Bytes),
+    /// Few bytes or none came lately. Whoever holds memory for them may give it back.
+    Slow,
+}
+
 /// A request body that is read frame by frame.
 pub(in crate::http) struct RequestBody {
     body: Body,
     limits: BodyLimits,
     received: u64,
     began: Instant,
+    /// Since when the next frame is waited for, not counting the time in which nobody asks for it.
+    waits_since: Option<Instant>,
+    /// When the pace was looked at last, and how many bytes had come by then.
+    looked: (Instant, u64),
     /// No more frames are expected: the body ended, failed or was rejected.
     over: bool,
 }
@@ -68,21 +82,32 @@ pub(in crate::http) struct RequestBody {
 impl RequestBody {
     /// Does not read from the body yet: a client that expects `100 Continue` is only told to send it on the first read.
     pub(in crate::http) fn new(body: Body, limits: BodyLimits) -> Self {
-        Self { body, limits, received: 0, began: Instant::now(), over: false }
+        let now = Instant::now();
+        Self { body, limits, received: 0, began: now, waits_since: None, looked: (now, 0), over: false }
     }
 
-    /// The next bytes; `None` at the end of a complete body.
-    pub(in crate::http) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let next = self.frame().await;
+    /// The next bytes, or that they come slowly; `None` at the end of a complete body.
+    pub(in crate::http) async fn next(&mut self) -> Result<Option<Arrival>, BodyError> {
+        let next = self.arrival().await;
         // A body that broke off, paused or trickled is not worth draining either.
         self.over = !matches!(next, Ok(Some(_)));
         next
     }
 
-    async fn frame(&mut self) -> Result<Option<Bytes>, BodyError> {
+    async fn arrival(&mut self) -> Result<Option<Arrival>, BodyError> {
         loop {
-            let frame = timeout(self.limits.idle, self.body.frame()).await;
-            let frame = frame.map_err(|_| BodyError::Paused)?;
+            let look_at = self.looked.0 + LOOK;
+            let silent_at = *self.waits_since.get_or_insert_with(Instant::now) + self.limits.idle;
+            let Ok(frame) = timeout_at(look_at.min(silent_at), self.body.frame()).await else {
+                if silent_at <= look_at {
+                    return Err(BodyError::Paused);
+                }
+                if self.is_slow() {
+                    return Ok(Some(Arrival::Slow));
+                }
+                continue;
+            };
+            self.waits_since = None;
             let Some(frame) = frame else { return Ok(None) };
             let Ok(bytes) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
             self.received += bytes.len() as u64;
@@ -90,8 +115,14 @@ impl RequestBody {
                 return Err(BodyError::TooLarge { limit: self.limits.size });
             }
             self.check_rate()?;
-            return Ok(Some(bytes));
+            return Ok(Some(Arrival::Bytes(bytes)));
         }
+    }
+
+    /// Whether few bytes came since the last look.
+    fn is_slow(&mut self) -> bool {
+        let (_, before) = std::mem::replace(&mut self.looked, (Instant::now(), self.received));
+        self.received - before < SLOW
     }
 
     /// Without this, a client that trickles bytes could hold its connection for ever without ever pausing.
@@ -102,19 +133,6 @@ impl RequestBody {
             return Err(BodyError::Trickled);
         }
         Ok(())
-    }
-
-    /// Collects the whole body, up to the size limit. It occupies memory in the meantime, so a total time limit
-    /// applies.
-    pub(in crate::http) async fn collect(mut self) -> Result<Bytes, BodyError> {
-        let all = async {
-            let mut all = BytesMut::new();
-            while let Some(bytes) = self.next().await? {
-                all.extend_from_slice(&bytes);
-            }
-            Ok(all.freeze())
-        };
-        timeout(HELD_FOR, all).await.map_err(|_| BodyError::Late)?
     }
 
     /// Discards the rest of the body, unless the client is waiting for `100 Continue` (RFC 9110 section 10.1.1).

@@ -5,49 +5,74 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::de::DeserializeOwned;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::access::Caller;
 use crate::domain::{Digest, json};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
-use crate::http::rfc::body::{RequestBody, check_headers};
+use crate::http::rfc::body::{Arrival, BodyError, RequestBody, check_headers};
 use crate::http::rfc::digests::check_stated_digests;
 use crate::http::state::AppState;
 use crate::protocol::{BlobIntake, BlobUpload};
+use crate::shares::{Grant, Memory, Owner, Room};
 use crate::store::Created;
 use crate::wire::Code;
 
-/// Longest wait for a permit to hold a body in memory.
-const PLACE_WITHIN: Duration = Duration::from_secs(10);
+/// Time limit for receiving a body that is held in memory.
+const HELD_FOR: Duration = Duration::from_secs(120);
 
-/// A body held in memory, with its permit.
+/// Size of a body, in bytes, that causes so much work that its request waits for its turn.
+const LONG: usize = 64 << 10;
+/// Longest wait for a turn.
+const TURN_WITHIN: Duration = Duration::from_secs(30);
+
+/// A body held in memory, with its part of that memory.
 pub(in crate::http) struct HeldBody {
     pub(in crate::http) bytes: Bytes,
-    _place: OwnedSemaphorePermit,
+    _memory: Option<Grant>,
+    _turn: Option<Grant>,
 }
 
-/// Reads a body of at most `limit` bytes. While too many bodies are held in memory, the client waits (back-pressure).
+/// Waits until the caller may cause much work; owners take turns.
+pub(in crate::http) async fn turn(state: &AppState, caller: &Caller) -> Result<Grant, ApiError> {
+    let turn = state.turns.take(&Owner::new(caller.subject()), 1, TURN_WITHIN).await.ok_or_else(ApiError::busy)?;
+    turn.keep();
+    Ok(turn)
+}
+
+/// Reads a body of at most `limit` bytes into `memory`, of which it takes what it needs as it arrives. While others hold
+/// too much of it, the client waits (back-pressure).
 pub(in crate::http) async fn hold(
     state: &AppState,
+    memory: &Memory,
+    caller: &Caller,
     headers: &HeaderMap,
     body: Body,
     limit: u64,
 ) -> Result<HeldBody, ApiError> {
-    check_headers(headers, limit)?;
-    let place = place(&state.held).await?;
-    let bytes = RequestBody::new(body, state.timeouts.body(limit)).collect().await?;
-    Ok(HeldBody { bytes, _place: place })
+    let announced = check_headers(headers, limit)?;
+    let whole = usize::try_from(announced.unwrap_or(limit)).unwrap_or(usize::MAX);
+    let mut room = memory.room(Owner::new(caller.subject()));
+    let mut body = RequestBody::new(body, state.timeouts.body(limit));
+    let bytes = timeout(HELD_FOR, collect(&mut body, &mut room, whole)).await.map_err(|_| BodyError::Late)??;
+    let memory = room.take();
+    let turn = if bytes.len() > LONG { Some(turn(state, caller).await?) } else { None };
+    Ok(HeldBody { bytes, _memory: memory, _turn: turn })
 }
 
-/// Waits for a permit to hold a body in memory; busy (503) after [`PLACE_WITHIN`].
-async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
-    match timeout(PLACE_WITHIN, Arc::clone(places).acquire_owned()).await {
-        Ok(place) => place.map_err(ApiError::internal),
-        Err(_) => Err(ApiError::busy()),
+async fn collect(body: &mut RequestBody, room: &mut Room, whole: usize) -> Result<Bytes, ApiError> {
+    let mut all = BytesMut::new();
+    while let Some(arrival) = body.next().await? {
+        if let Arrival::Bytes(bytes) = arrival {
+            room.grow(all.len() + bytes.len(), whole).await?;
+            all.extend_from_slice(&bytes);
+        }
+        room.check(all.len())?;
     }
+    Ok(all.freeze())
 }
 
 /// Parses a body as a JSON document of type `T`. The error has `code` and shows `example`, a valid document.
@@ -59,6 +84,7 @@ pub(in crate::http) fn document<T: DeserializeOwned>(bytes: &[u8], code: Code, e
 /// a client that expects `100 Continue` does not send a body that is not needed.
 pub(in crate::http) async fn blob(
     state: &AppState,
+    caller: &Caller,
     digest: Digest,
     headers: &HeaderMap,
     body: &mut RequestBody,
@@ -68,6 +94,7 @@ pub(in crate::http) async fn blob(
     match state.blobs.begin(digest, length).await? {
         BlobIntake::Present(_) => Ok(Created::AlreadyExists),
         BlobIntake::Upload(mut upload) => {
+            upload.set_owner(Owner::new(caller.subject()));
             receive(body, &mut upload).await?;
             let blobs = Arc::clone(&state.blobs);
             run_to_completion(&state.tasks, async move { Ok(blobs.finish(*upload).await?) }).await
@@ -76,9 +103,14 @@ pub(in crate::http) async fn blob(
 }
 
 async fn receive(body: &mut RequestBody, upload: &mut BlobUpload) -> Result<(), ApiError> {
-    while let Some(bytes) = body.next().await? {
-        metrics::counter!("larder_received_bytes_total").increment(bytes.len() as u64);
-        upload.write(bytes).await?;
+    while let Some(arrival) = body.next().await? {
+        match arrival {
+            Arrival::Bytes(bytes) => {
+                metrics::counter!("larder_received_bytes_total").increment(bytes.len() as u64);
+                upload.write(bytes).await?;
+            }
+            Arrival::Slow => upload.relax().await?,
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use super::Watch;
+use crate::shares::Owner;
 use crate::store::{
     ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, PresignOptions,
     Result, Unfinished, Upload,
@@ -88,6 +89,13 @@ impl ObjectStore for GatedStore {
         }
     }
 
+    async fn list_each(&self, prefixes: &[Prefix]) -> Result<Vec<Vec<Result<ObjectMeta>>>> {
+        if let Some(first) = prefixes.first() {
+            self.watch.allows_reading(first)?;
+        }
+        self.inner.list_each(prefixes).await
+    }
+
     // Allowed without a check: it changes nothing visible, and readers need it.
     async fn persist(&self, keys: &[Key]) -> Result<()> {
         self.inner.persist(keys).await
@@ -140,6 +148,14 @@ struct GatedUpload {
 impl Upload for GatedUpload {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.watch.note_write(self.inner.write(bytes).await, false)
+    }
+
+    fn set_owner(&mut self, owner: Owner) {
+        self.inner.set_owner(owner);
+    }
+
+    async fn relax(&mut self) -> Result<()> {
+        self.inner.relax().await
     }
 
     async fn commit(self: Box<Self>) -> Result<Created> {

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::StreamExt as _;
 use jiff::Timestamp;
 
-use crate::domain::Digest;
-use crate::layout::{self, LayoutKey};
-use crate::store::{List, ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use crate::layout::LayoutKey;
+use crate::store::{ObjectMeta, StoreError, StoreErrorKind};
 
 #[derive(Debug, Default)]
 struct Generation {
@@ -51,13 +49,11 @@ pub(crate) struct BlobCopies {
 }
 
 impl BlobCopies {
-    /// Lists everything about a digest. What is not an object, or cannot be read, is not there; but it occupies the
-    /// number of its generation.
-    pub(super) async fn list(store: &dyn ObjectStore, digest: Digest) -> Result<Self, StoreError> {
-        let options = List { past_strays: true, check_readable: true, ..List::default() };
+    /// Everything about a digest, from the listing of its prefix. What is not an object, or cannot be read, is not there;
+    /// but it occupies the number of its generation.
+    pub(super) fn of_listing(listing: Vec<Result<ObjectMeta, StoreError>>) -> Result<Self, StoreError> {
         let mut copies = Self::default();
-        let mut listing = store.list(&layout::blob(&digest), options);
-        while let Some(listed) = listing.next().await {
+        for listed in listing {
             match listed {
                 Ok(meta) => match LayoutKey::parse(&meta.key) {
                     Some(key) => copies.add(&key, meta),

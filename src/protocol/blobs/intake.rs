@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::domain::{Digest, Hasher};
+use crate::shares::Owner;
 use crate::store::{Created, Key, StoreError, Upload};
 
 /// Why an upload was not stored.
@@ -90,6 +91,19 @@ impl BlobUpload {
         }
         self.hasher.update(&bytes);
         Ok(self.upload.write(bytes).await?)
+    }
+
+    /// On whose account it takes memory from now on, where that is scarce.
+    pub fn set_owner(&mut self, owner: Owner) {
+        self.upload.set_owner(owner);
+    }
+
+    /// To be called now and then while few bytes arrive: gives memory back if that is possible.
+    ///
+    /// # Errors
+    /// When the store fails, or others need the memory.
+    pub async fn relax(&mut self) -> Result<(), BlobError> {
+        Ok(self.upload.relax().await?)
     }
 
     /// Verifies length and digest.

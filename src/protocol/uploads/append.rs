@@ -3,25 +3,22 @@
 //! gaps.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::record::{Records, Step};
-use super::{PLACE, Progress, UploadError, Uploads};
+use super::{Progress, UploadError, Uploads};
 use crate::domain::Hasher;
 use crate::domain::manifest::Descriptor;
 use crate::protocol::BlobError;
+use crate::shares::{Owner, Room};
 use crate::store::{Created, MAX_PARTS, Part, StoreError, StoreErrorKind};
 
 /// Parts of one append stored concurrently: a remote bucket has a high latency but also a high throughput.
 const STORED_AT_ONCE: usize = 4;
-/// Maximum wait for the memory of a part.
-const PLACE_WITHIN: Duration = Duration::from_secs(30);
 
 /// An append in progress. Dropping it discards the bytes that do not fill a part, and nothing else.
 #[derive(Debug)]
@@ -32,8 +29,8 @@ pub struct Append {
     received: u64,
     hasher: Hasher,
     gathered: BytesMut,
-    /// The memory reserved for the part that is being buffered.
-    place: Option<OwnedSemaphorePermit>,
+    /// The memory for the part that is being buffered.
+    room: Room,
     /// The task that stores the most recent part; it ends after those of earlier parts. The tasks continue when the
     /// append is dropped.
     storing: Option<JoinHandle<Result<Step, UploadError>>>,
@@ -43,19 +40,19 @@ pub struct Append {
 }
 
 impl Append {
-    /// Continues an upload that is not complete.
+    /// Continues an upload that is not complete. Its buffers count against the share of its owner.
     ///
     /// # Errors
     /// [`UploadError::Foreign`].
     pub fn new(uploads: &Arc<Uploads>, upload: Progress) -> Result<Self, UploadError> {
         let (uploads, received, hasher) = (Arc::clone(uploads), upload.offset(), upload.step.hasher()?);
         Ok(Self {
+            room: uploads.memory.room(Owner::new(upload.owner())),
             uploads,
             upload,
             received,
             hasher,
             gathered: BytesMut::new(),
-            place: None,
             storing: None,
             unsettled: 0,
             window: Arc::new(Semaphore::new(STORED_AT_ONCE)),
@@ -78,21 +75,46 @@ impl Append {
             return Err(UploadError::TooLarge { limit });
         }
         while !bytes.is_empty() {
-            let part_size = usize::try_from(self.upload.part_size()).unwrap_or(usize::MAX);
-            if self.place.is_none() {
-                self.place = Some(self.place().await?);
-                let rest = self.upload.length().map_or(u64::MAX, |length| length - self.received);
-                self.gathered.reserve(usize::try_from(rest).unwrap_or(usize::MAX).min(part_size));
+            if self.gathered.len() == self.room.size() {
+                self.grow(bytes.len()).await?;
             }
-            let taken = bytes.split_to(bytes.len().min(part_size - self.gathered.len()));
+            let taken = bytes.split_to(bytes.len().min(self.room.size() - self.gathered.len()));
             self.received += taken.len() as u64;
             self.hasher.update(&taken);
             self.gathered.extend_from_slice(&taken);
-            if self.gathered.len() == part_size {
+            self.check()?;
+            if self.gathered.len() as u64 == self.upload.part_size() {
                 self.store(false).await?;
             }
         }
         Ok(())
+    }
+
+    /// Takes memory for `more` bytes, up to the end of the part or of the upload.
+    async fn grow(&mut self, more: usize) -> Result<(), UploadError> {
+        let held = self.gathered.len();
+        let rest = self.upload.length().map_or(u64::MAX, |length| length - self.received);
+        let whole = self.upload.part_size().min(rest.saturating_add(held as u64));
+        let size = self.room.grow(held + more, usize::try_from(whole).unwrap_or(usize::MAX)).await?;
+        self.gathered.reserve(size - held);
+        Ok(())
+    }
+
+    /// Whether the append may keep its memory. To be called now and then while nothing arrives.
+    ///
+    /// # Errors
+    /// [`UploadError::TooSlow`] if others wait for it.
+    pub fn check(&self) -> Result<(), UploadError> {
+        Ok(self.room.check(self.gathered.len())?)
+    }
+
+    /// Waits until all full parts are stored, and discards bytes that do not fill one.
+    ///
+    /// # Errors
+    /// As [`Append::write`].
+    pub async fn give_way(mut self) -> Result<(), UploadError> {
+        (self.gathered, _) = (BytesMut::new(), self.room.take());
+        self.settle().await
     }
 
     /// Waits until all full parts are stored.
@@ -108,17 +130,6 @@ impl Append {
         Ok(())
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit, UploadError> {
-        let all = self.uploads.limits.memory / PLACE;
-        let wanted = self.upload.part_size().div_ceil(PLACE).min(all).max(1);
-        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let places: Arc<Semaphore> = Arc::clone(&self.uploads.places);
-        match timeout(PLACE_WITHIN, places.acquire_many_owned(wanted)).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(UploadError::Busy),
-        }
-    }
-
     /// Starts to store the buffered bytes as the next part, once the number of parts in flight allows it.
     async fn store(&mut self, last: bool) -> Result<(), UploadError> {
         // The failure of one part ends all later ones.
@@ -131,7 +142,7 @@ impl Append {
         }
         let turn = Arc::clone(&self.window).acquire_owned().await;
         let (uploads, upload) = (Arc::clone(&self.uploads), self.upload.clone());
-        let (bytes, place) = (std::mem::take(&mut self.gathered).freeze(), self.place.take());
+        let (bytes, place) = (std::mem::take(&mut self.gathered).freeze(), self.room.take());
         let next = Next { number, bytes, hasher: self.hasher.clone(), last, before: self.storing.take() };
         let work = async move {
             let stored = next.store(&uploads, &upload).await;

@@ -25,6 +25,17 @@ pub(super) fn stream(
     stream::unfold(Some(walk), next_batch).map(stream::iter).flatten().boxed()
 }
 
+/// All objects below `prefix`, which are expected to be few, and strays and what cannot be read among them.
+pub(super) fn all(root: &Path, prefix: &Prefix, steps: &Arc<dyn Steps>) -> Vec<Result<ObjectMeta>> {
+    let options = List { past_strays: true, check_readable: true, ..List::default() };
+    let mut walk = Walk::new(root, prefix, options, Arc::clone(steps));
+    let mut all = Vec::new();
+    while !walk.is_over() {
+        all.append(&mut walk.batch());
+    }
+    all
+}
+
 async fn next_batch(walk: Option<Walk>) -> Option<(Vec<Result<ObjectMeta>>, Option<Walk>)> {
     let mut walk = walk?;
     let prefix = walk.shown.clone();

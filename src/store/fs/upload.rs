@@ -1,6 +1,8 @@
 //! Streamed objects: double-buffered, so that one piece is written while the next one fills.
 //!
-//! An object that fits into one piece touches the disk only at commit, like a small object.
+//! A piece is small as long as little has arrived, and while too many others are large; one whose sender is slow is
+//! written early and given back. So memory follows what arrives, not the number of uploads, and nobody waits for it. An
+//! object that fits into one large piece touches the disk only at commit, like a small object.
 
 use std::io;
 
@@ -9,45 +11,9 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::super::{Created, Key, Result, StoreError, StoreErrorKind, Upload};
-use super::staging::{ALIGNMENT, Staged};
+use super::pieces::Piece;
+use super::staging::Staged;
 use super::{FsStore, blocking};
-
-/// Bytes per piece. Each object that is being written has two pieces in memory.
-const PIECE: usize = 512 * 1024;
-
-/// A write buffer.
-#[derive(Default)]
-struct Piece {
-    bytes: Vec<u8>,
-    /// Offset of the first byte in the allocation, which aligns it.
-    start: usize,
-}
-
-impl Piece {
-    /// An empty piece whose bytes will be aligned, so that they can be written past the page cache.
-    fn aligned() -> Self {
-        let mut bytes: Vec<u8> = Vec::with_capacity(PIECE + ALIGNMENT);
-        let start = bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        bytes.resize(start, 0);
-        Self { bytes, start }
-    }
-
-    fn is_aligned(&self) -> bool {
-        self.bytes.capacity() >= self.start + PIECE && self.bytes().as_ptr().align_offset(ALIGNMENT) == 0
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    fn room(&self) -> usize {
-        PIECE - self.bytes().len()
-    }
-
-    fn clear(&mut self) {
-        self.bytes.truncate(self.start);
-    }
-}
 
 /// An uncommitted streamed object.
 pub(super) struct FsUpload {
@@ -60,11 +26,15 @@ pub(super) struct FsUpload {
 #[derive(Default)]
 struct State {
     gathered: Piece,
-    /// Set once there is more than one piece.
+    /// Bytes handed over to be written, which decides how the next ones are aligned in the file.
+    handed_over: u64,
     writing: Option<Writing>,
+    /// What the last write left: the file, and a buffer for reuse.
+    staged: Option<Staged>,
+    spare: Option<Piece>,
 }
 
-/// The write of a piece, in progress or finished; returns the buffer for reuse.
+/// The write of a piece, in progress or finished.
 type Writing = JoinHandle<io::Result<(Staged, Piece)>>;
 
 impl FsUpload {
@@ -81,34 +51,55 @@ impl FsUpload {
 impl State {
     async fn gather(&mut self, store: &FsStore, mut bytes: Bytes) -> io::Result<()> {
         while !bytes.is_empty() {
-            if self.gathered.room() == 0 {
+            if self.room() == 0 && !self.gathered.enlarge(&store.inner.pieces) {
                 self.write(store).await?;
             }
-            let taken = bytes.split_to(bytes.len().min(self.gathered.room()));
-            self.gathered.bytes.extend_from_slice(&taken);
+            let taken = bytes.split_to(bytes.len().min(self.room()));
+            self.gathered.extend(&taken);
         }
         Ok(())
     }
 
+    fn room(&self) -> usize {
+        self.gathered.room(self.handed_over)
+    }
+
     /// Starts writing the buffered piece as soon as the previous write has finished.
     async fn write(&mut self, store: &FsStore) -> io::Result<()> {
-        let before = self.settle().await?;
-        let (staged, spare) = before.map_or_else(|| (None, Piece::aligned()), |(staged, spare)| (Some(staged), spare));
-        let mut piece = std::mem::replace(&mut self.gathered, spare);
-        let store = store.clone();
+        self.settle().await?;
+        let spare = self.spare.take().filter(|spare| spare.is_large() == self.gathered.is_large());
+        let mut piece = std::mem::replace(&mut self.gathered, spare.unwrap_or_default());
+        self.handed_over += piece.bytes().len() as u64;
+        let (staged, store) = (self.staged.take(), store.clone());
         self.writing = Some(tokio::task::spawn_blocking(move || {
             let mut staged = staged.map_or_else(|| store.inner.stage(), Ok)?;
             staged.write(piece.bytes())?;
             piece.clear();
-            // The first piece grew with its object and is not aligned; replace it.
-            Ok((staged, if piece.is_aligned() { piece } else { Piece::aligned() }))
+            Ok((staged, piece))
         }));
         Ok(())
     }
 
-    async fn settle(&mut self) -> io::Result<Option<(Staged, Piece)>> {
-        let Some(writing) = self.writing.take() else { return Ok(None) };
-        writing.await.map_err(io::Error::other)?.map(Some)
+    /// Writes what is in a large piece, and gives it back as soon as that is done.
+    async fn relax(&mut self, store: &FsStore) -> io::Result<()> {
+        if self.gathered.is_large() {
+            self.write(store).await?;
+            self.gathered = Piece::default();
+        }
+        if self.writing.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.settle().await?;
+        }
+        self.spare = None;
+        Ok(())
+    }
+
+    /// Waits until the last write has finished.
+    async fn settle(&mut self) -> io::Result<()> {
+        if let Some(writing) = self.writing.take() {
+            let (staged, spare) = writing.await.map_err(io::Error::other)??;
+            (self.staged, self.spare) = (Some(staged), Some(spare));
+        }
+        Ok(())
     }
 }
 
@@ -121,12 +112,19 @@ impl Upload for FsUpload {
         Ok(())
     }
 
+    async fn relax(&mut self) -> Result<()> {
+        let mut state = self.take()?;
+        state.relax(&self.store).await.map_err(|error| StoreError::io(&self.key, error))?;
+        self.state = Some(state);
+        Ok(())
+    }
+
     async fn commit(mut self: Box<Self>) -> Result<Created> {
         let mut state = self.take()?;
-        let before = state.settle().await.map_err(|error| StoreError::io(&self.key, error))?;
-        let rest = state.gathered;
+        state.settle().await.map_err(|error| StoreError::io(&self.key, error))?;
+        let (staged, rest) = (state.staged, state.gathered);
         let publish = move |store: &FsStore, key: &Key| {
-            let mut staged = before.map_or_else(|| store.inner.stage(), |(staged, _)| Ok(staged))?;
+            let mut staged = staged.map_or_else(|| store.inner.stage(), Ok)?;
             if !rest.bytes().is_empty() {
                 staged.write(rest.bytes())?;
             }
@@ -139,8 +137,12 @@ impl Upload for FsUpload {
 
     async fn abort(mut self: Box<Self>) {
         if let Some(mut state) = self.state.take() {
-            let staged = state.settle().await;
-            let _ = blocking(move || staged.map(drop)).await;
+            let _ = state.settle().await;
+            let removed = move || {
+                drop(state);
+                Ok(())
+            };
+            let _ = blocking(removed).await;
         }
     }
 }

@@ -12,9 +12,8 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::super::{Created, Key, Part, Result, StoreError, StoreErrorKind, Upload};
 use super::Inner;
-use super::error::Failure;
-use super::memory::{BEGINNING, Grant};
 use super::parts::Multipart;
+use crate::shares::{Memory, Owner, Room, RoomError};
 
 /// Number of parts before the part size doubles.
 const OF_ONE_SIZE: u32 = 1000;
@@ -27,12 +26,10 @@ pub(super) struct S3Upload {
     state: Option<State>,
 }
 
-#[derive(Default)]
 struct State {
     buffer: BytesMut,
-    /// Bytes that the buffer may hold under the current memory grant.
-    room: usize,
-    grant: Option<Grant>,
+    /// The memory for the buffer.
+    room: Room,
     /// Set once there is more than one part.
     sending: Option<Sending>,
 }
@@ -47,7 +44,9 @@ struct Sending {
 
 impl S3Upload {
     pub(super) fn new(inner: Arc<Inner>, key: Key) -> Self {
-        Self { inner, key, state: Some(State::default()) }
+        // Until somebody is named, it is on the account of the server itself.
+        let room = inner.memory.room(Owner::new(""));
+        Self { inner, key, state: Some(State { buffer: BytesMut::new(), room, sending: None }) }
     }
 
     fn take(&mut self) -> Result<State> {
@@ -65,10 +64,21 @@ impl Upload for S3Upload {
         Ok(())
     }
 
+    fn set_owner(&mut self, owner: Owner) {
+        if let Some(state) = &mut self.state {
+            state.room.set_owner(owner);
+        }
+    }
+
+    async fn relax(&mut self) -> Result<()> {
+        let Some(state) = &self.state else { return Ok(()) };
+        state.room.check(state.buffer.len()).map_err(|error| refused(&self.key, error))
+    }
+
     async fn commit(mut self: Box<Self>) -> Result<Created> {
         let mut state = self.take()?;
         if state.sending.is_none() {
-            let _grant = state.grant.take();
+            let _grant = state.room.take();
             return self.inner.create(&self.key, state.buffer.freeze()).await;
         }
         if !state.buffer.is_empty() {
@@ -93,32 +103,21 @@ impl State {
     async fn write(&mut self, inner: &Arc<Inner>, key: &Key, mut bytes: Bytes) -> Result<()> {
         while !bytes.is_empty() {
             let number = self.sending.as_ref().map_or(1, |sending| sending.next);
-            let part = part_size(inner.settings.part_size, inner.memory.largest(), number);
+            let part = part_size(inner.settings.part_size, largest_part(&inner.memory), number);
             let part = usize::try_from(part).unwrap_or(usize::MAX);
             if self.buffer.len() >= part {
                 self.send(inner, key).await?;
                 continue;
             }
-            if self.buffer.len() == self.room {
-                self.grow(inner, part, bytes.len()).await.map_err(|failure| failure.about(key))?;
+            if self.buffer.len() == self.room.size() {
+                let grown = self.room.grow(self.buffer.len() + bytes.len(), part).await;
+                self.buffer.reserve(grown.map_err(|error| refused(key, error))? - self.buffer.len());
             }
-            let taken = bytes.len().min(self.room - self.buffer.len());
+            let taken = bytes.len().min(self.room.size() - self.buffer.len());
             self.buffer.extend_from_slice(&bytes[..taken]);
             bytes.advance(taken);
+            self.room.check(self.buffer.len()).map_err(|error| refused(key, error))?;
         }
-        Ok(())
-    }
-
-    /// Grows the buffer: by a small amount at the beginning of an object, otherwise to the whole part.
-    async fn grow(&mut self, inner: &Inner, part: usize, wanted: usize) -> std::result::Result<(), Failure> {
-        let begins = self.room == 0 && self.sending.is_none();
-        let (grant, room) = if begins && wanted <= BEGINNING {
-            (inner.memory.beginning().await?, BEGINNING.min(part))
-        } else {
-            (inner.memory.part(part as u64).await?, part)
-        };
-        self.buffer.reserve(room - self.buffer.len());
-        (self.grant, self.room) = (Some(grant), room);
         Ok(())
     }
 
@@ -134,8 +133,7 @@ impl State {
         while sending.running.len() >= inner.settings.parts_at_once {
             sending.reap(key).await?;
         }
-        let (bytes, grant) = (std::mem::take(&mut self.buffer).freeze(), self.grant.take());
-        self.room = 0;
+        let (bytes, grant) = (std::mem::take(&mut self.buffer).freeze(), self.room.take());
         let (inner, key, id) = (Arc::clone(inner), key.clone(), sending.multipart.id().to_owned());
         let number = sending.next;
         sending.running.spawn(async move {
@@ -166,6 +164,19 @@ impl Sending {
         self.written.sort_unstable_by_key(|part| part.number);
         self.multipart.complete(&self.written).await
     }
+}
+
+/// The largest part, in bytes, such that two fit into the memory.
+fn largest_part(memory: &Memory) -> u64 {
+    memory.for_wholes() / 2
+}
+
+fn refused(key: &Key, error: RoomError) -> StoreError {
+    let text = match error {
+        RoomError::Busy => "too many uploads at once for the memory that they may take (store.memory)",
+        RoomError::TooSlow => "the upload was slow while others waited for the memory that it took (store.memory)",
+    };
+    StoreError::new(StoreErrorKind::Unavailable, key, text)
 }
 
 /// Size of a part by its number, where the first ones have `first` bytes and none has more than `largest`.

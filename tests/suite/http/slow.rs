@@ -246,15 +246,3 @@ async fn a_client_that_only_listens_at_the_end_sees_an_early_answer() {
         assert_eq!(client.answer().await.status, status);
     }
 }
-
-#[tokio::test]
-async fn who_waits_too_long_for_memory_is_told_to_come_back() {
-    let server = TestServer::with(|config| config.limits.bodies_in_memory = 1).await;
-    let mut slow = Raw::connect(server.address).await;
-    let head = format!("PUT /manifests/main HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n", server.token);
-    slow.send(format!("{head}content-length: 1000\r\n\r\n{{")).await;
-    sleep(Duration::from_millis(200)).await;
-    let answer = server.put("/manifests/other", "{}").await;
-    assert!(!answer.header("retry-after").is_empty());
-    answer.problem(503, "UNAVAILABLE");
-}

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use larder::shares::Owner;
 use larder::store::{Created, StoreErrorKind};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::support::ceph::Ceph;
 use crate::support::s3::{Fault, Op, S3Model};
@@ -20,7 +21,7 @@ async fn all_aborted(model: &S3Model) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while model.open_uploads() > 0 {
         assert!(Instant::now() < deadline, "{} uploads are open", model.open_uploads());
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -107,7 +108,7 @@ async fn an_upload_that_is_cancelled_anywhere_leaves_nothing_behind() {
         }
     }
     // A request that is on its way has its effect before its upload is aborted.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    sleep(Duration::from_millis(200)).await;
     all_aborted(&model).await;
 }
 
@@ -122,7 +123,7 @@ async fn an_abort_takes_place_even_if_nobody_waits_for_it() {
     // Its parts are given up because the key is taken.
     while !model.requests().contains_key(&Op::AbortMultipart) {
         assert!(!committing.is_finished());
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(5)).await;
     }
     committing.abort();
     all_aborted(&model).await;
@@ -189,7 +190,7 @@ async fn uploads_share_the_memory_and_all_come_to_their_end() {
     // Three parts, a quarter being for the beginnings of uploads.
     let store = model.store_with(|settings| settings.memory = 20 * MIB as u64).await;
     model.fail_from(Op::UploadPart, 1, Fault::Slow(Duration::from_millis(20)));
-    let bytes = pattern(2 * PART + 3);
+    let bytes = pattern(3 * PART);
     let uploads = (0..12).map(|at| {
         let (store, bytes) = (Arc::clone(&store), bytes.clone());
         tokio::spawn(async move {
@@ -249,4 +250,31 @@ async fn a_body_that_is_damaged_on_its_way_is_sent_again_where_nothing_else_prot
         assert_ne!(read(&store, key).await, Some(pattern(size)), "{key}");
     }
     model.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_uploads_of_one_owner_leave_memory_to_another() {
+    let model = S3Model::start().await;
+    let store = model.store_with(|settings| settings.memory = 20 * MIB as u64).await;
+    // Each reaches for a whole part, and then nothing more comes.
+    let stalled = (0..3).map(|at| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            let mut upload = begin(&store, &format!("slow/{at}"), &[]).await;
+            upload.set_owner(Owner::new("slow"));
+            upload.write(pattern(MIB)).await.unwrap();
+            while upload.relax().await.is_ok() {
+                sleep(Duration::from_millis(100)).await;
+            }
+            upload.abort().await;
+        })
+    });
+    let stalled: Vec<_> = stalled.collect();
+    sleep(Duration::from_millis(500)).await;
+    let mut other = store.begin(&key("other")).await.unwrap();
+    other.set_owner(Owner::new("other"));
+    other.write(pattern(2 * PART)).await.expect("memory, long before the wait for it ends");
+    assert_eq!(other.commit().await.unwrap(), Created::New);
+    assert!(stalled.iter().any(|stalled| stalled.is_finished()), "one was asked to give way");
+    stalled.iter().for_each(tokio::task::JoinHandle::abort);
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use larder::shares::Owner;
 use larder::store::{
     ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, Result, StoreError,
     StoreErrorKind, Unfinished, Upload,
@@ -327,6 +328,14 @@ struct FaultyUpload {
 impl Upload for FaultyUpload {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.script.call(Op::Write, self.key.as_str(), self.inner.write(bytes)).await
+    }
+
+    fn set_owner(&mut self, owner: Owner) {
+        self.inner.set_owner(owner);
+    }
+
+    async fn relax(&mut self) -> Result<()> {
+        self.inner.relax().await
     }
 
     async fn commit(self: Box<Self>) -> Result<Created> {

@@ -8,20 +8,21 @@ use super::rust_files;
 ///
 /// `domain` ← `wire` ← `client`; `store` ← `layout` ← `protocol` ← {`service`, `upkeep`} ← `http` ← `server` ← `cli`, where
 /// `store` does not know `domain`, and `service` and `upkeep` do not know each other.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     // Values and rules; can be tested without anything else.
     ("domain", &[]),
     ("clock", &[]),
     ("lifecycle", &[]),
+    ("shares", &[]),
     // Keys and bytes; never what they mean.
-    ("store", &[]),
+    ("store", &["shares"]),
     // Name patterns occur in settings.
     ("config", &["domain"]),
     ("telemetry", &["config"]),
     ("access", &["clock", "config", "domain"]),
     // Spells and parses the keys of domain values.
-    ("layout", &["domain", "store"]),
-    ("protocol", &["clock", "domain", "layout", "store"]),
+    ("layout", &["domain", "shares::Owner", "store"]),
+    ("protocol", &["clock", "domain", "layout", "shares", "store"]),
     ("service", &["clock", "domain", "layout", "protocol", "store"]),
     ("upkeep", &["clock", "domain", "layout", "protocol", "store"]),
     // Handlers call services. Of the store they see what services hand through: bytes of a blob, a range of them, and
@@ -34,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "domain",
             "protocol",
             "service",
+            "shares",
             "store::ByteRange",
             "store::Created",
             "store::FileSlice",
@@ -61,6 +63,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "lifecycle",
             "protocol",
             "service",
+            "shares",
             "store",
             "telemetry",
             "upkeep",
