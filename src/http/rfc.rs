@@ -4,5 +4,7 @@ pub(super) mod body;
 pub(super) mod caching;
 pub mod conditional;
 pub(super) mod digests;
+pub mod forwarded;
+pub(super) mod framing;
 pub(super) mod hardening;
 pub mod range;
