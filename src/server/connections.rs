@@ -1,8 +1,16 @@
-//! Connections: accepting, watching for inactivity, and serving until they end.
+//! Connections: accepting, choosing which one makes room, watching for inactivity, and serving until they end.
 
 mod accept;
 mod activity;
+mod client_address;
+mod connection_state;
 mod deadline;
+mod descriptors;
+mod eviction;
+mod metered;
+mod refusals;
+mod reserve;
 mod sendfile;
+mod table;
 
 pub(super) use accept::serve;

@@ -3,7 +3,9 @@
 mod access;
 mod blobs;
 mod cached;
+mod crowded;
 mod files;
+mod framing;
 mod json;
 mod limits;
 mod manifests;

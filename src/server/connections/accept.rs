@@ -1,26 +1,34 @@
 //! Accepting connections: HTTP/1.1 and cleartext HTTP/2, with bounded patience for slow clients.
 
 use std::io;
-use std::pin::Pin;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Request;
 use futures_util::TryFutureExt as _;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::activity::Activity;
+use super::connection_state::ConnectionState;
 use super::deadline::Deadline;
+use super::descriptors;
+use super::metered::{MeteredBody, MeteredStream, Unanswered, meter};
+use super::reserve::{Admission, Reserve};
 use super::sendfile::{FileStream, Outbox};
+use super::table::{ConnectionTable, Peer, Slot};
 use crate::config;
-use crate::http::App;
+use crate::http::{App, ResponseFuture};
 use crate::lifecycle::Shutdown;
 use crate::upkeep::Health;
 
@@ -30,6 +38,14 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const BUFFER: usize = 64 * 1024;
 /// Maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 32;
+/// How long a connection that makes room between two requests may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Time limit for a request on a connection for which there is no room.
+const WITHOUT_ROOM: Duration = Duration::from_secs(10);
+/// Pause after a failure to accept.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Shortest time between two log lines about failures to accept.
+const LOGGED_EVERY: Duration = Duration::from_secs(5);
 
 /// Accepts connections until shutdown is requested, then lets those in progress finish within the drain time-out.
 ///
@@ -42,11 +58,12 @@ pub(in crate::server) async fn serve(
     health: &Health,
     shutdown: &Shutdown,
 ) -> io::Result<()> {
+    descriptors::provide_for(config.max_connections);
     let connections = Connections {
         app,
-        graceful: GracefulShutdown::new(),
         closing: CancellationToken::new(),
-        places: Arc::new(Semaphore::new(config.max_connections)),
+        table: Arc::new(ConnectionTable::new(config)),
+        reserve: Arc::default(),
         tracker: TaskTracker::new(),
         header_timeout: config.header_timeout.std(),
         idle_timeout: config.idle_timeout.std(),
@@ -60,6 +77,7 @@ pub(in crate::server) async fn serve(
     };
     tokio::select! {
         () = connections.accept(&listener) => {}
+        () = connections.table.tick() => {}
         () = draining => {}
         () = shutdown.hard.cancelled() => {}
     }
@@ -68,12 +86,13 @@ pub(in crate::server) async fn serve(
     Ok(())
 }
 
+#[derive(Clone)]
 struct Connections {
     app: App,
-    graceful: GracefulShutdown,
     /// Cancelled when no new connections are accepted any more; closes connections that have not sent anything yet.
     closing: CancellationToken,
-    places: Arc<Semaphore>,
+    table: Arc<ConnectionTable>,
+    reserve: Arc<Reserve>,
     tracker: TaskTracker,
     header_timeout: Duration,
     idle_timeout: Duration,
@@ -81,44 +100,36 @@ struct Connections {
 }
 
 impl Connections {
-    /// Accepts in an endless loop. While the connection limit is reached, clients wait in the listener's backlog.
+    /// Accepts in an endless loop.
     async fn accept(&self, listener: &TcpListener) {
+        let mut logged: Option<Instant> = None;
         loop {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => self.spawn(stream, place),
+                Ok((stream, address)) => self.spawn(stream, address.ip()),
                 Err(error) => {
                     // Out of file descriptors, or the client disconnected before it was accepted.
-                    tracing::warn!(%error, "could not accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    if [Errno::MFILE, Errno::NFILE].iter().any(|full| error.raw_os_error() == Some(full.raw_os_error()))
+                    {
+                        self.table.make_room();
+                    }
+                    if logged.is_none_or(|at| at.elapsed() > LOGGED_EVERY) {
+                        tracing::warn!(%error, "could not accept a connection");
+                        logged = Some(Instant::now());
+                    }
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
     }
 
-    fn spawn(&self, stream: TcpStream, place: tokio::sync::OwnedSemaphorePermit) {
-        let (app, watcher) = (self.app.clone(), self.graceful.watcher());
-        let (header_timeout, idle_timeout) = (self.header_timeout, self.idle_timeout);
-        let (closing, hard) = (self.closing.clone(), self.shutdown.hard.clone());
+    fn spawn(&self, stream: TcpStream, address: IpAddr) {
+        let peer = self.table.peer(address);
+        let (admitted, this, hard) = (self.table.admit(peer), self.clone(), self.shutdown.hard.clone());
         self.tracker.spawn(async move {
-            let _place = place;
-            // A connection is not worth waiting for at shutdown until it has sent its first bytes.
-            let http2 = tokio::select! {
-                first = tokio::time::timeout(header_timeout, is_http2(&stream)) => first.ok().flatten(),
-                () = closing.cancelled() => None,
-            };
-            let Some(http2) = http2 else { return };
-            let _ = stream.set_nodelay(true);
-            let outbox = Outbox::default();
-            let mut stream = TimeoutStream::new(FileStream::new(stream, outbox.clone()));
-            // A client that reads nothing for this long is gone, or holds its connection on purpose.
-            stream.set_write_timeout(Some(idle_timeout));
-            let stream = TokioIo::new(Box::pin(stream));
             let serving = async {
-                if http2 {
-                    serve_http2(stream, app, watcher, header_timeout, idle_timeout).await;
-                } else {
-                    serve_http1(stream, outbox, app, watcher, header_timeout).await;
+                match admitted {
+                    Some(slot) => this.serve(stream, slot).await,
+                    None => this.serve_without_room(stream, peer).await,
                 }
             };
             tokio::select! {
@@ -129,15 +140,88 @@ impl Connections {
         });
     }
 
+    /// Serves a connection to its end, or until it has to make room.
+    async fn serve(&self, stream: TcpStream, slot: Slot) {
+        let state = slot.state();
+        // A connection is not worth waiting for at shutdown until it has sent its first bytes.
+        let http2 = tokio::select! {
+            first = timeout(self.header_timeout, is_http2(&stream)) => first.ok().flatten(),
+            () = self.closing.cancelled() => None,
+            _ = state.evicted() => None,
+        };
+        let Some(http2) = http2 else { return };
+        let graceful = GracefulShutdown::new();
+        let (watcher, app) = (graceful.watcher(), self.app.clone());
+        let (stream, outbox) = self.open(stream, state);
+        let meter = Meter { state: Arc::clone(state), table: Arc::clone(&self.table), keep_alive: true };
+        let serving = async {
+            if http2 {
+                serve_http2(stream, app, meter, watcher, self.header_timeout, self.idle_timeout).await;
+            } else {
+                let answer = move |request| app.answer(request);
+                serve_http1(stream, outbox, answer, meter, watcher, self.header_timeout).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = serving => {}
+            () = self.leave(state, graceful, http2) => {}
+        }
+    }
+
+    fn open(&self, stream: TcpStream, state: &Arc<ConnectionState>) -> (Stream, Outbox) {
+        let _ = stream.set_nodelay(true);
+        let outbox = Outbox::default();
+        let mut stream = TimeoutStream::new(FileStream::new(stream, outbox.clone()));
+        // A client that reads nothing for this long is gone, or holds its connection on purpose.
+        stream.set_write_timeout(Some(self.idle_timeout));
+        (TokioIo::new(MeteredStream::new(stream, Arc::clone(state), self.app.clone())), outbox)
+    }
+
+    /// Completes when the connection has to end although it has not finished.
+    async fn leave(&self, state: &ConnectionState, graceful: GracefulShutdown, http2: bool) {
+        let busy = tokio::select! {
+            busy = state.evicted() => busy,
+            () = self.closing.cancelled() => return graceful.shutdown().await,
+        };
+        if http2 || !busy {
+            let _ = timeout(GOODBYE, graceful.shutdown()).await;
+        }
+        state.cut();
+    }
+
+    /// Waits for room. Without any, answers a health check and refuses all else.
+    async fn serve_without_room(&self, stream: TcpStream, peer: Peer) {
+        let admission = tokio::select! {
+            admission = self.reserve.wait(&stream, &self.table, peer) => admission,
+            () = self.closing.cancelled() => return,
+        };
+        let app = self.app.clone();
+        match admission {
+            Admission::Room(slot) => self.serve(stream, slot).await,
+            Admission::HealthCheck => self.serve_once(stream, peer, move |request| app.answer(request)).await,
+            Admission::Refused => {
+                metrics::counter!("larder_connections_refused_total").increment(1);
+                self.serve_once(stream, peer, move |request| app.refuse_busy(&request)).await;
+            }
+            Admission::Gone => {}
+        }
+    }
+
+    /// Serves one request on a connection for which there is no room.
+    async fn serve_once(&self, stream: TcpStream, peer: Peer, answer: impl Answer) {
+        let (state, graceful) = (self.table.state(peer), GracefulShutdown::new());
+        let (stream, outbox) = self.open(stream, &state);
+        let meter = Meter { state, table: Arc::clone(&self.table), keep_alive: false };
+        let serving = serve_http1(stream, outbox, answer, meter, graceful.watcher(), self.header_timeout);
+        let _ = timeout(WITHOUT_ROOM, serving).await;
+    }
+
     async fn drain(self, limit: Duration) {
         self.tracker.close();
         self.closing.cancel();
-        let finished = async {
-            self.graceful.shutdown().await;
-            self.tracker.wait().await;
-        };
         tokio::select! {
-            () = finished => {}
+            () = self.tracker.wait() => {}
             () = tokio::time::sleep(limit) => {
                 tracing::warn!("some requests did not finish in time and are cut off");
                 self.shutdown.hard.cancel();
@@ -167,15 +251,46 @@ async fn is_http2(stream: &TcpStream) -> Option<bool> {
 }
 
 /// A client connection in the form that hyper reads and writes.
-type Stream = TokioIo<Pin<Box<TimeoutStream<FileStream>>>>;
+type Stream = TokioIo<MeteredStream>;
 
-async fn serve_http1(stream: Stream, outbox: Outbox, app: App, watcher: Watcher, header_timeout: Duration) {
-    let deadline = Deadline::default();
+/// Answers requests of one connection.
+trait Answer: Fn(Request<MeteredBody<Incoming>>) -> ResponseFuture {}
+
+impl<F: Fn(Request<MeteredBody<Incoming>>) -> ResponseFuture> Answer for F {}
+
+/// Records the requests of one connection.
+struct Meter {
+    state: Arc<ConnectionState>,
+    table: Arc<ConnectionTable>,
+    /// Whether further requests may follow the first one.
+    keep_alive: bool,
+}
+
+impl Meter {
+    fn begin(&self, request: Request<Incoming>) -> (Request<MeteredBody<Incoming>>, Unanswered) {
+        meter(&self.state, self.table.trusted(), request)
+    }
+}
+
+async fn serve_http1(
+    stream: Stream,
+    outbox: Outbox,
+    answer: impl Answer,
+    meter: Meter,
+    watcher: Watcher,
+    header_timeout: Duration,
+) {
+    let deadline = Deadline::new(Arc::clone(&meter.state));
     let mut builder = http1::Builder::new();
     builder.timer(deadline.clone()).header_read_timeout(header_timeout).max_buf_size(BUFFER);
+    builder.keep_alive(meter.keep_alive);
     let service = service_fn(move |request| {
+        let (request, unanswered) = meter.begin(request);
         let outbox = outbox.clone();
-        app.answer(request).map_ok(move |response| outbox.take(response))
+        answer(request).map_ok(move |response| {
+            drop(unanswered);
+            outbox.take(response)
+        })
     });
     tokio::select! {
         biased;
@@ -185,7 +300,14 @@ async fn serve_http1(stream: Stream, outbox: Outbox, app: App, watcher: Watcher,
 }
 
 /// HTTP/2 frames are assembled in memory, so `sendfile` is not available.
-async fn serve_http2(stream: Stream, app: App, watcher: Watcher, header_timeout: Duration, idle_timeout: Duration) {
+async fn serve_http2(
+    stream: Stream,
+    app: App,
+    meter: Meter,
+    watcher: Watcher,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+) {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -195,7 +317,13 @@ async fn serve_http2(stream: Stream, app: App, watcher: Watcher, header_timeout:
         .keep_alive_timeout(header_timeout);
     let activity = Activity::new();
     let of_requests = activity.clone();
-    let service = service_fn(move |request| of_requests.watch(app.answer(request)));
+    let service = service_fn(move |request| {
+        let (request, unanswered) = meter.begin(request);
+        of_requests.watch(app.answer(request)).map_ok(move |response| {
+            drop(unanswered);
+            response
+        })
+    });
     tokio::select! {
         result = watcher.watch(builder.serve_connection(stream, service)) => note(result),
         () = activity.idle(idle_timeout) => tracing::debug!("an idle connection was closed"),

@@ -154,6 +154,11 @@ impl FileStream {
         Self { stream, outbox }
     }
 
+    /// The connection's socket.
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Makes a writing system call as soon as the socket is writable.
     fn poll_call(
         &self,
