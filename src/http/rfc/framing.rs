@@ -3,7 +3,7 @@
 //! Programs on the way that read an ambiguous head differently than this server could be made to attribute a request to
 //! another host or client. So such a request is refused, never interpreted.
 
-use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING};
+use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use axum::http::{Request, StatusCode, Uri, Version};
 
 /// Longest accepted request target, in bytes. Longer than the address of any name of this server when all of it is
@@ -74,7 +74,7 @@ pub(in crate::http) fn unreadable(head: &[u8], status: StatusCode) -> HeadError 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName, shown: &'static str) -> Result<Option<&'a [u8]>, HeadError> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
-    if values.next().is_some() { Err(HeadError::Repeated(shown)) } else { Ok(first.map(|value| value.as_bytes())) }
+    if values.next().is_some() { Err(HeadError::Repeated(shown)) } else { Ok(first.map(HeaderValue::as_bytes)) }
 }
 
 fn check_target(target: &Uri) -> Result<(), HeadError> {
@@ -104,7 +104,7 @@ fn is_host(text: &[u8]) -> bool {
 
 /// Passes if the codings are a single `chunked`, however they are spread over header lines.
 fn check_codings(headers: &HeaderMap) -> Result<(), HeadError> {
-    let lines = headers.get_all(TRANSFER_ENCODING).into_iter().map(|value| value.as_bytes());
+    let lines = headers.get_all(TRANSFER_ENCODING).into_iter().map(HeaderValue::as_bytes);
     let codings = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     let mut chunked = 0;
     for coding in codings.filter(|coding| !coding.is_empty()) {

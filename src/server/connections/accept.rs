@@ -24,7 +24,7 @@ use super::connection_state::ConnectionState;
 use super::deadline::Deadline;
 use super::descriptors;
 use super::metered::{MeteredBody, MeteredStream, Unanswered, meter};
-use super::reserve::{Admission, Reserve};
+use super::reserve::{Admission, Reserve, admission};
 use super::sendfile::{FileStream, Outbox};
 use super::table::{ConnectionTable, Peer, Slot};
 use crate::config;
@@ -41,7 +41,7 @@ const STREAMS: u32 = 32;
 /// How long a connection that makes room between two requests may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Time limit for a request on a connection for which there is no room.
-const WITHOUT_ROOM: Duration = Duration::from_secs(10);
+const WITHOUT_ROOM: Duration = Duration::from_secs(5);
 /// Pause after a failure to accept.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Shortest time between two log lines about failures to accept.
@@ -192,19 +192,29 @@ impl Connections {
 
     /// Waits for room. Without any, answers a health check and refuses all else.
     async fn serve_without_room(&self, stream: TcpStream, peer: Peer) {
+        let waiter = self.reserve.enter(peer.client());
         let admission = tokio::select! {
-            admission = self.reserve.wait(&stream, &self.table, peer) => admission,
+            admission = admission(&stream, &self.table, peer) => admission,
+            () = waiter.displaced() => return,
             () = self.closing.cancelled() => return,
         };
-        let app = self.app.clone();
-        match admission {
-            Admission::Room(slot) => self.serve(stream, slot).await,
-            Admission::HealthCheck => self.serve_once(stream, peer, move |request| app.answer(request)).await,
-            Admission::Refused => {
-                metrics::counter!("larder_connections_refused_total").increment(1);
-                self.serve_once(stream, peer, move |request| app.refuse_busy(&request)).await;
+        let health_check = match admission {
+            Admission::Room(slot) => {
+                drop(waiter);
+                return self.serve(stream, slot).await;
             }
-            Admission::Gone => {}
+            Admission::HealthCheck => true,
+            Admission::Refused => false,
+            Admission::Gone => return,
+        };
+        if !health_check {
+            metrics::counter!("larder_connections_refused_total").increment(1);
+        }
+        let app = self.app.clone();
+        let answer = move |request| if health_check { app.answer(request) } else { app.refuse_busy(&request) };
+        tokio::select! {
+            () = self.serve_once(stream, peer, answer) => {}
+            () = waiter.displaced() => {}
         }
     }
 

@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use tokio_util::sync::CancellationToken;
 
 use super::client_address::ClientAddress;
-use super::eviction::{Observed, Waiting};
+use super::eviction::{Observed, WaitingFor};
 use crate::config::Network;
 use crate::http::rfc::forwarded;
 
@@ -169,19 +169,19 @@ impl ConnectionState {
         let ago = |moment: &AtomicU64| now.saturating_sub(moment.load(Relaxed));
         let (age, still) = (ago(&self.since), ago(&self.progressed));
         let waiting = match self.phase.load(Relaxed) {
-            FRESH | IN_HEAD => Waiting::ForHead,
-            BETWEEN => Waiting::ForRequest,
+            FRESH | IN_HEAD => WaitingFor::Head,
+            BETWEEN => WaitingFor::Request,
             // Work of the server itself; how long it takes is not the client's fault.
-            _ if self.unanswered.load(Relaxed) > self.receiving.load(Relaxed) => Waiting::ForServer,
-            _ => Waiting::ForBody,
+            _ if self.unanswered.load(Relaxed) > self.receiving.load(Relaxed) => WaitingFor::Server,
+            _ => WaitingFor::Body,
         };
         let rate = self.moved.load(Relaxed) * 1000 / age.max(1);
         Observed { waiting, age, still, rate }
     }
 
     /// Makes the connection end: between requests as HTTP has it, otherwise at once.
-    pub(super) fn evict(&self, waiting: Waiting) {
-        self.chosen_busy.store(waiting != Waiting::ForRequest, Relaxed);
+    pub(super) fn evict(&self, waiting: WaitingFor) {
+        self.chosen_busy.store(waiting != WaitingFor::Request, Relaxed);
         self.leave.cancel();
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use futures_util::FutureExt as _;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Collected};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
@@ -117,7 +117,7 @@ fn bare_refusal(bytes: &[u8]) -> Option<(StatusCode, &str)> {
 /// A response as it is sent over HTTP/1.1. Its body must be complete.
 fn serialize(response: Response<Body>, date: &str) -> Vec<u8> {
     let (parts, body) = response.into_parts();
-    let body = body.collect().now_or_never().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().now_or_never().and_then(Result::ok).map(Collected::to_bytes).unwrap_or_default();
     let mut all = format!("HTTP/1.1 {}\r\ndate: {date}\r\n", parts.status).into_bytes();
     for (name, value) in &parts.headers {
         all.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());

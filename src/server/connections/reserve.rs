@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::client_address::ClientAddress;
 use super::table::{ConnectionTable, Peer, Slot, TICK};
 
-/// Most connections that wait for room.
+/// Most connections without room.
 pub(in crate::server) const RESERVE: usize = 64;
 /// How long a connection waits for room.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,25 +31,17 @@ pub(super) enum Admission {
     HealthCheck,
     /// Its request is refused.
     Refused,
-    /// The client has gone away, or had to make room for others that wait.
+    /// The client has gone away.
     Gone,
 }
 
-/// The connections that wait for room.
+/// The connections without room.
 #[derive(Debug, Default)]
 pub(super) struct Reserve(Mutex<Vec<(ClientAddress, CancellationToken)>>);
 
 impl Reserve {
-    /// Waits for room. The longest waiting connection of the client with the most of them ends if too many wait.
-    pub(super) async fn wait(&self, stream: &TcpStream, table: &Arc<ConnectionTable>, peer: Peer) -> Admission {
-        let Waiter { leave, .. } = &self.enter(peer.client());
-        tokio::select! {
-            admission = admission(stream, table, peer) => admission,
-            () = leave.cancelled() => Admission::Gone,
-        }
-    }
-
-    fn enter(&self, client: ClientAddress) -> Waiter<'_> {
+    /// Adds a connection. If too many are here, the longest waiting one of the client with the most of them leaves.
+    pub(super) fn enter(&self, client: ClientAddress) -> Waiter<'_> {
         let leave = CancellationToken::new();
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= RESERVE {
@@ -65,10 +57,17 @@ impl Reserve {
     }
 }
 
-/// One waiting connection, which leaves the reserve when this is dropped.
-struct Waiter<'a> {
+/// One connection without room, which leaves the reserve when this is dropped.
+pub(super) struct Waiter<'a> {
     reserve: &'a Reserve,
     leave: CancellationToken,
+}
+
+impl Waiter<'_> {
+    /// Completes when the connection has to leave.
+    pub(super) async fn displaced(&self) {
+        self.leave.cancelled().await;
+    }
 }
 
 impl Drop for Waiter<'_> {
@@ -79,7 +78,8 @@ impl Drop for Waiter<'_> {
     }
 }
 
-async fn admission(stream: &TcpStream, table: &Arc<ConnectionTable>, peer: Peer) -> Admission {
+/// Waits for room a short time, unless the request is a health check.
+pub(super) async fn admission(stream: &TcpStream, table: &Arc<ConnectionTable>, peer: Peer) -> Admission {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         match timeout(TICK, is_health_check(stream)).await {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::client_address::ClientAddress;
 use super::connection_state::{CoarseClock, ConnectionState};
-use super::eviction::{Candidate, Eviction, Newcomer, Urgency, Waiting};
+use super::eviction::{Candidate, Eviction, Newcomer, Urgency, WaitingFor};
 use crate::config::{self, Network};
 
 /// Resolution of the times of connections.
@@ -68,7 +68,7 @@ struct Entry {
 struct Meters {
     open: Gauge,
     /// By what the connections waited for.
-    evicted: [(Waiting, Counter); 4],
+    evicted: [(WaitingFor, Counter); 4],
 }
 
 /// The place of one connection in the table, which it leaves when this is dropped.
@@ -174,14 +174,14 @@ impl Entries {
     }
 
     /// The connection that makes room for one of this client, and what it waits for.
-    fn choose(&mut self, rules: &Eviction, newcomer: ClientAddress) -> Option<(usize, Waiting)> {
+    fn choose(&mut self, rules: &Eviction, newcomer: ClientAddress) -> Option<(usize, WaitingFor)> {
         let (all, start) = (self.slots.len(), self.cursor);
         let examined = || (start..start + all.min(EXAMINED)).map(|at| at % all);
         let forwarded = self.forwarded(examined());
         let held_by = |client: ClientAddress| forwarded.get(&client).copied().unwrap_or(0);
         let direct = self.held.get(&newcomer).map_or(0, |held| held.load(Relaxed));
         let newcomer = Newcomer { client: newcomer, held: direct + held_by(newcomer) };
-        let mut chosen: Option<(Urgency, usize, Waiting)> = None;
+        let mut chosen: Option<(Urgency, usize, WaitingFor)> = None;
         for (index, entry) in examined().filter_map(|index| Some((index, self.slots[index].as_ref()?))) {
             let client = entry.state.client();
             let held = entry.held.load(Relaxed).max(if entry.peer.proxied { held_by(client) } else { 0 });
@@ -235,10 +235,10 @@ impl Drop for Slot {
 impl Meters {
     fn new() -> Self {
         let evicted = [
-            (Waiting::ForHead, "head"),
-            (Waiting::ForRequest, "request"),
-            (Waiting::ForBody, "body"),
-            (Waiting::ForServer, "server"),
+            (WaitingFor::Head, "head"),
+            (WaitingFor::Request, "request"),
+            (WaitingFor::Body, "body"),
+            (WaitingFor::Server, "server"),
         ];
         let counter = |name| metrics::counter!("larder_connections_evicted_total", "waiting_for" => name);
         Self {
@@ -247,7 +247,7 @@ impl Meters {
         }
     }
 
-    fn count(&self, waiting: Waiting) {
+    fn count(&self, waiting: WaitingFor) {
         if let Some((_, counter)) = self.evicted.iter().find(|(known, _)| *known == waiting) {
             counter.increment(1);
         }

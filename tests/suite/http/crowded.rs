@@ -85,10 +85,10 @@ impl Crowd {
         client
     }
 
-    async fn hold_all(&self, source: &str, hold: Hold) -> Vec<Raw> {
+    async fn hold_all(&self, source: &str, kind: Hold) -> Vec<Raw> {
         let mut held = Vec::new();
         for _ in 0..2 * PLACES {
-            held.push(self.hold(source, hold).await);
+            held.push(self.hold(source, kind).await);
         }
         held
     }
@@ -143,13 +143,33 @@ async fn a_client_that_holds_all_places_itself_is_served_too() {
     }
 }
 
+#[tokio::test]
+async fn an_http2_connection_that_makes_room_is_told_so() {
+    const GOAWAY: u8 = 7;
+    let server = crowded(|_| {}).await;
+    let crowd = Crowd::of(&server).await;
+    let mut first = crowd.hold(OTHER, Hold::Http2).await;
+    // Idle long enough to go although its client has only one.
+    sleep(Duration::from_millis(600)).await;
+    let held = crowd.hold_all(OTHER, Hold::Http2).await;
+    let mut frames = &first.rest().await[..];
+    let mut kinds = Vec::new();
+    while let [a, b, c, kind, rest @ ..] = frames {
+        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+        kinds.push(*kind);
+        frames = rest.get(5 + length..).unwrap_or_default();
+    }
+    assert!(kinds.contains(&GOAWAY), "{kinds:?}");
+    drop(held);
+}
+
 /// Opens connections of one client without end.
-fn attack(crowd: &Crowd, source: &'static str, hold: Hold) -> JoinSet<()> {
+fn attack(crowd: &Crowd, source: &'static str, kind: Hold) -> JoinSet<()> {
     let (mut tasks, crowd) = (JoinSet::new(), crowd.clone());
     tasks.spawn(async move {
         let mut held = Vec::new();
         loop {
-            held.push(crowd.hold(source, hold).await);
+            held.push(crowd.hold(source, kind).await);
             if held.len() == 4 * PLACES {
                 held.clear();
             }
@@ -160,7 +180,7 @@ fn attack(crowd: &Crowd, source: &'static str, hold: Hold) -> JoinSet<()> {
 }
 
 /// Downloads the large blob slowly and steadily, after the transfer has begun.
-async fn download_slowly(mut client: Raw) -> usize {
+async fn download_slowly(client: &mut Raw) -> usize {
     let answer = client.answer().await;
     assert_eq!(answer.status, 200);
     let mut received = answer.body.len();
@@ -195,7 +215,7 @@ async fn slow_transfers_of_other_clients_outlive_an_attack() {
             }
             writer.answer().await.status
         };
-        let (received, stored) = tokio::join!(download_slowly(reader), writing);
+        let (received, stored) = tokio::join!(download_slowly(&mut reader), writing);
         assert_eq!((received, stored), (LARGE, 201), "{hold:?}");
     }
 }
@@ -216,7 +236,7 @@ async fn a_client_with_idle_connections_loses_these_before_its_download() {
             crowd.is_served_soon(CROWD, &number.to_string()).await;
         }
     };
-    let (received, ()) = tokio::join!(download_slowly(reader), others);
+    let (received, ()) = tokio::join!(download_slowly(&mut reader), others);
     assert_eq!(received, LARGE);
 }
 
