@@ -8,6 +8,7 @@ mod changes;
 mod collector;
 mod load;
 mod names;
+mod network;
 mod remarks;
 mod store;
 mod values;
@@ -23,6 +24,7 @@ pub use access::{Access, Token};
 pub use collector::Collector;
 pub use load::{ConfigError, load};
 pub use names::NameRule;
+pub use network::Network;
 pub use store::{Bucket, Delivery, Store};
 pub use values::{Duration, Size};
 
@@ -56,8 +58,11 @@ pub struct Config {
 pub struct Server {
     /// Address and port to listen on.
     pub listen: SocketAddr,
-    /// Maximum number of concurrent connections; further ones wait to be accepted.
+    /// Maximum number of concurrent connections. When it is reached, a new connection takes the place of the idlest or
+    /// slowest one of the client address that has the most.
     pub max_connections: usize,
+    /// Proxies whose `X-Forwarded-For` or `Forwarded` header names the client address.
+    pub trusted_proxies: Vec<Network>,
     /// Time limit for receiving the head of a request.
     pub header_timeout: Duration,
     /// Maximum pause of a client while sending or receiving a body.
@@ -75,6 +80,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             max_connections: 1024,
+            trusted_proxies: Vec::new(),
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             min_rate: Size::from_bytes(1024),

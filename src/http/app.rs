@@ -10,12 +10,14 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{Request, Response};
+use axum::http::header::CONNECTION;
+use axum::http::{Request, Response, StatusCode};
 use axum::routing::future::RouteFuture;
 use tower::Service;
 
 use super::error::ApiError;
 use super::layers::{RequestContext, SurfaceContext, wrap};
+use super::rfc::framing;
 use super::surface::{Hosts, Surface, choose};
 
 /// All surfaces, wrapped in their layers.
@@ -57,16 +59,39 @@ impl App {
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
         let surface = &self.surfaces[choose(&self.hosts, &request)];
+        if let Err(error) = framing::check(&request) {
+            return self.refuse(surface, &request, error.into());
+        }
         match self.context.cached(surface.place, &request) {
             Some(response) => ResponseFuture::Ready(Some(response)),
             None => ResponseFuture::Routed(surface.routes.clone().call(request.map(Body::new))),
         }
     }
+
+    /// Refuses a request because as many connections are served as may be, and closes its connection.
+    pub fn refuse_busy<B>(&self, request: &Request<B>) -> ResponseFuture {
+        let surface = &self.surfaces[choose(&self.hosts, request)];
+        self.refuse(surface, request, ApiError::busy().header(CONNECTION, "close"))
+    }
+
+    /// The response to a request of which nothing but the beginning of its head is known. `status` says how it could
+    /// not be parsed: 414, 431, or 400 for all else.
+    #[must_use]
+    pub fn refuse_unread(&self, head: &[u8], status: StatusCode) -> Response<Body> {
+        let request = Request::new(());
+        let surface = &self.surfaces[choose(&self.hosts, &request)];
+        self.context.refuse(surface.place, &request, framing::unreadable(head, status).into())
+    }
+
+    /// Answers with an error before routing.
+    fn refuse<B>(&self, surface: &MountedSurface, request: &Request<B>, error: ApiError) -> ResponseFuture {
+        ResponseFuture::Ready(Some(self.context.refuse(surface.place, request, error)))
+    }
 }
 
 /// The future of a response.
 pub enum ResponseFuture {
-    /// A cached response; `None` after it has been returned.
+    /// A cached response or a refusal; `None` after it has been returned.
     Ready(Option<Response<Body>>),
     /// The response of a handler.
     Routed(RouteFuture<Infallible>),

@@ -69,6 +69,16 @@ impl RequestContext {
         record.id.stamp(response.headers_mut());
         Some(response)
     }
+
+    /// The complete response to a request that is refused before routing.
+    pub(super) fn refuse<B>(
+        &self,
+        surface: SurfaceContext,
+        request: &axum::http::Request<B>,
+        error: ApiError,
+    ) -> Response {
+        RequestRecord::new(surface, request, None, self.responses.epoch()).finish(self, error.into_response())
+    }
 }
 
 impl SurfaceContext {

@@ -4,6 +4,8 @@ pub(super) mod body;
 pub(super) mod caching;
 pub mod conditional;
 pub(super) mod digests;
+pub mod forwarded;
+pub(super) mod framing;
 pub(super) mod hardening;
 pub(super) mod multipart;
 pub mod range;

@@ -82,6 +82,8 @@ codes! {
     QueryInvalid = "QUERY_INVALID",
     /// A range cannot be satisfied or is not supported.
     RangeInvalid = "RANGE_INVALID",
+    /// The head of the request is malformed or ambiguous.
+    RequestInvalid = "REQUEST_INVALID",
     /// The run of the collector does not exist.
     RunUnknown = "RUN_UNKNOWN",
     /// A selector is malformed.

@@ -7,6 +7,7 @@ use super::services::sentence;
 use crate::http::rfc::body::BodyError;
 use crate::http::rfc::conditional::MalformedTags;
 use crate::http::rfc::digests::StatedDigestError;
+use crate::http::rfc::framing::HeadError;
 use crate::shares::RoomError;
 use crate::wire::Code;
 
@@ -23,6 +24,23 @@ impl From<StatedDigestError> for ApiError {
             StatedDigestError::Malformed(_) => answer,
             StatedDigestError::Contradicts { expected, .. } => answer.with("expected", expected.to_string()),
         }
+    }
+}
+
+impl From<HeadError> for ApiError {
+    fn from(error: HeadError) -> Self {
+        let (status, code) = match error {
+            HeadError::UnknownCoding => (StatusCode::NOT_IMPLEMENTED, Code::Unsupported),
+            HeadError::LongTarget => (StatusCode::URI_TOO_LONG, Code::SizeInvalid),
+            HeadError::TooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Code::SizeInvalid),
+            HeadError::NoHost
+            | HeadError::Repeated(_)
+            | HeadError::BadHost
+            | HeadError::ChunkedTwice
+            | HeadError::Malformed => (StatusCode::BAD_REQUEST, Code::RequestInvalid),
+        };
+        // Where the head is not certain, neither is where the next request begins.
+        Self::new(status, code, sentence(&error.to_string())).header(header::CONNECTION, "close")
     }
 }
 

@@ -118,7 +118,7 @@ macro_rules! failures {
 failures! {
     400 "BadRequest" [], "Something in the request is malformed: DIGEST_INVALID, SIZE_INVALID, NAME_INVALID, \
         SELECTOR_INVALID, QUERY_INVALID, RANGE_INVALID, PRECONDITION_INVALID, MANIFEST_INVALID, UPLOAD_INVALID, \
-        UPLOAD_COMPLETE.";
+        UPLOAD_COMPLETE. REQUEST_INVALID: the head is ambiguous, such as one without a Host or with two.";
     401 "Unauthorized" [WWW_AUTHENTICATE], "UNAUTHORIZED: no token where one is needed, or one that is not known.";
     403 "Forbidden" [WWW_AUTHENTICATE], "DENIED: the token does not grant this.";
     404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN, FILE_UNKNOWN, RUN_UNKNOWN, \

@@ -1,27 +1,36 @@
 //! Accepting connections: HTTP/1.1 and cleartext HTTP/2, with bounded patience for slow clients.
 
 use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Request;
 use futures_util::TryFutureExt as _;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connection_state::ConnectionState;
 use super::deadline::Deadline;
+use super::descriptors;
 use super::held::hold;
 use super::http2;
 use super::memory::ResponseMemory;
+use super::metered::{Meter, MeteredBody, MeteredStream};
 use super::progress::Pace;
+use super::reserve::{Admission, Reserve, admission};
 use super::sendfile::{FileStream, Outbox};
+use super::table::{ConnectionTable, Peer, Slot};
 use crate::config;
-use crate::http::App;
+use crate::http::{App, ResponseFuture};
 use crate::lifecycle::Shutdown;
 use crate::upkeep::Health;
 
@@ -29,6 +38,14 @@ use crate::upkeep::Health;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Buffer size per connection for reads and writes, in bytes.
 const BUFFER: usize = 64 * 1024;
+/// How long a connection that makes room between two requests may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Time limit for a request on a connection for which there is no room.
+const WITHOUT_ROOM: Duration = Duration::from_secs(5);
+/// Pause after a failure to accept.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Shortest time between two log lines about failures to accept.
+const LOGGED_EVERY: Duration = Duration::from_secs(5);
 
 /// Accepts connections until shutdown is requested, then lets those in progress finish within the drain time-out.
 ///
@@ -41,11 +58,12 @@ pub(in crate::server) async fn serve(
     health: &Health,
     shutdown: &Shutdown,
 ) -> io::Result<()> {
+    descriptors::provide_for(config.max_connections);
     let connections = Connections {
         app,
-        graceful: GracefulShutdown::new(),
         closing: CancellationToken::new(),
-        places: Arc::new(Semaphore::new(config.max_connections)),
+        table: Arc::new(ConnectionTable::new(config)),
+        reserve: Arc::default(),
         tracker: TaskTracker::new(),
         header_timeout: config.header_timeout.std(),
         pace: Pace { idle: config.idle_timeout.std(), min_rate: config.min_rate.bytes() },
@@ -60,6 +78,7 @@ pub(in crate::server) async fn serve(
     };
     tokio::select! {
         () = connections.accept(&listener) => {}
+        () = connections.table.tick() => {}
         () = draining => {}
         () = shutdown.hard.cancelled() => {}
     }
@@ -68,12 +87,13 @@ pub(in crate::server) async fn serve(
     Ok(())
 }
 
+#[derive(Clone)]
 struct Connections {
     app: App,
-    graceful: GracefulShutdown,
     /// Cancelled when no new connections are accepted any more; closes connections that have not sent anything yet.
     closing: CancellationToken,
-    places: Arc<Semaphore>,
+    table: Arc<ConnectionTable>,
+    reserve: Arc<Reserve>,
     tracker: TaskTracker,
     header_timeout: Duration,
     /// How slowly clients may take responses.
@@ -84,43 +104,36 @@ struct Connections {
 }
 
 impl Connections {
-    /// Accepts in an endless loop. While the connection limit is reached, clients wait in the listener's backlog.
+    /// Accepts in an endless loop.
     async fn accept(&self, listener: &TcpListener) {
+        let mut logged: Option<Instant> = None;
         loop {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => self.spawn(stream, place),
+                Ok((stream, address)) => self.spawn(stream, address.ip()),
                 Err(error) => {
                     // Out of file descriptors, or the client disconnected before it was accepted.
-                    tracing::warn!(%error, "could not accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    if [Errno::MFILE, Errno::NFILE].iter().any(|full| error.raw_os_error() == Some(full.raw_os_error()))
+                    {
+                        self.table.make_room();
+                    }
+                    if logged.is_none_or(|at| at.elapsed() > LOGGED_EVERY) {
+                        tracing::warn!(%error, "could not accept a connection");
+                        logged = Some(Instant::now());
+                    }
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
     }
 
-    fn spawn(&self, stream: TcpStream, place: tokio::sync::OwnedSemaphorePermit) {
-        let (app, watcher) = (self.app.clone(), self.graceful.watcher());
-        let (header_timeout, reading, memory) = (self.header_timeout, self.pace, Arc::clone(&self.memory));
-        let (closing, hard) = (self.closing.clone(), self.shutdown.hard.clone());
+    fn spawn(&self, stream: TcpStream, address: IpAddr) {
+        let peer = self.table.peer(address);
+        let (admitted, this, hard) = (self.table.admit(peer), self.clone(), self.shutdown.hard.clone());
         self.tracker.spawn(async move {
-            let _place = place;
-            // A connection is not worth waiting for at shutdown until it has sent its first bytes.
-            let http2 = tokio::select! {
-                first = tokio::time::timeout(header_timeout, is_http2(&stream)) => first.ok().flatten(),
-                () = closing.cancelled() => None,
-            };
-            let Some(http2) = http2 else { return };
-            let _ = stream.set_nodelay(true);
-            let outbox = Outbox::default();
-            let stream = FileStream::new(stream, outbox.clone(), reading);
             let serving = async {
-                if http2 {
-                    // Is told to finish by `closing`.
-                    drop(watcher);
-                    http2::serve(stream, app, closing, (header_timeout, reading), memory).await;
-                } else {
-                    serve_http1(TokioIo::new(stream), outbox, memory, app, watcher, header_timeout).await;
+                match admitted {
+                    Some(slot) => this.serve(stream, slot).await,
+                    None => this.serve_without_room(stream, peer).await,
                 }
             };
             tokio::select! {
@@ -131,15 +144,131 @@ impl Connections {
         });
     }
 
+    /// Serves a connection to its end, or until it has to make room.
+    async fn serve(&self, stream: TcpStream, slot: Slot) {
+        let state = slot.state();
+        // A connection is not worth waiting for at shutdown until it has sent its first bytes.
+        let http2 = tokio::select! {
+            first = timeout(self.header_timeout, is_http2(&stream)) => first.ok().flatten(),
+            () = self.closing.cancelled() => None,
+            _ = state.evicted() => None,
+        };
+        let Some(http2) = http2 else { return };
+        let ending = self.closing.child_token();
+        let (stream, outbox) = self.open(stream, state);
+        let (meter, app) = (Meter::new(state, &self.table, true), self.app.clone());
+        let serving = async {
+            if http2 {
+                let limits = (self.header_timeout, self.pace);
+                http2::serve(stream, app, meter, ending.clone(), limits, Arc::clone(&self.memory)).await;
+            } else {
+                self.serve_http1(stream, outbox, move |request| app.answer(request), meter, &ending).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = serving => {}
+            () = self.leave(state, &ending, http2) => {}
+        }
+    }
+
+    fn open(&self, stream: TcpStream, state: &Arc<ConnectionState>) -> (MeteredStream, Outbox) {
+        let _ = stream.set_nodelay(true);
+        let outbox = Outbox::default();
+        let stream = FileStream::new(stream, outbox.clone(), self.pace);
+        (MeteredStream::new(stream, Arc::clone(state), self.app.clone()), outbox)
+    }
+
+    /// Completes when the connection has to make room although it has not finished.
+    async fn leave(&self, state: &ConnectionState, ending: &CancellationToken, http2: bool) {
+        let busy = state.evicted().await;
+        if http2 || !busy {
+            ending.cancel();
+            tokio::time::sleep(GOODBYE).await;
+        }
+        state.cut();
+    }
+
+    /// Serves HTTP/1.1 until the connection ends, or `ending` lets the request under way finish.
+    async fn serve_http1(
+        &self,
+        stream: MeteredStream,
+        outbox: Outbox,
+        answer: impl Answer,
+        meter: Meter,
+        ending: &CancellationToken,
+    ) {
+        let deadline = Deadline::new(meter.state());
+        let mut builder = http1::Builder::new();
+        builder.timer(deadline.clone()).header_read_timeout(self.header_timeout).max_buf_size(BUFFER);
+        builder.keep_alive(meter.keeps_alive());
+        let service = service_fn(|request| {
+            let (request, unanswered) = meter.begin(request);
+            let (outbox, memory) = (outbox.clone(), Arc::clone(&self.memory));
+            answer(request).map_ok(move |response| {
+                drop(unanswered);
+                outbox.take(hold(&memory, response))
+            })
+        });
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            biased;
+            result = &mut connection => return note(result),
+            () = deadline.passed(self.header_timeout) => {
+                return tracing::debug!("a connection was closed on which no request came");
+            }
+            () = ending.cancelled() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            biased;
+            result = connection => note(result),
+            () = deadline.passed(self.header_timeout) => {}
+        }
+    }
+
+    /// Waits for room. Without any, answers a health check and refuses all else.
+    async fn serve_without_room(&self, stream: TcpStream, peer: Peer) {
+        let waiter = self.reserve.enter(peer.client());
+        let admission = tokio::select! {
+            admission = admission(&stream, &self.table, peer) => admission,
+            () = waiter.displaced() => return,
+            () = self.closing.cancelled() => return,
+        };
+        let health_check = match admission {
+            Admission::Room(slot) => {
+                drop(waiter);
+                return self.serve(stream, slot).await;
+            }
+            Admission::HealthCheck => true,
+            Admission::Refused => false,
+            Admission::Gone => return,
+        };
+        if !health_check {
+            metrics::counter!("larder_connections_refused_total").increment(1);
+        }
+        let app = self.app.clone();
+        let answer = move |request| if health_check { app.answer(request) } else { app.refuse_busy(&request) };
+        tokio::select! {
+            () = self.serve_once(stream, peer, answer) => {}
+            () = waiter.displaced() => {}
+        }
+    }
+
+    /// Serves one request on a connection for which there is no room.
+    async fn serve_once(&self, stream: TcpStream, peer: Peer, answer: impl Answer) {
+        let state = self.table.state(peer);
+        let (stream, outbox) = self.open(stream, &state);
+        let meter = Meter::new(&state, &self.table, false);
+        let serving = self.serve_http1(stream, outbox, answer, meter, &self.closing);
+        let _ = timeout(WITHOUT_ROOM, serving).await;
+    }
+
     async fn drain(self, limit: Duration) {
         self.tracker.close();
         self.closing.cancel();
-        let finished = async {
-            self.graceful.shutdown().await;
-            self.tracker.wait().await;
-        };
         tokio::select! {
-            () = finished => {}
+            () = self.tracker.wait() => {}
             () = tokio::time::sleep(limit) => {
                 tracing::warn!("some requests did not finish in time and are cut off");
                 self.shutdown.hard.cancel();
@@ -168,30 +297,10 @@ async fn is_http2(stream: &TcpStream) -> Option<bool> {
     }
 }
 
-/// A client connection in the form that hyper reads and writes.
-type Stream = TokioIo<FileStream>;
+/// Answers requests of one connection.
+trait Answer: Fn(Request<MeteredBody<Incoming>>) -> ResponseFuture {}
 
-async fn serve_http1(
-    stream: Stream,
-    outbox: Outbox,
-    memory: Arc<ResponseMemory>,
-    app: App,
-    watcher: Watcher,
-    header_timeout: Duration,
-) {
-    let deadline = Deadline::default();
-    let mut builder = http1::Builder::new();
-    builder.timer(deadline.clone()).header_read_timeout(header_timeout).max_buf_size(BUFFER);
-    let service = service_fn(move |request| {
-        let (outbox, memory) = (outbox.clone(), Arc::clone(&memory));
-        app.answer(request).map_ok(move |response| outbox.take(hold(&memory, response)))
-    });
-    tokio::select! {
-        biased;
-        result = watcher.watch(builder.serve_connection(stream, service)) => note(result),
-        () = deadline.passed(header_timeout) => tracing::debug!("a connection was closed on which no request came"),
-    }
-}
+impl<F: Fn(Request<MeteredBody<Incoming>>) -> ResponseFuture> Answer for F {}
 
 fn note(result: hyper::Result<()>) {
     if let Err(error) = result {

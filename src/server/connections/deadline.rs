@@ -11,11 +11,24 @@ use std::time::Duration;
 use hyper::rt::{Sleep, Timer};
 use tokio::time::Instant;
 
+use super::connection_state::ConnectionState;
+
 /// Deadline of one connection; `None` while a request is being answered and the connection waits for nothing.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Deadline(Arc<Mutex<Option<Instant>>>);
+#[derive(Debug, Clone)]
+pub(super) struct Deadline(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    at: Mutex<Option<Instant>>,
+    /// Is notified when the connection begins to wait.
+    connection: Arc<ConnectionState>,
+}
 
 impl Deadline {
+    pub(super) fn new(connection: Arc<ConnectionState>) -> Self {
+        Self(Arc::new(Inner { at: Mutex::new(None), connection }))
+    }
+
     /// Completes when a deadline has passed. Requires that each deadline is set at least `notice` ahead.
     pub(super) async fn passed(&self, notice: Duration) {
         loop {
@@ -29,11 +42,14 @@ impl Deadline {
     }
 
     fn get(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, deadline: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+        if deadline.is_some() {
+            self.0.connection.wait_for_head();
+        }
+        *self.0.at.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
     }
 }
 
@@ -78,12 +94,15 @@ impl Drop for Set {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::connections::client_address::ClientAddress;
+    use crate::server::connections::connection_state::CoarseClock;
 
     const NOTICE: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_that_is_not_taken_back_passes_on_time() {
-        let deadline = Deadline::default();
+        let client = ClientAddress::unnamed(0);
+        let deadline = Deadline::new(Arc::new(ConnectionState::new(CoarseClock::default(), client, false)));
         let began = Instant::now();
         let passed = deadline.passed(NOTICE);
         let requests = async {

@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
 use super::memory::{ConnectionMemory, ResponseMemory};
+use super::metered::{Meter, MeteredStream};
 use super::progress::Pace;
-use super::sendfile::FileStream;
 use super::sent::Sent;
 use crate::clock::{Clock as _, SystemClock};
 use crate::http::App;
@@ -46,6 +46,7 @@ const SEND_BUFFER: usize = 1 << 20;
 #[derive(Debug)]
 struct Shared {
     app: App,
+    meter: Meter,
     pace: Pace,
     sent: Arc<Sent>,
     memory: Arc<ConnectionMemory>,
@@ -54,14 +55,15 @@ struct Shared {
 
 /// Serves a connection until it ends, has been idle for too long, or `closing` lets the requests under way finish.
 pub(super) async fn serve(
-    stream: FileStream,
+    stream: MeteredStream,
     app: App,
+    meter: Meter,
     closing: CancellationToken,
     (handshake_timeout, pace): (Duration, Pace),
     memory: Arc<ResponseMemory>,
 ) {
     let memory = Arc::new(ConnectionMemory::new(memory));
-    let shared = Arc::new(Shared { app, pace, sent: stream.sent(), memory, activity: Activity::new() });
+    let shared = Arc::new(Shared { app, meter, pace, sent: stream.sent(), memory, activity: Activity::new() });
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(STREAMS)
@@ -97,13 +99,15 @@ pub(super) async fn serve(
 /// Answers one request.
 async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Chunk>, shared: Arc<Shared>) {
     let _under_way = shared.activity.begin();
-    let answering = shared.app.answer(request.map(ReceivedBody::new));
+    let (request, unanswered) = shared.meter.begin(request.map(ReceivedBody::new));
+    let answering = shared.app.answer(request);
     let response = tokio::select! {
         biased;
         response = answering => response.unwrap_or_else(|never: Infallible| match never {}),
         // The client has cancelled the request, or is gone.
         _ = poll_fn(|context| respond.poll_reset(context)) => return,
     };
+    drop(unanswered);
     let (response, source) = head_and_source(response);
     let is_whole = source.is_over();
     let sending = match respond.send_response(response, is_whole) {

@@ -166,6 +166,11 @@ impl FileStream {
         Arc::clone(&self.sent)
     }
 
+    /// How many bytes the client had acknowledged when that was last asked for.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.guard.acknowledged()
+    }
+
     /// Counts what was written, and the time during which nothing was.
     fn poll_watched(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
@@ -177,6 +182,11 @@ impl FileStream {
             Poll::Ready(Err(_)) => written,
             Poll::Pending => self.guard.poll_stalled(context, &self.sent).map(|()| Err(io::ErrorKind::TimedOut.into())),
         }
+    }
+
+    /// The connection's socket.
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.stream
     }
 
     /// Makes a writing system call as soon as the socket is writable.

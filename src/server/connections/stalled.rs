@@ -16,6 +16,7 @@ pub(super) struct WriteGuard {
     blocked: Option<Blocked>,
     /// Allocated once, when the kernel takes nothing for the first time.
     timer: Option<Pin<Box<Sleep>>>,
+    acknowledged: u64,
 }
 
 #[derive(Debug)]
@@ -26,7 +27,12 @@ enum Blocked {
 
 impl WriteGuard {
     pub(super) fn new(pace: Pace) -> Self {
-        Self { pace, blocked: None, timer: None }
+        Self { pace, blocked: None, timer: None, acknowledged: 0 }
+    }
+
+    /// How many bytes the client had acknowledged when that was last asked for.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged
     }
 
     /// Records that the kernel has taken something.
@@ -46,6 +52,7 @@ impl WriteGuard {
         loop {
             ready!(timer.as_mut().poll(context));
             let (now, acknowledged) = (Instant::now(), sent.acknowledged());
+            self.acknowledged = acknowledged;
             match &mut self.blocked {
                 Some(Blocked::Watched(progress)) => {
                     if !progress.observe(acknowledged, now) {

@@ -204,3 +204,31 @@ fn a_server_whose_cache_cannot_be_used_makes_no_token() {
     larder(serve).within(&directory).exits(1).says("cache");
     assert!(!directory.path().join("data/admin.token").exists());
 }
+
+#[test]
+fn a_server_that_runs_out_of_file_descriptors_makes_room_for_new_connections() {
+    let server = ServerProcess::after("ulimit -n 100");
+    until("it says that there are too few", || server.log().contains("fewer files may be open"));
+    for _ in 0..3 {
+        let held: Vec<_> = (0..300).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+        let began = Instant::now();
+        assert_eq!(server.get("/livez").unwrap().status, 200);
+        assert_eq!(server.get("/manifests").unwrap().status, 200);
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+        drop(held);
+    }
+    let complaints = server.log().matches("could not accept").count();
+    assert!(complaints <= 10, "{complaints}");
+}
+
+#[test]
+fn a_server_raises_its_own_limit_of_file_descriptors() {
+    let server = ServerProcess::after("ulimit -S -n 100");
+    let held: Vec<_> = (0..300).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    assert_eq!(server.get("/livez").unwrap().status, 200);
+    assert!(!server.log().contains("could not accept"), "{}", server.log());
+    for mut client in held {
+        client.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        assert!(client.read(&mut [0; 1024]).unwrap() > 0);
+    }
+}

@@ -34,6 +34,13 @@ impl Raw {
         Self(TcpStream::connect(address).await.unwrap())
     }
 
+    /// Connects from another loopback address, as another client.
+    pub async fn connect_from(source: &str, address: SocketAddr) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+        Self(socket.connect(address).await.unwrap())
+    }
+
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }

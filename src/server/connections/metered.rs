@@ -1,0 +1,206 @@
+//! Streams and request bodies that record in the state of their connection what moves.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Bytes, HttpBody};
+use axum::http::Request;
+use hyper::body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connection_state::{ConnectionState, Received};
+use super::refusals::Refusals;
+use super::sendfile::FileStream;
+use super::sent::Sent;
+use super::table::ConnectionTable;
+use crate::config::Network;
+use crate::http::App;
+
+/// A connection whose bytes are counted, and whose refused heads get a reason.
+pub(super) struct MeteredStream {
+    stream: FileStream,
+    /// How many bytes the client is known to have acknowledged.
+    acknowledged: u64,
+    state: Arc<ConnectionState>,
+    refusals: Refusals,
+}
+
+impl MeteredStream {
+    pub(super) fn new(stream: FileStream, state: Arc<ConnectionState>, app: App) -> Self {
+        Self { stream, acknowledged: 0, state, refusals: Refusals::new(app) }
+    }
+
+    /// What was written to the client.
+    pub(super) fn sent(&self) -> Arc<Sent> {
+        self.stream.sent()
+    }
+
+    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => self.state.progress(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                // A slow reader makes progress although the kernel takes nothing more for it yet.
+                let now = self.stream.acknowledged();
+                if now > self.acknowledged {
+                    self.acknowledged = now;
+                    self.state.progress(0);
+                }
+            }
+        }
+        written
+    }
+}
+
+impl Drop for MeteredStream {
+    fn drop(&mut self) {
+        if self.state.is_cut() {
+            // The kernel would otherwise hold on to megabytes for a client that takes none of them.
+            let _ = self.stream.socket().set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for MeteredStream {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
+        let received = &into.filled()[before..];
+        let this = &mut *self;
+        match this.state.receive(received.len()) {
+            Received::Body => {}
+            Received::Head { first } => this.refusals.keep(received, first),
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for MeteredStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(length) = self.refusals.take_over(bytes) {
+            return Poll::Ready(Ok(length));
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        ready!(this.refusals.poll_send(Pin::new(&mut this.stream), context))?;
+        this.refusals.flushed();
+        Pin::new(&mut this.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        ready!(this.refusals.poll_send(Pin::new(&mut this.stream), context))?;
+        ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+        this.refusals.poll_discard(Pin::new(&mut this.stream), context).map(Ok)
+    }
+}
+
+/// Records the requests of one connection.
+#[derive(Debug, Clone)]
+pub(super) struct Meter {
+    state: Arc<ConnectionState>,
+    table: Arc<ConnectionTable>,
+    keeps_alive: bool,
+}
+
+impl Meter {
+    /// `keeps_alive` says whether further requests may follow the first one.
+    pub(super) fn new(state: &Arc<ConnectionState>, table: &Arc<ConnectionTable>, keeps_alive: bool) -> Self {
+        Self { state: Arc::clone(state), table: Arc::clone(table), keeps_alive }
+    }
+
+    pub(super) fn state(&self) -> Arc<ConnectionState> {
+        Arc::clone(&self.state)
+    }
+
+    pub(super) fn keeps_alive(&self) -> bool {
+        self.keeps_alive
+    }
+
+    pub(super) fn begin<B: HttpBody>(&self, request: Request<B>) -> (Request<MeteredBody<B>>, Unanswered) {
+        meter(&self.state, self.table.trusted(), request)
+    }
+}
+
+/// Records a request from now until the guard is dropped, and its body until that has ended.
+fn meter<B: HttpBody>(
+    state: &Arc<ConnectionState>,
+    trusted: &[Network],
+    request: Request<B>,
+) -> (Request<MeteredBody<B>>, Unanswered) {
+    let has_body = !request.body().is_end_stream();
+    state.begin(request.headers(), trusted, has_body);
+    let open = has_body.then(|| Arc::clone(state));
+    (request.map(|body| MeteredBody { body, open }), Unanswered(Arc::clone(state)))
+}
+
+/// Guard for a request that has not been answered.
+#[derive(Debug)]
+pub(super) struct Unanswered(Arc<ConnectionState>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.answered();
+    }
+}
+
+/// A request body that records its end.
+#[derive(Debug)]
+pub(super) struct MeteredBody<B> {
+    body: B,
+    /// `None` once it has ended.
+    open: Option<Arc<ConnectionState>>,
+}
+
+impl<B> MeteredBody<B> {
+    fn end(&mut self) {
+        if let Some(state) = self.open.take() {
+            state.received();
+        }
+    }
+}
+
+impl<B> Drop for MeteredBody<B> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for MeteredBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.end();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
