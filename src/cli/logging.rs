@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 use tracing_subscriber::EnvFilter;
 
 use super::progress;
+use crate::telemetry::EscapingWriter;
 
 /// Sends logs to stderr, filtered by `LARDER_LOG` (default `warn`). A subscriber that is already installed is kept.
 pub(super) fn init() {
@@ -16,7 +17,7 @@ pub(super) fn init() {
         .with_target(false)
         .without_time()
         .with_ansi(!plain && io::stderr().is_terminal())
-        .with_writer(|| StderrAroundBars)
+        .with_writer(|| EscapingWriter::text(StderrAroundBars))
         .try_init();
     // Fails only if a subscriber was installed before, which works equally well.
     drop(result);

@@ -17,7 +17,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("store", &[]),
     // Name patterns occur in settings.
     ("config", &["domain"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "domain"]),
     ("access", &["clock", "config", "domain"]),
     // Spells and parses the keys of domain values.
     ("layout", &["domain", "store"]),
