@@ -8,6 +8,7 @@ mod fake;
 mod fetch;
 mod heal;
 mod publish;
+mod publishing;
 mod reload;
 mod retries;
 mod serve;

@@ -4,6 +4,7 @@ mod access;
 mod blobs;
 mod cached;
 mod files;
+mod hidden;
 mod json;
 mod limits;
 mod manifests;

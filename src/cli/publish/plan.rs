@@ -22,14 +22,16 @@ pub(super) async fn show(publication: &Publication<'_>, context: &Context) -> Re
     }
     if context.json {
         let manifest: Value = serde_json::from_slice(&publication.bytes).map_err(anyhow::Error::from)?;
-        return output::json(&json!({
+        let mut document = json!({
             "dry_run": true,
             "name": publication.name,
             "digest": Digest::of(&publication.bytes),
             "manifest": manifest,
             "upload": upload,
             "reuse": reuse,
-        }));
+        });
+        publication.remarks.add_to(&mut document);
+        return output::json(&document);
     }
     for (word, blobs) in [("upload", &upload), ("reuse", &reuse)] {
         for blob in blobs {
