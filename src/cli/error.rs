@@ -80,6 +80,12 @@ impl CliError {
         self
     }
 
+    /// Whether a text holds characters that must not reach a terminal as they are.
+    #[must_use]
+    pub fn needs_escaping(text: &str) -> bool {
+        Escaped::lines(text).to_string() != text
+    }
+
     /// The exit code of the process.
     #[must_use]
     pub fn exit(&self) -> Exit {

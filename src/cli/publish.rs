@@ -67,13 +67,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
 
-    /// Take hidden files and directories, too (those named on the command line are always taken)
-    #[arg(long, conflicts_with = "manifest")]
-    hidden: bool,
-
-    /// Follow links that lead out of a directory, and links to directories
-    #[arg(long, conflicts_with = "manifest")]
-    follow_links: bool,
+    #[command(flatten)]
+    tree: TreeOptions,
 
     /// Make a new version even if only the build date differs from the published one
     #[arg(long, conflicts_with = "manifest")]
@@ -207,6 +202,7 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
         client,
         name: &args.name,
         remarks: Remarks::new(left_out, &manifest),
+        unchanged: false,
         manifest,
         bytes,
         files,
@@ -217,12 +213,9 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
 }
 
 /// Hashes the files of the arguments and generates their manifest. Also returns what was left out.
-async fn describe_files(
-    args: &Args,
-    source: Option<&Upload>,
-) -> Result<(Bytes, LocalFiles, Vec<PathBuf>), CliError> {
+async fn describe_files(args: &Args, source: Option<&Upload>) -> Result<(Bytes, LocalFiles, Vec<PathBuf>), CliError> {
     let arguments = args.files_given.clone();
-    let options = TreeOptions { hidden: args.hidden, follow_links: args.follow_links };
+    let options = args.tree;
     let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, options));
     let inputs = collect.await.map_err(anyhow::Error::from)??;
     let hashed = local_files::hash(inputs.files, args.jobs.get()).await?;

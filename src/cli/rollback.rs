@@ -8,13 +8,15 @@ use crate::wire::Row;
 
 /// Arguments of `larder rollback`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Goes back to the content that was active before the present one: versions with the same manifest \
+#[command(
+    after_help = "Goes back to the content that was active before the present one: versions with the same manifest \
 as the active one are skipped (NAME@previous is the version before, whatever its content). Fails with exit code 3 if \
 nothing else was ever active, and with 5 if somebody changes the name in between. Rolling back twice returns to where it \
 began.
 
 Example:
-  larder rollback miren/main")]
+  larder rollback miren/main"
+)]
 pub struct Args {
     /// The name to roll back
     #[arg(value_name = "NAME")]

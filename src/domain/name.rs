@@ -394,7 +394,9 @@ mod tests {
 
     #[test]
     fn what_must_not_be_published_but_endangers_no_path_can_be_read() {
-        for bad in ["a\u{202e}b", "a\u{200b}", "~root/x", "a/~b", "~", &"x".repeat(256), &vec!["x".repeat(200); 6].join("/")] {
+        for bad in
+            ["a\u{202e}b", "a\u{200b}", "~root/x", "a/~b", "~", &"x".repeat(256), &vec!["x".repeat(200); 6].join("/")]
+        {
             let name: FileName = bad.parse().unwrap();
             assert!(name.check().is_err(), "{bad}");
             let read: FileName = serde_json::from_value(serde_json::to_value(&name).unwrap()).unwrap();

@@ -56,14 +56,14 @@ struct Trial(PathBuf);
 
 impl Trial {
     fn new(root: &Path) -> io::Result<Self> {
-        for attempt in 0.. {
+        let mut attempt = 0;
+        loop {
             let path = root.join(format!(".larder-names-{}-{attempt}", std::process::id()));
             match fs::create_dir(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => attempt += 1,
                 other => return other.map(|()| Self(path)),
             }
         }
-        unreachable!("the loop returns")
     }
 
     /// Whether the file `one` is also found as `other`, or stands where a directory of `other` would be.

@@ -14,11 +14,14 @@ use crate::cli::{CliError, Exit};
 use crate::domain::{FileName, NameError};
 
 /// Which files of a directory to take.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(super) struct TreeOptions {
-    /// Take files and directories whose names begin with a dot, too.
+    /// Take hidden files and directories, too (those named on the command line are always taken)
+    #[arg(long, conflicts_with = "manifest")]
     pub(super) hidden: bool,
-    /// Follow links that lead out of the directory, and links to directories.
+
+    /// Follow links that lead out of a directory, and links to directories
+    #[arg(long, conflicts_with = "manifest")]
     pub(super) follow_links: bool,
 }
 

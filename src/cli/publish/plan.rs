@@ -24,6 +24,7 @@ pub(super) async fn show(publication: &Publication<'_>, context: &Context) -> Re
         let manifest: Value = serde_json::from_slice(&publication.bytes).map_err(anyhow::Error::from)?;
         let mut document = json!({
             "dry_run": true,
+            "unchanged": publication.unchanged,
             "name": publication.name,
             "digest": Digest::of(&publication.bytes),
             "manifest": manifest,
@@ -32,6 +33,9 @@ pub(super) async fn show(publication: &Publication<'_>, context: &Context) -> Re
         });
         publication.remarks.add_to(&mut document);
         return output::json(&document);
+    }
+    if publication.unchanged {
+        output::note(format_args!("unchanged: {} has this content already", publication.name));
     }
     for (word, blobs) in [("upload", &upload), ("reuse", &reuse)] {
         for blob in blobs {

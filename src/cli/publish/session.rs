@@ -26,6 +26,8 @@ pub(super) struct Publication<'a> {
     pub(super) bytes: Bytes,
     pub(super) manifest: Manifest,
     pub(super) remarks: Remarks,
+    /// Whether `bytes` are those of a manifest that is published already.
+    pub(super) unchanged: bool,
     pub(super) files: LocalFiles,
     pub(super) activate: bool,
     pub(super) expect: Expect,
@@ -45,8 +47,9 @@ impl Publication<'_> {
     /// which the server then recognises by their digest.
     pub(super) async fn reuse_unchanged(&mut self) -> Result<(), CliError> {
         let staged = !self.activate;
-        if let Some(found) = unchanged::find(self.client, self.name, &self.bytes, staged).await? {
+        if let Some(found) = unchanged::find(self.client, self.name, &self.bytes, staged, &self.expect).await? {
             self.bytes = found.bytes;
+            self.unchanged = true;
         }
         Ok(())
     }

@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use crate::cli::CliError;
 use crate::client::{Client, ClientError, ErrorKind, PublishedManifest};
-use crate::domain::{ManifestName, Selector, State, Target};
+use crate::domain::{Expect, ManifestName, Selector, State, Target};
 
 /// How many of the newest versions are searched for a staged one.
 const SEARCHED: usize = 20;
 
 /// The active manifest, or if `staged` is set the newest staged one, if it differs from `manifest` in nothing but the
-/// build date and the order of the artifacts.
+/// build date and the order of the artifacts. `None` if the precondition does not hold, so that the server refuses it.
 ///
 /// # Errors
 /// Only if no server answers. If the caller may not read the name, there is nothing to compare with.
@@ -23,10 +23,14 @@ pub(super) async fn find(
     name: &ManifestName,
     manifest: &[u8],
     staged: bool,
+    expect: &Expect,
 ) -> Result<Option<PublishedManifest>, CliError> {
     let wanted = essence(manifest);
     let is_same = |found: &PublishedManifest| wanted.is_some() && essence(&found.bytes) == wanted;
     let active = readable(client.get_manifest(&Target::active(name.clone())).await)?;
+    if !expect.holds(active.as_ref().map(|active| active.digest)) {
+        return Ok(None);
+    }
     if !staged || active.as_ref().is_some_and(is_same) {
         return Ok(active.filter(is_same));
     }

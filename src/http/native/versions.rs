@@ -78,10 +78,9 @@ pub(super) fn describe(document: &mut Document) {
 }
 
 fn rollback_operations() -> [Operation; 2] {
-    let about = "The version that was active last among those with another manifest than the active one's.";
+    let about = "It was active last among those with another manifest than the active one's. Needs `promote`.";
     let target = Operation::new("get", "rollbackTarget", "The version that a rollback goes back to")
-        .about(about)
-        .by_policy()
+        .by_token(about)
         .answers(200, "Its row.", &[&p::CACHE_CONTROL], [json_of::<Row>()])
         .fails(&[400, 401, 403, 404, 500, 503]);
     let rollback = Operation::new("post", "rollback", "Go back to the content before the present one")
@@ -116,6 +115,9 @@ async fn show(
     set_freshness(&mut headers, Freshness::Revalidate, state.access.is_public(&target.name));
     match (tail.as_deref(), target.explicit) {
         (Some("rollback"), true) => {
+            // Looking for it may take reading the whole history, so it is not for everybody.
+            caller.require(Permission::Promote, &target.name)?;
+            set_freshness(&mut headers, Freshness::Revalidate, false);
             let row = state.versions.rollback_target(name_to_roll_back(&target)?).await?;
             Ok((headers, Json(Row::from(&row))).into_response())
         }

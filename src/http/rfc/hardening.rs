@@ -52,9 +52,6 @@ pub(in crate::http) fn disposition(name: Option<&str>) -> HeaderValue {
 }
 
 fn attachment(name: &str) -> String {
-    // Browsers show this name to people; what hides parts of it becomes `_u{202e}`.
-    let escaped = first_hidden(name).map(|_| Escaped::new(name).to_string().replace('\\', "_"));
-    let name = escaped.as_deref().unwrap_or(name);
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
     /// Everything outside `attr-char` of RFC 8187, which must be percent-encoded.
     const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -70,6 +67,9 @@ fn attachment(name: &str) -> String {
         .remove(b'`')
         .remove(b'|')
         .remove(b'~');
+    // Browsers show this name to people; what hides parts of it becomes `_u{202e}`.
+    let escaped = first_hidden(name).map(|_| Escaped::new(name).to_string().replace('\\', "_"));
+    let name = escaped.as_deref().unwrap_or(name);
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ';
     if name.chars().all(plain) {
         return format!("attachment; filename=\"{name}\"");

@@ -35,6 +35,12 @@ fn identical_files_make_no_new_version() {
     text.says("unchanged: main@1");
     let plan = server.larder("publish main a b --label v1 --meta k=v --source source --dry-run --json");
     assert_eq!(plan.within(&files).ok().json()["digest"], first["manifest"]);
+    let digest = first["manifest"].as_str().unwrap();
+    for (expect, exit) in [("none", 5), ("any", 0), (digest, 0)] {
+        let command = format!("publish main a b --label v1 --meta k=v --source source --expect {expect}");
+        server.larder(&command).within(&files).exits(exit);
+    }
+    assert_eq!(server.states("main"), ["active"]);
     for (at, arguments) in [
         "a b --label v2 --meta k=v --source source",
         "a b --label v2 --meta k=w --source source",
@@ -73,7 +79,6 @@ fn a_staged_version_is_not_staged_twice() {
     };
     assert_eq!((&run("1700000000")["version"], &run("1700000001")["version"]), (&json!(2), &json!(2)));
     assert_eq!(server.states("main"), ["ready", "active"]);
-    // A precondition is about what is active, and is judged for a change only.
     server.larder("publish main a --expect none").within(&files).exits(5);
 }
 
@@ -213,7 +218,13 @@ fn files_that_cannot_be_named_are_all_named_at_once() {
     let refused = server.larder("publish main d").within(&files).exits(2);
     assert!(!refused.stderr.contains('\u{202e}') && !refused.stderr.contains('\u{200b}'), "{refused:#?}");
     refused.says("U+202E RIGHT-TO-LEFT OVERRIDE").says("back\\slash").says("U+200B ZERO WIDTH SPACE");
-    let fine = ["מסמך.txt", "مرحبا.txt", "می\u{200c}خواهم.txt", "👨\u{200d}👩\u{200d}👧.png", "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}"];
+    let fine = [
+        "מסמך.txt",
+        "مرحبا.txt",
+        "می\u{200c}خواهم.txt",
+        "👨\u{200d}👩\u{200d}👧.png",
+        "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
+    ];
     let files: Vec<(&str, &[u8])> = fine.iter().map(|name| (*name, name.as_bytes())).collect();
     publish(&server, "main", &files);
     let output = folder(&[]);
@@ -271,4 +282,5 @@ fn labels_and_reasons_are_escaped_where_people_read_them() {
     shows(&server.larder("get main@1").exits(3), "bad\\u{202e}dab");
     shows(&server.larder("get main@1 --json").exits(3), "bad\\u202edab");
     shows(&server.larder("get main").arg("x\u{200b}").exits(3), "x\\u{200b}");
+    shows(&server.larder("get main").arg("x\u{1b}[31m").exits(2), "U+001B ESCAPE");
 }

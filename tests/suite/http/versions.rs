@@ -247,7 +247,9 @@ async fn a_rollback_goes_to_the_last_other_content() {
     rollback(&etag).await.problem(412, "PRECONDITION_FAILED");
     server.post("/versions/main@1/rollback", &json!(null)).await.problem(400, "SELECTOR_INVALID");
     send(server.request(Method::PUT, "/versions/main@active/rollback")).await.problem(405, "METHOD_NOT_ALLOWED");
-    send(server.anonymous(Method::POST, "/versions/main@active/rollback")).await.problem(401, "UNAUTHORIZED");
+    for method in [Method::GET, Method::POST] {
+        send(server.anonymous(method, "/versions/main@active/rollback")).await.problem(401, "UNAUTHORIZED");
+    }
 
     server.publish("single", &[("file", b"content 1")]).await;
     server.get("/versions/single@active/rollback").await.problem(404, "VERSION_UNKNOWN");
@@ -258,7 +260,8 @@ async fn a_rollback_goes_to_the_last_other_content() {
 #[tokio::test]
 async fn a_rollback_looks_further_back_than_a_head_remembers() {
     let server = with_versions(1).await;
-    let (one, two) = (manifest(&[("file", b"content 2")]), manifest(&[("file", b"content 2"), ("file 2", b"content 2")]));
+    let (one, two) =
+        (manifest(&[("file", b"content 2")]), manifest(&[("file", b"content 2"), ("file 2", b"content 2")]));
     server.put_blob(b"content 2").await;
     for _ in 0..10 {
         for document in [&one, &two] {

@@ -113,7 +113,8 @@ fn links_lead_out_only_on_request() {
 #[test]
 fn special_files_are_not_opened() {
     let root = tree(&["a"]);
-    rustix::fs::mknodat(rustix::fs::CWD, root.path().join("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, root.path().join("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(root.path().join("socket")).unwrap();
     symlink("/dev/null", root.path().join("device")).unwrap();
     for options in [TreeOptions::default(), TreeOptions { follow_links: true, hidden: true }] {

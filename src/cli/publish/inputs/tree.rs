@@ -104,7 +104,9 @@ impl Walk<'_> {
                 return Err(CliError::usage(detail));
             }
             if self.open.contains(target) {
-                return Err(CliError::usage(format!("{link} is a link back to {shown}, which holds it; leave it out.")));
+                return Err(CliError::usage(format!(
+                    "{link} is a link back to {shown}, which holds it; leave it out."
+                )));
             }
         }
         let real = match target {
@@ -129,9 +131,9 @@ impl Walk<'_> {
             Err(_) if !self.options.follow_links => Err(CliError::usage(format!(
                 "{shown} is a link to {leads}, outside of {root}; leave it out, or use --follow-links."
             ))),
-            Ok(inside) if !self.options.hidden && inside.components().any(hidden_component) => {
-                Err(CliError::usage(format!("{shown} is a link to {leads}, which is hidden; use --hidden to take both.")))
-            }
+            Ok(inside) if !self.options.hidden && inside.components().any(hidden_component) => Err(CliError::usage(
+                format!("{shown} is a link to {leads}, which is hidden; use --hidden to take both."),
+            )),
             _ => Ok(target),
         }
     }
