@@ -236,7 +236,8 @@ async fn a_rollback_goes_to_the_last_other_content() {
     server.post("/versions/main@2/promote", &json!(null)).await.expect(200);
     assert_eq!(file_of(&server, "main@previous").await, "content 2", "literally the one before");
 
-    assert_eq!(server.get("/versions/main@active/rollback").await.expect(200).json()["number"], 1);
+    let target = |name: &str| send(server.request(Method::GET, &format!("/versions/{name}@active/rollback")));
+    assert_eq!(target("main").await.expect(200).json()["number"], 1);
     let etag = server.get("/manifests/main").await.header("etag").to_owned();
     let rollback = |etag: &str| {
         send(server.request(Method::POST, "/versions/main@active/rollback").header("if-match", etag.to_owned()))
@@ -252,7 +253,7 @@ async fn a_rollback_goes_to_the_last_other_content() {
     }
 
     server.publish("single", &[("file", b"content 1")]).await;
-    server.get("/versions/single@active/rollback").await.problem(404, "VERSION_UNKNOWN");
+    target("single").await.problem(404, "VERSION_UNKNOWN");
     server.post("/versions/single@active/rollback", &json!(null)).await.problem(404, "VERSION_UNKNOWN");
     server.post("/versions/none@active/rollback", &json!(null)).await.problem(404, "VERSION_UNKNOWN");
 }

@@ -96,7 +96,7 @@ const BELONGS_TO: [(&str, &[&str]); 9] = [
     ("hyper_util", &["server"]),
     ("maud", &["http"]),
     ("reqwest", &["client", "cli"]),
-    ("rustix", &["cli", "server", "store"]),
+    ("rustix", &["cli", "client", "server", "store"]),
     ("schemars", &["http", "wire"]),
     ("tower_http", &["http"]),
 ];
