@@ -19,6 +19,7 @@ pub mod retention;
 pub mod run;
 pub mod selector;
 pub mod subject;
+pub mod text;
 pub mod upload;
 pub mod version;
 pub mod word;

@@ -29,10 +29,10 @@ fn run(cli: Cli) -> Result<(), CliError> {
 fn refuse(error: &clap::Error) -> ExitCode {
     // Parsing failed, so `--json` can only be detected in the raw arguments.
     let json = std::env::args_os().any(|argument| argument == "--json");
-    if !json || !error.use_stderr() {
+    let text = error.render().to_string();
+    if !error.use_stderr() || !(json || CliError::needs_escaping(&text)) {
         error.exit();
     }
-    let text = error.render().to_string();
     let paragraph = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-    CliError::usage(paragraph.split_whitespace().collect::<Vec<_>>().join(" ")).report(true)
+    CliError::usage(paragraph.split_whitespace().collect::<Vec<_>>().join(" ")).report(json)
 }

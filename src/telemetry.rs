@@ -1,5 +1,6 @@
 //! Logs and metrics.
 
+mod escaping;
 mod filter;
 
 use std::io::IsTerminal as _;
@@ -12,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::{Log, LogFormat};
 use filter::{ByCurrentFilter, CurrentFilter};
 
+pub use escaping::EscapingWriter;
 pub use filter::{LogFilter, parse_filter};
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -31,13 +33,15 @@ pub fn start_logging(log: &Log) -> Result<(), String> {
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer();
     // The filter is the outermost layer, so that it is consulted first.
     let _ = if text {
+        let lines = lines.with_writer(|| EscapingWriter::text(std::io::stderr()));
         let lines = lines.with_ansi(std::io::stderr().is_terminal());
         tracing_subscriber::registry().with(lines).with(ByCurrentFilter(current)).try_init()
     } else {
         let lines = lines.json().flatten_event(true).with_span_list(false);
+        let lines = lines.with_writer(|| EscapingWriter::json(std::io::stderr()));
         tracing_subscriber::registry().with(lines).with(ByCurrentFilter(current)).try_init()
     };
     Ok(())

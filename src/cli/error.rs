@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use serde_json::{Map, Value, json};
 
 use crate::client::{ClientError, ErrorKind};
+use crate::domain::text::{Escaped, escape_json};
 
 /// Exit codes of unsuccessful commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,13 @@ impl CliError {
         Self::new(Exit::Failure, "IO", format!("Cannot {action}: {error}."))
     }
 
+    /// Replaces the sentence for people.
+    #[must_use]
+    pub(super) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
     /// Adds a member for programs.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
@@ -75,6 +83,12 @@ impl CliError {
     /// Whether this is the error with this code.
     pub(super) fn is(&self, code: &str) -> bool {
         self.code == code
+    }
+
+    /// Whether a text holds characters that must not reach a terminal as they are.
+    #[must_use]
+    pub fn needs_escaping(text: &str) -> bool {
+        Escaped::lines(text).to_string() != text
     }
 
     /// The exit code of the process.
@@ -88,8 +102,11 @@ impl CliError {
     pub fn report(&self, json: bool) -> ExitCode {
         // The reader that closed the pipe does not expect a message.
         if self.exit != Exit::PipeClosed {
-            let text =
-                if json { self.json().to_string() } else { format!("larder: error: {}", harmless(&self.detail)) };
+            let text = if json {
+                escape_json(&self.json().to_string()).into_owned()
+            } else {
+                format!("larder: error: {}", Escaped::lines(&self.detail))
+            };
             // If stderr is closed too, only the exit code remains.
             let _ = writeln!(io::stderr(), "{text}");
         }
@@ -103,11 +120,6 @@ impl CliError {
         error.insert("exit_code".into(), json!(self.exit as u8));
         json!({ "error": error })
     }
-}
-
-/// Makes text from other sources safe for a terminal: keeps line breaks, replaces other control characters.
-pub(super) fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
 
 impl fmt::Display for CliError {

@@ -1,11 +1,13 @@
 //! `larder fetch`
 
 mod destination;
+mod merging;
 mod part;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
@@ -15,7 +17,7 @@ use super::progress::Progress;
 use super::remote::Remote;
 use super::{CliError, Context, Exit, output};
 use crate::client::{Client, PublishedManifest};
-use crate::domain::manifest::{Artifact, release};
+use crate::domain::manifest::{Artifact, FileIndex, release};
 use crate::domain::{Digest, FileName, Manifest, Target};
 
 /// Maximum number of names listed in an error.
@@ -88,12 +90,15 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let root = args.output.as_path();
     std::fs::create_dir_all(root)
         .map_err(|error| CliError::io(format_args!("make the directory {}", root.display()), &error))?;
+    let names: Vec<&str> = wanted.iter().map(|artifact| artifact.name.as_str()).collect();
+    merging::check(root, &names)?;
+    let written = Arc::default();
     let progress = Progress::new(context, "fetching", wanted.iter().map(|artifact| artifact.blob.size).sum());
-    let (client, progress_ref) = (&client, &progress);
+    let (client, progress_ref, written) = (&client, &progress, &written);
     // In the order of the manifest rather than of completion, so that the output is deterministic.
     let fetched: Vec<Fetched> = stream::iter(wanted)
         .map(|artifact| async move {
-            let origin = part::obtain(client, root, artifact, &progress_ref.meter()).await?;
+            let origin = part::obtain(client, root, artifact, &progress_ref.meter(), written).await?;
             let path = root.join(artifact.name.as_str());
             let Artifact { name, blob, .. } = artifact.clone();
             Ok::<_, CliError>(Fetched { name, path, blob: blob.digest, size: blob.size, state: origin })
@@ -146,11 +151,12 @@ pub(super) fn choose<'a>(
     if files.is_empty() {
         return Ok(artifacts.iter().collect());
     }
-    let unknown: Vec<_> = files.iter().filter(|file| release.manifest.file(file).is_none()).collect();
+    let index = FileIndex::new(artifacts);
+    let unknown: Vec<_> = files.iter().filter(|file| index.find(file).is_none()).collect();
     if unknown.is_empty() {
         let mut seen = HashSet::new();
-        let known = files.iter().filter(|file| seen.insert(file.as_str()));
-        return Ok(known.filter_map(|file| release.manifest.file(file)).collect());
+        let known = files.iter().filter_map(|file| index.find(file)).filter(|at| seen.insert(*at));
+        return Ok(known.map(|at| &artifacts[at]).collect());
     }
     let list = |names: &mut dyn Iterator<Item = &FileName>| names.map(FileName::as_str).collect::<Vec<_>>().join(", ");
     let more = artifacts.len().saturating_sub(MAX_LISTED);

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 use tracing_subscriber::EnvFilter;
 
 use super::{CliError, progress};
-use crate::telemetry::parse_filter;
+use crate::telemetry::{EscapingWriter, parse_filter};
 
 /// Sends logs to stderr, filtered by `LARDER_LOG` (default `warn`). A subscriber that is already installed is kept.
 pub(super) fn init() -> Result<(), CliError> {
@@ -22,7 +22,7 @@ pub(super) fn init() -> Result<(), CliError> {
         .with_target(false)
         .without_time()
         .with_ansi(!plain && io::stderr().is_terminal())
-        .with_writer(|| StderrAroundBars)
+        .with_writer(|| EscapingWriter::text(StderrAroundBars))
         .try_init();
     // Fails only if a subscriber was installed before, which works equally well.
     drop(result);

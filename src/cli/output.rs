@@ -1,4 +1,4 @@
-//! Output: data on stdout, notes on stderr.
+//! Output: data on stdout, notes on stderr. Text that people read never hides or reorders parts of itself.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::progress;
 use super::{CliError, Exit};
+use crate::domain::text::{Escaped, escape_json};
 
 /// Writes raw bytes to stdout.
 pub(super) fn bytes(bytes: &[u8]) -> Result<(), CliError> {
@@ -14,21 +15,23 @@ pub(super) fn bytes(bytes: &[u8]) -> Result<(), CliError> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| broken(&error))
 }
 
-/// Writes one line to stdout.
+/// Writes one line, or several, to stdout.
 pub(super) fn line(text: impl Display) -> Result<(), CliError> {
-    progress::suspended(|| bytes(format!("{text}\n").as_bytes()))
+    let text = format!("{text}\n");
+    progress::suspended(|| bytes(Escaped::lines(&text).to_string().as_bytes()))
 }
 
 /// Writes the JSON document of a command to stdout.
 pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?;
-    line(text)
+    progress::suspended(|| bytes(format!("{}\n", escape_json(&text)).as_bytes()))
 }
 
 /// Writes a note to stderr. A closed stderr is no reason to fail.
 pub(super) fn note(text: impl Display) {
+    let text = text.to_string();
     progress::suspended(|| {
-        let _ = writeln!(io::stderr(), "larder: {text}");
+        let _ = writeln!(io::stderr(), "larder: {}", Escaped::lines(&text));
     });
 }
 

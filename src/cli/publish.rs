@@ -5,7 +5,10 @@ mod inputs;
 mod local_files;
 mod naming;
 mod plan;
+mod problems;
+mod remarks;
 mod session;
+mod unchanged;
 
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -15,13 +18,15 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
 
+use self::inputs::TreeOptions;
 use self::local_files::LocalFiles;
+use self::remarks::Remarks;
 use self::session::{Publication, Published};
 use super::expect::ExpectArgs;
 use super::promote::word;
 use super::remote::Remote;
 use super::{CliError, Context, Exit, output, table};
-use crate::client::Client;
+use crate::client::{Client, Upload};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Size;
 use crate::domain::manifest::{Kind, Limits, release};
@@ -31,7 +36,7 @@ use crate::domain::{FileName, Manifest, ManifestError, ManifestName};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Readers see the new version with all its files at once, or not at all. Only what the server does not have \
-yet is uploaded. Prints NAME@VERSION and the manifest's digest.
+yet is uploaded. If files and description are those of the active version already, nothing changes. Prints NAME@VERSION and the manifest's digest.
 
 Examples:
   larder publish miren/main --label main:abc1234 dist/*.tar.gz
@@ -45,7 +50,8 @@ pub struct Args {
 
     /// PATH, FILENAME=PATH to give another name, or a directory to take whole
     ///
-    /// The files of a directory are named relative to it. Write ./a=b for a path that holds an equals sign.
+    /// The files of a directory are named relative to it; hidden ones are left out. Links out of it are refused. An
+    /// argument that is an existing file is that file, even if it holds an equals sign.
     #[arg(value_name = "FILE", required_unless_present = "manifest", conflicts_with = "manifest")]
     files_given: Vec<PathBuf>,
 
@@ -60,6 +66,13 @@ pub struct Args {
     /// File with the source snapshot, published along
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
+
+    #[command(flatten)]
+    tree: TreeOptions,
+
+    /// Make a new version even if only the build date differs from the published one
+    #[arg(long, conflicts_with = "manifest")]
+    new_version: bool,
 
     /// Stage it only: readers do not see it until it is promoted
     #[arg(long)]
@@ -152,7 +165,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if let Some(size) = args.resumable_from {
         client = client.resuming_from(size.bytes());
     }
-    let publication = gather(&args, &client).await?;
+    let mut publication = gather(&args, &client).await?;
+    if !context.json {
+        publication.remarks.print();
+    }
+    if args.manifest.is_none() && !args.new_version {
+        publication.reuse_unchanged().await?;
+    }
     if args.dry_run {
         return plan::show(&publication, context).await;
     }
@@ -167,37 +186,47 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
         Some(path) => Some(local_files::fingerprint(path.clone()).await?),
         None => None,
     };
-    let (bytes, mut files) = if let Some(path) = &args.manifest {
+    let (bytes, mut files, left_out) = if let Some(path) = &args.manifest {
         let bytes = read_manifest(path)?;
         let manifest = parse(&bytes)?;
-        (bytes, args.files.as_deref().map(|files| LocalFiles::below(files, &manifest)).unwrap_or_default())
+        let files = args.files.as_deref().map(|files| LocalFiles::below(files, &manifest)).unwrap_or_default();
+        (bytes, files, Vec::new())
     } else {
-        let arguments = args.files_given.clone();
-        let inputs =
-            tokio::task::spawn_blocking(move || inputs::collect(&arguments)).await.map_err(anyhow::Error::from)??;
-        let hashed = local_files::hash(inputs, args.jobs.get()).await?;
-        let files: Vec<_> = hashed.iter().map(|(name, upload)| (name.clone(), upload.fingerprint.blob)).collect();
-        let source = source.as_ref().map(|upload| upload.fingerprint.blob);
-        let bytes = document::write(&args.description, &files, source)?;
-        let mut files = LocalFiles::default();
-        for (_, upload) in hashed {
-            files.add(upload);
-        }
-        (bytes, files)
+        describe_files(args, source.as_ref()).await?
     };
     if let Some(upload) = source {
         files.add(upload);
     }
+    let manifest = parse(&bytes)?;
     Ok(Publication {
         client,
         name: &args.name,
-        manifest: parse(&bytes)?,
+        remarks: Remarks::new(left_out, &manifest),
+        unchanged: false,
+        manifest,
         bytes,
         files,
         activate: !args.stage,
         expect: args.expect.get(),
         jobs: args.jobs.get(),
     })
+}
+
+/// Hashes the files of the arguments and generates their manifest. Also returns what was left out.
+async fn describe_files(args: &Args, source: Option<&Upload>) -> Result<(Bytes, LocalFiles, Vec<PathBuf>), CliError> {
+    let arguments = args.files_given.clone();
+    let options = args.tree;
+    let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, options));
+    let inputs = collect.await.map_err(anyhow::Error::from)??;
+    let hashed = local_files::hash(inputs.files, args.jobs.get()).await?;
+    let files: Vec<_> = hashed.iter().map(|(name, upload)| (name.clone(), upload.fingerprint.blob)).collect();
+    let source = source.map(|upload| upload.fingerprint.blob);
+    let bytes = document::write(&args.description, &files, source, args.new_version)?;
+    let mut files = LocalFiles::default();
+    for (_, upload) in hashed {
+        files.add(upload);
+    }
+    Ok((bytes, files, inputs.left_out))
 }
 
 fn read_manifest(path: &Path) -> Result<Bytes, CliError> {
@@ -247,11 +276,13 @@ fn summarise(
         document["uploaded"] = json!({ "blobs": uploaded.len(), "bytes": uploaded_bytes });
         document["reused"] = json!({ "blobs": reused_blobs, "bytes": reused_bytes });
         document["seconds"] = json!(seconds);
+        publication.remarks.add_to(&mut document);
         return output::json(&document);
     }
     output::line(format_args!("{}@{} {}", receipt.name, receipt.version, receipt.manifest))?;
     if receipt.unchanged {
-        output::note(format_args!("unchanged: this manifest was already {}", word(receipt)));
+        let (name, version) = (&receipt.name, receipt.version);
+        output::note(format_args!("unchanged: {name}@{version} has this content and was already {}", word(receipt)));
         return Ok(());
     }
     let (files, bytes) = (table::files(files), table::size(bytes));

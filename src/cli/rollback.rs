@@ -1,16 +1,22 @@
 //! `larder rollback`
 
 use super::remote::Remote;
-use super::{CliError, Context, Exit, output, promote};
+use super::table::{moment, text};
+use super::{CliError, Context, output, promote};
 use crate::domain::{Expect, ManifestName, Selector, Target};
+use crate::wire::Row;
 
 /// Arguments of `larder rollback`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The same as promoting NAME@previous, but only if nobody changes the name in between (exit \
-code 5). Rolling back twice returns to where it began.
+#[command(
+    after_help = "Goes back to the content that was active before the present one: versions with the same manifest \
+as the active one are skipped (NAME@previous is the version before, whatever its content). Fails with exit code 3 if \
+nothing else was ever active, and with 5 if somebody changes the name in between. Rolling back twice returns to where it \
+began.
 
 Example:
-  larder rollback miren/main")]
+  larder rollback miren/main"
+)]
 pub struct Args {
     /// The name to roll back
     #[arg(value_name = "NAME")]
@@ -23,19 +29,28 @@ pub struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
     let name = &args.name;
-    let history = client.history(name, None, 1).await?;
-    let number = history.previous.ok_or_else(|| {
-        CliError::new(Exit::NotFound, "VERSION_UNKNOWN", format!("{name} has no version from before the active one."))
-    })?;
-    let at = |selector| Target { name: name.clone(), selector, explicit: true };
-    let row = client.row(&at(Selector::Number(number))).await?;
-    let expect = match history.active {
-        Some(active) => Expect::OneOf(vec![client.row(&at(Selector::Number(active))).await?.manifest]),
-        None => Expect::Nothing,
+    // First what is active, then where to go: whoever changes the name after this is noticed by the precondition.
+    let active = match client.history(name, None, 1).await?.active {
+        Some(active) => {
+            let at = Target { name: name.clone(), selector: Selector::Number(active), explicit: true };
+            Some(client.row(&at).await?)
+        }
+        None => None,
     };
-    let receipt = client.promote(name, &row, &expect).await?;
-    if let (false, Some(active)) = (context.json, history.active) {
-        output::note(format_args!("{name} went back from version {active} to version {number}"));
+    // A target, not the request to roll back, so that a retry whose first reply was lost does not go back twice.
+    let target = client.rollback_target(name).await?;
+    let expect = active.as_ref().map_or(Expect::Nothing, |row| Expect::OneOf(vec![row.manifest]));
+    let receipt = client.promote(name, &target, &expect).await?;
+    if !context.json {
+        let from = active.as_ref().map_or_else(|| "nothing".to_owned(), describe);
+        let until = target.archived_at.map(|at| format!(", active until {}", moment(Some(at)))).unwrap_or_default();
+        output::note(format_args!("{name} went back from {from} to {}{until}", describe(&target)));
     }
     promote::print(&receipt, context)
+}
+
+/// `version 3 (sha256:HEX, label)`
+fn describe(row: &Row) -> String {
+    let label = row.label.as_deref().map(|label| format!(", {}", text(Some(label)))).unwrap_or_default();
+    format!("version {} ({}{label})", row.number, row.manifest)
 }

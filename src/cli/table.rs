@@ -3,6 +3,8 @@
 use bytesize::ByteSize;
 use jiff::Timestamp;
 
+use crate::domain::text::Escaped;
+
 /// Rows of text with a header.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -51,9 +53,9 @@ pub(super) fn moment(time: Option<Timestamp>) -> String {
     time.map_or_else(|| "-".to_owned(), |time| format!("{time:.0}"))
 }
 
-/// Text from other sources, made safe for a terminal and reduced to one line.
+/// Text from other sources in one line, without anything that controls a terminal or hides text.
 pub(super) fn text(text: Option<&str>) -> String {
-    text.map_or_else(|| "-".to_owned(), |text| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect())
+    text.map_or_else(|| "-".to_owned(), |text| Escaped::new(text).to_string())
 }
 
 #[cfg(test)]
@@ -74,6 +76,6 @@ mod tests {
         let time = "2026-05-14T18:20:00.123Z".parse().unwrap();
         assert_eq!(moment(Some(time)), "2026-05-14T18:20:00Z");
         assert_eq!(moment(None), "-");
-        assert_eq!(text(Some("a\u{1b}[31m")), "a?[31m");
+        assert_eq!(text(Some("a\u{1b}[31m\u{202e}b")), "a\\u{1b}[31m\\u{202e}b");
     }
 }

@@ -12,7 +12,6 @@ use serde_json::json;
 
 use self::checkpoint::Checkpoint;
 use self::peer::Peer;
-use super::error::harmless;
 use super::settings::{Settings, gated};
 use super::{CliError, Context, Exit, output, remote, token};
 use crate::clock::SystemClock;
@@ -207,7 +206,7 @@ impl Observer for Watcher {
             let _ = match outcome {
                 Outcome::Healed(cure) => output::line(format_args!("healed ({}): {found}", method(*cure))),
                 Outcome::Left(None) => output::line(found),
-                Outcome::Left(Some(why)) => output::line(format_args!("{found}; not healed: {}", harmless(why))),
+                Outcome::Left(Some(why)) => output::line(format_args!("{found}; not healed: {why}")),
             };
         } else if self.listed.len() < MAX_LISTED {
             self.listed.push(Listed::new(finding, outcome));

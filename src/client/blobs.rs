@@ -122,7 +122,7 @@ impl Client {
         meter: &Meter,
     ) -> Result<Response, ClientError> {
         let failed = |error| ClientError::reading(&upload.path, error);
-        let mut file = tokio::fs::File::open(&upload.path).await.map_err(failed)?;
+        let mut file = upload.open().await.map_err(failed)?;
         if !upload.matches(&file.metadata().await.map_err(failed)?) {
             return Err(ClientError::Changed { path: upload.path.clone() });
         }

@@ -2,6 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -10,6 +11,8 @@ use crate::domain::manifest::Descriptor;
 
 /// Bytes per read while hashing.
 const BUFFER: usize = 1 << 20;
+/// Flag for opening files: a FIFO is opened at once, even if nobody writes to it.
+const NONBLOCKING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// Content and modification time of a file when it was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +29,17 @@ impl Fingerprint {
     /// # Errors
     /// The file cannot be read, is not a regular file, or changed while it was being hashed.
     pub fn read(path: &Path) -> io::Result<Self> {
-        // Checked before opening: opening a FIFO would block until another process writes to it.
+        // Checked before opening, because opening a device may have effects, and without blocking, because a FIFO may
+        // replace the file in between.
+        let irregular = || io::Error::other("it is not a regular file");
         if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
+            return Err(irregular());
         }
-        let mut file = File::open(path)?;
+        let mut file = File::options().read(true).custom_flags(NONBLOCKING).open(path)?;
         let before = file.metadata()?;
+        if !before.is_file() {
+            return Err(irregular());
+        }
         let (hasher, size) = hash_all(&mut file)?;
         let after = file.metadata()?;
         if size != before.len() || !same_moment(&before, &after) {
@@ -52,6 +60,11 @@ pub struct Upload {
 }
 
 impl Upload {
+    /// Opens the file to send it.
+    pub(super) async fn open(&self) -> io::Result<tokio::fs::File> {
+        tokio::fs::OpenOptions::new().read(true).custom_flags(NONBLOCKING).open(&self.path).await
+    }
+
     /// Whether the file still has the size and modification time of the fingerprint.
     #[must_use]
     pub fn matches(&self, metadata: &Metadata) -> bool {

@@ -53,6 +53,16 @@ impl Client {
         }
     }
 
+    /// The version that a rollback goes back to: the one that was active last among those with another manifest than
+    /// the active one's.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn rollback_target(&self, name: &ManifestName) -> Result<Row, ClientError> {
+        let url = self.url(&format!("versions/{name}@active/rollback"));
+        self.answer(|| self.request(Method::GET, url.clone())).await?.json()
+    }
+
     /// Publishes the manifest of `row` under another name.
     ///
     /// # Errors

@@ -138,6 +138,9 @@ pub enum Rejection {
     /// The version or the name does not exist.
     #[error("there is no such version")]
     NoSuchVersion,
+    /// There is no readable version with other content than the active one's that was ever active.
+    #[error("no other content was active before that could become active again")]
+    NoOtherContent,
     /// The version is retired.
     #[error("version {} was retired", .0.number)]
     Retired(Box<VersionRow>),
@@ -160,7 +163,8 @@ pub enum Rejection {
 /// Inputs for judging a change, besides the newest head.
 #[derive(Debug, Clone)]
 pub struct Judgement {
-    /// The version that [`Change::selector`] picks, whether in the head or in a segment.
+    /// The version that [`Change::selector`] picks, whether in the head or in a segment. For a rollback, the version to
+    /// go back to.
     pub row: Option<VersionRow>,
     /// For a deletion, all rows of the name; for an expiry, the rows that it concerns.
     pub everything: Vec<VersionRow>,

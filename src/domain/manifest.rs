@@ -6,7 +6,9 @@
 //! document, and happens at publish only. If reading applied the rules of publishing, every rule added later would turn
 //! old releases into a corrupt store, and every rule relaxed later would do so for older binaries.
 
+mod index;
 mod kind;
+pub mod portability;
 pub mod release;
 
 use std::borrow::Cow;
@@ -14,6 +16,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use index::FileIndex;
 pub use kind::Kind;
 
 use super::{Digest, FileName};
@@ -82,12 +85,6 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The file of this name.
-    #[must_use]
-    pub fn file(&self, name: &FileName) -> Option<&Artifact> {
-        self.files.iter().find(|file| file.name == *name)
-    }
-
     /// Everything that this manifest alone keeps alive: its blobs, and the bytes of its child manifests.
     #[must_use]
     pub fn roots(&self) -> Vec<Descriptor> {

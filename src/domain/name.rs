@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::text;
+
 /// Maximum length of a manifest name, in bytes.
 pub const MAX_NAME: usize = 255;
 /// Maximum length of a manifest name's segment other than the last, in bytes: it becomes a segment of keys.
@@ -32,6 +34,14 @@ pub enum NameError {
         /// The actual length, in bytes.
         actual: usize,
     },
+    /// A segment holds a character that hides or reorders text, or controls a terminal.
+    #[error("the segment {segment:?} holds {}, which would hide or reorder text; leave it out", text::describe(*.character))]
+    Hidden {
+        /// The offending segment, truncated to 64 characters.
+        segment: String,
+        /// The character.
+        character: char,
+    },
     /// A segment does not follow the grammar.
     #[error("the segment {segment:?} is not allowed: {rule}")]
     Segment {
@@ -45,6 +55,9 @@ pub enum NameError {
 impl NameError {
     fn segment(segment: &str, rule: &'static str) -> Self {
         Self::Segment { segment: segment.chars().take(64).collect(), rule }
+    }
+    fn hidden(segment: &str, character: char) -> Self {
+        Self::Hidden { segment: segment.chars().take(64).collect(), character }
     }
 }
 
@@ -201,7 +214,8 @@ impl FileName {
     }
 
     /// Checks that an artifact with this name may be published: at most [`MAX_FILE`] bytes, at most
-    /// [`MAX_FILE_SEGMENT`] bytes per segment, and no segment that starts with `~`, which shells expand.
+    /// [`MAX_FILE_SEGMENT`] bytes per segment, no segment that starts with `~`, which shells expand, and no character
+    /// that hides or reorders text ([`text::first_hidden`]).
     ///
     /// # Errors
     /// The first rule that it violates.
@@ -216,6 +230,9 @@ impl FileName {
             if segment.starts_with('~') {
                 return Err(NameError::segment(segment, "a segment of a file name does not start with '~'"));
             }
+            if let Some((_, character)) = text::first_hidden(segment) {
+                return Err(NameError::hidden(segment, character));
+            }
         }
         Ok(())
     }
@@ -229,6 +246,9 @@ impl FromStr for FileName {
             return Err(NameError::Empty);
         }
         for segment in text.split('/') {
+            if let Some(control) = segment.chars().find(|c| c.is_control()) {
+                return Err(NameError::hidden(segment, control));
+            }
             if let Some(rule) = danger(segment) {
                 return Err(NameError::segment(segment, rule));
             }
@@ -237,14 +257,14 @@ impl FromStr for FileName {
     }
 }
 
-/// The rule that a segment violates, if it would be unsafe in a path, a header or a terminal.
+/// The rule that a segment violates, if it would be unsafe in a path.
 fn danger(segment: &str) -> Option<&'static str> {
     if segment.is_empty() {
         Some("a file name has no empty segment, and no '/' at its ends")
     } else if matches!(segment, "." | "..") {
         Some("a file name has no '.' or '..' segment")
-    } else if segment.chars().any(|c| c.is_control() || c == '\\') {
-        Some("a file name holds no control characters and no backslash")
+    } else if segment.contains('\\') {
+        Some("a file name holds no backslash")
     } else {
         None
     }
@@ -347,7 +367,9 @@ mod tests {
 
     #[test]
     fn file_names_stay_below_their_directory() {
-        for good in ["miren.tar.gz", "assets/app.js", "naïve file.txt", "a@b", ".well-known/x", "..."] {
+        for good in
+            ["miren.tar.gz", "assets/app.js", "naïve file.txt", "می\u{200c}خواهم", "a@b", ".well-known/x", "..."]
+        {
             assert!(good.parse::<FileName>().unwrap().check().is_ok(), "{good}");
         }
         for bad in ["", "/etc/passwd", "a//b", "a/", "..", "a/../b", ".", "a\\b", "a\nb", "a\0", "x\u{7f}"] {
@@ -356,8 +378,18 @@ mod tests {
     }
 
     #[test]
+    fn a_character_that_hides_text_is_named_by_its_code_point() {
+        for (name, point) in [("a\u{202e}b", "U+202E RIGHT-TO-LEFT OVERRIDE"), ("a\tb", "U+0009 CHARACTER")] {
+            let error = name.parse().and_then(|name: FileName| name.check()).unwrap_err().to_string();
+            assert!(error.contains(point) && text::first_hidden(&error).is_none(), "{error}");
+        }
+    }
+
+    #[test]
     fn what_must_not_be_published_but_endangers_no_path_can_be_read() {
-        for bad in ["~root/x", "a/~b", "~", &"x".repeat(256), &vec!["x".repeat(200); 6].join("/")] {
+        for bad in
+            ["a\u{202e}b", "a\u{200b}", "~root/x", "a/~b", "~", &"x".repeat(256), &vec!["x".repeat(200); 6].join("/")]
+        {
             let name: FileName = bad.parse().unwrap();
             assert!(name.check().is_err(), "{bad}");
             let read: FileName = serde_json::from_value(serde_json::to_value(&name).unwrap()).unwrap();

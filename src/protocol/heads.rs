@@ -7,6 +7,7 @@
 mod annex;
 mod cached;
 mod digests;
+mod rollback;
 mod segments;
 mod state;
 
@@ -301,6 +302,7 @@ impl Heads {
                         judgement.everything.extend(self.segments.row(head, due.number).await?);
                     }
                 }
+                (Change::Rollback { .. }, _) => judgement.row = self.rollback_target(head).await?,
                 (_, Some(selector)) => judgement.row = self.select(head, selector).await?,
                 (_, None) => {}
             }

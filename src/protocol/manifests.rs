@@ -5,14 +5,14 @@
 //! format. What a manifest needs is determined the same way for all formats: its blobs, the manifests it names, and
 //! what those need in turn.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use moka::sync::Cache;
 use tokio::time::Duration;
 
-use crate::domain::manifest::{Artifact, Child, Descriptor, FORMATS, Format, Limits, ReadError};
+use crate::domain::manifest::{Artifact, Child, Descriptor, FORMATS, FileIndex, Format, Limits, ReadError};
 use crate::domain::{Digest, FileName, Manifest, ManifestError};
 use crate::protocol::Blobs;
 use crate::protocol::blobs::Check;
@@ -33,7 +33,7 @@ pub struct LoadedManifest {
     /// The bytes as published.
     pub bytes: Bytes,
     contents: Contents,
-    index: HashMap<FileName, usize>,
+    index: FileIndex,
 }
 
 /// A manifest as interpreted by its format.
@@ -52,7 +52,7 @@ impl Contents {
 impl LoadedManifest {
     fn new(bytes: Bytes, contents: Contents) -> Self {
         let files = contents.read.as_ref().map_or(&[][..], |manifest| &manifest.files);
-        let index = files.iter().enumerate().map(|(at, file)| (file.name.clone(), at)).collect();
+        let index = FileIndex::new(files);
         Self { bytes, contents, index }
     }
 
@@ -65,13 +65,13 @@ impl LoadedManifest {
         self.contents.get()
     }
 
-    /// The file of this name, or `None`.
+    /// The file of this name, or `None`. A name in its other Unicode form is found if it is unique.
     ///
     /// # Errors
     /// As [`LoadedManifest::manifest`].
     pub fn file(&self, name: &FileName) -> Result<Option<&Artifact>, StoreError> {
         let manifest = self.manifest()?;
-        Ok(self.index.get(name).map(|at| &manifest.files[*at]))
+        Ok(self.index.find(name).map(|at| &manifest.files[at]))
     }
 }
 

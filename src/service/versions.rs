@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::head::Change;
-use crate::domain::{Expect, Head, ManifestName, Origin, Selector, State, Subject, Target, VersionRow};
+use crate::domain::{Expect, Head, ManifestName, Origin, Rejection, Selector, State, Subject, Target, VersionRow};
 use crate::protocol::{AsOf, ChangeError, Heads};
 use crate::service::publish::PublishOptions;
 use crate::service::{Publish, PublishError, Receipt, Resolve, ResolveError};
@@ -87,6 +87,24 @@ impl Versions {
     /// A [`ChangeError`].
     pub async fn promote(&self, target: &Target, expect: Expect, by: &Subject) -> Result<Receipt, ChangeError> {
         self.change(target, |selector| Change::Promote { selector, expect }, by).await
+    }
+
+    /// Goes back to the content that was active last before the present one, whatever versions of the present content
+    /// were active in between.
+    ///
+    /// # Errors
+    /// A [`ChangeError`]; [`Rejection::NoOtherContent`] when there is nothing to go back to.
+    pub async fn rollback(&self, name: &ManifestName, expect: Expect, by: &Subject) -> Result<Receipt, ChangeError> {
+        self.heads.change(name, &Change::Rollback { expect }, by).await.map(Receipt::new)
+    }
+
+    /// The version that [`Versions::rollback`] would make active at present.
+    ///
+    /// # Errors
+    /// As [`Versions::rollback`].
+    pub async fn rollback_target(&self, name: &ManifestName) -> Result<VersionRow, ChangeError> {
+        let head = self.heads.current(name).await?.ok_or(Rejection::NoSuchVersion)?;
+        Ok(self.heads.rollback_target(&head).await?.ok_or(Rejection::NoOtherContent)?)
     }
 
     /// Pins or unpins a version.

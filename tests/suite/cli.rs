@@ -9,6 +9,7 @@ mod fetch;
 mod heal;
 mod memory;
 mod publish;
+mod publishing;
 mod reload;
 mod retries;
 mod serve;

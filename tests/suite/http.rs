@@ -9,6 +9,7 @@ mod dates;
 mod downloaders;
 mod files;
 mod framing;
+mod hidden;
 mod json;
 mod limits;
 mod manifests;

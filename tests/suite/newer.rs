@@ -1,6 +1,7 @@
 //! Stores that a newer larder wrote to: what this one does not know is kept, and what it cannot judge is left alone.
 
 mod frozen;
+mod hidden;
 mod needs;
 
 use std::sync::Arc;

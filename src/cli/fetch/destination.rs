@@ -75,10 +75,13 @@ impl Destination {
         }
     }
 
-    /// Renames the complete part file to its final name, atomically. Blocks.
-    pub(super) fn finish(&self, file: &File, digest: Digest) -> io::Result<()> {
-        file.sync_all()?;
-        rustix::fs::renameat(&self.directory, part_name(&self.name, digest), &self.directory, &self.name)?;
+    /// Renames the part file to its final name, atomically. Its bytes must have been synced. Blocks.
+    pub(super) fn rename_part(&self, digest: Digest) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.directory, part_name(&self.name, digest), &self.directory, &self.name)?)
+    }
+
+    /// Makes the name durable. Blocks.
+    pub(super) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.directory)?)
     }
 
@@ -143,7 +146,7 @@ mod tests {
         let digest = Digest::of(b"");
         let part = place.open_part(digest).unwrap();
         assert!(place.is_part(&part, digest).unwrap());
-        place.finish(&part, digest).unwrap();
+        place.rename_part(digest).unwrap();
         assert!(!place.is_part(&part, digest).unwrap());
         assert!(root.path().join("a/b/c").is_file() && place.existing().unwrap().is_some());
     }
@@ -167,8 +170,8 @@ mod tests {
         let place = Destination::open(root.path(), &name("link")).unwrap();
         assert!(place.existing().unwrap().is_none());
         let digest = Digest::of(b"");
-        let part = place.open_part(digest).unwrap();
-        place.finish(&part, digest).unwrap();
+        place.open_part(digest).unwrap();
+        place.rename_part(digest).unwrap();
         assert!(!link.is_symlink());
         assert_eq!(std::fs::read(&target).unwrap(), b"keep");
     }

@@ -3,14 +3,16 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
 use super::Origin;
 use super::destination::Destination;
+use super::merging::Written;
 use crate::cli::{CliError, output};
 use crate::client::{Client, ClientError, Meter, Position, hash_all};
+use crate::domain::FileName;
 use crate::domain::manifest::{Artifact, Descriptor};
 
 /// Write buffer size, in bytes.
@@ -22,11 +24,17 @@ pub(super) async fn obtain(
     root: &Path,
     artifact: &Artifact,
     meter: &Meter,
+    written: &Arc<Mutex<Written>>,
 ) -> Result<Origin, CliError> {
     let (root, name, blob) = (root.to_owned(), artifact.name.clone(), artifact.blob);
     let shown = root.join(name.as_str());
     let failed = |error: io::Error| CliError::io(format_args!("write {}", shown.display()), &error);
-    let Some(part) = blocking(move || Part::lock(&root, &name, blob)).await.map_err(failed)? else {
+    let (known, wanted) = (Arc::clone(written), name.clone());
+    let part = blocking(move || match Part::lock(&root, &name, blob)? {
+        Some(part) => Ok(Some(part)),
+        None => present(&Destination::open(&root, &name)?, &name, &known).map(|()| None),
+    });
+    let Some(part) = part.await.map_err(failed)? else {
         meter(blob.size);
         return Ok(Origin::Present);
     };
@@ -35,8 +43,17 @@ pub(super) async fn obtain(
     let position = blocking(move || held.position()).await.map_err(failed)?;
     let origin = if position.length == 0 { Origin::Fetched } else { Origin::Resumed };
     receive(client, &part, position, meter).await?;
-    blocking(move || part.place.finish(&part.file, part.blob.digest)).await.map_err(failed)?;
+    let known = Arc::clone(written);
+    blocking(move || part.finish(&wanted, &known)).await.map_err(failed)?;
     Ok(origin)
+}
+
+/// Records a file that was complete before. Blocks.
+fn present(place: &Destination, name: &FileName, written: &Mutex<Written>) -> io::Result<()> {
+    let Some(file) = place.existing()? else { return Ok(()) };
+    let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+    written.check(&file, name)?;
+    written.add(&file, name)
 }
 
 /// Downloads into the part file. If verification fails, the bytes of an earlier attempt may be the cause, so the
@@ -77,7 +94,7 @@ struct Part {
 
 impl Part {
     /// Waits for the lock; `None` if the file turns out to be complete, perhaps through a concurrent fetch. Blocks.
-    fn lock(root: &Path, name: &crate::domain::FileName, blob: Descriptor) -> io::Result<Option<Self>> {
+    fn lock(root: &Path, name: &FileName, blob: Descriptor) -> io::Result<Option<Self>> {
         let place = Destination::open(root, name)?;
         loop {
             if is_complete(&place, blob)? {
@@ -95,6 +112,21 @@ impl Part {
             }
             return Ok(Some(Self { place, blob, file }));
         }
+    }
+
+    /// Gives the complete file its name, unless that is the name of another file of this fetch. Blocks.
+    fn finish(&self, name: &FileName, written: &Mutex<Written>) -> io::Result<()> {
+        self.file.sync_all()?;
+        {
+            // Held for the renaming, so that of two files that are put in place at once one notices the other.
+            let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(existing) = self.place.existing()? {
+                written.check(&existing, name)?;
+            }
+            self.place.rename_part(self.blob.digest)?;
+            written.add(&self.file, name)?;
+        }
+        self.place.sync()
     }
 
     /// Progress of an earlier download, with the file positioned after it. Blocks.
@@ -213,7 +245,7 @@ mod tests {
         let first = Part::lock(root.path(), &"f".parse().unwrap(), blob(b"abc")).unwrap().unwrap();
         let second = std::thread::spawn(move || Part::lock(&path, &"f".parse().unwrap(), blob(b"abc")).unwrap());
         io::Write::write_all(&mut &first.file, b"abc").unwrap();
-        first.place.finish(&first.file, blob(b"abc").digest).unwrap();
+        first.place.rename_part(blob(b"abc").digest).unwrap();
         drop(first);
         assert!(second.join().unwrap().is_none());
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);

@@ -55,16 +55,18 @@ impl From<Descriptor> for Blob {
     }
 }
 
-/// Generates the manifest for these files and validates it with the server's rules.
+/// Generates the manifest for these files and validates it with the server's rules. `precise` makes two manifests of
+/// the same second differ.
 pub(super) fn write(
     description: &Description,
     files: &[(FileName, Descriptor)],
     source: Option<Descriptor>,
+    precise: bool,
 ) -> Result<Bytes, CliError> {
     let document = Document {
         version: description.label.as_deref(),
         commit: description.commit.as_deref(),
-        build_date: build_date(description)?,
+        build_date: build_date(description, precise)?,
         kind: description.kind.into(),
         entrypoint: description.entrypoint.as_ref(),
         artifacts: files.iter().map(|(name, blob)| entry(name, *blob, &description.kind.into())).collect(),
@@ -91,12 +93,13 @@ fn entry<'a>(name: &'a FileName, blob: Descriptor, kind: &Kind) -> Entry<'a> {
 }
 
 /// `--build-date`, else `SOURCE_DATE_EPOCH` (reproducible builds), else the current time.
-fn build_date(description: &Description) -> Result<Timestamp, CliError> {
+fn build_date(description: &Description, precise: bool) -> Result<Timestamp, CliError> {
     if let Some(date) = description.build_date {
         return Ok(date);
     }
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if !text.is_empty() => epoch(&text),
+        _ if precise => Ok(SystemClock.now()),
         // Whole seconds: fractions are of no use here.
         _ => Timestamp::from_second(SystemClock.now().as_second()).map_err(|error| anyhow::Error::from(error).into()),
     }
@@ -121,7 +124,7 @@ mod tests {
         };
         let blob = Descriptor { digest: Digest::of(b"x"), size: 1 };
         let files = [("foo-linux-amd64.tar.gz".parse().unwrap(), blob)];
-        let text = String::from_utf8(write(&description, &files, Some(blob)).unwrap().to_vec()).unwrap();
+        let text = String::from_utf8(write(&description, &files, Some(blob), false).unwrap().to_vec()).unwrap();
         let digest = blob.digest;
         assert_eq!(
             text,
@@ -158,8 +161,8 @@ mod tests {
     fn what_the_server_would_refuse_is_refused_here() {
         let description = Description { kind: super::super::KindArg::Static, ..Description::default() };
         let files = [("a".parse().unwrap(), Descriptor { digest: Digest::of(b"x"), size: 1 })];
-        assert!(write(&description, &files, None).unwrap_err().to_string().contains("entrypoint"));
-        assert!(write(&Description::default(), &[], None).is_err());
+        assert!(write(&description, &files, None, false).unwrap_err().to_string().contains("entrypoint"));
+        assert!(write(&Description::default(), &[], None, false).is_err());
     }
 
     #[test]

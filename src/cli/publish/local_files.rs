@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 
 use super::inputs::Input;
+use super::problems::Problems;
 use crate::cli::{CliError, Exit};
 use crate::client::{ClientError, Fingerprint, Upload};
 use crate::domain::{Digest, FileName, Manifest};
@@ -57,13 +58,18 @@ impl LocalFiles {
     }
 }
 
-/// Hashes the files in parallel, each of them once.
+/// Hashes the files in parallel, each of them once. Names all files that cannot be read.
 pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<(FileName, Upload)>, CliError> {
-    stream::iter(inputs)
-        .map(|Input { name, path }| async move { Ok((name, fingerprint(path).await?)) })
-        .buffered(jobs)
-        .try_collect()
-        .await
+    let (mut hashed, mut problems) = (Vec::with_capacity(inputs.len()), Problems::default());
+    let mut results =
+        stream::iter(inputs).map(|Input { name, path }| async move { (name, fingerprint(path).await) }).buffered(jobs);
+    while let Some((name, result)) = results.next().await {
+        match result {
+            Ok(upload) => hashed.push((name, upload)),
+            Err(error) => problems.add(error),
+        }
+    }
+    problems.into_result().map(|()| hashed)
 }
 
 /// Hashes one file.

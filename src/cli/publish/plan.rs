@@ -22,14 +22,20 @@ pub(super) async fn show(publication: &Publication<'_>, context: &Context) -> Re
     }
     if context.json {
         let manifest: Value = serde_json::from_slice(&publication.bytes).map_err(anyhow::Error::from)?;
-        return output::json(&json!({
+        let mut document = json!({
             "dry_run": true,
+            "unchanged": publication.unchanged,
             "name": publication.name,
             "digest": Digest::of(&publication.bytes),
             "manifest": manifest,
             "upload": upload,
             "reuse": reuse,
-        }));
+        });
+        publication.remarks.add_to(&mut document);
+        return output::json(&document);
+    }
+    if publication.unchanged {
+        output::note(format_args!("unchanged: {} has this content already", publication.name));
     }
     for (word, blobs) in [("upload", &upload), ("reuse", &reuse)] {
         for blob in blobs {

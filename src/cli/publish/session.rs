@@ -7,6 +7,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::local_files::LocalFiles;
+use super::remarks::Remarks;
+use super::unchanged;
 use crate::cli::progress::Progress;
 use crate::cli::{CliError, Context, signals};
 use crate::client::{Client, ClientError, Prepared, Problem, Session, Upload};
@@ -23,6 +25,9 @@ pub(super) struct Publication<'a> {
     pub(super) name: &'a ManifestName,
     pub(super) bytes: Bytes,
     pub(super) manifest: Manifest,
+    pub(super) remarks: Remarks,
+    /// Whether `bytes` are those of a manifest that is published already.
+    pub(super) unchanged: bool,
     pub(super) files: LocalFiles,
     pub(super) activate: bool,
     pub(super) expect: Expect,
@@ -38,6 +43,17 @@ pub(super) struct Published {
 }
 
 impl Publication<'_> {
+    /// If the same files with the same description are published already, publishes that manifest's bytes instead,
+    /// which the server then recognises by their digest.
+    pub(super) async fn reuse_unchanged(&mut self) -> Result<(), CliError> {
+        let staged = !self.activate;
+        if let Some(found) = unchanged::find(self.client, self.name, &self.bytes, staged, &self.expect).await? {
+            self.bytes = found.bytes;
+            self.unchanged = true;
+        }
+        Ok(())
+    }
+
     /// Publishes. On an error or a signal, the session is aborted, so that it does not keep unused blobs alive.
     pub(super) async fn run(&self, context: &Context) -> Result<Published, CliError> {
         let open = Mutex::new(None);

@@ -48,6 +48,11 @@ pub enum Change {
         /// The client's precondition.
         expect: Expect,
     },
+    /// Make the version active again whose content was active last before the present content.
+    Rollback {
+        /// The client's precondition.
+        expect: Expect,
+    },
     /// Add or remove the pin that users place by hand. Pins of other owners are unaffected.
     Pin {
         /// The version to pin or unpin.
@@ -93,6 +98,7 @@ impl Change {
             Self::Commit { .. } => Action::Publish,
             Self::Abort { .. } => Action::Abort,
             Self::Promote { .. } => Action::Promote,
+            Self::Rollback { .. } => Action::Rollback,
             Self::Pin { pinned: true, .. } => Action::Pin,
             Self::Pin { pinned: false, .. } => Action::Unpin,
             Self::Retire { .. } => Action::Retire,
@@ -111,7 +117,7 @@ impl Change {
                 Some(*selector)
             }
             Self::Withdraw { .. } => Some(Selector::Active),
-            Self::Prepare { .. } | Self::Expire { .. } | Self::Delete { .. } => None,
+            Self::Prepare { .. } | Self::Rollback { .. } | Self::Expire { .. } | Self::Delete { .. } => None,
         }
     }
 
@@ -120,6 +126,7 @@ impl Change {
             Self::Prepare { expect, .. }
             | Self::Commit { expect, .. }
             | Self::Promote { expect, .. }
+            | Self::Rollback { expect }
             | Self::Withdraw { expect, .. }
             | Self::Delete { expect, .. } => Some(expect),
             Self::Abort { .. } | Self::Pin { .. } | Self::Retire { .. } | Self::Expire { .. } => None,
@@ -132,6 +139,7 @@ impl Change {
         match self {
             Self::Prepare { .. }
             | Self::Delete { .. }
+            | Self::Rollback { .. }
             | Self::Abort { .. }
             | Self::Expire { .. }
             | Self::Withdraw { .. } => None,

@@ -48,6 +48,7 @@ impl Draft {
             Change::Commit { activate, .. } => self.commit(found(row)?, *activate)?,
             Change::Abort { .. } => self.abort(found(row)?)?,
             Change::Promote { .. } => self.promote(found(row)?)?,
+            Change::Rollback { .. } => self.promote(row.ok_or(Rejection::NoOtherContent)?)?,
             Change::Pin { pinned, .. } => self.pin(found(row)?, *pinned)?,
             Change::Retire { reason, .. } => self.retire(found(row)?, reason)?,
             Change::Expire { due } => {

@@ -153,6 +153,11 @@ impl From<Rejection> for ApiError {
             Rejection::NoSuchVersion => {
                 Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, "There is no such name or version.")
             }
+            Rejection::NoOtherContent => {
+                let detail = "Nothing with another content was active before, or it was retired: there is nothing to go \
+                              back to. Promote a version by its number instead.";
+                Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail)
+            }
             Rejection::Retired(row) => Self::retired(&row),
             Rejection::WrongState { number, state } => {
                 let detail = format!("Version {number} is {state}, which does not allow this.");

@@ -5,6 +5,7 @@ use axum::response::Html;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::domain::text::Escaped;
 use crate::domain::{State, VersionRow};
 use crate::service::{History, NamePage};
 
@@ -78,7 +79,7 @@ pub(in crate::http) fn names(page_of_names: &NamePage, next: Option<&str>) -> Pa
                                 tr {
                                     td { a href={"/versions/" (head.name)} { (head.name) } }
                                     td { a href={"/manifests/" (head.name)} { (row.number) } }
-                                    td { (row.summary.label.as_deref().unwrap_or_default()) }
+                                    td { (escaped(row.summary.label.as_deref().unwrap_or_default())) }
                                     td.n { (row.summary.files) }
                                     td.n { (size(row.summary.total_bytes)) }
                                     td { (time(row.promoted_at)) }
@@ -99,7 +100,7 @@ pub(in crate::http) fn history(history: &History, next: Option<&str>) -> Page {
         name.as_str(),
         &html! {
             @if let Some(deletion) = &history.head.deleted {
-                p { "Deleted " (time(Some(deletion.at))) ": " (deletion.reason) }
+                p { "Deleted " (time(Some(deletion.at))) ": " (escaped(&deletion.reason)) }
             }
             table {
                 thead {
@@ -125,14 +126,19 @@ fn version(name: &str, row: &VersionRow) -> Markup {
                 @if row.is_pinned() { ", pinned" }
                 @if row.state == State::Retired { " " (time(row.retired_at)) }
             }
-            td { (row.summary.label.as_deref().unwrap_or_default()) }
+            td { (escaped(row.summary.label.as_deref().unwrap_or_default())) }
             td.n { (row.summary.files) }
             td.n { (size(row.summary.total_bytes)) }
             td { (time(row.published_at)) }
-            td { (row.created_by) }
+            td { (escaped(row.created_by.as_str())) }
             td { code { (row.digest()) } }
         }
     }
+}
+
+/// Text of publishers, with what hides or reorders text made visible.
+fn escaped(text: &str) -> String {
+    Escaped::new(text).to_string()
 }
 
 fn size(bytes: u64) -> String {

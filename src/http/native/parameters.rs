@@ -22,6 +22,7 @@ parameters! {
         `2026-05-14T18:20:00Z`. Without one: the active version.", of::<String>;
     TARGET_EXPLICIT = "path" "targetExplicit" "target" true, "`NAME@SELECTOR`. The selector is a version number, `active`, \
         `previous`, `sha256:HEX` of a manifest, or a moment such as `2026-05-14T18:20:00Z`.", of::<String>;
+    TARGET_ACTIVE = "path" "targetActive" "target" true, "`NAME@active`.", of::<String>;
     SESSION = "path" "session" "session" true, "`NAME` to begin, then `NAME@NUMBER` as the `Location` of the session \
         says.", of::<String>;
     FILE = "path" "file" "file" true, "Name of an artifact of the manifest.",

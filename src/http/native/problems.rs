@@ -5,6 +5,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValu
 use axum::response::Response;
 use serde_json::Value;
 
+use crate::domain::text::escape_json;
 use crate::http::error::{ApiError, Denial};
 use crate::http::request_id::RequestId;
 use crate::wire::ProblemDetails;
@@ -26,7 +27,8 @@ pub(super) fn render(error: &ApiError, id: &RequestId) -> Response {
         instance: format!("urn:larder:request:{}", id.as_str()),
         members,
     };
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    // People read this in terminals; to programs the values are the same.
+    let body = escape_json(&serde_json::to_string(&problem).unwrap_or_default()).into_owned();
     let length = body.len();
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();

@@ -13,7 +13,7 @@ use super::negotiate::WantsHtml;
 use super::pages;
 use super::parameters as p;
 use crate::access::Caller;
-use crate::domain::{ManifestName, Permission, Target};
+use crate::domain::{ManifestName, Permission, Selector, Target};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::required_expectation;
@@ -53,6 +53,7 @@ pub(super) fn describe(document: &mut Document) {
         .answers(200, "It is active.", &[], [json_of::<Receipt>()])
         .fails(&[400, 401, 403, 404, 409, 410, 412, 428, 500, 503, 507]);
     document.path("/versions/{target}/promote", &[&p::TARGET_EXPLICIT], [promote]);
+    document.path("/versions/{target}/rollback", &[&p::TARGET_ACTIVE], rollback_operations());
     let set_pin = |method, id, summary, about| {
         Operation::new(method, id, summary)
             .by_token(about)
@@ -76,6 +77,23 @@ pub(super) fn describe(document: &mut Document) {
     document.path("/versions/{target}/copy", &[&p::TARGET_EXPLICIT], [copy]);
 }
 
+fn rollback_operations() -> [Operation; 2] {
+    let about = "It was active last among those with another manifest than the active one's. Needs `promote`.";
+    let target = Operation::new("get", "rollbackTarget", "The version that a rollback goes back to")
+        .by_token(about)
+        .answers(200, "Its row.", &[&p::CACHE_CONTROL], [json_of::<Row>()])
+        .fails(&[400, 401, 403, 404, 500, 503]);
+    let rollback = Operation::new("post", "rollback", "Go back to the content before the present one")
+        .by_token(
+            "Other versions with the present manifest are skipped, unlike by promoting `previous`. A repeated request \
+             goes back again; state `If-Match` to prevent that. Needs `promote`.",
+        )
+        .takes(&[&p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .answers(200, "The version is active.", &[], [json_of::<Receipt>()])
+        .fails(&[400, 401, 403, 404, 412, 428, 500, 503, 507]);
+    [target, rollback]
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Page {
@@ -96,6 +114,13 @@ async fn show(
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     set_freshness(&mut headers, Freshness::Revalidate, state.access.is_public(&target.name));
     match (tail.as_deref(), target.explicit) {
+        (Some("rollback"), true) => {
+            // Looking for it may take reading the whole history, so it is not for everybody.
+            caller.require(Permission::Promote, &target.name)?;
+            set_freshness(&mut headers, Freshness::Revalidate, false);
+            let row = state.versions.rollback_target(name_to_roll_back(&target)?).await?;
+            Ok((headers, Json(Row::from(&row))).into_response())
+        }
         (Some("promote" | "pin" | "copy"), _) => Err(not_allowed(tail.as_deref())),
         (Some(_), _) => Err(ApiError::no_route()),
         (None, true) => {
@@ -111,6 +136,7 @@ fn not_allowed(tail: Option<&str>) -> ApiError {
     match tail {
         None => ApiError::method_not_allowed_but("GET, HEAD"),
         Some("promote" | "copy") => ApiError::method_not_allowed_but("POST"),
+        Some("rollback") => ApiError::method_not_allowed_but("GET, HEAD, POST"),
         Some("pin") => ApiError::method_not_allowed_but("PUT, DELETE"),
         Some(_) => ApiError::no_route(),
     }
@@ -156,6 +182,7 @@ async fn act(
     let VersionPath { target, tail } = rest.place()?;
     match tail.as_deref() {
         Some("promote") => promote(state, caller, target, &headers).await,
+        Some("rollback") => rollback(state, caller, &target, &headers).await,
         Some("copy") => copy(state, caller, target, &headers, activation.activate, body).await,
         Some("pin") | None => Err(not_allowed(tail.as_deref())),
         Some(_) => Err(ApiError::no_route()),
@@ -170,6 +197,25 @@ async fn promote(state: AppState, caller: Caller, target: Target, headers: &Head
         run_to_completion(&tasks, async move { Ok(state.versions.promote(&target, expect, &caller.subject()).await?) })
             .await?;
     Ok(Json(Receipt::from(&receipt)).into_response())
+}
+
+/// The name of `NAME@active`: what a rollback leaves is always what is active.
+fn name_to_roll_back(target: &Target) -> Result<&ManifestName, ApiError> {
+    if target.selector == Selector::Active {
+        return Ok(&target.name);
+    }
+    let name = &target.name;
+    let detail = format!("A rollback is about the active version: write {name}@active/rollback.");
+    Err(ApiError::bad_request(Code::SelectorInvalid, detail))
+}
+
+async fn rollback(state: AppState, caller: Caller, target: &Target, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let name = name_to_roll_back(target)?.clone();
+    caller.require(Permission::Promote, &name)?;
+    let expect = required_expectation(&state.access, &name, headers)?;
+    let tasks = state.tasks.clone();
+    let work = async move { Ok(state.versions.rollback(&name, expect, &caller.subject()).await?) };
+    Ok(Json(Receipt::from(&run_to_completion(&tasks, work).await?)).into_response())
 }
 
 async fn copy(

@@ -4,6 +4,8 @@ use axum::http::header::{
     CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 
+use crate::domain::text::{Escaped, first_hidden};
+
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// What stored bytes may do in a browser.
@@ -65,6 +67,9 @@ fn attachment(name: &str) -> String {
         .remove(b'`')
         .remove(b'|')
         .remove(b'~');
+    // Browsers show this name to people; what hides parts of it becomes `_u{202e}`.
+    let escaped = first_hidden(name).map(|_| Escaped::new(name).to_string().replace('\\', "_"));
+    let name = escaped.as_deref().unwrap_or(name);
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ';
     if name.chars().all(plain) {
         return format!("attachment; filename=\"{name}\"");
@@ -76,6 +81,13 @@ fn attachment(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_hides_its_ending_is_saved_under_another() {
+        assert_eq!(attachment("invoice\u{202e}gpj.exe"), "attachment; filename=\"invoice_u{202e}gpj.exe\"");
+        assert!(attachment("\u{200b}ï").ends_with("filename*=UTF-8''_u%7B200b%7D%C3%AF"));
+        assert!(attachment("می\u{200c}خواهم").contains("%E2%80%8C"));
+    }
 
     #[test]
     fn names_survive_in_content_disposition() {

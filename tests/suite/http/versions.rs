@@ -224,3 +224,55 @@ async fn a_digest_picks_a_version_that_can_be_read() {
     server.delete("/manifests/main@1").await.expect(200);
     server.get(&format!("/manifests/{by_digest}")).await.problem(410, "VERSION_RETIRED");
 }
+
+#[tokio::test]
+async fn a_rollback_goes_to_the_last_other_content() {
+    let server = with_versions(2).await;
+    // The same bytes once more, by way of another version.
+    let broken = server.get("/manifests/main@2").await.text();
+    server.publish("main", &[("file", b"content 3")]).await;
+    server.put("/manifests/main", broken).await.expect(201);
+    server.delete("/manifests/main@3").await.expect(200);
+    server.post("/versions/main@2/promote", &json!(null)).await.expect(200);
+    assert_eq!(file_of(&server, "main@previous").await, "content 2", "literally the one before");
+
+    let target = |name: &str| send(server.request(Method::GET, &format!("/versions/{name}@active/rollback")));
+    assert_eq!(target("main").await.expect(200).json()["number"], 1);
+    let etag = server.get("/manifests/main").await.header("etag").to_owned();
+    let rollback = |etag: &str| {
+        send(server.request(Method::POST, "/versions/main@active/rollback").header("if-match", etag.to_owned()))
+    };
+    let receipt = rollback(&etag).await.expect(200).json();
+    assert_eq!((&receipt["version"], &receipt["state"]), (&json!(1), &json!("active")));
+    assert_eq!(file_of(&server, "main").await, "content 1");
+    rollback(&etag).await.problem(412, "PRECONDITION_FAILED");
+    server.post("/versions/main@1/rollback", &json!(null)).await.problem(400, "SELECTOR_INVALID");
+    send(server.request(Method::PUT, "/versions/main@active/rollback")).await.problem(405, "METHOD_NOT_ALLOWED");
+    for method in [Method::GET, Method::POST] {
+        send(server.anonymous(method, "/versions/main@active/rollback")).await.problem(401, "UNAUTHORIZED");
+    }
+
+    server.publish("single", &[("file", b"content 1")]).await;
+    target("single").await.problem(404, "VERSION_UNKNOWN");
+    server.post("/versions/single@active/rollback", &json!(null)).await.problem(404, "VERSION_UNKNOWN");
+    server.post("/versions/none@active/rollback", &json!(null)).await.problem(404, "VERSION_UNKNOWN");
+}
+
+#[tokio::test]
+async fn a_rollback_looks_further_back_than_a_head_remembers() {
+    let server = with_versions(1).await;
+    let (one, two) =
+        (manifest(&[("file", b"content 2")]), manifest(&[("file", b"content 2"), ("file 2", b"content 2")]));
+    server.put_blob(b"content 2").await;
+    for _ in 0..10 {
+        for document in [&one, &two] {
+            server.put("/manifests/main", document.to_string()).await.expect(201);
+        }
+    }
+    // Only the first version and the active one are left.
+    for number in 2..=20 {
+        server.delete(&format!("/manifests/main@{number}")).await.expect(200);
+    }
+    let receipt = server.post("/versions/main@active/rollback", &json!(null)).await.expect(200).json();
+    assert_eq!(receipt["version"], 1);
+}

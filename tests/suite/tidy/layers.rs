@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("store", &["shares"]),
     // Name patterns occur in settings.
     ("config", &["domain"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "domain"]),
     ("access", &["clock", "config", "domain"]),
     // Spells and parses the keys of domain values.
     ("layout", &["domain", "shares::Owner", "store"]),
@@ -99,7 +99,7 @@ const BELONGS_TO: [(&str, &[&str]); 9] = [
     ("hyper_util", &["server"]),
     ("maud", &["http"]),
     ("reqwest", &["client", "cli"]),
-    ("rustix", &["cli", "server", "store"]),
+    ("rustix", &["cli", "client", "server", "store"]),
     ("schemars", &["http", "wire"]),
     ("tower_http", &["http"]),
 ];

@@ -59,7 +59,7 @@ fn aimed(change: Change, log: &Log) -> Change {
             };
             Change::Expire { due: due.into_iter().map(aim).collect() }
         }
-        Change::Prepare { .. } | Change::Delete { .. } | Change::Withdraw { .. } => change,
+        Change::Prepare { .. } | Change::Rollback { .. } | Change::Delete { .. } | Change::Withdraw { .. } => change,
     }
 }
 
@@ -127,6 +127,7 @@ fn check_unchanged(log: &Log, change: &Change, row: Option<&VersionRow>) -> Resu
         Change::Retire { .. } => row.state == State::Retired,
         Change::Prepare { .. }
         | Change::Abort { .. }
+        | Change::Rollback { .. }
         | Change::Expire { .. }
         | Change::Withdraw { .. }
         | Change::Delete { .. } => false,
@@ -142,7 +143,7 @@ fn check_done(before: &Log, log: &Log, change: &Change) -> Result<(), TestCaseEr
     let expected = match change {
         Change::Prepare { .. } => Some(State::Prepared),
         Change::Commit { activate: false, .. } => Some(State::Ready),
-        Change::Commit { .. } | Change::Promote { .. } => Some(State::Active),
+        Change::Commit { .. } | Change::Promote { .. } | Change::Rollback { .. } => Some(State::Active),
         Change::Retire { .. } => Some(State::Retired),
         Change::Withdraw { .. } => {
             prop_assert!(log.head().active().is_none() && log.head().deleted.is_some());

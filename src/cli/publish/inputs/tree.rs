@@ -1,0 +1,148 @@
+//! A directory as an argument: its files, named relative to it.
+//!
+//! Nothing is published that the directory does not hold: links out of it are refused. Hidden files are left out,
+//! because they are configuration and secrets far more often than releases (`.git`, `.env`, `.ssh`).
+
+use std::ffi::OsStr;
+use std::fs::{self, FileType};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use super::{Input, Inputs, Problems, TreeOptions, file_name, special, unreadable};
+use crate::cli::CliError;
+use crate::domain::FileName;
+
+/// The hidden directory that belongs to a site (RFC 8615).
+const WELL_KNOWN: &[u8] = b".well-known";
+
+/// Adds the files below `directory`, recursively and sorted by name.
+pub(super) fn walk(
+    directory: &Path,
+    prefix: Option<&FileName>,
+    options: TreeOptions,
+    inputs: &mut Inputs,
+    problems: &mut Problems,
+) -> Result<(), CliError> {
+    let root = fs::canonicalize(directory).map_err(|error| unreadable(directory, &error))?;
+    let (first, left_out) = (inputs.files.len(), inputs.left_out.len());
+    let before = problems.count();
+    let mut walk = Walk { options, open: vec![root.clone()], root, inputs, problems };
+    walk.directory(directory, prefix);
+    if inputs.files.len() == first && problems.count() == before {
+        let hidden = if inputs.left_out.len() > left_out { " but hidden ones; --hidden takes them" } else { "" };
+        return Err(CliError::usage(format!("The directory {} holds no files{hidden}.", directory.display())));
+    }
+    inputs.files[first..].sort_by(|one, other| one.name.cmp(&other.name));
+    inputs.left_out[left_out..].sort();
+    Ok(())
+}
+
+struct Walk<'a> {
+    options: TreeOptions,
+    /// The published directory, without links on the way.
+    root: PathBuf,
+    /// The directories from the root down to the present one, without links, to notice cycles.
+    open: Vec<PathBuf>,
+    inputs: &'a mut Inputs,
+    problems: &'a mut Problems,
+}
+
+impl Walk<'_> {
+    /// Everything in a directory. Problems are collected, so that all bad files are named at once.
+    fn directory(&mut self, directory: &Path, prefix: Option<&FileName>) {
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) => return self.problems.add(unreadable(directory, &error)),
+        };
+        for entry in entries {
+            let result = match entry {
+                Ok(entry) => self.entry(&entry.file_name(), &entry.path(), entry.file_type(), prefix),
+                Err(error) => Err(unreadable(directory, &error)),
+            };
+            if let Err(error) = result {
+                self.problems.add(error);
+            }
+        }
+    }
+
+    fn entry(
+        &mut self,
+        base: &OsStr,
+        path: &Path,
+        kind: io::Result<FileType>,
+        prefix: Option<&FileName>,
+    ) -> Result<(), CliError> {
+        if is_hidden(base) && !self.options.hidden {
+            self.inputs.left_out.push(path.to_owned());
+            return Ok(());
+        }
+        let kind = kind.map_err(|error| unreadable(path, &error))?;
+        let target = if kind.is_symlink() { Some(self.target(path)?) } else { None };
+        let kind = match &target {
+            // Without following it once more: it may have been replaced by another link.
+            Some(target) => fs::symlink_metadata(target).map_err(|error| unreadable(path, &error))?.file_type(),
+            None => kind,
+        };
+        if !kind.is_dir() && !kind.is_file() {
+            return Err(special(path));
+        }
+        let name = file_name(base, prefix, path)?;
+        if kind.is_dir() {
+            self.enter(path, target, &name)?;
+        } else {
+            self.inputs.files.push(Input { name, path: path.to_owned() });
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, path: &Path, target: Option<PathBuf>, name: &FileName) -> Result<(), CliError> {
+        if let Some(target) = &target {
+            let (link, shown) = (path.display(), target.display());
+            if !self.options.follow_links {
+                let detail = format!("{link} is a link to the directory {shown}; leave it out, or use --follow-links.");
+                return Err(CliError::usage(detail));
+            }
+            if self.open.contains(target) {
+                return Err(CliError::usage(format!(
+                    "{link} is a link back to {shown}, which holds it; leave it out."
+                )));
+            }
+        }
+        let real = match target {
+            Some(target) => target,
+            None => self.open.last().unwrap_or(&self.root).join(path.file_name().unwrap_or_default()),
+        };
+        self.open.push(real);
+        self.directory(path, Some(name));
+        self.open.pop();
+        Ok(())
+    }
+
+    /// Where a link leads to in the end, if it may be taken.
+    fn target(&self, link: &Path) -> Result<PathBuf, CliError> {
+        let shown = link.display();
+        let next = fs::read_link(link).map_err(|error| unreadable(link, &error))?;
+        let target = fs::canonicalize(link).map_err(|error| {
+            CliError::usage(format!("{shown} is a link to {}, which cannot be read: {error}.", next.display()))
+        })?;
+        let (root, leads) = (self.root.display(), target.display());
+        match target.strip_prefix(&self.root) {
+            Err(_) if !self.options.follow_links => Err(CliError::usage(format!(
+                "{shown} is a link to {leads}, outside of {root}; leave it out, or use --follow-links."
+            ))),
+            Ok(inside) if !self.options.hidden && inside.components().any(hidden_component) => Err(CliError::usage(
+                format!("{shown} is a link to {leads}, which is hidden; use --hidden to take both."),
+            )),
+            _ => Ok(target),
+        }
+    }
+}
+
+fn is_hidden(base: &OsStr) -> bool {
+    base.as_bytes().starts_with(b".") && base.as_bytes() != WELL_KNOWN
+}
+
+fn hidden_component(component: Component<'_>) -> bool {
+    is_hidden(component.as_os_str())
+}
