@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::manifest::Artifact;
-use crate::domain::{FileName, ManifestName, Selector, State, Target, VersionRow};
+use crate::domain::{FileName, Head, ManifestName, Selector, State, Target, VersionRow};
 use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -94,17 +94,42 @@ impl Resolve {
         let Some(head) = self.heads.look(name, fresh).await? else {
             return Err(ResolveError::NoSuchName(name.clone()));
         };
-        let row = self.heads.select(&head, target.selector).await?;
-        if let Some(row) = row.filter(|row| row.state != State::Aborted) {
+        if let Selector::At(time) = target.selector {
+            let then = self.heads.at(&head, time).await?;
+            let then = then.ok_or_else(|| ResolveError::NoSuchVersion(target.clone()))?;
+            let Some(active) = then.active() else { return Err(self.nothing_active(target, &then, &head).await) };
+            // The row as it is now: the version may have been retired since.
+            let row = self.heads.select(&head, Selector::Number(active.number)).await?;
+            let row = row.ok_or_else(|| ResolveError::NoSuchVersion(target.clone()))?;
             return Ok(Resolved { row, generation: head.generation });
         }
-        Err(match (&head.deleted, target.selector) {
-            (Some(deletion), Selector::Active | Selector::Previous) => {
-                let reason = deletion.reason.clone();
-                ResolveError::Deleted { name: name.clone(), at: deletion.at, reason }
+        let row = self.heads.select(&head, target.selector).await?.filter(|row| row.state != State::Aborted);
+        let readers_get = matches!(target.selector, Selector::Active | Selector::Previous);
+        match row {
+            Some(row) if !(readers_get && head.deleted.is_some() && row.state == State::Retired) => {
+                Ok(Resolved { row, generation: head.generation })
             }
-            _ => ResolveError::NoSuchVersion(target.clone()),
-        })
+            _ if readers_get => Err(self.nothing_active(target, &head, &head).await),
+            _ => Err(ResolveError::NoSuchVersion(target.clone())),
+        }
+    }
+
+    /// Why nothing was active in the head `then`: the name was deleted, or what was active before is retired. `now` is the
+    /// newest head.
+    async fn nothing_active(&self, target: &Target, then: &Head, now: &Head) -> ResolveError {
+        if let Some(deletion) = &then.deleted {
+            let (at, reason) = (deletion.at, deletion.reason.clone());
+            return ResolveError::Deleted { name: target.name.clone(), at, reason };
+        }
+        let unknown = || ResolveError::NoSuchVersion(target.clone());
+        // Staging a version ends a deletion, but gives readers nothing yet.
+        let former = if target.selector == Selector::Previous { None } else { then.before_active() };
+        let Some(former) = former else { return unknown() };
+        match self.heads.select(now, Selector::Number(former)).await {
+            Ok(Some(row)) if row.state == State::Retired => ResolveError::Retired(Box::new(row)),
+            Ok(_) => unknown(),
+            Err(error) => error.into(),
+        }
     }
 
     /// The version that a target selects, if it is readable.
