@@ -6,7 +6,6 @@ mod collector;
 mod health;
 mod index;
 mod manifests;
-mod negotiate;
 mod pages;
 mod parameters;
 mod problems;
@@ -83,6 +82,7 @@ const ABOUT: &str = "Blobs are immutable and addressed by digest; manifests are 
                      step; refs redirect to files.\n\nNames may hold slashes, which OpenAPI cannot express: `target` and \
                      `session` stand for as many path segments as the name has. Every answer carries `X-Request-Id`, \
                      which repeats the request's if it sent one. Routes that are not listed answer 404 (NOT_FOUND), \
-                     methods that are not listed 405 (METHOD_NOT_ALLOWED) with `Allow`, OPTIONS 204. A token that is not \
-                     known is refused with 401 wherever it is sent under /blobs, /uploads, /manifests, /sessions, \
-                     /versions and /refs.";
+                     methods that are not listed 405 (METHOD_NOT_ALLOWED) with `Allow`, OPTIONS 204 with the same. \
+                     Credentials that are not known here, or over, do not count: what anybody may read is read all the \
+                     same, and what needs a token is refused with 401 and the reason. `Accept` decides between JSON and \
+                     pages; who accepts neither gets JSON.";

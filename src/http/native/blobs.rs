@@ -22,7 +22,7 @@ use crate::http::rfc::conditional::etag;
 use crate::http::rfc::hardening::Hardening;
 use crate::http::serving::bytes::{self, BlobOptions};
 use crate::http::serving::intake;
-use crate::http::state::{AppState, Delivery};
+use crate::http::state::{AppState, BaseUrl, Delivery};
 use crate::protocol::Blobs;
 use crate::store::Created;
 use crate::wire::limits::MISSING_DIGESTS;
@@ -162,20 +162,16 @@ async fn upload(
 ) -> Result<Response, ApiError> {
     let digest: Digest = rest.0.parse()?;
     let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));
-    let taken = match caller.require_somewhere(Permission::Upload) {
-        Ok(()) => intake::blob(&state, digest, &headers, &mut body).await,
-        Err(refused) => Err(refused),
-    };
-    body.discard_unless_withheld(&headers).await;
-    stored(digest, taken?)
+    caller.require_somewhere(Permission::Upload)?;
+    stored(&state.base, digest, intake::blob(&state, digest, &headers, &mut body).await?)
 }
 
 /// The response to a completed upload.
-pub(super) fn stored(digest: Digest, created: Created) -> Result<Response, ApiError> {
+pub(super) fn stored(base: &BaseUrl, digest: Digest, created: Created) -> Result<Response, ApiError> {
     let result = if created == Created::New { "new" } else { "present" };
     metrics::counter!("larder_blob_uploads_total", "result" => result).increment(1);
     let status = if created == Created::New { StatusCode::CREATED } else { StatusCode::OK };
-    let location = HeaderValue::try_from(format!("/blobs/{digest}")).map_err(ApiError::internal)?;
+    let location = HeaderValue::try_from(format!("{base}/blobs/{digest}")).map_err(ApiError::internal)?;
     let etag = HeaderValue::try_from(etag(digest)).map_err(ApiError::internal)?;
     Ok((status, [(LOCATION, location), (ETAG, etag)], Json(StoredBlob { digest })).into_response())
 }

@@ -19,7 +19,7 @@ use crate::http::openapi::{Document, Operation, text};
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::hardening::defuse;
 use crate::http::serving::response_cache::Cacheable;
-use crate::http::state::AppState;
+use crate::http::state::{AppState, BaseUrl};
 use crate::service::Resolve;
 
 /// Characters that need no encoding in the value of a query parameter, besides letters and digits.
@@ -46,6 +46,7 @@ pub(super) fn describe(document: &mut Document) {
 async fn follow(
     State(resolve): State<Arc<Resolve>>,
     State(access): State<Arc<Access>>,
+    State(base): State<BaseUrl>,
     caller: Caller,
     rest: Rest,
     RequestedFreshness(fresh): RequestedFreshness,
@@ -54,11 +55,11 @@ async fn follow(
     caller.require_read(&access, &target.name)?;
     let (found, artifact) = resolve.file(&target, &file, fresh).await?;
     let location =
-        format!("/blobs/{}?name={}", artifact.blob.digest, utf8_percent_encode(artifact.name.base(), IN_QUERY));
+        format!("{base}/blobs/{}?name={}", artifact.blob.digest, utf8_percent_encode(artifact.name.base(), IN_QUERY));
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(LOCATION, HeaderValue::try_from(&location).map_err(ApiError::internal)?);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    let link = format!("</manifests/{target}>; rel=\"describedby\"");
+    let link = format!("<{base}/manifests/{target}>; rel=\"describedby\"");
     headers.insert(LINK, HeaderValue::try_from(link).map_err(ApiError::internal)?);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let freshness = if target.selector.is_moving() { Freshness::Revalidate } else { Freshness::Immutable };

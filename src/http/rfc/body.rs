@@ -3,17 +3,13 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, EXPECT, HeaderMap, HeaderValue};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout};
 
 /// Time limit for receiving a body that is held in memory.
 const HELD_FOR: Duration = Duration::from_secs(120);
-/// Most bytes of an unwanted body that are read and discarded so that its sender sees the response.
-const DISCARDED: usize = 256 << 20;
-/// Time limit for reading and discarding an unwanted body.
-const DISCARDED_FOR: Duration = Duration::from_secs(10);
 
 /// Limits on the size and slowness of one body.
 #[derive(Debug, Clone, Copy)]
@@ -61,25 +57,16 @@ pub(in crate::http) struct RequestBody {
     limits: BodyLimits,
     received: u64,
     began: Instant,
-    /// No more frames are expected: the body ended, failed or was rejected.
-    over: bool,
 }
 
 impl RequestBody {
     /// Does not read from the body yet: a client that expects `100 Continue` is only told to send it on the first read.
     pub(in crate::http) fn new(body: Body, limits: BodyLimits) -> Self {
-        Self { body, limits, received: 0, began: Instant::now(), over: false }
+        Self { body, limits, received: 0, began: Instant::now() }
     }
 
     /// The next bytes; `None` at the end of a complete body.
     pub(in crate::http) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let next = self.frame().await;
-        // A body that broke off, paused or trickled is not worth draining either.
-        self.over = !matches!(next, Ok(Some(_)));
-        next
-    }
-
-    async fn frame(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             let frame = timeout(self.limits.idle, self.body.frame()).await;
             let frame = frame.map_err(|_| BodyError::Paused)?;
@@ -115,31 +102,6 @@ impl RequestBody {
             Ok(all.freeze())
         };
         timeout(HELD_FOR, all).await.map_err(|_| BodyError::Late)?
-    }
-
-    /// Discards the rest of the body, unless the client is waiting for `100 Continue` (RFC 9110 section 10.1.1).
-    pub(in crate::http) async fn discard_unless_withheld(&mut self, headers: &HeaderMap) {
-        if !headers.contains_key(EXPECT) {
-            self.discard().await;
-        }
-    }
-
-    /// Reads and discards, within bounds, the rest of a body that was answered early. Most clients look for a response
-    /// only after they have sent everything, and treat a connection closed before that as a failure.
-    async fn discard(&mut self) {
-        if self.over {
-            return;
-        }
-        let mut left = DISCARDED;
-        let rest = async {
-            while let Some(Ok(frame)) = self.body.frame().await {
-                left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-                if left == 0 {
-                    return;
-                }
-            }
-        };
-        let _ = timeout(DISCARDED_FOR, rest).await;
     }
 }
 

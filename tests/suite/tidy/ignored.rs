@@ -9,8 +9,12 @@ const REASONS: [&str; 2] = [
     ": .ci/run installs them and runs this; by hand: cargo test -- --ignored",
 ];
 /// What starts a program that a machine need not have, and what the reason must name then.
-const NEEDS: [(&str, &str); 3] =
-    [("Ceph::start()", "Ceph"), ("Command::new(\"bash\")", "bash"), ("Command::new(\"curl\")", "curl")];
+const NEEDS: [(&str, &str); 4] = [
+    ("Ceph::start()", "Ceph"),
+    ("Command::new(\"bash\")", "bash"),
+    ("Command::new(\"curl\")", "curl"),
+    ("Command::new(\"python3\")", "python3"),
+];
 /// Helpers of tests, which are not tests themselves: they start `bash` for a test that is ignored.
 const HELPERS: [(&str, &str); 2] =
     [("tests/suite/support/ceph.rs", "fn start"), ("tests/suite/readme.rs", "fn transcript")];
