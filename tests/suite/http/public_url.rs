@@ -127,7 +127,7 @@ async fn every_link_of_a_page_and_of_a_description_leads_back() {
         }
         assert!(links >= 15, "{links}");
         let index = ask(&server, Method::GET, &url).await.expect(200).json();
-        for key in ["manifests", "manifest", "versions", "file", "blob", "description"] {
+        for key in ["manifests", "manifest", "versions", "ref", "blob", "description"] {
             assert!(index[key].as_str().unwrap().starts_with(&format!("{url}/")), "{index}");
         }
         let description: Value = ask(&server, Method::GET, &format!("{url}/openapi.json")).await.expect(200).json();

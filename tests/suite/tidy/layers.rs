@@ -95,7 +95,8 @@ const BELONGS_TO: [(&str, &[&str]); 9] = [
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
     ("maud", &["http"]),
-    ("reqwest", &["client", "cli"]),
+    // The configuration uses its type of addresses only.
+    ("reqwest", &["client", "cli", "config"]),
     ("rustix", &["cli", "server", "store"]),
     ("schemars", &["http", "wire"]),
     ("tower_http", &["http"]),
