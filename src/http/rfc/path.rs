@@ -76,7 +76,7 @@ mod tests {
 
     fn normalised(path: &str) -> String {
         let uri: Uri = path.parse().unwrap();
-        super::normal(&uri).unwrap_or(uri).to_string()
+        normal(&uri).unwrap_or(uri).to_string()
     }
 
     #[test]
