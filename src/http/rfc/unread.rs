@@ -162,7 +162,7 @@ mod tests {
         let counter = Arc::clone(&read);
         let body = stream::iter(0..frames).map(move |_| {
             counter.fetch_add(1, Ordering::Relaxed);
-            Ok::<_, std::io::Error>(Bytes::from_static(&[0; 1 << 20]))
+            Ok::<_, std::io::Error>(Bytes::from(vec![0; 1 << 20]))
         });
         let request = Request::builder();
         let request = if expects { request.header(EXPECT, "100-continue") } else { request };

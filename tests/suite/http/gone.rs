@@ -1,6 +1,7 @@
 //! 410: what was there and is not any more, in every way of asking for it; 404: what never was.
 
 use jiff::Timestamp;
+use larder::clock::{Clock as _, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ async fn gone(server: &TestServer, target: &str, code: &str) -> Value {
 /// A moment between what happened before and what happens next.
 async fn moment() -> Timestamp {
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    let now = Timestamp::now();
+    let now = SystemClock.now();
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     now
 }
