@@ -87,7 +87,10 @@ impl App {
         }
         let surface = &self.surfaces[choose(&self.hosts, &request)];
         if let Some(mut response) = self.context.cached(surface.place, &request) {
-            if let (_, Some(unread)) = self.discards.watch(request) {
+            let (request, unread) = self.discards.watch(request);
+            // First, so that the body is seen to be unread.
+            drop(request);
+            if let Some(unread) = unread {
                 unread.settle(&mut response);
             }
             return ResponseFuture { answering: Answering::Ready(Some(response)), unread: None };

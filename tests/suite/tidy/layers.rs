@@ -92,7 +92,8 @@ const MAY_USE: [(&str, &[&str]); 17] = [
 const BELONGS_TO: [(&str, &[&str]); 9] = [
     ("axum", &["http", "server"]),
     ("clap", &["cli", "main"]),
-    ("hyper", &["server"]),
+    // The mechanics of bodies name its frames only.
+    ("hyper", &["server", "http"]),
     ("hyper_util", &["server"]),
     ("maud", &["http"]),
     // The configuration uses its type of addresses only.
