@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::domain::{Cas, LivePolicies, ManifestName, Permission, Policies, Reads};
 
-pub use caller::{Caller, Grant, Grants, Scope};
+pub use caller::{Caller, Disregarded, Grant, Grants, Scope};
 pub use credentials::Credentials;
 pub use tokens::Tokens;
 

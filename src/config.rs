@@ -26,7 +26,7 @@ pub use load::{ConfigError, load};
 pub use names::NameRule;
 pub use network::Network;
 pub use store::{Bucket, Delivery, Store};
-pub use values::{Duration, Size};
+pub use values::{Duration, PublicUrl, Size};
 
 /// The complete configuration. Its `Default` is used by a server without configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ pub struct Config {
 pub struct Server {
     /// Address and port to listen on.
     pub listen: SocketAddr,
+    /// What every address that the server hands out begins with; if absent, they are paths on the host that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<PublicUrl>,
     /// Maximum number of concurrent connections. When it is reached, a new connection takes the place of the idlest or
     /// slowest one of the client address that has the most.
     pub max_connections: usize,
@@ -79,6 +82,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
             max_connections: 1024,
             trusted_proxies: Vec::new(),
             header_timeout: Duration::from_secs(30),
@@ -86,6 +90,41 @@ impl Default for Server {
             min_rate: Size::from_bytes(1024),
             drain_delay: Duration::from_secs(0),
             drain_timeout: Duration::from_secs(25),
+        }
+    }
+}
+
+/// First segments of the server's own paths.
+const OWN_PATHS: [&str; 12] = [
+    "blobs",
+    "collector",
+    "healthz",
+    "livez",
+    "manifests",
+    "metrics",
+    "openapi.json",
+    "readyz",
+    "refs",
+    "sessions",
+    "uploads",
+    "versions",
+];
+
+impl Server {
+    fn validate(&self, problems: &mut Vec<String>) {
+        if self.max_connections == 0 {
+            problems.push("server.max_connections must be at least 1".to_owned());
+        }
+        for (key, value) in [("server.header_timeout", self.header_timeout), ("server.idle_timeout", self.idle_timeout)]
+        {
+            if value.std().is_zero() {
+                problems.push(format!("{key} must be longer than 0s"));
+            }
+        }
+        let path = self.public_url.as_ref().map_or("", PublicUrl::path);
+        if let Some(first) = path.split('/').nth(1).filter(|first| OWN_PATHS.contains(first)) {
+            let why = "a proxy that removes that path could not be told from one that passes it on";
+            problems.push(format!("the path of server.public_url must not begin with /{first}: {why}"));
         }
     }
 }
@@ -198,16 +237,7 @@ impl Config {
     /// All problems that were found.
     pub fn validate(&self) -> Result<(), Vec<String>> {
         let mut problems = Vec::new();
-        if self.server.max_connections == 0 {
-            problems.push("server.max_connections must be at least 1".to_owned());
-        }
-        for (key, value) in
-            [("server.header_timeout", self.server.header_timeout), ("server.idle_timeout", self.server.idle_timeout)]
-        {
-            if value.std().is_zero() {
-                problems.push(format!("{key} must be longer than 0s"));
-            }
-        }
+        self.server.validate(&mut problems);
         let limits = &self.limits;
         if limits.artifacts == 0 || limits.manifest_size.bytes() == 0 || limits.blob_size.bytes() == 0 {
             problems.push("limits: every limit must be at least 1".to_owned());

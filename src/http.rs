@@ -24,10 +24,11 @@ pub use app::{App, ResponseFuture};
 pub use error::ApiError;
 use layers::RequestContext;
 use serving::response_cache::CacheSources;
-pub use state::{AppState, BodyMemory, Delivery, Parts, Timeouts};
+pub use state::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts};
 use surface::Surface;
 
 use crate::access::Access;
+use crate::config::PublicUrl;
 use crate::domain::ManifestName;
 use crate::service::Resolve;
 
@@ -40,7 +41,8 @@ fn surfaces() -> Vec<Surface<AppState>> {
 #[must_use]
 pub fn app(state: &AppState) -> App {
     let sources = Sources { resolve: Arc::clone(&state.resolve), access: Arc::clone(&state.access) };
-    App::new(surfaces(), state, RequestContext::new(Box::new(sources)))
+    let prefix = state.base.url().map_or("", PublicUrl::path);
+    App::new(surfaces(), state, RequestContext::new(Box::new(sources))).below(prefix)
 }
 
 /// The sources that decide whether a cached response is still current.

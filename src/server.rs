@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::Access;
 use crate::clock::{Clock, StoreClock, SystemClock};
 use crate::config::{self, Cache, Config, Store};
-use crate::http::{AppState, BodyMemory, Delivery, Parts, Timeouts, app};
+use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, app};
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, Heads, Manifests, UploadLimits, Uploads};
@@ -217,6 +217,7 @@ fn state(
         names: Arc::new(Names::new(Arc::clone(store), heads)),
         runs: Arc::new(Runs::new(Arc::clone(store))),
         health,
+        base: BaseUrl::new(config.server.public_url.clone()),
         delivery: delivery(&config.store),
         timeouts: Timeouts::new(config),
         memory: BodyMemory::new(config.limits.body_memory.bytes()),

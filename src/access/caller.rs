@@ -58,19 +58,31 @@ pub struct Scope {
     pub at: Timestamp,
 }
 
+/// Why the credentials of a request do not count: it is answered as if it had none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disregarded {
+    /// They are malformed, or of a scheme that nobody here reads: meant for another server, or for a proxy.
+    Unreadable,
+    /// A token that no provider knows.
+    Unknown,
+    /// A provider refused them; holds a sentence with the reason.
+    Refused(Arc<str>),
+}
+
 /// The caller of a request. Creating and cloning one allocates nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     subject: Subject,
     grants: Arc<Grants>,
     scope: Scope,
+    disregarded: Option<Disregarded>,
 }
 
 impl Caller {
     /// A caller identified as `subject`, with these grants, making a request in `scope`.
     #[must_use]
     pub fn new(subject: Subject, grants: Arc<Grants>, scope: Scope) -> Self {
-        Self { subject, grants, scope }
+        Self { subject, grants, scope, disregarded: None }
     }
 
     /// A caller without credentials and without grants.
@@ -78,10 +90,22 @@ impl Caller {
     pub fn anonymous() -> Self {
         static NOTHING: LazyLock<Arc<Grants>> = LazyLock::new(Arc::default);
         let scope = Scope { surface: "", at: Timestamp::MIN };
-        Self { subject: Subject::anonymous(), grants: Arc::clone(&NOTHING), scope }
+        Self { subject: Subject::anonymous(), grants: Arc::clone(&NOTHING), scope, disregarded: None }
     }
 
-    /// Whether the request had no credentials.
+    /// A caller whose credentials do not count: anonymous, but a denial can say why.
+    #[must_use]
+    pub fn disregarding(credentials: Disregarded) -> Self {
+        Self { disregarded: Some(credentials), ..Self::anonymous() }
+    }
+
+    /// Why the credentials of the request do not count; `None` if they do, or there are none.
+    #[must_use]
+    pub fn disregarded(&self) -> Option<&Disregarded> {
+        self.disregarded.as_ref()
+    }
+
+    /// Whether the request had no credentials that count.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
         self.subject == Subject::anonymous()

@@ -1,9 +1,10 @@
-//! Human-readable durations and sizes.
+//! Human-readable durations and sizes, and addresses.
 
 use std::fmt;
 use std::str::FromStr;
 
 use jiff::SignedDuration;
+use reqwest::Url;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A length of time, written as `30s`, `10m`, `24h` or `30d`.
@@ -84,6 +85,66 @@ impl fmt::Display for Size {
     }
 }
 
+/// The address under which clients reach the server, without a trailing slash: `https://example.org/larder`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    text: String,
+    /// Length of scheme and authority, in bytes.
+    origin: usize,
+}
+
+impl PublicUrl {
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The path below which the server appears, such as `/larder`. Empty if that is the root of the host.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.text[self.origin..]
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = String;
+
+    /// Never repeats the text in an error, because there may be a password in it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = |why: &str| {
+            Err(format!(
+                "this must be the address under which clients reach the server, such as https://example.org/larder: {why}"
+            ))
+        };
+        let url = match Url::parse(text) {
+            Ok(url) => url,
+            Err(error) => return refuse(&error.to_string()),
+        };
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return refuse("it must begin with http:// or https:// and name a host");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return refuse("it must not hold credentials");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return refuse("it must not have a query or a fragment");
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        if path.contains("//") || path.contains('%') {
+            return refuse("its path must not have empty segments or escapes");
+        }
+        let origin = url.origin().ascii_serialization();
+        Ok(Self { origin: origin.len(), text: origin + &path })
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// The serialised form: a plain number needs no quotes.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a text such as \"30s\" or \"4MiB\", or a whole number")]
@@ -121,3 +182,43 @@ macro_rules! as_text {
 
 as_text!(Duration);
 as_text!(Size);
+as_text!(PublicUrl);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_has_one_spelling_and_a_path() {
+        for (text, url, path) in [
+            ("https://example.org", "https://example.org", ""),
+            ("https://example.org/", "https://example.org", ""),
+            ("https://EXAMPLE.org:443/larder/", "https://example.org/larder", "/larder"),
+            ("http://[::1]:8080/a/b", "http://[::1]:8080/a/b", "/a/b"),
+            ("http://example.org/a/../b/./", "http://example.org/b", "/b"),
+            ("http://b\u{fc}cher.example/x", "http://xn--bcher-kva.example/x", "/x"),
+        ] {
+            let found: PublicUrl = text.parse().unwrap();
+            assert_eq!((found.as_str(), found.path()), (url, path), "{text}");
+        }
+        for bad in [
+            "",
+            "/larder",
+            "example.org",
+            "example.org:8080/x",
+            "ftp://example.org",
+            "https://",
+            "https://user@example.org",
+            "https://user:secret@example.org/",
+            "https://example.org/?x",
+            "https://example.org/#x",
+            "https://example.org/a//b",
+            "https://example.org/a%2Fb",
+            "https://example.org/a b",
+            "https://exa mple.org/",
+        ] {
+            let problem = bad.parse::<PublicUrl>().unwrap_err();
+            assert!(!problem.contains("secret") && problem.contains("such as"), "{bad}: {problem}");
+        }
+    }
+}

@@ -141,6 +141,9 @@ pub enum Rejection {
     /// There is no readable version with other content than the active one's that was ever active.
     #[error("no other content was active before that could become active again")]
     NoOtherContent,
+    /// The name was deleted, so that nothing is active.
+    #[error("the name was deleted at {}", .0.at)]
+    Deleted(Box<Deletion>),
     /// The version is retired.
     #[error("version {} was retired", .0.number)]
     Retired(Box<VersionRow>),
@@ -205,6 +208,15 @@ impl Head {
         self.rows.iter().find(|row| row.state == State::Active)
     }
 
+    /// Number of the version that was active before the active one, retired or not. A deletion takes `previous` away, but
+    /// the activations remember.
+    #[must_use]
+    pub fn before_active(&self) -> Option<u64> {
+        let active = self.active().map(|row| row.number);
+        let former = || self.activations.iter().map(|activation| activation.version).find(|one| Some(*one) != active);
+        self.previous.or_else(former)
+    }
+
     /// The row with this number, if it is in the head itself.
     #[must_use]
     pub fn inline(&self, number: u64) -> Option<&VersionRow> {
@@ -249,7 +261,13 @@ impl Head {
             return Err(Rejection::Precondition { current: active });
         }
         let mut draft = Draft::new(current, name, operation, now);
-        let row = draft.apply(change, row, everything)?;
+        let row = draft.apply(change, row, everything).map_err(|rejection| {
+            let deletion = current.and_then(|head| head.deleted.clone()).filter(|_| change.is_about_what_is_active());
+            match (rejection, deletion) {
+                (Rejection::NoSuchVersion, Some(deletion)) => Rejection::Deleted(Box::new(deletion)),
+                (rejection, _) => rejection,
+            }
+        })?;
         Ok(draft.finish(row))
     }
 }

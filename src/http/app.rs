@@ -1,23 +1,26 @@
 //! The application as the server sees it: a function from requests to responses.
 //!
-//! Chooses the surface of each request. A cached response is returned without routing.
+//! Brings the address of each request into its normal form and chooses the surface. A cached response is returned
+//! without routing. What is left of a request's body when there is a response is dealt with here, for all routes.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::header::CONNECTION;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::header::{ALLOW, CONNECTION, HeaderValue};
+use axum::http::{Method, Request, Response, StatusCode, Uri};
+use axum::response::IntoResponse as _;
 use axum::routing::future::RouteFuture;
 use tower::Service;
 
 use super::error::ApiError;
 use super::layers::{RequestContext, SurfaceContext, wrap};
-use super::rfc::framing;
+use super::rfc::unread::{Discards, UnreadBody};
+use super::rfc::{framing, path};
 use super::surface::{Hosts, Surface, choose};
 
 /// All surfaces, wrapped in their layers.
@@ -26,6 +29,9 @@ pub struct App {
     surfaces: Arc<[MountedSurface]>,
     hosts: Arc<[(Hosts, &'static str)]>,
     context: Arc<RequestContext>,
+    discards: Discards,
+    /// The path below which clients see the server, such as `/larder`; empty if that is the root.
+    prefix: Box<str>,
 }
 
 /// A surface whose routes have been given their state and layers.
@@ -46,11 +52,28 @@ impl App {
         let hosts = surfaces.iter().map(|surface| (surface.hosts.clone(), surface.prefix)).collect();
         let mounted = surfaces.into_iter().map(|surface| {
             let place = SurfaceContext { surface: surface.properties, by_host: surface.is_bound_to_hosts() };
-            let routes = surface.routes.fallback(async || ApiError::no_route());
+            let routes = surface.routes.fallback(unrouted);
             let routes = routes.method_not_allowed_fallback(async || ApiError::method_not_allowed());
             MountedSurface { place, routes: wrap(routes, place, &context).with_state(state.clone()) }
         });
-        Self { surfaces: mounted.collect(), hosts, context }
+        Self { surfaces: mounted.collect(), hosts, context, discards: Discards::new(), prefix: Box::default() }
+    }
+
+    /// The same application behind proxies that may or may not remove `prefix` from the paths of requests.
+    #[must_use]
+    pub(super) fn below(self, prefix: &str) -> Self {
+        Self { prefix: prefix.into(), ..self }
+    }
+
+    /// The address with its path as routes spell it; `None` if it already is.
+    fn routed(&self, uri: &Uri) -> Option<Uri> {
+        let normal = path::normal(uri);
+        if self.prefix.is_empty() {
+            return normal;
+        }
+        let uri = normal.as_ref().unwrap_or(uri);
+        let rest = uri.path().strip_prefix(&*self.prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        rest.and_then(|rest| path::replace_path(uri, if rest.is_empty() { "/" } else { rest })).or(normal)
     }
 
     /// Answers a request from the response cache or with a handler.
@@ -58,20 +81,28 @@ impl App {
     where
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        let surface = &self.surfaces[choose(&self.hosts, &request)];
         if let Err(error) = framing::check(&request) {
-            return self.refuse(surface, &request, error.into());
+            let surface = &self.surfaces[choose(&self.hosts, &request)];
+            let response = self.context.refuse(surface.place, &request, error.into());
+            return self.without_handler(request, response);
         }
-        match self.context.cached(surface.place, &request) {
-            Some(response) => ResponseFuture::Ready(Some(response)),
-            None => ResponseFuture::Routed(surface.routes.clone().call(request.map(Body::new))),
+        let mut request = request;
+        if let Some(routed) = self.routed(request.uri()) {
+            *request.uri_mut() = routed;
         }
+        let surface = &self.surfaces[choose(&self.hosts, &request)];
+        if let Some(response) = self.context.cached(surface.place, &request) {
+            return self.without_handler(request, response);
+        }
+        let (request, unread) = self.discards.watch(request);
+        ResponseFuture { answering: Answering::Routed(surface.routes.clone().call(request)), unread }
     }
 
     /// Refuses a request because as many connections are served as may be, and closes its connection.
     pub fn refuse_busy<B>(&self, request: &Request<B>) -> ResponseFuture {
         let surface = &self.surfaces[choose(&self.hosts, request)];
-        self.refuse(surface, request, ApiError::busy().header(CONNECTION, "close"))
+        let response = self.context.refuse(surface.place, request, ApiError::busy().header(CONNECTION, "close"));
+        ResponseFuture { answering: Answering::Ready(Some(response)), unread: None }
     }
 
     /// The response to a request of which nothing but the beginning of its head is known. `status` says how it could
@@ -83,14 +114,47 @@ impl App {
         self.context.refuse(surface.place, &request, framing::unreadable(head, status).into())
     }
 
-    /// Answers with an error before routing.
-    fn refuse<B>(&self, surface: &MountedSurface, request: &Request<B>, error: ApiError) -> ResponseFuture {
-        ResponseFuture::Ready(Some(self.context.refuse(surface.place, request, error)))
+    /// A response for which the request's body is not read.
+    fn without_handler<B>(&self, request: Request<B>, mut response: Response<Body>) -> ResponseFuture
+    where
+        B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    {
+        let (request, unread) = self.discards.watch(request);
+        // First, so that the body is seen to be unread.
+        drop(request);
+        if let Some(unread) = unread {
+            unread.settle(&mut response);
+        }
+        ResponseFuture { answering: Answering::Ready(Some(response)), unread: None }
     }
 }
 
+/// Adds OPTIONS to the methods that a response lists. Done last: the router adds the others after all layers.
+fn allow_options(response: &mut Response<Body>) {
+    let Some(methods) = response.headers().get(ALLOW).and_then(|methods| methods.to_str().ok()) else { return };
+    if !methods.contains("OPTIONS")
+        && let Ok(methods) = HeaderValue::try_from(format!("{methods},OPTIONS"))
+    {
+        response.headers_mut().insert(ALLOW, methods);
+    }
+}
+
+/// The answer to an address that no route has. `OPTIONS *` is about the server as a whole (RFC 9110 section 9.3.7).
+async fn unrouted(method: Method, uri: Uri) -> Response<Body> {
+    if method == Method::OPTIONS && uri.path() == "*" {
+        return (StatusCode::NO_CONTENT, [(ALLOW, "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS")]).into_response();
+    }
+    ApiError::no_route().into_response()
+}
+
 /// The future of a response.
-pub enum ResponseFuture {
+pub struct ResponseFuture {
+    answering: Answering,
+    /// What the handler may leave of the request's body.
+    unread: Option<UnreadBody>,
+}
+
+enum Answering {
     /// A cached response or a refusal; `None` after it has been returned.
     Ready(Option<Response<Body>>),
     /// The response of a handler.
@@ -107,9 +171,21 @@ impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Ready(response) => Poll::Ready(Ok(response.take().expect("nobody polls a future that is ready"))),
-            Self::Routed(future) => Pin::new(future).poll(context),
+        let this = self.get_mut();
+        match &mut this.answering {
+            Answering::Ready(response) => {
+                Poll::Ready(Ok(response.take().expect("nobody polls a future that is ready")))
+            }
+            Answering::Routed(future) => {
+                let mut response = ready!(Pin::new(future).poll(context))?;
+                if let Some(unread) = this.unread.take() {
+                    unread.settle(&mut response);
+                }
+                if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::METHOD_NOT_ALLOWED) {
+                    allow_options(&mut response);
+                }
+                Poll::Ready(Ok(response))
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::error::ApiError;
 use super::surface::SurfaceName;
-use crate::access::{Access, Caller, Credentials, Identity};
+use crate::access::{Access, Caller, Credentials, Disregarded, Identity};
 use crate::domain::Permission;
 use crate::domain::{FileName, ManifestName, Target};
 use crate::protocol::AsOf;
@@ -73,6 +73,8 @@ impl Rest {
     }
 }
 
+/// Credentials that do not count do not fail a request that needs none: clients send what they have for this host, or
+/// for any. Only changes are refused at once, because whoever asks for one means to be somebody.
 impl<S> FromRequestParts<S> for Caller
 where
     S: Send + Sync,
@@ -82,18 +84,32 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Some(value) = parts.headers.get(AUTHORIZATION) else { return Ok(Self::anonymous()) };
-        let unfit = || ApiError::unauthorized("Send the token as `Authorization: Bearer TOKEN`.");
-        let credentials = value.to_str().ok().and_then(Credentials::parse).ok_or_else(unfit)?;
         let surface = parts.extensions.get::<SurfaceName>().ok_or_else(|| ApiError::internal("no surface"))?;
-        match Arc::<Access>::from_ref(state).identify(&credentials, surface.0).await {
-            Identity::Known(caller) => {
-                tracing::Span::current().record("subject", tracing::field::display(caller.subject()));
-                Ok(caller)
-            }
-            Identity::NotMine if matches!(credentials, Credentials::Basic { .. }) => Err(unfit()),
-            Identity::NotMine => Err(ApiError::invalid_token("The token is not known to this server.")),
-            Identity::Refused(why) => Err(ApiError::invalid_token(&why)),
+        let disregarded = match value.to_str().ok().and_then(Credentials::parse) {
+            None => Disregarded::Unreadable,
+            Some(credentials) => match Arc::<Access>::from_ref(state).identify(&credentials, surface.0).await {
+                Identity::Known(caller) => {
+                    tracing::Span::current().record("subject", tracing::field::display(caller.subject()));
+                    return Ok(caller);
+                }
+                Identity::NotMine if matches!(credentials, Credentials::Basic { .. }) => Disregarded::Unreadable,
+                Identity::NotMine => Disregarded::Unknown,
+                Identity::Refused(why) => Disregarded::Refused(why.into()),
+            },
+        };
+        if parts.method.is_safe() { Ok(Self::disregarding(disregarded)) } else { Err(unauthorized(&disregarded, "")) }
+    }
+}
+
+/// 401 for credentials that do not count; `need` says what they would be needed for.
+fn unauthorized(credentials: &Disregarded, need: &str) -> ApiError {
+    let need = if need.is_empty() { String::new() } else { format!(" {need}.") };
+    match credentials {
+        Disregarded::Unreadable => {
+            ApiError::unauthorized(&format!("Send the token as `Authorization: Bearer TOKEN`.{need}"))
         }
+        Disregarded::Unknown => ApiError::invalid_token(&format!("The token is not known to this server.{need}")),
+        Disregarded::Refused(why) => ApiError::invalid_token(&format!("{why}{need}")),
     }
 }
 
@@ -115,10 +131,12 @@ impl Caller {
 
     pub(super) fn refuse(&self, wanted: Permission, scope: &str) -> ApiError {
         let wanted = format!("{wanted:?}").to_ascii_lowercase();
+        let need = format!("This needs a token that grants `{wanted}` {scope}");
+        if let Some(credentials) = self.disregarded() {
+            return unauthorized(credentials, &need);
+        }
         if self.is_anonymous() {
-            return ApiError::unauthorized(&format!(
-                "This needs a token that grants `{wanted}` {scope}; none was sent."
-            ));
+            return ApiError::unauthorized(&format!("{need}; none was sent."));
         }
         ApiError::forbidden(format!("{} was not granted `{wanted}` {scope}.", self.subject()))
     }

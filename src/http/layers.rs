@@ -16,8 +16,8 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderValue,
-    WWW_AUTHENTICATE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, AUTHORIZATION,
+    HeaderMap, HeaderValue, VARY, WWW_AUTHENTICATE,
 };
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
@@ -166,6 +166,8 @@ struct RequestRecord {
     epoch: u64,
     /// Whether this is a CORS preflight request.
     preflight: bool,
+    /// Whether the request has credentials, of whatever kind.
+    has_credentials: bool,
     began: Instant,
     span: Span,
 }
@@ -181,6 +183,7 @@ impl RequestRecord {
         let span = tracing::info_span!("request", id = %id.as_str(), %method, path = %uri.path(), subject = Empty);
         let preflight = *method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         let host = surface.host(request).map(Into::into);
+        let has_credentials = request.headers().contains_key(AUTHORIZATION);
         Self {
             id,
             surface,
@@ -190,6 +193,7 @@ impl RequestRecord {
             route,
             epoch,
             preflight,
+            has_credentials,
             began: Instant::now(),
             span,
         }
@@ -197,10 +201,14 @@ impl RequestRecord {
 
     /// Completes a handler's response: log line, metrics, CORS, rendered error, hardening, response cache, request id.
     fn finish(&self, context: &RequestContext, mut response: Response) -> Response {
+        self.answer_options(&mut response);
         self.observe(context, &response);
         self.across_origins(&mut response);
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
             self.render(&error, &mut response);
+        }
+        if self.has_credentials && self.method.is_safe() {
+            vary_by_credentials(response.headers_mut());
         }
         self.surface.surface.hardening.on_every_answer(response.headers_mut());
         if let Some(source) = response.extensions_mut().remove::<Cacheable>()
@@ -244,15 +252,18 @@ impl RequestRecord {
         context.meters.count(route, &self.method, status, took);
     }
 
-    /// Lets scripts of any origin read if the surface allows it, and only read: no credentials, no other methods (Fetch
-    /// standard, CORS protocol).
-    fn across_origins(&self, response: &mut Response) {
+    /// Answers OPTIONS for every resource that exists, with its methods (RFC 9110 section 9.3.7).
+    fn answer_options(&self, response: &mut Response) {
         if self.method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            // The route exists, so OPTIONS is answered with its methods (RFC 9110 section 9.3.7).
             let allow = response.headers_mut().remove(ALLOW);
             *response = StatusCode::NO_CONTENT.into_response();
             response.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
         }
+    }
+
+    /// Lets scripts of any origin read if the surface allows it, and only read: no credentials, no other methods (Fetch
+    /// standard, CORS protocol).
+    fn across_origins(&self, response: &mut Response) {
         if !self.surface.surface.cors {
             return;
         }
@@ -267,6 +278,15 @@ impl RequestRecord {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
         }
+    }
+}
+
+/// Keeps caches from passing what one caller gets to others (RFC 9111 section 4.1). Answers to requests without
+/// credentials can be shared by all of those.
+fn vary_by_credentials(headers: &mut HeaderMap) {
+    let said = |value: &HeaderValue| value.to_str().is_ok_and(|names| names.contains("Authorization"));
+    if !headers.get_all(VARY).iter().any(said) {
+        headers.append(VARY, HeaderValue::from_static("Authorization"));
     }
 }
 

@@ -7,7 +7,6 @@ mod health;
 mod index;
 mod last_change;
 mod manifests;
-mod negotiate;
 mod pages;
 mod parameters;
 mod problems;
@@ -85,8 +84,9 @@ const ABOUT: &str = "Blobs are immutable and addressed by digest; manifests are 
                      step; refs redirect to files.\n\nNames may hold slashes, which OpenAPI cannot express: `target` and \
                      `session` stand for as many path segments as the name has. Every answer carries `X-Request-Id`, \
                      which repeats the request's if it sent one. Routes that are not listed answer 404 (NOT_FOUND), \
-                     methods that are not listed 405 (METHOD_NOT_ALLOWED) with `Allow`, OPTIONS 204. A target of more \
-                     than 16 KiB is 414 and a head of more than 64 KiB or 100 fields 431 (SIZE_INVALID), a transfer coding \
-                     other than `chunked` 501 (UNSUPPORTED). A token that is not \
-                     known is refused with 401 wherever it is sent under /blobs, /uploads, /manifests, /sessions, \
-                     /versions and /refs.";
+                     methods that are not listed 405 (METHOD_NOT_ALLOWED) with `Allow`, OPTIONS 204 with the same. A target \
+                     of more than 16 KiB is 414 and a head of more than 64 KiB or 100 fields 431 (SIZE_INVALID), a transfer \
+                     coding other than `chunked` 501 (UNSUPPORTED). \
+                     Credentials that are not known here, or over, do not count: what anybody may read is read all the \
+                     same, and what needs a token is refused with 401 and the reason. `Accept` decides between JSON and \
+                     pages; who accepts neither gets JSON.";

@@ -1,5 +1,6 @@
 //! State of the handlers: services, limits and time-outs.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::rfc::body::BodyLimits;
 use crate::access::Access;
-use crate::config::{Config, Duration};
+use crate::config::{Config, Duration, PublicUrl};
 use crate::protocol::{Blobs, Uploads};
 use crate::service::{Names, Publish, Resolve, Versions};
 use crate::shares::{Memory, Shares};
@@ -40,6 +41,8 @@ pub struct Parts {
     pub runs: Arc<Runs>,
     /// Readiness of this server, for `/readyz`.
     pub health: Arc<Health>,
+    /// What every address in a response begins with.
+    pub base: BaseUrl,
     /// Whether blobs are streamed or delivered by redirects to the store.
     pub delivery: Delivery,
     /// Limits on the size and slowness of request bodies.
@@ -83,9 +86,34 @@ parts!(
     resolve: Arc<Resolve>,
     names: Arc<Names>,
     health: Arc<Health>,
+    base: BaseUrl,
     delivery: Delivery,
     timeouts: Timeouts
 );
+
+/// What every address in a response begins with: the configured public URL, or nothing, so that addresses are paths on
+/// the host that the client asked. Has no trailing slash.
+#[derive(Debug, Clone, Default)]
+pub struct BaseUrl(Option<Arc<PublicUrl>>);
+
+impl BaseUrl {
+    /// The base for a configured public URL.
+    #[must_use]
+    pub fn new(url: Option<PublicUrl>) -> Self {
+        Self(url.map(Arc::new))
+    }
+
+    /// The public URL, if there is one.
+    pub(super) fn url(&self) -> Option<&PublicUrl> {
+        self.0.as_deref()
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url().map_or(Ok(()), |url| f.write_str(url.as_str()))
+    }
+}
 
 /// How blobs are delivered to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -228,18 +228,23 @@ impl Heads {
     pub async fn select(&self, head: &Head, selector: Selector) -> Result<Option<VersionRow>, StoreError> {
         let number = match selector {
             Selector::Active => return Ok(head.active().cloned()),
-            Selector::Previous => head.previous,
+            Selector::Previous => head.before_active(),
             Selector::Number(number) => Some(number),
             Selector::Manifest(digest) => return self.segments.best(head, digest).await,
-            Selector::At(time) => {
-                let then = self.log.at(head, time).await?;
-                then.as_ref().and_then(Head::active).map(|row| row.number)
-            }
+            Selector::At(time) => self.at(head, time).await?.as_ref().and_then(Head::active).map(|row| row.number),
         };
         match number {
             Some(number) => self.segments.row(head, number).await,
             None => Ok(None),
         }
+    }
+
+    /// The head that was the newest at `time`; `None` if the name did not exist yet.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn at(&self, head: &Head, time: Timestamp) -> Result<Option<Head>, StoreError> {
+        self.log.at(head, time).await
     }
 
     /// The rows of all roots, by ascending version number.

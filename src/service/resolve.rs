@@ -115,22 +115,49 @@ impl Resolve {
         let Some(head) = self.heads.look(name, fresh).await? else {
             return Err(ResolveError::NoSuchName(name.clone()));
         };
-        let row = self.heads.select(&head, target.selector).await?;
-        if let Some(row) = row.filter(|row| row.state != State::Aborted) {
-            let changed = self.last_change(&head, target.selector);
-            return Ok(Resolved { row, generation: head.generation, changed });
+        if let Selector::At(time) = target.selector {
+            let then = self.heads.at(&head, time).await?;
+            let then = then.ok_or_else(|| ResolveError::NoSuchVersion(target.clone()))?;
+            let Some(active) = then.active() else { return Err(self.nothing_active(target, &then, &head).await) };
+            // The row as it is now: the version may have been retired since.
+            let row = self.heads.select(&head, Selector::Number(active.number)).await?;
+            let row = row.ok_or_else(|| ResolveError::NoSuchVersion(target.clone()))?;
+            return Ok(Resolved { row, generation: head.generation, changed: LastChange::Unknown });
         }
-        Err(match (&head.deleted, target.selector) {
-            (Some(deletion), Selector::Active | Selector::Previous) => {
-                let reason = deletion.reason.clone();
-                ResolveError::Deleted { name: name.clone(), at: deletion.at, reason }
+        let row = self.heads.select(&head, target.selector).await?.filter(|row| row.state != State::Aborted);
+        let readers_get = matches!(target.selector, Selector::Active | Selector::Previous);
+        match row {
+            Some(row) if !(readers_get && head.deleted.is_some() && row.state == State::Retired) => {
+                let changed = self.last_change(&head, target.selector);
+                Ok(Resolved { row, generation: head.generation, changed })
             }
-            (None, Selector::Active) => match head.rows.iter().rfind(|row| row.state == State::Ready) {
-                Some(row) => ResolveError::OnlyStaged { name: name.clone(), staged: row.number },
-                None => ResolveError::NoSuchVersion(target.clone()),
-            },
-            _ => ResolveError::NoSuchVersion(target.clone()),
-        })
+            _ if readers_get => Err(self.nothing_active(target, &head, &head).await),
+            _ => Err(ResolveError::NoSuchVersion(target.clone())),
+        }
+    }
+
+    /// Why nothing was active in the head `then`: the name was deleted, or what was active before is retired. `now` is the
+    /// newest head.
+    async fn nothing_active(&self, target: &Target, then: &Head, now: &Head) -> ResolveError {
+        if let Some(deletion) = &then.deleted {
+            let (at, reason) = (deletion.at, deletion.reason.clone());
+            return ResolveError::Deleted { name: target.name.clone(), at, reason };
+        }
+        let unknown = || ResolveError::NoSuchVersion(target.clone());
+        // Staging a version ends a deletion, but gives readers nothing yet.
+        let former = if target.selector == Selector::Previous { None } else { then.before_active() };
+        let staged = || match then.rows.iter().rfind(|row| row.state == State::Ready) {
+            Some(row) if target.selector == Selector::Active => {
+                ResolveError::OnlyStaged { name: target.name.clone(), staged: row.number }
+            }
+            _ => unknown(),
+        };
+        let Some(former) = former else { return staged() };
+        match self.heads.select(now, Selector::Number(former)).await {
+            Ok(Some(row)) if row.state == State::Retired => ResolveError::Retired(Box::new(row)),
+            Ok(_) => staged(),
+            Err(error) => error.into(),
+        }
     }
 
     /// The present activation began when the active version became active, for the last time: a rollback is newer than

@@ -121,6 +121,11 @@ impl Change {
         }
     }
 
+    /// Whether the change is about the name or what is active under it, rather than a version that it names.
+    pub(super) fn is_about_what_is_active(&self) -> bool {
+        matches!(self.selector(), None | Some(Selector::Active | Selector::Previous))
+    }
+
     pub(super) fn expect(&self) -> Option<&Expect> {
         match self {
             Self::Prepare { expect, .. }

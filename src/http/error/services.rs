@@ -1,6 +1,7 @@
 //! Mapping of domain, store and service errors to responses.
 
 use axum::http::StatusCode;
+use jiff::Timestamp;
 
 use super::ApiError;
 use crate::domain::head::Rejection;
@@ -158,6 +159,10 @@ impl From<Rejection> for ApiError {
                               back to. Promote a version by its number instead.";
                 Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail)
             }
+            Rejection::Deleted(deletion) => {
+                let detail = format!("This name was deleted at {} ({}).", deletion.at, deletion.reason);
+                Self::deleted(detail, deletion.at, deletion.reason)
+            }
             Rejection::Retired(row) => Self::retired(&row),
             Rejection::WrongState { number, state } => {
                 let detail = format!("Version {number} is {state}, which does not allow this.");
@@ -178,6 +183,12 @@ impl From<Rejection> for ApiError {
 }
 
 impl ApiError {
+    fn deleted(detail: String, at: Timestamp, reason: String) -> Self {
+        Self::new(StatusCode::GONE, Code::ManifestDeleted, detail)
+            .with("deleted_at", at.to_string())
+            .with("reason", reason)
+    }
+
     fn retired(row: &VersionRow) -> Self {
         let (at, reason) = (row.retired_at.map(|time| time.to_string()), row.retired_because.clone());
         let detail = format!(
@@ -226,9 +237,7 @@ impl From<ResolveError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail)
             }
             ResolveError::NoSuchFile { .. } => Self::new(StatusCode::NOT_FOUND, Code::FileUnknown, detail),
-            ResolveError::Deleted { at, reason, .. } => Self::new(StatusCode::GONE, Code::ManifestDeleted, detail)
-                .with("deleted_at", at.to_string())
-                .with("reason", reason),
+            ResolveError::Deleted { at, reason, .. } => Self::deleted(detail, at, reason),
             ResolveError::Retired(row) => Self::retired(&row),
             ResolveError::Store(error) => error.into(),
         }

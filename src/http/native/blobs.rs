@@ -21,7 +21,7 @@ use crate::http::rfc::range::MAX_RANGES;
 use crate::http::serving::bytes::{self, BlobOptions};
 use crate::http::serving::download::Download;
 use crate::http::serving::intake;
-use crate::http::state::{AppState, Delivery};
+use crate::http::state::{AppState, BaseUrl, Delivery};
 use crate::protocol::{AsOf, Blobs};
 use crate::store::Created;
 use crate::wire::limits::MISSING_DIGESTS;
@@ -192,13 +192,11 @@ async fn upload(
 ) -> Result<Response, ApiError> {
     let (digest, file) = split(&rest)?;
     let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));
-    let allowed = caller.require_somewhere(Permission::Upload);
-    let taken = match allowed.and_then(|()| file.map_or(Ok(()), |_| Err(named_upload(digest)))) {
-        Ok(()) => intake::blob(&state, &caller, digest, &headers, &mut body).await,
-        Err(refused) => Err(refused),
-    };
-    body.discard_unless_withheld(&headers).await;
-    stored(digest, taken?)
+    caller.require_somewhere(Permission::Upload)?;
+    if file.is_some() {
+        return Err(named_upload(digest));
+    }
+    stored(&state.base, digest, intake::blob(&state, &caller, digest, &headers, &mut body).await?)
 }
 
 /// 405 for an upload to an address with a file name.
@@ -208,11 +206,11 @@ fn named_upload(digest: Digest) -> ApiError {
 }
 
 /// The response to a completed upload.
-pub(super) fn stored(digest: Digest, created: Created) -> Result<Response, ApiError> {
+pub(super) fn stored(base: &BaseUrl, digest: Digest, created: Created) -> Result<Response, ApiError> {
     let result = if created == Created::New { "new" } else { "present" };
     metrics::counter!("larder_blob_uploads_total", "result" => result).increment(1);
     let status = if created == Created::New { StatusCode::CREATED } else { StatusCode::OK };
-    let location = HeaderValue::try_from(format!("/blobs/{digest}")).map_err(ApiError::internal)?;
+    let location = HeaderValue::try_from(format!("{base}/blobs/{digest}")).map_err(ApiError::internal)?;
     let etag = HeaderValue::try_from(etag(digest)).map_err(ApiError::internal)?;
     Ok((status, [(LOCATION, location), (ETAG, etag)], Json(StoredBlob { digest })).into_response())
 }

@@ -14,7 +14,6 @@ use axum::{Extension, Json, Router};
 use serde::Deserialize;
 
 use super::last_change;
-use super::negotiate::WantsHtml;
 use super::pages;
 use super::parameters as p;
 use crate::access::{Access, Caller};
@@ -24,6 +23,7 @@ use crate::http::error::ApiError;
 use crate::http::expectation::{expectation, required_expectation};
 use crate::http::extract::{Activation, Params, RequestedFreshness, Rest};
 use crate::http::openapi::{Document, Field, Operation, either, json_of, text};
+use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::conditional::etag;
 use crate::http::rfc::digests::state_digest;
@@ -31,7 +31,7 @@ use crate::http::rfc::hardening::defuse;
 use crate::http::serving::bytes::judged;
 use crate::http::serving::intake;
 use crate::http::serving::response_cache::Cacheable;
-use crate::http::state::AppState;
+use crate::http::state::{AppState, BaseUrl};
 use crate::protocol::AsOf;
 use crate::service::publish::PublishOptions;
 use crate::service::{Names, Resolve, Resolved};
@@ -44,7 +44,7 @@ const GENERATION: HeaderName = HeaderName::from_static(wire::headers::GENERATION
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/manifests", get(list))
-        .route("/manifests/{*name}", get(read).head(head).put(publish).delete(remove))
+        .route("/manifests/{*name}", get(read).head(head).put(publish).delete(remove).fallback(other))
 }
 
 pub(super) fn describe(document: &mut Document) {
@@ -147,6 +147,7 @@ struct Listing {
 async fn list(
     State(names): State<Arc<Names>>,
     State(access): State<Arc<Access>>,
+    State(base): State<BaseUrl>,
     caller: Caller,
     html: WantsHtml,
     Params(listing): Params<Listing>,
@@ -156,7 +157,7 @@ async fn list(
     let page = names.page(&listing.prefix, listing.after.as_ref(), limit, visible).await?;
     let next = page.next.as_ref().map(|name| {
         let prefix = percent_encoding::utf8_percent_encode(&listing.prefix, percent_encoding::NON_ALPHANUMERIC);
-        format!("/manifests?prefix={prefix}&after={name}&limit={limit}")
+        format!("{base}/manifests?prefix={prefix}&after={name}&limit={limit}")
     });
     let mut headers = HeaderMap::new();
     headers.insert(VARY, HeaderValue::from_static("Accept, Authorization"));
@@ -166,7 +167,7 @@ async fn list(
         headers.insert(LINK, link);
     }
     if html.0 {
-        return Ok((headers, pages::names(&page, next.as_deref())).into_response());
+        return Ok((headers, pages::names(&base, &page, next.as_deref())).into_response());
     }
     let manifests = page.heads.iter().filter_map(|head| NameEntry::of(head)).collect();
     Ok((headers, Json(NamePage { manifests, next: page.next.map(|name| name.to_string()) })).into_response())
@@ -175,6 +176,7 @@ async fn list(
 async fn read(
     State(resolve): State<Arc<Resolve>>,
     State(access): State<Arc<Access>>,
+    State(base): State<BaseUrl>,
     caller: Caller,
     rest: Rest,
     RequestedFreshness(fresh): RequestedFreshness,
@@ -184,7 +186,7 @@ async fn read(
     caller.require_read(&access, &target.name)?;
     let (found, loaded) = resolve.manifest(&target, fresh).await?;
     let public = access.is_public(&target.name);
-    let answer = manifest_headers(&target, &found, public);
+    let answer = manifest_headers(&base, &target, &found, public);
     if let Some(judged) = judged(&headers, found.row.digest(), last_change::date(&found), &answer)? {
         return Ok(judged);
     }
@@ -197,6 +199,7 @@ async fn read(
 async fn head(
     State(resolve): State<Arc<Resolve>>,
     State(access): State<Arc<Access>>,
+    State(base): State<BaseUrl>,
     caller: Caller,
     rest: Rest,
     RequestedFreshness(fresh): RequestedFreshness,
@@ -205,12 +208,12 @@ async fn head(
     let target = rest.target()?;
     caller.require_read(&access, &target.name)?;
     let found = resolve.readable(&target, fresh).await?;
-    let answer = manifest_headers(&target, &found, access.is_public(&target.name));
+    let answer = manifest_headers(&base, &target, &found, access.is_public(&target.name));
     let judged = judged(&headers, found.row.digest(), last_change::date(&found), &answer)?;
     Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
 }
 
-fn manifest_headers(target: &Target, found: &Resolved, public: bool) -> HeaderMap {
+fn manifest_headers(base: &BaseUrl, target: &Target, found: &Resolved, public: bool) -> HeaderMap {
     let digest = found.row.digest();
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(ETAG, HeaderValue::try_from(etag(digest)).expect("a digest is legal in a header"));
@@ -222,7 +225,7 @@ fn manifest_headers(target: &Target, found: &Resolved, public: bool) -> HeaderMa
     headers.insert(GENERATION, HeaderValue::from(found.generation));
     let freshness = if target.selector.is_moving() { Freshness::Revalidate } else { Freshness::Immutable };
     set_freshness(&mut headers, freshness, public);
-    let link = format!("</versions/{}>; rel=\"version-history\"", target.name);
+    let link = format!("<{base}/versions/{}>; rel=\"version-history\"", target.name);
     headers.insert(LINK, HeaderValue::try_from(link).expect("a name is legal in a header"));
     defuse(&mut headers);
     headers
@@ -242,7 +245,7 @@ async fn publish(
     let options = PublishOptions { activate: activation.activate, expect };
     let limit = state.publish.limits().manifest_bytes;
     let held = intake::hold(&state, &state.memory.manifests, &caller, &headers, body, limit).await?;
-    let tasks = state.tasks.clone();
+    let (tasks, base) = (state.tasks.clone(), state.base.clone());
     let receipt = run_to_completion(&tasks, async move {
         // All of it, so that its memory counts until the work is done, even if the client goes away.
         let held = held;
@@ -250,10 +253,16 @@ async fn publish(
     })
     .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
-    let location = HeaderValue::try_from(format!("/manifests/{}@{}", receipt.name, receipt.row.number));
+    let location = HeaderValue::try_from(format!("{base}/manifests/{}@{}", receipt.name, receipt.row.number));
     let etag = HeaderValue::try_from(etag(receipt.row.digest())).map_err(ApiError::internal)?;
     let headers = [(LOCATION, location.map_err(ApiError::internal)?), (ETAG, etag)];
     Ok((status, headers, Json(wire::Receipt::from(&receipt))).into_response())
+}
+
+/// Other methods, OPTIONS among them: versions are published under a name, never under a selector.
+async fn other(rest: Rest) -> Result<Response, ApiError> {
+    let allowed = if rest.target()?.explicit { "GET,HEAD,DELETE" } else { "GET,HEAD,PUT,DELETE" };
+    Err(ApiError::method_not_allowed_but(allowed))
 }
 
 #[derive(Deserialize)]

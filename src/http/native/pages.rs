@@ -5,8 +5,10 @@ use axum::response::Html;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::config::PublicUrl;
 use crate::domain::text::Escaped;
 use crate::domain::{State, VersionRow};
+use crate::http::state::BaseUrl;
 use crate::service::{History, NamePage};
 
 /// Content security policy of a page: its own inline style and nothing else.
@@ -27,7 +29,7 @@ nav{margin-bottom:1rem}
 
 type Page = ([(HeaderName, &'static str); 1], Html<String>);
 
-fn page(title: &str, body: &Markup) -> Page {
+fn page(base: &BaseUrl, title: &str, body: &Markup) -> Page {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -38,7 +40,7 @@ fn page(title: &str, body: &Markup) -> Page {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                nav { a href="/" { "Larder" } " · " a href="/manifests" { "manifests" } }
+                nav { a href={(base) "/"} { "Larder" } " · " a href={(base) "/manifests"} { "manifests" } }
                 h1 { (title) }
                 (body)
             }
@@ -47,26 +49,28 @@ fn page(title: &str, body: &Markup) -> Page {
     ([(CONTENT_SECURITY_POLICY, POLICY)], Html(markup.into_string()))
 }
 
-pub(in crate::http) fn index() -> Page {
+pub(in crate::http) fn index(base: &BaseUrl) -> Page {
     page(
+        base,
         "Larder",
         &html! {
             p { "This server publishes releases: immutable blobs, and manifests that change in one step." }
             ul {
-                li { a href="/manifests" { "Manifests" } ": what is published here" }
-                li { a href="/openapi.json" { "OpenAPI description" } " of everything that programs can do" }
-                li { a href="/readyz" { "Readiness" } " and " a href="/metrics" { "metrics" } " for operators" }
+                li { a href={(base) "/manifests"} { "Manifests" } ": what is published here" }
+                li { a href={(base) "/openapi.json"} { "OpenAPI description" } " of everything that programs can do" }
+                li { a href={(base) "/readyz"} { "Readiness" } " and " a href={(base) "/metrics"} { "metrics" } " for operators" }
             }
-            p { "Download one file of a release: " code { "curl -fLO " (ORIGIN) "/refs/NAME/FILE" } }
+            p { "Download one file of a release: " code { "curl -fLO " (base.url().map_or(UNKNOWN, PublicUrl::as_str)) "/refs/NAME/FILE" } }
         },
     )
 }
 
-/// Placeholder for this server's public URL, which it does not know.
-const ORIGIN: &str = "https://THIS-HOST";
+/// Placeholder for the public URL of a server that does not know it.
+const UNKNOWN: &str = "https://THIS-HOST";
 
-pub(in crate::http) fn names(page_of_names: &NamePage, next: Option<&str>) -> Page {
+pub(in crate::http) fn names(base: &BaseUrl, page_of_names: &NamePage, next: Option<&str>) -> Page {
     page(
+        base,
         "Manifests",
         &html! {
             @if page_of_names.heads.is_empty() && next.is_none() { p { "Nothing is published here yet." } }
@@ -77,8 +81,8 @@ pub(in crate::http) fn names(page_of_names: &NamePage, next: Option<&str>) -> Pa
                         @for head in &page_of_names.heads {
                             @if let Some(row) = head.active() {
                                 tr {
-                                    td { a href={"/versions/" (head.name)} { (head.name) } }
-                                    td { a href={"/manifests/" (head.name)} { (row.number) } }
+                                    td { a href={(base) "/versions/" (head.name)} { (head.name) } }
+                                    td { a href={(base) "/manifests/" (head.name)} { (row.number) } }
                                     td { (escaped(row.summary.label.as_deref().unwrap_or_default())) }
                                     td.n { (row.summary.files) }
                                     td.n { (size(row.summary.total_bytes)) }
@@ -94,9 +98,10 @@ pub(in crate::http) fn names(page_of_names: &NamePage, next: Option<&str>) -> Pa
     )
 }
 
-pub(in crate::http) fn history(history: &History, next: Option<&str>) -> Page {
+pub(in crate::http) fn history(base: &BaseUrl, history: &History, next: Option<&str>) -> Page {
     let name = &history.head.name;
     page(
+        base,
         name.as_str(),
         &html! {
             @if let Some(deletion) = &history.head.deleted {
@@ -106,19 +111,19 @@ pub(in crate::http) fn history(history: &History, next: Option<&str>) -> Page {
                 thead {
                     tr { th { "Version" } th { "State" } th { "Label" } th { "Files" } th { "Size" } th { "Published" } th { "By" } th { "Manifest" } }
                 }
-                tbody { @for row in &history.rows { (version(name.as_str(), row)) } }
+                tbody { @for row in &history.rows { (version(base, name.as_str(), row)) } }
             }
             @if let Some(next) = next { p { a href=(next) rel="next" { "Older" } } }
         },
     )
 }
 
-fn version(name: &str, row: &VersionRow) -> Markup {
+fn version(base: &BaseUrl, name: &str, row: &VersionRow) -> Markup {
     let state = row.state.as_str();
     html! {
         tr class=(state) {
             td {
-                @if row.state.is_complete() { a href={"/manifests/" (name) "@" (row.number)} { (row.number) } }
+                @if row.state.is_complete() { a href={(base) "/manifests/" (name) "@" (row.number)} { (row.number) } }
                 @else { (row.number) }
             }
             td {

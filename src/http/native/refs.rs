@@ -23,7 +23,7 @@ use crate::http::openapi::{Document, Operation, text};
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::hardening::defuse;
 use crate::http::serving::response_cache::Cacheable;
-use crate::http::state::AppState;
+use crate::http::state::{AppState, BaseUrl};
 use crate::service::Resolve;
 use crate::wire::blob_address;
 
@@ -56,6 +56,7 @@ pub(super) fn describe(document: &mut Document) {
 async fn follow(
     State(resolve): State<Arc<Resolve>>,
     State(access): State<Arc<Access>>,
+    State(base): State<BaseUrl>,
     caller: Caller,
     rest: Rest,
     RequestedFreshness(fresh): RequestedFreshness,
@@ -63,11 +64,11 @@ async fn follow(
     let (target, file) = rest.file()?;
     caller.require_read(&access, &target.name)?;
     let (found, artifact) = resolve.file(&target, &file, fresh).await?;
-    let location = format!("/{}", blob_address(&artifact));
+    let location = format!("{base}/{}", blob_address(&artifact));
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(LOCATION, HeaderValue::try_from(&location).map_err(ApiError::internal)?);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    let link = format!("</manifests/{target}>; rel=\"describedby\"");
+    let link = format!("<{base}/manifests/{target}>; rel=\"describedby\"");
     headers.insert(LINK, HeaderValue::try_from(link).map_err(ApiError::internal)?);
     headers.extend(last_change::date(&found).map(|date| (LAST_MODIFIED, date.header())));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

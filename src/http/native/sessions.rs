@@ -25,7 +25,7 @@ use crate::wire::manifest::ManifestDocument;
 use crate::wire::{Code, OpenSession, OpenSessions, Receipt, Session};
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/sessions/{*name}", post(prepare).get(show).put(commit).delete(abort))
+    Router::new().route("/sessions/{*name}", post(prepare).get(show).put(commit).delete(abort).fallback(other))
 }
 
 pub(super) fn describe(document: &mut Document) {
@@ -76,7 +76,7 @@ async fn prepare(
     let options = PublishOptions { activate: activation.activate, expect };
     let limit = state.publish.limits().manifest_bytes;
     let held = intake::hold(&state, &state.memory.manifests, &caller, &headers, body, limit).await?;
-    let tasks = state.tasks.clone();
+    let (tasks, base) = (state.tasks.clone(), state.base.clone());
     let prepared = run_to_completion(&tasks, async move {
         // All of it, so that its memory counts until the work is done, even if the client goes away.
         let held = held;
@@ -86,7 +86,7 @@ async fn prepare(
     match prepared {
         Prepared::Unchanged(receipt) => Ok(Json(Receipt::from(&receipt)).into_response()),
         Prepared::Session(receipt, missing) => {
-            let location = format!("/sessions/{}@{}", receipt.name, receipt.row.number);
+            let location = format!("{base}/sessions/{}@{}", receipt.name, receipt.row.number);
             let header = HeaderValue::try_from(&location).map_err(ApiError::internal)?;
             let (name, version, state) = (receipt.name.governing(), receipt.row.number, receipt.row.state);
             let body = Session { name, version, state, missing, location: Some(location) };
@@ -141,6 +141,12 @@ async fn abort(State(state): State<AppState>, caller: Caller, rest: Rest) -> Res
     let tasks = state.tasks.clone();
     run_to_completion(&tasks, async move { Ok(state.publish.abort(&name, number, &caller.subject()).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Other methods, OPTIONS among them: a session has other methods than the name that it is begun for.
+async fn other(rest: Rest) -> Result<Response, ApiError> {
+    let allowed = if rest.target()?.explicit { "GET,HEAD,PUT,DELETE" } else { "POST" };
+    Err(ApiError::method_not_allowed_but(allowed))
 }
 
 /// Maps an error. A session that does not exist was most often aborted, by its client or because it expired.

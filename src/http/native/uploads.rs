@@ -74,9 +74,8 @@ async fn create(
     body: Body,
 ) -> Result<Response, ApiError> {
     let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));
-    let taken = begin(&state, &caller, &query, &headers, &mut body).await;
-    body.discard_unless_withheld(&headers).await;
-    answer(&state, StatusCode::CREATED, taken?)
+    let taken = begin(&state, &caller, &query, &headers, &mut body).await?;
+    answer(&state, StatusCode::CREATED, taken)
 }
 
 async fn begin(
@@ -101,7 +100,7 @@ async fn begin(
     match state.uploads.begin(digest, length, &caller.subject()).await? {
         StartedUpload::Present(_) => Ok(UploadOutcome::Stored(digest, Created::AlreadyExists)),
         StartedUpload::Upload(upload) => {
-            let location = address(&upload);
+            let location = address(state, &upload);
             let taken = receive(state, *upload, body, complete).await;
             taken.map_err(|error| error.header(LOCATION, &location))
         }
@@ -153,9 +152,8 @@ async fn append(
     body: Body,
 ) -> Result<Response, ApiError> {
     let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));
-    let taken = continue_upload(&state, &caller, &rest, &headers, &mut body).await;
-    body.discard_unless_withheld(&headers).await;
-    answer(&state, StatusCode::NO_CONTENT, taken?)
+    let taken = continue_upload(&state, &caller, &rest, &headers, &mut body).await?;
+    answer(&state, StatusCode::NO_CONTENT, taken)
 }
 
 async fn continue_upload(
@@ -199,7 +197,7 @@ async fn show(State(state): State<AppState>, caller: Caller, rest: Rest) -> Resu
         headers.insert(UPLOAD_LENGTH, HeaderValue::from(length));
     }
     if upload.is_complete() {
-        let blob = format!("/blobs/{}", upload.digest());
+        let blob = format!("{}/blobs/{}", state.base, upload.digest());
         headers.insert(LOCATION, HeaderValue::try_from(blob).map_err(ApiError::internal)?);
         headers.insert(ETAG, HeaderValue::try_from(etag(upload.digest())).map_err(ApiError::internal)?);
     }
@@ -239,14 +237,14 @@ fn answer(state: &AppState, status: StatusCode, taken: UploadOutcome) -> Result<
     match taken {
         UploadOutcome::Open(upload) => {
             let mut headers = standing(state, &upload)?;
-            headers.insert(LOCATION, HeaderValue::try_from(address(&upload)).map_err(ApiError::internal)?);
+            headers.insert(LOCATION, HeaderValue::try_from(address(state, &upload)).map_err(ApiError::internal)?);
             if status == StatusCode::CREATED {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
             }
             Ok((status, headers).into_response())
         }
         UploadOutcome::Stored(digest, created) => {
-            let mut response = stored(digest, created)?;
+            let mut response = stored(&state.base, digest, created)?;
             response.headers_mut().insert(UPLOAD_COMPLETE, TRUE);
             Ok(response)
         }
@@ -269,8 +267,8 @@ fn limit(state: &AppState, part_size: u64) -> Result<HeaderValue, ApiError> {
     HeaderValue::try_from(text).map_err(ApiError::internal)
 }
 
-fn address(upload: &Progress) -> String {
-    format!("/uploads/{}", upload.id)
+fn address(state: &AppState, upload: &Progress) -> String {
+    format!("{}/uploads/{}", state.base, upload.id)
 }
 
 /// Whether the request contains the last bytes (`Upload-Complete`).

@@ -9,7 +9,6 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 
-use super::negotiate::WantsHtml;
 use super::pages;
 use super::parameters as p;
 use crate::access::Caller;
@@ -19,19 +18,20 @@ use crate::http::error::ApiError;
 use crate::http::expectation::required_expectation;
 use crate::http::extract::{Activation, Params, Rest, VersionPath};
 use crate::http::openapi::{Document, Operation, either, json_of, text};
+use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::serving::intake;
 use crate::http::state::AppState;
 use crate::protocol::AsOf;
+use crate::service::ResolveError;
 use crate::service::publish::PublishOptions;
-use crate::service::{ResolveError, Versions};
 use crate::wire::{Code, CopyRequest, History, Receipt, Row, limits};
 
 /// Largest request body of an action, in bytes.
 const MAX_BODY: u64 = 4096;
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/versions/{*name}", get(show).post(act).put(pin).delete(unpin))
+    Router::new().route("/versions/{*name}", get(show).post(act).put(pin).delete(unpin).fallback(other))
 }
 
 pub(super) fn describe(document: &mut Document) {
@@ -127,38 +127,44 @@ async fn show(
             let found = state.resolve.row(&target, AsOf::Now).await?;
             Ok((headers, Json(Row::from(&found.row))).into_response())
         }
-        (None, false) => history(&state.versions, &target.name, page, html, headers).await,
+        (None, false) => history(&state, &target.name, page, html, headers).await,
     }
+}
+
+/// Other methods, OPTIONS among them: what is allowed depends on the end of the path.
+async fn other(rest: Rest) -> Result<Response, ApiError> {
+    Err(not_allowed(rest.place()?.tail.as_deref()))
 }
 
 /// 405, with the methods of the resource after the selector.
 fn not_allowed(tail: Option<&str>) -> ApiError {
     match tail {
-        None => ApiError::method_not_allowed_but("GET, HEAD"),
+        None => ApiError::method_not_allowed_but("GET,HEAD"),
         Some("promote" | "copy") => ApiError::method_not_allowed_but("POST"),
-        Some("rollback") => ApiError::method_not_allowed_but("GET, HEAD, POST"),
-        Some("pin") => ApiError::method_not_allowed_but("PUT, DELETE"),
+        Some("rollback") => ApiError::method_not_allowed_but("GET,HEAD,POST"),
+        Some("pin") => ApiError::method_not_allowed_but("PUT,DELETE"),
         Some(_) => ApiError::no_route(),
     }
 }
 
 async fn history(
-    versions: &Versions,
+    state: &AppState,
     name: &ManifestName,
     page: Page,
     html: WantsHtml,
     mut headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let limit = page.limit.unwrap_or(limits::ROWS).clamp(1, limits::MAX_ROWS);
-    let history = versions.history(name, page.before, limit).await?;
+    let history = state.versions.history(name, page.before, limit).await?;
     let history = history.ok_or_else(|| ResolveError::NoSuchName(name.clone()))?;
-    let next = history.next.map(|before| format!("/versions/{name}?before={before}&limit={limit}"));
+    let base = &state.base;
+    let next = history.next.map(|before| format!("{base}/versions/{name}?before={before}&limit={limit}"));
     if let Some(next) = &next {
         let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).map_err(ApiError::internal)?;
         headers.insert(LINK, link);
     }
     if html.0 {
-        return Ok((headers, pages::history(&history, next.as_deref())).into_response());
+        return Ok((headers, pages::history(base, &history, next.as_deref())).into_response());
     }
     let body = History {
         name: name.clone(),

@@ -3,19 +3,15 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, EXPECT, HeaderMap, HeaderValue};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// How often the pace of a body is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// A body of which fewer bytes arrive between two looks is slow.
 const SLOW: u64 = 32 << 10;
-/// Most bytes of an unwanted body that are read and discarded so that its sender sees the response.
-const DISCARDED: usize = 256 << 20;
-/// Time limit for reading and discarding an unwanted body.
-const DISCARDED_FOR: Duration = Duration::from_secs(10);
 
 /// Limits on the size and slowness of one body.
 #[derive(Debug, Clone, Copy)]
@@ -75,26 +71,17 @@ pub(in crate::http) struct RequestBody {
     waits_since: Option<Instant>,
     /// When the pace was looked at last, and how many bytes had come by then.
     looked: (Instant, u64),
-    /// No more frames are expected: the body ended, failed or was rejected.
-    over: bool,
 }
 
 impl RequestBody {
     /// Does not read from the body yet: a client that expects `100 Continue` is only told to send it on the first read.
     pub(in crate::http) fn new(body: Body, limits: BodyLimits) -> Self {
         let now = Instant::now();
-        Self { body, limits, received: 0, began: now, waits_since: None, looked: (now, 0), over: false }
+        Self { body, limits, received: 0, began: now, waits_since: None, looked: (now, 0) }
     }
 
     /// The next bytes, or that they come slowly; `None` at the end of a complete body.
     pub(in crate::http) async fn next(&mut self) -> Result<Option<Arrival>, BodyError> {
-        let next = self.arrival().await;
-        // A body that broke off, paused or trickled is not worth draining either.
-        self.over = !matches!(next, Ok(Some(_)));
-        next
-    }
-
-    async fn arrival(&mut self) -> Result<Option<Arrival>, BodyError> {
         loop {
             let look_at = self.looked.0 + LOOK;
             let silent_at = *self.waits_since.get_or_insert_with(Instant::now) + self.limits.idle;
@@ -133,31 +120,6 @@ impl RequestBody {
             return Err(BodyError::Trickled);
         }
         Ok(())
-    }
-
-    /// Discards the rest of the body, unless the client is waiting for `100 Continue` (RFC 9110 section 10.1.1).
-    pub(in crate::http) async fn discard_unless_withheld(&mut self, headers: &HeaderMap) {
-        if !headers.contains_key(EXPECT) {
-            self.discard().await;
-        }
-    }
-
-    /// Reads and discards, within bounds, the rest of a body that was answered early. Most clients look for a response
-    /// only after they have sent everything, and treat a connection closed before that as a failure.
-    async fn discard(&mut self) {
-        if self.over {
-            return;
-        }
-        let mut left = DISCARDED;
-        let rest = async {
-            while let Some(Ok(frame)) = self.body.frame().await {
-                left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-                if left == 0 {
-                    return;
-                }
-            }
-        };
-        let _ = timeout(DISCARDED_FOR, rest).await;
     }
 }
 

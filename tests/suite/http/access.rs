@@ -165,8 +165,8 @@ async fn the_admin_token_is_for_its_owner_only() {
     let file = server.data.join("admin.token");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(server.token.starts_with("larder_") && server.token.len() == 71);
-    send(server.anonymous(Method::GET, "/manifests").header("authorization", "Basic eDp5"))
+    send(server.anonymous(Method::GET, "/collector/runs").header("authorization", "Basic eDp5"))
         .await
         .problem(401, "UNAUTHORIZED");
-    send(server.anonymous(Method::GET, "/manifests").bearer_auth("wrong")).await.problem(401, "UNAUTHORIZED");
+    send(server.anonymous(Method::GET, "/collector/runs").bearer_auth("wrong")).await.problem(401, "UNAUTHORIZED");
 }

@@ -206,7 +206,7 @@ async fn a_deleted_name_answers_gone_until_it_is_published_to_again() {
     server.get("/manifests/main@1").await.problem(410, "VERSION_RETIRED");
     assert_eq!(server.get("/manifests").await.json()["manifests"], json!([]));
     assert_eq!(server.get("/versions/main").await.json()["versions"].as_array().unwrap().len(), 2);
-    server.delete("/manifests/main").await.expect(404);
+    server.delete("/manifests/main").await.problem(410, "MANIFEST_DELETED");
     let receipt = server.publish("main", &FILES).await;
     assert_eq!(receipt["version"], 3);
     server.get("/manifests/main").await.expect(200);

@@ -27,10 +27,24 @@ async fn browsers_get_pages_and_programs_get_json() {
     let history = browse(&server, "/versions/miren/main").await;
     assert!(history.contains("active") && history.contains("&lt;b&gt;v1&lt;/b&gt;") && !history.contains("<b>"));
     for path in ["/", "/manifests", "/versions/miren/main"] {
-        for accept in ["*/*", "application/json", "text/html;q=0, */*"] {
+        for accept in [
+            "*/*",
+            "application/json",
+            "application/json, text/plain, */*",
+            "text/html;q=0, */*",
+            "text/html;q=0.5, application/json",
+            "text/html;q=0.1,application/json;q=0.9",
+            "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
+            "image/png",
+            "",
+        ] {
             let answer = send(server.anonymous(Method::GET, path).header("accept", accept)).await.expect(200);
             assert_eq!(answer.header("content-type"), "application/json", "{path} {accept}");
+            assert!(answer.header("vary").contains("Accept"), "{path} {accept}");
         }
+        let html = "application/json;q=0.1, text/*;q=0.2";
+        let answer = send(server.anonymous(Method::GET, path).header("accept", html)).await.expect(200);
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "{path}");
     }
 }
 

@@ -3,7 +3,7 @@
 use reqwest::Method;
 
 use crate::support::raw::Raw;
-use crate::support::server::{TestServer, send};
+use crate::support::server::{Answer, TestServer, send};
 
 /// Sends the path as it is; well-behaved clients would tidy it up.
 async fn status_of(server: &TestServer, method: &Method, path: &str) -> (u16, String) {
@@ -82,12 +82,113 @@ async fn what_is_not_there_and_what_is_not_allowed() {
     server.get("/nothing").await.problem(404, "NOT_FOUND");
     server.get("/blobs").await.problem(404, "NOT_FOUND");
     let answer = send(server.request(Method::POST, "/manifests/main")).await;
-    let mut allowed: Vec<&str> = answer.header("allow").split(',').collect();
-    allowed.sort_unstable();
-    assert_eq!(allowed, ["DELETE", "GET", "HEAD", "PUT"]);
+    assert_eq!(allowed(&answer), ["DELETE", "GET", "HEAD", "OPTIONS", "PUT"]);
     answer.problem(405, "METHOD_NOT_ALLOWED");
-    let answer = send(server.anonymous(Method::OPTIONS, "/blobs/missing")).await.expect(204);
-    assert_eq!(answer.header("allow"), "POST");
+}
+
+fn allowed(answer: &Answer) -> Vec<&str> {
+    let mut allowed: Vec<&str> = answer.header("allow").split(',').map(str::trim).collect();
+    allowed.sort_unstable();
+    allowed
+}
+
+#[tokio::test]
+async fn options_and_refusals_of_methods_list_what_each_address_takes() {
+    let server = TestServer::start().await;
+    let digest = server.put_blob(b"x").await;
+    for (path, methods) in [
+        ("/", "GET HEAD"),
+        ("/openapi.json", "GET HEAD"),
+        ("/livez", "GET HEAD"),
+        ("/metrics", "GET HEAD"),
+        (&format!("/blobs/{digest}"), "GET HEAD PUT"),
+        ("/blobs/missing", "POST"),
+        ("/manifests", "GET HEAD"),
+        ("/manifests/a/b", "DELETE GET HEAD PUT"),
+        ("/manifests/a/b@1", "DELETE GET HEAD"),
+        ("/refs/a/b", "GET HEAD"),
+        ("/refs/a@active/b/c", "GET HEAD"),
+        ("/versions/a", "GET HEAD"),
+        ("/versions/a@1", "GET HEAD"),
+        ("/versions/a@1/promote", "POST"),
+        ("/versions/a@1/copy", "POST"),
+        ("/versions/a@1/pin", "DELETE PUT"),
+        ("/sessions/a", "POST"),
+        ("/sessions/a@1", "DELETE GET HEAD PUT"),
+        ("/uploads", "POST"),
+        ("/uploads/1", "DELETE HEAD PATCH"),
+        ("/collector/runs", "GET HEAD"),
+        ("/collector/runs/1/plan", "GET HEAD"),
+    ] {
+        let mut wanted: Vec<&str> = methods.split(' ').chain(["OPTIONS"]).collect();
+        wanted.sort_unstable();
+        let answer = send(server.anonymous(Method::OPTIONS, path)).await.expect(204);
+        assert_eq!(allowed(&answer), wanted, "OPTIONS {path}");
+        let refused = send(server.request(Method::from_bytes(b"FROB").unwrap(), path)).await;
+        assert_eq!(allowed(&refused), wanted, "FROB {path}");
+        refused.problem(405, "METHOD_NOT_ALLOWED");
+    }
+    for path in ["/nothing", "/versions/a@1/frobnicate"] {
+        send(server.anonymous(Method::OPTIONS, path)).await.problem(404, "NOT_FOUND");
+    }
+    let (status, head) = status_of(&server, &Method::OPTIONS, "*").await;
+    assert!(status == 204 && head.to_ascii_lowercase().contains("\nallow: get,head,"), "{head}");
+}
+
+#[tokio::test]
+async fn equivalent_spellings_of_a_path_are_one_address() {
+    let server = TestServer::start().await;
+    let content = b"Package: x\n";
+    server.publish("apt/main", &[("Packages", content), ("A~b.deb", b"deb")]).await;
+    let blob = larder::domain::Digest::of(content);
+    let plain = server.get("/refs/apt/main/Packages").await.expect(307).header("location").to_owned();
+    for path in [
+        // As apt asks for the files of a flat repository.
+        "/refs/apt/main/./Packages",
+        "/./refs/apt/././main/Packages",
+        "/refs/%61pt/main/Packages",
+        "/refs/apt/main/%2e/Packages",
+        "/refs/apt/main/%2E/%50ackages",
+        "/%72efs/apt/main/Packages",
+        "/refs/apt/main%40active/Packages",
+    ] {
+        // Twice: the second answer may come from memory.
+        for _ in 0..2 {
+            let (status, head) = status_of(&server, &Method::GET, path).await;
+            assert!(status == 307 && head.contains(&plain), "{path}: {head}");
+        }
+    }
+    for path in [
+        "/manifests/./apt/main".to_owned(),
+        "/manifests/apt/%6dain".into(),
+        "/./manifests/apt/main".into(),
+        "/versions/apt/./main".into(),
+        format!("/blobs/./{blob}"),
+        format!("/blobs/sha256%3A{}", blob.hex()),
+        "/refs/apt/main/A%7Eb.deb".into(),
+        "/refs/apt/main/A~b.deb".into(),
+        "/./livez".into(),
+        "/.".into(),
+    ] {
+        let (status, head) = status_of(&server, &Method::GET, &path).await;
+        assert!(matches!(status, 200 | 307), "{path}: {head}");
+    }
+    let put = status_of(&server, &Method::PUT, "/manifests/./apt/main").await.0;
+    assert_eq!(put, 400, "it reaches the handler, which finds no manifest in nothing");
+    for (path, wanted) in [
+        ("/refs/apt/main/../main/Packages", 400),
+        ("/refs/apt/main/%2e%2e/main/Packages", 400),
+        ("/refs/apt/main/.%2e/./Packages", 400),
+        ("/manifests/../manifests/apt/main", 400),
+        ("/refs/apt%2Fmain/.%2FPackages", 400),
+        ("/refs/apt//main/Packages", 400),
+        ("/refs/apt/main//Packages", 400),
+        ("/manifests/apt/main/", 400),
+        ("/manifests/apt/main/.", 400),
+    ] {
+        let (status, head) = status_of(&server, &Method::GET, path).await;
+        assert_eq!(status, wanted, "{path}: {head}");
+    }
 }
 
 #[tokio::test]

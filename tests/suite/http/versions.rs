@@ -129,12 +129,12 @@ async fn a_copy_is_one_pointer_to_the_same_bytes() {
 async fn actions_need_a_selector_and_their_own_method() {
     let server = with_versions(1).await;
     for (method, path, allow) in [
-        (Method::GET, "/versions/main@1/promote", "POST"),
-        (Method::POST, "/versions/main@1/pin", "PUT, DELETE"),
-        (Method::PUT, "/versions/main@1/promote", "POST"),
-        (Method::POST, "/versions/main", "GET, HEAD"),
-        (Method::DELETE, "/versions/main", "GET, HEAD"),
-        (Method::PATCH, "/versions/main", "GET,HEAD,POST,PUT,DELETE"),
+        (Method::GET, "/versions/main@1/promote", "POST,OPTIONS"),
+        (Method::POST, "/versions/main@1/pin", "PUT,DELETE,OPTIONS"),
+        (Method::PUT, "/versions/main@1/promote", "POST,OPTIONS"),
+        (Method::POST, "/versions/main", "GET,HEAD,OPTIONS"),
+        (Method::DELETE, "/versions/main", "GET,HEAD,OPTIONS"),
+        (Method::PATCH, "/versions/main", "GET,HEAD,OPTIONS"),
     ] {
         let answer = send(server.request(method.clone(), path)).await;
         assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, allow), "{method} {path}");

@@ -95,10 +95,12 @@ const MAY_USE: [(&str, &[&str]); 18] = [
 const BELONGS_TO: [(&str, &[&str]); 9] = [
     ("axum", &["http", "server"]),
     ("clap", &["cli", "main"]),
-    ("hyper", &["server"]),
+    // The mechanics of bodies name its frames only.
+    ("hyper", &["server", "http"]),
     ("hyper_util", &["server"]),
     ("maud", &["http"]),
-    ("reqwest", &["client", "cli"]),
+    // The configuration uses its type of addresses only.
+    ("reqwest", &["client", "cli", "config"]),
     ("rustix", &["cli", "client", "server", "store"]),
     ("schemars", &["http", "wire"]),
     ("tower_http", &["http"]),
