@@ -5,6 +5,7 @@
 //! check before P1 could be invalidated by a collector that had not seen the root yet.
 
 mod error;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -22,8 +23,6 @@ use crate::protocol::blobs::Check;
 use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
 
-/// Number of newest versions among which open sessions are sought.
-const SESSIONS_SOUGHT: usize = 1000;
 /// Limit on storing a manifest again because it was collected before it was protected.
 const MAX_PUTS: u32 = 8;
 
@@ -208,18 +207,6 @@ impl Publish {
         }
         let missing = to_upload(self.check(name, &row).await?);
         Ok((row, missing))
-    }
-
-    /// The sessions of a name that are open, oldest first, among its newest [`SESSIONS_SOUGHT`] versions.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn sessions(&self, name: &ManifestName) -> Result<Vec<VersionRow>, PublishError> {
-        let Some(head) = self.heads.current(name).await? else { return Ok(Vec::new()) };
-        let mut rows = self.heads.rows(&head, u64::MAX, SESSIONS_SOUGHT).await?;
-        rows.retain(|row| row.state == State::Prepared);
-        rows.reverse();
-        Ok(rows)
     }
 
     /// Completes a session (steps P2 and P3).

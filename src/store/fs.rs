@@ -8,6 +8,7 @@
 mod directories;
 mod list;
 mod open;
+mod part_store;
 mod parts;
 mod pieces;
 mod read;
@@ -22,17 +23,13 @@ use std::{fs, io};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, statat, unlinkat};
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
-use super::{
-    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, Result, StoreError,
-    Unfinished, Upload,
-};
+use super::{ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, Upload};
 use directories::Directories;
 use pieces::Pieces;
 use staging::Staged;
@@ -341,37 +338,6 @@ impl ObjectStore for FsStore {
         let Some(first) = keys.first() else { return Ok(()) };
         let keys = keys.to_vec();
         self.on(first, move |inner, _| inner.persist(&keys)).await
-    }
-}
-
-#[async_trait]
-impl PartStore for FsStore {
-    async fn begin_parts(&self, key: &Key) -> Result<Parts> {
-        self.on(key, |inner, key| inner.begin_parts(&key)).await
-    }
-
-    async fn write_part(&self, parts: &Parts, number: u32, offset: u64, bytes: Bytes) -> Result<Option<Part>> {
-        let owned = parts.clone();
-        self.on(&parts.key, move |inner, _| inner.write_part(&owned, number, offset, &bytes)).await
-    }
-
-    async fn commit_parts(&self, parts: &Parts, written: &[Part]) -> Result<Option<Created>> {
-        let (owned, written) = (parts.clone(), written.to_vec());
-        self.on(&parts.key, move |inner, _| inner.commit_parts(&owned, &written)).await
-    }
-
-    async fn abort_parts(&self, parts: &Parts) -> Result<()> {
-        let owned = parts.clone();
-        self.on(&parts.key, move |inner, _| inner.abort_parts(&owned)).await
-    }
-
-    fn unfinished(&self) -> BoxStream<'_, Result<Unfinished>> {
-        let inner = Arc::clone(&self.inner);
-        let all = async move {
-            let place = inner.parts.display().to_string();
-            blocking(move || inner.unfinished()).await.map_err(|error| StoreError::io(place, error))
-        };
-        stream::once(all).map_ok(|all| stream::iter(all.into_iter().map(Ok))).try_flatten().boxed()
     }
 }
 

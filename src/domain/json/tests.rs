@@ -81,11 +81,11 @@ fn every_byte_is_utf_8_also_where_nobody_reads() {
         (&b"{\"unknown\":\"\xff\"}"[..], 12),
         (b"{\"unknown\":{\"deep\":[\"a\xc3\"]}}", 22),
         (b"{\"\xed\xa0\x80\":1}", 2),
-        (b"\xff\xfe{\0}\0", 0),
         (b"{}\n\xff", 3),
     ] {
         assert_eq!(strict::<Document>(bytes), Err(JsonError::Encoding(EncodingError::NotUtf8(at))), "{bytes:?}");
     }
+    assert_eq!(strict::<Document>(b"\xff\xfe{\0}\0"), Err(JsonError::Encoding(EncodingError::Utf16)));
     assert!(serde_json::from_slice::<Document>(b"{\"unknown\":\"\xff\"}").is_ok(), "serde does not look");
 }
 

@@ -202,7 +202,7 @@ async fn upload(
 /// 405 for an upload to an address with a file name.
 fn named_upload(digest: Digest) -> ApiError {
     let detail = format!("A blob has no name of its own; upload it to /blobs/{digest}.");
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, detail).header(ALLOW, "GET, HEAD")
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, detail).header(ALLOW, "GET,HEAD")
 }
 
 /// The response to a completed upload.

@@ -75,7 +75,7 @@ async fn what_follows_a_digest_is_one_file_name_and_nothing_else() {
     server.get(&format!("{blob}0/a")).await.problem(400, "DIGEST_INVALID");
     server.get(&format!("/blobs/{}/a", Digest::of(b"other"))).await.problem(404, "BLOB_UNKNOWN");
     let put = server.put(&format!("{blob}/a"), "bytes").await;
-    assert_eq!(put.header("allow"), "GET, HEAD");
+    assert_eq!(put.header("allow"), "GET,HEAD,OPTIONS");
     let problem = put.problem(405, "METHOD_NOT_ALLOWED");
     assert!(problem["detail"].as_str().unwrap().contains(&blob), "{problem}");
     server.get("/blobs/missing").await.expect(405);

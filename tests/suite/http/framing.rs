@@ -171,7 +171,7 @@ async fn unusual_requests_are_answered() {
     let server = TestServer::start().await;
     for (request, status) in [
         ("BREW /livez HTTP/1.1\r\nhost: a\r\n\r\n", 405),
-        ("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", 404),
+        ("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", 204),
         ("CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n", 404),
         ("GET /livez HTTP/1.1\nhost: a\n\n", 200),
         ("\r\n\r\nGET /livez HTTP/1.1\r\nhost: a\r\n\r\n", 200),
