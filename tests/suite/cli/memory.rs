@@ -3,7 +3,9 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use larder::domain::Digest;
 

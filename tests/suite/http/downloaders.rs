@@ -68,8 +68,8 @@ impl Moving {
             });
         }
         eprintln!(
-            "{:?}: {} right, {} failed, {} wrong",
-            command().get_program(),
+            "{}: {} right, {} failed, {} wrong",
+            command().get_program().display(),
             count(&outcomes, &Outcome::Right),
             count(&outcomes, &Outcome::Failed),
             count(&outcomes, &Outcome::Wrong)
@@ -255,6 +255,7 @@ async fn wget_fetches_what_is_newer_and_a_rollback_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs apt-get: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
+#[expect(clippy::too_many_lines, reason = "one client from its configuration to its last download")]
 async fn apt_updates_and_downloads_from_a_flat_repository() {
     const NAME: &str = "probe_1.0+b1~x_all.deb";
     let (server, folder) = (TestServer::start().await, TempDir::new().unwrap());

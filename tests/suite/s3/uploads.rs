@@ -275,6 +275,6 @@ async fn slow_uploads_of_one_owner_leave_memory_to_another() {
     other.set_owner(Owner::new("other"));
     other.write(pattern(2 * PART)).await.expect("memory, long before the wait for it ends");
     assert_eq!(other.commit().await.unwrap(), Created::New);
-    assert!(stalled.iter().any(|stalled| stalled.is_finished()), "one was asked to give way");
+    assert!(stalled.iter().any(tokio::task::JoinHandle::is_finished), "one was asked to give way");
     stalled.iter().for_each(tokio::task::JoinHandle::abort);
 }
