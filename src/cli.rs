@@ -19,6 +19,7 @@ mod logging;
 mod ls;
 mod migrate;
 mod output;
+mod peer;
 mod pin;
 mod progress;
 mod promote;

@@ -10,6 +10,7 @@ mod load;
 mod names;
 mod network;
 mod remarks;
+mod scrub;
 mod store;
 mod values;
 
@@ -25,6 +26,7 @@ pub use collector::Collector;
 pub use load::{ConfigError, load};
 pub use names::NameRule;
 pub use network::Network;
+pub use scrub::Scrub;
 pub use store::{Bucket, Delivery, Store};
 pub use values::{Duration, PublicUrl, Size};
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub names: Vec<NameRule>,
     /// `[collector]`: garbage collection.
     pub collector: Collector,
+    /// `[scrub]`: reading stored blobs to find damaged ones.
+    pub scrub: Scrub,
     /// `[log]`: filter and format of log lines.
     pub log: Log,
 }
@@ -258,6 +262,7 @@ impl Config {
         self.access.validate(&mut problems);
         names::validate(&self.names, &mut problems);
         self.collector.validate(&mut problems);
+        self.scrub.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 

@@ -25,10 +25,10 @@ use crate::protocol::{BlobCache, Blobs, Heads, Manifests, UploadLimits, Uploads}
 use crate::service::{Names, Publish, PublishLimits, Resolve, Versions};
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
-use crate::upkeep::Collect;
-use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
 use crate::upkeep::probe::Findings;
+use crate::upkeep::verify::Source;
+use crate::upkeep::{Collect, Health, ScrubOptions};
 
 use background::Background;
 use connections::{ResponseMemory, serve};
@@ -134,8 +134,16 @@ impl Server {
         let collector = config.collector.enabled.then(|| (collect(), config.collector.interval.std()));
         let health = Arc::new(Health::new(Arc::clone(&watch), Arc::clone(&clock)));
         let state = state((&store, &clock), &config, access, cache.clone(), health);
-        let background = Background { store: objects, watch, clock, collector, sweeps: None, cache };
+        let scrub = scrub_options(&config);
+        let background = Background { store: objects, watch, clock, collector, scrub, sweeps: None, cache };
         Ok(Self { config, state, background })
+    }
+
+    /// Sets where damaged blobs are fetched from.
+    #[must_use]
+    pub fn healing_from(mut self, source: Option<Arc<dyn Source>>) -> Self {
+        self.background.scrub.source = source;
+        self
     }
 
     /// A handle that applies a new configuration while the server runs.
@@ -152,7 +160,7 @@ impl Server {
         let (health, tasks) = (Arc::clone(&self.state.health), self.state.tasks.clone());
         let stop = shutdown.soft.clone();
         let supervisor = Supervisor { tasks: tasks.clone(), health: Arc::clone(&health), stop };
-        self.background.start(&self.state.runs, &supervisor);
+        self.background.start(&self.state.runs, self.state.blobs.damaged(), &supervisor);
         let memory = ResponseMemory::new(self.config.limits.response_memory.bytes());
         serve(listener, app(&self.state), (&self.config.server, memory), &health, &shutdown).await?;
         finish_tasks(&tasks, &shutdown).await;
@@ -224,6 +232,19 @@ fn state(
         turns: Shares::new(LONG_REQUESTS),
         tasks: TaskTracker::new(),
     })
+}
+
+/// Bytes per second that the scrub of a directory reads by default: a tenth of a hard disk's speed.
+const SCRUB_RATE: u64 = 16 << 20;
+
+fn scrub_options(config: &Config) -> ScrubOptions {
+    let by_default = match &config.store {
+        Store::Fs { .. } => SCRUB_RATE,
+        Store::S3(_) => 0,
+    };
+    let config = &config.scrub;
+    let rate = config.rate.map_or(by_default, config::Size::bytes);
+    ScrubOptions { rate, every: config.every.std(), source: None, condemn: config.condemn }
 }
 
 fn delivery(store: &Store) -> Delivery {

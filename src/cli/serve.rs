@@ -2,19 +2,24 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::net::TcpSocket;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::peer::Peer;
 use super::settings::Settings;
-use super::{CliError, Context, Exit, output};
-use crate::config::Config;
+use super::{CliError, Context, Exit, output, remote, token};
+use crate::config::{Config, Scrub};
 use crate::lifecycle::{Hangups, Shutdown};
 use crate::server::{self, ReloadError, Reloader, Server};
 use crate::telemetry;
+use crate::upkeep::verify::Source;
 
 /// Backlog of connections waiting to be accepted; the system may impose a lower limit.
 const BACKLOG: u32 = 1024;
+/// How often a failed request to the server that damaged blobs are fetched from is tried again.
+const HEAL_RETRIES: u32 = 5;
 
 /// Arguments of `larder serve`.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,7 +56,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     // Bind before opening the store, listen after it: a server that cannot listen must not touch the store and its
     // admin token, and a server that accepts connections must be able to answer.
     let socket = bind(address)?;
-    let server = Server::open(config).await?;
+    let source = source(&config.scrub)?;
+    let server = Server::open(config).await?.healing_from(source);
     let listener = socket.listen(BACKLOG).map_err(|error| cannot_listen(address, &error))?;
     let url = format!("http://{}", listener.local_addr().map_err(|error| CliError::io("listen", &error))?);
     if context.json {
@@ -64,6 +70,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     }
     let _reloading = AbortOnDropHandle::new(tokio::spawn(reload(hangups, args, server.reloader())));
     Ok(server.serve(listener, shutdown).await?)
+}
+
+/// The server that damaged blobs are fetched from.
+fn source(config: &Scrub) -> Result<Option<Arc<dyn Source>>, CliError> {
+    let Some(url) = &config.heal_from else { return Ok(None) };
+    let token = config.heal_token_file.as_deref().map(token::read).transpose()?;
+    let client = remote::connect(url.as_str(), token, HEAL_RETRIES)?;
+    Ok(Some(Arc::new(Peer { client, shown: None })))
 }
 
 /// Binds a socket to the address, which reserves it.

@@ -1,7 +1,6 @@
 //! `larder verify`
 
 mod checkpoint;
-mod peer;
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::checkpoint::Checkpoint;
-use self::peer::Peer;
+use super::peer::Peer;
 use super::settings::{Settings, gated};
 use super::{CliError, Context, Exit, output, remote, token};
 use crate::clock::SystemClock;
@@ -94,7 +93,7 @@ impl Healing {
     fn peer(&self, url: &str, context: &Context) -> Result<Arc<dyn Source>, CliError> {
         let token = self.heal_token_file.as_deref().map(token::read).transpose()?;
         let client = remote::connect(url, token, self.heal_retries)?;
-        Ok(Arc::new(Peer { client, context: context.clone() }))
+        Ok(Arc::new(Peer { client, shown: Some(context.clone()) }))
     }
 }
 

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use crate::domain::Digest;
+use crate::protocol::Blobs;
 use crate::wire::Code;
 
 /// `Retry-After`, in seconds, when the store or the name is busy.
@@ -89,9 +90,14 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, detail)
     }
 
-    pub(super) fn blob_unknown(digest: Digest) -> Self {
-        Self::new(StatusCode::NOT_FOUND, Code::BlobUnknown, format!("There is no blob {digest}."))
-            .with("digest", digest.to_string())
+    /// No bytes can be served for this digest.
+    pub(super) fn blob_absent(blobs: &Blobs, digest: Digest) -> Self {
+        let detail = if blobs.damaged().contains(&digest) {
+            format!("The stored bytes of blob {digest} are damaged. Uploading the same file again replaces them.")
+        } else {
+            format!("There is no blob {digest}.")
+        };
+        Self::new(StatusCode::NOT_FOUND, Code::BlobUnknown, detail).with("digest", digest.to_string())
     }
 
     pub(super) fn session_unknown() -> Self {

@@ -103,6 +103,13 @@ pub fn states(area: &str) -> Option<Prefix> {
     Some(super::prefix(&format!("aux/{area}/{STATES}")))
 }
 
+/// Like [`states`], for an area below `tmp/`.
+#[must_use]
+pub fn temporary_states(area: &str) -> Option<Prefix> {
+    AreaPath::of_state(area, 0)?;
+    Some(super::prefix(&format!("tmp/{area}/{STATES}")))
+}
+
 /// A key below `aux/` or `tmp/` without that prefix: `<area>/<rest>`, where the area is 1 to 16 lower-case letters and
 /// digits. Only code that knows the area understands the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

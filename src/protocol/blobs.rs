@@ -8,6 +8,7 @@
 pub mod cache;
 mod checks;
 mod copies;
+mod damaged;
 mod intake;
 mod reading;
 
@@ -27,6 +28,7 @@ use crate::store::{Created, Key, ObjectMeta, ObjectStore, Part, PartStore, Parts
 pub(crate) use copies::BlobCopies;
 
 pub use cache::BlobCache;
+pub use damaged::Damaged;
 pub use intake::{BlobError, BlobIntake, BlobUpload};
 
 /// Digests looked up with one call to the store.
@@ -79,6 +81,7 @@ pub struct Blobs {
     cache: Option<Arc<BlobCache>>,
     max_staleness: Duration,
     absent: Absences<Digest>,
+    damaged: Arc<Damaged>,
 }
 
 impl Blobs {
@@ -86,10 +89,11 @@ impl Blobs {
     /// is written that makes it young again; half of the collector's minimum age is a good value.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, seen_after: SignedDuration) -> Self {
-        Self { store, clock, seen_after, cache: None, max_staleness: Duration::ZERO, absent: Absences::default() }
+        let (absent, damaged) = (Absences::default(), Arc::default());
+        Self { store, clock, seen_after, cache: None, max_staleness: Duration::ZERO, absent, damaged }
     }
 
-    /// Sets how long [`Blobs::recently_absent`] may answer from memory.
+    /// Sets how long [`Blobs::is_recently_absent`] may answer from memory.
     #[must_use]
     pub fn with_max_staleness(self, max_staleness: Duration) -> Self {
         Self { max_staleness, ..self }
@@ -98,7 +102,8 @@ impl Blobs {
     /// Serves reads from a cache where possible. Whether bytes may be relied on is always decided by the store.
     #[must_use]
     pub fn with_cache(self, cache: Option<Arc<BlobCache>>) -> Self {
-        Self { cache, ..self }
+        let damaged = cache.as_ref().map_or(self.damaged, |cache| Arc::clone(cache.damaged()));
+        Self { cache, damaged, ..self }
     }
 
     /// Stores a small blob that is held in memory, such as a manifest.
@@ -245,6 +250,7 @@ impl Blobs {
         for generation in damaged {
             self.store.create(&LayoutKey::Condemned(digest, *generation).key(), Bytes::new()).await?;
             self.store.delete(&LayoutKey::Blob(digest, *generation).key()).await?;
+            self.damaged.remove(&digest, *generation);
         }
         Ok(())
     }
@@ -263,7 +269,8 @@ impl Blobs {
         }
     }
 
-    /// Everything stored about a digest: generations, tombstones and hints.
+    /// Everything stored about a digest: generations, tombstones and hints. Bytes that are known here to be damaged are
+    /// left out; a service that looks for damage has blobs of its own, and sees all.
     pub(crate) async fn copies(&self, digest: Digest) -> Result<BlobCopies, StoreError> {
         let found = self.copies_of_each(&[digest]).await?;
         Ok(found.into_iter().next().unwrap_or_default())
@@ -277,6 +284,9 @@ impl Blobs {
         for (digest, listing) in digests.iter().zip(listings) {
             let mut copies = BlobCopies::of_listing(listing)?;
             self.follow(*digest, &mut copies).await?;
+            for generation in self.damaged.generations(digest) {
+                copies.take_away(generation);
+            }
             found.push(copies);
         }
         Ok(found)

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::collector::{self, CollectorSchedule};
 use super::supervise::Supervisor;
-use crate::clock::{Clock as _, StoreClock};
+use crate::clock::{Clock, StoreClock};
 use crate::layout::marker::Watch;
-use crate::protocol::BlobCache;
+use crate::protocol::{BlobCache, Damaged};
 use crate::store::{FsStore, ObjectStore};
 use crate::upkeep::collect::Runs;
-use crate::upkeep::{Collect, store_time, writable};
+use crate::upkeep::{Collect, Scrub, ScrubOptions, store_time, writable};
 
 /// Interval for removing staged files of dead writers and cached blobs that are no longer read.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
@@ -36,6 +36,7 @@ pub(super) struct Background {
     pub(super) clock: Arc<StoreClock>,
     /// The collector and the interval between its runs; `None` if this server does not collect.
     pub(super) collector: Option<(Collect, Duration)>,
+    pub(super) scrub: ScrubOptions,
     /// The store, if it is of a kind in which dead writers leave staged files behind.
     pub(super) sweeps: Option<FsStore>,
     pub(super) cache: Option<Arc<BlobCache>>,
@@ -43,7 +44,9 @@ pub(super) struct Background {
 
 impl Background {
     /// Starts all background tasks.
-    pub(super) fn start(self, runs: &Arc<Runs>, supervisor: &Supervisor) {
+    pub(super) fn start(self, runs: &Arc<Runs>, damaged: &Arc<Damaged>, supervisor: &Supervisor) {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        scrub(&Arc::new(Scrub::new(Arc::clone(&self.store), clock, Arc::clone(damaged), self.scrub)), supervisor);
         supervisor.repeat("metrics", SUM_UP_EVERY, async || crate::telemetry::sum_up_metrics());
         try_writing(&self.store, &self.watch, self.sweeps.is_some(), supervisor);
         watch_clock(self.store, Arc::clone(&self.clock), supervisor);
@@ -66,6 +69,19 @@ impl Background {
             });
         }
     }
+}
+
+fn scrub(scrub: &Arc<Scrub>, supervisor: &Supervisor) {
+    let (reading, stop) = (Arc::clone(scrub), supervisor.stop.clone());
+    supervisor.run("scrub", move || {
+        let (scrub, stop) = (Arc::clone(&reading), stop.clone());
+        async move { scrub.run(&stop).await }
+    });
+    let (mending, stop) = (Arc::clone(scrub), supervisor.stop.clone());
+    supervisor.run("mending", move || {
+        let (scrub, stop) = (Arc::clone(&mending), stop.clone());
+        async move { scrub.mend(&stop).await }
+    });
 }
 
 fn try_writing(store: &Arc<dyn ObjectStore>, watch: &Arc<Watch>, unasked: bool, supervisor: &Supervisor) {

@@ -20,7 +20,7 @@ use jiff::SignedDuration;
 pub use finding::{Finding, HealMethod, Observer, Outcome, Totals};
 pub use heal::{HealOptions, Source, SourceError};
 
-use self::heal::{HealTarget, Healer};
+pub(super) use self::heal::{HealTarget, Healer};
 use self::reading::{Checked, check_object};
 pub(super) use self::reading::{Reading, hash, read_blob};
 use crate::clock::Clock;

@@ -3,4 +3,5 @@
 mod clock;
 mod marker;
 mod panics;
+mod scrub;
 mod writable;

@@ -52,7 +52,7 @@ pub(in crate::http) async fn get(
     if let Some(elsewhere) = presign(blobs, digest, options, request).await? {
         return Ok(elsewhere);
     }
-    let unknown = || ApiError::blob_unknown(digest);
+    let unknown = || ApiError::blob_absent(blobs, digest);
     let wants_range = conditional::range_applies(request, digest) && request.contains_key(RANGE);
     if !wants_range && !request.contains_key(IF_NONE_MATCH) && !request.contains_key(IF_MATCH) {
         let object = blobs.open(digest, None).await?.ok_or_else(unknown)?;
@@ -88,7 +88,7 @@ pub(in crate::http) async fn head(
     options: BlobOptions<'_>,
     request: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
+    let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_absent(blobs, digest))?;
     let answer = blob_headers(digest, meta.size, options);
     let judged = judged(request, digest, None, &answer)?;
     Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))

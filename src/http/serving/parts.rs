@@ -23,7 +23,8 @@ pub(super) async fn send(
     ranges: Vec<ByteRange>,
     mut headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let first = blobs.open(digest, ranges.first().copied()).await?.ok_or_else(|| ApiError::blob_unknown(digest))?;
+    let first =
+        blobs.open(digest, ranges.first().copied()).await?.ok_or_else(|| ApiError::blob_absent(blobs, digest))?;
     let media_type = headers.get(CONTENT_TYPE).cloned();
     let media_type = media_type.unwrap_or_else(|| HeaderValue::from_static("application/octet-stream"));
     let framing = Framing::new(media_type, size).map_err(ApiError::internal)?;

@@ -21,6 +21,7 @@ use futures_util::stream;
 use tokio::time::Duration;
 
 use super::super::flights::Flights;
+use super::Damaged;
 use crate::clock::Clock;
 use crate::domain::Digest;
 use crate::layout::LayoutKey;
@@ -39,6 +40,7 @@ pub struct BlobCache {
     index: CacheIndex,
     openings: Flights<Digest, Opened>,
     fills: Mutex<HashMap<Digest, Arc<Fill>>>,
+    damaged: Arc<Damaged>,
 }
 
 /// The result of opening a blob in order to fetch it.
@@ -70,7 +72,22 @@ impl BlobCache {
     /// When the directory cannot be used, or another process uses it.
     pub fn open(directory: &Path, size: u64, unused_for: Duration, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let index = CacheIndex::open(directory, size, unused_for, clock)?;
-        Ok(Self { index, openings: Flights::default(), fills: Mutex::default() })
+        Ok(Self { index, openings: Flights::default(), fills: Mutex::default(), damaged: Arc::default() })
+    }
+
+    /// The blobs that were found damaged in the store when they were fetched.
+    pub(super) fn damaged(&self) -> &Arc<Damaged> {
+        &self.damaged
+    }
+
+    /// Removes a blob whose bytes have been damaged here.
+    pub(super) async fn discard(self: &Arc<Self>, digest: Digest) {
+        tracing::warn!(blob.digest = %digest, "the bytes in the cache were damaged; the store is asked instead");
+        let cache = Arc::clone(self);
+        let discarded = tokio::task::spawn_blocking(move || cache.index.forget::<()>(digest)).await;
+        if let Err(error) = discarded.map_err(io::Error::other).flatten() {
+            tracing::warn!(blob.digest = %digest, %error, "damaged bytes cannot be removed from the cache");
+        }
     }
 
     /// Evicts blobs that were not read for the configured time.

@@ -83,6 +83,13 @@ impl BlobCopies {
         self.blocked.iter().copied().filter(move |number| !condemned(number))
     }
 
+    /// Treats the bytes of this generation as ones that cannot be read: they are known to be damaged.
+    pub(super) fn take_away(&mut self, generation: u64) {
+        if self.generations.get_mut(&generation).is_some_and(|copy| copy.bytes.take().is_some()) {
+            self.blocked.insert(generation);
+        }
+    }
+
     pub(crate) fn add(&mut self, key: &LayoutKey, meta: ObjectMeta) {
         match *key {
             LayoutKey::Blob(_, generation) => self.generations.entry(generation).or_default().bytes = Some(meta),
@@ -140,9 +147,12 @@ impl BlobCopies {
         })
     }
 
-    /// The generation to write when none may be relied on: numbers of condemned generations are never reused.
+    /// The generation to write when none may be relied on: numbers of condemned generations are never reused, and those
+    /// of unusable bytes are taken.
     pub(super) fn next_generation(&self) -> u64 {
-        self.generations.iter().rev().find(|(_, generation)| generation.condemned).map_or(0, |(number, _)| number + 1)
+        let condemned = self.generations.iter().rev().find(|(_, generation)| generation.condemned);
+        let last = condemned.map(|(number, _)| number).max(self.blocked.last());
+        last.map_or(0, |number| number + 1)
     }
 
     /// The generations whose bytes have another length, condemned ones included: readers may still be served those.

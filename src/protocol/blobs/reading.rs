@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::cache::CacheLookup;
-use super::{Blobs, MAX_CHASE, contended, readable};
+use super::damaged::{checked, watched};
+use super::{Blobs, Damaged, MAX_CHASE, contended, readable};
 use crate::domain::Digest;
 use crate::layout::LayoutKey;
 use crate::store::{ByteRange, Object, ObjectMeta, PresignOptions, StoreError};
@@ -21,17 +22,28 @@ impl Blobs {
             return Ok(Some(ObjectMeta { key, size, modified }));
         }
         // Generation 0 first: most blobs have no other, so the common case costs one request.
-        if let Some(meta) = readable(self.store.head(&LayoutKey::Blob(digest, 0).key()).await)? {
+        if !self.damaged.has(&digest, 0)
+            && let Some(meta) = readable(self.store.head(&LayoutKey::Blob(digest, 0).key()).await)?
+        {
             return Ok(Some(meta));
         }
         self.find(digest).await
     }
 
-    /// Whether the store was found to have no bytes for a digest so recently that a reader who accepts answers of that
-    /// age need not ask again. An upload through another server may be missed for that time.
+    /// The copies that are known to be damaged, which are not there for anybody who reads or publishes.
     #[must_use]
-    pub fn recently_absent(&self, digest: Digest) -> bool {
-        self.absent.holds(&digest, self.max_staleness)
+    pub fn damaged(&self) -> &Arc<Damaged> {
+        &self.damaged
+    }
+
+    /// Whether the store was found to have no bytes for a digest so recently that a reader who accepts answers of that
+    /// age need not search it again. One cheap look makes sure that it was not uploaded through another server since.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_recently_absent(&self, digest: Digest) -> Result<bool, StoreError> {
+        Ok(self.absent.holds(&digest, self.max_staleness)
+            && readable(self.store.head(&LayoutKey::Blob(digest, 0).key()).await)?.is_none())
     }
 
     /// The bytes to read, whatever their generation. Readers of what is not there take turns.
@@ -54,33 +66,42 @@ impl Blobs {
         digest: Digest,
         range: Option<ByteRange>,
     ) -> Result<Option<Object>, StoreError> {
-        let Some(cache) = &self.cache else { return self.open_stored(digest, range).await };
-        if let Some(object) = cache.get(digest, range).await {
-            return Ok(Some(object));
-        }
-        // Fetching the whole blob for a range alone would not pay.
-        if range.is_none() {
-            let blobs = Arc::clone(self);
-            let open = async move { blobs.open_stored(digest, None).await };
-            match cache.fetch(&self.store, digest, open).await? {
-                CacheLookup::Object(object) => return Ok(Some(object)),
-                CacheLookup::Nothing => return Ok(None),
-                CacheLookup::NotHere => {}
+        if let Some(cache) = &self.cache {
+            if let Some(object) = cache.get(digest, range).await {
+                match checked(object, digest).await? {
+                    Some(object) => return Ok(Some(object)),
+                    None => cache.discard(digest).await,
+                }
+            }
+            // Fetching the whole blob for a range alone would not pay.
+            if range.is_none() {
+                let blobs = Arc::clone(self);
+                let open = async move { blobs.open_stored(digest, None).await };
+                match cache.fetch(&self.store, digest, open).await? {
+                    CacheLookup::Object(object) => return Ok(Some(object)),
+                    CacheLookup::Nothing => return Ok(None),
+                    CacheLookup::NotHere => {}
+                }
             }
         }
-        self.open_stored(digest, range).await
+        let object = self.open_stored(digest, range).await?;
+        Ok(object.map(|object| if range.is_none() { watched(object, digest, &self.damaged) } else { object }))
     }
 
-    /// Opens the blob in the store, bypassing the cache.
+    /// Opens the blob in the store, bypassing the cache. A copy that is seen to be damaged is passed over.
     async fn open_stored(&self, digest: Digest, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
-        if let Some(object) = readable(self.store.get(&LayoutKey::Blob(digest, 0).key(), range).await)? {
-            return Ok(Some(object));
-        }
+        let mut key = Some(LayoutKey::Blob(digest, 0).key()).filter(|_| !self.damaged.has(&digest, 0));
         for _ in 0..MAX_CHASE {
-            let Some(meta) = self.find(digest).await? else { return Ok(None) };
-            if let Some(object) = self.store.get(&meta.key, range).await? {
-                return Ok(Some(object));
+            if let Some(key) = &key
+                && let Some(object) = readable(self.store.get(key, range).await)?
+            {
+                if let Some(object) = checked(object, digest).await? {
+                    return Ok(Some(object));
+                }
+                self.damaged.report(key);
             }
+            let Some(meta) = self.find(digest).await? else { return Ok(None) };
+            key = Some(meta.key);
         }
         Err(contended(digest))
     }

@@ -7,7 +7,7 @@ use crate::domain::{ManifestName, State, VersionRow};
 const SESSIONS_SOUGHT: usize = 1000;
 
 impl Publish {
-    /// The sessions of a name that are open, oldest first, among its newest [`SESSIONS_SOUGHT`] versions.
+    /// The sessions of a name that are open, oldest first, among its newest `SESSIONS_SOUGHT` versions.
     ///
     /// # Errors
     /// When the store fails.

@@ -91,7 +91,7 @@ impl fmt::Debug for HealOptions {
 
 /// What is to be healed.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum HealTarget {
+pub(crate) enum HealTarget {
     /// A generation that was read and found damaged.
     Copy(Digest, u64),
     /// A blob that a version needs and that is missing, or stored with another size.
@@ -119,7 +119,7 @@ impl From<BlobError> for HealError {
 }
 
 /// Heals blobs, and remembers failures so that they are not retried.
-pub(super) struct Healer<'a> {
+pub(crate) struct Healer<'a> {
     store: &'a dyn ObjectStore,
     blobs: &'a Blobs,
     remedy: &'a HealOptions,
@@ -130,7 +130,7 @@ pub(super) struct Healer<'a> {
 }
 
 impl<'a> Healer<'a> {
-    pub(super) fn new(store: &'a dyn ObjectStore, blobs: &'a Blobs, remedy: &'a HealOptions) -> Self {
+    pub(crate) fn new(store: &'a dyn ObjectStore, blobs: &'a Blobs, remedy: &'a HealOptions) -> Self {
         Self { store, blobs, remedy, refused: HashMap::new(), unreachable: None }
     }
 
@@ -138,7 +138,7 @@ impl<'a> Healer<'a> {
     ///
     /// # Errors
     /// When the store is not available. Other failures are reasons why the blob was left as it is.
-    pub(super) async fn heal(&mut self, patient: HealTarget) -> Result<Outcome, StoreError> {
+    pub(crate) async fn heal(&mut self, patient: HealTarget) -> Result<Outcome, StoreError> {
         let (digest, size) = match patient {
             HealTarget::Copy(digest, _) => (digest, None),
             HealTarget::Needed(blob) => (blob.digest, Some(blob.size)),

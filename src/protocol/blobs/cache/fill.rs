@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::index::Reservation;
 use super::{BlobCache, CHUNK, failed, read_at};
 use crate::domain::Digest;
-use crate::store::{ByteRange, Object, ObjectMeta, ObjectStore, Result, StoreError, StoreErrorKind};
+use crate::store::{ByteRange, Key, Object, ObjectMeta, ObjectStore, Result, StoreError, StoreErrorKind};
 
 /// The progress of a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,7 @@ enum Source {
 /// The state of the task that fetches.
 pub(super) struct Work {
     digest: Digest,
+    key: Key,
     size: u64,
     place: Reservation,
     body: BoxStream<'static, Result<Bytes>>,
@@ -57,7 +58,7 @@ impl Fill {
     pub(super) fn begin(digest: Digest, object: Object, place: Reservation) -> (Arc<Self>, Work) {
         let (meta, body) = (object.meta, object.body);
         let (sender, progress) = watch::channel(Progress::Readable(0));
-        let work = Work { digest, size: meta.size, place, body, progress: sender };
+        let work = Work { digest, key: meta.key.clone(), size: meta.size, place, body, progress: sender };
         let bytes = Source::File(meta, Arc::clone(&work.place.file));
         (Arc::new(Self { digest, bytes, progress }), work)
     }
@@ -157,7 +158,7 @@ impl Work {
         let progress = match self.fetch().await {
             Ok(true) => Progress::Complete,
             Ok(false) => {
-                tracing::error!(blob.digest = %digest, "the stored bytes do not have their digest; run `larder verify`");
+                cache.damaged.report(&self.key);
                 Progress::Wrong
             }
             Err(error) => {

@@ -188,7 +188,8 @@ impl CacheIndex {
         Ok(Some((file, size, modified.unwrap_or(Timestamp::UNIX_EPOCH))))
     }
 
-    fn forget<T>(&self, digest: Digest) -> io::Result<Option<T>> {
+    /// Removes a blob.
+    pub(super) fn forget<T>(&self, digest: Digest) -> io::Result<Option<T>> {
         self.index().remove(digest);
         match fs::remove_file(self.path(digest)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

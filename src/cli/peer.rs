@@ -1,11 +1,13 @@
 //! Another Larder server as a source of intact blobs.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tokio::io::AsyncWrite;
 
 use crate::cli::Context;
 use crate::cli::progress::Progress;
-use crate::client::{Client, ClientError, ErrorKind, Position};
+use crate::client::{Client, ClientError, ErrorKind, Meter, Position};
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::upkeep::verify::{Source, SourceError};
@@ -13,7 +15,8 @@ use crate::upkeep::verify::{Source, SourceError};
 /// The server to heal from.
 pub(super) struct Peer {
     pub(super) client: Client,
-    pub(super) context: Context,
+    /// For a command that somebody watches: where progress is shown.
+    pub(super) shown: Option<Context>,
 }
 
 #[async_trait]
@@ -30,9 +33,10 @@ impl Source for Peer {
             let why = format!("{} has {there} bytes of it, not {size}.", self.client.base());
             return Err(SourceError::Blob(why));
         }
-        let meter = Progress::new(&self.context, "fetching", there);
+        let bar = self.shown.as_ref().map(|context| Progress::new(context, "fetching", there));
+        let meter = bar.as_ref().map_or_else(|| Arc::new(|_| {}) as Meter, Progress::meter);
         let blob = Descriptor { digest, size: there };
-        let result = self.client.download(blob, Position::default(), &mut out, &meter.meter()).await;
+        let result = self.client.download(blob, Position::default(), &mut out, &meter).await;
         result.map_err(|error| self.refusal(&error))
     }
 }
