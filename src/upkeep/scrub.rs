@@ -4,7 +4,7 @@
 //! every blob is read once per pass. What is found damaged, here or on its way to a reader, is not served any more; it
 //! is fetched from another Larder if there is one, and condemned otherwise, so that publishing it again replaces it.
 //!
-//! A pass goes on where an earlier process left it ([`Place`]). Of several servers on one store, one scrubs.
+//! A pass goes on where an earlier process left it (`place`). Of several servers on one store, one scrubs.
 
 mod place;
 

@@ -64,7 +64,7 @@ impl Place {
 
     /// The part of the pass that is done, 0 to 1. Digests are evenly distributed, so their first digits tell.
     pub(super) fn progress(&self) -> f64 {
-        let first = |key: &String| Some(u16::from_str_radix(key.rsplit('/').next()?.get(..4)?, 16).ok()?);
+        let first = |key: &String| u16::from_str_radix(key.rsplit('/').next()?.get(..4)?, 16).ok();
         match self.completed {
             Some(_) => 1.0,
             None => f64::from(self.after.as_ref().and_then(first).unwrap_or_default()) / 65536.0,
