@@ -21,7 +21,7 @@ use crate::config::{self, Cache, Config, Store};
 use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, app};
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
-use crate::protocol::{BlobCache, Blobs, Heads, Manifests, UploadLimits, Uploads};
+use crate::protocol::{BlobCache, Blobs, Damaged, Heads, Manifests, UploadLimits, Uploads};
 use crate::service::{Names, Publish, PublishLimits, Resolve, Versions};
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
@@ -133,9 +133,10 @@ impl Server {
         let collect = || Collect::new(Arc::clone(&store), Arc::clone(clock.host()), settings);
         let collector = config.collector.enabled.then(|| (collect(), config.collector.interval.std()));
         let health = Arc::new(Health::new(Arc::clone(&watch), Arc::clone(&clock)));
-        let state = state((&store, &clock), &config, access, cache.clone(), health);
+        let damaged = cache.as_ref().map_or_else(Arc::default, |cache| Arc::clone(cache.damaged()));
+        let state = state((&store, &clock), &config, access, (cache.clone(), Arc::clone(&damaged)), health);
         let scrub = scrub_options(&config);
-        let background = Background { store: objects, watch, clock, collector, scrub, sweeps: None, cache };
+        let background = Background { store: objects, watch, clock, collector, scrub, damaged, sweeps: None, cache };
         Ok(Self { config, state, background })
     }
 
@@ -160,7 +161,7 @@ impl Server {
         let (health, tasks) = (Arc::clone(&self.state.health), self.state.tasks.clone());
         let stop = shutdown.soft.clone();
         let supervisor = Supervisor { tasks: tasks.clone(), health: Arc::clone(&health), stop };
-        self.background.start(&self.state.runs, self.state.blobs.damaged(), &supervisor);
+        self.background.start(&self.state.runs, &supervisor);
         let memory = ResponseMemory::new(self.config.limits.response_memory.bytes());
         serve(listener, app(&self.state), (&self.config.server, memory), &health, &shutdown).await?;
         finish_tasks(&tasks, &shutdown).await;
@@ -191,7 +192,7 @@ fn state(
     (store, clock): (&Arc<dyn PartStore>, &Arc<StoreClock>),
     config: &Config,
     access: Arc<Access>,
-    cache: Option<Arc<BlobCache>>,
+    (cache, damaged): (Option<Arc<BlobCache>>, Arc<Damaged>),
     health: Arc<Health>,
 ) -> AppState {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
@@ -203,7 +204,7 @@ fn state(
     let heads = Arc::new(
         Heads::new(Arc::clone(store), Arc::clone(&clock)).with_max_staleness(config.heads.max_staleness.std()),
     );
-    let blobs = Blobs::new(Arc::clone(store), clock, seen_after).with_cache(cache);
+    let blobs = Blobs::new(Arc::clone(store), clock, seen_after).with_cache(cache).with_damaged(damaged);
     let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));
     let upload_limits = UploadLimits {
         part_size: config.limits.upload_part.bytes(),

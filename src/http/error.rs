@@ -92,7 +92,7 @@ impl ApiError {
 
     /// No bytes can be served for this digest.
     pub(super) fn blob_absent(blobs: &Blobs, digest: Digest) -> Self {
-        let detail = if blobs.damaged().contains(&digest) {
+        let detail = if blobs.is_damaged(&digest) {
             format!("The stored bytes of blob {digest} are damaged. Uploading the same file again replaces them.")
         } else {
             format!("There is no blob {digest}.")

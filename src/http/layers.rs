@@ -35,7 +35,7 @@ use super::surface::{self, SurfaceName, SurfaceProperties};
 use meters::Meters;
 
 /// Response headers that scripts of other origins may read (CORS).
-const EXPOSED: &str = "ETag, Repr-Digest, Content-Range, Content-Length, Accept-Ranges, Link, Location, Retry-After, \
+const EXPOSED: &str = "ETag, Digest, Repr-Digest, Content-Range, Content-Length, Accept-Ranges, Link, Location, Retry-After, \
                        Larder-Version, Larder-Generation, X-Request-Id";
 
 /// State shared by all requests: metrics and the response cache.

@@ -81,7 +81,7 @@ pub struct Blobs {
     cache: Option<Arc<BlobCache>>,
     max_staleness: Duration,
     absent: Absences<Digest>,
-    damaged: Arc<Damaged>,
+    damaged: Option<Arc<Damaged>>,
 }
 
 impl Blobs {
@@ -89,8 +89,8 @@ impl Blobs {
     /// is written that makes it young again; half of the collector's minimum age is a good value.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, seen_after: SignedDuration) -> Self {
-        let (absent, damaged) = (Absences::default(), Arc::default());
-        Self { store, clock, seen_after, cache: None, max_staleness: Duration::ZERO, absent, damaged }
+        let absent = Absences::default();
+        Self { store, clock, seen_after, cache: None, max_staleness: Duration::ZERO, absent, damaged: None }
     }
 
     /// Sets how long [`Blobs::is_recently_absent`] may answer from memory.
@@ -102,8 +102,15 @@ impl Blobs {
     /// Serves reads from a cache where possible. Whether bytes may be relied on is always decided by the store.
     #[must_use]
     pub fn with_cache(self, cache: Option<Arc<BlobCache>>) -> Self {
-        let damaged = cache.as_ref().map_or(self.damaged, |cache| Arc::clone(cache.damaged()));
-        Self { cache, damaged, ..self }
+        Self { cache, ..self }
+    }
+
+    /// Compares bytes with their digest on the way to readers where that is cheap, remembers damaged copies in `damaged`,
+    /// and takes those that are in it for missing. For those that serve; the collector and others that look after a
+    /// store see it as it is.
+    #[must_use]
+    pub fn with_damaged(self, damaged: Arc<Damaged>) -> Self {
+        Self { damaged: Some(damaged), ..self }
     }
 
     /// Stores a small blob that is held in memory, such as a manifest.
@@ -250,7 +257,9 @@ impl Blobs {
         for generation in damaged {
             self.store.create(&LayoutKey::Condemned(digest, *generation).key(), Bytes::new()).await?;
             self.store.delete(&LayoutKey::Blob(digest, *generation).key()).await?;
-            self.damaged.remove(&digest, *generation);
+            if let Some(damaged) = &self.damaged {
+                damaged.remove(&digest, *generation);
+            }
         }
         Ok(())
     }
@@ -269,8 +278,7 @@ impl Blobs {
         }
     }
 
-    /// Everything stored about a digest: generations, tombstones and hints. Bytes that are known here to be damaged are
-    /// left out; a service that looks for damage has blobs of its own, and sees all.
+    /// Everything stored about a digest: generations, tombstones and hints.
     pub(crate) async fn copies(&self, digest: Digest) -> Result<BlobCopies, StoreError> {
         let found = self.copies_of_each(&[digest]).await?;
         Ok(found.into_iter().next().unwrap_or_default())
@@ -284,7 +292,7 @@ impl Blobs {
         for (digest, listing) in digests.iter().zip(listings) {
             let mut copies = BlobCopies::of_listing(listing)?;
             self.follow(*digest, &mut copies).await?;
-            for generation in self.damaged.generations(digest) {
+            for generation in self.damaged.iter().flat_map(|damaged| damaged.generations(digest)) {
                 copies.take_away(generation);
             }
             found.push(copies);

@@ -172,11 +172,16 @@ impl Manifests {
         descriptor: Descriptor,
         media_type: Option<&str>,
     ) -> Result<Option<(Bytes, Contents)>, StoreError> {
-        let Some(object) = self.blobs.open(descriptor.digest, None).await? else { return Ok(None) };
+        let why = "the bytes of this manifest do not have its digest";
+        let Some(object) = self.blobs.open(descriptor.digest, None).await? else {
+            // A version whose manifest is damaged is not one whose bytes are gone for good.
+            let is_damaged = self.blobs.is_damaged(&descriptor.digest);
+            let damaged = || StoreError::new(StoreErrorKind::Corrupt, descriptor.digest, why);
+            return if is_damaged { Err(damaged()) } else { Ok(None) };
+        };
         let key = object.meta.key.clone();
         let bytes = object.bytes(descriptor.size).await?;
         if Digest::of(&bytes) != descriptor.digest {
-            let why = "the bytes of this manifest do not have its digest";
             return Err(StoreError::new(StoreErrorKind::Corrupt, &key, why));
         }
         let contents = Contents { digest: descriptor.digest, read: self.interpret(&bytes, media_type) };

@@ -37,6 +37,8 @@ pub(super) struct Background {
     /// The collector and the interval between its runs; `None` if this server does not collect.
     pub(super) collector: Option<(Collect, Duration)>,
     pub(super) scrub: ScrubOptions,
+    /// The damaged copies that those who serve know of.
+    pub(super) damaged: Arc<Damaged>,
     /// The store, if it is of a kind in which dead writers leave staged files behind.
     pub(super) sweeps: Option<FsStore>,
     pub(super) cache: Option<Arc<BlobCache>>,
@@ -44,9 +46,9 @@ pub(super) struct Background {
 
 impl Background {
     /// Starts all background tasks.
-    pub(super) fn start(self, runs: &Arc<Runs>, damaged: &Arc<Damaged>, supervisor: &Supervisor) {
+    pub(super) fn start(self, runs: &Arc<Runs>, supervisor: &Supervisor) {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        scrub(&Arc::new(Scrub::new(Arc::clone(&self.store), clock, Arc::clone(damaged), self.scrub)), supervisor);
+        scrub(&Arc::new(Scrub::new(Arc::clone(&self.store), clock, self.damaged, self.scrub)), supervisor);
         supervisor.repeat("metrics", SUM_UP_EVERY, async || crate::telemetry::sum_up_metrics());
         try_writing(&self.store, &self.watch, self.sweeps.is_some(), supervisor);
         watch_clock(self.store, Arc::clone(&self.clock), supervisor);

@@ -76,7 +76,8 @@ impl BlobCache {
     }
 
     /// The blobs that were found damaged in the store when they were fetched.
-    pub(super) fn damaged(&self) -> &Arc<Damaged> {
+    #[must_use]
+    pub fn damaged(&self) -> &Arc<Damaged> {
         &self.damaged
     }
 

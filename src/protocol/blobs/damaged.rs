@@ -134,6 +134,8 @@ struct Watched {
     body: BoxStream<'static, Result<Bytes, StoreError>>,
     hasher: Option<Hasher>,
     held: Option<Bytes>,
+    /// Why the bytes ended early, for after what was held back.
+    broken: Option<StoreError>,
 }
 
 /// Hashes the bytes of a whole blob as they are sent, unless the kernel sends them from a file. If they have another
@@ -144,17 +146,34 @@ pub(super) fn watched(object: Object, digest: Digest, damaged: &Arc<Damaged>) ->
         return object;
     }
     let (key, damaged) = (object.meta.key.clone(), Arc::clone(damaged));
-    let state = Watched { body: object.body, hasher: Some(Hasher::new()), held: None };
+    let state = Watched { body: object.body, hasher: Some(Hasher::new()), held: None, broken: None };
     let body = stream::try_unfold(state, move |mut state| {
         let (key, damaged) = (key.clone(), Arc::clone(&damaged));
         async move {
+            if let Some(error) = state.broken.take() {
+                return Err(error);
+            }
             // The last chunk has been sent.
             let Some(mut hasher) = state.hasher.take() else { return Ok(None) };
-            while let Some(chunk) = state.body.try_next().await? {
-                hasher.update(&chunk);
-                if let Some(before) = state.held.replace(chunk) {
-                    state.hasher = Some(hasher);
-                    return Ok(Some((before, state)));
+            loop {
+                match (state.body.try_next().await, state.held.take()) {
+                    (Ok(Some(chunk)), before) => {
+                        hasher.update(&chunk);
+                        state.held = Some(chunk);
+                        if let Some(before) = before {
+                            state.hasher = Some(hasher);
+                            return Ok(Some((before, state)));
+                        }
+                    }
+                    (Ok(None), last) => {
+                        state.held = last;
+                        break;
+                    }
+                    (Err(error), None) => return Err(error),
+                    (Err(error), Some(before)) => {
+                        state.broken = Some(error);
+                        return Ok(Some((before, state)));
+                    }
                 }
             }
             if hasher.finish() != digest {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::cache::CacheLookup;
 use super::damaged::{checked, watched};
-use super::{Blobs, Damaged, MAX_CHASE, contended, readable};
+use super::{Blobs, MAX_CHASE, contended, readable};
 use crate::domain::Digest;
 use crate::layout::LayoutKey;
 use crate::store::{ByteRange, Object, ObjectMeta, PresignOptions, StoreError};
@@ -22,7 +22,7 @@ impl Blobs {
             return Ok(Some(ObjectMeta { key, size, modified }));
         }
         // Generation 0 first: most blobs have no other, so the common case costs one request.
-        if !self.damaged.has(&digest, 0)
+        if !self.is_damaged_at(&digest, 0)
             && let Some(meta) = readable(self.store.head(&LayoutKey::Blob(digest, 0).key()).await)?
         {
             return Ok(Some(meta));
@@ -30,10 +30,14 @@ impl Blobs {
         self.find(digest).await
     }
 
-    /// The copies that are known to be damaged, which are not there for anybody who reads or publishes.
+    /// Whether a copy of this digest is known to be damaged.
     #[must_use]
-    pub fn damaged(&self) -> &Arc<Damaged> {
-        &self.damaged
+    pub fn is_damaged(&self, digest: &Digest) -> bool {
+        self.damaged.as_ref().is_some_and(|damaged| damaged.contains(digest))
+    }
+
+    fn is_damaged_at(&self, digest: &Digest, generation: u64) -> bool {
+        self.damaged.as_ref().is_some_and(|damaged| damaged.has(digest, generation))
     }
 
     /// Whether the store was found to have no bytes for a digest so recently that a reader who accepts answers of that
@@ -68,7 +72,7 @@ impl Blobs {
     ) -> Result<Option<Object>, StoreError> {
         if let Some(cache) = &self.cache {
             if let Some(object) = cache.get(digest, range).await {
-                match checked(object, digest).await? {
+                match self.checked(object, digest).await? {
                     Some(object) => return Ok(Some(object)),
                     None => cache.discard(digest).await,
                 }
@@ -85,25 +89,34 @@ impl Blobs {
             }
         }
         let object = self.open_stored(digest, range).await?;
-        Ok(object.map(|object| if range.is_none() { watched(object, digest, &self.damaged) } else { object }))
+        Ok(match (object, &self.damaged) {
+            (Some(object), Some(damaged)) if range.is_none() => Some(watched(object, digest, damaged)),
+            (object, _) => object,
+        })
     }
 
     /// Opens the blob in the store, bypassing the cache. A copy that is seen to be damaged is passed over.
     async fn open_stored(&self, digest: Digest, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
-        let mut key = Some(LayoutKey::Blob(digest, 0).key()).filter(|_| !self.damaged.has(&digest, 0));
+        let mut key = Some(LayoutKey::Blob(digest, 0).key()).filter(|_| !self.is_damaged_at(&digest, 0));
         for _ in 0..MAX_CHASE {
             if let Some(key) = &key
                 && let Some(object) = readable(self.store.get(key, range).await)?
             {
-                if let Some(object) = checked(object, digest).await? {
+                if let Some(object) = self.checked(object, digest).await? {
                     return Ok(Some(object));
                 }
-                self.damaged.report(key);
+                if let Some(damaged) = &self.damaged {
+                    damaged.report(key);
+                }
             }
             let Some(meta) = self.find(digest).await? else { return Ok(None) };
             key = Some(meta.key);
         }
         Err(contended(digest))
+    }
+
+    async fn checked(&self, object: Object, digest: Digest) -> Result<Option<Object>, StoreError> {
+        if self.damaged.is_some() { checked(object, digest).await } else { Ok(Some(object)) }
     }
 
     /// A presigned URL from which a client can fetch the blob directly, or `None`: the store does not support them, or

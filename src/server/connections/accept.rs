@@ -58,11 +58,11 @@ pub(in crate::server) async fn serve(
     health: &Health,
     shutdown: &Shutdown,
 ) -> io::Result<()> {
-    descriptors::provide_for(config.max_connections);
+    let limit = descriptors::provide_for(config.max_connections);
     let connections = Connections {
         app,
         closing: CancellationToken::new(),
-        table: Arc::new(ConnectionTable::new(config)),
+        table: Arc::new(ConnectionTable::new(config, limit)),
         reserve: Arc::default(),
         tracker: TaskTracker::new(),
         header_timeout: config.header_timeout.std(),

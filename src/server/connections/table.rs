@@ -85,8 +85,8 @@ impl fmt::Debug for ConnectionTable {
 }
 
 impl ConnectionTable {
-    pub(super) fn new(config: &config::Server) -> Self {
-        let limit = config.max_connections;
+    /// A table for at most `limit` connections.
+    pub(super) fn new(config: &config::Server, limit: usize) -> Self {
         Self {
             limit,
             rules: Eviction::new(limit, config.idle_timeout.std(), config.min_rate.bytes()),

@@ -10,6 +10,7 @@ use larder::config::Config;
 use larder::domain::Digest;
 use larder::layout::LayoutKey;
 use reqwest::Method;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -115,8 +116,10 @@ async fn the_scrub_finds_a_large_blob_and_condemns_what_it_cannot_fetch() {
     assert!(server.get(&path).await.expect(200).body == bytes);
     assert!(server.get(&format!("/blobs/{}", Digest::of(&sound))).await.expect(200).body == sound);
     let metrics = server.get("/metrics").await.text();
-    for line in [r#"larder_scrub_damaged_total{result="condemned"} 1"#, "larder_scrub_damaged_copies 0"] {
-        assert!(metrics.contains(line), "{metrics}");
+    for metric in
+        [r#"larder_scrub_damaged_total{result="condemned"}"#, "larder_scrub_damaged_copies", "larder_scrub_bytes"]
+    {
+        assert!(metrics.contains(metric), "{metrics}");
     }
 }
 
@@ -142,13 +145,6 @@ async fn what_may_not_be_condemned_stays_and_is_not_served() {
     assert!(file_of(&server.data, digest, 0).exists());
 }
 
-/// How many blobs the server has read.
-async fn scrubbed(server: &TestServer) -> u32 {
-    let metrics = server.get("/metrics").await.text();
-    let line = metrics.lines().find_map(|line| line.strip_prefix("larder_scrub_blobs_total "));
-    line.map_or(0, |count| count.parse().unwrap())
-}
-
 /// The record of how far the pass has come.
 fn record(data: &Path) -> (PathBuf, Value) {
     let records: Vec<_> = fs::read_dir(data.join("objects/tmp/scrub/@")).unwrap().flatten().collect();
@@ -158,48 +154,48 @@ fn record(data: &Path) -> (PathBuf, Value) {
     (path, record)
 }
 
-#[tokio::test]
-async fn a_pass_goes_on_where_the_last_server_left_it() {
-    let directory = TempDir::new().unwrap();
-    // One blob takes a tenth of a second.
-    let slow = |config: &mut Config| {
-        config.collector.enabled = false;
-        config.scrub.rate = Some("1MiB".parse().unwrap());
-        config.scrub.every = "1s".parse().unwrap();
-    };
-    let server = TestServer::on(directory.path(), slow).await;
-    let mut digests = Vec::new();
+#[test]
+fn a_pass_goes_on_where_it_was_when_the_server_stopped() {
+    let folder = TempDir::new().unwrap();
     for of in 0..20_u8 {
-        digests.push(server.put_blob(&[&[of], &pattern(LARGE / 10)[..]].concat()).await);
+        fs::write(folder.path().join(format!("f{of}")), [&[of], &pattern(LARGE / 10)[..]].concat()).unwrap();
     }
-    digests.sort_unstable();
-    while scrubbed(&server).await < 5 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    server.stop().await.unwrap();
-    let (path, left) = record(directory.path());
+    let directory = TempDir::new().unwrap();
+    let config = directory.path().join("larder.toml");
+    // One blob takes a tenth of a second.
+    fs::write(&config, "[collector]\nenabled = false\n[scrub]\nrate = \"1MiB\"\nevery = \"2s\"\n").unwrap();
+    let mut server = ServerProcess::with(&format!("--config {}", config.display()));
+    server.may_log_errors = true;
+    server.larder("publish main .").within(&folder).ok();
+    let scrubbed = |server: &ServerProcess| {
+        let metrics = String::from_utf8(server.get("/metrics").unwrap().body).unwrap();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("larder_scrub_blobs_total "));
+        line.map_or(0, |count| count.parse::<u32>().unwrap())
+    };
+    until("some are read", || scrubbed(&server) >= 5);
+    server.signal(Signal::TERM);
+    server.wait();
+    let (path, left) = record(&server.data);
     let after = left["after"].as_str().unwrap_or_else(|| panic!("{left}"));
     assert!(left.get("completed").is_none(), "{left}");
+    let mut digests: Vec<Digest> =
+        fs::read_dir(&folder).unwrap().map(|file| Digest::of(&fs::read(file.unwrap().path()).unwrap())).collect();
+    digests.sort_unstable();
     let is_read = |digest: &&Digest| LayoutKey::Blob(**digest, 0).key().as_str() <= after;
     let (read, unread) = (*digests.iter().rfind(is_read).unwrap(), *digests.last().unwrap());
     assert!(read != unread, "{left}");
     for digest in [read, unread] {
-        damage(&file_of(directory.path(), digest, 0));
+        damage(&file_of(&server.data, digest, 0));
     }
     // Another process stands by for a while, because the first one may be alive; so the record is made old.
     let old = left.to_string().replace(left["at"].as_str().unwrap(), "2020-01-01T00:00:00Z");
     fs::remove_file(&path).unwrap();
     fs::write(&path, old).unwrap();
-    let server = TestServer::on(directory.path(), slow).await;
-    let is_gone = |digest| !file_of(directory.path(), digest, 0).exists();
-    while !is_gone(unread) {
-        assert!(!is_gone(read), "the rest of the pass comes first");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    while !is_gone(read) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    server.stop().await.unwrap();
+    server.restart();
+    let is_gone = |digest| !file_of(&server.data, digest, 0).exists();
+    until("the rest of the pass has found damage", || is_gone(unread));
+    assert!(!is_gone(read), "the rest of the pass comes first");
+    until("the next pass has found the other damage", || is_gone(read));
 }
 
 #[tokio::test]

@@ -40,7 +40,12 @@ impl Counted {
     async fn with(change: impl FnOnce(&mut Config, &TempDir)) -> Self {
         let (model, cache) = (S3Model::start().await, TempDir::new().unwrap());
         let store = model.store_with(|settings| settings.part_size = 8 << 20).await;
-        let server = Replicas::new().with(&store, |config| change(config, &cache)).await;
+        let change = |config: &mut Config| {
+            // As in a configuration that names a bucket.
+            config.scrub.rate = Some("0".parse().unwrap());
+            change(config, &cache);
+        };
+        let server = Replicas::new().with(&store, change).await;
         server.get("/readyz").await.expect(200);
         model.requests();
         Self { model, server, cache }
