@@ -6,7 +6,7 @@ set -euo pipefail
 # A line break would end the runner's command and could begin another one.
 fail() {
     local text=${1//'%'/%25}
-    printf '::error title=Larder::%s\n' "${text//$'\n'/%0A}"
+    printf '::error title=Larder::%s\n' "${text//$'\n'/%0A}" >&2
     exit 1
 }
 
@@ -20,12 +20,13 @@ arguments=(--json "--label=$label" "--commit=$GITHUB_SHA")
 if [ "$INPUT_STAGE" = true ]; then arguments+=(--stage); fi
 
 files=()
+# Patterns are expanded, words are not split.
 shopt -s nullglob
-while IFS= read -r line; do
+IFS=
+while read -r line; do
     line=${line%$'\r'}
     [ -n "$line" ] || continue
-    # Patterns are expanded, words are not split.
-    IFS= found=($line)
+    found=($line)
     [ "${#found[@]}" -gt 0 ] || fail "Nothing matches $line."
     files+=("${found[@]}")
 done <<< "$INPUT_FILES"

@@ -118,7 +118,7 @@ impl Runner {
     }
 
     /// Runs an action with these inputs, up to the first step that fails.
-    fn uses(&self, name: &str, inputs: &[(&str, &str)]) -> Done {
+    fn carries_out(&self, name: &str, inputs: &[(&str, &str)]) -> Done {
         let (action, mut outputs) = (action(name), BTreeMap::new());
         fs::write(self.at("path"), "").unwrap();
         let mut last = None;
@@ -158,7 +158,7 @@ impl Done {
     /// The message that the runner shows for the job.
     #[track_caller]
     fn error(&self) -> String {
-        let text = String::from_utf8_lossy(&self.output.stdout).into_owned();
+        let text = String::from_utf8_lossy(&self.output.stderr).into_owned();
         assert!(!self.output.status.success(), "{:?}", self.outputs);
         let found = text.lines().find_map(|line| line.strip_prefix("::error title=Larder::"));
         found.unwrap_or_else(|| panic!("no message: {:?}", self.output)).to_owned()
@@ -211,22 +211,22 @@ fn setup_puts_the_file_for_the_runner_on_the_path_and_caches_it() {
     let front = in_front_of(&server, false);
     let runner = Runner::new([]);
     let inputs = [("server", &*front.url()), ("name", "tool/main"), ("command", "tool")];
-    let done = runner.uses("setup", &inputs);
+    let done = runner.carries_out("setup", &inputs);
     printed(&done.output);
     assert_eq!((done.get("resolve", "version"), done.get("resolve", "label")), ("1", "v1.2.3"));
     let variables = [("PATH".to_owned(), format!("{}:/usr/bin:/bin", done.path.trim_end()))];
     assert_eq!(printed(&in_bash(&"tool", runner.home.path(), &variables)), "the tool works\n");
 
-    let again = runner.uses("setup", &inputs);
+    let again = runner.carries_out("setup", &inputs);
     printed(&again.output);
     assert_eq!(front.requests_of("GET", "/blobs/").len(), 1, "it is in the cache");
     // What the cache holds is not trusted.
     fs::write(format!("{}/blob", again.get("resolve", "cached")), "something else").unwrap();
-    printed(&runner.uses("setup", &inputs).output);
+    printed(&runner.carries_out("setup", &inputs).output);
     assert_eq!(front.requests_of("GET", "/blobs/").len(), 2);
 
     let pinned = format!("tool/main@{}", done.get("resolve", "manifest"));
-    printed(&runner.uses("setup", &[("server", &front.url()), ("name", &pinned)]).output);
+    printed(&runner.carries_out("setup", &[("server", &front.url()), ("name", &pinned)]).output);
 }
 
 #[test]
@@ -240,11 +240,13 @@ fn setup_unpacks_archives() {
     printed(&in_bash(&pack, files.path(), &[]));
     server.larder("publish tool/main .").within(&files).ok();
     let runner = Runner::new([]);
-    let done = runner.uses("setup", &[("server", &server.url()), ("name", "tool/main"), ("directory", "tool/bin")]);
+    let done =
+        runner.carries_out("setup", &[("server", &server.url()), ("name", "tool/main"), ("directory", "tool/bin")]);
     printed(&done.output);
     let variables = [("PATH".to_owned(), format!("{}:/usr/bin:/bin", done.path.trim_end()))];
     assert_eq!(printed(&in_bash(&"tool", runner.home.path(), &variables)), "the tool works\n");
-    let other = runner.uses("setup", &[("server", &server.url()), ("name", "tool/main"), ("directory", "absent")]);
+    let other =
+        runner.carries_out("setup", &[("server", &server.url()), ("name", "tool/main"), ("directory", "absent")]);
     assert!(other.error().contains("absent"));
 }
 
@@ -254,14 +256,15 @@ fn setup_installs_nothing_that_is_damaged_absent_or_for_another_machine() {
     let server = with_tool();
     let damaging = in_front_of(&server, true);
     let runner = Runner::new([]);
-    let done = runner.uses("setup", &[("server", &damaging.url()), ("name", "tool/main")]);
+    let done = runner.carries_out("setup", &[("server", &damaging.url()), ("name", "tool/main")]);
     assert!(done.error().contains("is damaged") && done.path.is_empty());
-    let absent = runner.uses("setup", &[("server", &server.url()), ("name", "absent")]);
+    let absent = runner.carries_out("setup", &[("server", &server.url()), ("name", "absent")]);
     assert!(absent.error().contains("/manifests/absent cannot be downloaded"));
-    let other = runner.uses("setup", &[("server", &server.url()), ("name", "tool/main"), ("file", "tool-plan9")]);
+    let other =
+        runner.carries_out("setup", &[("server", &server.url()), ("name", "tool/main"), ("file", "tool-plan9")]);
     assert!(other.error().ends_with("%0Atool-darwin-arm64%0Atool-linux-amd64"), "{}", other.error());
     let wrong = format!("tool/main@sha256:{}", "0".repeat(64));
-    assert!(!runner.uses("setup", &[("server", &server.url()), ("name", &wrong)]).output.status.success());
+    assert!(!runner.carries_out("setup", &[("server", &server.url()), ("name", &wrong)]).output.status.success());
 }
 
 #[test]
@@ -273,7 +276,7 @@ fn setup_believes_no_server_that_wants_to_set_other_outputs() {
         answer(200, &[], format!(r#"{{"version": "v1\npath=/evil", "artifacts": {artifacts}}}"#).as_bytes())
     });
     let runner = Runner::new([]);
-    let done = runner.uses("setup", &[("server", &lying.url()), ("name", "tool/main"), ("file", "f")]);
+    let done = runner.carries_out("setup", &[("server", &lying.url()), ("name", "tool/main"), ("file", "f")]);
     assert!(done.error().contains("has a line break"));
     assert_eq!(done.get("resolve", "path"), "");
 }
@@ -292,7 +295,7 @@ fn publish_needs_no_secret() {
     let url = exchange.url();
     let inputs =
         [("server", &*url), ("name", "tool/main"), ("files", "dist/*\nrenamed=dist/c\n"), ("copy-to", "latest")];
-    let done = runner.uses("publish", &inputs);
+    let done = runner.carries_out("publish", &inputs);
     let shown = printed(&done.output);
     assert!(shown.contains("::add-mask::access-1\n"), "{shown}");
     assert_eq!((done.get("publish", "version"), done.get("publish", "unchanged")), ("1", "false"));
@@ -302,7 +305,7 @@ fn publish_needs_no_secret() {
     assert_eq!(names, ["a b", "c", "renamed"]);
     assert_eq!(manifest["version"], "main:0123456");
     assert_eq!((exchange.usable(), exchange.issued()), (0, exchange.revoked()));
-    assert_eq!(runner.uses("publish", &inputs).get("publish", "unchanged"), "true");
+    assert_eq!(runner.carries_out("publish", &inputs).get("publish", "unchanged"), "true");
 }
 
 #[test]
@@ -322,14 +325,14 @@ fn publish_says_what_is_missing_and_takes_inputs_as_text() {
         ("--help", "f"),
         ("tool/main", "\n"),
     ] {
-        let done = runner.uses("publish", &[("server", &url), ("name", name), ("files", files)]);
+        let done = runner.carries_out("publish", &[("server", &url), ("name", name), ("files", files)]);
         assert!(!done.error().is_empty());
         assert_eq!(fs::read_dir(&work).unwrap().count(), 1, "{name} {files}");
     }
     assert_eq!(exchange.usable(), 0);
     let lacking = Runner::new([("GITHUB_ACTIONS", "true".to_owned())]);
     fs::write(lacking.home.path().join("work/f"), "1").unwrap();
-    let done = lacking.uses("publish", &[("server", &url), ("name", "tool/main"), ("files", "f")]);
+    let done = lacking.carries_out("publish", &[("server", &url), ("name", "tool/main"), ("files", "f")]);
     assert!(String::from_utf8_lossy(&done.output.stderr).contains("id-token: write"), "{:?}", done.output);
     assert!(done.error().contains("was not published"));
 }

@@ -90,7 +90,7 @@ fn python_downloads_by_the_manifest_and_verifies() {
 #[ignore = "needs bash and go: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
 fn go_downloads_by_the_manifest_and_verifies() {
     let (_server, home, variables) = scene();
-    fs::write(home.path().join("download.go"), block("go")).unwrap();
+    fs::write(home.path().join("download.go"), format!("{}\n", block("go"))).unwrap();
     printed(&in_bash(&"test -z \"$(gofmt -l download.go)\"; go run download.go", home.path(), &variables));
     holds(&home, FILE, 3, FILE);
 }
