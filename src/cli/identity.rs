@@ -57,7 +57,7 @@ fn mask() -> Mask {
     Arc::new(move |secret| {
         if on_github {
             // If nobody reads stderr, there is nothing to hide it from.
-            let _ = writeln!(io::stderr(), "::add-mask::{secret}");
+            let _ = writeln!(io::stderr(), "::add-mask::{}", secret.replace('%', "%25"));
         }
     })
 }

@@ -7,7 +7,7 @@
 //!   to an exchange may be lost.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Method, Url, header};
@@ -50,6 +50,18 @@ struct Issued {
     token: Token,
     lifetime: Duration,
     until: Instant,
+}
+
+impl Issued {
+    /// How long the token is used before it is renewed.
+    fn fresh(&self) -> Duration {
+        self.lifetime * 2 / 3
+    }
+
+    /// How long the token is still valid.
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
 }
 
 /// A client whose token is renewed in the background until [`SignedIn::sign_out`].
@@ -133,9 +145,8 @@ impl SignedIn {
     /// Revokes the tokens that are still valid. A failure is no error, because they expire soon.
     pub async fn sign_out(self) {
         self.renewal.abort();
-        let issued = std::mem::take(&mut *self.issued.lock().unwrap_or_else(PoisonError::into_inner));
-        let now = Instant::now();
-        for Issued { token, .. } in issued.into_iter().filter(|issued| issued.until > now) {
+        let issued = std::mem::take(&mut *lock(&self.issued));
+        for Issued { token, .. } in issued.into_iter().filter(|issued| !issued.left().is_zero()) {
             let url = self.client.url("auth/oidc/token");
             let request = self.client.writer.delete(url.clone()).header(header::AUTHORIZATION, token.header());
             if let Err(error) = attempt_at(&url, request.timeout(REVOKE)).await {
@@ -179,22 +190,23 @@ impl Exchange {
         Ok(Issued { token, lifetime, until: began + lifetime })
     }
 
-    /// Renews the token after two thirds of its lifetime, over and over. A refusal ends it: the token is used as long as
-    /// it lasts, and a request that comes too late says so.
+    /// Renews the token after two thirds of its lifetime, over and over, and sooner where that failed. A refusal ends it:
+    /// the token is used as long as it lasts, and a request that comes too late says so.
     async fn renew(self, credential: Credential, issued: Arc<Mutex<Vec<Issued>>>) {
+        let Some(mut wait) = lock(&issued).last().map(Issued::fresh) else { return };
         loop {
-            let Some(wait) = lock(&issued).last().map(|last| last.lifetime * 2 / 3) else { return };
             tokio::time::sleep(wait.max(MIN_RENEWAL)).await;
             match self.issue().await {
                 Ok(next) => {
+                    wait = next.fresh();
                     credential.replace(next.token.clone());
-                    let now = Instant::now();
                     let mut issued = lock(&issued);
-                    issued.retain(|earlier| earlier.until > now);
+                    issued.retain(|earlier| !earlier.left().is_zero());
                     issued.push(next);
                 }
                 Err(error) if error.kind() == ErrorKind::Unavailable => {
                     tracing::warn!(%error, "the token could not be renewed yet");
+                    wait = lock(&issued).last().map_or(MIN_RENEWAL, Issued::left) / 3;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the token cannot be renewed; it is used until it expires");
@@ -205,7 +217,7 @@ impl Exchange {
     }
 }
 
-fn lock(issued: &Mutex<Vec<Issued>>) -> std::sync::MutexGuard<'_, Vec<Issued>> {
+fn lock(issued: &Mutex<Vec<Issued>>) -> MutexGuard<'_, Vec<Issued>> {
     issued.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

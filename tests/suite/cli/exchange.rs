@@ -29,6 +29,8 @@ pub struct Rules {
     pub upload: Duration,
     /// Whether the reply to the first exchange is lost.
     pub loses_reply: bool,
+    /// Whether the issuer is down after the first ID token, for three requests.
+    pub falters: bool,
 }
 
 impl Default for Rules {
@@ -40,6 +42,7 @@ impl Default for Rules {
             withheld: None,
             upload: Duration::ZERO,
             loses_reply: false,
+            falters: false,
         }
     }
 }
@@ -47,6 +50,7 @@ impl Default for Rules {
 #[derive(Debug, Default)]
 struct State {
     id_tokens: usize,
+    asked: usize,
     used: Vec<String>,
     /// Issued tokens, until when they are valid.
     valid: Vec<(String, Instant)>,
@@ -133,6 +137,10 @@ fn id_token(request: &Request, rules: &Rules, state: &Mutex<State>) -> Act {
     }
     let audience = request.path.split_once("audience=").unwrap().1;
     let mut state = state.lock().unwrap();
+    state.asked += 1;
+    if rules.falters && (2..5).contains(&state.asked) {
+        return reply(503, &json!({ "message": "later" }));
+    }
     state.id_tokens += 1;
     reply(200, &json!({ "value": format!("id.{}.{audience}", state.id_tokens) }))
 }
@@ -160,7 +168,11 @@ fn exchange(request: &Request, rules: &Rules, state: &Mutex<State>) -> Act {
     state.issued += 1;
     let token = format!("access-{}", state.issued);
     state.valid.push((token.clone(), Instant::now() + Duration::from_secs(rules.expires_in)));
-    reply(200, &json!({ "access_token": token, "token_type": "Bearer", "expires_in": rules.expires_in }))
+    let kind = "urn:ietf:params:oauth:token-type:access_token";
+    let (lifetime, kind) = (json!(rules.expires_in), json!(kind));
+    let answer =
+        json!({ "access_token": token, "token_type": "Bearer", "expires_in": lifetime, "issued_token_type": kind });
+    reply(200, &answer)
 }
 
 fn is_valid(token: &str, state: &State) -> bool {

@@ -37,9 +37,11 @@ fn a_job_of_github_actions_publishes_promotes_and_copies_without_a_token() {
     shows_no_secret(&output);
     assert_eq!((exchange.issued(), exchange.revoked()), (1, 1));
 
-    job("publish main . --new-version", exchange.github()).within(&files).ok();
-    job("rollback main@1 --json", exchange.github()).run();
+    fs::write(files.path().join("f"), b"2").unwrap();
+    job("publish main .", exchange.github()).within(&files).ok();
+    job("rollback main", exchange.github()).ok();
     job("promote main@2", exchange.github()).ok();
+    job("sessions main", exchange.github()).ok();
     job("copy main latest", exchange.github()).ok();
     job("pin main@1", exchange.github()).ok();
     job("delete latest --yes", exchange.github()).ok();
@@ -74,6 +76,31 @@ fn a_publish_that_outlives_its_token_renews_it() {
     job("publish main . --jobs 1", exchange.github()).within(&files).ok();
     assert!(exchange.issued() >= 3, "{}", exchange.issued());
     assert_eq!(exchange.usable(), 0);
+}
+
+#[test]
+fn an_issuer_that_is_down_for_a_moment_ends_no_publish() {
+    let server = quiet();
+    let rules = Rules { expires_in: 9, upload: Duration::from_millis(5500), falters: true, ..Rules::default() };
+    let exchange = Exchange::before(&server, rules);
+    let files = folder(&[("a", b"1"), ("b", b"2")]);
+    job("publish main . --jobs 1 --retries 1", exchange.github()).within(&files).ok().says("could not be renewed yet");
+    assert_eq!((exchange.issued() >= 2, exchange.usable()), (true, 0));
+}
+
+#[test]
+fn a_token_that_cannot_be_renewed_is_used_until_it_expires() {
+    let server = quiet();
+    let rules = Rules { expires_in: 6, upload: Duration::from_millis(2200), ..Rules::default() };
+    let exchange = Exchange::before(&server, rules);
+    let given = || [("LARDER_ID_TOKEN", "jwt-1".to_owned()), ("LARDER_SERVER", exchange.url())];
+    let files = folder(&[("a", b"1"), ("b", b"2")]);
+    job("publish short . --jobs 1", given()).within(&files).ok().says("it is used until it expires");
+    let files = folder(&[("c", b"3"), ("d", b"4"), ("e", b"5"), ("f", b"6")]);
+    let given = given().map(|(name, value)| (name, value.replace("jwt-1", "jwt-2")));
+    job("publish long . --jobs 1", given).within(&files).exits(4).says("it is used until it expires");
+    assert_eq!(server.states("short"), ["active"]);
+    server.larder("get long").exits(3);
 }
 
 #[test]

@@ -336,3 +336,17 @@ fn publish_says_what_is_missing_and_takes_inputs_as_text() {
     assert!(String::from_utf8_lossy(&done.output.stderr).contains("id-token: write"), "{:?}", done.output);
     assert!(done.error().contains("was not published"));
 }
+
+#[test]
+fn the_workflow_in_the_guide_uses_inputs_that_there_are() {
+    let guide = include_str!("../../../docs/clients.md");
+    for name in ["publish", "setup"] {
+        let (_, step) = guide.split_once(&format!("/.github/actions/{name}@")).unwrap();
+        let lines = step.lines().skip(2).take_while(|line| line.starts_with("          "));
+        let used: Vec<_> = lines.map(|line| line.trim().split(':').next().unwrap()).collect();
+        let text = fs::read_to_string(file(&format!(".github/actions/{name}/action.yml"))).unwrap();
+        assert!(used.len() >= 2 && used.iter().all(|input| text.contains(&format!("\n  {input}:\n"))), "{used:?}");
+        let required = text.matches("\n    required: true\n").count();
+        assert!(used.len() >= required, "{used:?}");
+    }
+}

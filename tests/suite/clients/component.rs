@@ -71,3 +71,22 @@ fn the_component_publishes_without_a_secret_and_hands_on_the_version() {
     assert!(!run("second", "$(touch${IFS}pwned) ;touch pwned").status.success());
     assert!(!work.path().join("pwned").exists());
 }
+
+#[test]
+fn the_pipeline_in_the_guide_uses_inputs_that_there_are() {
+    let (_, block) = include_str!("../../../docs/clients.md").split_once("\n    inputs:\n").unwrap();
+    let used: Vec<_> = block.lines().take_while(|line| line.starts_with("      ")).map(str::trim).collect();
+    let used: Vec<_> = used.iter().map(|line| line.split(':').next().unwrap()).collect();
+    let text = text();
+    let (_, inputs) = text.split_once("\n  inputs:\n").unwrap();
+    let inputs = inputs.split("\n---\n").next().unwrap();
+    let mut required = Vec::new();
+    for line in inputs.lines().filter(|line| !line.starts_with("      ")) {
+        required.push(line.trim().trim_end_matches(':'));
+    }
+    assert!(used.iter().all(|input| required.contains(input)), "{used:?}");
+    required.retain(|input| {
+        !inputs.split_once(&format!("    {input}:\n")).unwrap().1.lines().nth(1).unwrap().contains("default:")
+    });
+    assert!(required.iter().all(|input| used.contains(input)), "{required:?}");
+}
