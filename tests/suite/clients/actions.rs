@@ -215,7 +215,7 @@ fn setup_puts_the_file_for_the_runner_on_the_path_and_caches_it() {
     printed(&done.output);
     assert_eq!((done.get("resolve", "version"), done.get("resolve", "label")), ("1", "v1.2.3"));
     let variables = [("PATH".to_owned(), format!("{}:/usr/bin:/bin", done.path.trim_end()))];
-    assert_eq!(printed(&in_bash(&"tool", runner.home.path(), &variables)), "the tool works\n");
+    assert_eq!(printed(&in_bash("tool", runner.home.path(), &variables)), "the tool works\n");
 
     let again = runner.carries_out("setup", &inputs);
     printed(&again.output);
@@ -237,14 +237,14 @@ fn setup_unpacks_archives() {
     fs::create_dir_all(files.path().join("tool/bin")).unwrap();
     fs::write(files.path().join("tool/bin/tool"), TOOL).unwrap();
     let pack = "chmod 755 tool/bin/tool; tar -czf tool-linux-amd64.tar.gz tool; rm -r tool";
-    printed(&in_bash(&pack, files.path(), &[]));
+    printed(&in_bash(pack, files.path(), &[]));
     server.larder("publish tool/main .").within(&files).ok();
     let runner = Runner::new([]);
     let done =
         runner.carries_out("setup", &[("server", &server.url()), ("name", "tool/main"), ("directory", "tool/bin")]);
     printed(&done.output);
     let variables = [("PATH".to_owned(), format!("{}:/usr/bin:/bin", done.path.trim_end()))];
-    assert_eq!(printed(&in_bash(&"tool", runner.home.path(), &variables)), "the tool works\n");
+    assert_eq!(printed(&in_bash("tool", runner.home.path(), &variables)), "the tool works\n");
     let other =
         runner.carries_out("setup", &[("server", &server.url()), ("name", "tool/main"), ("directory", "absent")]);
     assert!(other.error().contains("absent"));

@@ -51,7 +51,7 @@ fn one_line_downloads_a_file_of_any_version() {
     assert_eq!(lines.len(), 4);
     for (line, (name, version)) in lines.iter().zip([(FILE, 3), (FILE, 3), ("earlier.tar.gz", 2), ("first.tar.gz", 1)])
     {
-        printed(&in_bash(&line, home.path(), &variables));
+        printed(&in_bash(line, home.path(), &variables));
         holds(&home, name, version, FILE);
         fs::remove_file(home.path().join(name)).unwrap();
     }
@@ -61,17 +61,17 @@ fn one_line_downloads_a_file_of_any_version() {
 #[ignore = "needs bash, curl, jq and sha256sum: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
 fn a_shell_downloads_by_the_manifest_and_verifies() {
     let (_server, home, variables) = scene();
-    let shown = printed(&in_bash(&block("sh manifest"), home.path(), &variables));
+    let shown = printed(&in_bash(block("sh manifest"), home.path(), &variables));
     assert!(shown.contains(&format!("{FILE}: OK")) && shown.contains("tool-darwin-arm64.tar.gz: OK"), "{shown}");
     holds(&home, FILE, 3, FILE);
     holds(&home, "tool-darwin-arm64.tar.gz", 3, "tool-darwin-arm64.tar.gz");
 
     let home = TempDir::new().unwrap();
-    let shown = printed(&in_bash(&block("sh one"), home.path(), &variables));
+    let shown = printed(&in_bash(block("sh one"), home.path(), &variables));
     assert!(shown.contains(&format!("{FILE}: OK")), "{shown}");
     holds(&home, FILE, 3, FILE);
 
-    printed(&in_bash(&block("sh etag"), home.path(), &variables));
+    printed(&in_bash(block("sh etag"), home.path(), &variables));
     let first: serde_json::Value =
         serde_json::from_slice(&fs::read(home.path().join("manifest.json")).unwrap()).unwrap();
     assert_eq!(first["artifacts"].as_array().unwrap().len(), 2);
@@ -82,7 +82,7 @@ fn a_shell_downloads_by_the_manifest_and_verifies() {
 fn python_downloads_by_the_manifest_and_verifies() {
     let (_server, home, variables) = scene();
     fs::write(home.path().join("download.py"), block("python")).unwrap();
-    printed(&in_bash(&"python3 download.py", home.path(), &variables));
+    printed(&in_bash("python3 download.py", home.path(), &variables));
     holds(&home, FILE, 3, FILE);
 }
 
@@ -91,7 +91,7 @@ fn python_downloads_by_the_manifest_and_verifies() {
 fn go_downloads_by_the_manifest_and_verifies() {
     let (_server, home, variables) = scene();
     fs::write(home.path().join("download.go"), format!("{}\n", block("go"))).unwrap();
-    printed(&in_bash(&"test -z \"$(gofmt -l download.go)\"; go run download.go", home.path(), &variables));
+    printed(&in_bash("test -z \"$(gofmt -l download.go)\"; go run download.go", home.path(), &variables));
     holds(&home, FILE, 3, FILE);
 }
 

@@ -28,7 +28,7 @@ const HELPERS: [(&str, &str); 4] = [
     ("tests/suite/clients/actions.rs", "fn run_step"),
 ];
 /// What [`HELPERS`] are called by.
-const CALLS: [(&str, &str); 3] = [("transcript(&", "bash"), ("in_bash(&", "bash"), (".carries_out(", "bash")];
+const CALLS: [(&str, &str); 3] = [("transcript(&", "bash"), ("in_bash(", "bash"), (".carries_out(", "bash")];
 
 /// The reasons of the ignored tests of a text; an empty one for a test that is ignored without.
 fn reasons(text: &str) -> Vec<&str> {
