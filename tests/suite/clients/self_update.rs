@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::example;
 use crate::cli::fake::{Act, Fake};
-use crate::support::process::ServerProcess;
+use crate::support::process::{ServerProcess, until};
 
 /// The example as version `mark`: bytes behind the end of a program do not matter to it, but make it another one.
 fn program(mark: &str) -> Vec<u8> {
@@ -105,6 +105,31 @@ fn what_does_not_run_or_is_damaged_is_never_installed() {
         (installed(&home), names(&home.path().join("bin"))),
         (Digest::of(&first), vec![".tool.lock".to_owned(), "tool".to_owned()])
     );
+}
+
+#[test]
+fn an_upgrade_that_is_killed_leaves_the_program_as_it_was_and_can_be_repeated() {
+    let server = ServerProcess::start();
+    let (first, second) = (program("1"), program("2"));
+    publish(&server, &second);
+    let home = install(&first);
+    let address = server.address;
+    let stalling = Fake::start(move |request, _| {
+        let reply = request.pass_on(address);
+        if request.is("GET", "/blobs/") { Act::Stall(reply, 1 << 20) } else { Act::Answer(reply) }
+    });
+    let mut tool = Command::new(home.path().join("tool"));
+    tool.args(["upgrade", "main"]).env("LARDER_SERVER", stalling.url()).env("SELF_UPDATE_FILE", "tool");
+    let mut upgrade = tool.spawn().unwrap();
+    let part = home.path().join("bin/.tool.new");
+    until("a part of the program", || fs::metadata(&part).is_ok_and(|part| part.len() > 0));
+    upgrade.kill().unwrap();
+    upgrade.wait().unwrap();
+    assert_eq!(installed(&home), Digest::of(&first));
+
+    let (code, said) = run(&home, &server.url(), "upgrade main");
+    assert_eq!((code, installed(&home)), (Some(0), Digest::of(&second)), "{said}");
+    assert_eq!(names(&home.path().join("bin")), [".tool.lock", ".tool.old", "tool"]);
 }
 
 #[test]
