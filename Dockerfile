@@ -7,6 +7,7 @@ COPY src src
 COPY migrations migrations
 # Not built here, but the manifest names them.
 COPY benches benches
+COPY examples examples
 COPY tests tests
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \

@@ -15,6 +15,7 @@ mod expect;
 mod fetch;
 mod get;
 mod healthcheck;
+mod identity;
 mod logging;
 mod ls;
 mod migrate;
@@ -44,6 +45,8 @@ pub use error::{CliError, Exit};
 pub struct Context {
     /// Print one JSON document instead of text.
     pub json: bool,
+    /// What is given back when the command has ended.
+    identity: identity::Held,
 }
 
 const EXIT_CODES: &str = "\
@@ -62,6 +65,9 @@ Environment:
   LARDER_SERVER      address of the server
   LARDER_TOKEN       bearer token
   LARDER_TOKEN_FILE  file that holds the bearer token
+  LARDER_ID_TOKEN    ID token of a CI job, exchanged for a bearer token when none is given; the jobs of
+                     GitHub Actions and Buildkite are asked for one
+  LARDER_AUDIENCE    audience of that ID token (default: what the server asks for, if it is its address)
   LARDER_LOG         what to log on stderr, such as debug (default: warn)
   NO_COLOR           no colours on stderr";
 
@@ -129,31 +135,39 @@ impl Cli {
     /// # Errors
     /// The failure, with its exit code.
     pub async fn run(self) -> Result<(), CliError> {
-        let context = Context { json: self.json };
+        let context = Context { json: self.json, identity: identity::Held::default() };
         if !matches!(self.command, Command::Serve(_)) {
             logging::init()?;
         }
-        match self.command {
-            Command::Serve(args) => serve::run(args, &context).await,
-            Command::Verify(args) => verify::run(args, &context).await,
-            Command::Collect(args) => collect::run(args, &context).await,
-            Command::CopyStore(args) => copy_store::run(args, &context).await,
-            Command::Migrate(args) => migrate::run(args, &context).await,
-            Command::CheckConfig(args) => check_config::run(&args, &context),
-            Command::CheckStore(args) => check_store::run(args, &context).await,
-            Command::Publish(args) => publish::run(args, &context).await,
-            Command::Fetch(args) => fetch::run(args, &context).await,
-            Command::Get(args) => get::run(args, &context).await,
-            Command::Ls(args) => ls::run(args, &context).await,
-            Command::Versions(args) => versions::run(args, &context).await,
-            Command::Sessions(args) => sessions::run(args, &context).await,
-            Command::Promote(args) => promote::run(args, &context).await,
-            Command::Rollback(args) => rollback::run(args, &context).await,
-            Command::Pin(args) => pin::run(args, &context).await,
-            Command::Copy(args) => copy::run(args, &context).await,
-            Command::Delete(args) => delete::run(args, &context).await,
-            Command::Healthcheck(args) => healthcheck::run(args, &context).await,
-            Command::Completions(args) => complete::run(&args, &context),
+        let result = self.command.run(&context).await;
+        context.identity.give_back().await;
+        result
+    }
+}
+
+impl Command {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        match self {
+            Self::Serve(args) => serve::run(args, context).await,
+            Self::Verify(args) => verify::run(args, context).await,
+            Self::Collect(args) => collect::run(args, context).await,
+            Self::CopyStore(args) => copy_store::run(args, context).await,
+            Self::Migrate(args) => migrate::run(args, context).await,
+            Self::CheckConfig(args) => check_config::run(&args, context),
+            Self::CheckStore(args) => check_store::run(args, context).await,
+            Self::Publish(args) => publish::run(args, context).await,
+            Self::Fetch(args) => fetch::run(args, context).await,
+            Self::Get(args) => get::run(args, context).await,
+            Self::Ls(args) => ls::run(args, context).await,
+            Self::Versions(args) => versions::run(args, context).await,
+            Self::Sessions(args) => sessions::run(args, context).await,
+            Self::Promote(args) => promote::run(args, context).await,
+            Self::Rollback(args) => rollback::run(args, context).await,
+            Self::Pin(args) => pin::run(args, context).await,
+            Self::Copy(args) => copy::run(args, context).await,
+            Self::Delete(args) => delete::run(args, context).await,
+            Self::Healthcheck(args) => healthcheck::run(args, context).await,
+            Self::Completions(args) => complete::run(&args, context),
         }
     }
 }

@@ -15,6 +15,8 @@ mod answer;
 mod blobs;
 mod download;
 mod error;
+mod exchange;
+mod identity;
 mod manifests;
 mod retry;
 mod sessions;
@@ -31,10 +33,13 @@ use reqwest::{Method, RequestBuilder, Url, redirect};
 pub use blobs::{BlobStream, Stored};
 pub use download::Position;
 pub use error::{ClientError, ErrorKind, Problem};
+pub use exchange::{Mask, SignedIn};
+pub use identity::Identity;
 pub use manifests::PublishedManifest;
 pub use retry::RetryPolicy;
 pub use sessions::{Prepared, Session};
 pub use source::{Fingerprint, Upload, hash_all};
+use token::Credential;
 pub use token::Token;
 
 use crate::domain::manifest::Artifact;
@@ -60,7 +65,7 @@ const MAX_REDIRECTS: usize = 10;
 #[derive(Debug, Clone)]
 pub struct Client {
     base: Url,
-    token: Option<Token>,
+    credential: Option<Credential>,
     reader: reqwest::Client,
     writer: reqwest::Client,
     policy: RetryPolicy,
@@ -76,7 +81,8 @@ impl Client {
         let base = parse_base(base)?;
         let reader = build(&base, || builder().redirect(read_redirects()))?;
         let writer = build(&base, || builder().redirect(redirect::Policy::none()))?;
-        Ok(Self { base, token, reader, writer, policy, resumable_from: RESUMABLE_FROM })
+        let credential = token.map(Credential::new);
+        Ok(Self { base, credential, reader, writer, policy, resumable_from: RESUMABLE_FROM })
     }
 
     /// The same client, but blobs of at least `bytes` bytes are uploaded resumably. The default is 64 MiB.
@@ -94,13 +100,19 @@ impl Client {
     /// Whether requests carry a token.
     #[must_use]
     pub fn has_token(&self) -> bool {
-        self.token.is_some()
+        self.credential.is_some()
     }
 
     /// Whether the token is sent in clear text over a network: plain HTTP to another host.
     #[must_use]
     pub fn exposes_token(&self) -> bool {
-        self.token.is_some() && self.base.scheme() == "http" && !is_loopback(&self.base)
+        self.credential.is_some() && self.is_overheard()
+    }
+
+    /// Whether others may listen to the requests: plain HTTP to another host.
+    #[must_use]
+    pub fn is_overheard(&self) -> bool {
+        self.base.scheme() == "http" && !is_loopback(&self.base)
     }
 
     /// Checks once whether the server is ready, without retries.
@@ -138,8 +150,8 @@ impl Client {
     fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let client = if method.is_safe() { &self.reader } else { &self.writer };
         let request = client.request(method, url);
-        match &self.token {
-            Some(token) => request.header(header::AUTHORIZATION, token.header()),
+        match &self.credential {
+            Some(credential) => request.header(header::AUTHORIZATION, credential.header()),
             None => request,
         }
     }

@@ -52,21 +52,41 @@
 //! 5. When in doubt, keep data: an error is never treated as absence.
 //! 6. One retry policy per side, one error boundary, one module that spells keys, one clock: the store's, as far as
 //!    it is known.
+//!
+//! # Features
+//!
+//! `server`, the default, is everything. With `default-features = false`, `client` is [`client`] and what it needs,
+//! and without it only [`domain`] and [`wire`] are left.
 
+#[cfg(feature = "server")]
 pub mod access;
+#[cfg(feature = "server")]
 pub mod cli;
+#[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "client")]
 pub mod clock;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod domain;
+#[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
 pub mod layout;
+#[cfg(feature = "server")]
 pub mod lifecycle;
+#[cfg(feature = "server")]
 pub mod protocol;
+#[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
 pub mod service;
+#[cfg(feature = "server")]
 pub mod shares;
+#[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
 pub mod telemetry;
+#[cfg(feature = "server")]
 pub mod upkeep;
 pub mod wire;

@@ -32,7 +32,7 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let client = args.remote.client()?;
+    let client = args.remote.writer(context).await?;
     let row = client.row(&args.from).await?;
     let receipt = client.copy(&args.from.name, &row, &args.to, !args.stage, &args.expect.get()).await?;
     promote::print(&receipt, context)

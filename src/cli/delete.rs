@@ -48,7 +48,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if args.target.explicit && args.expect.get().is_stated() {
         return Err(CliError::usage("--expect is about a whole name; leave it out to retire one version."));
     }
-    let client = args.remote.client()?;
+    let client = args.remote.writer(context).await?;
     if args.target.explicit { retire(&args, &client, context).await } else { delete(&args, &client, context).await }
 }
 

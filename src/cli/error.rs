@@ -73,6 +73,12 @@ impl CliError {
         self
     }
 
+    /// Replaces the exit code.
+    #[must_use]
+    pub(super) fn with_exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     /// Adds a member for programs.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {

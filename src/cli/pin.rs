@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let row = args.remote.client()?.set_pin(&args.target, !args.remove).await?;
+    let row = args.remote.writer(context).await?.set_pin(&args.target, !args.remove).await?;
     if context.json {
         return output::json(&row);
     }

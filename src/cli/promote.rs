@@ -30,7 +30,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if !explicit {
         return Err(CliError::usage(format!("Say which version of {name} to promote, such as {name}@17.")));
     }
-    let client = args.remote.client()?;
+    let client = args.remote.writer(context).await?;
     let row = client.row(&args.target).await?;
     let receipt = client.promote(name, &row, &args.expect.get()).await?;
     print(&receipt, context)

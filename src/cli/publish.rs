@@ -161,7 +161,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if args.remote.reads_stdin() && args.manifest.as_deref().is_some_and(is_stdin) {
         return Err(CliError::usage("stdin cannot give both the manifest and the token."));
     }
-    let mut client = args.remote.client()?;
+    let mut client = args.remote.writer(context).await?;
     if let Some(size) = args.resumable_from {
         client = client.resuming_from(size.bytes());
     }

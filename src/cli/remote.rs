@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CliError, output, token};
+use super::{CliError, Context, identity, output, token};
 use crate::client::{Client, RetryPolicy, Token};
 
 /// The server and how to talk to it.
@@ -21,7 +21,8 @@ pub(super) struct Remote {
 
     /// File that holds the token, or `-` for stdin; must be readable by its owner only
     ///
-    /// Without it, the environment variable `LARDER_TOKEN` gives the token, or else `LARDER_TOKEN_FILE` the file.
+    /// Without it, the environment variable `LARDER_TOKEN` gives the token, or else `LARDER_TOKEN_FILE` the file. Without
+    /// any of them, commands that change something prove the identity of the CI job that they run in.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
@@ -31,7 +32,17 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// Creates the client for this server.
+    /// Creates the client for a command that changes something at this server. Without a token, the identity of the CI job
+    /// is exchanged for one, which is revoked when the command has ended.
+    pub(super) async fn writer(&self, context: &Context) -> Result<Client, CliError> {
+        let client = self.client()?;
+        if client.has_token() {
+            return Ok(client);
+        }
+        Ok(identity::sign_in(&client, &context.identity).await?.unwrap_or(client))
+    }
+
+    /// Creates the client for a command that only reads from this server.
     pub(super) fn client(&self) -> Result<Client, CliError> {
         let token = token::find(self.token_file.as_deref())?;
         connect(&self.server, token, self.retries)

@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let client = args.remote.client()?;
+    let client = args.remote.writer(context).await?;
     let name = &args.name;
     // First what is active, then where to go: whoever changes the name after this is noticed by the precondition.
     let active = match client.history(name, None, 1).await?.active {

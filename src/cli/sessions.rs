@@ -32,7 +32,7 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let client = args.remote.client()?;
+    let client = args.remote.writer(context).await?;
     let (name, target) = (&args.target.name, &args.target);
     match (target.selector, args.abort) {
         (Selector::Number(version), true) => {

@@ -62,17 +62,26 @@ impl Client {
 
     /// A single attempt that reads the whole response.
     pub(super) async fn answer_once(&self, request: RequestBuilder) -> Result<Answer, ClientError> {
-        let response = self.attempt(request).await?;
-        let (url, status, headers) = (response.url().clone(), response.status(), response.headers().clone());
-        let body = collect(response).await?;
-        Ok(Answer { url, status, headers, body })
+        read(self.attempt(request).await?).await
     }
 
     /// A single attempt that reads the head of the response.
     pub(super) async fn attempt(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        let sent = within_idle(&self.base, request.send()).await?;
-        checked(sent.map_err(|error| ClientError::from_transport(&self.base, &error, IDLE))?).await
+        attempt_at(&self.base, request).await
     }
+}
+
+/// A single attempt at a request to the host of `url`. Reads the head of the response.
+pub(super) async fn attempt_at(url: &Url, request: RequestBuilder) -> Result<Response, ClientError> {
+    let sent = within_idle(url, request.send()).await?;
+    checked(sent.map_err(|error| ClientError::from_transport(url, &error, IDLE))?).await
+}
+
+/// Reads the whole response.
+pub(super) async fn read(response: Response) -> Result<Answer, ClientError> {
+    let (url, status, headers) = (response.url().clone(), response.status(), response.headers().clone());
+    let body = collect(response).await?;
+    Ok(Answer { url, status, headers, body })
 }
 
 /// Fails with a time-out if `future` does not complete within the idle limit.

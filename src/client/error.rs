@@ -18,6 +18,9 @@ pub enum ClientError {
     /// The client could not be created: unusable address or TLS set-up.
     #[error("{0}")]
     Setup(String),
+    /// The CI job gives no usable proof of its identity.
+    #[error("{0}")]
+    Identity(String),
     /// No connection could be established.
     #[error("Cannot reach {server} ({reason}); check the address and whether the server runs.")]
     Connect {
@@ -110,6 +113,7 @@ impl ClientError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Setup(_) => ErrorKind::Usage,
+            Self::Identity(_) => ErrorKind::Auth,
             Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. } => ErrorKind::Unavailable,
             Self::Refused(problem) => problem.kind(),
             Self::Redirected { .. } | Self::Protocol { .. } | Self::Io { .. } => ErrorKind::Failure,
@@ -122,6 +126,7 @@ impl ClientError {
     pub fn code(&self) -> &str {
         match self {
             Self::Setup(_) => "USAGE",
+            Self::Identity(_) => "IDENTITY_UNAVAILABLE",
             Self::Connect { .. } => "UNREACHABLE",
             Self::Timeout { .. } => "TIMEOUT",
             Self::Broken { .. } => "CONNECTION_BROKEN",

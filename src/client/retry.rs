@@ -100,6 +100,7 @@ fn wait_of(error: &ClientError) -> Option<Duration> {
             passing.then(|| problem.retry_after.unwrap_or_default())
         }
         ClientError::Setup(_)
+        | ClientError::Identity(_)
         | ClientError::Redirected { .. }
         | ClientError::Protocol { .. }
         | ClientError::Damaged { .. }

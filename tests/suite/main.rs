@@ -5,6 +5,7 @@
 
 mod cache;
 mod cli;
+mod clients;
 mod collect;
 mod config;
 mod contract;

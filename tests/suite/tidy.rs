@@ -2,6 +2,7 @@
 
 mod circles;
 mod compose;
+mod features;
 mod graph;
 mod ignored;
 mod layers;
@@ -11,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the repository consists of at its top, beside dotfiles. Anything new needs a place in one of these.
-const TOP_LEVEL: [&str; 12] = [
+const TOP_LEVEL: [&str; 14] = [
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
@@ -21,8 +22,11 @@ const TOP_LEVEL: [&str; 12] = [
     "README.md",
     "config",
     "docs",
+    "examples",
     "migrations",
     "src",
+    // Where GitLab looks for components.
+    "templates",
     "tests",
 ];
 /// Files longer than this are easier to live in as two.

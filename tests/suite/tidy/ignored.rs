@@ -21,10 +21,14 @@ const NEEDS: [(&str, &str); 9] = [
     ("Command::new(\"wget\")", "wget"),
 ];
 /// Helpers of tests, which are not tests themselves: they start `bash` for a test that is ignored.
-const HELPERS: [(&str, &str); 2] =
-    [("tests/suite/support/ceph.rs", "fn start"), ("tests/suite/readme.rs", "fn transcript")];
+const HELPERS: [(&str, &str); 4] = [
+    ("tests/suite/support/ceph.rs", "fn start"),
+    ("tests/suite/readme.rs", "fn transcript"),
+    ("tests/suite/clients.rs", "fn in_bash"),
+    ("tests/suite/clients/actions.rs", "fn run_step"),
+];
 /// What [`HELPERS`] are called by.
-const CALLS: [(&str, &str); 1] = [("transcript(&", "bash")];
+const CALLS: [(&str, &str); 3] = [("transcript(&", "bash"), ("in_bash(", "bash"), (".carries_out(", "bash")];
 
 /// The reasons of the ignored tests of a text; an empty one for a test that is ignored without.
 fn reasons(text: &str) -> Vec<&str> {

@@ -43,7 +43,7 @@ fn the_image_is_built_with_the_version_of_rust_that_the_crate_asks_for() {
 #[test]
 fn the_image_is_built_from_everything_that_the_manifest_names() {
     let (dockerfile, context) = (read("Dockerfile"), read(".dockerignore"));
-    for part in ["src", "migrations", "benches", "tests"] {
+    for part in ["src", "migrations", "benches", "examples", "tests"] {
         assert!(dockerfile.contains(&format!("\nCOPY {part} {part}\n")), "{part} is not copied");
         assert!(context.contains(&format!("\n!{part}\n")), "{part} is not in the context");
     }
