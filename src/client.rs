@@ -22,6 +22,7 @@ mod source;
 mod token;
 mod uploads;
 mod versions;
+mod web;
 
 use std::time::Duration;
 
@@ -34,12 +35,22 @@ pub use error::{ClientError, ErrorKind, Problem};
 pub use manifests::PublishedManifest;
 pub use retry::RetryPolicy;
 pub use sessions::{Prepared, Session};
-pub use source::{Fingerprint, Upload, hash_all};
+pub use source::{Content, Fingerprint, Upload, hash_all};
 pub use token::Token;
+pub use web::{Fetched, Remote, Web};
 
 use crate::domain::manifest::Artifact;
 use crate::domain::{Expect, ManifestName, Selector};
 use crate::wire::blob_address;
+
+/// Where an imported release comes from: at least one of address and time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportOrigin {
+    /// Address of the release, without user, query and fragment.
+    pub url: Option<String>,
+    /// When it was published there.
+    pub published_at: Option<jiff::Timestamp>,
+}
 
 /// Callback that receives the total number of bytes transferred so far. It may decrease when a transfer restarts.
 pub type Meter = std::sync::Arc<dyn Fn(u64) + Send + Sync>;

@@ -102,6 +102,8 @@ fn wait_of(error: &ClientError) -> Option<Duration> {
         ClientError::Setup(_)
         | ClientError::Redirected { .. }
         | ClientError::Protocol { .. }
+        | ClientError::Unusable { .. }
+        | ClientError::RateLimited { .. }
         | ClientError::Damaged { .. }
         | ClientError::Changed { .. }
         | ClientError::Io { .. } => None,
