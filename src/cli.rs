@@ -15,6 +15,7 @@ mod expect;
 mod fetch;
 mod get;
 mod healthcheck;
+mod import;
 mod logging;
 mod ls;
 mod migrate;
@@ -96,6 +97,8 @@ pub enum Command {
     CheckStore(check_store::Args),
     /// Publish files as a new version of a name
     Publish(publish::Args),
+    /// Import releases that were published elsewhere
+    Import(import::Args),
     /// Download the files of a version, verified and resumable
     Fetch(fetch::Args),
     /// Write a manifest or one file to stdout, verified
@@ -141,6 +144,7 @@ impl Cli {
             Command::CheckConfig(args) => check_config::run(&args, &context),
             Command::CheckStore(args) => check_store::run(args, &context).await,
             Command::Publish(args) => publish::run(args, &context).await,
+            Command::Import(args) => import::run(args, &context).await,
             Command::Fetch(args) => fetch::run(args, &context).await,
             Command::Get(args) => get::run(args, &context).await,
             Command::Ls(args) => ls::run(args, &context).await,

@@ -3,24 +3,17 @@
 //! Sends its token to the origin that it was made for and to no other. Waits out rate limits within bounds. What it reads
 //! is either small and bounded, or streamed.
 
-use std::fmt;
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::stream::{self, BoxStream};
 use jiff::Timestamp;
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::answer::{checked, next_chunk, within_idle};
-use super::blobs::range_start;
 use super::error::origin;
 use super::retry::retry_after;
-use super::{ClientError, Content, IDLE, RetryPolicy, Token, build, builder, read_redirects};
+use super::{ClientError, IDLE, RetryPolicy, Token, build, builder, read_redirects};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::Hasher;
 use crate::domain::manifest::Descriptor;
@@ -108,14 +101,14 @@ impl Web {
         }
     }
 
-    /// The file at `url` as content to upload.
-    #[must_use]
-    pub fn content(&self, url: Url, accept: &'static str, blob: Descriptor) -> Remote {
-        Remote { web: self.clone(), url, accept, blob, failure: Arc::default() }
-    }
-
     /// Sends a request, for the bytes from offset `from` on, and reads the head of the response. `None` for 404 and 410.
-    async fn open(&self, method: Method, url: &Url, accept: &str, from: u64) -> Result<Option<Response>, ClientError> {
+    pub(super) async fn open(
+        &self,
+        method: Method,
+        url: &Url,
+        accept: &str,
+        from: u64,
+    ) -> Result<Option<Response>, ClientError> {
         let (mut retries, mut waits) = (self.policy.start(), 0);
         loop {
             let mut request = self.http.request(method.clone(), url.clone()).header(header::ACCEPT, accept);
@@ -187,101 +180,6 @@ enum Verdict {
     Failed(ClientError),
 }
 
-/// A file of another server. After a broken transfer it is read on from where that ended.
-pub struct Remote {
-    web: Web,
-    url: Url,
-    accept: &'static str,
-    blob: Descriptor,
-    /// What went wrong while the bytes were sent on.
-    failure: Arc<Mutex<Option<ClientError>>>,
-}
-
-impl fmt::Debug for Remote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remote").field("url", &shown(&self.url)).field("blob", &self.blob).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Content for Remote {
-    fn blob(&self) -> Descriptor {
-        self.blob
-    }
-
-    async fn open(&self, from: u64) -> Result<BoxStream<'static, io::Result<Bytes>>, ClientError> {
-        let refuse = |reason: String| ClientError::Unusable { url: shown(&self.url), reason };
-        let response = self.web.open(Method::GET, &self.url, self.accept, from).await?;
-        let response = response.ok_or_else(|| refuse("there is no such file any more".to_owned()))?;
-        let partial = response.status() == StatusCode::PARTIAL_CONTENT;
-        if partial && range_start(response.headers()) != Some(from) {
-            return Err(refuse(format!("the range it sent does not begin at byte {from}")));
-        }
-        let skip = if partial { 0 } else { from };
-        let expected = self.blob.size - from + skip;
-        match length(response.headers()) {
-            Some(length) if length != expected => {
-                let actual = length + from - skip;
-                return Err(refuse(format!("it has {actual} bytes, not {}", self.blob.size)));
-            }
-            _ => {}
-        }
-        let (failure, url) = (Arc::clone(&self.failure), self.url.clone());
-        let state = Some(Reading { response, skip, left: self.blob.size - from });
-        let chunks = stream::unfold(state, move |state| {
-            let (failure, url) = (Arc::clone(&failure), url.clone());
-            async move {
-                match state?.next(&url).await {
-                    Ok(next) => next.map(|(chunk, reading)| (Ok(chunk), Some(reading))),
-                    Err(error) => {
-                        let broken = io::Error::other(error.to_string());
-                        *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                        Some((Err(broken), None))
-                    }
-                }
-            }
-        });
-        Ok(chunks.boxed())
-    }
-
-    async fn explain(&self, error: ClientError) -> ClientError {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(error)
-    }
-}
-
-/// A response that is read on.
-struct Reading {
-    response: Response,
-    /// Bytes at the beginning that were sent already.
-    skip: u64,
-    /// Bytes that must follow them.
-    left: u64,
-}
-
-impl Reading {
-    async fn next(mut self, url: &Url) -> Result<Option<(Bytes, Self)>, ClientError> {
-        while let Some(mut chunk) = next_chunk(&mut self.response).await? {
-            let skipped = self.skip.min(chunk.len() as u64);
-            self.skip -= skipped;
-            let chunk = chunk.split_off(usize::try_from(skipped).unwrap_or(chunk.len()));
-            if chunk.is_empty() {
-                continue;
-            }
-            let Some(left) = self.left.checked_sub(chunk.len() as u64) else {
-                let reason = "it is longer than it should be".to_owned();
-                return Err(ClientError::Unusable { url: shown(url), reason });
-            };
-            self.left = left;
-            return Ok(Some((chunk, self)));
-        }
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let reason = format!("{} bytes before the end of the file", self.left);
-        Err(ClientError::Broken { server: origin(url), reason })
-    }
-}
-
 async fn read(response: &mut Response, limit: usize) -> Result<Bytes, ClientError> {
     let mut body = Vec::new();
     while let Some(chunk) = next_chunk(response).await? {
@@ -336,7 +234,7 @@ fn rate_limit(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Option
     Some(Duration::try_from(reset.duration_since(now)).unwrap_or_default() + Duration::from_secs(1))
 }
 
-fn length(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -356,7 +254,7 @@ fn next_page(headers: &HeaderMap, url: &Url) -> Option<Url> {
 }
 
 /// An address without its query, which may hold a signature.
-fn shown(url: &Url) -> String {
+pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.to_string()
