@@ -87,6 +87,10 @@ impl Importer<'_> {
             }
             let torn = interruptible(self.transfer(&candidate.whole, done)).await?;
             if torn.is_empty() {
+                // Judged last: without its torn files, the release may be there already.
+                if keeps_whole(&standing, done, troubles) {
+                    return Ok(());
+                }
                 return self.publish(candidate, bytes, manifest, &standing, done).await;
             }
             candidate.whole.retain(|file| torn.iter().all(|torn| torn.file.as_deref() != Some(file.name.as_str())));
@@ -95,30 +99,28 @@ impl Importer<'_> {
         Ok(())
     }
 
-    /// Whether the name stays as it is; says in `done` why.
+    /// Whether the name stays as it is, whatever the bytes of the files are; says in `done` why.
     fn stays(&self, standing: &Standing, done: &mut Done, troubles: &mut Vec<Trouble>) -> bool {
-        let keep = |why: &str| Trouble::general(KEPT, why);
         match standing {
             Standing::Present(version, state) => {
                 done.action = Action::Present;
                 done.version = Some(*version);
                 done.state = Some(*state);
-                return true;
-            }
-            Standing::Imported(_) if !troubles.is_empty() => {
-                troubles.push(keep("the version imported before stays active until the source is whole again"));
+                true
             }
             Standing::Published(_) if !self.common.replace => {
-                troubles
-                    .push(keep("other files were published under this name; --replace makes these the active version"));
+                let why = "other files were published under this name; --replace makes these the active version";
+                troubles.push(Trouble::general(KEPT, why));
+                done.action = Action::Kept;
+                true
             }
-            Standing::Free | Standing::Imported(_) | Standing::Published(_) => {
+            _ if self.common.dry_run => {
                 done.action = Action::WouldImport;
-                return self.common.dry_run;
+                keeps_whole(standing, done, troubles);
+                true
             }
+            Standing::Free | Standing::Imported(_) | Standing::Published(_) => false,
         }
-        done.action = Action::Kept;
-        true
     }
 
     /// Transfers files of other servers that the target lacks. Returns those that are torn.
@@ -197,4 +199,15 @@ impl Importer<'_> {
         done.state = Some(published.receipt.state);
         Ok(())
     }
+}
+
+/// Whether the version that was imported before stays because files of this one are missing; says so in `done`.
+fn keeps_whole(standing: &Standing, done: &mut Done, troubles: &mut Vec<Trouble>) -> bool {
+    let keeps = matches!(standing, Standing::Imported(_)) && !troubles.is_empty();
+    if keeps {
+        let why = "the version imported before stays active until the source is whole again";
+        troubles.push(Trouble::general(KEPT, why));
+        done.action = Action::Kept;
+    }
+    keeps
 }
