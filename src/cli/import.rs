@@ -64,7 +64,7 @@ struct Common {
     #[arg(long)]
     dry_run: bool,
 
-    /// Also replace the active version of names that were published to in other ways
+    /// Make what is imported the active version, even where another one was published or promoted since
     #[arg(long)]
     replace: bool,
 

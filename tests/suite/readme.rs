@@ -120,7 +120,12 @@ fn commands(text: &str) -> Vec<String> {
         let rest = &text[at + found.len()..];
         let end = rest.find([';', ')', '|', '>', '&', '\n', '`', '#']).unwrap_or(rest.len());
         // The digit of a redirection such as `2> file`.
-        rest[..end].trim_end_matches(" 2").replace("$moment", "2026-05-14T18:20:00Z").replace("COMMAND", "publish")
+        rest[..end]
+            .trim_end_matches(" 2")
+            .replace("$moment", "2026-05-14T18:20:00Z")
+            .replace("COMMAND", "publish")
+            .replace("$channel", "main")
+            .replace("$1", "main")
     });
     // `docker run … larder` names an image.
     commands.filter(|command| command.starts_with(|c: char| c.is_ascii_lowercase())).collect()

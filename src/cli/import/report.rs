@@ -142,10 +142,10 @@ impl Report {
         if self.troubles == 0 {
             return Ok(());
         }
+        let (count, noun) = (self.troubles, if self.troubles == 1 { "problem is" } else { "problems are" });
         let detail = format!(
-            "Not everything could be imported; {} problems are listed above. Mend the source and run this again: what is \
-             here already is not fetched again.",
-            self.troubles
+            "Not everything could be imported; {count} {noun} listed above. Mend the source and run this again: what is \
+             here already is not fetched again."
         );
         Err(CliError::new(Exit::Partial, "IMPORT_PARTIAL", detail).with("troubles", self.troubles))
     }

@@ -14,8 +14,17 @@ const PAGE: usize = 1000;
 /// The state of a name.
 #[derive(Debug)]
 pub(super) enum Standing {
-    /// The release is there: as this version, in this state.
-    Present(u64, State),
+    /// The release is there.
+    Present {
+        /// The number of its version.
+        version: u64,
+        /// The state of that version.
+        state: State,
+        /// Its manifest, which may have the same files and other members.
+        manifest: Digest,
+        /// The active manifest.
+        active: Option<Digest>,
+    },
     /// Nothing is active.
     Free,
     /// An imported version is active, with this manifest.
@@ -28,9 +37,10 @@ impl Standing {
     /// The precondition under which this is still so.
     pub(super) fn expect(&self) -> Expect {
         match self {
-            Self::Present(..) => Expect::Anything,
-            Self::Free => Expect::Nothing,
-            Self::Imported(digest) | Self::Published(digest) => Expect::OneOf(vec![*digest]),
+            Self::Free | Self::Present { active: None, .. } => Expect::Nothing,
+            Self::Present { active: Some(digest), .. } | Self::Imported(digest) | Self::Published(digest) => {
+                Expect::OneOf(vec![*digest])
+            }
         }
     }
 }
@@ -42,7 +52,7 @@ pub(super) async fn find(
     digest: Digest,
     manifest: &Manifest,
 ) -> Result<Standing, CliError> {
-    let mut active: Option<Row> = None;
+    let (mut active, mut found) = (None::<Row>, None::<Row>);
     let mut before = None;
     loop {
         let page = match client.history(name, before, PAGE).await {
@@ -51,25 +61,36 @@ pub(super) async fn find(
             Err(error) => return Err(error.into()),
         };
         let History { active: number, versions, next, .. } = page;
-        let complete = |row: &&Row| !matches!(row.state, State::Prepared | State::Aborted);
-        if let Some(row) = versions.iter().filter(complete).find(|row| row.manifest == digest) {
-            return Ok(Standing::Present(row.number, row.state));
+        for row in versions {
+            let complete = !matches!(row.state, State::Prepared | State::Aborted);
+            if complete && row.manifest == digest && (found.is_none() || row.state == State::Active) {
+                found = Some(row.clone());
+            }
+            if Some(row.number) == number {
+                active = Some(row);
+            }
         }
-        active = active.or_else(|| versions.into_iter().find(|row| Some(row.number) == number));
         // A server that keeps repeating the same page must not cause an endless loop.
         before = next.filter(|next| before.is_none_or(|before| *next < before));
-        if before.is_none() {
+        if before.is_none() || (found.is_some() && (active.is_some() || number.is_none())) {
             break;
         }
     }
-    let Some(active) = active else { return Ok(Standing::Free) };
+    let Some(active) = active else { return Ok(found.map_or(Standing::Free, |found| present(&found, None))) };
+    if let Some(found) = found {
+        return Ok(present(&found, Some(active.manifest)));
+    }
     if active.from.as_ref().is_some_and(Origin::is_import) {
         return Ok(Standing::Imported(active.manifest));
     }
     // Published by the pipeline itself, perhaps from the very same files.
     let published = client.get_manifest(&Target::active(name.clone())).await?;
     let same = release::read(&published.bytes).is_ok_and(|found| files(&found) == files(manifest));
-    Ok(if same { Standing::Present(active.number, active.state) } else { Standing::Published(active.manifest) })
+    Ok(if same { present(&active, Some(active.manifest)) } else { Standing::Published(active.manifest) })
+}
+
+fn present(row: &Row, active: Option<Digest>) -> Standing {
+    Standing::Present { version: row.number, state: row.state, manifest: row.manifest, active }
 }
 
 fn files(manifest: &Manifest) -> BTreeSet<(&str, Digest)> {

@@ -14,9 +14,9 @@ use crate::cli::publish::local_files::LocalFiles;
 use crate::cli::publish::parse;
 use crate::cli::publish::remarks::Remarks;
 use crate::cli::publish::session::Publication;
-use crate::cli::{CliError, Context, progress::Progress};
+use crate::cli::{CliError, Context, Exit, progress::Progress};
 use crate::client::{Client, ClientError, ErrorKind, ImportOrigin};
-use crate::domain::{Digest, Manifest, ManifestName};
+use crate::domain::{Digest, Manifest, ManifestName, State};
 
 /// Imports releases into one server.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Importer<'_> {
             done.files = candidate.whole.len();
             done.bytes = candidate.whole.iter().map(|file| file.blob.size).sum();
             let standing = standing::find(self.client, &candidate.name, digest, &manifest).await?;
-            if self.stays(&standing, done, troubles) {
+            if self.stays(&standing, candidate.activate, done, troubles) {
                 return Ok(());
             }
             let torn = interruptible(self.transfer(&candidate.whole, done)).await?;
@@ -91,7 +91,7 @@ impl Importer<'_> {
                 if keeps_whole(&standing, done, troubles) {
                     return Ok(());
                 }
-                return self.publish(candidate, bytes, manifest, &standing, done).await;
+                return self.publish(candidate, bytes, manifest, &standing, done, troubles).await;
             }
             candidate.whole.retain(|file| torn.iter().all(|torn| torn.file.as_deref() != Some(file.name.as_str())));
             troubles.extend(torn);
@@ -100,12 +100,23 @@ impl Importer<'_> {
     }
 
     /// Whether the name stays as it is, whatever the bytes of the files are; says in `done` why.
-    fn stays(&self, standing: &Standing, done: &mut Done, troubles: &mut Vec<Trouble>) -> bool {
+    fn stays(&self, standing: &Standing, activate: bool, done: &mut Done, troubles: &mut Vec<Trouble>) -> bool {
         match standing {
-            Standing::Present(version, state) => {
+            Standing::Present { version, state, manifest, active } => {
+                let elsewhere = activate && *state != State::Active && Some(*manifest) != *active;
+                if elsewhere && self.common.replace {
+                    done.action = Action::WouldImport;
+                    return self.common.dry_run;
+                }
+                if elsewhere {
+                    let why =
+                        format!("it is there as @{version}, but not active; --replace makes it the active version");
+                    troubles.push(Trouble::general(KEPT, why));
+                }
                 done.action = Action::Present;
                 done.version = Some(*version);
                 done.state = Some(*state);
+                done.manifest = Some(*manifest);
                 true
             }
             Standing::Published(_) if !self.common.replace => {
@@ -172,6 +183,7 @@ impl Importer<'_> {
         manifest: Manifest,
         standing: &Standing,
         done: &mut Done,
+        troubles: &mut Vec<Trouble>,
     ) -> Result<(), CliError> {
         let mut files = LocalFiles::default();
         for file in candidate.whole {
@@ -190,7 +202,15 @@ impl Importer<'_> {
             from: candidate.from,
             jobs: self.common.jobs.get(),
         };
-        let published = publication.run(self.context).await?;
+        let published = match publication.run(self.context).await {
+            Ok(published) => published,
+            Err(error) if error.exit() == Exit::Precondition => {
+                troubles.push(Trouble::general(KEPT, "somebody published to it meanwhile; run this again"));
+                done.action = Action::Kept;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         for (_, size) in published.uploaded {
             done.count_upload(size);
         }

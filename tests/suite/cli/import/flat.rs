@@ -89,7 +89,8 @@ fn a_name_keeps_what_is_whole_or_was_published_otherwise() {
     let native = folder(&[(AMD, b"three"), (ARM, b"arm")]);
     server.larder(&format!("publish miren/main {AMD} {ARM}")).within(&native).ok();
     // Already imported once, so it is not taken for new.
-    assert_eq!(actions(&run("").ok().json()), ["present"]);
+    let report: serde_json::Value = serde_json::from_str(&run("").exits(8).stdout).unwrap();
+    assert_eq!((actions(&report), troubles(&report)), (vec!["present"], vec!["NAME_KEPT -".to_owned()]));
     write(tree.path(), &main(b"four"));
     let report: serde_json::Value = serde_json::from_str(&run("").exits(8).stdout).unwrap();
     assert_eq!((actions(&report), troubles(&report)), (vec!["kept"], vec!["NAME_KEPT -".to_owned()]));
@@ -99,6 +100,11 @@ fn a_name_keeps_what_is_whole_or_was_published_otherwise() {
     write(tree.path(), &main(b"four"));
     assert_eq!(actions(&run("--replace").ok().json()), ["imported"]);
     assert_eq!(server.larder(&format!("get miren/main {AMD}")).ok().stdout, "four");
+    // The old place went back, too.
+    write(tree.path(), &main(b"two"));
+    assert_eq!(actions(&run("--replace").ok().json()), ["imported"]);
+    assert_eq!(server.larder(&format!("get miren/main {AMD}")).ok().stdout, "two");
+    assert_eq!(actions(&run("").ok().json()), ["present"]);
 }
 
 #[test]
