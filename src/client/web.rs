@@ -71,7 +71,7 @@ impl Web {
             match read(&mut response, limit).await {
                 Ok(body) => {
                     let headers = response.headers();
-                    return Ok(Some(Fetched { body, modified: modified(headers), next: next_page(headers, url) }));
+                    return Ok(Some(Fetched { body, modified: modified(headers), next: next_page(headers, url)? }));
                 }
                 Err(error) => retries.pause(error).await?,
             }
@@ -243,14 +243,23 @@ fn modified(headers: &HeaderMap) -> Option<Timestamp> {
     Timestamp::try_from(httpdate::parse_http_date(date).ok()?).ok()
 }
 
-/// The next page, if it is of the same origin.
-fn next_page(headers: &HeaderMap, url: &Url) -> Option<Url> {
+/// The next page. One of another origin is refused: the token must not follow, and without it the list would be cut.
+fn next_page(headers: &HeaderMap, url: &Url) -> Result<Option<Url>, ClientError> {
     let links = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
-    let mut links = links.flat_map(|value| value.split(",")).filter_map(|link| link.trim().split_once('>'));
-    let is_next = |parameters: &str| parameters.split(';').any(|one| matches!(one.trim(), "rel=\"next\"" | "rel=next"));
-    let (target, _) = links.find(|(_, parameters)| is_next(parameters))?;
-    let next = url.join(target.strip_prefix('<')?).ok()?;
-    (origin(&next) == origin(url)).then_some(next)
+    // Addresses may hold commas, but no angle brackets.
+    let mut links = links.flat_map(|value| value.split('<').skip(1)).filter_map(|link| link.split_once('>'));
+    let is_next = |parameters: &str| {
+        let mut parameters = parameters.split([';', ',']).map(str::trim);
+        parameters.any(|one| matches!(one, "rel=\"next\"" | "rel=next"))
+    };
+    let Some((target, _)) = links.find(|(_, parameters)| is_next(parameters)) else { return Ok(None) };
+    match url.join(target) {
+        Ok(next) if origin(&next) == origin(url) => Ok(Some(next)),
+        _ => {
+            let reason = "its next page is not an address of the same server".to_owned();
+            Err(ClientError::Unusable { url: shown(url), reason })
+        }
+    }
 }
 
 /// An address without its query, which may hold a signature.
@@ -271,12 +280,13 @@ mod tests {
     #[test]
     fn the_next_page_is_one_of_the_same_server() {
         let url = Url::parse("https://api.example.org/repos/o/r/releases?per_page=100").unwrap();
-        let next = |link: &str| next_page(&headers(&[("link", link)]), &url).map(|next| next.to_string());
+        let next =
+            |link: &str| next_page(&headers(&[("link", link)]), &url).map(|next| next.map(|next| next.to_string()));
         let link = r#"<https://api.example.org/x?page=1>; rel="prev", <https://api.example.org/x?page=3>; rel="next""#;
-        assert_eq!(next(link).as_deref(), Some("https://api.example.org/x?page=3"));
-        assert_eq!(next(r#"</x?page=3>; rel="next""#).as_deref(), Some("https://api.example.org/x?page=3"));
-        assert_eq!(next(r#"<https://evil.example.org/x>; rel="next""#), None);
-        assert_eq!(next(r#"<https://api.example.org/x>; rel="last""#), None);
+        assert_eq!(next(link).unwrap().as_deref(), Some("https://api.example.org/x?page=3"));
+        assert_eq!(next(r#"</x?a=1,2>; rel="next""#).unwrap().as_deref(), Some("https://api.example.org/x?a=1,2"));
+        assert!(next(r#"<https://evil.example.org/x>; rel="next""#).is_err());
+        assert_eq!(next(r#"<https://api.example.org/x>; rel="last""#).unwrap(), None);
     }
 
     #[test]

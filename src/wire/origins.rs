@@ -1,4 +1,4 @@
-//! Origins of imported and copied versions.
+//! Origins of imported versions.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -6,50 +6,27 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::ORIGIN_URL;
 use super::schema;
-use crate::domain::{self, Digest};
+use crate::domain;
 
-/// Where a version comes from that was not made by its publisher: another name of this server, or another server.
+/// Where an imported version was published before.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
-    /// Name at the origin.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    pub name: Option<String>,
-    /// Number of the version at the origin.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64")]
-    pub version: Option<u64>,
-    /// Digest of its manifest at the origin.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "schema::Digest")]
-    pub manifest: Option<Digest>,
-    /// Address of the release at the other server. Absent for a copy within this one.
+    /// Address of the release there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub url: Option<String>,
-    /// When it was published at the origin.
+    /// When it was published there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Time")]
     pub published_at: Option<Timestamp>,
 }
 
 impl Origin {
-    /// Whether it comes from outside of this server.
-    #[must_use]
-    pub fn is_import(&self) -> bool {
-        self.url.is_some() || self.name.is_none()
-    }
-}
-
-impl From<&domain::Origin> for Origin {
-    fn from(origin: &domain::Origin) -> Self {
-        Self {
-            name: origin.name.as_deref().map(str::to_owned),
-            version: origin.version,
-            manifest: origin.manifest,
-            url: origin.url.as_deref().map(str::to_owned),
-            published_at: origin.published_at,
-        }
+    /// The origin of an imported version. `None` for a copy within this server: whoever may read the copy need not be
+    /// allowed to know the name that it was made from.
+    pub(super) fn of(origin: &domain::Origin) -> Option<Self> {
+        let url = origin.url.as_deref().map(str::to_owned);
+        (!origin.is_copy()).then_some(Self { url, published_at: origin.published_at })
     }
 }
 

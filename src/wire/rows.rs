@@ -75,7 +75,7 @@ pub struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub retired_because: Option<String>,
-    /// Where it comes from, if it was imported or copied.
+    /// Where it was published before, if it was imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Origin")]
     pub from: Option<Origin>,
@@ -105,7 +105,7 @@ impl From<&VersionRow> for Row {
             archived_at: row.archived_at,
             retired_at: row.retired_at,
             retired_because: row.retired_because.clone(),
-            from: row.from.as_deref().map(Origin::from),
+            from: row.from.as_deref().and_then(Origin::of),
         }
     }
 }

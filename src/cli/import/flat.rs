@@ -145,10 +145,10 @@ async fn describe(args: &Args, layout: &Layout, prefix: &Prefix, channel: &str) 
     }
     let version = version(layout, &path, &mut release.troubles).await?;
     let listing = layout.files(&path)?;
-    let names = names(&listing, &version.entries, &args.files, &mut release.troubles);
+    let names = names(listing.as_ref(), &version.entries, &args.files, &mut release.troubles);
     let jobs = args.common.jobs.get();
     let mut described =
-        stream::iter(names).map(|name| describe_file(layout, &path, name, &version, &listing)).buffered(jobs);
+        stream::iter(names).map(|name| describe_file(layout, &path, name, &version, listing.as_ref())).buffered(jobs);
     while let Some((file, mut troubles)) = described.try_next().await? {
         release.files.extend(file);
         release.troubles.append(&mut troubles);
@@ -181,7 +181,7 @@ async fn version(layout: &Layout, path: &str, troubles: &mut Vec<Trouble>) -> Re
     let mut document = match parsed {
         Ok(document) => document,
         Err(error) => {
-            troubles.push(Trouble::of(UNREADABLE, VERSION, format!("it is not a JSON object: {error}")));
+            troubles.push(Trouble::of(UNREADABLE, &VERSION, format!("it is not a JSON object: {error}")));
             return Ok(Version { modified: found.modified, ..Version::default() });
         }
     };
@@ -208,7 +208,7 @@ async fn document(
         Ok(found) => Ok(found),
         Err(error) if error.exit() == crate::cli::Exit::Unavailable => Err(error),
         Err(error) => {
-            troubles.push(Trouble::of(UNREADABLE, name, error.to_string()));
+            troubles.push(Trouble::of(UNREADABLE, &name, error.to_string()));
             Ok(None)
         }
     }
@@ -216,19 +216,19 @@ async fn document(
 
 /// The names of all files that the channel has or should have.
 fn names(
-    listing: &Option<BTreeSet<String>>,
+    listing: Option<&BTreeSet<String>>,
     entries: &BTreeMap<String, Map<String, Value>>,
     given: &[String],
     troubles: &mut Vec<Trouble>,
 ) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = entries.keys().chain(given).cloned().collect();
-    for name in listing.iter().flatten() {
+    for name in listing.into_iter().flatten() {
         match name.strip_suffix(SIDECAR) {
             _ if name == VERSION => {}
             None => {
                 names.insert(name.clone());
             }
-            Some(file) if listing.as_ref().is_some_and(|listing| listing.contains(file)) || names.contains(file) => {}
+            Some(file) if listing.is_some_and(|listing| listing.contains(file)) || names.contains(file) => {}
             Some(_) => troubles.push(Trouble::of(MISSING, name, "it is a checksum without its file")),
         }
     }
@@ -240,11 +240,11 @@ async fn describe_file(
     path: &str,
     text: String,
     version: &Version,
-    listing: &Option<BTreeSet<String>>,
+    listing: Option<&BTreeSet<String>>,
 ) -> Result<(Option<File>, Vec<Trouble>), CliError> {
     let mut troubles = Vec::new();
     let Some(name) = file_name(&text, &mut troubles) else { return Ok((None, troubles)) };
-    if listing.as_ref().is_some_and(|listing| !listing.contains(&text)) {
+    if listing.is_some_and(|listing| !listing.contains(&text)) {
         troubles.push(Trouble::of(MISSING, &name, format!("{VERSION} or --file names it, but it is not there")));
         return Ok((None, troubles));
     }

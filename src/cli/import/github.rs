@@ -153,8 +153,14 @@ async fn pages(args: &Args, web: &Web) -> Result<Vec<ApiRelease>, CliError> {
     }
     url.set_query(Some("per_page=100"));
     let (mut next, mut all) = (Some(url), Vec::new());
-    for _ in 0..MAX_PAGES {
-        let Some(url) = next.take() else { break };
+    let mut pages = 0;
+    while let Some(url) = next.take() {
+        pages += 1;
+        if pages > MAX_PAGES {
+            let detail =
+                format!("{} gives more than {MAX_PAGES} pages of releases, which no repository has.", args.api);
+            return Err(CliError::new(Exit::Failure, "ANSWER_UNUSABLE", detail));
+        }
         let page = web.fetch(&url, JSON, MAX_PAGE).await?.ok_or_else(|| {
             let detail =
                 format!("There is no repository {owner}/{name} at {}, or its token may not read it.", args.api);
@@ -225,12 +231,8 @@ fn describe_asset(asset: ApiAsset, web: &Web, has_token: bool, troubles: &mut Ve
         troubles.push(Trouble::of(MISSING, &name, "its upload was never finished there"));
         return None;
     }
-    let digest = match asset.digest.as_deref().map(str::parse::<Digest>) {
-        None => None,
-        Some(Ok(digest)) => Some(digest),
-        // Another algorithm is as good as none.
-        Some(Err(_)) => None,
-    };
+    // Another algorithm is as good as none.
+    let digest = asset.digest.as_deref().and_then(|digest| digest.parse::<Digest>().ok());
     let claims = digest.map(|digest| Claim { by: "the API".to_owned(), digest });
     // With a token, the API's own address also leads to files that are not public; without one, the other is not limited.
     let (url, accept) = match asset.url.filter(|_| has_token) {

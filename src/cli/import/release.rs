@@ -1,5 +1,6 @@
 //! A release as its source describes it, before anything about it was checked.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use reqwest::Url;
@@ -97,7 +98,7 @@ pub(super) struct Trouble {
 
 impl Trouble {
     /// Something that is wrong with one file.
-    pub(super) fn of(code: &'static str, file: impl ToString, detail: impl Into<String>) -> Self {
+    pub(super) fn of(code: &'static str, file: &dyn fmt::Display, detail: impl Into<String>) -> Self {
         Self { code, file: Some(file.to_string()), detail: detail.into() }
     }
 

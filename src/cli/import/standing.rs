@@ -6,7 +6,7 @@ use crate::cli::CliError;
 use crate::client::{Client, ErrorKind};
 use crate::domain::manifest::release;
 use crate::domain::{Digest, Expect, Manifest, ManifestName, State, Target};
-use crate::wire::{History, Origin, Row};
+use crate::wire::{History, Row};
 
 /// Number of rows per request.
 const PAGE: usize = 1000;
@@ -80,7 +80,7 @@ pub(super) async fn find(
     if let Some(found) = found {
         return Ok(present(&found, Some(active.manifest)));
     }
-    if active.from.as_ref().is_some_and(Origin::is_import) {
+    if active.from.is_some() {
         return Ok(Standing::Imported(active.manifest));
     }
     // Published by the pipeline itself, perhaps from the very same files.

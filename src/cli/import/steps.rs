@@ -81,7 +81,7 @@ impl Importer<'_> {
             done.manifest = Some(digest);
             done.files = candidate.whole.len();
             done.bytes = candidate.whole.iter().map(|file| file.blob.size).sum();
-            let standing = standing::find(self.client, &candidate.name, digest, &manifest).await?;
+            let standing = interruptible(standing::find(self.client, &candidate.name, digest, &manifest)).await?;
             if self.stays(&standing, candidate.activate, done, troubles) {
                 return Ok(());
             }

@@ -1,7 +1,6 @@
 //! `larder import github`
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use larder::clock::{Clock as _, SystemClock};
 use larder::domain::Digest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -20,7 +19,7 @@ fn asset(files: &Fake, api: &str, name: &str, bytes: &[u8], digest: Option<&[u8]
     })
 }
 
-fn release(tag: &str, day: u32, more: Value, assets: &[Value]) -> Value {
+fn release(tag: &str, day: u32, more: &Value, assets: &[Value]) -> Value {
     let mut release = json!({
         "tag_name": tag, "name": format!("Release {tag}"), "draft": false, "prerelease": false, "target_commitish": "main",
         "html_url": format!("https://hub.example.org/o/r/releases/tag/{tag}"), "assets": assets,
@@ -64,17 +63,17 @@ fn releases_of_all_pages_become_names_with_their_tags_and_times() {
                 release(
                     "v3",
                     3,
-                    json!({"draft": true, "published_at": null}),
+                    &json!({"draft": true, "published_at": null}),
                     &[asset(&files, api, "d", b"d", Some(b"d"))]
                 ),
-                release("v2-rc", 2, json!({"prerelease": true}), &[asset(&files, api, "c", b"c", Some(b"c"))]),
+                release("v2-rc", 2, &json!({"prerelease": true}), &[asset(&files, api, "c", b"c", Some(b"c"))]),
             ])
         },
         |api| {
             json!([release(
                 "v1",
                 1,
-                json!({}),
+                &json!({}),
                 &[
                     asset(&files, api, "a", b"a", Some(b"a")),
                     // Of the time before there were digests.
@@ -106,14 +105,14 @@ fn a_file_that_has_not_the_digest_of_the_api_is_left_out() {
             json!([release(
                 "v1",
                 1,
-                json!({}),
+                &json!({}),
                 &[
                     asset(&files, api, "good", b"good", Some(b"good")),
                     asset(&files, api, "torn", b"torn", Some(b"evil")),
                 ]
             )])
         },
-        |_| json!([release("v1.0+build", 2, json!({}), &[])]),
+        |_| json!([release("v1.0+build", 2, &json!({}), &[])]),
     );
     let output = server.larder(&format!("import github o/r --name tools --api {} --json", api.url())).exits(8);
     let report = serde_json::from_str(&output.stdout).unwrap();
@@ -126,7 +125,7 @@ fn the_token_goes_to_the_api_only_and_is_never_shown() {
     let (server, files) = (ServerProcess::start(), files());
     let api = api(
         &files,
-        |api| json!([release("v1", 1, json!({}), &[asset(&files, api, "a", b"a", Some(b"a"))])]),
+        |api| json!([release("v1", 1, &json!({}), &[asset(&files, api, "a", b"a", Some(b"a"))])]),
         |_| json!([]),
     );
     let command = format!("import github o/r --api {} --json", api.url());
@@ -145,9 +144,8 @@ fn the_token_goes_to_the_api_only_and_is_never_shown() {
     server.larder(&format!("{command} --api-token-file token")).within(&file).exits(4).says("chmod 600");
 }
 
-fn limited(seconds: u64) -> Act {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let reset = (now + seconds).to_string();
+fn limited(seconds: i64) -> Act {
+    let reset = (SystemClock.now().as_second() + seconds).to_string();
     answer(
         403,
         &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", &reset)],
