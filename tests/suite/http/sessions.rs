@@ -116,6 +116,6 @@ async fn an_import_says_where_it_comes_from() {
     let from = json!({"url": "https://old.example.org/v1", "published_at": "2025-10-01T10:00:00Z"});
     assert_eq!(server.get("/versions/main@1").await.json()["from"], from);
     // A copy does not say which name it was made from: that one may be private.
-    server.post("/versions/main@1/copy", &json!({"to": "other"}).to_string()).await.expect(201);
+    server.post("/versions/main@1/copy", &json!({"to": "other"})).await.expect(201);
     assert_eq!(server.get("/versions/other@1").await.json()["from"], json!(null));
 }
