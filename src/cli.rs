@@ -16,6 +16,7 @@ mod fetch;
 mod get;
 mod healthcheck;
 mod identity;
+mod import;
 mod logging;
 mod ls;
 mod migrate;
@@ -103,6 +104,8 @@ pub enum Command {
     CheckStore(check_store::Args),
     /// Publish files as a new version of a name
     Publish(publish::Args),
+    /// Import releases that were published elsewhere
+    Import(import::Args),
     /// Download the files of a version, verified and resumable
     Fetch(fetch::Args),
     /// Write a manifest or one file to stdout, verified
@@ -156,6 +159,7 @@ impl Command {
             Self::CheckConfig(args) => check_config::run(&args, context),
             Self::CheckStore(args) => check_store::run(args, context).await,
             Self::Publish(args) => publish::run(args, context).await,
+            Self::Import(args) => import::run(args, context).await,
             Self::Fetch(args) => fetch::run(args, context).await,
             Self::Get(args) => get::run(args, context).await,
             Self::Ls(args) => ls::run(args, context).await,

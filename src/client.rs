@@ -18,12 +18,14 @@ mod error;
 mod exchange;
 mod identity;
 mod manifests;
+mod remote;
 mod retry;
 mod sessions;
 mod source;
 mod token;
 mod uploads;
 mod versions;
+mod web;
 
 use std::time::Duration;
 
@@ -36,15 +38,26 @@ pub use error::{ClientError, ErrorKind, Problem};
 pub use exchange::{Mask, SignedIn};
 pub use identity::Identity;
 pub use manifests::PublishedManifest;
+pub use remote::Remote;
 pub use retry::RetryPolicy;
 pub use sessions::{Prepared, Session};
-pub use source::{Fingerprint, Upload, hash_all};
+pub use source::{Content, Fingerprint, Upload, hash_all};
 use token::Credential;
 pub use token::Token;
+pub use web::{Fetched, Web};
 
 use crate::domain::manifest::Artifact;
 use crate::domain::{Expect, ManifestName, Selector};
 use crate::wire::blob_address;
+
+/// Where an imported release comes from: at least one of address and time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportOrigin {
+    /// Address of the release, without user, query and fragment.
+    pub url: Option<String>,
+    /// When it was published there.
+    pub published_at: Option<jiff::Timestamp>,
+}
 
 /// Callback that receives the total number of bytes transferred so far. It may decrease when a transfer restarts.
 pub type Meter = std::sync::Arc<dyn Fn(u64) + Send + Sync>;

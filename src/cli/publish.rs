@@ -2,17 +2,18 @@
 
 mod document;
 mod inputs;
-mod local_files;
-mod naming;
+pub(super) mod local_files;
+pub(super) mod naming;
 mod plan;
 mod problems;
-mod remarks;
-mod session;
+pub(super) mod remarks;
+pub(super) mod session;
 mod unchanged;
 
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -26,7 +27,7 @@ use super::expect::ExpectArgs;
 use super::promote::word;
 use super::remote::Remote;
 use super::{CliError, Context, Exit, output, table};
-use crate::client::{Client, Upload};
+use crate::client::{Client, ImportOrigin, Upload};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Size;
 use crate::domain::manifest::{Kind, Limits, release};
@@ -195,7 +196,7 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
         describe_files(args, source.as_ref()).await?
     };
     if let Some(upload) = source {
-        files.add(upload);
+        files.add(Arc::new(upload));
     }
     let manifest = parse(&bytes)?;
     Ok(Publication {
@@ -208,6 +209,7 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
         files,
         activate: !args.stage,
         expect: args.expect.get(),
+        from: ImportOrigin::default(),
         jobs: args.jobs.get(),
     })
 }
@@ -224,7 +226,7 @@ async fn describe_files(args: &Args, source: Option<&Upload>) -> Result<(Bytes, 
     let bytes = document::write(&args.description, &files, source, args.new_version)?;
     let mut files = LocalFiles::default();
     for (_, upload) in hashed {
-        files.add(upload);
+        files.add(Arc::new(upload));
     }
     Ok((bytes, files, inputs.left_out))
 }
@@ -245,7 +247,7 @@ fn is_stdin(path: &Path) -> bool {
 }
 
 /// Parses a manifest with the server's rules.
-fn parse(bytes: &[u8]) -> Result<Manifest, CliError> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Manifest, CliError> {
     let invalid = |problems: Vec<String>| {
         let detail = format!("The manifest is not valid.\n  - {}", problems.join("\n  - "));
         CliError::new(Exit::Failure, "MANIFEST_INVALID", detail).with("problems", problems)

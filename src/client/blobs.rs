@@ -2,27 +2,22 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
+use futures_util::stream::BoxStream;
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
 use super::answer::{Answer, checked, next_chunk};
 use super::error::origin;
-use super::{Client, ClientError, ErrorKind, Fingerprint, IDLE, Meter, Upload};
+use super::{Client, ClientError, Content, ErrorKind, IDLE, Meter};
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::wire::limits::MISSING_DIGESTS;
 use crate::wire::{MissingBlobs, MissingQuestion};
-
-/// Bytes per read from a file.
-const BUFFER: usize = 256 << 10;
 
 /// Whether an upload created a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +70,13 @@ impl Client {
         }
     }
 
-    /// Uploads a file as the blob that it was when it was hashed. The file is streamed, never held in memory. After a
+    /// Uploads a blob, such as a file as it was when it was hashed. It is streamed, never held in memory. After a
     /// broken connection, a large one is resumed where the upload stopped, if the server supports that.
     ///
     /// # Errors
-    /// [`ClientError::Changed`] when the file has changed since; else the server's refusal or the transport's failure.
-    pub async fn put_blob(&self, upload: &Upload, meter: &Meter) -> Result<Stored, ClientError> {
-        if upload.fingerprint.blob.size >= self.resumable_from
+    /// [`ClientError::Changed`] when a file has changed since; else the server's refusal or the transport's failure.
+    pub async fn put_blob(&self, upload: &dyn Content, meter: &Meter) -> Result<Stored, ClientError> {
+        if upload.blob().size >= self.resumable_from
             && let Some(stored) = self.put_resumable(upload, meter).await?
         {
             return Ok(stored);
@@ -93,48 +88,42 @@ impl Client {
                 Err(error) => error,
             };
             if error.kind() == ErrorKind::Integrity {
-                return Err(explain(error, upload).await);
+                return Err(upload.explain(error).await);
             }
             retries.pause(error).await?;
             // Perhaps only the reply was lost, and sending the bytes again is expensive. Asked with the permission to
             // upload, because this token need not be allowed to read blobs.
-            if self.missing(&[upload.fingerprint.blob.digest]).await?.is_empty() {
-                meter(upload.fingerprint.blob.size);
+            if self.missing(&[upload.blob().digest]).await?.is_empty() {
+                meter(upload.blob().size);
                 return Ok(Stored::Existing);
             }
         }
     }
 
-    async fn put_blob_once(&self, upload: &Upload, meter: &Meter) -> Result<Stored, ClientError> {
+    async fn put_blob_once(&self, upload: &dyn Content, meter: &Meter) -> Result<Stored, ClientError> {
         let request = self
-            .request(Method::PUT, self.url(&format!("blobs/{}", upload.fingerprint.blob.digest)))
+            .request(Method::PUT, self.url(&format!("blobs/{}", upload.blob().digest)))
             .header(header::CONTENT_TYPE, "application/octet-stream");
-        let status = self.send_file(request, upload, 0, meter).await?.status();
+        let status = self.send_content(request, upload, 0, meter).await?.status();
         Ok(if status == StatusCode::CREATED { Stored::New } else { Stored::Existing })
     }
 
-    /// Sends a file, from byte `from` on, as the body of a request.
-    pub(super) async fn send_file(
+    /// Sends the bytes from offset `from` on as the body of a request.
+    pub(super) async fn send_content(
         &self,
         request: RequestBuilder,
-        upload: &Upload,
+        upload: &dyn Content,
         from: u64,
         meter: &Meter,
     ) -> Result<Response, ClientError> {
-        let failed = |error| ClientError::reading(&upload.path, error);
-        let mut file = upload.open().await.map_err(failed)?;
-        if !upload.matches(&file.metadata().await.map_err(failed)?) {
-            return Err(ClientError::Changed { path: upload.path.clone() });
-        }
-        file.seek(io::SeekFrom::Start(from)).await.map_err(failed)?;
-        let (sent, size) = (Arc::new(AtomicU64::new(from)), upload.fingerprint.blob.size.saturating_sub(from));
+        let bytes = upload.open(from).await?;
+        let (sent, size) = (Arc::new(AtomicU64::new(from)), upload.blob().size.saturating_sub(from));
         let request =
-            request.header(header::CONTENT_LENGTH, size).body(body(file, size, Arc::clone(&sent), Arc::clone(meter)));
-        let result = self.send_watched(request, &sent).await;
-        if matches!(result, Err(ClientError::Broken { .. })) && !still_matches(upload).await {
-            return Err(ClientError::Changed { path: upload.path.clone() });
+            request.header(header::CONTENT_LENGTH, size).body(body(bytes, size, Arc::clone(&sent), Arc::clone(meter)));
+        match self.send_watched(request, &sent).await {
+            Err(error @ ClientError::Broken { .. }) => Err(upload.explain(error).await),
+            result => result,
         }
-        result
     }
 
     /// Sends a request with a large body. Times out only after a period in which no byte was sent.
@@ -208,38 +197,20 @@ impl BlobStream {
 }
 
 /// The first byte position of `Content-Range: bytes FIRST-LAST/LENGTH`.
-fn range_start(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn range_start(headers: &HeaderMap) -> Option<u64> {
     let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
     value.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
 }
 
-fn body(file: tokio::fs::File, size: u64, sent: Arc<AtomicU64>, meter: Meter) -> Body {
+fn body(bytes: BoxStream<'static, io::Result<Bytes>>, size: u64, sent: Arc<AtomicU64>, meter: Meter) -> Body {
     if size == 0 {
         return Body::from(Bytes::new());
     }
-    let stream = ReaderStream::with_capacity(file.take(size), BUFFER).inspect_ok(move |chunk: &Bytes| {
+    let stream = bytes.inspect_ok(move |chunk: &Bytes| {
         let count = chunk.len() as u64;
         meter(sent.fetch_add(count, Ordering::Relaxed) + count);
     });
     Body::wrap_stream(stream)
-}
-
-async fn still_matches(upload: &Upload) -> bool {
-    tokio::fs::metadata(&upload.path).await.is_ok_and(|metadata| upload.matches(&metadata))
-}
-
-/// Explains why the server received bytes with another digest: the file has changed, or they were corrupted in transit.
-pub(super) async fn explain(error: ClientError, upload: &Upload) -> ClientError {
-    let path = upload.path.clone();
-    match fingerprint(&path).await {
-        Ok(now) if now.blob == upload.fingerprint.blob => error,
-        _ => ClientError::Changed { path },
-    }
-}
-
-async fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
-    let path = path.to_owned();
-    tokio::task::spawn_blocking(move || Fingerprint::read(&path)).await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]

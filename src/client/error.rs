@@ -62,6 +62,22 @@ pub enum ClientError {
         /// What is wrong with the response.
         reason: String,
     },
+    /// The answer of a server that is read from, which need not be a Larder, cannot be used.
+    #[error("The answer to {url} cannot be used: {reason}.")]
+    Unusable {
+        /// The address that was asked.
+        url: String,
+        /// What is wrong with the response.
+        reason: String,
+    },
+    /// The server that is read from answers no more requests for now.
+    #[error("{server} answers no more requests until {until}; run this again then, or give a token that may ask more.")]
+    RateLimited {
+        /// Origin of the server, as `scheme://host:port`.
+        server: String,
+        /// When it answers again.
+        until: jiff::Timestamp,
+    },
     /// The received bytes do not match the requested digest.
     #[error("{what} is damaged: expected {expected}, received {actual}.")]
     Damaged {
@@ -114,9 +130,13 @@ impl ClientError {
         match self {
             Self::Setup(_) => ErrorKind::Usage,
             Self::Identity(_) => ErrorKind::Auth,
-            Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. } => ErrorKind::Unavailable,
+            Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. } | Self::RateLimited { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Refused(problem) => problem.kind(),
-            Self::Redirected { .. } | Self::Protocol { .. } | Self::Io { .. } => ErrorKind::Failure,
+            Self::Redirected { .. } | Self::Protocol { .. } | Self::Unusable { .. } | Self::Io { .. } => {
+                ErrorKind::Failure
+            }
             Self::Damaged { .. } | Self::Changed { .. } => ErrorKind::Integrity,
         }
     }
@@ -133,6 +153,8 @@ impl ClientError {
             Self::Refused(problem) => problem.code.as_str(),
             Self::Redirected { .. } => "REDIRECTED",
             Self::Protocol { .. } => "ANSWER_INVALID",
+            Self::Unusable { .. } => "ANSWER_UNUSABLE",
+            Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Damaged { .. } => "DIGEST_INVALID",
             Self::Changed { .. } => "FILE_CHANGED",
             Self::Io { .. } => "IO",

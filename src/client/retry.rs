@@ -103,6 +103,8 @@ fn wait_of(error: &ClientError) -> Option<Duration> {
         | ClientError::Identity(_)
         | ClientError::Redirected { .. }
         | ClientError::Protocol { .. }
+        | ClientError::Unusable { .. }
+        | ClientError::RateLimited { .. }
         | ClientError::Damaged { .. }
         | ClientError::Changed { .. }
         | ClientError::Io { .. } => None,

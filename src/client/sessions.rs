@@ -6,7 +6,7 @@ use bytes::Bytes;
 use reqwest::{Method, StatusCode, Url, header};
 
 use super::retry::Retries;
-use super::{Client, ClientError, ErrorKind, with_expectation};
+use super::{Client, ClientError, ErrorKind, ImportOrigin, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
 use crate::wire::{self, OpenSessions, Receipt};
 
@@ -36,7 +36,7 @@ pub enum Prepared {
 }
 
 impl Client {
-    /// Prepares a version with `manifest` (P1) and opens a session for it.
+    /// Prepares a version with `manifest` (P1) and opens a session for it. An import says `from` where it comes from.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
@@ -44,10 +44,17 @@ impl Client {
         &self,
         name: &ManifestName,
         manifest: Bytes,
+        from: &ImportOrigin,
         activate: bool,
         expect: &Expect,
     ) -> Result<Prepared, ClientError> {
-        let url = activated(self.url(&format!("sessions/{name}")), activate);
+        let mut url = activated(self.url(&format!("sessions/{name}")), activate);
+        if let Some(origin) = &from.url {
+            url.query_pairs_mut().append_pair("from_url", origin);
+        }
+        if let Some(time) = from.published_at {
+            url.query_pairs_mut().append_pair("from_published_at", &time.to_string());
+        }
         let build = || {
             let request = self.request(Method::POST, url.clone()).header(header::CONTENT_TYPE, "application/json");
             with_expectation(request, expect).body(manifest.clone())

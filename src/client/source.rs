@@ -1,4 +1,4 @@
-//! Local files: their fingerprint, and detection of changes since it was taken.
+//! What is uploaded as a blob, above all local files: their fingerprint, and detection of changes since it was taken.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -6,13 +6,37 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio_util::io::ReaderStream;
+
+use super::ClientError;
 use crate::domain::Hasher;
 use crate::domain::manifest::Descriptor;
 
 /// Bytes per read while hashing.
 const BUFFER: usize = 1 << 20;
+/// Bytes per read while sending.
+const SENT_AT_ONCE: usize = 256 << 10;
 /// Flag for opening files: a FIFO is opened at once, even if nobody writes to it.
 const NONBLOCKING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
+/// Bytes whose digest and length are known, to be uploaded as a blob. They are never held in memory as a whole.
+#[async_trait]
+pub trait Content: std::fmt::Debug + Send + Sync {
+    /// Digest and size.
+    fn blob(&self) -> Descriptor;
+
+    /// Opens the bytes from offset `from` on. A stream that yields other than `size - from` bytes ends with an error.
+    async fn open(&self, from: u64) -> Result<BoxStream<'static, io::Result<Bytes>>, ClientError>;
+
+    /// The error to report when sending broke off (`error` says how) or the server received other bytes: that of the
+    /// source, if it is the cause.
+    async fn explain(&self, error: ClientError) -> ClientError;
+}
 
 /// Content and modification time of a file when it was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,16 +84,43 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Opens the file to send it.
-    pub(super) async fn open(&self) -> io::Result<tokio::fs::File> {
-        tokio::fs::OpenOptions::new().read(true).custom_flags(NONBLOCKING).open(&self.path).await
-    }
-
     /// Whether the file still has the size and modification time of the fingerprint.
     #[must_use]
     pub fn matches(&self, metadata: &Metadata) -> bool {
         let Fingerprint { blob, modified } = self.fingerprint;
         metadata.is_file() && metadata.len() == blob.size && metadata.modified().ok() == modified
+    }
+}
+
+#[async_trait]
+impl Content for Upload {
+    fn blob(&self) -> Descriptor {
+        self.fingerprint.blob
+    }
+
+    async fn open(&self, from: u64) -> Result<BoxStream<'static, io::Result<Bytes>>, ClientError> {
+        let failed = |error| ClientError::reading(&self.path, error);
+        let options = tokio::fs::OpenOptions::new().read(true).custom_flags(NONBLOCKING).clone();
+        let mut file = options.open(&self.path).await.map_err(failed)?;
+        if !self.matches(&file.metadata().await.map_err(failed)?) {
+            return Err(ClientError::Changed { path: self.path.clone() });
+        }
+        file.seek(io::SeekFrom::Start(from)).await.map_err(failed)?;
+        let rest = file.take(self.fingerprint.blob.size.saturating_sub(from));
+        Ok(ReaderStream::with_capacity(rest, SENT_AT_ONCE).boxed())
+    }
+
+    async fn explain(&self, error: ClientError) -> ClientError {
+        let path = self.path.clone();
+        // A broken connection needs only a look at the file; other bytes than announced need a new hash.
+        let same = if matches!(error, ClientError::Broken { .. }) {
+            tokio::fs::metadata(&path).await.is_ok_and(|metadata| self.matches(&metadata))
+        } else {
+            let read = path.clone();
+            let now = tokio::task::spawn_blocking(move || Fingerprint::read(&read)).await;
+            now.is_ok_and(|now| now.is_ok_and(|now| now.blob == self.fingerprint.blob))
+        };
+        if same { error } else { ClientError::Changed { path } }
     }
 }
 

@@ -6,9 +6,8 @@ use reqwest::header::{self, HeaderName};
 use reqwest::{Method, StatusCode, Url};
 
 use super::answer::Answer;
-use super::blobs::explain;
 use super::retry::Retries;
-use super::{Client, ClientError, ErrorKind, Meter, Stored, Upload};
+use super::{Client, ClientError, Content, ErrorKind, Meter, Stored};
 use crate::domain::UploadId;
 use crate::domain::manifest::Descriptor;
 use crate::wire::{Code, headers};
@@ -40,10 +39,14 @@ enum UploadStatus {
 }
 
 impl Client {
-    /// Uploads a file and resumes after broken connections. `None` if the server does not support resumable uploads.
-    pub(super) async fn put_resumable(&self, upload: &Upload, meter: &Meter) -> Result<Option<Stored>, ClientError> {
+    /// Uploads bytes and resumes after broken connections. `None` if the server does not support resumable uploads.
+    pub(super) async fn put_resumable(
+        &self,
+        upload: &dyn Content,
+        meter: &Meter,
+    ) -> Result<Option<Stored>, ClientError> {
         let mut retries = self.policy.start();
-        let blob = upload.fingerprint.blob;
+        let blob = upload.blob();
         let mut beginnings = 0;
         loop {
             let url = match self.begin_upload(blob, &mut retries).await? {
@@ -89,7 +92,7 @@ impl Client {
     async fn append(
         &self,
         url: &Url,
-        upload: &Upload,
+        upload: &dyn Content,
         meter: &Meter,
         retries: &mut Retries,
     ) -> Result<Result<Stored, ClientError>, ClientError> {
@@ -103,13 +106,13 @@ impl Client {
                 Some(404 | 410) => return Ok(Err(error)),
                 // The upload is complete already: the reply to an earlier attempt was lost.
                 Some(400) if is_code(&error, &Code::UploadComplete) => {}
-                Some(400) if error.kind() == ErrorKind::Integrity => return Err(explain(error, upload).await),
+                Some(400) if error.kind() == ErrorKind::Integrity => return Err(upload.explain(error).await),
                 _ => retries.pause(error).await?,
             }
             match self.standing(url, retries).await? {
                 UploadStatus::Gone(error) => return Ok(Err(error)),
                 UploadStatus::Complete => {
-                    meter(upload.fingerprint.blob.size);
+                    meter(upload.blob().size);
                     return Ok(Ok(Stored::New));
                 }
                 UploadStatus::Offset(now) => {
@@ -123,13 +126,19 @@ impl Client {
         }
     }
 
-    async fn append_once(&self, url: &Url, upload: &Upload, from: u64, meter: &Meter) -> Result<Stored, ClientError> {
+    async fn append_once(
+        &self,
+        url: &Url,
+        upload: &dyn Content,
+        from: u64,
+        meter: &Meter,
+    ) -> Result<Stored, ClientError> {
         let request = self
             .request(Method::PATCH, url.clone())
             .header(header::CONTENT_TYPE, headers::PARTIAL_UPLOAD)
             .header(UPLOAD_OFFSET, from)
             .header(UPLOAD_COMPLETE, headers::TRUE);
-        let response = self.send_file(request, upload, from, meter).await?;
+        let response = self.send_content(request, upload, from, meter).await?;
         Ok(if response.status() == StatusCode::CREATED { Stored::New } else { Stored::Existing })
     }
 

@@ -79,8 +79,9 @@ pub enum Prepared {
 enum Resume {
     /// Each request creates its own version; holds the origin that its row records.
     Never(Option<Origin>),
-    /// Reuse the caller's own session for the same manifest, so that preparing is idempotent.
-    OwnSession,
+    /// Reuse the caller's own session for the same manifest, so that preparing is idempotent. A new one records this
+    /// origin.
+    OwnSession(Option<Origin>),
 }
 
 /// A manifest that passed the checks: its bytes and what was parsed from them.
@@ -177,25 +178,6 @@ impl Publish {
         result
     }
 
-    /// Prepares a session: protects the blobs of the manifest and returns those that must be uploaded.
-    ///
-    /// # Errors
-    /// A [`PublishError`]; the name is then unchanged.
-    pub async fn prepare(
-        &self,
-        name: &ManifestName,
-        bytes: Bytes,
-        options: &PublishOptions,
-        by: &Subject,
-    ) -> Result<Prepared, PublishError> {
-        let document = self.checked(bytes).await?;
-        let (receipt, bad) = Box::pin(self.protect(name, document, options, by, Resume::OwnSession)).await?;
-        if receipt.unchanged {
-            return Ok(Prepared::Unchanged(receipt));
-        }
-        Ok(Prepared::Session(receipt, to_upload(bad)))
-    }
-
     /// The version of a session, and which of its blobs must still be uploaded.
     ///
     /// # Errors
@@ -273,9 +255,10 @@ impl Publish {
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = Summary::of(&manifest, descriptor);
         let (resumed, from) = match resume {
-            Resume::OwnSession => (self.own_session(name, descriptor.digest, options, by).await?, None),
-            Resume::Never(from) => (None, from.map(Box::new)),
+            Resume::OwnSession(from) => (self.own_session(name, descriptor.digest, options, by).await?, from),
+            Resume::Never(from) => (None, from),
         };
+        let from = from.map(Box::new);
         let change = Change::Prepare { summary, from, expect: options.expect.clone() };
         let (receipt, is_new) = match resumed {
             Some(receipt) => (receipt, false),

@@ -16,3 +16,5 @@ pub const RUNS: usize = 20;
 pub const MAX_RUNS: usize = 200;
 /// Maximum length of the reason of a deletion or retirement, in bytes.
 pub const REASON: usize = crate::domain::version::MAX_REASON;
+/// Maximum length of the address of an origin, in bytes.
+pub const ORIGIN_URL: usize = 1024;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema;
+use super::{Origin, schema};
 use crate::domain::manifest::Kind;
 use crate::domain::{Digest, FileName, ManifestName, State, Subject, VersionRow};
 
@@ -75,6 +75,10 @@ pub struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub retired_because: Option<String>,
+    /// Where it was published before, if it was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Origin")]
+    pub from: Option<Origin>,
 }
 
 impl From<&VersionRow> for Row {
@@ -101,6 +105,7 @@ impl From<&VersionRow> for Row {
             archived_at: row.archived_at,
             retired_at: row.retired_at,
             retired_because: row.retired_because.clone(),
+            from: row.from.as_deref().and_then(Origin::of),
         }
     }
 }

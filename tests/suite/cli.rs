@@ -9,6 +9,7 @@ pub mod fake;
 mod fetch;
 mod heal;
 mod identity;
+mod import;
 mod memory;
 mod publish;
 mod publishing;

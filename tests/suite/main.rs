@@ -14,6 +14,7 @@ mod faults;
 mod formats;
 mod http;
 mod model;
+mod moving;
 mod newer;
 mod openapi;
 mod protocol;

@@ -35,10 +35,14 @@ const SHOWN: [&str; 12] = [
     ": all is well\n",
 ];
 
-/// The code blocks with this info string, in their order.
-fn blocks(info: &str) -> Vec<&'static str> {
+/// The code blocks of a document with this info string, in their order.
+pub fn blocks_of<'a>(document: &'a str, info: &str) -> Vec<&'a str> {
     let fence = format!("\n```{info}\n");
-    README.split(&fence).skip(1).map(|rest| rest.split_once("\n```").unwrap().0).collect()
+    document.split(&fence).skip(1).map(|rest| rest.split_once("\n```").unwrap().0).collect()
+}
+
+fn blocks(info: &str) -> Vec<&'static str> {
+    blocks_of(README, info)
 }
 
 /// A shell and everything that it started, ended with it.
@@ -53,7 +57,7 @@ impl Drop for Shell {
 }
 
 /// Runs a script in an empty directory with the built binary on the `PATH`; returns everything it printed.
-fn transcript(script: &str) -> String {
+pub fn transcript(script: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path().join("home");
     fs::create_dir(&home).unwrap();
@@ -116,7 +120,12 @@ fn commands(text: &str) -> Vec<String> {
         let rest = &text[at + found.len()..];
         let end = rest.find([';', ')', '|', '>', '&', '\n', '`', '#']).unwrap_or(rest.len());
         // The digit of a redirection such as `2> file`.
-        rest[..end].trim_end_matches(" 2").replace("$moment", "2026-05-14T18:20:00Z").replace("COMMAND", "publish")
+        rest[..end]
+            .trim_end_matches(" 2")
+            .replace("$moment", "2026-05-14T18:20:00Z")
+            .replace("COMMAND", "publish")
+            .replace("$channel", "main")
+            .replace("$1", "main")
     });
     // `docker run … larder` names an image.
     commands.filter(|command| command.starts_with(|c: char| c.is_ascii_lowercase())).collect()
@@ -124,10 +133,15 @@ fn commands(text: &str) -> Vec<String> {
 
 #[test]
 fn every_command_in_the_readme_exists() {
+    assert!(commands_exist(README, &["sh", "sh walkthrough", "ini"]) > 20);
+}
+
+/// Asserts that all commands in the blocks of a document and in its prose are ones; returns how many there are.
+pub fn commands_exist(document: &str, infos: &[&str]) -> usize {
     let mut found = 0;
-    let code = ["sh", "sh walkthrough", "ini"].into_iter().flat_map(blocks);
+    let code = infos.iter().flat_map(|info| blocks_of(document, info));
     // Beside blocks, what stands between backticks in the prose.
-    let prose = README.split('`').filter(|span| span.starts_with("larder ") && !span.contains('\n'));
+    let prose = document.split('`').filter(|span| span.starts_with("larder ") && !span.contains('\n'));
     for command in code.chain(prose).flat_map(commands) {
         found += 1;
         match Cli::try_parse_from([vec!["larder".to_owned()], words(&command)].concat()) {
@@ -138,7 +152,7 @@ fn every_command_in_the_readme_exists() {
             Err(error) => panic!("larder {command}\n{error}"),
         }
     }
-    assert!(found > 20, "only {found} commands were found");
+    found
 }
 
 /// The anchor that a heading gets.

@@ -1,20 +1,21 @@
-//! The local files of a publish: which file has the content of which blob.
+//! The files of a publish: which one has the content of which blob.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 
 use super::inputs::Input;
 use super::problems::Problems;
 use crate::cli::{CliError, Exit};
-use crate::client::{ClientError, Fingerprint, Upload};
+use crate::client::{ClientError, Content, Fingerprint, Upload};
 use crate::domain::{Digest, FileName, Manifest};
 
-/// Local files by digest.
+/// Files by digest: local ones, or those of another server for an import.
 #[derive(Debug, Default)]
-pub(super) struct LocalFiles {
-    hashed: HashMap<Digest, Upload>,
+pub(in crate::cli) struct LocalFiles {
+    known: HashMap<Digest, Arc<dyn Content>>,
     /// Files that are hashed only if they must be uploaded, with their names in the manifest.
     lazy: HashMap<Digest, (FileName, PathBuf)>,
 }
@@ -27,25 +28,25 @@ impl LocalFiles {
             let path = directory.join(artifact.name.as_str());
             (artifact.blob.digest, (artifact.name.clone(), path))
         });
-        Self { hashed: HashMap::new(), lazy: lazy.collect() }
+        Self { known: HashMap::new(), lazy: lazy.collect() }
     }
 
-    /// Adds a file that has already been hashed.
-    pub(super) fn add(&mut self, upload: Upload) {
-        self.hashed.insert(upload.fingerprint.blob.digest, upload);
+    /// Adds a file whose digest is known.
+    pub(in crate::cli) fn add(&mut self, content: Arc<dyn Content>) {
+        self.known.insert(content.blob().digest, content);
     }
 
     /// The file with the content of this blob.
-    pub(super) async fn find(&self, digest: Digest, manifest: &Manifest) -> Result<Upload, CliError> {
-        if let Some(upload) = self.hashed.get(&digest) {
-            return Ok(upload.clone());
+    pub(super) async fn find(&self, digest: Digest, manifest: &Manifest) -> Result<Arc<dyn Content>, CliError> {
+        if let Some(content) = self.known.get(&digest) {
+            return Ok(Arc::clone(content));
         }
         let Some((name, path)) = self.lazy.get(&digest) else { return Err(unknown(digest, manifest)) };
         let upload = fingerprint(path.clone()).await?;
         if upload.fingerprint.blob.digest == digest {
             let (actual, path) = (upload.fingerprint.blob.size, path.display());
             let stated = manifest.blobs.iter().find(|blob| blob.digest == digest && blob.size != actual);
-            let Some(stated) = stated.map(|blob| blob.size) else { return Ok(upload) };
+            let Some(stated) = stated.map(|blob| blob.size) else { return Ok(Arc::new(upload)) };
             let detail = format!("The manifest says that {name} has {stated} bytes, but {path} has {actual}.");
             return Err(CliError::new(Exit::Integrity, "SIZE_INVALID", detail));
         }
@@ -73,7 +74,7 @@ pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<(FileNam
 }
 
 /// Hashes one file.
-pub(super) async fn fingerprint(path: PathBuf) -> Result<Upload, CliError> {
+pub(in crate::cli) async fn fingerprint(path: PathBuf) -> Result<Upload, CliError> {
     let read = path.clone();
     let fingerprint = tokio::task::spawn_blocking(move || Fingerprint::read(&read))
         .await

@@ -7,12 +7,12 @@ const ARCHITECTURES: [&str; 10] =
     ["amd64", "arm64", "x86_64", "aarch64", "i386", "386", "i686", "armv7", "riscv64", "ppc64le"];
 
 /// The platform in a name such as `foo-linux-amd64.zip`, in lower case but otherwise as spelled there.
-pub(super) fn platform(name: &FileName) -> Option<&'static str> {
+pub(in crate::cli) fn platform(name: &FileName) -> Option<&'static str> {
     only_word(name, &PLATFORMS)
 }
 
 /// The architecture in a name such as `foo-linux-amd64.zip`, in lower case but otherwise as spelled there.
-pub(super) fn architecture(name: &FileName) -> Option<&'static str> {
+pub(in crate::cli) fn architecture(name: &FileName) -> Option<&'static str> {
     only_word(name, &ARCHITECTURES)
 }
 
@@ -34,7 +34,7 @@ fn has_word(text: &str, word: &str) -> bool {
 }
 
 /// The media type for the extension of a name.
-pub(super) fn media_type(name: &FileName) -> Option<&'static str> {
+pub(in crate::cli) fn media_type(name: &FileName) -> Option<&'static str> {
     let lower = name.base().to_ascii_lowercase();
     // A compressed file is served as such, never as a content coding of what it contains.
     let known = match lower.rsplit_once('.')?.1 {

@@ -13,7 +13,7 @@ const MAX_LISTED: usize = 20;
 
 /// What is worth telling about the files of a publish.
 #[derive(Debug, Default)]
-pub(super) struct Remarks {
+pub(in crate::cli) struct Remarks {
     left_out: Vec<PathBuf>,
     warnings: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! The steps of a publish: prepare, upload missing blobs, commit, and abort the session on failure.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -11,7 +11,7 @@ use super::remarks::Remarks;
 use super::unchanged;
 use crate::cli::progress::Progress;
 use crate::cli::{CliError, Context, signals};
-use crate::client::{Client, ClientError, Prepared, Problem, Session, Upload};
+use crate::client::{Client, ClientError, Content, ImportOrigin, Prepared, Problem, Session};
 use crate::domain::{Digest, Expect, Manifest, ManifestName};
 use crate::wire::Receipt;
 
@@ -20,32 +20,34 @@ const MAX_ROUNDS: usize = 3;
 
 /// What to publish, and how.
 #[derive(Debug)]
-pub(super) struct Publication<'a> {
-    pub(super) client: &'a Client,
-    pub(super) name: &'a ManifestName,
-    pub(super) bytes: Bytes,
-    pub(super) manifest: Manifest,
-    pub(super) remarks: Remarks,
+pub(in crate::cli) struct Publication<'a> {
+    pub(in crate::cli) client: &'a Client,
+    pub(in crate::cli) name: &'a ManifestName,
+    pub(in crate::cli) bytes: Bytes,
+    pub(in crate::cli) manifest: Manifest,
+    pub(in crate::cli) remarks: Remarks,
     /// Whether `bytes` are those of a manifest that is published already.
-    pub(super) unchanged: bool,
-    pub(super) files: LocalFiles,
-    pub(super) activate: bool,
-    pub(super) expect: Expect,
-    pub(super) jobs: usize,
+    pub(in crate::cli) unchanged: bool,
+    pub(in crate::cli) files: LocalFiles,
+    pub(in crate::cli) activate: bool,
+    pub(in crate::cli) expect: Expect,
+    /// Where an imported release comes from; empty for others.
+    pub(in crate::cli) from: ImportOrigin,
+    pub(in crate::cli) jobs: usize,
 }
 
 /// The result of a publish.
 #[derive(Debug)]
-pub(super) struct Published {
-    pub(super) receipt: Receipt,
+pub(in crate::cli) struct Published {
+    pub(in crate::cli) receipt: Receipt,
     /// The blobs that were uploaded, with their sizes in bytes.
-    pub(super) uploaded: HashMap<Digest, u64>,
+    pub(in crate::cli) uploaded: HashMap<Digest, u64>,
 }
 
 impl Publication<'_> {
     /// If the same files with the same description are published already, publishes that manifest's bytes instead,
     /// which the server then recognises by their digest.
-    pub(super) async fn reuse_unchanged(&mut self) -> Result<(), CliError> {
+    pub(in crate::cli) async fn reuse_unchanged(&mut self) -> Result<(), CliError> {
         let staged = !self.activate;
         if let Some(found) = unchanged::find(self.client, self.name, &self.bytes, staged, &self.expect).await? {
             self.bytes = found.bytes;
@@ -55,7 +57,7 @@ impl Publication<'_> {
     }
 
     /// Publishes. On an error or a signal, the session is aborted, so that it does not keep unused blobs alive.
-    pub(super) async fn run(&self, context: &Context) -> Result<Published, CliError> {
+    pub(in crate::cli) async fn run(&self, context: &Context) -> Result<Published, CliError> {
         let open = Mutex::new(None);
         let result = tokio::select! {
             result = self.steps(&open, context) => result,
@@ -72,7 +74,8 @@ impl Publication<'_> {
     }
 
     async fn steps(&self, open: &Mutex<Option<Session>>, context: &Context) -> Result<Published, CliError> {
-        let prepared = self.client.prepare(self.name, self.bytes.clone(), self.activate, &self.expect).await?;
+        let prepared =
+            self.client.prepare(self.name, self.bytes.clone(), &self.from, self.activate, &self.expect).await?;
         let (session, mut missing) = match prepared {
             Prepared::Unchanged(receipt) => return Ok(Published { receipt, uploaded: HashMap::new() }),
             Prepared::Open(session, missing) => (session, missing),
@@ -108,17 +111,17 @@ impl Publication<'_> {
 
     async fn upload(&self, missing: &[Digest], context: &Context) -> Result<HashMap<Digest, u64>, CliError> {
         // Located first, so that a missing file ends the publish before any byte is sent.
-        let uploads: Vec<Upload> = stream::iter(missing)
+        let uploads: Vec<Arc<dyn Content>> = stream::iter(missing)
             .map(|digest| self.files.find(*digest, &self.manifest))
             .buffered(self.jobs)
             .try_collect()
             .await?;
-        let total = uploads.iter().map(|upload| upload.fingerprint.blob.size).sum();
+        let total = uploads.iter().map(|upload| upload.blob().size).sum();
         let progress = &Progress::new(context, "uploading", total);
         stream::iter(uploads)
             .map(|upload| async move {
-                self.client.put_blob(&upload, &progress.meter()).await?;
-                let blob = upload.fingerprint.blob;
+                self.client.put_blob(&*upload, &progress.meter()).await?;
+                let blob = upload.blob();
                 Ok((blob.digest, blob.size))
             })
             .buffer_unordered(self.jobs)

@@ -44,6 +44,11 @@ parameters! {
     LIMIT_RUNS = "query" "limitRuns" "limit" false, "Runs on a page.", |_| page(limits::RUNS, limits::MAX_RUNS);
     ACTIVATE = "query" "activate" "activate" false, "`false` stages the version: it is complete, but readers do not get it \
         until it is promoted.", |_| json!({"type": "boolean", "default": true});
+    FROM_URL = "query" "fromUrl" "from_url" false, "For an import: address of the release that it is made from, without \
+        user, query and fragment; kept with the version.",
+        |_| json!({"type": "string", "format": "uri", "maxLength": limits::ORIGIN_URL});
+    FROM_PUBLISHED_AT = "query" "fromPublishedAt" "from_published_at" false, "For an import: when that release was \
+        published; kept with the version.", of::<schema::Time>;
     REASON = "query" "reason" "reason" false, "Why, in at most 500 bytes; kept in the history.", |_| json!({"type": "string", "maxLength": limits::REASON});
     RANGE = "header" "range" "Range" false, "Ranges of bytes, at most 1,000, which must not overlap.", of::<String>;
     IF_RANGE = "header" "ifRange" "If-Range" false, "`Range` counts only if this is the entity tag; a date is not.", of::<String>;

@@ -7,10 +7,12 @@ use axum::http::header::{HeaderMap, HeaderValue, LOCATION};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::parameters as p;
 use crate::access::Caller;
-use crate::domain::{ManifestName, Permission, Rejection, Selector};
+use crate::domain::{ManifestName, Origin, Permission, Rejection, Selector};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::required_expectation;
@@ -22,7 +24,7 @@ use crate::protocol::ChangeError;
 use crate::service::publish::PublishOptions;
 use crate::service::{Prepared, PublishError};
 use crate::wire::manifest::ManifestDocument;
-use crate::wire::{Code, OpenSession, OpenSessions, Receipt, Session};
+use crate::wire::{Code, OpenSession, OpenSessions, Receipt, Session, is_origin_url, limits};
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/sessions/{*name}", post(prepare).get(show).put(commit).delete(abort).fallback(other))
@@ -35,7 +37,7 @@ pub(super) fn describe(document: &mut Document) {
             "The address is a name without a selector. The bytes of the manifest are kept and served exactly as they are \
              sent. Needs `publish`.",
         )
-        .takes(&[&p::ACTIVATE, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .takes(&[&p::ACTIVATE, &p::FROM_URL, &p::FROM_PUBLISHED_AT, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
         .body(json_of::<ManifestDocument>())
         .answers(200, "The same manifest was there already; there is no session.", &[], [json_of::<Receipt>()])
         .answers(
@@ -62,25 +64,58 @@ pub(super) fn describe(document: &mut Document) {
     document.path("/sessions/{session}", &[&p::SESSION], [prepare, show, commit, abort]);
 }
 
+/// How to begin a session.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Preparation {
+    #[serde(default = "yes")]
+    activate: bool,
+    from_url: Option<String>,
+    from_published_at: Option<Timestamp>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Preparation {
+    /// The origin that an import states. Never a name: one without an address would be a copy within this store, which
+    /// only the server itself may say.
+    fn origin(&self) -> Result<Option<Origin>, ApiError> {
+        let Self { from_url: url, from_published_at: published_at, .. } = self;
+        if url.as_deref().is_some_and(|url| !is_origin_url(url)) {
+            let detail = format!(
+                "`from_url` must be an http or https address of at most {} bytes without user, query and fragment.",
+                limits::ORIGIN_URL
+            );
+            return Err(ApiError::bad_request(Code::QueryInvalid, detail));
+        }
+        let url = url.as_deref().map(Box::from);
+        let origin = Origin { url, published_at: *published_at, ..Origin::default() };
+        Ok((origin != Origin::default()).then_some(origin))
+    }
+}
+
 async fn prepare(
     State(state): State<AppState>,
     caller: Caller,
     rest: Rest,
-    Params(activation): Params<Activation>,
+    Params(preparation): Params<Preparation>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let name = rest.name()?;
     caller.require(Permission::Publish, &name)?;
     let expect = required_expectation(&state.access, &name, &headers)?;
-    let options = PublishOptions { activate: activation.activate, expect };
+    let from = preparation.origin()?;
+    let options = PublishOptions { activate: preparation.activate, expect };
     let limit = state.publish.limits().manifest_bytes;
     let held = intake::hold(&state, &state.memory.manifests, &caller, &headers, body, limit).await?;
     let (tasks, base) = (state.tasks.clone(), state.base.clone());
     let prepared = run_to_completion(&tasks, async move {
         // All of it, so that its memory counts until the work is done, even if the client goes away.
         let held = held;
-        Ok(state.publish.prepare(&name, held.bytes.clone(), &options, &caller.subject()).await?)
+        Ok(state.publish.prepare_from(from, &name, held.bytes.clone(), &options, &caller.subject()).await?)
     })
     .await?;
     match prepared {

@@ -1,12 +1,49 @@
-//! The sessions of a name that are open.
+//! Sessions: how they begin, and those of a name that are open.
 
-use super::{Publish, PublishError};
-use crate::domain::{ManifestName, State, VersionRow};
+use bytes::Bytes;
+
+use super::error::to_upload;
+use super::{Prepared, Publish, PublishError, PublishOptions, Resume};
+use crate::domain::{ManifestName, Origin, State, Subject, VersionRow};
 
 /// Number of newest versions among which open sessions are sought.
 const SESSIONS_SOUGHT: usize = 1000;
 
 impl Publish {
+    /// Prepares a session: protects the blobs of the manifest and returns those that must be uploaded.
+    ///
+    /// # Errors
+    /// A [`PublishError`]; the name is then unchanged.
+    pub async fn prepare(
+        &self,
+        name: &ManifestName,
+        bytes: Bytes,
+        options: &PublishOptions,
+        by: &Subject,
+    ) -> Result<Prepared, PublishError> {
+        self.prepare_from(None, name, bytes, options, by).await
+    }
+
+    /// Like [`Publish::prepare`], and records where an imported release comes from.
+    ///
+    /// # Errors
+    /// As [`Publish::prepare`].
+    pub async fn prepare_from(
+        &self,
+        from: Option<Origin>,
+        name: &ManifestName,
+        bytes: Bytes,
+        options: &PublishOptions,
+        by: &Subject,
+    ) -> Result<Prepared, PublishError> {
+        let document = self.checked(bytes).await?;
+        let (receipt, bad) = Box::pin(self.protect(name, document, options, by, Resume::OwnSession(from))).await?;
+        if receipt.unchanged {
+            return Ok(Prepared::Unchanged(receipt));
+        }
+        Ok(Prepared::Session(receipt, to_upload(bad)))
+    }
+
     /// The sessions of a name that are open, oldest first, among its newest `SESSIONS_SOUGHT` versions.
     ///
     /// # Errors

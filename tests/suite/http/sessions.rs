@@ -100,3 +100,22 @@ async fn asking_for_a_session_twice_gives_the_same_one() {
     let other = server.post("/sessions/main", &manifest(&FILES[..1])).await.expect(201).json();
     assert_eq!(other["version"], 2);
 }
+
+#[tokio::test]
+async fn an_import_says_where_it_comes_from() {
+    let server = TestServer::start().await;
+    server.put_blob(b"aaa").await;
+    let files = &FILES[..1];
+    for bad in ["from_url=file:///etc", "from_url=https://user:secret@h/", "from_url=https://h/?token=1", "from_name=x"]
+    {
+        server.post(&format!("/sessions/main?{bad}"), &manifest(files)).await.problem(400, "QUERY_INVALID");
+    }
+    let origin = "from_url=https://old.example.org/v1&from_published_at=2025-10-01T10:00:00Z";
+    server.post(&format!("/sessions/main?{origin}"), &manifest(files)).await.expect(201);
+    server.put("/sessions/main@1", "").await.expect(201);
+    let from = json!({"url": "https://old.example.org/v1", "published_at": "2025-10-01T10:00:00Z"});
+    assert_eq!(server.get("/versions/main@1").await.json()["from"], from);
+    // A copy does not say which name it was made from: that one may be private.
+    server.post("/versions/main@1/copy", &json!({"to": "other"})).await.expect(201);
+    assert_eq!(server.get("/versions/other@1").await.json()["from"], json!(null));
+}

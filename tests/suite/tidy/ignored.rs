@@ -23,7 +23,7 @@ const NEEDS: [(&str, &str); 9] = [
 /// Helpers of tests, which are not tests themselves: they start `bash` for a test that is ignored.
 const HELPERS: [(&str, &str); 4] = [
     ("tests/suite/support/ceph.rs", "fn start"),
-    ("tests/suite/readme.rs", "fn transcript"),
+    ("tests/suite/readme.rs", "pub fn transcript"),
     ("tests/suite/clients.rs", "fn in_bash"),
     ("tests/suite/clients/actions.rs", "fn run_step"),
 ];
