@@ -103,6 +103,13 @@ pub fn states(area: &str) -> Option<Prefix> {
     Some(super::prefix(&format!("aux/{area}/{STATES}")))
 }
 
+/// The prefix of all that an area below `tmp/` holds. `None` if the area's name is not legal.
+#[must_use]
+pub fn temporary(area: &str) -> Option<Prefix> {
+    AreaPath::new(area, "x")?;
+    Some(super::prefix(&format!("tmp/{area}/")))
+}
+
 /// A key below `aux/` or `tmp/` without that prefix: `<area>/<rest>`, where the area is 1 to 16 lower-case letters and
 /// digits. Only code that knows the area understands the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

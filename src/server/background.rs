@@ -8,7 +8,7 @@ use super::collector::{self, CollectorSchedule};
 use super::supervise::Supervisor;
 use crate::clock::{Clock as _, StoreClock};
 use crate::layout::marker::Watch;
-use crate::protocol::BlobCache;
+use crate::protocol::{BlobCache, TokenMarks};
 use crate::store::{FsStore, ObjectStore};
 use crate::upkeep::collect::Runs;
 use crate::upkeep::{Collect, store_time, writable};
@@ -39,12 +39,17 @@ pub(super) struct Background {
     /// The store, if it is of a kind in which dead writers leave staged files behind.
     pub(super) sweeps: Option<FsStore>,
     pub(super) cache: Option<Arc<BlobCache>>,
+    /// Whether tokens are exchanged here, which leaves marks in the store.
+    pub(super) has_issuers: bool,
 }
 
 impl Background {
     /// Starts all background tasks.
     pub(super) fn start(self, runs: &Arc<Runs>, supervisor: &Supervisor) {
         supervisor.repeat("metrics", SUM_UP_EVERY, async || crate::telemetry::sum_up_metrics());
+        if self.has_issuers {
+            forget_marks(&self.store, &self.watch, &self.clock, supervisor);
+        }
         try_writing(&self.store, &self.watch, self.sweeps.is_some(), supervisor);
         watch_clock(self.store, Arc::clone(&self.clock), supervisor);
         if let Some(cache) = self.cache {
@@ -66,6 +71,22 @@ impl Background {
             });
         }
     }
+}
+
+/// Marks of used and revoked tokens go once no token counts that they are about.
+fn forget_marks(store: &Arc<dyn ObjectStore>, watch: &Arc<Watch>, clock: &Arc<StoreClock>, supervisor: &Supervisor) {
+    let (marks, watch, clock) = (TokenMarks::new(Arc::clone(store)), Arc::clone(watch), Arc::clone(clock));
+    supervisor.repeat("tokens", SWEEP_EVERY, move || {
+        let (marks, watch, clock) = (marks.clone(), Arc::clone(&watch), Arc::clone(&clock));
+        async move {
+            if clock.skew().is_some() || watch.allows_writing("tmp").await.is_err() {
+                return;
+            }
+            if let Err(error) = marks.forget_old(clock.now()).await {
+                tracing::warn!(%error, "could not remove the marks of tokens whose time is over");
+            }
+        }
+    });
 }
 
 fn try_writing(store: &Arc<dyn ObjectStore>, watch: &Arc<Watch>, unasked: bool, supervisor: &Supervisor) {
