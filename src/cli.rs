@@ -3,6 +3,7 @@
 //! Owns the text that people read and the exit codes that scripts read. Data goes to stdout, everything else to stderr.
 //! Must never talk HTTP itself: that is [`crate::client`].
 
+mod auth;
 mod check_config;
 mod check_store;
 mod collect;
@@ -94,6 +95,8 @@ pub enum Command {
     CheckConfig(check_config::Args),
     /// Try out whether a store keeps what Larder relies on
     CheckStore(check_store::Args),
+    /// Write and explain the rules by which jobs publish without a secret
+    Auth(auth::Args),
     /// Publish files as a new version of a name
     Publish(publish::Args),
     /// Download the files of a version, verified and resumable
@@ -140,6 +143,7 @@ impl Cli {
             Command::Migrate(args) => migrate::run(args, &context).await,
             Command::CheckConfig(args) => check_config::run(&args, &context),
             Command::CheckStore(args) => check_store::run(args, &context).await,
+            Command::Auth(args) => auth::run(args, &context).await,
             Command::Publish(args) => publish::run(args, &context).await,
             Command::Fetch(args) => fetch::run(args, &context).await,
             Command::Get(args) => get::run(args, &context).await,

@@ -136,9 +136,8 @@ impl Server {
         let collect = || Collect::new(Arc::clone(&store), Arc::clone(clock.host()), settings);
         let collector = config.collector.enabled.then(|| (collect(), config.collector.interval.std()));
         let health = Arc::new(Health::new(Arc::clone(&watch), Arc::clone(&clock)));
-        let state = state((&store, &clock), &config, access, cache.clone(), health);
-        let has_issuers = !config.access.issuers.is_empty();
-        let background = Background { store: objects, watch, clock, collector, sweeps: None, cache, has_issuers };
+        let state = state((&store, &clock), &config, Arc::clone(&access), cache.clone(), health);
+        let background = Background { store: objects, watch, clock, collector, sweeps: None, cache, access };
         Ok(Self { config, state, background })
     }
 

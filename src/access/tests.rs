@@ -48,7 +48,7 @@ async fn identify(access: &Access, token: &str) -> Option<Caller> {
     match access.identify(&Credentials::Bearer(token), SURFACE).await {
         Identity::Known(caller) => Some(caller),
         Identity::NotMine => None,
-        Identity::Refused(why) => panic!("{why}"),
+        Identity::Refused(why) | Identity::Unavailable(why) => panic!("{why}"),
     }
 }
 

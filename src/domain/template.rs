@@ -163,9 +163,10 @@ mod tests {
         fn whatever_a_value_holds_names_stay_below_the_prefix(value in ".{0,40}|[a-z./*{}-]{0,12}") {
             let template = "miren/{v}".parse::<NameTemplate>().unwrap();
             if let Ok(pattern) = template.fill(|_| Some(&value)) {
-                prop_assert!(pattern.to_string() == format!("miren/{value}"));
+                let name = format!("miren/{value}");
+                prop_assert_eq!(pattern.to_string(), name.clone());
                 prop_assert!(!value.contains('*'));
-                prop_assert!(pattern.matches(&format!("miren/{value}").parse().unwrap()));
+                prop_assert!(pattern.matches(&name.parse().unwrap()));
             }
         }
     }

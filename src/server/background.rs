@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::collector::{self, CollectorSchedule};
 use super::supervise::Supervisor;
+use crate::access::Access;
 use crate::clock::{Clock as _, StoreClock};
 use crate::layout::marker::Watch;
 use crate::protocol::{BlobCache, TokenMarks};
@@ -39,17 +40,15 @@ pub(super) struct Background {
     /// The store, if it is of a kind in which dead writers leave staged files behind.
     pub(super) sweeps: Option<FsStore>,
     pub(super) cache: Option<Arc<BlobCache>>,
-    /// Whether tokens are exchanged here, which leaves marks in the store.
-    pub(super) has_issuers: bool,
+    /// Knows whether tokens are exchanged here, which leaves marks in the store.
+    pub(super) access: Arc<Access>,
 }
 
 impl Background {
     /// Starts all background tasks.
     pub(super) fn start(self, runs: &Arc<Runs>, supervisor: &Supervisor) {
         supervisor.repeat("metrics", SUM_UP_EVERY, async || crate::telemetry::sum_up_metrics());
-        if self.has_issuers {
-            forget_marks(&self.store, &self.watch, &self.clock, supervisor);
-        }
+        forget_marks(TokenMarks::new(Arc::clone(&self.store)), &self.watch, (&self.clock, &self.access), supervisor);
         try_writing(&self.store, &self.watch, self.sweeps.is_some(), supervisor);
         watch_clock(self.store, Arc::clone(&self.clock), supervisor);
         if let Some(cache) = self.cache {
@@ -74,12 +73,18 @@ impl Background {
 }
 
 /// Marks of used and revoked tokens go once no token counts that they are about.
-fn forget_marks(store: &Arc<dyn ObjectStore>, watch: &Arc<Watch>, clock: &Arc<StoreClock>, supervisor: &Supervisor) {
-    let (marks, watch, clock) = (TokenMarks::new(Arc::clone(store)), Arc::clone(watch), Arc::clone(clock));
+fn forget_marks(
+    marks: TokenMarks,
+    watch: &Arc<Watch>,
+    (clock, access): (&Arc<StoreClock>, &Arc<Access>),
+    supervisor: &Supervisor,
+) {
+    let (watch, clock, access) = (Arc::clone(watch), Arc::clone(clock), Arc::clone(access));
     supervisor.repeat("tokens", SWEEP_EVERY, move || {
         let (marks, watch, clock) = (marks.clone(), Arc::clone(&watch), Arc::clone(&clock));
+        let has_issuers = access.keyless().is_some();
         async move {
-            if clock.skew().is_some() || watch.allows_writing("tmp").await.is_err() {
+            if !has_issuers || clock.skew().is_some() || watch.allows_writing("tmp").await.is_err() {
                 return;
             }
             if let Err(error) = marks.forget_old(clock.now()).await {
