@@ -338,3 +338,6 @@ fn random_id() -> Result<String, TokenError> {
     getrandom::fill(&mut random).map_err(|error| TokenError::Unavailable(error.to_string()))?;
     Ok(hex::encode(random))
 }
+
+#[cfg(test)]
+mod tests;

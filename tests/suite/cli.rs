@@ -7,6 +7,7 @@ mod crash;
 mod fake;
 mod fetch;
 mod heal;
+mod keyless;
 mod memory;
 mod publish;
 mod publishing;

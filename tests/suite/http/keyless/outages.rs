@@ -41,3 +41,13 @@ async fn a_new_server_takes_the_keys_of_today() {
     let same_id = issuer.token_with_header(&json!({"alg": "ES256", "kid": "key-1"}), &TestIssuer::github("v1"));
     exchange(&first, &same_id).await.problem(401, "UNAUTHORIZED");
 }
+
+#[tokio::test]
+async fn a_silent_issuer_holds_a_request_for_a_few_seconds_only() {
+    let issuer = TestIssuer::start();
+    let server = server(&issuer).await;
+    issuer.answers(Answers::Never);
+    let began = tokio::time::Instant::now();
+    exchange(&server, &issuer.token(&TestIssuer::github("v1"))).await.problem(503, "UNAVAILABLE");
+    assert!(began.elapsed() < std::time::Duration::from_secs(12), "{:?}", began.elapsed());
+}
