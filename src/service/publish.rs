@@ -220,12 +220,11 @@ impl Publish {
         options: PublishOptions,
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, PublishError> {
-        let by = by.into();
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
             complete(self.check(name, &row).await?)?;
         }
-        self.commit_head(name, number, options, &by).await
+        self.commit_head(name, number, options, &by.into()).await
     }
 
     /// Aborts a session.
@@ -379,8 +378,8 @@ impl Publish {
         if !options.expect.holds(head.active().map(VersionRow::digest)) {
             return Ok(None);
         }
-        let own =
-            |row: &&VersionRow| row.state == State::Prepared && row.digest() == digest && row.created_by == by.subject;
+        let is_of = |row: &VersionRow| row.digest() == digest && row.created_by == by.subject;
+        let own = |row: &&VersionRow| row.state == State::Prepared && is_of(row);
         Ok(head.rows.iter().rev().find(own).map(|row| Receipt::of(&head, row.clone(), false)))
     }
 

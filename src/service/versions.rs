@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::domain::head::Change;
-use crate::domain::{Author, Expect, Head, ManifestName, Origin, Rejection, Selector, State, Target, VersionRow};
+use crate::domain::{
+    Action, Author, Expect, Head, ManifestName, Origin, Rejection, Selector, State, Target, VersionRow,
+};
 use crate::protocol::{AsOf, ChangeError, Heads};
 use crate::service::publish::PublishOptions;
 use crate::service::{Publish, PublishError, Receipt, Resolve, ResolveError};
@@ -79,6 +81,22 @@ impl Versions {
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(|row| row.number);
         Ok(Some(History { head, rows, next }))
+    }
+
+    /// What the issuer of a version's publisher says of it, each as `NAME=VALUE`. Empty for publishers without an issuer
+    /// of identity tokens.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn claims(&self, name: &ManifestName, row: &VersionRow) -> Result<Vec<Box<str>>, StoreError> {
+        if !row.created_by.has_claims() {
+            return Ok(Vec::new());
+        }
+        // Kept once, in the operation that began the version; heads have no index but their times.
+        let Some(head) = self.heads.look(name, AsOf::Recent).await? else { return Ok(Vec::new()) };
+        let begun = self.heads.at(&head, row.prepared_at).await?.map(|head| head.operation);
+        let begun = begun.filter(|begun| begun.action == Action::Prepare && begun.version == Some(row.number));
+        Ok(begun.map(|begun| begun.claims).unwrap_or_default())
     }
 
     /// Makes an existing version active, without upload or rebuild. `@previous` is a rollback.

@@ -125,7 +125,8 @@ async fn show(
         (Some(_), _) => Err(ApiError::no_route()),
         (None, true) => {
             let found = state.resolve.row(&target, AsOf::Now).await?;
-            Ok((headers, Json(Row::from(&found.row))).into_response())
+            let claims = state.versions.claims(&target.name, &found.row).await?;
+            Ok((headers, Json(Row { claims, ..Row::from(&found.row) })).into_response())
         }
         (None, false) => history(&state, &target.name, page, html, headers).await,
     }
