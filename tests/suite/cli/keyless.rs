@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
+use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::issuer::TestIssuer;
-use crate::support::process::larder;
+use crate::support::process::{Reply, ServerProcess, exchange, larder, until};
 
 const GUIDE: &str = include_str!("../../../docs/keyless.md");
 
@@ -120,4 +122,53 @@ fn a_policy_that_lets_anybody_in_is_refused_and_a_risky_one_is_remarked_on() {
     check("github", "claims = { repository_id = '1' }\nttl = '2h'").exits(2).says("ttl");
     check("github", "claims = { repository_id = '1' }\njti = 'never'").exits(2);
     check("gitlab", "claims = { project_id = '1' }\nissuer = 'other'").exits(2);
+}
+
+fn ask(server: &ServerProcess, token: &str) -> Reply {
+    let body = json!({ "token": token }).to_string();
+    let length = body.len();
+    let head =
+        format!("POST /auth/oidc/token HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    exchange(server.address, &head, body.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_changed_policy_counts_from_the_next_hangup_on_and_no_log_holds_a_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let issuer = TestIssuer::start();
+    let policy = policy(&directory, &issuer);
+    let server = ServerProcess::with(&format!("--config {}", policy.display()));
+    let identity = token(&issuer, "refs/tags/v1.2");
+    let answer = ask(&server, &identity);
+    assert_eq!(answer.status, 200);
+    let exchanged = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let text = fs::read_to_string(&policy).unwrap();
+    fs::write(&policy, text.replace("1000001", "1000002")).unwrap();
+    server.signal(Signal::HUP);
+    until("the policy is read", || server.log().contains("read the configuration again"));
+    assert_eq!(ask(&server, &token(&issuer, "refs/tags/v1.2")).status, 403);
+    let log = server.log();
+    assert!(log.contains("exchanged an identity token"), "{log}");
+    for secret in [&identity, &exchanged] {
+        let signature = secret.rsplit('.').next().unwrap();
+        assert!(!log.contains(signature), "{log}");
+    }
+}
+
+#[test]
+#[ignore = "needs bash and curl: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+fn the_job_of_the_guide_works_as_it_stands_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let issuer = TestIssuer::start();
+    let server = ServerProcess::with(&format!("--config {}", policy(&directory, &issuer).display()));
+    fs::create_dir(directory.path().join("dist")).unwrap();
+    fs::write(directory.path().join("dist/tool.txt"), "hello").unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_larder")).parent().unwrap();
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let mut job = Command::new("bash");
+    job.args(["-eu", "-o", "pipefail", "-c", block("sh job")]).current_dir(&directory).env_clear();
+    job.env("PATH", path).env("JWT", token(&issuer, "refs/tags/v1.2")).env("TAG", "v1.2");
+    let output = job.env("LARDER_SERVER", server.url()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(server.get("/manifests/miren/v1.2").unwrap().status, 200);
 }
