@@ -120,9 +120,8 @@ impl Access {
     /// The exchange of identity tokens; `None` if no issuer is configured.
     #[must_use]
     pub fn keyless(&self) -> Option<Arc<Keyless>> {
-        self.rules().providers.iter().find_map(|provider| match provider {
-            AnyProvider::Keyless(keyless) => Some(Arc::clone(keyless)),
-            _ => None,
+        self.rules().providers.iter().find_map(|provider| {
+            if let AnyProvider::Keyless(keyless) = provider { Some(Arc::clone(keyless)) } else { None }
         })
     }
 

@@ -37,13 +37,13 @@ impl Author {
     /// Records the author in an operation.
     #[must_use]
     pub fn sign(&self, operation: Operation) -> Operation {
-        let mut room = MAX_CLAIM_BYTES;
-        let fits = |claim: &&Box<str>| {
-            let fits = claim.len() <= room;
-            room -= if fits { claim.len() } else { 0 };
-            fits
-        };
-        let claims = self.claims.iter().filter(fits).take(MAX_CLAIMS).cloned().collect();
+        let (mut room, mut claims) = (MAX_CLAIM_BYTES, Vec::new());
+        for claim in &*self.claims {
+            if claim.len() <= room && claims.len() < MAX_CLAIMS {
+                room -= claim.len();
+                claims.push(claim.clone());
+            }
+        }
         Operation { via: self.via.map(Into::into), claims, ..operation }
     }
 }

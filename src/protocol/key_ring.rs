@@ -200,7 +200,7 @@ impl KeyRing {
     async fn refresh(&self, now: Timestamp, fresh: SignedDuration, rotate: bool) -> Result<Known, StoreError> {
         let _turn = self.refreshing.lock().await;
         let mut ring = match self.known() {
-            Some(known) if known.is_fresh(now, fresh) => Some(known.ring),
+            Some(known) if known.is_fresh(now, fresh) && !(rotate && known.ring.is_due(now)) => return Ok(known),
             known => self.read(known.map(|known| known.ring)).await?,
         };
         for _ in 0..MAX_RACES {

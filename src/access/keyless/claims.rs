@@ -132,7 +132,7 @@ impl Claims {
             (Some(run), Some(attempt)) => Some(format!("{run}/{attempt}")),
             (run, _) => run.map(str::to_owned),
         };
-        let names: [(&str, &str); 4] = match kind {
+        let telling: [(&str, &str); 4] = match kind {
             IssuerKind::Github => {
                 [("repository", "repository"), ("commit", "sha"), ("workflow", "workflow_ref"), ("event", "event_name")]
             }
@@ -152,7 +152,7 @@ impl Claims {
         };
         let rule = rules.join(",");
         let fixed = [("rule", Some(rule.as_str())), ("issuer", self.get("iss"))];
-        let named = names.iter().map(|(name, claim)| (*name, self.get(claim)));
+        let named = telling.iter().map(|(name, claim)| (*name, self.get(claim)));
         let last = [("run", run.as_deref()), ("subject", self.get("sub"))];
         let all = fixed.into_iter().chain(named).chain(last);
         all.filter_map(|(name, value)| Some(format!("{name}={}", cut(value?)).into())).collect()

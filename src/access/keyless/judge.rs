@@ -133,7 +133,9 @@ impl Judge {
         }
         near.sort_by_key(|miss| miss.mismatches.len());
         near.truncate(EXPLAINED);
-        near.iter_mut().for_each(|miss| miss.mismatches.truncate(MISMATCHES));
+        for miss in &mut near {
+            miss.mismatches.truncate(MISMATCHES);
+        }
         Verdict { granted, near }
     }
 

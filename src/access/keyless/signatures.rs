@@ -33,6 +33,7 @@ pub(super) fn algorithm(configured: SignatureAlgorithm) -> Algorithm {
 }
 
 /// This server signs nothing for others.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the library calls it so")]
 fn signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     Err(ErrorKind::UnsupportedAlgorithm.into())
 }
@@ -43,6 +44,7 @@ struct RingVerifier {
     key: DecodingKey,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the library calls it so")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     // The family of the key decides, never the header of the token alone.
     if algorithm.family() != key.family() {

@@ -69,7 +69,7 @@ async fn exchange(State(state): State<AppState>, headers: HeaderMap, body: Body)
     let keyless = keyless(&state)?;
     let caller = Caller::anonymous();
     let held = intake::hold(&state, &state.memory.questions, &caller, &headers, body, MAX_QUESTION).await?;
-    let token = if is_form(&headers) { subject_token(&held.bytes)? } else { question(&held.bytes)? };
+    let token = if is_form(&headers, &held.bytes) { subject_token(&held.bytes)? } else { question(&held.bytes)? };
     let Exchanged { token, lives, subject, granted } = keyless.exchange(token.trim(), state.access.now()).await?;
     let answer = TokenAnswer {
         access_token: token,
@@ -104,9 +104,11 @@ async fn revoke(State(state): State<AppState>, headers: HeaderMap) -> Result<Sta
     Err(ApiError::invalid_token("The token was not exchanged here, or does not count any more: nothing was revoked."))
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+/// JSON is taken for what it is, because `curl --data` calls everything a form.
+fn is_form(headers: &HeaderMap, body: &[u8]) -> bool {
     let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    media.split(';').next().is_some_and(|essence| essence.trim() == "application/x-www-form-urlencoded")
+    let is_form = media.split(';').next().is_some_and(|essence| essence.trim() == "application/x-www-form-urlencoded");
+    is_form && !body.trim_ascii_start().starts_with(b"{")
 }
 
 fn question(body: &[u8]) -> Result<String, ApiError> {

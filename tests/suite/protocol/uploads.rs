@@ -230,7 +230,7 @@ async fn an_upload_of_unknown_length_ends_with_its_last_byte() {
     for length in [0, 1, 999, 1000, 1001, 3000] {
         let (backend, bytes) = (marked(), pattern(length));
         let services = Services::over(&backend.store());
-        let StartedUpload::Upload(upload) = services.uploads.begin(Digest::of(&bytes), None, &*ACTOR).await.unwrap()
+        let StartedUpload::Upload(upload) = services.uploads.begin(Digest::of(&bytes), None, &ACTOR).await.unwrap()
         else {
             panic!("there is such a blob");
         };
@@ -239,7 +239,7 @@ async fn an_upload_of_unknown_length_ends_with_its_last_byte() {
     }
     let backend = marked();
     let services = Services::over(&backend.store());
-    let StartedUpload::Upload(upload) = services.uploads.begin(Digest::of(b"x"), None, &*ACTOR).await.unwrap() else {
+    let StartedUpload::Upload(upload) = services.uploads.begin(Digest::of(b"x"), None, &ACTOR).await.unwrap() else {
         panic!("there is such a blob");
     };
     let most = usize::try_from(UPLOAD_LIMITS.blob_size).unwrap();

@@ -19,7 +19,7 @@ pub async fn begin_upload(services: &Services, bytes: &Bytes) -> Progress {
 }
 
 pub async fn try_begin(services: &Services, bytes: &Bytes) -> Result<StartedUpload, UploadError> {
-    Ok(services.uploads.begin(Digest::of(bytes), Some(bytes.len() as u64), &*ACTOR).await?)
+    Ok(services.uploads.begin(Digest::of(bytes), Some(bytes.len() as u64), &ACTOR).await?)
 }
 
 /// Where an upload is.
