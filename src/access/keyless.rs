@@ -31,7 +31,7 @@ use crate::domain::Subject;
 use judge::Judge;
 use key_sets::KeySets;
 use tickets::Ticket;
-use verify::{LEEWAY, TrustedIssuer, is_identity_token, stated_issuer};
+use verify::{LEEWAY, TrustedIssuer, stated_issuer};
 
 pub use backend::KeylessBackend;
 pub use claims::Claims;
@@ -282,7 +282,7 @@ impl Keyless {
 impl Provider for Keyless {
     async fn identify(&self, credentials: &Credentials<'_>, scope: Scope) -> Identity {
         let Credentials::Bearer(token) = credentials else { return Identity::NotMine };
-        if !token.starts_with(tickets::PREFIX) && !is_identity_token(token) {
+        if !token.starts_with(tickets::PREFIX) && !token.starts_with(verify::BEGINNING) {
             return Identity::NotMine;
         }
         let hash = hash(token);

@@ -91,9 +91,12 @@ impl TrustedIssuer {
     }
 }
 
-/// Whether a bearer token looks like an identity token.
-pub(super) fn is_identity_token(token: &str) -> bool {
-    token.starts_with("eyJ") && token.bytes().filter(|byte| *byte == b'.').count() == 2
+/// What every identity token begins with: `{"` in base64url.
+pub(super) const BEGINNING: &str = "eyJ";
+
+/// Whether a token looks like an identity token.
+fn is_identity_token(token: &str) -> bool {
+    token.starts_with(BEGINNING) && token.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
 /// The value of `iss`, which nobody has verified yet: it only says whose key to try.
