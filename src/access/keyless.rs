@@ -31,7 +31,7 @@ use crate::domain::Subject;
 use judge::Judge;
 use key_sets::KeySets;
 use tickets::Ticket;
-use verify::{LEEWAY, TrustedIssuer, stated_issuer};
+use verify::{TrustedIssuer, stated_issuer};
 
 pub use backend::KeylessBackend;
 pub use claims::Claims;
@@ -239,7 +239,7 @@ impl Keyless {
             let refused = ExchangeError::Refused(verdict.near);
             return Err(Identity::Refused(format!("{}.", capital(&refused.to_string()))));
         }
-        let until = claims.expires.checked_add(LEEWAY).unwrap_or(Timestamp::MAX);
+        let until = issuer.end(&claims);
         let ids: Vec<&str> = granted.iter().map(|rule| &*rule.rule).collect();
         let recorded = claims.recorded(issuer.kind, &ids);
         let grants = granted.into_iter().flat_map(|rule| rule.grants);

@@ -260,3 +260,48 @@ proptest! {
         }
     }
 }
+
+/// Whether a rule with these claims grants anything to a token with those.
+fn is_granted(kind: config::IssuerKind, rule: &str, members: &Value) -> bool {
+    let rule = format!(
+        "[[rules]]\nid = 'r'\nissuer = 'ci'\nclaims = {{ {rule} }}\n\
+         grants = [{{ actions = ['publish'], names = ['a/{{ref_name}}'] }}]\n"
+    );
+    let judge = Judge::new(kind, Some("here"), config(&rule).rules.into_iter());
+    let mut all = json!({"aud": "here", "exp": 1, "iat": 1});
+    all.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    let verdict = judge.judge(&Claims::parse(kind, all.as_object().unwrap()).unwrap(), start());
+    let uses = if kind == config::IssuerKind::Gitlab { Uses::UntilExp } else { Uses::Once };
+    assert!(verdict.granted.iter().all(|rule| rule.uses == uses), "{verdict:?}");
+    !verdict.granted.is_empty()
+}
+
+#[test]
+fn a_merge_request_on_gitlab_publishes_only_where_a_rule_lists_it() {
+    let claims = |source: &str| json!({"project_id": "7", "ref": "main", "pipeline_source": source});
+    let gitlab = config::IssuerKind::Gitlab;
+    for (rule, source, granted) in [
+        ("project_id = '7'", "push", true),
+        ("project_id = '7'", "schedule", true),
+        ("project_id = '7'", "merge_request_event", false),
+        ("project_id = '7'", "something_new", false),
+        ("project_id = '7', pipeline_source = '*'", "merge_request_event", false),
+        ("project_id = '7', pipeline_source = '*'", "something_new", true),
+        ("project_id = '7', pipeline_source = ['push', 'merge_request_event']", "merge_request_event", true),
+        ("project_id = '8'", "push", false),
+    ] {
+        assert_eq!(is_granted(gitlab, rule, &claims(source)), granted, "{rule} {source}");
+    }
+}
+
+#[test]
+fn a_build_on_buildkite_publishes_under_its_tag_or_its_branch() {
+    let rule = "organization_id = 'o', pipeline_id = 'p'";
+    let build = |branch: &str, tag: &str| json!({"organization_id": "o", "pipeline_id": "p", "build_branch": branch, "build_tag": tag});
+    let granted = |claims: Value| is_granted(config::IssuerKind::Buildkite, rule, &claims);
+    assert!(granted(build("main", "")) && granted(build("main", "v1")));
+    assert!(!granted(build("somebody:main", "")), "a branch of a fork is no name");
+    let mut other = build("main", "");
+    other["organization_id"] = json!("other");
+    assert!(!granted(other));
+}

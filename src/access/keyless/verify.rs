@@ -18,7 +18,7 @@ pub(super) const MAX_TOKEN: usize = 16 << 10;
 /// Longest id of a key, in bytes.
 const MAX_KEY_ID: usize = 256;
 /// By how much clocks may differ.
-pub(super) const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
+const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
 
 /// An issuer, and how its tokens are verified.
 #[derive(Debug, Clone)]
@@ -68,6 +68,12 @@ impl TrustedIssuer {
         let claims = Claims::parse(self.kind, &members)?;
         self.check_times(&claims, at)?;
         Ok(claims)
+    }
+
+    /// When a token does not count any more.
+    pub(super) fn end(&self, claims: &Claims) -> Timestamp {
+        let oldest = claims.issued.checked_add(self.max_age).unwrap_or(Timestamp::MAX);
+        claims.expires.min(oldest).checked_add(LEEWAY).unwrap_or(Timestamp::MAX)
     }
 
     fn check_times(&self, claims: &Claims, at: Timestamp) -> Result<(), TokenError> {

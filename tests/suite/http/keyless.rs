@@ -200,6 +200,23 @@ async fn a_revoked_token_counts_nowhere() {
 }
 
 #[tokio::test]
+async fn a_token_that_ends_in_the_middle_of_a_publish_says_so() {
+    let issuer = TestIssuer::start();
+    let short = access(&issuer, &RULE.replace("issuer = \"github\"", "issuer = \"github\"\nttl = \"2s\""));
+    let server = TestServer::with(|config| config.access = short).await;
+    let answer = exchange(&server, &issuer.token(&TestIssuer::github("v1"))).await.expect(200).json();
+    assert_eq!(answer["expires_in"], 2);
+    let token = answer["access_token"].as_str().unwrap();
+    let blob = format!("/blobs/{}", larder::domain::Digest::of(b"a"));
+    send(server.anonymous(Method::PUT, &blob).bearer_auth(token).body("a")).await.expect(201);
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    let refused = publish(&server, token, "miren/v1").await.problem(401, "UNAUTHORIZED");
+    assert!(refused["detail"].as_str().unwrap().contains("over"), "{refused}");
+    let again = exchanged(&server, &issuer.token(&TestIssuer::github("v1"))).await;
+    publish(&server, &again, "miren/v1").await.expect(201);
+}
+
+#[tokio::test]
 async fn a_rule_may_accept_identities_unexchanged_and_on_one_surface_only() {
     let issuer = TestIssuer::start();
     let raw = format!("raw_bearer = true\n{}", RULE.split_once("[[rules]]").unwrap().1);
