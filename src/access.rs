@@ -7,10 +7,13 @@
 
 mod caller;
 mod credentials;
+mod keyless;
 mod tokens;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::config;
@@ -18,6 +21,11 @@ use crate::domain::{Cas, LivePolicies, ManifestName, Permission, Policies, Reads
 
 pub use caller::{Caller, Disregarded, Grant, Grants, Scope};
 pub use credentials::Credentials;
+use keyless::KeylessParts;
+pub use keyless::{
+    Claims, ExchangeError, Exchanged, Explanation, Granted, Keyless, KeylessBackend, Mismatch, NearMiss, TicketKey,
+    TokenError, Verdict,
+};
 pub use tokens::Tokens;
 
 /// A provider's verdict on credentials.
@@ -29,6 +37,8 @@ pub enum Identity {
     NotMine,
     /// The credentials are of this provider's kind but not valid; holds a sentence with the reason.
     Refused(String),
+    /// The credentials cannot be judged at present; holds the reason, without a full stop.
+    Unavailable(String),
 }
 
 /// Identifies callers by one kind of credentials.
@@ -41,6 +51,7 @@ pub trait Provider {
 #[derive(Debug)]
 enum AnyProvider {
     Tokens(Tokens),
+    Keyless(Arc<Keyless>),
     #[cfg(test)]
     Fixed(Identity),
 }
@@ -49,6 +60,7 @@ impl Provider for AnyProvider {
     async fn identify(&self, credentials: &Credentials<'_>, scope: Scope) -> Identity {
         match self {
             Self::Tokens(tokens) => tokens.identify(credentials, scope).await,
+            Self::Keyless(keyless) => keyless.identify(credentials, scope).await,
             #[cfg(test)]
             Self::Fixed(identity) => identity.clone(),
         }
@@ -63,9 +75,12 @@ struct Rules {
 }
 
 impl Rules {
-    fn new(config: &config::Access, admin: Option<&str>) -> Self {
-        let tokens = Tokens::new(&config.tokens, admin);
-        Self { providers: vec![AnyProvider::Tokens(tokens)], blob_reads: config.blob_reads }
+    fn new(config: &config::Access, admin: Option<&str>, keyless: Option<&Arc<KeylessParts>>) -> Self {
+        let mut providers = vec![AnyProvider::Tokens(Tokens::new(&config.tokens, admin))];
+        if let Some(parts) = keyless.filter(|_| !config.issuers.is_empty()) {
+            providers.push(AnyProvider::Keyless(Arc::new(Keyless::new(Arc::clone(parts), config))));
+        }
+        Self { providers, blob_reads: config.blob_reads }
     }
 }
 
@@ -74,6 +89,7 @@ impl Rules {
 pub struct Access {
     rules: RwLock<Arc<Rules>>,
     policies: LivePolicies,
+    keyless: Option<Arc<KeylessParts>>,
     epoch: AtomicU64,
     clock: Arc<dyn Clock>,
 }
@@ -82,13 +98,43 @@ impl Access {
     /// Creates access rules from the configuration and `policies`. `admin` is an optional token that may do everything.
     #[must_use]
     pub fn new(config: &config::Access, policies: LivePolicies, admin: Option<&str>, clock: Arc<dyn Clock>) -> Self {
-        let rules = RwLock::new(Arc::new(Rules::new(config, admin)));
-        Self { rules, policies, epoch: AtomicU64::new(0), clock }
+        let rules = RwLock::new(Arc::new(Rules::new(config, admin, None)));
+        Self { rules, policies, keyless: None, epoch: AtomicU64::new(0), clock }
+    }
+
+    /// The same, accepting identity tokens as the configuration says. `audience` is what they are for if the
+    /// configuration has no other.
+    #[must_use]
+    pub fn with_keyless(
+        self,
+        backend: Arc<dyn KeylessBackend>,
+        audience: Option<String>,
+        config: &config::Access,
+        admin: Option<&str>,
+    ) -> Self {
+        let keyless = Some(Arc::new(KeylessParts::new(backend, audience)));
+        let rules = RwLock::new(Arc::new(Rules::new(config, admin, keyless.as_ref())));
+        Self { rules, keyless, ..self }
+    }
+
+    /// The exchange of identity tokens; `None` if no issuer is configured.
+    #[must_use]
+    pub fn keyless(&self) -> Option<Arc<Keyless>> {
+        self.rules().providers.iter().find_map(|provider| {
+            if let AnyProvider::Keyless(keyless) = provider { Some(Arc::clone(keyless)) } else { None }
+        })
+    }
+
+    /// The time, by the clock that decides about tokens.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Replaces tokens and policies. The policies change for all clones of the shared [`LivePolicies`].
     pub fn replace(&self, config: &config::Access, policies: Policies, admin: Option<&str>) {
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules::new(config, admin));
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) =
+            Arc::new(Rules::new(config, admin, self.keyless.as_ref()));
         self.policies.replace(policies);
         // Must come last: a thread that sees the new epoch must also see the new rules.
         self.epoch.fetch_add(1, Ordering::Release);

@@ -3,6 +3,7 @@
 //! Owns the text that people read and the exit codes that scripts read. Data goes to stdout, everything else to stderr.
 //! Must never talk HTTP itself: that is [`crate::client`].
 
+mod auth;
 mod check_config;
 mod check_store;
 mod collect;
@@ -102,6 +103,8 @@ pub enum Command {
     CheckConfig(check_config::Args),
     /// Try out whether a store keeps what Larder relies on
     CheckStore(check_store::Args),
+    /// Write and explain the rules by which jobs publish without a secret
+    Auth(auth::Args),
     /// Publish files as a new version of a name
     Publish(publish::Args),
     /// Import releases that were published elsewhere
@@ -158,6 +161,7 @@ impl Command {
             Self::Migrate(args) => migrate::run(args, context).await,
             Self::CheckConfig(args) => check_config::run(&args, context),
             Self::CheckStore(args) => check_store::run(args, context).await,
+            Self::Auth(args) => auth::run(args, context).await,
             Self::Publish(args) => publish::run(args, context).await,
             Self::Import(args) => import::run(args, context).await,
             Self::Fetch(args) => fetch::run(args, context).await,

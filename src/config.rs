@@ -6,10 +6,12 @@
 mod access;
 mod changes;
 mod collector;
+mod issuers;
 mod load;
 mod names;
 mod network;
 mod remarks;
+mod rules;
 mod scrub;
 mod store;
 mod values;
@@ -23,9 +25,11 @@ use crate::domain::Policies;
 
 pub use access::{Access, Token};
 pub use collector::Collector;
+pub use issuers::{Issuer, IssuerKind, LONGEST_AGE, SignatureAlgorithm, is_trustworthy};
 pub use load::{ConfigError, load};
 pub use names::NameRule;
 pub use network::Network;
+pub use rules::{AccessRule, Patterns, RuleGrant, Uses};
 pub use scrub::Scrub;
 pub use store::{Bucket, Delivery, Store};
 pub use values::{Duration, PublicUrl, Size};
@@ -99,7 +103,8 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 12] = [
+const OWN_PATHS: [&str; 13] = [
+    "auth",
     "blobs",
     "collector",
     "healthz",
@@ -260,10 +265,19 @@ impl Config {
             problems.push(text.to_owned());
         }
         self.access.validate(&mut problems);
+        if !self.access.issuers.is_empty() && self.audience().is_none() {
+            problems.push("access.audience (or server.public_url) is needed with access.issuers".to_owned());
+        }
         names::validate(&self.names, &mut problems);
         self.collector.validate(&mut problems);
         self.scrub.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// The value of `aud` that identity tokens for this server have; `None` if none is configured.
+    #[must_use]
+    pub fn audience(&self) -> Option<&str> {
+        self.access.audience.as_deref().or(self.server.public_url.as_ref().map(PublicUrl::as_str))
     }
 
     /// Creates the policies from `[[names]]`.

@@ -3,10 +3,12 @@
 //! Owns every grammar and every state transition. Must never do I/O, read a clock or know about HTTP, so that all of
 //! its decisions can be tested with plain values.
 
+pub mod author;
 pub mod carried;
 pub mod digest;
 pub mod encoding;
 pub mod expect;
+pub mod glob;
 pub mod head;
 pub mod json;
 pub mod manifest;
@@ -19,15 +21,18 @@ pub mod retention;
 pub mod run;
 pub mod selector;
 pub mod subject;
+pub mod template;
 pub mod text;
 pub mod upload;
 pub mod version;
 pub mod word;
 
+pub use author::Author;
 pub use carried::Carried;
 pub use digest::{Digest, DigestError, HashState, Hasher};
 pub use encoding::{EncodingError, utf8};
 pub use expect::Expect;
+pub use glob::{Glob, GlobError};
 pub use head::{Action, Change, Head, Judgement, Operation, Rejection};
 pub use manifest::{Descriptor, Manifest, ManifestError, ReadError};
 pub use media_type::{MediaType, MediaTypeError};
@@ -39,5 +44,6 @@ pub use retention::Retention;
 pub use run::RunId;
 pub use selector::{Selector, SelectorError, Target};
 pub use subject::{Subject, SubjectError};
+pub use template::{FillError, NameTemplate};
 pub use upload::UploadId;
 pub use version::{Origin, Pin, State, Summary, VersionRow};

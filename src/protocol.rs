@@ -8,12 +8,16 @@ pub mod blobs;
 pub mod documents;
 mod flights;
 pub mod heads;
+mod key_ring;
 pub(crate) mod listing;
 pub mod log;
 pub mod manifests;
+mod token_marks;
 pub mod uploads;
 
 pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs, Damaged};
 pub use heads::{AsOf, ChangeError, Changed, Heads};
+pub use key_ring::{DerivedKey, KeyRing};
 pub use manifests::{Closure, LoadedManifest, ManifestWalk, Manifests};
+pub use token_marks::{TokenMark, TokenMarks};
 pub use uploads::{Append, UploadError, UploadLimits, Uploads};

@@ -4,6 +4,7 @@ mod admin_token;
 mod background;
 mod collector;
 mod connections;
+mod keyless;
 mod modes;
 mod reload;
 mod store;
@@ -18,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::Access;
 use crate::clock::{Clock, StoreClock, SystemClock};
 use crate::config::{self, Cache, Config, Store};
+use crate::domain::LivePolicies;
 use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, app};
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
@@ -32,9 +34,11 @@ use crate::upkeep::{Collect, Health, ScrubOptions};
 
 use background::Background;
 use connections::{ResponseMemory, serve};
+use keyless::ServerBackend;
 use supervise::Supervisor;
 
 pub use collector::{CollectorSchedule, ScheduleStep, settings as collector_settings};
+pub use keyless::IssuerDocuments;
 pub use modes::keeps_modes;
 pub use reload::{ReloadError, Reloader};
 pub use store::{open_store, s3_settings};
@@ -127,16 +131,17 @@ impl Server {
         let admin = admin_token::find_or_make(&config)?;
         let settings = collector_settings(&config);
         let policies = settings.policies.clone();
-        let access =
-            Arc::new(Access::new(&config.access, policies, admin.as_deref(), Arc::clone(&clock) as Arc<dyn Clock>));
+        let access = Arc::new(access((&objects, &clock), &config, policies, admin.as_deref()));
         // Given the host's clock, because every run of the collector measures the skew against the store itself.
         let collect = || Collect::new(Arc::clone(&store), Arc::clone(clock.host()), settings);
         let collector = config.collector.enabled.then(|| (collect(), config.collector.interval.std()));
         let health = Arc::new(Health::new(Arc::clone(&watch), Arc::clone(&clock)));
         let damaged = cache.as_ref().map_or_else(Arc::default, |cache| Arc::clone(cache.damaged()));
-        let state = state((&store, &clock), &config, access, (cache.clone(), Arc::clone(&damaged)), health);
+        let known = (cache.clone(), Arc::clone(&damaged));
+        let state = state((&store, &clock), &config, Arc::clone(&access), known, health);
         let scrub = scrub_options(&config);
-        let background = Background { store: objects, watch, clock, collector, scrub, damaged, sweeps: None, cache };
+        let background =
+            Background { store: objects, watch, clock, collector, scrub, damaged, sweeps: None, cache, access };
         Ok(Self { config, state, background })
     }
 
@@ -246,6 +251,19 @@ fn scrub_options(config: &Config) -> ScrubOptions {
     let config = &config.scrub;
     let rate = config.rate.map_or(by_default, config::Size::bytes);
     ScrubOptions { rate, every: config.every.std(), source: None, condemn: config.condemn }
+}
+
+/// Identity tokens are for the public address unless the configuration says otherwise.
+fn access(
+    (store, clock): (&Arc<dyn ObjectStore>, &Arc<StoreClock>),
+    config: &Config,
+    policies: LivePolicies,
+    admin: Option<&str>,
+) -> Access {
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    let backend = Arc::new(ServerBackend::new(store, Arc::clone(&clock)));
+    let audience = config.server.public_url.as_ref().map(|url| url.as_str().to_owned());
+    Access::new(&config.access, policies, admin, clock).with_keyless(backend, audience, &config.access, admin)
 }
 
 fn delivery(store: &Store) -> Delivery {

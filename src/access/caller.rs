@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
-use crate::domain::{ManifestName, NamePattern, Permission, Subject};
+use crate::domain::{Author, ManifestName, NamePattern, Permission, Subject};
 
 /// A set of permissions, independent of the provider that granted it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,12 +69,16 @@ pub enum Disregarded {
     Refused(Arc<str>),
 }
 
+/// The surface that operations do not name, because it is the usual one.
+const USUAL_SURFACE: &str = "native";
+
 /// The caller of a request. Creating and cloning one allocates nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     subject: Subject,
     grants: Arc<Grants>,
     scope: Scope,
+    claims: Option<Arc<[Box<str>]>>,
     disregarded: Option<Disregarded>,
 }
 
@@ -82,7 +86,13 @@ impl Caller {
     /// A caller identified as `subject`, with these grants, making a request in `scope`.
     #[must_use]
     pub fn new(subject: Subject, grants: Arc<Grants>, scope: Scope) -> Self {
-        Self { subject, grants, scope, disregarded: None }
+        Self { subject, grants, scope, claims: None, disregarded: None }
+    }
+
+    /// The same caller, of whom its issuer also says this, each as `NAME=VALUE`. Histories keep it.
+    #[must_use]
+    pub fn with_claims(self, claims: Arc<[Box<str>]>) -> Self {
+        Self { claims: Some(claims), ..self }
     }
 
     /// A caller without credentials and without grants.
@@ -90,7 +100,7 @@ impl Caller {
     pub fn anonymous() -> Self {
         static NOTHING: LazyLock<Arc<Grants>> = LazyLock::new(Arc::default);
         let scope = Scope { surface: "", at: Timestamp::MIN };
-        Self { subject: Subject::anonymous(), grants: Arc::clone(&NOTHING), scope, disregarded: None }
+        Self::new(Subject::anonymous(), Arc::clone(&NOTHING), scope)
     }
 
     /// A caller whose credentials do not count: anonymous, but a denial can say why.
@@ -115,6 +125,13 @@ impl Caller {
     #[must_use]
     pub fn subject(&self) -> Subject {
         self.subject.clone()
+    }
+
+    /// The caller as the operations of its changes record it.
+    #[must_use]
+    pub fn author(&self) -> Author {
+        let via = Some(self.scope.surface).filter(|surface| *surface != USUAL_SURFACE);
+        Author { subject: self.subject(), via, claims: self.claims.clone().unwrap_or_default() }
     }
 
     /// Whether the caller has this permission for any name at all.

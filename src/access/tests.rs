@@ -31,7 +31,7 @@ fn policies() -> Policies {
 }
 
 fn configured(token: config::Token) -> config::Access {
-    config::Access { blob_reads: Reads::Token, tokens: vec![token] }
+    config::Access { blob_reads: Reads::Token, tokens: vec![token], ..config::Access::default() }
 }
 
 fn access_at(token: config::Token, now: Timestamp) -> (Access, Arc<ManualClock>) {
@@ -48,7 +48,7 @@ async fn identify(access: &Access, token: &str) -> Option<Caller> {
     match access.identify(&Credentials::Bearer(token), SURFACE).await {
         Identity::Known(caller) => Some(caller),
         Identity::NotMine => None,
-        Identity::Refused(why) => panic!("{why}"),
+        Identity::Refused(why) | Identity::Unavailable(why) => panic!("{why}"),
     }
 }
 
@@ -143,7 +143,7 @@ async fn rules_are_replaced_together_and_counted() {
     let (before, open) = (access.epoch(), "open/main".parse().unwrap());
     assert!(access.is_public(&open) && access.needs_precondition(&open) && !access.blobs_are_public());
     assert!(!access.is_public(&"main".parse().unwrap()));
-    let next = config::Access { blob_reads: Reads::Public, tokens: Vec::new() };
+    let next = config::Access { blob_reads: Reads::Public, ..config::Access::default() };
     access.replace(&next, Policies::default(), Some("other root"));
     assert_ne!(access.epoch(), before);
     assert!(access.is_public(&"main".parse().unwrap()) && !access.needs_precondition(&open));

@@ -50,7 +50,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     raise_file_limit();
     let address = config.server.listen;
     let token_file = server::admin_token_file(&config);
-    if token_file.is_none() && config.access.tokens.is_empty() {
+    if token_file.is_none() && config.access.tokens.is_empty() && config.access.rules.is_empty() {
         output::note("warning: no token is configured, so nothing can be published to this server.");
     }
     // Bind before opening the store, listen after it: a server that cannot listen must not touch the store and its

@@ -1,4 +1,4 @@
-//! `[access]`: tokens and public access.
+//! `[access]`: tokens, identity tokens, and public access.
 
 use std::collections::HashSet;
 
@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::value::Datetime;
 
+use super::{AccessRule, Issuer, issuers, rules};
 use crate::domain::subject::{LARDER, RESERVED};
 use crate::domain::{NamePattern, Permission, Reads};
 
@@ -18,8 +19,15 @@ const MAX_ID: usize = 128;
 pub struct Access {
     /// Who may read blobs by digest.
     pub blob_reads: Reads,
+    /// The value of `aud` in identity tokens for this server; `server.public_url` if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
     /// Static tokens, by their hash.
     pub tokens: Vec<Token>,
+    /// Issuers of identity tokens.
+    pub issuers: Vec<Issuer>,
+    /// What the holders of identity tokens may do.
+    pub rules: Vec<AccessRule>,
 }
 
 /// `[[access.tokens]]`
@@ -105,5 +113,10 @@ impl Access {
                 problems.push(format!("access.tokens: the id {:?} is used twice", token.id));
             }
         }
+        if self.audience.as_ref().is_some_and(|audience| audience.is_empty() || audience.len() > 512) {
+            problems.push("access.audience must have 1 to 512 bytes".to_owned());
+        }
+        issuers::validate(&self.issuers, problems);
+        rules::validate(&self.rules, &self.issuers, problems);
     }
 }

@@ -34,6 +34,7 @@ impl Access {
                 remarks.push(format!("{other:?} and {:?} are the same token, so only the latter counts", token.id));
             }
         }
+        remarks.extend(self.rules.iter().flat_map(|rule| rule.remarks(&self.issuers)));
         remarks
     }
 }

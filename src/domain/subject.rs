@@ -100,6 +100,12 @@ impl Subject {
         self.issuer() == LARDER
     }
 
+    /// Whether it is of an issuer of identity tokens, which makes claims about it.
+    #[must_use]
+    pub fn has_claims(&self) -> bool {
+        !matches!(self.issuer(), LARDER | TOKEN)
+    }
+
     fn parts(&self) -> (&str, &str) {
         // An issuer contains no colon, so the first one separates the parts.
         self.as_str().split_once(':').unwrap_or_default()

@@ -5,6 +5,7 @@
 
 mod mechanics;
 mod services;
+mod tokens;
 
 use axum::http::header::{self, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
@@ -152,6 +153,12 @@ impl ApiError {
 
     pub(super) fn busy() -> Self {
         let detail = "The server is busy with other requests of this kind; try again shortly.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail).retry_after()
+    }
+
+    /// Something that is needed does not work at present; `why` is a sentence without a full stop.
+    pub(super) fn unavailable(why: &str) -> Self {
+        let detail = format!("{}; try again shortly.", services::sentence(why).trim_end_matches('.'));
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail).retry_after()
     }
 

@@ -95,6 +95,8 @@ where
                 Identity::NotMine if matches!(credentials, Credentials::Basic { .. }) => Disregarded::Unreadable,
                 Identity::NotMine => Disregarded::Unknown,
                 Identity::Refused(why) => Disregarded::Refused(why.into()),
+                Identity::Unavailable(why) if parts.method.is_safe() => Disregarded::Refused(format!("{why}.").into()),
+                Identity::Unavailable(why) => return Err(ApiError::unavailable(&why)),
             },
         };
         if parts.method.is_safe() { Ok(Self::disregarding(disregarded)) } else { Err(unauthorized(&disregarded, "")) }

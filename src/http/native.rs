@@ -1,5 +1,6 @@
 //! The native surface: blobs, uploads, manifests, sessions, versions, refs, pages, and the endpoints for operators.
 
+mod auth;
 mod blobs;
 mod bodies;
 mod collector;
@@ -53,6 +54,7 @@ fn routes() -> Router<AppState> {
         .merge(sessions::routes())
         .merge(versions::routes())
         .merge(refs::routes())
+        .merge(auth::routes())
         .merge(collector::routes())
         .merge(health::routes())
 }
@@ -74,6 +76,7 @@ fn describe() -> Value {
     sessions::describe(&mut document);
     versions::describe(&mut document);
     refs::describe(&mut document);
+    auth::describe(&mut document);
     index::describe(&mut document);
     collector::describe(&mut document);
     health::describe(&mut document);

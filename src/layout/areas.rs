@@ -103,11 +103,11 @@ pub fn states(area: &str) -> Option<Prefix> {
     Some(super::prefix(&format!("aux/{area}/{STATES}")))
 }
 
-/// Like [`states`], for an area below `tmp/`.
+/// The prefix of all that an area below `tmp/` holds. `None` if the area's name is not legal.
 #[must_use]
-pub fn temporary_states(area: &str) -> Option<Prefix> {
-    AreaPath::of_state(area, 0)?;
-    Some(super::prefix(&format!("tmp/{area}/{STATES}")))
+pub fn temporary(area: &str) -> Option<Prefix> {
+    AreaPath::new(area, "x")?;
+    Some(super::prefix(&format!("tmp/{area}/")))
 }
 
 /// A key below `aux/` or `tmp/` without that prefix: `<area>/<rest>`, where the area is 1 to 16 lower-case letters and

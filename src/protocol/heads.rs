@@ -21,7 +21,7 @@ use tokio::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::domain::head::{Judgement, Outcome};
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Change, Head, LogName, Operation, Rejection, Selector, Subject, VersionRow};
+use crate::domain::{Author, Change, Head, LogName, Operation, Rejection, Selector, VersionRow};
 use crate::layout::LayoutKey;
 use crate::protocol::absences::Absences;
 use crate::protocol::flights::Flights;
@@ -277,8 +277,14 @@ impl Heads {
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn change(&self, name: &LogName, change: &Change, by: &Subject) -> Result<Changed, ChangeError> {
-        let operation = Operation::new(operation_id()?, change.action(), by.clone());
+    pub async fn change(
+        &self,
+        name: &LogName,
+        change: &Change,
+        by: impl Into<Author> + Send,
+    ) -> Result<Changed, ChangeError> {
+        let by = by.into();
+        let operation = by.sign(Operation::new(operation_id()?, change.action(), by.subject.clone()));
         for _ in 0..MAX_RACES {
             // Boxed because it holds several rows, which would otherwise enlarge every future that awaits a change.
             if let Some(changed) = Box::pin(self.attempt(name, change, operation.clone())).await? {

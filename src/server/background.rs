@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::collector::{self, CollectorSchedule};
 use super::supervise::Supervisor;
+use crate::access::Access;
 use crate::clock::{Clock, StoreClock};
 use crate::layout::marker::Watch;
-use crate::protocol::{BlobCache, Damaged};
+use crate::protocol::{BlobCache, Damaged, TokenMarks};
 use crate::store::{FsStore, ObjectStore};
 use crate::upkeep::collect::Runs;
 use crate::upkeep::{Collect, Scrub, ScrubOptions, store_time, writable};
@@ -42,6 +43,8 @@ pub(super) struct Background {
     /// The store, if it is of a kind in which dead writers leave staged files behind.
     pub(super) sweeps: Option<FsStore>,
     pub(super) cache: Option<Arc<BlobCache>>,
+    /// Knows whether tokens are exchanged here, which leaves marks in the store.
+    pub(super) access: Arc<Access>,
 }
 
 impl Background {
@@ -50,6 +53,7 @@ impl Background {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         scrub(&Arc::new(Scrub::new(Arc::clone(&self.store), clock, self.damaged, self.scrub)), supervisor);
         supervisor.repeat("metrics", SUM_UP_EVERY, async || crate::telemetry::sum_up_metrics());
+        forget_marks(TokenMarks::new(Arc::clone(&self.store)), &self.watch, (&self.clock, &self.access), supervisor);
         try_writing(&self.store, &self.watch, self.sweeps.is_some(), supervisor);
         watch_clock(self.store, Arc::clone(&self.clock), supervisor);
         if let Some(cache) = self.cache {
@@ -83,6 +87,28 @@ fn scrub(scrub: &Arc<Scrub>, supervisor: &Supervisor) {
     supervisor.run("mending", move || {
         let (scrub, stop) = (Arc::clone(&mending), stop.clone());
         async move { scrub.mend(&stop).await }
+    });
+}
+
+/// Marks of used and revoked tokens go once no token counts that they are about.
+fn forget_marks(
+    marks: TokenMarks,
+    watch: &Arc<Watch>,
+    (clock, access): (&Arc<StoreClock>, &Arc<Access>),
+    supervisor: &Supervisor,
+) {
+    let (watch, clock, access) = (Arc::clone(watch), Arc::clone(clock), Arc::clone(access));
+    supervisor.repeat("tokens", SWEEP_EVERY, move || {
+        let (marks, watch, clock) = (marks.clone(), Arc::clone(&watch), Arc::clone(&clock));
+        let has_issuers = access.keyless().is_some();
+        async move {
+            if !has_issuers || clock.skew().is_some() || watch.allows_writing("tmp").await.is_err() {
+                return;
+            }
+            if let Err(error) = marks.forget_old(clock.now()).await {
+                tracing::warn!(%error, "could not remove the marks of tokens whose time is over");
+            }
+        }
     });
 }
 

@@ -48,7 +48,8 @@ impl Reloader {
         let (changed, left) = (self.running.differences(&next), next.differences(newer));
         self.running = next;
         tracing::info!(changed = changed.join(", "), "read the configuration again");
-        if self.running.access.tokens.is_empty() && admin.is_none() {
+        let access = &self.running.access;
+        if access.tokens.is_empty() && access.rules.is_empty() && admin.is_none() {
             tracing::warn!("no token is configured, so nothing can be published to this server");
         }
         if !left.is_empty() {

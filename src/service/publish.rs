@@ -16,7 +16,7 @@ use self::error::{complete, to_upload};
 use crate::domain::head::Change;
 use crate::domain::manifest::{Descriptor, Limits};
 use crate::domain::{
-    Digest, Expect, Head, LogName, Manifest, ManifestName, Origin, Rejection, Selector, State, Subject, Summary,
+    Author, Digest, Expect, Head, LogName, Manifest, ManifestName, Origin, Rejection, Selector, State, Summary,
     VersionRow,
 };
 use crate::protocol::blobs::Check;
@@ -132,10 +132,10 @@ impl Publish {
         name: &ManifestName,
         bytes: Bytes,
         options: PublishOptions,
-        by: &Subject,
+        by: impl Into<Author> + Send,
     ) -> Result<Receipt, PublishError> {
         let document = self.checked(bytes).await?;
-        self.publish_document(name, document, options, by, None).await
+        self.publish_document(name, document, options, &by.into(), None).await
     }
 
     /// Publishes a manifest of this media type that was published before elsewhere, and records that origin. It only
@@ -149,10 +149,10 @@ impl Publish {
         bytes: Bytes,
         (media_type, from): (Option<&str>, Origin),
         options: PublishOptions,
-        by: &Subject,
+        by: impl Into<Author> + Send,
     ) -> Result<Receipt, PublishError> {
         let manifest = self.manifests.understand(&bytes, media_type)?;
-        self.publish_document(name, Document { bytes, manifest }, options, by, Some(from)).await
+        self.publish_document(name, Document { bytes, manifest }, options, &by.into(), Some(from)).await
     }
 
     async fn publish_document(
@@ -160,7 +160,7 @@ impl Publish {
         name: &ManifestName,
         document: Document,
         options: PublishOptions,
-        by: &Subject,
+        by: &Author,
         from: Option<Origin>,
     ) -> Result<Receipt, PublishError> {
         let (receipt, bad) = match Box::pin(self.protect(name, document, &options, by, Resume::Never(from))).await? {
@@ -200,20 +200,25 @@ impl Publish {
         name: &ManifestName,
         number: u64,
         options: PublishOptions,
-        by: &Subject,
+        by: impl Into<Author> + Send,
     ) -> Result<Receipt, PublishError> {
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
             complete(self.check(name, &row).await?)?;
         }
-        self.commit_head(name, number, options, by).await
+        self.commit_head(name, number, options, &by.into()).await
     }
 
     /// Aborts a session.
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn abort(&self, name: &ManifestName, number: u64, by: &Subject) -> Result<(), ChangeError> {
+    pub async fn abort(
+        &self,
+        name: &ManifestName,
+        number: u64,
+        by: impl Into<Author> + Send,
+    ) -> Result<(), ChangeError> {
         self.heads.change(name, &Change::Abort { number }, by).await.map(|_| ())
     }
 
@@ -244,7 +249,7 @@ impl Publish {
         name: &ManifestName,
         Document { bytes, manifest }: Document,
         options: &PublishOptions,
-        by: &Subject,
+        by: &Author,
         resume: Resume,
     ) -> Result<(Receipt, Vec<Check>), PublishError> {
         if let Some(receipt) = self.unchanged(name, Digest::of(&bytes), options.activate).await?
@@ -323,7 +328,7 @@ impl Publish {
         name: &ManifestName,
         number: u64,
         options: PublishOptions,
-        by: &Subject,
+        by: &Author,
     ) -> Result<Receipt, PublishError> {
         let change = Change::Commit { number, activate: options.activate, expect: options.expect };
         Ok(Receipt::new(self.heads.change(name, &change, by).await?))
@@ -350,13 +355,14 @@ impl Publish {
         name: &ManifestName,
         digest: Digest,
         options: &PublishOptions,
-        by: &Subject,
+        by: &Author,
     ) -> Result<Option<Receipt>, StoreError> {
         let Some(head) = self.heads.current_durable(name).await? else { return Ok(None) };
         if !options.expect.holds(head.active().map(VersionRow::digest)) {
             return Ok(None);
         }
-        let own = |row: &&VersionRow| row.state == State::Prepared && row.digest() == digest && row.created_by == *by;
+        let is_of = |row: &VersionRow| row.digest() == digest && row.created_by == by.subject;
+        let own = |row: &&VersionRow| row.state == State::Prepared && is_of(row);
         Ok(head.rows.iter().rev().find(own).map(|row| Receipt::of(&head, row.clone(), false)))
     }
 
@@ -369,7 +375,7 @@ impl Publish {
 
     /// Aborts a version after a failure; the client gets that failure rather than this one. If the abort fails too, the
     /// collector aborts the version when its time is up (C0).
-    async fn abort_quietly(&self, name: &ManifestName, number: u64, by: &Subject) {
+    async fn abort_quietly(&self, name: &ManifestName, number: u64, by: &Author) {
         if let Err(error) = self.abort(name, number, by).await {
             tracing::warn!(manifest.name = %name, version = number, %error, "could not abort a failed publish");
         }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::domain::head::Change;
-use crate::domain::{Expect, Head, ManifestName, Origin, Rejection, Selector, State, Subject, Target, VersionRow};
+use crate::domain::{
+    Action, Author, Expect, Head, ManifestName, Origin, Rejection, Selector, State, Target, VersionRow,
+};
 use crate::protocol::{AsOf, ChangeError, Heads};
 use crate::service::publish::PublishOptions;
 use crate::service::{Publish, PublishError, Receipt, Resolve, ResolveError};
@@ -81,11 +83,32 @@ impl Versions {
         Ok(Some(History { head, rows, next }))
     }
 
+    /// What the issuer of a version's publisher says of it, each as `NAME=VALUE`. Empty for publishers without an issuer
+    /// of identity tokens.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn claims(&self, name: &ManifestName, row: &VersionRow) -> Result<Vec<Box<str>>, StoreError> {
+        if !row.created_by.has_claims() {
+            return Ok(Vec::new());
+        }
+        // Kept once, in the operation that began the version; heads have no index but their times.
+        let Some(head) = self.heads.look(name, AsOf::Recent).await? else { return Ok(Vec::new()) };
+        let begun = self.heads.at(&head, row.prepared_at).await?.map(|head| head.operation);
+        let begun = begun.filter(|begun| begun.action == Action::Prepare && begun.version == Some(row.number));
+        Ok(begun.map(|begun| begun.claims).unwrap_or_default())
+    }
+
     /// Makes an existing version active, without upload or rebuild. `@previous` is a rollback.
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn promote(&self, target: &Target, expect: Expect, by: &Subject) -> Result<Receipt, ChangeError> {
+    pub async fn promote(
+        &self,
+        target: &Target,
+        expect: Expect,
+        by: impl Into<Author> + Send,
+    ) -> Result<Receipt, ChangeError> {
         self.change(target, |selector| Change::Promote { selector, expect }, by).await
     }
 
@@ -94,7 +117,12 @@ impl Versions {
     ///
     /// # Errors
     /// A [`ChangeError`]; [`Rejection::NoOtherContent`] when there is nothing to go back to.
-    pub async fn rollback(&self, name: &ManifestName, expect: Expect, by: &Subject) -> Result<Receipt, ChangeError> {
+    pub async fn rollback(
+        &self,
+        name: &ManifestName,
+        expect: Expect,
+        by: impl Into<Author> + Send,
+    ) -> Result<Receipt, ChangeError> {
         self.heads.change(name, &Change::Rollback { expect }, by).await.map(Receipt::new)
     }
 
@@ -111,7 +139,12 @@ impl Versions {
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn pin(&self, target: &Target, pinned: bool, by: &Subject) -> Result<Receipt, ChangeError> {
+    pub async fn pin(
+        &self,
+        target: &Target,
+        pinned: bool,
+        by: impl Into<Author> + Send,
+    ) -> Result<Receipt, ChangeError> {
         self.change(target, |selector| Change::Pin { selector, pinned }, by).await
     }
 
@@ -119,7 +152,12 @@ impl Versions {
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn retire(&self, target: &Target, reason: String, by: &Subject) -> Result<Receipt, ChangeError> {
+    pub async fn retire(
+        &self,
+        target: &Target,
+        reason: String,
+        by: impl Into<Author> + Send,
+    ) -> Result<Receipt, ChangeError> {
         self.change(target, |selector| Change::Retire { selector, reason }, by).await
     }
 
@@ -127,7 +165,7 @@ impl Versions {
         &self,
         target: &Target,
         change: impl FnOnce(Selector) -> Change + Send,
-        by: &Subject,
+        by: impl Into<Author> + Send,
     ) -> Result<Receipt, ChangeError> {
         self.heads.change(&target.name, &change(target.selector), by).await.map(Receipt::new)
     }
@@ -141,7 +179,7 @@ impl Versions {
         name: &ManifestName,
         expect: Expect,
         reason: String,
-        by: &Subject,
+        by: impl Into<Author> + Send,
     ) -> Result<Receipt, ChangeError> {
         self.heads.change(name, &Change::Withdraw { expect, reason }, by).await.map(Receipt::new)
     }
@@ -156,7 +194,7 @@ impl Versions {
         name: &ManifestName,
         expect: Expect,
         reason: String,
-        by: &Subject,
+        by: impl Into<Author> + Send,
     ) -> Result<Arc<Head>, ChangeError> {
         let change = Change::Delete { expect, reason };
         Ok(self.heads.change(name, &change, by).await?.head)
@@ -171,7 +209,7 @@ impl Versions {
         from: &Target,
         to: &ManifestName,
         options: PublishOptions,
-        by: &Subject,
+        by: impl Into<Author> + Send,
     ) -> Result<Receipt, CopyError> {
         let (found, loaded) = self.resolve.manifest(from, AsOf::Now).await?;
         let origin = Origin {

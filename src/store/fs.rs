@@ -43,6 +43,9 @@ pub use step::{NoFaults, Step, Steps};
 /// also waits for unrelated writes, but avoids a disk flush for each directory.
 const SYNCED_EACH: usize = 512;
 
+/// What the keys of secrets begin with. Only the user that runs the server may read their files.
+const SECRETS: &str = "aux/keys/";
+
 /// Maximum number of prefixes that are listed without waiting for a turn.
 const FEW: usize = 16;
 
@@ -183,6 +186,9 @@ impl Inner {
             return self.found(key);
         }
         let mut staged = self.stage()?;
+        if key.as_str().starts_with(SECRETS) {
+            staged.close_to_others()?;
+        }
         staged.write(bytes)?;
         self.publish(staged, key)
     }

@@ -82,7 +82,7 @@ codes! {
     QueryInvalid = "QUERY_INVALID",
     /// A range cannot be satisfied or is not supported.
     RangeInvalid = "RANGE_INVALID",
-    /// The head of the request is malformed or ambiguous.
+    /// The head of the request, or what its body asks for, is malformed or ambiguous.
     RequestInvalid = "REQUEST_INVALID",
     /// The run of the collector does not exist.
     RunUnknown = "RUN_UNKNOWN",

@@ -52,6 +52,10 @@ pub struct Row {
     /// The subject that published it.
     #[schemars(with = "schema::SubjectText")]
     pub created_by: Subject,
+    /// What the issuer of the publisher's identity token says of it, each as `NAME=VALUE`; only where one version is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub claims: Vec<Box<str>>,
     /// When it was prepared.
     #[schemars(with = "schema::Time")]
     pub prepared_at: Timestamp,
@@ -99,6 +103,7 @@ impl From<&VersionRow> for Row {
             },
             source_sha256: summary.source,
             created_by: row.created_by.clone(),
+            claims: Vec::new(),
             prepared_at: row.prepared_at,
             published_at: row.published_at,
             promoted_at: row.promoted_at,

@@ -10,6 +10,7 @@ mod fetch;
 mod heal;
 mod identity;
 mod import;
+mod keyless;
 mod memory;
 mod publish;
 mod publishing;

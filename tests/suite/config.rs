@@ -48,6 +48,12 @@ fn default_toml_shows_every_key_there_is() {
     // Lists are empty by default; one entry each makes their keys visible.
     let token = "id = 'x'\nsha256 = 'x'\nactions = ['admin']\nsurfaces = ['x']\nuntil = 2040-01-01T00:00:00Z";
     config.access.tokens.push(toml::from_str::<Token>(token).unwrap());
+    let issuer = "id = 'x'\nkind = 'github'\nurl = 'x'";
+    config.access.issuers.push(toml::from_str(issuer).unwrap());
+    let rule = "id = 'x'\nissuer = 'x'\naudience = ['x']\njti = 'once'\nclaims = { repository_id = '1' }\n\
+                grants = [{ actions = ['publish'], names = ['x'], surfaces = ['x'] }]";
+    config.access.rules.push(toml::from_str(rule).unwrap());
+    config.access.audience = Some("x".to_owned());
     config.names.push(NameRule::setting_all(vec!["**".parse().unwrap()], &NamePolicy::default()));
     let mut wanted = Vec::new();
     keys("", &Value::try_from(&config).unwrap(), &mut wanted);

@@ -74,7 +74,7 @@ async fn lived_in() -> FsBackend {
     let staged = Release::new("staged", 1);
     services.upload_all(&staged).await.unwrap();
     services.publish_only("main", &staged, stage()).await.unwrap();
-    services.publish.prepare(&name("other"), Release::new("begun", 2).manifest(), &activate(), &ACTOR).await.unwrap();
+    services.publish.prepare(&name("other"), Release::new("begun", 2).manifest(), &activate(), &*ACTOR).await.unwrap();
     backend
 }
 
@@ -149,7 +149,7 @@ async fn a_copy_can_be_served_and_published_to() {
     services.release("main", &Release::new("v4", 2)).await.unwrap();
     let begun = Release::new("begun", 2);
     services.upload_all(&begun).await.unwrap();
-    services.publish.commit(&name("other"), 1, activate(), &ACTOR).await.unwrap();
+    services.publish.commit(&name("other"), 1, activate(), &*ACTOR).await.unwrap();
     assert_eq!(sound(&there.store(), "main").await.as_deref(), Some("v4"));
     assert_eq!(sound(&there.store(), "other").await.as_deref(), Some("begun"));
 }

@@ -13,6 +13,7 @@ mod framing;
 mod gone;
 mod hidden;
 mod json;
+mod keyless;
 mod limits;
 mod manifests;
 mod pages;

@@ -8,6 +8,7 @@ mod crashes;
 mod growth;
 mod healing;
 mod hidden;
+mod keys;
 mod logs;
 mod races;
 mod remedies;

@@ -6,6 +6,7 @@ pub mod collecting;
 pub mod deployment;
 pub mod faulty;
 pub mod frames;
+pub mod issuer;
 pub mod layout1;
 pub mod process;
 pub mod raw;

@@ -249,7 +249,7 @@ async fn publish(
     let receipt = run_to_completion(&tasks, async move {
         // All of it, so that its memory counts until the work is done, even if the client goes away.
         let held = held;
-        Ok(state.publish.publish(&name, held.bytes.clone(), options, &caller.subject()).await?)
+        Ok(state.publish.publish(&name, held.bytes.clone(), options, caller.author()).await?)
     })
     .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
@@ -306,9 +306,9 @@ async fn retire(
         return Err(ApiError::precondition_failed(Some(row.digest())));
     }
     let target = Target { selector: Selector::Number(row.number), ..target };
-    let (tasks, by) = (state.tasks.clone(), caller.subject());
+    let (tasks, by) = (state.tasks.clone(), caller.author());
     let receipt =
-        run_to_completion(&tasks, async move { Ok(state.versions.retire(&target, reason, &by).await?) }).await?;
+        run_to_completion(&tasks, async move { Ok(state.versions.retire(&target, reason, by).await?) }).await?;
     Ok(Json(Row::from(&receipt.row)).into_response())
 }
 
@@ -324,7 +324,7 @@ async fn delete(
     let head =
         run_to_completion(
             &tasks,
-            async move { Ok(state.versions.delete(&name, expect, reason, &caller.subject()).await?) },
+            async move { Ok(state.versions.delete(&name, expect, reason, caller.author()).await?) },
         )
         .await?;
     let body = Deleted { name: head.name.governing(), generation: Some(head.generation), deleted: true };

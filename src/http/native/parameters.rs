@@ -124,9 +124,11 @@ macro_rules! failures {
 failures! {
     400 "BadRequest" [], "Something in the request is malformed: DIGEST_INVALID, SIZE_INVALID, NAME_INVALID, \
         SELECTOR_INVALID, QUERY_INVALID, RANGE_INVALID, PRECONDITION_INVALID, MANIFEST_INVALID, UPLOAD_INVALID, \
-        UPLOAD_COMPLETE. REQUEST_INVALID: the head is ambiguous, such as one without a Host or with two.";
+        UPLOAD_COMPLETE. REQUEST_INVALID: the head is ambiguous, such as one without a Host or with two, or the body is no \
+        exchange of a token.";
     401 "Unauthorized" [WWW_AUTHENTICATE], "UNAUTHORIZED: no token where one is needed, or one that is not known.";
-    403 "Forbidden" [WWW_AUTHENTICATE], "DENIED: the token does not grant this.";
+    403 "Forbidden" [WWW_AUTHENTICATE], "DENIED: the token does not grant this. For an identity token that no rule grants \
+        anything, with `rules`: what is in the way of the nearest.";
     404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN, FILE_UNKNOWN, RUN_UNKNOWN, \
         UPLOAD_UNKNOWN, NOT_FOUND.";
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";

@@ -115,7 +115,7 @@ async fn prepare(
     let prepared = run_to_completion(&tasks, async move {
         // All of it, so that its memory counts until the work is done, even if the client goes away.
         let held = held;
-        Ok(state.publish.prepare_from(from, &name, held.bytes.clone(), &options, &caller.subject()).await?)
+        Ok(state.publish.prepare_from(from, &name, held.bytes.clone(), &options, caller.author()).await?)
     })
     .await?;
     match prepared {
@@ -163,7 +163,7 @@ async fn commit(
     let tasks = state.tasks.clone();
     let receipt = run_to_completion(&tasks, async move {
         let _turn = turn;
-        state.publish.commit(&name, number, options, &caller.subject()).await.map_err(refusal)
+        state.publish.commit(&name, number, options, caller.author()).await.map_err(refusal)
     })
     .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
@@ -174,7 +174,7 @@ async fn abort(State(state): State<AppState>, caller: Caller, rest: Rest) -> Res
     let (name, number) = session(&rest)?;
     caller.require(Permission::Publish, &name)?;
     let tasks = state.tasks.clone();
-    run_to_completion(&tasks, async move { Ok(state.publish.abort(&name, number, &caller.subject()).await?) }).await?;
+    run_to_completion(&tasks, async move { Ok(state.publish.abort(&name, number, caller.author()).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

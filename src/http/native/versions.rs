@@ -125,7 +125,8 @@ async fn show(
         (Some(_), _) => Err(ApiError::no_route()),
         (None, true) => {
             let found = state.resolve.row(&target, AsOf::Now).await?;
-            Ok((headers, Json(Row::from(&found.row))).into_response())
+            let claims = state.versions.claims(&target.name, &found.row).await?;
+            Ok((headers, Json(Row { claims, ..Row::from(&found.row) })).into_response())
         }
         (None, false) => history(&state, &target.name, page, html, headers).await,
     }
@@ -200,7 +201,7 @@ async fn promote(state: AppState, caller: Caller, target: Target, headers: &Head
     let expect = required_expectation(&state.access, &target.name, headers)?;
     let tasks = state.tasks.clone();
     let receipt =
-        run_to_completion(&tasks, async move { Ok(state.versions.promote(&target, expect, &caller.subject()).await?) })
+        run_to_completion(&tasks, async move { Ok(state.versions.promote(&target, expect, caller.author()).await?) })
             .await?;
     Ok(Json(Receipt::from(&receipt)).into_response())
 }
@@ -220,7 +221,7 @@ async fn rollback(state: AppState, caller: Caller, target: &Target, headers: &He
     caller.require(Permission::Promote, &name)?;
     let expect = required_expectation(&state.access, &name, headers)?;
     let tasks = state.tasks.clone();
-    let work = async move { Ok(state.versions.rollback(&name, expect, &caller.subject()).await?) };
+    let work = async move { Ok(state.versions.rollback(&name, expect, caller.author()).await?) };
     Ok(Json(Receipt::from(&run_to_completion(&tasks, work).await?)).into_response())
 }
 
@@ -241,7 +242,7 @@ async fn copy(
     let receipt =
         run_to_completion(
             &tasks,
-            async move { Ok(state.versions.copy(&target, &to, options, &caller.subject()).await?) },
+            async move { Ok(state.versions.copy(&target, &to, options, caller.author()).await?) },
         )
         .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
@@ -264,7 +265,7 @@ async fn set_pin(state: AppState, caller: Caller, rest: &Rest, pinned: bool) -> 
     caller.require(Permission::Pin, &target.name)?;
     let tasks = state.tasks.clone();
     let receipt =
-        run_to_completion(&tasks, async move { Ok(state.versions.pin(&target, pinned, &caller.subject()).await?) })
+        run_to_completion(&tasks, async move { Ok(state.versions.pin(&target, pinned, caller.author()).await?) })
             .await?;
     Ok(Json(Row::from(&receipt.row)).into_response())
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::error::to_upload;
 use super::{Prepared, Publish, PublishError, PublishOptions, Resume};
-use crate::domain::{ManifestName, Origin, State, Subject, VersionRow};
+use crate::domain::{Author, ManifestName, Origin, State, VersionRow};
 
 /// Number of newest versions among which open sessions are sought.
 const SESSIONS_SOUGHT: usize = 1000;
@@ -19,7 +19,7 @@ impl Publish {
         name: &ManifestName,
         bytes: Bytes,
         options: &PublishOptions,
-        by: &Subject,
+        by: impl Into<Author> + Send,
     ) -> Result<Prepared, PublishError> {
         self.prepare_from(None, name, bytes, options, by).await
     }
@@ -34,10 +34,11 @@ impl Publish {
         name: &ManifestName,
         bytes: Bytes,
         options: &PublishOptions,
-        by: &Subject,
+        by: impl Into<Author> + Send,
     ) -> Result<Prepared, PublishError> {
         let document = self.checked(bytes).await?;
-        let (receipt, bad) = Box::pin(self.protect(name, document, options, by, Resume::OwnSession(from))).await?;
+        let (receipt, bad) =
+            Box::pin(self.protect(name, document, options, &by.into(), Resume::OwnSession(from))).await?;
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
         }

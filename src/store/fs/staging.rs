@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +73,11 @@ impl Staged {
     /// The file's unique name in the staging directory.
     pub(super) fn name(&self) -> String {
         self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned()
+    }
+
+    /// Keeps other users of the machine from reading what is about to be written.
+    pub(super) fn close_to_others(&self) -> io::Result<()> {
+        self.file.set_permissions(fs::Permissions::from_mode(0o600))
     }
 
     /// When it was last written to, by the clock of the file system.

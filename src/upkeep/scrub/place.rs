@@ -106,7 +106,7 @@ impl Places {
     /// The newest record. One that cannot be understood begins a new pass.
     pub(super) async fn newest(&self) -> Result<Option<Place>, StoreError> {
         let newest = List { limit: Some(1), ..List::default() };
-        let all = layout::temporary_states(AREA).expect("the area's name is legal");
+        let all = layout::temporary(AREA).expect("the area's name is legal");
         let Some(meta) = self.store.list(&all, newest).try_next().await? else { return Ok(None) };
         let Some(LayoutKey::Tmp(path)) = LayoutKey::parse(&meta.key) else { return Ok(None) };
         let number = path.generation().unwrap_or_default();

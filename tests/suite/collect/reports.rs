@@ -60,7 +60,7 @@ async fn what_is_to_go_is_durable_before_anything_goes() {
 async fn a_dry_run_says_why_everything_goes_or_stays_and_changes_nothing() {
     let (backend, services) = store().await;
     let store = backend.store();
-    services.versions.pin(&target("main@2"), true, &ACTOR).await.unwrap();
+    services.versions.pin(&target("main@2"), true, &*ACTOR).await.unwrap();
     services.release("main", &Release::new("v3", 1)).await.unwrap();
     let keys = all_keys(&store).await;
     let (mut versions, mut blobs) = (Vec::new(), BTreeSet::new());

@@ -55,7 +55,7 @@ async fn a_retired_version_answers_with_when_and_why_and_keeps_its_row() {
             ResolveError::Retired(_)
         ));
         for rollback in ["main@1", "main@previous"] {
-            let error = services.versions.promote(&target(rollback), Expect::Anything, &ACTOR).await.unwrap_err();
+            let error = services.versions.promote(&target(rollback), Expect::Anything, &*ACTOR).await.unwrap_err();
             assert!(
                 matches!(error, larder::protocol::ChangeError::Rejected(Rejection::Retired(_))),
                 "{rollback}: {error:?}"
@@ -74,14 +74,14 @@ async fn active_and_pinned_versions_stay_without_any_retention() {
     for label in ["v1", "v2", "v3", "v4"] {
         services.release("main", &Release::new(label, 2)).await.unwrap();
     }
-    services.versions.pin(&target("main@2"), true, &ACTOR).await.unwrap();
-    services.versions.promote(&target("main@3"), Expect::Anything, &ACTOR).await.unwrap();
+    services.versions.pin(&target("main@2"), true, &*ACTOR).await.unwrap();
+    services.versions.promote(&target("main@3"), Expect::Anything, &*ACTOR).await.unwrap();
     collect(&store, greedy()).await.unwrap();
     let expected = [(1, State::Retired), (2, State::Archived), (3, State::Active), (4, State::Retired)];
     assert_eq!(states(&store).await, expected);
     assert_eq!(sound(&store, "main").await.as_deref(), Some("v3"));
-    services.versions.promote(&target("main@2"), Expect::Anything, &ACTOR).await.unwrap();
-    services.versions.pin(&target("main@2"), false, &ACTOR).await.unwrap();
+    services.versions.promote(&target("main@2"), Expect::Anything, &*ACTOR).await.unwrap();
+    services.versions.pin(&target("main@2"), false, &*ACTOR).await.unwrap();
     collect(&store, greedy()).await.unwrap();
     assert_eq!(states(&store).await[1..3], [(2, State::Active), (3, State::Retired)]);
     assert_eq!(sound(&store, "main").await.as_deref(), Some("v2"));
@@ -148,7 +148,7 @@ async fn staged_and_prepared_versions_have_times_of_their_own() {
     services.upload_all(&staged).await.unwrap();
     services.publish_only("main", &staged, stage()).await.unwrap();
     services.upload_all(&prepared).await.unwrap();
-    services.publish.prepare(&name("main"), prepared.manifest(), &activate(), &ACTOR).await.unwrap();
+    services.publish.prepare(&name("main"), prepared.manifest(), &activate(), &*ACTOR).await.unwrap();
     backend.age("heads/", 10 * DAY);
     let days = |days: i64| SignedDuration::from_hours(24 * days);
     let rules = |staged, prepared| Settings {
@@ -159,7 +159,7 @@ async fn staged_and_prepared_versions_have_times_of_their_own() {
     assert_eq!(states(&store).await, [(1, State::Active), (2, State::Ready), (3, State::Prepared)]);
     collect(&store, rules(11, 9)).await.unwrap();
     assert_eq!(states(&store).await, [(1, State::Active), (2, State::Ready)], "the session was given up");
-    let error = services.publish.commit(&name("main"), 3, activate(), &ACTOR).await.unwrap_err();
+    let error = services.publish.commit(&name("main"), 3, activate(), &*ACTOR).await.unwrap_err();
     assert!(error.to_string().contains("no such version"), "{error}");
     assert_eq!(stored(&store, prepared.file(0), 0).await, None);
     collect(&store, rules(9, 9)).await.unwrap();
@@ -192,7 +192,7 @@ async fn a_long_history_is_retired_in_one_head_and_read_no_more() {
     for at in 0..120 {
         services.release("main", &Release::new(format!("v{at}"), 1)).await.unwrap();
     }
-    services.versions.pin(&target("main@7"), true, &ACTOR).await.unwrap();
+    services.versions.pin(&target("main@7"), true, &*ACTOR).await.unwrap();
     let before = services.head("main").await.generation;
     let report = collect(&store, greedy()).await.unwrap();
     assert_eq!((report.totals.expired, report.totals.versions), (118, 2));

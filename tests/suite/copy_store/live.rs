@@ -94,7 +94,7 @@ async fn what_a_collector_takes_meanwhile_is_not_missed() {
             async move {
                 let services = Services::over(&store);
                 for version in ["main@1", "main@2"] {
-                    services.versions.retire(&target_of(version), "old".into(), &ACTOR).await.unwrap();
+                    services.versions.retire(&target_of(version), "old".into(), &*ACTOR).await.unwrap();
                 }
                 let report = collect(&store, greedy()).await.unwrap();
                 assert!(report.totals.deleted.blobs > 0);

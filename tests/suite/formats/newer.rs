@@ -36,9 +36,9 @@ async fn store() -> (FsBackend, Services) {
             source: None,
         };
         let change = Change::Prepare { summary, expect: Expect::Anything, from: None };
-        let number = services.heads.change(&name("next"), &change, &ACTOR).await.unwrap().row.unwrap().number;
+        let number = services.heads.change(&name("next"), &change, &*ACTOR).await.unwrap().row.unwrap().number;
         let change = Change::Commit { number, activate: true, expect: Expect::Anything };
-        services.heads.change(&name("next"), &change, &ACTOR).await.unwrap();
+        services.heads.change(&name("next"), &change, &*ACTOR).await.unwrap();
     }
     services.upload(&Bytes::from("orphan")).await.unwrap();
     (backend, services)

@@ -73,8 +73,10 @@ async fn plant() -> (TempDir, Store) {
     let services = Services::over(&store);
     services.upload(&Bytes::from_static(BLOB)).await.unwrap();
     for old in past() {
-        let published =
-            services.publish.republish(&name(old.name), old.bytes, (None, Origin::default()), activate(), &ACTOR).await;
+        let published = services
+            .publish
+            .republish(&name(old.name), old.bytes, (None, Origin::default()), activate(), &*ACTOR)
+            .await;
         published.unwrap_or_else(|error| panic!("{}: {error}", old.name));
     }
     (directory, store)
@@ -127,8 +129,8 @@ async fn a_session_that_was_opened_under_older_rules_can_be_committed() {
     let old = past().remove(0);
     let row = services.rows("kind").await.remove(0);
     let change = Change::Prepare { summary: row.summary, expect: Expect::Anything, from: None };
-    let number = services.heads.change(&name("open"), &change, &ACTOR).await.unwrap().row.unwrap().number;
-    let receipt = services.publish.commit(&name("open"), number, activate(), &ACTOR).await.unwrap();
+    let number = services.heads.change(&name("open"), &change, &*ACTOR).await.unwrap().row.unwrap().number;
+    let receipt = services.publish.commit(&name("open"), number, activate(), &*ACTOR).await.unwrap();
     assert_eq!(receipt.row.digest(), Digest::of(&old.bytes));
 }
 

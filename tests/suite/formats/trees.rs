@@ -104,7 +104,7 @@ async fn planted() -> (FsBackend, Services, Forest) {
         services.upload(&bytes).await.unwrap();
     }
     let publish = publisher(&backend.store());
-    publish.publish(&name("forest"), forest.root.clone(), activate(), &ACTOR).await.unwrap();
+    publish.publish(&name("forest"), forest.root.clone(), activate(), &*ACTOR).await.unwrap();
     services.upload(&Bytes::from("orphan")).await.unwrap();
     (backend, services, forest)
 }
@@ -124,7 +124,7 @@ async fn a_publish_names_what_is_missing_at_any_depth() {
     ];
     for (uploaded, wanted) in steps {
         services.upload(uploaded).await.unwrap();
-        let result = publish.publish(&name("forest"), forest.root.clone(), activate(), &ACTOR).await;
+        let result = publish.publish(&name("forest"), forest.root.clone(), activate(), &*ACTOR).await;
         let missing = match result {
             Err(PublishError::Blobs { missing, .. }) => missing.into_iter().map(|blob| blob.digest).collect(),
             Err(error) => panic!("{error}"),
@@ -132,11 +132,11 @@ async fn a_publish_names_what_is_missing_at_any_depth() {
         };
         assert_eq!(missing, wanted.iter().map(|bytes| Digest::of(bytes)).collect::<Vec<_>>());
     }
-    let again = publish.publish(&name("forest"), forest.root.clone(), activate(), &ACTOR).await.unwrap();
+    let again = publish.publish(&name("forest"), forest.root.clone(), activate(), &*ACTOR).await.unwrap();
     assert!(again.unchanged);
     // A leaf that was lost is noticed by the next publish of the same.
     sweep(&backend.store(), Digest::of(&forest.leaf), 0).await;
-    let lost = publish.publish(&name("forest"), forest.root.clone(), activate(), &ACTOR).await;
+    let lost = publish.publish(&name("forest"), forest.root.clone(), activate(), &*ACTOR).await;
     assert!(matches!(lost, Err(PublishError::Blobs { missing, .. }) if missing[0].digest == Digest::of(&forest.leaf)));
 }
 
@@ -181,7 +181,7 @@ async fn a_session_whose_children_are_still_to_come_keeps_what_is_there() {
     for bytes in [&bark, &one, &leaf] {
         services.upload(bytes).await.unwrap();
     }
-    let prepared = publish.prepare(&name("forest"), forest.root.clone(), &activate(), &ACTOR).await.unwrap();
+    let prepared = publish.prepare(&name("forest"), forest.root.clone(), &activate(), &*ACTOR).await.unwrap();
     let Prepared::Session(receipt, missing) = prepared else { panic!("{prepared:?}") };
     assert_eq!(missing, [Digest::of(&two), Digest::of(&twig)]);
     run(&store, patient()).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_session_whose_children_are_still_to_come_keeps_what_is_there() {
     let (_, missing) = publish.session(&name("forest"), receipt.row.number).await.unwrap();
     assert_eq!(missing, [Digest::of(&leaf)]);
     services.upload(&leaf).await.unwrap();
-    publish.commit(&name("forest"), receipt.row.number, activate(), &ACTOR).await.unwrap();
+    publish.commit(&name("forest"), receipt.row.number, activate(), &*ACTOR).await.unwrap();
     run(&store, greedy()).await.unwrap();
     assert_eq!(findings_in(&store, TREES).await, []);
 }

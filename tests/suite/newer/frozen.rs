@@ -68,10 +68,10 @@ async fn a_manifest_that_breaks_todays_publish_rules_is_kept_and_served_as_it_is
     let (store, services) = (backend.store(), Services::over(&backend.store()));
     let (_, bytes) = blob_of("rules.json");
     let before = row(&store, "rules", 1).await;
-    let again = services.publish.publish(&name("other"), bytes.clone().into(), activate(), &ACTOR).await.unwrap_err();
+    let again = services.publish.publish(&name("other"), bytes.clone().into(), activate(), &*ACTOR).await.unwrap_err();
     assert!(matches!(&again, PublishError::Manifest(_)), "{again}");
     services.release("rules", &Release::new("v2", 1)).await.unwrap();
-    services.versions.promote(&target("rules@1"), Expect::Anything, &ACTOR).await.unwrap();
+    services.versions.promote(&target("rules@1"), Expect::Anything, &*ACTOR).await.unwrap();
     collect(&store, greedy()).await.unwrap();
     assert_has(&store, &["rules.json", "file-1.txt", "file-2.txt"]).await;
     assert_eq!(verify(&store).await, []);
@@ -115,7 +115,7 @@ async fn a_store_of_a_newer_larder_lives_through_all_that_this_one_does() {
     assert_eq!((peculiar(&copy.store()).await, verify(&copy.store()).await), (before.clone(), Vec::new()));
     assert_has(&copy.store(), &NEEDED).await;
 
-    let receipt = Services::over(&store).versions.promote(&target("main@1"), Expect::Anything, &ACTOR).await.unwrap();
+    let receipt = Services::over(&store).versions.promote(&target("main@1"), Expect::Anything, &*ACTOR).await.unwrap();
     let promoted = serde_json::to_value(&receipt.row).unwrap();
     for member in ["x-row", "pins", "needs", "annex", "rendering", "session", "from", "yanked", "first_active_at"] {
         let expected = if member == "first_active_at" { &before[0]["promoted_at"] } else { &before[0][member] };
@@ -136,9 +136,9 @@ async fn a_version_in_an_unknown_state_is_shown_but_neither_served_nor_changed()
     assert!(matches!(unreadable, ResolveError::UnknownState { number: 2, .. }), "{unreadable}");
     let before = peculiar(&store).await;
     let refused = [
-        services.versions.promote(&at, Expect::Anything, &ACTOR).await.unwrap_err(),
-        services.versions.pin(&at, true, &ACTOR).await.unwrap_err(),
-        services.versions.retire(&at, "old".into(), &ACTOR).await.unwrap_err(),
+        services.versions.promote(&at, Expect::Anything, &*ACTOR).await.unwrap_err(),
+        services.versions.pin(&at, true, &*ACTOR).await.unwrap_err(),
+        services.versions.retire(&at, "old".into(), &*ACTOR).await.unwrap_err(),
     ];
     for error in refused {
         assert!(matches!(error, ChangeError::Rejected(Rejection::WrongState { number: 2, .. })), "{error}");
@@ -157,7 +157,7 @@ async fn a_manifest_of_an_unknown_media_type_is_promoted_and_ends_a_run() {
     let backend = layout1(&["pictures"]);
     let (store, services) = (backend.store(), Services::over(&backend.store()));
     let expected = row(&store, "pictures", 2).await;
-    let receipt = services.versions.promote(&target("pictures@2"), Expect::Anything, &ACTOR).await.unwrap();
+    let receipt = services.versions.promote(&target("pictures@2"), Expect::Anything, &*ACTOR).await.unwrap();
     let promoted = serde_json::to_value(&receipt.row).unwrap();
     assert_eq!((&promoted["media_type"], &promoted["x-row"]), (&expected["media_type"], &expected["x-row"]));
     let before = copies(&store).await;

@@ -29,7 +29,7 @@ async fn store_with_hidden_names() -> (FsBackend, Bytes) {
     let bytes = Bytes::from(json!({"version": "v\u{202e}1", "artifacts": artifacts}).to_string());
     // What is copied is only read, as it was published before.
     let origin = (None, Origin::default());
-    services.publish.republish(&name("old"), bytes.clone(), origin, activate(), &ACTOR).await.unwrap();
+    services.publish.republish(&name("old"), bytes.clone(), origin, activate(), &*ACTOR).await.unwrap();
     (backend, bytes)
 }
 
@@ -37,8 +37,8 @@ async fn store_with_hidden_names() -> (FsBackend, Bytes) {
 async fn names_that_are_refused_today_are_kept_copied_and_collected() {
     let (backend, bytes) = store_with_hidden_names().await;
     let (store, services) = (backend.store(), Services::over(&backend.store()));
-    services.publish.publish(&name("new"), bytes.clone(), activate(), &ACTOR).await.unwrap_err();
-    services.versions.copy(&target("old"), &name("copy"), activate(), &ACTOR).await.unwrap();
+    services.publish.publish(&name("new"), bytes.clone(), activate(), &*ACTOR).await.unwrap_err();
+    services.versions.copy(&target("old"), &name("copy"), activate(), &*ACTOR).await.unwrap();
     collect(&store, greedy()).await.unwrap();
     assert_eq!(verify(&store).await, []);
     let copy = FsBackend::quick();

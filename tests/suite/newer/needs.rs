@@ -147,7 +147,7 @@ async fn publishing_a_version_again_is_unchanged_only_if_nothing_that_it_needs_w
         let again = Services::over(&store).publish_only("other", &release, activate()).await.unwrap();
         assert!(!again.unchanged || again.name == name("other").into());
         let prepared =
-            Services::over(&store).publish.prepare(&name("main"), release.manifest(), &stage(), &ACTOR).await;
+            Services::over(&store).publish.prepare(&name("main"), release.manifest(), &stage(), &*ACTOR).await;
         let prepared = prepared.unwrap();
         assert!(matches!(&prepared, larder::service::publish::Prepared::Session(..)), "{prepared:?}");
         Services::over(&store).upload(&bytes).await.unwrap();
@@ -160,7 +160,7 @@ async fn a_session_is_complete_only_with_all_that_its_row_needs() {
     let (store, services) = (backend.store(), Services::over(&backend.store()));
     let release = Release::new("v1", 1);
     services.upload_all(&release).await.unwrap();
-    services.publish.prepare(&name("main"), release.manifest(), &activate(), &ACTOR).await.unwrap();
+    services.publish.prepare(&name("main"), release.manifest(), &activate(), &*ACTOR).await.unwrap();
     let (near, far) = (Bytes::from("row's"), Bytes::from("annex's"));
     let annex = put_annex(&store, "main", &json!({"format": 1, "needs": [described(&far)]})).await;
     rewrite(&store, "main", |head| {
@@ -171,13 +171,13 @@ async fn a_session_is_complete_only_with_all_that_its_row_needs() {
     for bytes in [&near, &far] {
         let (_, missing) = services.publish.session(&name("main"), 1).await.unwrap();
         assert!(missing.contains(&Digest::of(bytes)), "{missing:?}");
-        let refused = services.publish.commit(&name("main"), 1, activate(), &ACTOR).await.unwrap_err();
+        let refused = services.publish.commit(&name("main"), 1, activate(), &*ACTOR).await.unwrap_err();
         let named = |missing: &[Descriptor]| missing.iter().any(|blob| blob.digest == Digest::of(bytes));
         assert!(matches!(&refused, PublishError::Blobs { missing, .. } if named(missing)), "{refused:?}");
         // A collector meanwhile keeps what was uploaded already.
         services.upload(bytes).await.unwrap();
         collect(&store, patient()).await.unwrap();
     }
-    services.publish.commit(&name("main"), 1, activate(), &ACTOR).await.unwrap();
+    services.publish.commit(&name("main"), 1, activate(), &*ACTOR).await.unwrap();
     assert_eq!(verify(&store).await, []);
 }

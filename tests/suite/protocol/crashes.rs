@@ -81,7 +81,7 @@ async fn a_publish_cut_off_anywhere_shows_the_old_version_or_the_new_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_cut_off_anywhere_shows_the_old_version_or_the_new_one() {
     let promote = async |services: &Services| {
-        services.versions.promote(&target("main@1"), Expect::Anything, &ACTOR).await.is_ok()
+        services.versions.promote(&target("main@1"), Expect::Anything, &*ACTOR).await.is_ok()
     };
     let calls = cut_off_at_each_call(promote, Some("v2"), Some("v1")).await;
     assert!(calls >= 3, "only {calls} calls");
@@ -90,7 +90,7 @@ async fn a_promotion_cut_off_anywhere_shows_the_old_version_or_the_new_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_cut_off_anywhere_shows_the_old_version_or_the_new_one() {
     let copy = async |services: &Services| {
-        services.versions.copy(&target("other"), &name("main"), activate(), &ACTOR).await.is_ok()
+        services.versions.copy(&target("other"), &name("main"), activate(), &*ACTOR).await.is_ok()
     };
     let calls = cut_off_at_each_call(copy, Some("v2"), Some("theirs")).await;
     assert!(calls >= 10, "only {calls} calls");
@@ -99,7 +99,7 @@ async fn a_copy_cut_off_anywhere_shows_the_old_version_or_the_new_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_cut_off_anywhere_happened_or_did_not() {
     let delete = async |services: &Services| {
-        services.versions.delete(&name("main"), Expect::Anything, "test".into(), &ACTOR).await.is_ok()
+        services.versions.delete(&name("main"), Expect::Anything, "test".into(), &*ACTOR).await.is_ok()
     };
     let calls = cut_off_at_each_call(delete, Some("v2"), None).await;
     assert!(calls >= 3, "only {calls} calls");
@@ -111,12 +111,12 @@ async fn a_pin_cut_off_anywhere_is_there_or_not() {
         for nth in 1..20 {
             let (backend, faulty) = prepared().await;
             end.script(&faulty, nth);
-            let pinned = Services::over(&faulty.store()).versions.pin(&target("main@1"), true, &ACTOR).await.is_ok();
+            let pinned = Services::over(&faulty.store()).versions.pin(&target("main@1"), true, &*ACTOR).await.is_ok();
             let services = Services::over(&backend.store());
             let row = services.resolve.row(&target("main@1"), AsOf::Now).await.unwrap().row;
             assert!(row.is_pinned() || !pinned, "call {nth}, {end:?}");
-            services.versions.pin(&target("main@1"), true, &ACTOR).await.unwrap();
-            let refused = services.versions.retire(&target("main@1"), "old".into(), &ACTOR).await;
+            services.versions.pin(&target("main@1"), true, &*ACTOR).await.unwrap();
+            let refused = services.versions.retire(&target("main@1"), "old".into(), &*ACTOR).await;
             refused.expect_err("a pinned version stays");
             sound(&backend.store(), "main").await.unwrap();
         }
@@ -128,7 +128,7 @@ async fn a_session_outlives_the_process_that_prepared_it() {
     let (backend, _) = prepared().await;
     let release = Release::new("v3", 2);
     let first = Services::over(&backend.store());
-    first.publish.prepare(&name("main"), release.manifest(), &activate(), &ACTOR).await.unwrap();
+    first.publish.prepare(&name("main"), release.manifest(), &activate(), &*ACTOR).await.unwrap();
     drop(first);
     let second = Services::over(&backend.store());
     let (row, missing) = second.publish.session(&name("main"), 3).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_session_outlives_the_process_that_prepared_it() {
     second.upload_all(&release).await.unwrap();
     drop(second);
     let third = Services::over(&backend.store());
-    third.publish.commit(&name("main"), 3, activate(), &ACTOR).await.unwrap();
+    third.publish.commit(&name("main"), 3, activate(), &*ACTOR).await.unwrap();
     assert_eq!(sound(&backend.store(), "main").await.as_deref(), Some("v3"));
     assert_eq!(history(&backend.store()).await.len(), 3);
 }

@@ -111,8 +111,8 @@ async fn the_hundredth_publish_costs_what_the_first_one_did() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pins_and_retirements_of_rows_that_left_the_head_hold() {
     let (backend, services) = grown().await;
-    services.versions.pin(&numbered(5), true, &ACTOR).await.unwrap();
-    services.versions.retire(&numbered(6), "too old".into(), &ACTOR).await.unwrap();
+    services.versions.pin(&numbered(5), true, &*ACTOR).await.unwrap();
+    services.versions.retire(&numbered(6), "too old".into(), &*ACTOR).await.unwrap();
     // They come back into the head and leave it again.
     for number in VERSIONS + 1..=VERSIONS + 60 {
         services.release("main", &release(number)).await.unwrap();
@@ -129,7 +129,7 @@ async fn pins_and_retirements_of_rows_that_left_the_head_hold() {
     let retired = rows.iter().filter(|row| row.state == State::Retired);
     assert_eq!(retired.map(|row| row.number).collect::<Vec<_>>(), [6]);
     assert!(labels_by_page(&fresh, 50).await.into_iter().eq((1..=VERSIONS + 60).rev()));
-    let refused = fresh.versions.retire(&numbered(5), "no".into(), &ACTOR).await;
+    let refused = fresh.versions.retire(&numbered(5), "no".into(), &*ACTOR).await;
     assert!(matches!(refused, Err(ChangeError::Rejected(Rejection::Pinned(5)))), "{refused:?}");
     assert!(sound(&backend.store(), "main").await.is_some());
 }
@@ -137,7 +137,7 @@ async fn pins_and_retirements_of_rows_that_left_the_head_hold() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_left_the_head_can_be_promoted() {
     let (backend, services) = grown().await;
-    let receipt = services.versions.promote(&numbered(2), Expect::Anything, &ACTOR).await.unwrap();
+    let receipt = services.versions.promote(&numbered(2), Expect::Anything, &*ACTOR).await.unwrap();
     assert_eq!(receipt.previous, Some(VERSIONS));
     let fresh = Services::over(&backend.store());
     assert_eq!(fresh.active("main").await.as_deref(), Some("v2"));
@@ -153,11 +153,11 @@ async fn a_version_that_left_the_head_can_be_promoted() {
 async fn deleting_a_name_with_many_versions_retires_them_all() {
     let (backend, services) = grown().await;
     let main = name("main");
-    services.versions.pin(&numbered(5), true, &ACTOR).await.unwrap();
-    let refused = services.versions.delete(&main, Expect::Anything, "gone".into(), &ACTOR).await;
+    services.versions.pin(&numbered(5), true, &*ACTOR).await.unwrap();
+    let refused = services.versions.delete(&main, Expect::Anything, "gone".into(), &*ACTOR).await;
     assert!(matches!(refused, Err(ChangeError::Rejected(Rejection::Pinned(5)))), "{refused:?}");
-    services.versions.pin(&numbered(5), false, &ACTOR).await.unwrap();
-    services.versions.delete(&main, Expect::Anything, "gone".into(), &ACTOR).await.unwrap();
+    services.versions.pin(&numbered(5), false, &*ACTOR).await.unwrap();
+    services.versions.delete(&main, Expect::Anything, "gone".into(), &*ACTOR).await.unwrap();
     let fresh = Services::over(&backend.store());
     let rows = fresh.rows("main").await;
     assert!(rows.iter().map(|row| row.number).eq(1..=VERSIONS));

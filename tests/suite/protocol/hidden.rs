@@ -57,9 +57,9 @@ async fn planted() -> (FsBackend, Store) {
     let manifest = larder::domain::manifest::release::read(&bytes).unwrap();
     let descriptor = Descriptor { digest: release().digest(), size: bytes.len() as u64 };
     let prepare = Change::Prepare { summary: Summary::of(&manifest, descriptor), expect: Expect::Anything, from: None };
-    let number = services.heads.change(&hidden(), &prepare, &ACTOR).await.unwrap().row.unwrap().number;
+    let number = services.heads.change(&hidden(), &prepare, &*ACTOR).await.unwrap().row.unwrap().number;
     let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
-    services.heads.change(&hidden(), &commit, &ACTOR).await.unwrap();
+    services.heads.change(&hidden(), &commit, &*ACTOR).await.unwrap();
     (backend, store)
 }
 
@@ -111,9 +111,9 @@ async fn the_policies_of_the_name_that_it_belongs_to_apply() {
     // Another version becomes active, so that the first one may go.
     let summary = services.rows("team/Main").await[0].summary.clone();
     let prepare = Change::Prepare { summary, expect: Expect::Anything, from: None };
-    let number = services.heads.change(&hidden(), &prepare, &ACTOR).await.unwrap().row.unwrap().number;
+    let number = services.heads.change(&hidden(), &prepare, &*ACTOR).await.unwrap().row.unwrap().number;
     let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
-    services.heads.change(&hidden(), &commit, &ACTOR).await.unwrap();
+    services.heads.change(&hidden(), &commit, &*ACTOR).await.unwrap();
     for (pattern, expired) in [("team/Main/*/*", 0), ("team/main", 0), ("team/Main", 1)] {
         let settings = Settings { policies: retention(&[(pattern, NOTHING)]), ..patient() };
         assert_eq!(collect(&store, settings).await.unwrap().totals.expired, expired, "{pattern}");
@@ -142,7 +142,7 @@ async fn copy_store_takes_a_hidden_log_along_and_follows_and_compares_it() {
     assert_eq!(all_keys(&from).await, all_keys(&to.store()).await);
     assert!(has_all(&to.store()).await);
     let pin = Change::Pin { selector: Selector::Number(1), pinned: true };
-    Services::over(&to.store()).heads.change(&hidden(), &pin, &ACTOR).await.unwrap();
+    Services::over(&to.store()).heads.change(&hidden(), &pin, &*ACTOR).await.unwrap();
     let (diverged, _) = copied(&from, &to.store()).await;
     assert!(matches!(diverged, Err(CopyError::Diverged { name, .. }) if name == hidden()));
     sweep(&from, release().file(1), 0).await;

@@ -134,7 +134,7 @@ async fn a_promotion_during_a_publish_is_kept_as_the_previous_version() {
     faulty.script(Rule::on(Op::Create).key(HEADS).nth(2).run(move || {
         let services = services.clone();
         async move {
-            services.versions.promote(&target("main@1"), Expect::Anything, &ACTOR).await.unwrap();
+            services.versions.promote(&target("main@1"), Expect::Anything, &*ACTOR).await.unwrap();
         }
     }));
     let receipt = Services::over(&faulty.store()).release("main", &Release::new("v3", 2)).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_promotion_during_a_publish_is_kept_as_the_previous_version() {
 #[tokio::test]
 async fn a_deletion_during_a_publish_makes_it_fail() {
     let (backend, published) = publish_with(|rival| async move {
-        rival.versions.delete(&name("main"), Expect::Anything, "gone".into(), &ACTOR).await.unwrap();
+        rival.versions.delete(&name("main"), Expect::Anything, "gone".into(), &*ACTOR).await.unwrap();
     })
     .await;
     assert_eq!(rejection(published), Some(Rejection::NoSuchVersion));
@@ -178,14 +178,14 @@ async fn an_aborted_session_cannot_be_committed_and_its_number_is_not_used_again
     let (backend, _) = with_first_version().await;
     let (services, release) = (Services::over(&backend.store()), Release::new("v2", 2));
     let Prepared::Session(receipt, missing) =
-        services.publish.prepare(&name("main"), release.manifest(), &activate(), &ACTOR).await.unwrap()
+        services.publish.prepare(&name("main"), release.manifest(), &activate(), &*ACTOR).await.unwrap()
     else {
         panic!("nothing is uploaded yet")
     };
     assert_eq!((receipt.row.number, missing.len()), (2, 2));
     services.upload_all(&release).await.unwrap();
-    services.publish.abort(&name("main"), 2, &ACTOR).await.unwrap();
-    let committed = services.publish.commit(&name("main"), 2, activate(), &ACTOR).await;
+    services.publish.abort(&name("main"), 2, &*ACTOR).await.unwrap();
+    let committed = services.publish.commit(&name("main"), 2, activate(), &*ACTOR).await;
     assert_eq!(rejection(committed), Some(Rejection::NoSuchVersion));
     assert_eq!(sound(&backend.store(), "main").await.as_deref(), Some("v1"));
     assert_eq!(services.release("main", &release).await.unwrap().row.number, 3);
@@ -195,13 +195,13 @@ async fn an_aborted_session_cannot_be_committed_and_its_number_is_not_used_again
 async fn a_session_committed_twice_at_once_is_committed_once() {
     let (backend, _) = with_first_version().await;
     let (services, release) = (Services::over(&backend.store()), Release::new("v2", 2));
-    services.publish.prepare(&name("main"), release.manifest(), &activate(), &ACTOR).await.unwrap();
+    services.publish.prepare(&name("main"), release.manifest(), &activate(), &*ACTOR).await.unwrap();
     services.upload_all(&release).await.unwrap();
     let other = Services::over(&backend.store());
     let main = name("main");
     let (one, two) = tokio::join!(
-        services.publish.commit(&main, 2, activate(), &ACTOR),
-        other.publish.commit(&main, 2, activate(), &ACTOR)
+        services.publish.commit(&main, 2, activate(), &*ACTOR),
+        other.publish.commit(&main, 2, activate(), &*ACTOR)
     );
     let unchanged = [one.unwrap().unchanged, two.unwrap().unchanged];
     assert_eq!(unchanged.iter().filter(|unchanged| **unchanged).count(), 1, "{unchanged:?}");
@@ -220,7 +220,7 @@ async fn racing_promotions_leave_one_active_version_and_a_sound_log() {
         let services = Services::over(&store);
         let mut to = target("main@1");
         to.selector = Selector::Number(at % 4 + 1);
-        tokio::spawn(async move { services.versions.promote(&to, Expect::Anything, &ACTOR).await })
+        tokio::spawn(async move { services.versions.promote(&to, Expect::Anything, &*ACTOR).await })
     });
     for end in join_all(promotions).await {
         end.unwrap().unwrap();

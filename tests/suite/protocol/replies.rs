@@ -162,12 +162,12 @@ async fn a_session_that_is_asked_for_again_survives_a_failure_of_the_store() {
     let backend = FsBackend::quick();
     let release = Release::new("v1", 2);
     let services = Services::over(&backend.store());
-    services.publish.prepare(&name("main"), release.manifest(), &activate(), &ACTOR).await.unwrap();
+    services.publish.prepare(&name("main"), release.manifest(), &activate(), &*ACTOR).await.unwrap();
     let faulty = FaultyStore::over(&backend.store());
     let file = format!("blobs/sha256/{}", &release.file(1).hex()[..2]);
     faulty.script(Rule::on(Op::List).key(&file).fail());
     let again = Services::over(&faulty.store());
-    again.publish.prepare(&name("main"), release.manifest(), &activate(), &ACTOR).await.unwrap_err();
+    again.publish.prepare(&name("main"), release.manifest(), &activate(), &*ACTOR).await.unwrap_err();
     let (row, missing) = services.publish.session(&name("main"), 1).await.unwrap();
     assert_eq!((row.state, missing.len()), (State::Prepared, 2));
 }
@@ -200,7 +200,7 @@ async fn what_another_process_did_is_made_durable_before_it_is_answered_as_done(
     faulty.script(Rule::on(Op::Persist).key("heads/main@/").fail());
     let (publish, promote) = (Services::over(&faulty.store()), Services::over(&faulty.store()));
     assert!(publish.publish_only("main", &release, activate()).await.is_err());
-    let again = promote.versions.promote(&target("main@2"), larder::domain::Expect::Anything, &ACTOR).await;
+    let again = promote.versions.promote(&target("main@2"), larder::domain::Expect::Anything, &*ACTOR).await;
     assert!(again.is_err(), "promoting what is active already");
     faulty.reset();
 }

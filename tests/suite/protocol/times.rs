@@ -111,7 +111,7 @@ async fn a_rollback_is_part_of_the_past_too() {
         services.release("main", &Release::new(label, 1)).await.unwrap();
         services.clock.advance(hours(1));
     }
-    services.versions.promote(&target("main@previous"), Expect::Anything, &ACTOR).await.unwrap();
+    services.versions.promote(&target("main@previous"), Expect::Anything, &*ACTOR).await.unwrap();
     assert_eq!(at(&services, start() + hours(1)).await.as_deref(), Some("v2"));
     assert_eq!(at(&services, start() + hours(2)).await.as_deref(), Some("v1"));
 }
@@ -124,7 +124,7 @@ async fn previous_is_what_was_active_before_and_rolls_back_and_forth() {
     services.release("main", &Release::new("v2", 1)).await.unwrap();
     services.publish_only("main", &Release::new("v2", 1), stage()).await.unwrap();
     for (active, previous) in [("v1", "v2"), ("v2", "v1"), ("v1", "v2")] {
-        services.versions.promote(&target("main@previous"), Expect::Anything, &ACTOR).await.unwrap();
+        services.versions.promote(&target("main@previous"), Expect::Anything, &*ACTOR).await.unwrap();
         assert_eq!(services.active("main").await.as_deref(), Some(active));
         assert_eq!(pick(&services, Selector::Previous).await.as_deref(), Some(previous));
     }

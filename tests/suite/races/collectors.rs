@@ -61,7 +61,7 @@ impl Stopped {
 async fn with_garbage() -> FsBackend {
     let backend = with_releases(&[v1(), v2()]).await;
     let services = Services::over(&backend.store());
-    services.versions.retire(&target("main@1"), "a test".into(), &ACTOR).await.unwrap();
+    services.versions.retire(&target("main@1"), "a test".into(), &*ACTOR).await.unwrap();
     backend
 }
 
@@ -114,10 +114,10 @@ async fn r09_what_another_collector_took_before_a_session_began_is_not_called_lo
     services.upload_all(&v2()).await.unwrap();
     let slow = Stopped::at((Op::List, "heads/", 2), &store).await;
     assert_eq!(collect(&store).await.totals.deleted.blobs, 2);
-    services.publish.prepare(&name("main"), v2().manifest(), &activate(), &ACTOR).await.unwrap();
+    services.publish.prepare(&name("main"), v2().manifest(), &activate(), &*ACTOR).await.unwrap();
     slow.finish().await;
     services.upload_all(&v2()).await.unwrap();
-    services.publish.commit(&name("main"), 2, activate(), &ACTOR).await.unwrap();
+    services.publish.commit(&name("main"), 2, activate(), &*ACTOR).await.unwrap();
     assert_eq!(sound(&store, "main").await.as_deref(), Some("v2"));
 }
 

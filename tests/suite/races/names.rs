@@ -25,7 +25,7 @@ fn made<T>(result: Result<T, ChangeError>) -> bool {
 
 fn pin_first(store: &Store) -> impl Future<Output = Result<larder::service::Receipt, ChangeError>> + Send + use<> {
     let services = Services::over(store);
-    async move { services.versions.pin(&target("main@1"), true, &ACTOR).await }
+    async move { services.versions.pin(&target("main@1"), true, &*ACTOR).await }
 }
 
 /// Asserts that the first version is there for good if it was pinned, and retired for good if not.
@@ -73,7 +73,7 @@ async fn r07_a_pin_comes_before_any_call_of_a_run() {
 async fn r07_a_rollback_comes_before_any_call_of_a_run() {
     let roll_back = |store: Store| -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            made(Services::over(&store).versions.promote(&target("main@1"), Expect::Anything, &ACTOR).await);
+            made(Services::over(&store).versions.promote(&target("main@1"), Expect::Anything, &*ACTOR).await);
         })
     };
     let run = async |store: Store| collect(&store).await;
@@ -109,7 +109,7 @@ async fn r07_a_run_comes_before_any_call_of_a_copy() {
     let run = |store: Store| -> BoxFuture<'static, ()> { Box::pin(async move { drop(collect(&store).await) }) };
     let copy = async |store: Store| {
         let services = Services::over(&store);
-        services.versions.copy(&target("main@1"), &name("other"), activate(), &ACTOR).await
+        services.versions.copy(&target("main@1"), &name("other"), activate(), &*ACTOR).await
     };
     let calls = at_every_call([v1(), v2()], copy, run, async |store, copied, nth| {
         let done = match copied {

@@ -81,14 +81,14 @@ async fn r02_a_blob_that_need_not_be_sent_is_collected_before_the_publish() {
     assert_eq!(services.upload(&v2().files[0].1).await.unwrap(), None, "it need not be sent");
     collect(&store).await;
     let Prepared::Session(session, missing) =
-        services.publish.prepare(&name("main"), v2().manifest(), &activate(), &ACTOR).await.unwrap()
+        services.publish.prepare(&name("main"), v2().manifest(), &activate(), &*ACTOR).await.unwrap()
     else {
         panic!("nothing is published yet")
     };
     assert_eq!(missing.into_iter().collect::<std::collections::BTreeSet<_>>(), files(&v2()));
     services.upload_all(&v2()).await.unwrap();
     collect(&store).await;
-    services.publish.commit(&name("main"), session.row.number, activate(), &ACTOR).await.unwrap();
+    services.publish.commit(&name("main"), session.row.number, activate(), &*ACTOR).await.unwrap();
     assert_eq!(sound(&store, "main").await.as_deref(), Some("v2"), "from the session on the blobs were protected");
 }
 
@@ -146,13 +146,13 @@ async fn r03_a_publisher_stalls_past_every_window_before_any_of_its_calls() {
 async fn r03_a_session_stalls_past_every_window_before_any_of_its_calls() {
     let session = async |store: Store| {
         let services = Services::over(&store);
-        let prepared = services.publish.prepare(&name("main"), v2().manifest(), &activate(), &ACTOR).await?;
+        let prepared = services.publish.prepare(&name("main"), v2().manifest(), &activate(), &*ACTOR).await?;
         let Prepared::Session(session, _) = prepared else { panic!("nothing is published yet") };
         match services.upload_all(&v2()).await {
             Err(BlobError::Store(error)) => return Err(error.into()),
             end => end.expect("the right bytes"),
         }
-        services.publish.commit(&name("main"), session.row.number, activate(), &ACTOR).await
+        services.publish.commit(&name("main"), session.row.number, activate(), &*ACTOR).await
     };
     let calls = at_every_call([v1()], session, close_windows, async |store, end, nth| {
         assert_all_or_nothing(store, &end_of(end), &format!("before call {nth}")).await;
@@ -165,10 +165,10 @@ async fn r03_a_session_stalls_past_every_window_before_any_of_its_calls() {
 async fn r03_a_session_that_was_given_up_cannot_be_committed() {
     let backend = with_releases(&[v1()]).await;
     let (store, services) = (backend.store(), Services::over(&backend.store()));
-    services.publish.prepare(&name("main"), v2().manifest(), &activate(), &ACTOR).await.unwrap();
+    services.publish.prepare(&name("main"), v2().manifest(), &activate(), &*ACTOR).await.unwrap();
     services.upload_all(&v2()).await.unwrap();
     assert_eq!(collect_impatiently(&store).await.totals.expired, 1);
-    let end = end_of(services.publish.commit(&name("main"), 2, activate(), &ACTOR).await);
+    let end = end_of(services.publish.commit(&name("main"), 2, activate(), &*ACTOR).await);
     assert_eq!(end, End::GivenUp);
     assert_all_or_nothing(&store, &end, "commit of a session given up").await;
 }

@@ -145,7 +145,7 @@ impl Services {
         release: &Release,
         wish: PublishOptions,
     ) -> Result<Receipt, PublishError> {
-        self.publish.publish(&name(to), release.manifest(), wish, &ACTOR).await
+        self.publish.publish(&name(to), release.manifest(), wish, &*ACTOR).await
     }
 
     /// Uploads and publishes, as a pipeline does.

@@ -55,6 +55,8 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         "server",
         &[
             "access",
+            // To fetch the keys of issuers with the one TLS library.
+            "client::http_client_builder",
             "clock",
             "config",
             "domain",
@@ -100,7 +102,7 @@ const BELONGS_TO: [(&str, &[&str]); 9] = [
     ("hyper_util", &["server"]),
     ("maud", &["http"]),
     // The configuration uses its type of addresses only.
-    ("reqwest", &["client", "cli", "config"]),
+    ("reqwest", &["client", "cli", "config", "server"]),
     ("rustix", &["cli", "client", "server", "store"]),
     ("schemars", &["http", "wire"]),
     ("tower_http", &["http"]),

@@ -1,0 +1,314 @@
+//! The key ring: secrets that the servers of a store share, made once and rotated.
+//!
+//! A log of states (`aux/keys/@/…`), each with all keys that still count. The first server that needs a key creates the
+//! first state; of several that race, exactly one wins. A key is never used itself: each purpose derives its own
+//! (HKDF-SHA256, RFC 5869). A new key signs only once every server has had the time to read it.
+//!
+//! Whoever can read the store can read these keys. `larder copy-store` leaves them out, so that a copy makes its own.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::{SignedDuration, Timestamp};
+use ring::hkdf;
+use serde::{Deserialize, Serialize};
+
+use super::documents;
+use super::log::{Log, LogState};
+use crate::clock::Clock;
+use crate::domain::Carried;
+use crate::layout::{self, AreaPath, LayoutKey};
+use crate::store::{Key, ObjectStore, Prefix, StoreError, StoreErrorKind};
+
+/// The area of the log.
+const AREA: &str = "keys";
+/// The format of states that this version writes.
+const FORMAT: u32 = 1;
+/// How old the newest key may become before another one is added.
+const ROTATED_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long a key verifies after it stopped signing: longer than anything lives that it signed.
+const VERIFIES_FOR: SignedDuration = SignedDuration::from_hours(48);
+/// Age at which a key may sign: by then every server has read it.
+const SIGNS_AFTER: SignedDuration = SignedDuration::from_mins(2);
+/// Age at which what was read is read again.
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
+/// The same when a key is asked for that is not known; a client may ask for any.
+const COOL_DOWN: SignedDuration = SignedDuration::from_secs(5);
+/// Races with other servers after which a rotation is left to the next request.
+const MAX_RACES: u32 = 8;
+/// States that are read before the newest is looked for with a listing.
+const MAX_STEPS: u32 = 16;
+
+/// What keys of this use are for: everything that only Larder verifies.
+const MAC: &str = "mac";
+
+/// One key of the ring.
+#[derive(Clone, Serialize, Deserialize)]
+struct RingKey {
+    kid: String,
+    #[serde(rename = "use")]
+    used_for: String,
+    created: Timestamp,
+    /// When it stops to verify; absent while it is the newest of its use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retire_after: Option<Timestamp>,
+    /// 32 bytes in hex.
+    secret: String,
+    #[serde(flatten)]
+    other: Carried,
+}
+
+impl fmt::Debug for RingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RingKey").field("kid", &self.kid).field("used_for", &self.used_for).finish_non_exhaustive()
+    }
+}
+
+/// A state of the ring.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Ring {
+    format: u32,
+    generation: u64,
+    time: Timestamp,
+    attempt: String,
+    keys: Vec<RingKey>,
+    #[serde(flatten)]
+    other: Carried,
+}
+
+impl LogState for Ring {
+    type Log = ();
+
+    const LIMIT: u64 = 256 << 10;
+
+    fn key((): &(), generation: u64) -> LayoutKey {
+        LayoutKey::Aux(AreaPath::of_state(AREA, generation).expect("the area's name is legal"))
+    }
+
+    fn prefix((): &()) -> Prefix {
+        layout::states(AREA).expect("the area's name is legal")
+    }
+
+    fn generation_of(key: &LayoutKey) -> Option<u64> {
+        match key {
+            LayoutKey::Aux(path) if path.area() == AREA => path.generation(),
+            _ => None,
+        }
+    }
+
+    fn decode(key: &Key, bytes: &[u8]) -> Result<Self, StoreError> {
+        let ring: Self = documents::decode(key, bytes)?;
+        let newer = || StoreError::new(StoreErrorKind::Newer, key, "a newer Larder wrote the key ring");
+        if ring.format == FORMAT { Ok(ring) } else { Err(newer()) }
+    }
+
+    fn complaint(&self, (): &(), generation: u64) -> Option<String> {
+        (self.generation != generation).then(|| format!("the key ring says to be generation {}", self.generation))
+    }
+
+    fn log(&self) -> &() {
+        &()
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    fn attempt(&self) -> &str {
+        &self.attempt
+    }
+}
+
+/// A key derived for one purpose. Not printed.
+pub struct DerivedKey {
+    /// The id of the key that it was derived from: 16 hex digits.
+    pub id: String,
+    /// The key.
+    pub secret: [u8; 32],
+}
+
+impl fmt::Debug for DerivedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DerivedKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The ring as it was read last.
+#[derive(Debug, Clone)]
+struct Known {
+    ring: Arc<Ring>,
+    read: Timestamp,
+}
+
+/// The key ring of a store.
+#[derive(Debug)]
+pub struct KeyRing {
+    log: Log<Ring>,
+    clock: Arc<dyn Clock>,
+    known: RwLock<Option<Known>>,
+    /// Held while the ring is read or changed, so that one request does it for all.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl KeyRing {
+    /// The ring in `store`. Nothing is read or made before a key is needed.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
+        Self { log: Log::new(store), clock, known: RwLock::new(None), refreshing: tokio::sync::Mutex::new(()) }
+    }
+
+    /// The key to sign with for a purpose: the newest that all servers know. Makes one if there is none or the newest is
+    /// 30 days old.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn signing(&self, purpose: &str) -> Result<DerivedKey, StoreError> {
+        let now = self.clock.now();
+        let ring = match self.known().filter(|known| known.is_fresh(now, FRESH) && !known.ring.is_due(now)) {
+            Some(known) => known.ring,
+            None => self.refresh(now, FRESH, true).await?.ring,
+        };
+        let missing = || StoreError::new(StoreErrorKind::Internal, Ring::key(&(), 1).key(), "the key ring has no key");
+        derive(ring.signing_key(now).ok_or_else(missing)?, purpose)
+    }
+
+    /// The key with this id, to verify with for a purpose. `None` if there is none, or not any more.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn verifying(&self, id: &str, purpose: &str) -> Result<Option<DerivedKey>, StoreError> {
+        let now = self.clock.now();
+        let mut ring = match self.known().filter(|known| known.is_fresh(now, FRESH)) {
+            Some(known) => known.ring,
+            None => self.refresh(now, FRESH, false).await?.ring,
+        };
+        if ring.verifying_key(id, now).is_none() {
+            ring = self.refresh(now, COOL_DOWN, false).await?.ring;
+        }
+        ring.verifying_key(id, now).map(|key| derive(key, purpose)).transpose()
+    }
+
+    fn known(&self) -> Option<Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the ring if what is known is older than `fresh`, and rotates it if asked to and it is time.
+    async fn refresh(&self, now: Timestamp, fresh: SignedDuration, rotate: bool) -> Result<Known, StoreError> {
+        let _turn = self.refreshing.lock().await;
+        let mut ring = match self.known() {
+            Some(known) if known.is_fresh(now, fresh) && !(rotate && known.ring.is_due(now)) => return Ok(known),
+            known => self.read(known.map(|known| known.ring)).await?,
+        };
+        for _ in 0..MAX_RACES {
+            if let Some(ring) = ring.as_ref().filter(|ring| !(rotate && ring.is_due(now))) {
+                if ring.generation > 0 {
+                    self.log.persist(ring).await?;
+                }
+                break;
+            }
+            let Some(next) = Some(ring.as_deref()).filter(|_| rotate).map(|current| Ring::next(current, now)) else {
+                break;
+            };
+            let next = next?;
+            if self.log.create(&next).await? {
+                tracing::info!(generation = next.generation, "added a key to the key ring");
+                ring = Some(Arc::new(next));
+            } else {
+                ring = self.read(ring).await?;
+            }
+        }
+        let known = Known { ring: ring.unwrap_or_else(|| Arc::new(Ring::empty(now))), read: now };
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
+        Ok(known)
+    }
+
+    /// The newest state; `from` is one that is known.
+    async fn read(&self, from: Option<Arc<Ring>>) -> Result<Option<Arc<Ring>>, StoreError> {
+        let Some(from) = from.filter(|ring| ring.generation > 0) else {
+            return Ok(self.log.newest(&()).await?.map(Arc::new));
+        };
+        let (start, mut newest) = (from.generation, from);
+        let keep = |state: Ring, _| {
+            let generation = state.generation;
+            newest = Arc::new(state);
+            generation
+        };
+        match self.log.walk(&(), start, MAX_STEPS, keep).await? {
+            Some(_) => Ok(Some(newest)),
+            None => Ok(self.log.newest(&()).await?.map(Arc::new)),
+        }
+    }
+}
+
+impl Known {
+    fn is_fresh(&self, now: Timestamp, fresh: SignedDuration) -> bool {
+        self.read.duration_since(now).abs() < fresh
+    }
+}
+
+impl Ring {
+    /// What is known of a store in which no key was made yet.
+    fn empty(now: Timestamp) -> Self {
+        let (attempt, keys, other) = (String::new(), Vec::new(), Carried::default());
+        Self { format: FORMAT, generation: 0, time: now, attempt, keys, other }
+    }
+
+    fn macs(&self) -> impl DoubleEndedIterator<Item = &RingKey> {
+        self.keys.iter().filter(|key| key.used_for == MAC)
+    }
+
+    /// Whether a key has to be added.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.macs().map(|key| key.created).max().is_none_or(|newest| now.duration_since(newest) >= ROTATED_AFTER)
+    }
+
+    /// The newest key that has settled; before one has, the oldest.
+    fn signing_key(&self, now: Timestamp) -> Option<&RingKey> {
+        let settled = self.macs().rev().find(|key| now.duration_since(key.created) >= SIGNS_AFTER);
+        settled.or_else(|| self.macs().next())
+    }
+
+    fn verifying_key(&self, id: &str, now: Timestamp) -> Option<&RingKey> {
+        self.macs().find(|key| key.kid == id && key.retire_after.is_none_or(|end| now < end))
+    }
+
+    /// The next state: one more key, and without those whose time is over.
+    fn next(current: Option<&Self>, now: Timestamp) -> Result<Self, StoreError> {
+        let mut random = [0; 56];
+        let failed = |error| StoreError::new(StoreErrorKind::Internal, "random numbers", error);
+        getrandom::fill(&mut random).map_err(failed)?;
+        let empty = Self::empty(now);
+        let current = current.unwrap_or(&empty);
+        // Never before its predecessor, whatever the clocks of two hosts say.
+        let time = now.max(current.time);
+        let is_over = |key: &RingKey| key.used_for == MAC && key.retire_after.is_some_and(|end| end <= now);
+        let mut keys: Vec<_> = current.keys.iter().filter(|key| !is_over(key)).cloned().collect();
+        for key in keys.iter_mut().filter(|key| key.used_for == MAC && key.retire_after.is_none()) {
+            key.retire_after = time.checked_add(VERIFIES_FOR).ok();
+        }
+        keys.push(RingKey {
+            kid: hex::encode(&random[..8]),
+            used_for: MAC.to_owned(),
+            created: time,
+            retire_after: None,
+            secret: hex::encode(&random[8..40]),
+            other: Carried::default(),
+        });
+        let (generation, attempt) = (current.generation + 1, hex::encode(&random[40..]));
+        Ok(Self { format: FORMAT, generation, time, attempt, keys, other: current.other.clone() })
+    }
+}
+
+fn derive(key: &RingKey, purpose: &str) -> Result<DerivedKey, StoreError> {
+    let broken = || StoreError::new(StoreErrorKind::Corrupt, Ring::key(&(), 1).key(), "a key of the ring is malformed");
+    let (mut bytes, mut secret) = ([0; 32], [0; 32]);
+    hex::decode_to_slice(&key.secret, &mut bytes).map_err(|_| broken())?;
+    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"larder").extract(&bytes);
+    let info = [purpose.as_bytes()];
+    extracted.expand(&info, hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut secret)).map_err(|_| broken())?;
+    Ok(DerivedKey { id: key.kid.clone(), secret })
+}
