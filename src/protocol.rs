@@ -13,7 +13,7 @@ pub mod log;
 pub mod manifests;
 pub mod uploads;
 
-pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs};
+pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs, Incoming, LateUpload};
 pub use heads::{AsOf, ChangeError, Changed, Heads};
 pub use manifests::{Closure, LoadedManifest, ManifestWalk, Manifests};
 pub use uploads::{Append, UploadError, UploadLimits, Uploads};

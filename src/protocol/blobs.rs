@@ -9,6 +9,7 @@ pub mod cache;
 mod checks;
 mod copies;
 mod intake;
+mod late;
 mod reading;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) use copies::BlobCopies;
 
 pub use cache::BlobCache;
 pub use intake::{BlobError, BlobIntake, BlobUpload};
+pub use late::{Incoming, LateUpload};
 
 /// Digests looked up with one call to the store.
 const LISTED: usize = 512;

@@ -170,6 +170,10 @@ impl From<Rejection> for ApiError {
                     .with("version", number)
                     .with("state", state.as_str())
             }
+            Rejection::Draft(number) => {
+                let detail = format!("Version {number} is a draft, which is published by its version.json or not at all.");
+                Self::new(StatusCode::CONFLICT, Code::VersionState, detail).with("version", number)
+            }
             Rejection::Pinned(number) => {
                 let detail = format!("Version {number} is pinned; take the pin away first.");
                 Self::new(StatusCode::CONFLICT, Code::VersionPinned, detail).with("version", number)
