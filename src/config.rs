@@ -4,6 +4,7 @@
 //! between levels). The configuration never contains secrets: tokens are configured by their hash.
 
 mod access;
+mod assets;
 mod changes;
 mod collector;
 mod load;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Policies;
 
 pub use access::{Access, Token};
+pub use assets::{AssetDelivery, AssetPath, AssetPlace, Assets, Commit};
 pub use collector::Collector;
 pub use load::{ConfigError, load};
 pub use names::NameRule;
@@ -46,6 +48,8 @@ pub struct Config {
     pub access: Access,
     /// `[[names]]`: policies of names.
     pub names: Vec<NameRule>,
+    /// `[assets]`: flat paths.
+    pub assets: Assets,
     /// `[collector]`: garbage collection.
     pub collector: Collector,
     /// `[log]`: filter and format of log lines.
@@ -95,7 +99,8 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 12] = [
+const OWN_PATHS: [&str; 13] = [
+    "assets",
     "blobs",
     "collector",
     "healthz",
@@ -257,6 +262,7 @@ impl Config {
         }
         self.access.validate(&mut problems);
         names::validate(&self.names, &mut problems);
+        self.assets.validate(&self.policies(), &mut problems);
         self.collector.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }

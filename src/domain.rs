@@ -7,6 +7,7 @@ pub mod carried;
 pub mod digest;
 pub mod encoding;
 pub mod expect;
+pub mod flat;
 pub mod head;
 pub mod json;
 pub mod manifest;

@@ -4,6 +4,7 @@
 //! Handlers serialise these types, clients deserialise them, and the OpenAPI document uses the schemas derived from
 //! them. Readers ignore unknown members. Must never know how the values are obtained.
 
+mod assets;
 mod blobs;
 mod code;
 pub mod headers;
@@ -18,6 +19,7 @@ pub mod runs;
 pub mod schema;
 mod sessions;
 
+pub use assets::StoredAsset;
 pub use blobs::{MissingBlobs, MissingQuestion, StoredBlob, blob_address};
 pub use code::Code;
 pub use index::ServerIndex;

@@ -7,8 +7,8 @@
 use bytes::Bytes;
 
 use super::{BlobError, Blobs, Check, UploadTarget, contended};
-use crate::domain::manifest::Descriptor;
 use crate::domain::Hasher;
+use crate::domain::manifest::Descriptor;
 use crate::layout::{AreaPath, LayoutKey};
 use crate::shares::Owner;
 use crate::store::{Created, Key, StoreError, StoreErrorKind, Upload};
@@ -100,17 +100,13 @@ impl Blobs {
         Ok(adopted?)
     }
 
-    async fn take_over(
-        &self,
-        from: &Key,
-        to: &Key,
-        blob: Descriptor,
-        damaged: &[u64],
-    ) -> Result<Created, StoreError> {
+    async fn take_over(&self, from: &Key, to: &Key, blob: Descriptor, damaged: &[u64]) -> Result<Created, StoreError> {
         self.bury(blob.digest, damaged).await?;
         let created = match self.store.copy(from, to).await {
             Err(error) => return Err(self.give_up(to, error).await),
-            Ok(None) => return Err(StoreError::new(StoreErrorKind::Unavailable, from, "deleted while it was received")),
+            Ok(None) => {
+                return Err(StoreError::new(StoreErrorKind::Unavailable, from, "deleted while it was received"));
+            }
             Ok(Some(created)) => created,
         };
         match self.secure_one(blob).await? {
