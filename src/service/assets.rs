@@ -157,6 +157,7 @@ impl Assets {
             return Err(AssetError::Incomplete(lacks));
         }
         let own = Descriptor { digest: Digest::of(&document), size: document.len() as u64 };
+        self.add_published(key, own, &mut files).await?;
         let name = VERSION_FILE.parse().expect("it is a legal name");
         files.insert(name, ReleasedFile { blob: own, platform: None, arch: None });
         let receipt = self.publish_files(key, &listing, &files, document, by).await?;
@@ -197,6 +198,27 @@ impl Assets {
         let missing = self.blobs.missing(files.values().map(|file| file.blob.digest).collect()).await?;
         let is_missing = |file: &ReleasedFile| missing.contains(&file.blob.digest);
         Ok(files.iter().filter(|(_, file)| is_missing(file)).map(|(name, file)| (name.clone(), file.blob)).collect())
+    }
+
+    /// If this very `version.json` is published already, adds what was published with it: the request is sent again because
+    /// its reply was lost, when the draft is gone.
+    async fn add_published(
+        &self,
+        key: &DraftKey,
+        own: Descriptor,
+        files: &mut ReleasedFiles,
+    ) -> Result<(), AssetError> {
+        let Some((_, loaded)) = self.active(&key.name).await? else { return Ok(()) };
+        let published = &loaded.manifest()?.files;
+        if !published.iter().any(|file| file.name.as_str() == VERSION_FILE && file.blob == own) {
+            return Ok(());
+        }
+        for file in published {
+            let (platform, arch) = (file.platform.clone(), file.arch.clone());
+            let released = ReleasedFile { blob: file.blob, platform, arch };
+            files.entry(file.name.clone()).or_insert(released);
+        }
+        Ok(())
     }
 
     /// Adds the files of a draft that are not listed: of each name the newest one whose bytes arrived.

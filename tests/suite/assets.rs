@@ -1,8 +1,10 @@
 //! Flat paths: the clients in the field that read them, and the workflow that publishes to them.
 
 mod bad_days;
+mod docs;
 mod drafts;
 mod moving;
+mod processes;
 mod publishing;
 mod reading;
 

@@ -35,10 +35,10 @@ const SHOWN: [&str; 12] = [
     ": all is well\n",
 ];
 
-/// The code blocks with this info string, in their order.
-fn blocks(info: &str) -> Vec<&'static str> {
+/// The code blocks of a text with this info string, in their order.
+pub fn blocks<'a>(text: &'a str, info: &str) -> Vec<&'a str> {
     let fence = format!("\n```{info}\n");
-    README.split(&fence).skip(1).map(|rest| rest.split_once("\n```").unwrap().0).collect()
+    text.split(&fence).skip(1).map(|rest| rest.split_once("\n```").unwrap().0).collect()
 }
 
 /// A shell and everything that it started, ended with it.
@@ -53,7 +53,7 @@ impl Drop for Shell {
 }
 
 /// Runs a script in an empty directory with the built binary on the `PATH`; returns everything it printed.
-fn transcript(script: &str) -> String {
+pub fn transcript(script: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path().join("home");
     fs::create_dir(&home).unwrap();
@@ -79,7 +79,7 @@ fn transcript(script: &str) -> String {
 #[test]
 #[ignore = "needs bash, curl and sha256sum: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
 fn the_walk_through_works_as_it_stands_in_the_readme() {
-    let blocks = blocks("sh walkthrough");
+    let blocks = blocks(README, "sh walkthrough");
     assert!(blocks.len() > 5, "{blocks:#?}");
     let shown = transcript(&blocks.join("\n").replace(PORT, &format!(":{}", free_port())));
     let shown = format!("\n{shown}");
@@ -125,7 +125,7 @@ fn commands(text: &str) -> Vec<String> {
 #[test]
 fn every_command_in_the_readme_exists() {
     let mut found = 0;
-    let code = ["sh", "sh walkthrough", "ini"].into_iter().flat_map(blocks);
+    let code = ["sh", "sh walkthrough", "ini"].into_iter().flat_map(|info| blocks(README, info));
     // Beside blocks, what stands between backticks in the prose.
     let prose = README.split('`').filter(|span| span.starts_with("larder ") && !span.contains('\n'));
     for command in code.chain(prose).flat_map(commands) {

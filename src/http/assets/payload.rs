@@ -77,7 +77,8 @@ impl Payload {
             check_headers(headers, limit)?;
             return Ok(Self::Raw(RequestBody::new(body, state.timeouts.body(limit))));
         }
-        let boundary = multer::parse_boundary(content_type).ok().filter(|boundary| boundary.len() <= MAX_BOUNDARY);
+        let boundary =
+            multer::parse_boundary(content_type).ok().filter(|boundary| (1..=MAX_BOUNDARY).contains(&boundary.len()));
         let Some(boundary) = boundary else {
             let detail = "A form needs a boundary of 1 to 70 characters in its Content-Type.";
             return Err(ApiError::bad_request(Code::RequestInvalid, detail));

@@ -17,6 +17,8 @@ use crate::support::store::Store;
 fn configured(config: &mut Config) {
     flat(config);
     admin(config);
+    // So that each server shows at once what another one did.
+    config.heads.max_staleness = larder::config::Duration::from_secs(0);
 }
 
 async fn two(stores: &[Store; 2]) -> (Replicas, [TestServer; 2]) {

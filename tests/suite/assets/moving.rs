@@ -17,16 +17,18 @@ use super::*;
 const PACE: Duration = Duration::from_millis(200);
 /// Sets of answers read by default; `LARDER_ASSET_READS` for more.
 const READS: usize = 300;
+/// Publishes that there must be meanwhile.
+const PUBLISHES: usize = 6;
 const FILE: &str = "miren-linux-amd64.zip";
+
+/// The file of one version.
+fn file(number: usize) -> Vec<(String, Bytes)> {
+    vec![(FILE.to_owned(), Bytes::from(format!("version {number}").repeat(1000)))]
+}
 
 /// The version that each digest of the file belongs to.
 fn versions(count: usize) -> HashMap<String, usize> {
-    let file = |number: usize| {
-        let files = build(&format!("main:{number}"));
-        let (_, bytes) = files.into_iter().find(|(name, _)| name == FILE).unwrap();
-        (Digest::of(&bytes).hex(), number)
-    };
-    (0..count).map(file).collect()
+    (0..count).map(|number| (Digest::of(&file(number)[0].1).hex(), number)).collect()
 }
 
 /// The versions of the three answers, read in the order of the clients.
@@ -42,35 +44,34 @@ async fn read_set(server: &TestServer, versions: &HashMap<String, usize>) -> [us
     [stated, versions[sum.split(' ').next().unwrap()], versions[&Digest::of(&bytes).hex()]]
 }
 
+async fn publish_version(server: &TestServer, number: usize) {
+    for (path, bytes) in puts(&["main"], &format!("main:{number}"), &file(number)) {
+        let answer = put(server, &path, &bytes).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_set_of_answers_mixes_more_than_two_versions_that_follow_each_other() {
     let server = Arc::new(start().await);
     let reads = std::env::var("LARDER_ASSET_READS").map_or(READS, |text| text.parse().unwrap());
-    let versions = Arc::new(versions(2000));
-    publish(&server, "main", "main:0").await;
-    let done = Arc::new(AtomicBool::new(false));
+    let versions = versions(20_000);
+    publish_version(&server, 0).await;
+    let (done, published) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let publisher = tokio::spawn({
-        let (server, done) = (Arc::clone(&server), Arc::clone(&done));
+        let (server, done, published) = (Arc::clone(&server), Arc::clone(&done), Arc::clone(&published));
         async move {
-            let mut number = 0;
-            while !done.load(Ordering::SeqCst) && number < 1999 {
-                number += 1;
-                let files = build(&format!("main:{number}"));
-                // All but the last ahead of time: what counts is the moment of the swap.
-                for (path, bytes) in puts(&["main"], &format!("main:{number}"), &files) {
-                    if path.ends_with("version.json") {
-                        tokio::time::sleep(PACE).await;
-                    }
-                    put(&server, &path, &bytes).await;
-                }
+            while !done.load(Ordering::SeqCst) {
+                tokio::time::sleep(PACE).await;
+                publish_version(&server, published.load(Ordering::SeqCst) + 1).await;
+                published.fetch_add(1, Ordering::SeqCst);
             }
-            number
         }
     });
-    let (mixed, slow) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let reader = async |count: usize| {
+    let (sets, mixed, slow) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let reader = async || {
         let mut newest = 0;
-        for _ in 0..count {
+        while sets.load(Ordering::SeqCst) < reads || published.load(Ordering::SeqCst) < PUBLISHES {
             let began = Instant::now();
             let set = read_set(&server, &versions).await;
             assert!(newest <= set[0] && set[0] <= set[1] && set[1] <= set[2], "{newest} then {set:?}: back in time");
@@ -79,16 +80,16 @@ async fn no_set_of_answers_mixes_more_than_two_versions_that_follow_each_other()
             } else {
                 slow.fetch_add(1, Ordering::SeqCst);
             }
+            sets.fetch_add(1, Ordering::SeqCst);
             mixed.fetch_add(usize::from(set[0] != set[2]), Ordering::SeqCst);
             newest = set[2];
         }
     };
-    futures_util::future::join_all((0..3).map(|_| reader(reads / 3))).await;
+    tokio::join!(reader(), reader(), reader());
     done.store(true, Ordering::SeqCst);
-    let published = publisher.await.unwrap();
-    let (mixed, slow) = (mixed.into_inner(), slow.into_inner());
-    println!(
-        "{reads} sets, {published} publishes: {mixed} sets with two versions, {slow} that took longer than a pace"
-    );
-    assert!(published > 1 && mixed < reads / 2, "{mixed} of {reads} sets in {published} publishes");
+    publisher.await.unwrap();
+    let [sets, mixed, slow] = [sets, mixed, slow].map(AtomicUsize::into_inner);
+    let published = published.load(Ordering::SeqCst);
+    println!("{sets} sets, {published} publishes: {mixed} sets with two versions, {slow} that took longer than a pace");
+    assert!(mixed <= 3 * (published + 1), "each publish is in at most one set of each reader: {mixed}, {published}");
 }
