@@ -92,7 +92,10 @@ impl Assets {
         Ok(self.publish.commit(name, number, options.clone(), by).await?)
     }
 
-    async fn active(&self, name: &ManifestName) -> Result<Option<(Resolved, Arc<LoadedManifest>)>, AssetError> {
+    pub(super) async fn active(
+        &self,
+        name: &ManifestName,
+    ) -> Result<Option<(Resolved, Arc<LoadedManifest>)>, AssetError> {
         let target = Target { name: name.clone(), selector: Selector::Active, explicit: false };
         match self.resolve.manifest(&target, AsOf::Now).await {
             Ok(found) => Ok(Some(found)),
