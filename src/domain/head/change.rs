@@ -114,9 +114,8 @@ impl Change {
         match self {
             Self::Prepare { .. } | Self::BeginDraft { .. } => Action::Prepare,
             Self::Amend { summary: Some(_), .. } => Action::Amend,
-            Self::Amend { summary: None, .. } => Action::Abort,
             Self::Commit { .. } => Action::Publish,
-            Self::Abort { .. } => Action::Abort,
+            Self::Abort { .. } | Self::Amend { summary: None, .. } => Action::Abort,
             Self::Promote { .. } => Action::Promote,
             Self::Rollback { .. } => Action::Rollback,
             Self::Pin { pinned: true, .. } => Action::Pin,

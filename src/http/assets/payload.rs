@@ -44,7 +44,7 @@ pub(super) enum Payload {
 /// A form of which the content of the only part is read.
 pub(super) struct Form {
     /// `None` once all of it was read.
-    form: Option<multer::Multipart<'static>>,
+    rest: Option<multer::Multipart<'static>>,
     part: Option<multer::Field<'static>>,
     signals: Arc<Signals>,
     left: u64,
@@ -87,7 +87,7 @@ impl Payload {
         check_headers(headers, whole)?;
         let (signals, body) = (Arc::<Signals>::default(), RequestBody::new(body, state.timeouts.body(whole)));
         let form = multer::Multipart::new(frames(body, Arc::clone(&signals)), boundary);
-        Ok(Self::Form(Box::new(Form { form: Some(form), part: None, signals, left: limit, limit })))
+        Ok(Self::Form(Box::new(Form { rest: Some(form), part: None, signals, left: limit, limit })))
     }
 
     /// The next bytes of the file, or that they come slowly; `None` at its end, when nothing but the file was in the body.
@@ -125,7 +125,7 @@ impl Payload {
 
 impl Form {
     async fn next(&mut self) -> Result<Option<Arrival>, ApiError> {
-        let Some(form) = &mut self.form else { return Ok(None) };
+        let Some(form) = &mut self.rest else { return Ok(None) };
         if self.part.is_none() {
             let none =
                 || ApiError::bad_request(Code::RequestInvalid, "The form has no part; send the file as its only one.");
@@ -152,7 +152,7 @@ impl Form {
             let detail = "The form has several parts; send one file in a request.";
             return Err(ApiError::bad_request(Code::RequestInvalid, detail));
         }
-        self.form = None;
+        self.rest = None;
         Ok(None)
     }
 }

@@ -199,13 +199,11 @@ fn add_links(
 
 /// What these clients do not find was never there: they know 404 only, not 410.
 fn absent(error: ResolveError, place: &AssetPlace<'_>) -> ApiError {
-    match error {
-        ResolveError::Store(error) => error.into(),
-        _ => {
-            let detail = format!("Nothing is published as {}.", place.name);
-            ApiError::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, detail)
-        }
+    if let ResolveError::Store(error) = error {
+        return error.into();
     }
+    let detail = format!("Nothing is published as {}.", place.name);
+    ApiError::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, detail)
 }
 
 fn no_file(place: &AssetPlace<'_>) -> ApiError {

@@ -102,7 +102,7 @@ impl Blobs {
 
     async fn take_over(&self, from: &Key, to: &Key, blob: Descriptor, damaged: &[u64]) -> Result<Created, StoreError> {
         self.bury(blob.digest, damaged).await?;
-        let created = match self.store.copy(from, to).await {
+        let created = match self.store.hand_over(from, to).await {
             Err(error) => return Err(self.give_up(to, error).await),
             Ok(None) => {
                 return Err(StoreError::new(StoreErrorKind::Unavailable, from, "deleted while it was received"));

@@ -154,7 +154,7 @@ async fn the_longest_boundary_and_any_filename_will_do() {
 #[tokio::test]
 async fn a_client_that_is_cut_off_leaves_nothing() {
     let server = start().await;
-    let body = form("x", "a.zip", &[7; 100_000]);
+    let body = form("x", "a.zip", &vec![7; 100_000]);
     for kind in ["multipart/form-data; boundary=x", "application/zip"] {
         let mut client = Raw::connect(server.address).await;
         let head = format!(

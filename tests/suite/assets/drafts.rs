@@ -1,7 +1,7 @@
 //! Nothing of a draft lives outside the store: each file may go through another server, any of which may be gone, and the
 //! collector takes nothing of it.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use larder::layout::{AreaPath, LayoutKey};
@@ -40,49 +40,36 @@ async fn put_retrying(server: &TestServer, path: &str, bytes: &[u8]) {
     panic!("{path} was never taken");
 }
 
-/// Files from four workers at once, each request through another server, one of which ends in between; one worker fails
-/// and sends its file again.
+/// Four workers put these files at once, each request through another server. The first attempt of one of them ends in the
+/// middle of its form.
+async fn put_by_four(servers: [&TestServer; 2], work: &[(String, Vec<u8>)]) {
+    let next = AtomicUsize::new(0);
+    let worker = async || {
+        while let Some((at, (path, bytes))) = work.iter().enumerate().nth(next.fetch_add(1, Ordering::SeqCst)) {
+            let server = servers[at % 2];
+            if at == 5 {
+                let mut body = form("x", "f", bytes);
+                body.truncate(body.len() / 2);
+                let request = server.anonymous(Method::PUT, path).bearer_auth(TOKEN);
+                let request = request.header("content-type", "multipart/form-data; boundary=x");
+                send(request.body(body)).await.expect(400);
+            }
+            put_retrying(server, path, bytes).await;
+        }
+    };
+    tokio::join!(worker(), worker(), worker(), worker());
+}
+
+/// The files of a release through servers of which one ends in between.
 async fn survives(stores: [Store; 2]) {
     let (replicas, [one, other]) = two(&stores).await;
     let files = build("v1.0.0");
     let puts = puts(&["v1.0.0", "latest"], "v1.0.0", &files);
-    let send_some = |servers: [&TestServer; 2], range: std::ops::Range<usize>| {
-        let work = puts[range].to_vec();
-        let servers = servers.map(|server| (server.http.clone(), server.address));
-        async move {
-            let next = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-            let workers = (0..4).map(|_| {
-                let (next, work) = (Arc::clone(&next), &work);
-                let servers = &servers;
-                async move {
-                    loop {
-                        let at = next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                        let Some((path, bytes)) = work.get(at) else { return };
-                        let (http, address) = &servers[at % 2];
-                        let cut = at == 5;
-                        for attempt in 0..5 {
-                            let request = http.put(format!("http://{address}{path}")).bearer_auth(TOKEN);
-                            // The first attempt of one of them ends in the middle of the form.
-                            let mut body = form("x", "f", bytes);
-                            body.truncate(if cut && attempt == 0 { body.len() / 2 } else { body.len() });
-                            let request = request.header("content-type", "multipart/form-data; boundary=x").body(body);
-                            let status = request.send().await.unwrap().status().as_u16();
-                            if matches!(status, 200 | 201) {
-                                break;
-                            }
-                            assert!(attempt < 4 && (status >= 500 || cut && attempt == 0), "{path}: {status}");
-                        }
-                    }
-                }
-            });
-            futures_util::future::join_all(workers).await;
-        }
-    };
-    send_some([&one, &other], 0..14).await;
+    put_by_four([&one, &other], &puts[..14]).await;
     other.shutdown.hard.cancel();
     other.stop().await.unwrap();
     let third = replicas.with(&stores[1], configured).await;
-    send_some([&one, &third], 14..28).await;
+    put_by_four([&one, &third], &puts[14..28]).await;
     put_retrying(&third, &puts[28].0, &puts[28].1).await;
     put_retrying(&one, &puts[29].0, &puts[29].1).await;
     for server in [&one, &third] {

@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use larder::domain::Digest;
+use tokio::time::Instant;
 
 use super::*;
 
@@ -58,7 +59,7 @@ async fn no_set_of_answers_mixes_more_than_two_versions_that_follow_each_other()
     let versions = versions(20_000);
     publish_version(&server, 0).await;
     let (done, published) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let publisher = tokio::spawn({
+    let pipeline = tokio::spawn({
         let (server, done, published) = (Arc::clone(&server), Arc::clone(&done), Arc::clone(&published));
         async move {
             while !done.load(Ordering::SeqCst) {
@@ -87,9 +88,11 @@ async fn no_set_of_answers_mixes_more_than_two_versions_that_follow_each_other()
     };
     tokio::join!(reader(), reader(), reader());
     done.store(true, Ordering::SeqCst);
-    publisher.await.unwrap();
+    pipeline.await.unwrap();
     let [sets, mixed, slow] = [sets, mixed, slow].map(AtomicUsize::into_inner);
     let published = published.load(Ordering::SeqCst);
-    println!("{sets} sets, {published} publishes: {mixed} sets with two versions, {slow} that took longer than a pace");
+    eprintln!(
+        "{sets} sets, {published} publishes: {mixed} sets with two versions, {slow} that took longer than a pace"
+    );
     assert!(mixed <= 3 * (published + 1), "each publish is in at most one set of each reader: {mixed}, {published}");
 }

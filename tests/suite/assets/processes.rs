@@ -37,7 +37,7 @@ fn a_server_that_is_killed_between_two_files_takes_nothing_along() {
             let mut client = TcpStream::connect(server.address).unwrap();
             let head = format!("PUT /assets/release/main/{name} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n");
             write!(client, "{head}authorization: Bearer {}\r\n\r\n", server.token()).unwrap();
-            client.write_all(&[7; 500_000]).unwrap();
+            client.write_all(&vec![7; 500_000]).unwrap();
             server.kill();
             server.address.set_port(crate::support::process::free_port());
             server.restart();

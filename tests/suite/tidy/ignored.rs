@@ -22,7 +22,7 @@ const NEEDS: [(&str, &str); 9] = [
 ];
 /// Helpers of tests, which are not tests themselves: they start `bash` for a test that is ignored.
 const HELPERS: [(&str, &str); 2] =
-    [("tests/suite/support/ceph.rs", "fn start"), ("tests/suite/readme.rs", "fn transcript")];
+    [("tests/suite/support/ceph.rs", "fn start"), ("tests/suite/readme.rs", "pub fn transcript")];
 /// What [`HELPERS`] are called by.
 const CALLS: [(&str, &str); 1] = [("transcript(&", "bash")];
 
