@@ -138,6 +138,13 @@ impl AreaPath {
         Self(format!("{INCOMING}/{id:032x}").into())
     }
 
+    /// Whether this is the path of an upload whose digest is not known yet.
+    #[must_use]
+    pub fn is_incoming(&self) -> bool {
+        let id = self.0.strip_prefix(INCOMING).and_then(|rest| rest.strip_prefix('/'));
+        id.and_then(|id| u128::from_str_radix(id, 16).ok()).is_some_and(|id| Self::of_incoming(id) == *self)
+    }
+
     /// The path of one state of an area's log. `None` if the area's name is not legal.
     #[must_use]
     pub fn of_state(area: &str, generation: u64) -> Option<Self> {

@@ -1,6 +1,6 @@
 //! The file in a request body: the body itself, or the only part of a form (RFC 7578).
 //!
-//! Either way it is handed on as it arrives. Of a form no more than one frame of the body is held in memory, and of the
+//! Either way it is handed on as it arrives. Of a form no more than two frames of the body are held in memory, and of the
 //! head of its part no more than [`MAX_HEAD`] bytes and one frame.
 
 use std::sync::Arc;

@@ -23,6 +23,12 @@ fn is_ours(key: &Key) -> bool {
     LayoutKey::parse(key).is_some_and(|key| key.is_streamed())
 }
 
+/// Whether this is the key of bytes that were received for [`crate::protocol::LateUpload`]. Others below the same prefix are
+/// of another binary.
+fn is_incoming(key: &Key) -> bool {
+    matches!(LayoutKey::parse(key), Some(LayoutKey::Tmp(path)) if path.is_incoming())
+}
+
 /// Whether to change anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Uploads {
@@ -91,7 +97,7 @@ impl Collect {
         let mut old = Vec::new();
         while let Some(listed) = listing.next().await {
             match listed {
-                Ok(meta) if !young.includes(meta.modified) => old.push(meta.key),
+                Ok(meta) if is_incoming(&meta.key) && !young.includes(meta.modified) => old.push(meta.key),
                 Err(error) if error.kind != StoreErrorKind::Stray => return Err(error.into()),
                 Ok(_) | Err(_) => {}
             }
