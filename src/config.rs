@@ -4,6 +4,7 @@
 //! between levels). The configuration never contains secrets: tokens are configured by their hash.
 
 mod access;
+mod assets;
 mod changes;
 mod collector;
 mod issuers;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Policies;
 
 pub use access::{Access, Token};
+pub use assets::{AssetDelivery, AssetPath, AssetPlace, Assets, Commit};
 pub use collector::Collector;
 pub use issuers::{Issuer, IssuerKind, LONGEST_AGE, SignatureAlgorithm, is_trustworthy};
 pub use load::{ConfigError, load};
@@ -52,6 +54,8 @@ pub struct Config {
     pub access: Access,
     /// `[[names]]`: policies of names.
     pub names: Vec<NameRule>,
+    /// `[assets]`: flat paths.
+    pub assets: Assets,
     /// `[collector]`: garbage collection.
     pub collector: Collector,
     /// `[scrub]`: reading stored blobs to find damaged ones.
@@ -103,7 +107,8 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 13] = [
+const OWN_PATHS: [&str; 14] = [
+    "assets",
     "auth",
     "blobs",
     "collector",
@@ -269,6 +274,7 @@ impl Config {
             problems.push("access.audience (or server.public_url) is needed with access.issuers".to_owned());
         }
         names::validate(&self.names, &mut problems);
+        self.assets.validate(&self.policies(), &mut problems);
         self.collector.validate(&mut problems);
         self.scrub.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }

@@ -8,6 +8,7 @@ pub mod carried;
 pub mod digest;
 pub mod encoding;
 pub mod expect;
+pub mod flat;
 pub mod glob;
 pub mod head;
 pub mod json;

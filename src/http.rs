@@ -5,6 +5,7 @@
 //! surfaces, and surfaces never import each other.
 
 mod app;
+mod assets;
 mod completion;
 mod error;
 mod expectation;
@@ -34,7 +35,7 @@ use crate::service::Resolve;
 
 /// All surfaces. The last one is the fallback for requests that match no other.
 fn surfaces() -> Vec<Surface<AppState>> {
-    vec![native::surface()]
+    vec![assets::surface(), native::surface()]
 }
 
 /// The application: every surface wrapped in its layers.

@@ -15,7 +15,7 @@ pub mod manifests;
 mod token_marks;
 pub mod uploads;
 
-pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs, Damaged};
+pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs, Damaged, Incoming, LateUpload};
 pub use heads::{AsOf, ChangeError, Changed, Heads};
 pub use key_ring::{DerivedKey, KeyRing};
 pub use manifests::{Closure, LoadedManifest, ManifestWalk, Manifests};

@@ -3,11 +3,13 @@
 //! Built on [`crate::protocol`]. This module must not depend on HTTP, and must build keys only through
 //! [`crate::layout`].
 
+pub mod assets;
 pub mod names;
 pub mod publish;
 pub mod resolve;
 pub mod versions;
 
+pub use assets::{AssetError, Assets};
 pub use names::{NamePage, Names};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
 pub use resolve::{LastChange, Resolve, ResolveError, Resolved};

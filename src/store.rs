@@ -209,6 +209,12 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// `from` does not exist. Same guarantees as [`Upload::commit`].
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Created>>;
 
+    /// Like [`ObjectStore::copy`], from an object that its only writer deletes afterwards: until then both may share their
+    /// bytes, and `from` may be gone already. Costs no copy where the store can do without.
+    async fn hand_over(&self, from: &Key, to: &Key) -> Result<Option<Created>> {
+        self.copy(from, to).await
+    }
+
     /// Deletes the object under `key`. Idempotent: a missing key is not an error.
     async fn delete(&self, key: &Key) -> Result<()>;
 

@@ -4,6 +4,7 @@
 //! Handlers serialise these types, clients deserialise them, and the OpenAPI document uses the schemas derived from
 //! them. Readers ignore unknown members. Must never know how the values are obtained.
 
+mod assets;
 pub mod auth;
 mod blobs;
 mod code;
@@ -20,6 +21,7 @@ pub mod runs;
 pub mod schema;
 mod sessions;
 
+pub use assets::StoredAsset;
 pub use auth::{AudienceAnswer, TokenAnswer, TokenQuestion, TokenRule};
 pub use blobs::{MissingBlobs, MissingQuestion, StoredBlob, blob_address};
 pub use code::Code;

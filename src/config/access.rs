@@ -53,7 +53,7 @@ pub struct Token {
 
 /// Deserialises a time from a TOML date-time or a string. One without an offset is refused, since it could be any of 26
 /// hours.
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a time with its offset, such as 2027-01-31T18:00:00Z")]
     enum Written {

@@ -155,6 +155,9 @@ pub enum Rejection {
         /// State of the version.
         state: State,
     },
+    /// A draft has parts, and no manifest that could be published.
+    #[error("version {0} is a draft")]
+    Draft(u64),
     /// A pinned version cannot be retired.
     #[error("version {0} is pinned")]
     Pinned(u64),
@@ -253,7 +256,7 @@ impl Head {
         judgement: Judgement,
     ) -> Result<Outcome, Rejection> {
         let Judgement { row, everything, operation, now } = judgement;
-        if let Some(unchanged) = current.and_then(|_| change.already(row.as_ref())) {
+        if let Some(unchanged) = current.and_then(|head| change.already(&head.rows, row.as_ref())) {
             return Ok(Outcome::Unchanged(Some(unchanged)));
         }
         let active = current.and_then(Self::active).map(VersionRow::digest);

@@ -8,6 +8,7 @@
 
 mod index;
 mod kind;
+pub mod parts;
 pub mod portability;
 pub mod release;
 
@@ -26,7 +27,7 @@ use super::{Digest, FileName};
 pub const MAX_SIZE: u64 = (1 << 53) - 1;
 
 /// All formats that this binary knows. The first one is the default for documents without a stated media type.
-pub static FORMATS: &[Format] = &[release::FORMAT];
+pub static FORMATS: &[Format] = &[release::FORMAT, parts::FORMAT];
 
 /// Digest and size of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::carried::Carried;
-use super::manifest::{Descriptor, Kind, Manifest, release};
+use super::manifest::{Descriptor, Kind, Manifest, parts, release};
 use super::{Digest, FileName, Subject};
 pub use origin::{Origin, Yank};
 pub use pin::{MAX_PINS, Pin};
@@ -182,6 +182,18 @@ impl VersionRow {
     #[must_use]
     pub fn first_active_at(&self) -> Option<Timestamp> {
         self.first_active_at.or(self.promoted_at)
+    }
+
+    /// Whether it is a draft: prepared, with a parts document in place of a manifest.
+    #[must_use]
+    pub fn is_draft(&self) -> bool {
+        self.state == State::Prepared && self.summary.media_type.as_deref() == Some(parts::MEDIA_TYPE)
+    }
+
+    /// Whether it is the draft with this key.
+    #[must_use]
+    pub fn is_draft_of(&self, session: &str) -> bool {
+        self.is_draft() && self.session.as_deref() == Some(session)
     }
 
     /// Digest of the version's manifest.

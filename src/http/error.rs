@@ -4,6 +4,7 @@
 //! id.
 
 mod mechanics;
+pub(super) mod problems;
 mod services;
 mod tokens;
 

@@ -3,5 +3,6 @@
 pub(super) mod bytes;
 pub(super) mod download;
 pub(super) mod intake;
+pub(super) mod last_change;
 mod parts;
 pub(super) mod response_cache;

@@ -9,9 +9,9 @@ use tokio_util::task::TaskTracker;
 
 use super::rfc::body::BodyLimits;
 use crate::access::Access;
-use crate::config::{Config, Duration, PublicUrl};
+use crate::config::{self, Config, Duration, PublicUrl};
 use crate::protocol::{Blobs, Uploads};
-use crate::service::{Names, Publish, Resolve, Versions};
+use crate::service::{Assets, Names, Publish, Resolve, Versions};
 use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
@@ -35,6 +35,10 @@ pub struct Parts {
     pub resolve: Arc<Resolve>,
     /// Operations on existing versions: history, promotion, pins, retirement.
     pub versions: Arc<Versions>,
+    /// Publishing of flat layouts.
+    pub assets: Arc<Assets>,
+    /// Which flat paths stand for which names.
+    pub asset_paths: Arc<config::Assets>,
     /// Listing and deletion of names.
     pub names: Arc<Names>,
     /// Reports and plans of the collector's runs.

@@ -92,6 +92,15 @@ pub fn is_stranger(key: &Key) -> bool {
     LayoutKey::parse(key).is_none() && area_of(key).is_none_or(|area| area.verified != Verifying::Anything)
 }
 
+/// The area below `tmp/` of uploads whose digest is not known yet.
+const INCOMING: &str = "incoming";
+
+/// The prefix of the bytes of all uploads whose digest is not known yet.
+#[must_use]
+pub fn incoming() -> Prefix {
+    super::prefix(&format!("tmp/{INCOMING}/"))
+}
+
 /// Separates an area from the generation in the keys of the log that it keeps.
 const STATES: &str = "@/";
 
@@ -128,6 +137,19 @@ impl AreaPath {
         // `tmp/` has the same length, so this covers both.
         let is_legal = (1..=16).contains(&area.len()) && letters && format!("aux/{text}").parse::<Key>().is_ok();
         is_legal.then(|| Self(text.into()))
+    }
+
+    /// The path of an upload whose digest is not known yet, by a random id.
+    #[must_use]
+    pub fn of_incoming(id: u128) -> Self {
+        Self(format!("{INCOMING}/{id:032x}").into())
+    }
+
+    /// Whether this is the path of an upload whose digest is not known yet.
+    #[must_use]
+    pub fn is_incoming(&self) -> bool {
+        let id = self.0.strip_prefix(INCOMING).and_then(|rest| rest.strip_prefix('/'));
+        id.and_then(|id| u128::from_str_radix(id, 16).ok()).is_some_and(|id| Self::of_incoming(id) == *self)
     }
 
     /// The path of one state of an area's log. `None` if the area's name is not legal.

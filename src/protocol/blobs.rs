@@ -10,6 +10,7 @@ mod checks;
 mod copies;
 mod damaged;
 mod intake;
+mod late;
 mod reading;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(crate) use copies::BlobCopies;
 pub use cache::BlobCache;
 pub use damaged::Damaged;
 pub use intake::{BlobError, BlobIntake, BlobUpload};
+pub use late::{Incoming, LateUpload};
 
 /// Digests looked up with one call to the store.
 const LISTED: usize = 512;

@@ -4,6 +4,7 @@
 //! which makes its blobs needed by a root; only then does P2 check each blob; only then does P3 commit the version. A
 //! check before P1 could be invalidated by a collector that had not seen the root yet.
 
+mod drafts;
 mod error;
 mod sessions;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::drafts::DraftKey;
 pub use self::error::PublishError;
 use self::error::{complete, to_upload};
 use crate::domain::head::Change;

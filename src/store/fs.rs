@@ -5,6 +5,7 @@
 //! is the create-if-absent, atomic among threads and processes. Then the directory is synced, after every new directory
 //! above it. Directories are never removed, so one that was made durable once needs no second check.
 
+mod copies;
 mod directories;
 mod list;
 mod open;
@@ -197,11 +198,16 @@ impl Inner {
     #[expect(clippy::needless_pass_by_value, reason = "whatever happens, the staged name is gone at the end")]
     fn publish(&self, staged: Staged, key: &Key) -> io::Result<Created> {
         staged.sync()?;
+        self.link(key, |path| staged.link(path))
+    }
+
+    /// Makes the link of an object durable, and the directories above it.
+    fn link(&self, key: &Key, link: impl FnOnce(&Path) -> io::Result<Created>) -> io::Result<Created> {
         let path = self.path(key);
         let directory = path.parent().unwrap_or(&self.objects);
         self.directories.ensure(directory)?;
         open::check_parent(&self.objects, key)?;
-        let created = staged.link(&path)?;
+        let created = link(&path)?;
         self.directories.sync(directory)?;
         Ok(created)
     }
@@ -210,17 +216,6 @@ impl Inner {
     fn found(&self, key: &Key) -> io::Result<Created> {
         self.persist(std::slice::from_ref(key))?;
         Ok(Created::AlreadyExists)
-    }
-
-    fn copy(&self, from: &Key, to: &Key) -> io::Result<Option<Created>> {
-        self.steps.before(Step::Open)?;
-        let Some(mut source) = open::object(&self.objects, from, open::READ)? else { return Ok(None) };
-        if !source.metadata()?.is_file() {
-            return Ok(None);
-        }
-        let mut staged = self.stage()?;
-        staged.copy_from(&mut source)?;
-        self.publish(staged, to).map(Some)
     }
 
     /// Creates empty objects as links to one empty file, so that each costs a directory entry but no inode.
@@ -309,6 +304,11 @@ impl ObjectStore for FsStore {
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Created>> {
         let to = to.clone();
         self.on(from, move |inner, from| inner.copy(&from, &to)).await
+    }
+
+    async fn hand_over(&self, from: &Key, to: &Key) -> Result<Option<Created>> {
+        let to = to.clone();
+        self.on(from, move |inner, from| inner.hand_over(&from, &to)).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {

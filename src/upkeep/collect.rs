@@ -260,6 +260,7 @@ impl Collect {
             ranges.settle(passed, &part, totals)?;
         }
         self.uploads(run, Uploads::GiveUp, totals).await?;
+        self.forget_incoming(run).await?;
         self.forget_old_reports(run).await?;
         self.forget_probes(run).await
     }

@@ -12,6 +12,7 @@ mod identity;
 mod import;
 mod keyless;
 mod memory;
+mod pipeline;
 mod publish;
 mod publishing;
 mod reload;

@@ -55,6 +55,8 @@ fn default_toml_shows_every_key_there_is() {
     config.access.rules.push(toml::from_str(rule).unwrap());
     config.access.audience = Some("x".to_owned());
     config.names.push(NameRule::setting_all(vec!["**".parse().unwrap()], &NamePolicy::default()));
+    let assets = "deprecated = 2040-01-01T00:00:00Z\nsunset = 2040-01-01T00:00:00Z\n[[paths]]\nname = 'x'\naliases = { 'runtime-' = 'miren-' }";
+    config.assets = toml::from_str(assets).unwrap();
     let mut wanted = Vec::new();
     keys("", &Value::try_from(&config).unwrap(), &mut wanted);
     assert!(wanted.iter().any(|key| key == "names.prepared_for"), "{wanted:?}");

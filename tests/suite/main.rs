@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should panic")]
 #![expect(clippy::clone_on_ref_ptr, reason = "what is shared matters less in a test than what it says")]
 
+mod assets;
 mod cache;
 mod cli;
 mod clients;

@@ -6,7 +6,7 @@ use std::fs;
 use larder::domain::Digest;
 use tempfile::TempDir;
 
-use crate::readme::{blocks_of, commands_exist, transcript};
+use crate::readme::{blocks, commands_exist, transcript};
 use crate::support::process::{ServerProcess, free_port, larder};
 
 const RUNBOOK: &str = include_str!("../../docs/moving.md");
@@ -32,7 +32,7 @@ const SHOWN: [&str; 15] = [
 #[test]
 #[ignore = "needs bash, curl and sha256sum: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
 fn the_runbook_works_as_it_stands() {
-    let blocks = blocks_of(RUNBOOK, "sh moving");
+    let blocks = blocks(RUNBOOK, "sh moving");
     assert!(blocks.len() > 10, "{blocks:#?}");
     let shown = transcript(&blocks.join("\n").replace(":8080", &format!(":{}", free_port())));
     let mut from = 0;

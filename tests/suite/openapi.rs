@@ -43,11 +43,15 @@ fn code(path: &Path) -> String {
     text.split("mod tests {").next().unwrap().to_owned()
 }
 
-/// The only document so far: that of the native surface.
+/// The document of the native surface.
 fn description() -> Value {
-    let documents = larder::http::documents();
-    let [("native", document)] = &*documents else { panic!("check the other documents, too") };
-    document.clone()
+    let native = documents().into_iter().find(|(name, _)| *name == "native");
+    native.unwrap().1
+}
+
+/// The documents of all surfaces, with their names.
+fn documents() -> Vec<(&'static str, Value)> {
+    larder::http::documents()
 }
 
 /// What follows the opening parenthesis of a call, up to the one that closes it.
@@ -92,9 +96,9 @@ fn route_of(path: &str, routes: &BTreeSet<String>) -> String {
 }
 
 fn described(routes: &BTreeSet<String>) -> BTreeSet<String> {
-    let description = description();
-    let paths = description["paths"].as_object().unwrap();
-    let operations = paths.iter().flat_map(|(path, item)| {
+    let documents = documents();
+    let paths = documents.iter().flat_map(|(_, document)| document["paths"].as_object().unwrap());
+    let operations = paths.flat_map(|(path, item)| {
         let route = route_of(path, routes);
         let methods = METHODS.into_iter().filter(|method| item.get(method).is_some());
         methods.map(|method| format!("{method} {route}")).collect::<Vec<_>>()
@@ -138,16 +142,18 @@ fn every_reference_leads_somewhere_and_everything_is_used() {
             _ => {}
         }
     }
-    let description = description();
-    let mut references = BTreeSet::new();
-    walk(&description, &mut references);
-    for reference in &references {
-        let target = reference.strip_prefix('#').and_then(|pointer| description.pointer(pointer));
-        assert!(target.is_some(), "{reference}");
-    }
-    for (section, entries) in description["components"].as_object().unwrap() {
-        for name in entries.as_object().unwrap().keys().filter(|_| section != "securitySchemes") {
-            assert!(references.contains(&format!("#/components/{section}/{name}")), "{section}/{name} is not used");
+    for (surface, description) in documents() {
+        let mut references = BTreeSet::new();
+        walk(&description, &mut references);
+        for reference in &references {
+            let target = reference.strip_prefix('#').and_then(|pointer| description.pointer(pointer));
+            assert!(target.is_some(), "{surface}: {reference}");
+        }
+        for (section, entries) in description["components"].as_object().unwrap() {
+            for name in entries.as_object().unwrap().keys().filter(|_| section != "securitySchemes") {
+                let reference = format!("#/components/{section}/{name}");
+                assert!(references.contains(&reference), "{surface}: {section}/{name} is not used");
+            }
         }
     }
 }
@@ -184,10 +190,12 @@ fn every_code_stands_with_a_status() {
 
 #[test]
 fn the_description_is_of_this_version_and_every_operation_has_its_own_name() {
-    let description = description();
-    assert_eq!(description["openapi"], "3.1.0");
-    assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
-    let items = description["paths"].as_object().unwrap().values();
+    let documents = documents();
+    for (surface, description) in &documents {
+        assert_eq!(description["openapi"], "3.1.0", "{surface}");
+        assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"), "{surface}");
+    }
+    let items = documents.iter().flat_map(|(_, description)| description["paths"].as_object().unwrap().values());
     let operations: Vec<_> = items.flat_map(|item| METHODS.into_iter().filter_map(|method| item.get(method))).collect();
     let names: BTreeSet<_> = operations.iter().filter_map(|operation| operation["operationId"].as_str()).collect();
     assert_eq!(names.len(), operations.len());

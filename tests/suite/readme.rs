@@ -36,13 +36,9 @@ const SHOWN: [&str; 12] = [
 ];
 
 /// The code blocks of a document with this info string, in their order.
-pub fn blocks_of<'a>(document: &'a str, info: &str) -> Vec<&'a str> {
+pub fn blocks<'a>(document: &'a str, info: &str) -> Vec<&'a str> {
     let fence = format!("\n```{info}\n");
     document.split(&fence).skip(1).map(|rest| rest.split_once("\n```").unwrap().0).collect()
-}
-
-fn blocks(info: &str) -> Vec<&'static str> {
-    blocks_of(README, info)
 }
 
 /// A shell and everything that it started, ended with it.
@@ -83,7 +79,7 @@ pub fn transcript(script: &str) -> String {
 #[test]
 #[ignore = "needs bash, curl and sha256sum: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
 fn the_walk_through_works_as_it_stands_in_the_readme() {
-    let blocks = blocks("sh walkthrough");
+    let blocks = blocks(README, "sh walkthrough");
     assert!(blocks.len() > 5, "{blocks:#?}");
     let shown = transcript(&blocks.join("\n").replace(PORT, &format!(":{}", free_port())));
     let shown = format!("\n{shown}");
@@ -139,7 +135,7 @@ fn every_command_in_the_readme_exists() {
 /// Asserts that all commands in the blocks of a document and in its prose are ones; returns how many there are.
 pub fn commands_exist(document: &str, infos: &[&str]) -> usize {
     let mut found = 0;
-    let code = infos.iter().flat_map(|info| blocks_of(document, info));
+    let code = infos.iter().flat_map(|info| blocks(document, info));
     // Beside blocks, what stands between backticks in the prose.
     let prose = document.split('`').filter(|span| span.starts_with("larder ") && !span.contains('\n'));
     for command in code.chain(prose).flat_map(commands) {

@@ -27,6 +27,24 @@ pub enum Change {
         /// The client's precondition.
         expect: Expect,
     },
+    /// Begin a draft: a prepared version that several requests fill, possibly through several servers. Only one draft with
+    /// a key is begun; whoever comes second is told which it is.
+    BeginDraft {
+        /// The key by which the requests of one publish find the draft, at most 200 bytes.
+        session: Box<str>,
+        /// Summary of the draft's parts document.
+        summary: Summary,
+    },
+    /// Replace the parts document of a draft, or give the draft up. Its time limit begins again. Nothing happens if the row
+    /// has changed since it was read: the caller must read it again and merge.
+    Amend {
+        /// Number of the version.
+        number: u64,
+        /// Generation of the row that the new document is based on.
+        generation: u64,
+        /// Summary of the new document; `None` gives the draft up.
+        summary: Option<Summary>,
+    },
     /// Step P3: complete a prepared version and, unless it is staged, make it active.
     Commit {
         /// Number of the version.
@@ -94,9 +112,10 @@ impl Change {
     #[must_use]
     pub fn action(&self) -> Action {
         match self {
-            Self::Prepare { .. } => Action::Prepare,
+            Self::Prepare { .. } | Self::BeginDraft { .. } => Action::Prepare,
+            Self::Amend { summary: Some(_), .. } => Action::Amend,
             Self::Commit { .. } => Action::Publish,
-            Self::Abort { .. } => Action::Abort,
+            Self::Abort { .. } | Self::Amend { summary: None, .. } => Action::Abort,
             Self::Promote { .. } => Action::Promote,
             Self::Rollback { .. } => Action::Rollback,
             Self::Pin { pinned: true, .. } => Action::Pin,
@@ -112,12 +131,18 @@ impl Change {
     #[must_use]
     pub fn selector(&self) -> Option<Selector> {
         match self {
-            Self::Commit { number, .. } | Self::Abort { number } => Some(Selector::Number(*number)),
+            Self::Commit { number, .. } | Self::Abort { number } | Self::Amend { number, .. } => {
+                Some(Selector::Number(*number))
+            }
             Self::Promote { selector, .. } | Self::Pin { selector, .. } | Self::Retire { selector, .. } => {
                 Some(*selector)
             }
             Self::Withdraw { .. } => Some(Selector::Active),
-            Self::Prepare { .. } | Self::Rollback { .. } | Self::Expire { .. } | Self::Delete { .. } => None,
+            Self::Prepare { .. }
+            | Self::BeginDraft { .. }
+            | Self::Rollback { .. }
+            | Self::Expire { .. }
+            | Self::Delete { .. } => None,
         }
     }
 
@@ -134,14 +159,23 @@ impl Change {
             | Self::Rollback { expect }
             | Self::Withdraw { expect, .. }
             | Self::Delete { expect, .. } => Some(expect),
-            Self::Abort { .. } | Self::Pin { .. } | Self::Retire { .. } | Self::Expire { .. } => None,
+            Self::BeginDraft { .. }
+            | Self::Amend { .. }
+            | Self::Abort { .. }
+            | Self::Pin { .. }
+            | Self::Retire { .. }
+            | Self::Expire { .. } => None,
         }
     }
 
     /// The version, if it already is in the state that the change requests. Makes retries idempotent: they must succeed
     /// whatever their precondition said the first time (RFC 9110 section 13.1.1 allows exactly this).
-    pub(super) fn already(&self, row: Option<&VersionRow>) -> Option<VersionRow> {
+    pub(super) fn already(&self, rows: &[VersionRow], row: Option<&VersionRow>) -> Option<VersionRow> {
         match self {
+            Self::BeginDraft { session, .. } => rows.iter().rfind(|row| row.is_draft_of(session)),
+            Self::Amend { generation, .. } => {
+                row.filter(|row| row.state == State::Prepared && row.generation != *generation)
+            }
             Self::Prepare { .. }
             | Self::Delete { .. }
             | Self::Rollback { .. }

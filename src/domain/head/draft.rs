@@ -45,8 +45,10 @@ impl Draft {
     ) -> Result<Option<VersionRow>, Rejection> {
         let changed = match change {
             Change::Prepare { summary, from, .. } => self.prepare(summary.clone(), from.clone()),
+            Change::BeginDraft { session, summary } => self.begin_draft(session, summary.clone()),
+            Change::Amend { summary: Some(summary), .. } => self.amend(found(row)?, summary.clone())?,
             Change::Commit { activate, .. } => self.commit(found(row)?, *activate)?,
-            Change::Abort { .. } => self.abort(found(row)?)?,
+            Change::Abort { .. } | Change::Amend { summary: None, .. } => self.abort(found(row)?)?,
             Change::Promote { .. } => self.promote(found(row)?)?,
             Change::Rollback { .. } => self.promote(row.ok_or(Rejection::NoOtherContent)?)?,
             Change::Pin { pinned, .. } => self.pin(found(row)?, *pinned)?,
@@ -72,9 +74,28 @@ impl Draft {
         self.put(row)
     }
 
+    fn begin_draft(&mut self, session: &str, summary: Summary) -> VersionRow {
+        let mut row = self.prepare(summary, None);
+        row.session = Some(session.into());
+        self.put(row)
+    }
+
+    fn amend(&mut self, mut row: VersionRow, summary: Summary) -> Result<VersionRow, Rejection> {
+        if row.state != State::Prepared {
+            return Err(wrong_state(row));
+        }
+        row.summary = summary;
+        // The time limit is for drafts that nobody fills any more.
+        row.prepared_at = self.head.time;
+        Ok(self.put(row))
+    }
+
     fn commit(&mut self, mut row: VersionRow, activate: bool) -> Result<VersionRow, Rejection> {
         if row.state != State::Prepared {
             return Err(wrong_state(row));
+        }
+        if row.is_draft() {
+            return Err(Rejection::Draft(row.number));
         }
         row.published_at = Some(self.head.time);
         self.head.deleted = None;

@@ -4,6 +4,7 @@ use super::super::{Expect, Selector};
 use super::*;
 
 mod away;
+mod drafts;
 mod format;
 mod sequences;
 

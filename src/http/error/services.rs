@@ -2,11 +2,13 @@
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::ApiError;
 use crate::domain::head::Rejection;
 use crate::domain::{Descriptor, DigestError, ManifestError, NameError, SelectorError, VersionRow};
 use crate::protocol::{BlobError, ChangeError};
+use crate::service::assets::{AssetError, Different, Incomplete};
 use crate::service::versions::CopyError;
 use crate::service::{PublishError, ResolveError};
 use crate::store::{StoreError, StoreErrorKind};
@@ -15,6 +17,9 @@ use crate::wire::problem::WrongSize;
 
 /// How many blobs of another size than stated an error names; the member `wrong_size` has all of them.
 const SIZES_NAMED: usize = 3;
+
+/// How many files that a release lacks an error names; the members `absent` and `differ` have all of them.
+const FILES_NAMED: usize = 5;
 
 impl From<DigestError> for ApiError {
     fn from(error: DigestError) -> Self {
@@ -170,6 +175,11 @@ impl From<Rejection> for ApiError {
                     .with("version", number)
                     .with("state", state.as_str())
             }
+            Rejection::Draft(number) => {
+                let detail =
+                    format!("Version {number} is a draft, which is published by its version.json or not at all.");
+                Self::new(StatusCode::CONFLICT, Code::VersionState, detail).with("version", number)
+            }
             Rejection::Pinned(number) => {
                 let detail = format!("Version {number} is pinned; take the pin away first.");
                 Self::new(StatusCode::CONFLICT, Code::VersionPinned, detail).with("version", number)
@@ -241,6 +251,53 @@ impl From<ResolveError> for ApiError {
             ResolveError::Retired(row) => Self::retired(&row),
             ResolveError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<AssetError> for ApiError {
+    fn from(error: AssetError) -> Self {
+        match error {
+            AssetError::Sum { expected, actual } => {
+                let detail = match actual {
+                    Some(actual) => {
+                        format!("The file that was sent has the digest {actual}, not {expected}; send it again.")
+                    }
+                    None => "There is no such file to compare with; send it before its digest.".to_owned(),
+                };
+                Self::new(StatusCode::CONFLICT, Code::DigestInvalid, detail)
+                    .with("expected", expected.to_string())
+                    .with("actual", actual.map(|actual| actual.to_string()))
+            }
+            AssetError::Incomplete(lacks) => Self::incomplete(&lacks),
+            AssetError::Blob(error) => error.into(),
+            AssetError::Publish(error) => error.into(),
+            AssetError::Resolve(error) => error.into(),
+        }
+    }
+}
+
+impl ApiError {
+    fn incomplete(Incomplete { absent, differ }: &Incomplete) -> Self {
+        let names: Vec<_> = absent.iter().map(|(name, _)| name).chain(differ.iter().map(|one| &one.name)).collect();
+        let listed: Vec<_> = names.iter().take(FILES_NAMED).map(|name| name.as_str()).collect();
+        let more = names.len().saturating_sub(FILES_NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let detail = format!(
+            "Nothing was published: of the files that version.json lists, {} were never sent and {} are other ones than \
+             it says ({}{more}). Send them, then version.json again.",
+            absent.len(),
+            differ.len(),
+            listed.join(", "),
+        );
+        let absent =
+            absent.iter().map(|(name, blob)| json!({"name": name, "sha256": blob.digest.hex(), "size": blob.size}));
+        let differ = differ.iter().map(|Different { name, expected, expected_size, actual, actual_size }| {
+            let expected = json!({"sha256": expected.hex(), "size": expected_size});
+            json!({"name": name, "expected": expected, "actual": {"sha256": actual.hex(), "size": actual_size}})
+        });
+        Self::new(StatusCode::CONFLICT, Code::ManifestBlobUnknown, detail)
+            .with("absent", absent.collect::<Vec<_>>())
+            .with("differ", differ.collect::<Vec<_>>())
     }
 }
 

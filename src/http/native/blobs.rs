@@ -15,6 +15,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::{RequestedFreshness, Rest};
 use crate::http::openapi::{Document, Field, Operation, binary, json_of};
 use crate::http::rfc::body::RequestBody;
+use crate::http::rfc::caching::Freshness;
 use crate::http::rfc::conditional::etag;
 use crate::http::rfc::hardening::Hardening;
 use crate::http::rfc::range::MAX_RANGES;
@@ -185,7 +186,15 @@ async fn refuse_if_recently_absent(
 
 fn options<'a>(download: &'a Download, access: &Access, delivery: Delivery) -> BlobOptions<'a> {
     let public = access.blobs_are_public();
-    BlobOptions { download, public, delivery, hardening: Hardening::Artefact, ranges: MAX_RANGES }
+    BlobOptions {
+        download,
+        public,
+        delivery,
+        freshness: Freshness::Immutable,
+        modified: None,
+        hardening: Hardening::Artefact,
+        ranges: MAX_RANGES,
+    }
 }
 
 fn require_blob_read(access: &Access, caller: &Caller) -> Result<(), ApiError> {

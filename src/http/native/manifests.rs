@@ -13,7 +13,6 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 
-use super::last_change;
 use super::pages;
 use super::parameters as p;
 use crate::access::{Access, Caller};
@@ -30,6 +29,7 @@ use crate::http::rfc::digests::state_digest;
 use crate::http::rfc::hardening::defuse;
 use crate::http::serving::bytes::judged;
 use crate::http::serving::intake;
+use crate::http::serving::last_change;
 use crate::http::serving::response_cache::Cacheable;
 use crate::http::state::{AppState, BaseUrl};
 use crate::protocol::AsOf;

@@ -14,7 +14,6 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 
-use super::last_change;
 use super::parameters as p;
 use crate::access::{Access, Caller};
 use crate::http::error::ApiError;
@@ -22,6 +21,7 @@ use crate::http::extract::{RequestedFreshness, Rest};
 use crate::http::openapi::{Document, Operation, text};
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::hardening::defuse;
+use crate::http::serving::last_change;
 use crate::http::serving::response_cache::Cacheable;
 use crate::http::state::{AppState, BaseUrl};
 use crate::service::Resolve;

@@ -7,8 +7,9 @@ use axum::Extension;
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH,
-    IF_NONE_MATCH, LOCATION, RANGE, REFERRER_POLICY, VARY,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION, RANGE,
+    REFERRER_POLICY, VARY,
 };
 use axum::response::{IntoResponse as _, Response};
 use futures_util::TryStreamExt as _;
@@ -36,6 +37,10 @@ pub(in crate::http) struct BlobOptions<'a> {
     pub(in crate::http) public: bool,
     /// Whether to redirect to the store. A surface that never redirects passes [`Delivery::Stream`].
     pub(in crate::http) delivery: Delivery,
+    /// How caches may store the response: depends on whether its address determines the bytes.
+    pub(in crate::http) freshness: Freshness,
+    /// The date of the response, if what its address means may change.
+    pub(in crate::http) modified: Option<HttpDate>,
     /// What the bytes may do in a browser.
     pub(in crate::http) hardening: Hardening,
     /// Most ranges that are sent in one response; a request for more gets the whole. 1 for single ranges only.
@@ -54,7 +59,7 @@ pub(in crate::http) async fn get(
     }
     let unknown = || ApiError::blob_absent(blobs, digest);
     let wants_range = conditional::range_applies(request, digest) && request.contains_key(RANGE);
-    if !wants_range && !request.contains_key(IF_NONE_MATCH) && !request.contains_key(IF_MATCH) {
+    if !wants_range && !is_conditional(request, options) {
         let object = blobs.open(digest, None).await?.ok_or_else(unknown)?;
         let headers = blob_headers(digest, object.meta.size, options);
         let cacheable =
@@ -63,7 +68,7 @@ pub(in crate::http) async fn get(
     }
     let meta = blobs.stat(digest).await?.ok_or_else(unknown)?;
     let mut answer = blob_headers(digest, meta.size, options);
-    if let Some(response) = judged(request, digest, None, &answer)? {
+    if let Some(response) = judged(request, digest, options.modified, &answer)? {
         return Ok(response);
     }
     let judge = || range::judge(request, meta.size, options.ranges);
@@ -81,6 +86,13 @@ pub(in crate::http) async fn get(
     Ok(send(StatusCode::PARTIAL_CONTENT, answer, object))
 }
 
+/// Whether preconditions have to be evaluated. Dates count only for a response that has one.
+fn is_conditional(request: &HeaderMap, options: BlobOptions<'_>) -> bool {
+    let is_there = |names: [HeaderName; 2]| names.iter().any(|name| request.contains_key(name));
+    is_there([IF_NONE_MATCH, IF_MATCH])
+        || options.modified.is_some() && is_there([IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE])
+}
+
 /// Answers a HEAD of a blob.
 pub(in crate::http) async fn head(
     blobs: &Arc<Blobs>,
@@ -90,7 +102,7 @@ pub(in crate::http) async fn head(
 ) -> Result<Response, ApiError> {
     let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_absent(blobs, digest))?;
     let answer = blob_headers(digest, meta.size, options);
-    let judged = judged(request, digest, None, &answer)?;
+    let judged = judged(request, digest, options.modified, &answer)?;
     Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
 }
 
@@ -152,7 +164,8 @@ fn blob_headers(digest: Digest, size: u64, options: BlobOptions<'_>) -> HeaderMa
     headers.insert(CONTENT_TYPE, options.download.media_type());
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     state_digest(&mut headers, digest);
-    set_freshness(&mut headers, Freshness::Immutable, options.public);
+    headers.extend(options.modified.map(|date| (LAST_MODIFIED, date.header())));
+    set_freshness(&mut headers, options.freshness, options.public);
     options.hardening.on_bytes(&mut headers, options.download.file_name());
     headers
 }

@@ -46,6 +46,11 @@ impl Download {
         Ok(Self { file, media_type: parameters.r#type })
     }
 
+    /// The label of a file that is looked up by its name. A type that cannot be stated counts as none.
+    pub(in crate::http) fn of_file(file: FileName, media_type: Option<&str>) -> Self {
+        Self { file: Some(file), media_type: media_type.and_then(|text| MediaType::essence_of(text).ok()) }
+    }
+
     /// The same of an undecoded end of a path, which begins behind the digest. `None` if a handler would refuse it.
     pub(super) fn of_rest(rest: &str, uri: &Uri) -> Option<Self> {
         let path = rest.split('?').next().unwrap_or_default();

@@ -185,7 +185,7 @@ impl ResponseCache {
         mut headers: HeaderMap,
     ) {
         let body = source.body.as_ref().map_or(0, Bytes::len);
-        if body > LARGEST || !key.is_cacheable(source.file.is_some()) {
+        if body > LARGEST || !key.is_cacheable(&source) {
             return;
         }
         if source.body.is_some() {
@@ -285,8 +285,8 @@ impl<'a> CacheKey<'a> {
     }
 
     /// Whether a response may be cached under this key. A blob has other spellings of its address, which are not.
-    fn is_cacheable(&self, file: bool) -> bool {
-        if file { self.label.is_some() } else { self.uri.query().is_none() }
+    fn is_cacheable(&self, source: &Cacheable) -> bool {
+        if source.heads.is_empty() && source.file.is_some() { self.label.is_some() } else { self.uri.query().is_none() }
     }
 }
 
@@ -328,6 +328,12 @@ impl Cacheable {
     /// Cacheable response whose body is the content of a file.
     pub(in crate::http) fn of_file(slice: FileSlice) -> Self {
         Self { heads: Vec::new(), body: slice.bytes.clone(), file: Some(slice), until: None }
+    }
+
+    /// The same, for an address that means these bytes while the head of this name is at this generation.
+    pub(in crate::http) fn under(mut self, name: ManifestName, generation: u64) -> Self {
+        self.heads.push((name, generation));
+        self
     }
 
     /// The same, for this long at most. `None` for no limit.

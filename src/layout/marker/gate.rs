@@ -65,6 +65,11 @@ impl ObjectStore for GatedStore {
         self.watch.note_write(self.inner.copy(from, to).await, true)
     }
 
+    async fn hand_over(&self, from: &Key, to: &Key) -> Result<Option<Created>> {
+        self.watch.allows_writing(to).await?;
+        self.watch.note_write(self.inner.hand_over(from, to).await, true)
+    }
+
     async fn delete(&self, key: &Key) -> Result<()> {
         self.watch.allows_writing(key).await?;
         self.watch.note_write(self.inner.delete(key).await, false)

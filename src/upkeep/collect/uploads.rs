@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
 use super::plan::AgeLimit;
@@ -16,11 +16,17 @@ use super::{Collect, CollectError, RunContext};
 use crate::domain::UploadId;
 use crate::layout::{self, LayoutKey};
 use crate::protocol::uploads::{self, UploadState};
-use crate::store::{Key, List, Parts};
+use crate::store::{Key, List, Parts, StoreErrorKind};
 
 /// Whether Larder creates objects under this key as streams, as copies or in parts.
 fn is_ours(key: &Key) -> bool {
     LayoutKey::parse(key).is_some_and(|key| key.is_streamed())
+}
+
+/// Whether this is the key of bytes that were received for [`crate::protocol::LateUpload`]. Others below the same prefix are
+/// of another binary.
+fn is_incoming(key: &Key) -> bool {
+    matches!(LayoutKey::parse(key), Some(LayoutKey::Tmp(path)) if path.is_incoming())
 }
 
 /// Whether to change anything.
@@ -81,6 +87,22 @@ impl Collect {
             }
         }
         Ok(found)
+    }
+
+    /// Deletes received bytes whose process died before it made a blob of them. Nothing ever relies on these.
+    pub(super) async fn forget_incoming(&self, run: &RunContext) -> Result<(), CollectError> {
+        let young = AgeLimit::new(run.now, self.settings.uploads_for);
+        let prefix = layout::incoming();
+        let mut listing = self.store.list(&prefix, List { past_strays: true, ..List::default() });
+        let mut old = Vec::new();
+        while let Some(listed) = listing.next().await {
+            match listed {
+                Ok(meta) if is_incoming(&meta.key) && !young.includes(meta.modified) => old.push(meta.key),
+                Err(error) if error.kind != StoreErrorKind::Stray => return Err(error.into()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.delete(run, &old).await
     }
 
     async fn give_up(

@@ -56,3 +56,19 @@ contract!(racing_copies_have_one_winner_whose_bytes_stay, |store| async {
         assert_eq!(read(&store, &format!("to/{round}")).await.unwrap(), format!("racer {}", winners[0]));
     }
 });
+
+contract!(what_is_handed_over_stays_when_its_source_is_deleted, |store| async {
+    for length in [0, CHUNK, 3 * CHUNK + 7] {
+        let (from, to) = (format!("from/{length}"), format!("to/deep/{length}"));
+        upload(&store, &from, &[pattern(length)]).await;
+        assert_eq!(store.hand_over(&key(&from), &key(&to)).await.unwrap(), Some(Created::New));
+        store.delete(&key(&from)).await.unwrap();
+        assert!(read(&store, &to).await.unwrap() == pattern(length), "{length} bytes");
+        assert_absent(&store, &from).await;
+        assert_eq!(store.hand_over(&key(&from), &key("to/other")).await.unwrap(), None);
+    }
+    put(&store, "from/new", "new").await;
+    put(&store, "to/old", "old").await;
+    assert_eq!(store.hand_over(&key("from/new"), &key("to/old")).await.unwrap(), Some(Created::AlreadyExists));
+    assert_eq!(read(&store, "to/old").await.unwrap(), "old");
+});

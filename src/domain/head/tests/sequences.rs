@@ -59,7 +59,12 @@ fn aimed(change: Change, log: &Log) -> Change {
             };
             Change::Expire { due: due.into_iter().map(aim).collect() }
         }
-        Change::Prepare { .. } | Change::Rollback { .. } | Change::Delete { .. } | Change::Withdraw { .. } => change,
+        Change::Prepare { .. }
+        | Change::BeginDraft { .. }
+        | Change::Amend { .. }
+        | Change::Rollback { .. }
+        | Change::Delete { .. }
+        | Change::Withdraw { .. } => change,
     }
 }
 
@@ -125,6 +130,7 @@ fn check_unchanged(log: &Log, change: &Change, row: Option<&VersionRow>) -> Resu
         Change::Promote { .. } => row.state == State::Active,
         Change::Pin { pinned, .. } => row.is_pinned() == *pinned,
         Change::Retire { .. } => row.state == State::Retired,
+        Change::BeginDraft { .. } | Change::Amend { .. } => row.state == State::Prepared,
         Change::Prepare { .. }
         | Change::Abort { .. }
         | Change::Rollback { .. }
@@ -141,7 +147,7 @@ fn check_done(before: &Log, log: &Log, change: &Change) -> Result<(), TestCaseEr
     let version = log.head().operation.version;
     let state = version.and_then(|number| log.state(number));
     let expected = match change {
-        Change::Prepare { .. } => Some(State::Prepared),
+        Change::Prepare { .. } | Change::BeginDraft { .. } | Change::Amend { .. } => Some(State::Prepared),
         Change::Commit { activate: false, .. } => Some(State::Ready),
         Change::Commit { .. } | Change::Promote { .. } | Change::Rollback { .. } => Some(State::Active),
         Change::Retire { .. } => Some(State::Retired),

@@ -1,17 +1,17 @@
-//! Errors as problem details (RFC 9457), and the challenges of the native surface.
+//! Errors as problem details (RFC 9457), and challenges for bearer tokens: for surfaces without a format of their own.
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
 use serde_json::Value;
 
+use super::{ApiError, Denial};
 use crate::domain::text::escape_json;
-use crate::http::error::{ApiError, Denial};
 use crate::http::request_id::RequestId;
 use crate::wire::ProblemDetails;
 
 /// Renders an error as problem details.
-pub(super) fn render(error: &ApiError, id: &RequestId) -> Response {
+pub(in crate::http) fn render(error: &ApiError, id: &RequestId) -> Response {
     let mut members = error.members().clone();
     // Problem types that a standard defines are passed as a member.
     let kind = match members.remove("type") {
@@ -39,7 +39,7 @@ pub(super) fn render(error: &ApiError, id: &RequestId) -> Response {
 }
 
 /// The `WWW-Authenticate` value for bearer tokens (RFC 6750 section 3).
-pub(super) fn challenge(denial: Denial) -> &'static str {
+pub(in crate::http) fn challenge(denial: Denial) -> &'static str {
     match denial {
         Denial::Missing => "Bearer realm=\"larder\"",
         Denial::Unknown => "Bearer realm=\"larder\", error=\"invalid_token\"",

@@ -1,0 +1,121 @@
+//! Uploads whose digest is only known at their end: the bytes go to `tmp/incoming/<id>`, are hashed on the way, and become
+//! a blob by a copy within the store.
+//!
+//! The key under `tmp/incoming/` has one writer, because its id is random. Nothing relies on what is there: it is copied,
+//! looked at like every other blob, and deleted. What a crash leaves is deleted by the collector.
+
+use bytes::Bytes;
+
+use super::{BlobError, Blobs, Check, UploadTarget, contended};
+use crate::domain::Hasher;
+use crate::domain::manifest::Descriptor;
+use crate::layout::{AreaPath, LayoutKey};
+use crate::shares::Owner;
+use crate::store::{Created, Key, StoreError, StoreErrorKind, Upload};
+
+/// An upload in progress. Dropping it aborts it.
+pub struct LateUpload {
+    upload: Box<dyn Upload>,
+    key: Key,
+    size: u64,
+    hasher: Hasher,
+}
+
+/// Bytes that were received as a whole and hashed, but are not stored yet. Dropping them discards them.
+pub struct Incoming {
+    upload: Box<dyn Upload>,
+    key: Key,
+    blob: Descriptor,
+}
+
+impl LateUpload {
+    /// Receives the next bytes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        self.size += bytes.len() as u64;
+        self.hasher.update(&bytes);
+        self.upload.write(bytes).await
+    }
+
+    /// On whose account it takes memory from now on, where that is scarce.
+    pub fn set_owner(&mut self, owner: Owner) {
+        self.upload.set_owner(owner);
+    }
+
+    /// To be called now and then while few bytes arrive: gives memory back if that is possible.
+    ///
+    /// # Errors
+    /// When the store fails, or others need the memory.
+    pub async fn relax(&mut self) -> Result<(), StoreError> {
+        self.upload.relax().await
+    }
+
+    /// Ends the upload: these were all bytes.
+    #[must_use]
+    pub fn end(self) -> Incoming {
+        let blob = Descriptor { digest: self.hasher.finish(), size: self.size };
+        Incoming { upload: self.upload, key: self.key, blob }
+    }
+}
+
+impl Incoming {
+    /// Digest and size of the bytes.
+    #[must_use]
+    pub fn blob(&self) -> Descriptor {
+        self.blob
+    }
+}
+
+impl Blobs {
+    /// Begins an upload of bytes whose digest nobody has stated.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn begin_late(&self) -> Result<LateUpload, StoreError> {
+        let mut random = [0; 16];
+        let failed = |error| StoreError::new(StoreErrorKind::Internal, "random numbers", error);
+        getrandom::fill(&mut random).map_err(failed)?;
+        let key = LayoutKey::Tmp(AreaPath::of_incoming(u128::from_le_bytes(random))).key();
+        let upload = self.store.begin(&key).await?;
+        Ok(LateUpload { upload, key, size: 0, hasher: Hasher::new() })
+    }
+
+    /// Stores received bytes as a blob. To be called after the head that needs them was created (P1): what is stored on
+    /// return may be relied on from then on.
+    ///
+    /// # Errors
+    /// When the store fails. Whether the blob is stored is not known then.
+    pub async fn adopt(&self, Incoming { upload, key, blob }: Incoming) -> Result<Created, BlobError> {
+        let UploadTarget::Free(target, damaged) = self.aim(blob.digest, Some(blob.size)).await? else {
+            upload.abort().await;
+            return Ok(Created::AlreadyExists);
+        };
+        upload.commit().await?;
+        let adopted = self.take_over(&key, &target, blob, &damaged).await;
+        if let Err(error) = self.store.delete(&key).await {
+            tracing::warn!(%key, %error, "received bytes are left over; the collector will delete them");
+        }
+        Ok(adopted?)
+    }
+
+    async fn take_over(&self, from: &Key, to: &Key, blob: Descriptor, damaged: &[u64]) -> Result<Created, StoreError> {
+        self.bury(blob.digest, damaged).await?;
+        let created = match self.store.hand_over(from, to).await {
+            Err(error) => return Err(self.give_up(to, error).await),
+            Ok(None) => {
+                return Err(StoreError::new(StoreErrorKind::Unavailable, from, "deleted while it was received"));
+            }
+            Ok(Some(created)) => created,
+        };
+        match self.secure_one(blob).await? {
+            Check::Present(key) => {
+                // Another process may have created it, and not have made it durable yet.
+                self.store.persist(&[key]).await?;
+                Ok(created)
+            }
+            Check::Missing(_) | Check::WrongSize { .. } => Err(contended(blob.digest)),
+        }
+    }
+}
