@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Method, Url, header};
-use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::answer::attempt_at;
 use super::token::Credential;
 use super::{Client, ClientError, ErrorKind, Identity, Token};
+use crate::wire::{AudienceAnswer, TokenAnswer, TokenQuestion};
 
 /// Time limit for giving a token back: the job waits for it, and the token expires anyway.
 const REVOKE: Duration = Duration::from_secs(10);
@@ -26,23 +26,6 @@ const MIN_RENEWAL: Duration = Duration::from_secs(1);
 
 /// Callback that receives each secret before it is first used, so that it can be kept out of logs.
 pub type Mask = Arc<dyn Fn(&str) + Send + Sync>;
-
-#[derive(Deserialize)]
-struct Audience {
-    audience: String,
-}
-
-#[derive(Serialize)]
-struct Question<'a> {
-    token: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Answered {
-    access_token: String,
-    /// Lifetime in seconds.
-    expires_in: u64,
-}
 
 /// A token that the server issued.
 #[derive(Debug, Clone)]
@@ -119,7 +102,7 @@ impl Client {
             return Ok(Some(stated.unwrap_or_default()));
         }
         let url = self.url("auth/oidc/audience");
-        let Audience { audience } = match self.answer(|| self.request(Method::GET, url.clone())).await {
+        let AudienceAnswer { audience } = match self.answer(|| self.request(Method::GET, url.clone())).await {
             Ok(answer) => answer.json()?,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -182,8 +165,8 @@ impl Exchange {
         let began = Instant::now();
         // Without the token that is about to expire: the ID token alone has to convince.
         let request = self.client.writer.post(self.client.url("auth/oidc/token"));
-        let answer = self.client.answer_once(request.json(&Question { token: proof.secret() })).await?;
-        let Answered { access_token, expires_in } = answer.json()?;
+        let answer = self.client.answer_once(request.json(&TokenQuestion { token: proof.secret().to_owned() })).await?;
+        let TokenAnswer { access_token, expires_in, .. } = answer.json()?;
         let token: Token = access_token.parse().map_err(|error| answer.unexpected(format!("{error}")))?;
         (self.mask)(token.secret());
         let lifetime = Duration::from_secs(expires_in.min(u64::from(u32::MAX)));
