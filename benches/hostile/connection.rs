@@ -19,20 +19,28 @@ pub(crate) const BYSTANDER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// The connections of an attack.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Attackers {
+    /// Only one of so many comes.
+    one_of: usize,
     wanted: Arc<AtomicUsize>,
     ending: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Attackers {
+    /// Attacks with one of `one_of` connections of each.
+    pub(crate) fn new(one_of: usize) -> Self {
+        Self { one_of, wanted: Arc::default(), ending: CancellationToken::new(), tasks: TaskTracker::new() }
+    }
+
     /// Keeps `count` connections busy with `attack`, each of which begins again when the server ends it.
     pub(crate) fn keep<F, A>(&self, count: usize, address: &str, attack: F)
     where
         F: Fn(TcpStream, usize) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = io::Result<()>> + Send,
     {
+        let count = count.div_ceil(self.one_of);
         self.wanted.fetch_add(count, Ordering::Relaxed);
         let address: SocketAddr = address.parse().expect("an address");
         for at in 0..count {

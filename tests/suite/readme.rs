@@ -25,7 +25,7 @@ const SHOWN: [&str; 12] = [
     "\"artifacts\"",
     "\ntool-linux-amd64.txt: OK\n",
     "\nmain@2 sha256:",
-    "larder: main went back from version 2 to version 1\n",
+    "larder: main went back from version 2 (sha256:",
     "\nmain@1 pinned\n",
     "\nlatest@1 sha256:",
     "\nupload-offset: 8388608",

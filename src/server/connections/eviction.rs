@@ -10,6 +10,8 @@ use super::client_address::ClientAddress;
 
 /// Fresh connections are given this long, in milliseconds, unless their address has many.
 const FRESH: u64 = 300;
+/// Milliseconds after which an idle connection counts as forgotten by its client.
+const FORGOTTEN: u64 = 10_000;
 /// Milliseconds without progress after which a body counts as stalled if its address has many connections.
 const STALLED: u64 = 500;
 /// Milliseconds after which the rate of a body is judged.
@@ -89,7 +91,8 @@ impl Eviction {
         } else if held > self.few && held > newcomer.held + 1 {
             true
         } else {
-            !useful && observed.age >= FRESH
+            // Who has many already takes nothing from those with few but what they have forgotten.
+            !useful && observed.age >= if newcomer.held > self.few { FORGOTTEN } else { FRESH }
         };
         let spared = useful && held <= self.many;
         let idle_for = if observed.waiting < WaitingFor::Body { observed.age } else { observed.still };
@@ -201,5 +204,17 @@ mod tests {
         // Nor does one that has as many as another client take anything from it.
         let rival = Newcomer { client: client(2), held: 15 };
         assert_eq!(order(&connections[..3], rival), [0; 0]);
+    }
+
+    #[test]
+    fn a_client_with_many_takes_no_fresh_connection_of_one_with_few() {
+        let connections = [
+            (2, 1, seen(WaitingFor::Head, 5000, 0, 0)),
+            (3, 2, seen(WaitingFor::Request, 5000, 5000, 0)),
+            (4, 1, seen(WaitingFor::Request, 20_000, 20_000, 0)),
+        ];
+        let greedy = Newcomer { client: client(1), held: 12 };
+        assert_eq!(order(&connections, greedy), [2]);
+        assert_eq!(order(&connections, stranger()), [1, 0, 2]);
     }
 }
