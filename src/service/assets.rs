@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crate::domain::flat::{Listing, ReleasedFile, ReleasedFiles, VERSION_FILE};
 use crate::domain::manifest::Descriptor;
 use crate::domain::manifest::parts::Parts;
-use crate::domain::{Digest, Expect, FileName, Subject};
+use crate::domain::{Author, Digest, Expect, FileName};
 use crate::protocol::{BlobError, Blobs, Incoming};
 use crate::service::publish::{DraftKey, PublishOptions};
 use crate::service::{Publish, PublishError, Receipt, Resolve, ResolveError};
@@ -104,7 +104,7 @@ impl Assets {
         key: &DraftKey,
         file: &FileName,
         incoming: Incoming,
-        by: &Subject,
+        by: &Author,
     ) -> Result<(Descriptor, Created), AssetError> {
         let blob = incoming.blob();
         // The flag first: from here on the blob is needed, and the collector leaves it alone.
@@ -123,7 +123,7 @@ impl Assets {
         key: &DraftKey,
         file: &FileName,
         expected: Digest,
-        by: &Subject,
+        by: &Author,
     ) -> Result<(), AssetError> {
         let draft = self.publish.draft(key).await?;
         let sent = parts::sent(&draft, file);
@@ -142,7 +142,7 @@ impl Assets {
     ///
     /// # Errors
     /// [`AssetError::Incomplete`], or another [`AssetError`]; nothing is published then.
-    pub async fn release(&self, key: &DraftKey, document: Bytes, by: &Subject) -> Result<Receipt, AssetError> {
+    pub async fn release(&self, key: &DraftKey, document: Bytes, by: &Author) -> Result<Receipt, AssetError> {
         let listing = Listing::parse(&document).map_err(PublishError::from)?;
         let draft = self.publish.draft(key).await?;
         let mut files = listing.files();
@@ -174,7 +174,7 @@ impl Assets {
         listing: &Listing,
         files: &ReleasedFiles,
         document: Bytes,
-        by: &Subject,
+        by: &Author,
     ) -> Result<Receipt, AssetError> {
         let manifest = Bytes::from(listing.manifest(files));
         let own = Digest::of(&document);

@@ -13,7 +13,7 @@ use super::payload::Payload;
 use crate::access::Caller;
 use crate::config::Commit;
 use crate::domain::flat::{SUM_SUFFIX, VERSION_FILE, parse_sum};
-use crate::domain::{Digest, FileName, ManifestName, Permission};
+use crate::domain::{Author, Digest, FileName, ManifestName, Permission};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::extract::Rest;
@@ -80,9 +80,11 @@ pub(super) async fn put(
 }
 
 impl Put {
-    /// The key that all requests of one publish share.
+    /// The key that all requests of one publish share: its author, and the run of the job if an issuer tells it.
     fn draft(&self) -> DraftKey {
-        let session = format!("assets:{}", self.caller.subject());
+        let Author { subject, claims, .. } = self.caller.author();
+        let run = claims.iter().find(|claim| claim.starts_with("run=")).map_or("", |run| run);
+        let session = format!("assets:{subject}:{run}");
         let session =
             if session.len() <= MAX_SESSION { session } else { format!("assets:{}", Digest::of(session.as_bytes())) };
         DraftKey { name: self.name.clone(), session: session.into() }
@@ -90,7 +92,7 @@ impl Put {
 
     async fn file(self, commit: Commit, payload: Payload) -> Result<Response, ApiError> {
         let incoming = self.receive(payload).await?;
-        let (assets, by) = (Arc::clone(&self.state.assets), self.caller.subject());
+        let (assets, by) = (Arc::clone(&self.state.assets), self.caller.author());
         let (key, file, name) = (self.draft(), self.file.clone(), self.name.clone());
         let (created, digest, version) = run_to_completion(&self.state.tasks, async move {
             match commit {
@@ -116,7 +118,7 @@ impl Put {
             ApiError::bad_request(Code::DigestInvalid, detail)
         };
         let digest = parse_sum(&bytes).ok_or_else(invalid)?;
-        let (assets, by) = (Arc::clone(&self.state.assets), self.caller.subject());
+        let (assets, by) = (Arc::clone(&self.state.assets), self.caller.author());
         let (key, name) = (self.draft(), self.name.clone());
         run_to_completion(&self.state.tasks, async move {
             match commit {
@@ -132,7 +134,7 @@ impl Put {
     async fn version(self, payload: Payload, limit: u64) -> Result<Response, ApiError> {
         let (bytes, memory) = payload.hold(&self.state, &self.caller, limit).await?;
         let turn = intake::turn(&self.state, &self.caller).await?;
-        let (assets, by, key) = (Arc::clone(&self.state.assets), self.caller.subject(), self.draft());
+        let (assets, by, key) = (Arc::clone(&self.state.assets), self.caller.author(), self.draft());
         let receipt = run_to_completion(&self.state.tasks, async move {
             // Their memory counts until the work is done, even if the client goes away.
             let _held = (memory, turn);

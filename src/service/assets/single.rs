@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{AssetError, Assets};
 use crate::domain::manifest::{Descriptor, release};
-use crate::domain::{Digest, Expect, FileName, ManifestError, ManifestName, Rejection, Selector, Subject, Target};
+use crate::domain::{Author, Digest, Expect, FileName, ManifestError, ManifestName, Rejection, Selector, Target};
 use crate::protocol::{AsOf, ChangeError, Incoming, LoadedManifest};
 use crate::service::publish::PublishOptions;
 use crate::service::{Prepared, PublishError, Receipt, ResolveError, Resolved};
@@ -25,7 +25,7 @@ impl Assets {
         name: &ManifestName,
         file: &FileName,
         incoming: Incoming,
-        by: &Subject,
+        by: &Author,
     ) -> Result<(Descriptor, Receipt), AssetError> {
         let blob = incoming.blob();
         let mut incoming = Some(incoming);
@@ -62,7 +62,7 @@ impl Assets {
         document: Bytes,
         options: &PublishOptions,
         incoming: &mut Option<Incoming>,
-        by: &Subject,
+        by: &Author,
     ) -> Result<Receipt, AssetError> {
         // The flag first: from then on the blob is needed, and the collector leaves it alone.
         let number = match self.publish.prepare(name, document, options, by).await? {
@@ -84,7 +84,7 @@ impl Assets {
         number: u64,
         options: &PublishOptions,
         incoming: Option<Incoming>,
-        by: &Subject,
+        by: &Author,
     ) -> Result<Receipt, AssetError> {
         if let Some(incoming) = incoming {
             self.blobs.adopt(incoming).await?;

@@ -8,7 +8,7 @@ use crate::domain::head::Change;
 use crate::domain::manifest::Descriptor;
 use crate::domain::manifest::Limits;
 use crate::domain::manifest::parts::{MEDIA_TYPE, Parts};
-use crate::domain::{Head, ManifestName, Rejection, Subject, Summary, VersionRow};
+use crate::domain::{Author, Head, ManifestName, Rejection, Summary, VersionRow};
 use crate::protocol::ChangeError;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -48,7 +48,7 @@ impl Publish {
     pub async fn amend(
         &self,
         key: &DraftKey,
-        by: &Subject,
+        by: &Author,
         edit: impl Fn(&mut Parts) -> bool + Send + Sync,
     ) -> Result<(), PublishError> {
         for _ in 0..MAX_MERGES {
@@ -75,7 +75,7 @@ impl Publish {
     async fn try_amend(
         &self,
         key: &DraftKey,
-        by: &Subject,
+        by: &Author,
         row: Option<&VersionRow>,
         parts: &Parts,
     ) -> Result<bool, PublishError> {

@@ -175,9 +175,11 @@ fn an_old_pipeline_and_a_new_one_publish_to_the_same_server() {
     let referred = server.get(&format!("/refs/miren/main/{name}")).unwrap();
     let blob = referred.header("location").unwrap().to_owned();
     assert_eq!(server.get(&blob).unwrap().body, bytes);
-    let row = server.get("/versions/miren/main@2").unwrap().json().to_string();
-    for claim in ["release.yml", "1000001", "mirendev/runtime", "abc1234"] {
-        assert!(row.contains(claim), "{claim} is not in {row}");
+    for (version, rule) in [(1, "rule=old-workflow"), (2, "rule=release")] {
+        let row = server.get(&format!("/versions/miren/main@{version}")).unwrap().json().to_string();
+        for claim in [rule, "release.yml", "repository=mirendev/runtime", "commit=abc1234", "run=17/1"] {
+            assert!(row.contains(claim), "{claim} is not in {row}");
+        }
     }
     job("publish miren/other . --label x").within(&dist).exits(4).says("miren/other");
 
