@@ -66,14 +66,16 @@ pub(crate) async fn run(time: Duration, one_of: usize) {
 
 /// The store is well once nobody publishes any more: what is under way may have a head and not be listed yet.
 async fn verify(victim: &Victim) {
+    let mut is_well = false;
     for _ in 0..20 {
         let verified = Command::new(binary()).args(["verify", "--data"]).arg(victim.data()).status();
-        if verified.expect("verify runs").success() {
-            return;
+        is_well = verified.expect("verify runs").success();
+        if is_well {
+            break;
         }
         sleep(Duration::from_secs(3)).await;
     }
-    panic!("the store is not well");
+    assert!(is_well, "the store is not well");
 }
 
 async fn publisher(victim: &Victim, until: Instant) -> Tally {
