@@ -128,6 +128,26 @@ fn upgrade(server: &ServerProcess, channel: &str) -> String {
     described["version"].as_str().unwrap().to_owned()
 }
 
+/// The requests of the old workflow, 30 of them with one identity token.
+fn old_workflow(server: &ServerProcess, token: &str) {
+    for of in 0..FILES {
+        let (name, bytes) = file(of, "main:abc1234");
+        let sidecar = format!("{}  {name}\n", Digest::of(&bytes).hex());
+        assert!(put(server, token, &format!("main/{name}"), &bytes).status < 300);
+        assert!(put(server, token, &format!("main/{name}.sha256"), sidecar.as_bytes()).status < 300);
+        assert_eq!(server.get("/assets/release/miren/main/version.json").unwrap().status, 404, "nothing is there yet");
+    }
+    for channel in ["main", "latest"] {
+        let stored = put(server, token, &format!("{channel}/version.json"), version_json("main:abc1234").as_bytes());
+        assert!(stored.status < 300, "{}", String::from_utf8_lossy(&stored.body));
+        assert_eq!(upgrade(server, channel), "main:abc1234");
+    }
+    let elsewhere = format!(
+        "DELETE /manifests/miren/main HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    assert_eq!(exchange(server.address, &elsewhere, &[]).unwrap().status, 401, "it must be exchanged anywhere else");
+}
+
 #[test]
 fn an_old_pipeline_and_a_new_one_publish_to_the_same_server() {
     let directory = TempDir::new().unwrap();
@@ -135,24 +155,7 @@ fn an_old_pipeline_and_a_new_one_publish_to_the_same_server() {
     let server = server(directory.path(), &issuer);
     let platform = platform(&issuer);
 
-    // The old workflow: one identity token for all of its 30 requests.
-    let token = issuer.token(&job());
-    for of in 0..FILES {
-        let (name, bytes) = file(of, "main:abc1234");
-        let sidecar = format!("{}  {name}\n", Digest::of(&bytes).hex());
-        assert!(put(&server, &token, &format!("main/{name}"), &bytes).status < 300);
-        assert!(put(&server, &token, &format!("main/{name}.sha256"), sidecar.as_bytes()).status < 300);
-        assert_eq!(server.get("/assets/release/miren/main/version.json").unwrap().status, 404, "nothing is there yet");
-    }
-    for channel in ["main", "latest"] {
-        let stored = put(&server, &token, &format!("{channel}/version.json"), version_json("main:abc1234").as_bytes());
-        assert!(stored.status < 300, "{}", String::from_utf8_lossy(&stored.body));
-        assert_eq!(upgrade(&server, channel), "main:abc1234");
-    }
-    let elsewhere = format!(
-        "DELETE /manifests/miren/main HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
-    );
-    assert_eq!(exchange(server.address, &elsewhere, &[]).unwrap().status, 401, "it must be exchanged anywhere else");
+    old_workflow(&server, &issuer.token(&job()));
 
     // The new workflow: `larder publish` proves by itself who it is.
     let job = |arguments: &str| -> Larder {
@@ -187,7 +190,10 @@ fn an_old_pipeline_and_a_new_one_publish_to_the_same_server() {
     job("rollback miren/main").ok();
     assert_eq!(upgrade(&server, "main"), "main:abc1234");
 
-    // An old tree with one torn pair.
+    import_of_an_old_tree_with_one_torn_pair(&server, &directory);
+}
+
+fn import_of_an_old_tree_with_one_torn_pair(server: &ServerProcess, directory: &TempDir) {
     let old = directory.path().join("old/release/miren/v0.5.0");
     fs::create_dir_all(&old).unwrap();
     for of in 0..FILES {
@@ -196,7 +202,7 @@ fn an_old_pipeline_and_a_new_one_publish_to_the_same_server() {
         fs::write(old.join(name), if of == 5 { b"newer bytes".to_vec() } else { bytes }).unwrap();
     }
     fs::write(old.join("version.json"), version_json("v0.5.0")).unwrap();
-    server.larder("import flat old release/miren").within(&directory).exits(8).says("TORN_PAIR");
+    server.larder("import flat old release/miren").within(directory).exits(8).says("TORN_PAIR");
     let imported = server.get("/manifests/miren/v0.5.0").unwrap().json();
     assert_eq!(imported["artifacts"].as_array().unwrap().len(), FILES - 1);
 }
