@@ -119,11 +119,13 @@ impl App {
     where
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        let (request, unread) = self.discards.watch(request);
-        // First, so that the body is seen to be unread.
-        drop(request);
-        if let Some(unread) = unread {
-            unread.settle(&mut response);
+        if !request.body().is_end_stream() {
+            let (request, unread) = self.discards.watch(request);
+            // First, so that the body is seen to be unread.
+            drop(request);
+            if let Some(unread) = unread {
+                unread.settle(&mut response);
+            }
         }
         ResponseFuture { answering: Answering::Ready(Some(response)), unread: None }
     }
