@@ -9,9 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use bytes::Bytes;
-use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::StreamExt as _;
 use tokio::sync::Notify;
 
 use crate::domain::{Digest, Hasher};
@@ -129,59 +127,26 @@ fn digest_of(slice: &FileSlice, size: u64) -> io::Result<Digest> {
     Ok(hasher.finish())
 }
 
-/// The state of a stream whose last chunk is held back until the digest of all of them is known.
-struct Watched {
-    body: BoxStream<'static, Result<Bytes, StoreError>>,
-    hasher: Option<Hasher>,
-    held: Option<Bytes>,
-    /// Why the bytes ended early, for after what was held back.
-    broken: Option<StoreError>,
-}
-
 /// Hashes the bytes of a whole blob as they are sent, unless the kernel sends them from a file. If they have another
-/// digest, they are reported, and the stream ends with an error before its last chunk, so that no reader takes it for
-/// complete.
+/// digest, they are reported, and the stream ends with an error in place of its last chunk, so that no reader takes it
+/// for complete.
 pub(super) fn watched(object: Object, digest: Digest, damaged: &Arc<Damaged>) -> Object {
     if object.file.is_some() {
         return object;
     }
-    let (key, damaged) = (object.meta.key.clone(), Arc::clone(damaged));
-    let state = Watched { body: object.body, hasher: Some(Hasher::new()), held: None, broken: None };
-    let body = stream::try_unfold(state, move |mut state| {
-        let (key, damaged) = (key.clone(), Arc::clone(&damaged));
-        async move {
-            if let Some(error) = state.broken.take() {
-                return Err(error);
-            }
-            // The last chunk has been sent.
-            let Some(mut hasher) = state.hasher.take() else { return Ok(None) };
-            loop {
-                match (state.body.try_next().await, state.held.take()) {
-                    (Ok(Some(chunk)), before) => {
-                        hasher.update(&chunk);
-                        state.held = Some(chunk);
-                        if let Some(before) = before {
-                            state.hasher = Some(hasher);
-                            return Ok(Some((before, state)));
-                        }
-                    }
-                    (Ok(None), last) => {
-                        state.held = last;
-                        break;
-                    }
-                    (Err(error), None) => return Err(error),
-                    (Err(error), Some(before)) => {
-                        state.broken = Some(error);
-                        return Ok(Some((before, state)));
-                    }
-                }
-            }
-            if hasher.finish() != digest {
-                damaged.report(&key);
-                return Err(StoreError::new(StoreErrorKind::Corrupt, &key, "the stored bytes have another digest"));
-            }
-            Ok(state.held.take().map(|last| (last, state)))
+    let (meta, damaged) = (object.meta.clone(), Arc::clone(damaged));
+    let (mut hasher, mut received) = (Some(Hasher::new()), 0);
+    let body = object.body.map(move |chunk| {
+        let chunk = chunk?;
+        received += chunk.len() as u64;
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&chunk);
         }
+        if received >= meta.size && hasher.take().is_some_and(|hasher| hasher.finish() != digest) {
+            damaged.report(&meta.key);
+            return Err(StoreError::new(StoreErrorKind::Corrupt, &meta.key, "the stored bytes have another digest"));
+        }
+        Ok(chunk)
     });
     Object { meta: object.meta, body: body.boxed(), file: None }
 }
