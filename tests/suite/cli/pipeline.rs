@@ -14,7 +14,7 @@ use crate::support::issuer::TestIssuer;
 use crate::support::process::{Larder, Reply, ServerProcess, exchange};
 
 /// What a job shows to its platform.
-const JOB_SECRET: &str = "the job's own secret";
+const JOB_SECRET: &str = "a-job-has-this";
 const AUDIENCE: &str = "http://127.0.0.1";
 const FILES: usize = 14;
 
@@ -169,7 +169,7 @@ fn an_old_pipeline_and_a_new_one_publish_to_the_same_server() {
         fs::write(dist.path().join(name), bytes).unwrap();
     }
     let published = job("publish miren/main . --label main:def5678 --commit def5678").within(&dist).ok();
-    assert!(published.stdout.starts_with("miren/main@2 "), "{published:?}");
+    assert!(published.stdout.starts_with("miren/main@3 "), "{published:?}");
     assert_eq!(upgrade(&server, "main"), "main:def5678");
     assert_eq!(upgrade(&server, "latest"), "main:abc1234");
     let (name, bytes) = file(3, "main:def5678");
@@ -178,7 +178,8 @@ fn an_old_pipeline_and_a_new_one_publish_to_the_same_server() {
     let referred = server.get(&format!("/refs/miren/main/{name}")).unwrap();
     let blob = referred.header("location").unwrap().to_owned();
     assert_eq!(server.get(&blob).unwrap().body, bytes);
-    for (version, rule) in [(1, "rule=old-workflow"), (2, "rule=release")] {
+    // The first one was the draft.
+    for (version, rule) in [(2, "rule=old-workflow\""), (3, "rule=old-workflow,release\"")] {
         let row = server.get(&format!("/versions/miren/main@{version}")).unwrap().json().to_string();
         for claim in [rule, "release.yml", "repository=mirendev/runtime", "commit=abc1234", "run=17/1"] {
             assert!(row.contains(claim), "{claim} is not in {row}");
