@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::cli::CliError;
 use crate::client::{Client, ErrorKind};
+use crate::domain::flat::{SUM_SUFFIX, VERSION_FILE};
 use crate::domain::manifest::release;
 use crate::domain::{Digest, Expect, Manifest, ManifestName, State, Target};
 use crate::wire::{History, Row};
@@ -93,6 +94,8 @@ fn present(row: &Row, active: Option<Digest>) -> Standing {
     Standing::Present { version: row.number, state: row.state, manifest: row.manifest, active }
 }
 
+/// The files and their digests, without what only describes them at flat paths.
 fn files(manifest: &Manifest) -> BTreeSet<(&str, Digest)> {
-    manifest.files.iter().map(|file| (file.name.as_str(), file.blob.digest)).collect()
+    let files = manifest.files.iter().map(|file| (file.name.as_str(), file.blob.digest));
+    files.filter(|(name, _)| *name != VERSION_FILE && !name.ends_with(SUM_SUFFIX)).collect()
 }
