@@ -261,6 +261,11 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// Whether objects are files of this machine, so that looking at the bytes of one costs no request.
+    fn has_files(&self) -> bool {
+        false
+    }
+
     /// A presigned URL with which a client can fetch the object under `key` directly from the store for a limited time.
     /// `None` if the store does not support this. Does not check that the object exists.
     async fn presign(&self, key: &Key, options: &PresignOptions) -> Result<Option<String>> {

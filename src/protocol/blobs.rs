@@ -122,7 +122,7 @@ impl Blobs {
     pub async fn put(&self, bytes: Bytes) -> Result<Descriptor, StoreError> {
         let digest = Digest::of(&bytes);
         let descriptor = Descriptor { digest, size: bytes.len() as u64 };
-        let copies = self.copies(digest).await?;
+        let copies = self.sound_copies(digest).await?;
         let mut damaged = copies.of_other_length(descriptor.size);
         if let Some((generation, meta)) = copies.usable().filter(|_| damaged.is_empty()) {
             self.mark_seen(digest, generation, meta, &copies).await?;
@@ -154,7 +154,7 @@ impl Blobs {
 
     /// Where to write the bytes of a digest, unless the blob is stored already.
     pub(crate) async fn aim(&self, digest: Digest, length: Option<u64>) -> Result<UploadTarget, StoreError> {
-        let copies = self.copies(digest).await?;
+        let copies = self.sound_copies(digest).await?;
         // The stored bytes have another length than announced: either the client is wrong or the store is damaged. The
         // upload will show which, and repairs the store in the latter case.
         let mut damaged = length.map(|length| copies.of_other_length(length)).unwrap_or_default();

@@ -273,6 +273,10 @@ impl Inner {
 
 #[async_trait]
 impl ObjectStore for FsStore {
+    fn has_files(&self) -> bool {
+        true
+    }
+
     async fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
         let readable = |inner: &Inner, key: &Key, meta: Option<fs::Metadata>| {
             meta.map(|meta| inner.readable_meta(key, &meta)).transpose()

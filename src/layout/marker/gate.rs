@@ -106,6 +106,10 @@ impl ObjectStore for GatedStore {
         self.inner.persist(keys).await
     }
 
+    fn has_files(&self) -> bool {
+        self.inner.has_files()
+    }
+
     async fn presign(&self, key: &Key, options: &PresignOptions) -> Result<Option<String>> {
         self.watch.allows_reading(key)?;
         self.inner.presign(key, options).await

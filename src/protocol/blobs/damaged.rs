@@ -20,7 +20,7 @@ use crate::store::{FileSlice, Key, Object, StoreError, StoreErrorKind};
 const MOST: usize = 10_000;
 /// Blobs in files of at most this many bytes are read and compared before they are sent. Larger ones are sent by the
 /// kernel without being looked at, and are checked by the scrub.
-const SMALL: u64 = 256 << 10;
+pub(super) const SMALL: u64 = 256 << 10;
 /// Bytes read from a file at a time.
 const CHUNK: usize = 64 << 10;
 

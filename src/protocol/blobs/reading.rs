@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::cache::CacheLookup;
-use super::damaged::{checked, watched};
-use super::{Blobs, MAX_CHASE, contended, readable};
+use super::damaged::{SMALL, checked, watched};
+use super::{BlobCopies, Blobs, MAX_CHASE, contended, readable};
 use crate::domain::Digest;
 use crate::layout::LayoutKey;
 use crate::store::{ByteRange, Object, ObjectMeta, PresignOptions, StoreError};
@@ -111,6 +111,24 @@ impl Blobs {
             }
             let Some(meta) = self.find(digest).await? else { return Ok(None) };
             key = Some(meta.key);
+        }
+        Err(contended(digest))
+    }
+
+    /// Like [`Blobs::copies`], for somebody who has the bytes: what looks sound is read first if it is a small file, so that
+    /// damaged bytes are replaced.
+    pub(super) async fn sound_copies(&self, digest: Digest) -> Result<BlobCopies, StoreError> {
+        for _ in 0..MAX_CHASE {
+            let copies = self.copies(digest).await?;
+            let found = copies.usable().map(|(_, meta)| meta.clone());
+            let looked_at = |meta: &ObjectMeta| meta.size <= SMALL && self.store.has_files();
+            let (Some(meta), Some(damaged)) = (found.filter(looked_at), &self.damaged) else { return Ok(copies) };
+            // What was deleted meanwhile is for the check after the upload.
+            let Some(object) = readable(self.store.get(&meta.key, None).await)? else { return Ok(copies) };
+            if checked(object, digest).await?.is_some() {
+                return Ok(copies);
+            }
+            damaged.report(&meta.key);
         }
         Err(contended(digest))
     }

@@ -82,6 +82,29 @@ async fn a_small_blob_that_was_damaged_in_place_is_not_served_and_can_be_uploade
 }
 
 #[tokio::test]
+async fn an_upload_of_what_was_damaged_replaces_it_before_anybody_has_read_it() {
+    let server = TestServer::with(inert).await;
+    for length in [20, 200_000] {
+        let bytes = pattern(length);
+        let digest = server.put_blob(&bytes).await;
+        let path = format!("/blobs/{digest}");
+        server.put(&path, bytes.clone()).await.expect(200);
+        damage(&file_of(&server.data, digest, 0));
+        server.put(&path, bytes.clone()).await.expect(201);
+        assert!(server.get(&path).await.expect(200).body == bytes);
+        assert!(!file_of(&server.data, digest, 0).exists());
+    }
+    // The manifest of a release is a blob like others.
+    server.put_blob(b"x").await;
+    let manifest = crate::support::server::manifest(&[("file", b"x")]).to_string();
+    server.put("/manifests/main", manifest.clone()).await.expect(201);
+    let digest = Digest::of(manifest.as_bytes());
+    damage(&file_of(&server.data, digest, 0));
+    server.put("/manifests/other", manifest.clone()).await.expect(201);
+    assert_eq!(server.get(&format!("/blobs/{digest}")).await.expect(200).text(), manifest);
+}
+
+#[tokio::test]
 async fn a_publisher_of_the_same_files_replaces_damaged_ones() {
     let server = TestServer::with(inert).await;
     server.publish("main", &[("file", b"the bytes"), ("other", b"others")]).await;
