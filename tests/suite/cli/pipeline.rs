@@ -207,3 +207,27 @@ fn import_of_an_old_tree_with_one_torn_pair(server: &ServerProcess, directory: &
     let imported = server.get("/manifests/miren/v0.5.0").unwrap().json();
     assert_eq!(imported["artifacts"].as_array().unwrap().len(), FILES - 1);
 }
+
+#[test]
+fn two_runs_of_a_workflow_do_not_share_what_they_sent() {
+    let directory = TempDir::new().unwrap();
+    let issuer = TestIssuer::start();
+    let server = server(directory.path(), &issuer);
+    let run = |number: &str| {
+        let mut claims = job();
+        claims["run_id"] = json!(number);
+        issuer.token(&claims)
+    };
+    let (one, other) = (run("17"), run("18"));
+    for of in 0..FILES {
+        let (name, bytes) = file(of, "main:abc1234");
+        assert!(put(&server, &one, &format!("main/{name}"), &bytes).status < 300);
+    }
+    // No version.json lists it, so no digest tells whose it is.
+    for (token, notes) in [(&one, "of one"), (&other, "of the other")] {
+        assert!(put(&server, token, "main/notes.txt", notes.as_bytes()).status < 300);
+    }
+    let document = version_json("main:abc1234");
+    assert!(put(&server, &one, "main/version.json", document.as_bytes()).status < 300);
+    assert_eq!(server.get("/assets/release/miren/main/notes.txt").unwrap().body, b"of one");
+}
