@@ -21,21 +21,24 @@ const MAX_LIST: u64 = 64 << 20;
 
 /// Arguments of `larder import manifest`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = r#"FILE is a JSON document like this; of each release only `name` and `artifacts` are needed, of each artifact
-`url` and either `blob` or `sha256`. A file is named by the end of its address unless it has a `name`. Other
-members are kept in the manifest.
+#[command(after_help = r#"FILE is a JSON document like this; of each release only `name` and
+`artifacts` are needed, of each artifact `url` and either `blob` or `sha256`. A
+file is named by the end of its address unless it has a `name`. Other members
+are kept in the manifest.
 
-  {"releases": [{
-    "name": "miren/v0.4.0", "version": "v0.4.0", "commit": "abc1234", "published_at": "2025-11-02T10:00:00Z",
-    "url": "https://example.org/releases/v0.4.0",
-    "artifacts": [{"url": "https://example.org/v0.4.0/miren-linux-amd64.zip", "size": 10,
-                   "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}]}]}
+{"releases": [{
+  "name": "miren/v0.4.0", "version": "v0.4.0", "commit": "abc1234",
+  "published_at": "2025-11-02T10:00:00Z",
+  "url": "https://example.org/releases/v0.4.0",
+  "artifacts": [{
+   "url": "https://example.org/v0.4.0/miren-linux-amd64.zip", "size": 10,
+   "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+  }]
+}]}
 
 Examples:
   larder import manifest releases.json --dry-run
-  ./list-releases | larder import manifest -"#
-)]
+  ./list-releases | larder import manifest -"#)]
 pub(super) struct Args {
     /// The list (`-`: stdin)
     #[arg(value_name = "FILE")]
