@@ -1,4 +1,5 @@
-//! The README: its walk-through works as it stands, its commands exist, and so do the files it names.
+//! The README and the guides in `docs/`: their walk-throughs work as they stand, their commands exist, and so do the files
+//! and headings that they name.
 
 use std::env;
 use std::fmt::Write as _;
@@ -19,21 +20,29 @@ const README: &str = include_str!("../../README.md");
 const PORT: &str = ":8080";
 /// How long everything may take, in tenths of a second.
 const PATIENCE: u32 = 1200;
-/// What the walk-through must show, in this order.
-const SHOWN: [&str; 12] = [
-    "\nmain@1 sha256:",
-    "\"artifacts\"",
-    "\ntool-linux-amd64.txt: OK\n",
-    "\nmain@2 sha256:",
-    "larder: main went back from version 2 (sha256:",
-    "\nmain@1 pinned\n",
-    "\nlatest@1 sha256:",
-    "\nupload-offset: 8388608",
-    "PRECONDITION_FAILED",
-    "notes@1 retired\n",
-    " retired ",
-    ": all is well\n",
+/// Largest README, in bytes: one that is read.
+const README_SIZE: usize = 8 << 10;
+
+/// What the README's walk-through must show, in this order.
+const README_SHOWS: &[&str] = &["\napp@1 sha256:", "\napp@2 sha256:", "larder: app went back from version 2 (sha256:"];
+/// Guides whose walk-throughs continue that of the README, and what they must show, in this order.
+const GUIDES: [(&str, &[&str]); 3] = [
+    ("docs/http-by-hand.md", &["\nupload-offset: 8388608", "PRECONDITION_FAILED", "notes@1 retired\n", " retired "]),
+    ("docs/backup.md", &[": all is well\n"]),
+    ("docs/retention.md", &["app@2 retired\n"]),
 ];
+/// Guides whose blocks are run by tests of their own.
+const TESTED_ELSEWHERE: &[&str] = &["docs/assets.md", "docs/clients.md", "docs/keyless.md", "docs/moving.md"];
+
+/// The README and all guides: path and text.
+fn documents() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guides =
+        fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let guides = guides.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}"));
+    let paths = ["README.md", "config/README.md", "benches/README.md", "migrations/README.md"].map(str::to_owned);
+    paths.into_iter().chain(guides).map(|path| (path.clone(), fs::read_to_string(root.join(path)).unwrap())).collect()
+}
 
 /// The code blocks of a document with this info string, in their order.
 pub fn blocks<'a>(document: &'a str, info: &str) -> Vec<&'a str> {
@@ -76,19 +85,51 @@ pub fn transcript(script: &str) -> String {
     panic!("it takes too long\n{}", fs::read_to_string(&log).unwrap());
 }
 
-#[test]
-#[ignore = "needs bash, curl and sha256sum: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
-fn the_walk_through_works_as_it_stands_in_the_readme() {
-    let blocks = blocks(README, "sh walkthrough");
-    assert!(blocks.len() > 5, "{blocks:#?}");
+/// Runs the walk-throughs of these documents, one after the other in one shell.
+fn walk_through(documents: &[&str]) -> String {
+    let blocks: Vec<_> = documents.iter().flat_map(|text| blocks(text, "sh walkthrough")).collect();
     let shown = transcript(&blocks.join("\n").replace(PORT, &format!(":{}", free_port())));
-    let shown = format!("\n{shown}");
+    format!("\n{shown}")
+}
+
+#[track_caller]
+fn assert_shows(shown: &str, expected: &[&str]) {
     let mut from = 0;
-    for text in SHOWN {
+    for text in expected {
         let found = shown[from..].find(text).unwrap_or_else(|| panic!("{text:?} is missing in\n{shown}"));
         // A line end can be the end of one text and the beginning of the next.
         from += found + text.trim_end().len();
     }
+}
+
+#[test]
+#[ignore = "needs bash, curl and sha256sum: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+fn the_walk_through_works_as_it_stands_in_the_readme() {
+    assert_shows(&walk_through(&[README]), README_SHOWS);
+}
+
+#[test]
+#[ignore = "needs bash, curl and sha256sum: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+fn every_guide_works_as_it_stands() {
+    for (path, expected) in GUIDES {
+        let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+        assert_shows(&walk_through(&[README, &guide]), expected);
+    }
+}
+
+#[test]
+fn every_walk_through_is_run() {
+    let run = GUIDES.map(|(path, _)| path);
+    for (path, text) in documents().iter().filter(|(_, text)| text.contains("\n```sh walkthrough\n")) {
+        let path = path.as_str();
+        assert!(path == "README.md" || run.contains(&path) || TESTED_ELSEWHERE.contains(&path), "nothing runs {path}");
+        assert!(!blocks(text, "sh walkthrough").is_empty());
+    }
+}
+
+#[test]
+fn the_readme_is_short() {
+    assert!(README.len() <= README_SIZE, "{} bytes", README.len());
 }
 
 /// A shell's words, as far as a README needs them: quotes group, nothing is expanded.
@@ -128,8 +169,9 @@ fn commands(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_command_in_the_readme_exists() {
-    assert!(commands_exist(README, &["sh", "sh walkthrough", "ini"]) > 20);
+fn every_command_in_the_readme_and_the_guides_exists() {
+    let found: usize = documents().iter().map(|(_, text)| commands_exist(text, &["sh", "sh walkthrough", "ini"])).sum();
+    assert!(found > 60, "{found}");
 }
 
 /// Asserts that all commands in the blocks of a document and in its prose are ones; returns how many there are.
@@ -160,32 +202,55 @@ fn anchor(heading: &str) -> String {
     })
 }
 
+/// The anchors of a document's headings.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
 #[test]
-fn every_link_in_the_readme_leads_somewhere() {
+fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let headings = README.lines().filter(|line| line.starts_with('#'));
-    let anchors: Vec<_> = headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect();
-    let links: Vec<_> = README.split("](").skip(1).map(|rest| rest.split_once(')').unwrap().0).collect();
-    assert!(links.len() > 3, "{links:?}");
-    for link in links {
-        match link.strip_prefix('#') {
-            Some(section) => assert!(anchors.iter().any(|anchor| anchor == section), "{link} is none of {anchors:?}"),
-            None => assert!(link.starts_with("https://") || root.join(link).exists(), "{link}"),
+    for (path, text) in documents() {
+        let links = text.split("](").skip(1).map(|rest| rest.split_once(')').unwrap().0);
+        for link in links.filter(|link| !link.starts_with("https://")) {
+            let (file, section) = link.split_once('#').map_or((link, None), |(file, section)| (file, Some(section)));
+            let directory = root.join(&path).parent().unwrap().to_owned();
+            let target = if file.is_empty() { root.join(&path) } else { directory.join(file) };
+            assert!(target.exists(), "{path}: {link} is not there");
+            let Some(section) = section else { continue };
+            let anchors = anchors(&fs::read_to_string(target).unwrap());
+            assert!(anchors.iter().any(|anchor| anchor == section), "{path}: {link} is none of {anchors:?}");
         }
     }
 }
 
 #[test]
-fn every_file_that_the_readme_names_is_there() {
+fn every_guide_is_found_from_the_readme() {
+    for (path, _) in documents().iter().filter(|(path, _)| path.starts_with("docs/")) {
+        let name = path.trim_start_matches("docs/");
+        let linked = |(from, text): &(String, String)| {
+            from != path
+                && (text.contains(&format!("]({path}"))
+                    || from.starts_with("docs/") && text.contains(&format!("]({name}")))
+        };
+        assert!(documents().iter().any(linked), "nothing leads to {path}");
+    }
+}
+
+#[test]
+fn every_file_that_a_document_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let places = ["src/", "config/", "migrations/", "tests/", "benches/", "docs/", ".ci/", ".github/"];
-    let words = README
-        .split(|c: char| c.is_whitespace() || "`()[];,".contains(c))
-        .map(|word| word.trim_end_matches(['.', ':']));
-    let named: Vec<_> = words.filter(|word| places.iter().any(|place| word.starts_with(place))).collect();
-    assert!(named.len() > 10, "{named:?}");
-    for path in named {
-        assert!(root.join(path).exists() || root.join(path).with_extension("rs").exists(), "{path} is not there");
+    for (document, text) in documents() {
+        let words = text
+            .split(|c: char| c.is_whitespace() || "`()[];,".contains(c))
+            .map(|word| word.trim_end_matches(['.', ':']));
+        for path in words.filter(|word| places.iter().any(|place| word.starts_with(place))) {
+            let path = path.split('#').next().unwrap();
+            let there = root.join(path).exists() || root.join(path).with_extension("rs").exists();
+            assert!(there || path.contains('*'), "{document}: {path} is not there");
+        }
     }
 }
 

@@ -199,7 +199,7 @@ fn systemd_finds_nothing_wrong_with_the_unit() {
 }
 
 #[test]
-fn the_readme_shows_the_unit_that_is_shipped() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    assert!(readme.contains("config/larder.service"));
+fn the_guide_names_the_unit_that_is_shipped() {
+    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operate.md")).unwrap();
+    assert!(guide.contains("config/larder.service"));
 }

@@ -1,4 +1,4 @@
-//! What things cost, in requests to the engine. The table in README.md, "What it costs", is this.
+//! What things cost, in requests to the engine. The table in `docs/costs.md` is this.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -89,11 +89,11 @@ fn cents_per_million(requests: &Requests) -> usize {
     requests.iter().map(|(op, count)| price(op) * count).sum::<usize>() / 10
 }
 
-/// Asserts the requests, and that README.md says what they cost.
+/// Asserts the requests, and that `docs/costs.md` says what they cost.
 #[track_caller]
 fn assert_costs(row: &str, found: &Requests, expected: &[(Op, usize)]) {
     assert_eq!(*found, requests(expected), "{row}");
-    let readme = include_str!("../../../README.md");
+    let guide = include_str!("../../../docs/costs.md");
     let cents = cents_per_million(found);
     let of = |ops: &[Op]| ops.iter().filter_map(|op| found.get(op)).sum::<usize>();
     let gets = of(&[Op::GetObject, Op::Look, Op::HeadObject]);
@@ -101,7 +101,7 @@ fn assert_costs(row: &str, found: &Requests, expected: &[(Op, usize)]) {
     let deletes = of(&[Op::DeleteObject, Op::DeleteObjects, Op::AbortMultipart]);
     let puts = found.values().sum::<usize>() - gets - lists - deletes;
     let line = format!("| {row} | {puts} | {lists} | {gets} | {deletes} | ${}.{:02} |", cents / 100, cents % 100);
-    assert!(readme.contains(&line), "README.md lacks: {line}");
+    assert!(guide.contains(&line), "docs/costs.md lacks: {line}");
 }
 
 fn six(version: &str) -> Vec<(String, Vec<u8>)> {
@@ -292,7 +292,7 @@ async fn a_start_of_a_server() {
     tokio::task::spawn_blocking(starting).await.unwrap();
     let requests = model.requests();
     let all = requests.values().sum::<usize>();
-    assert!((50..=100).contains(&all), "README.md says about 90: {requests:?}");
+    assert!((50..=100).contains(&all), "docs/costs.md says about 90: {requests:?}");
 }
 
 #[tokio::test]
