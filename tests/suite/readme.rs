@@ -211,18 +211,22 @@ fn anchors(text: &str) -> Vec<String> {
 #[test]
 fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut dead = Vec::new();
     for (path, text) in documents() {
         let links = text.split("](").skip(1).map(|rest| rest.split_once(')').unwrap().0);
         for link in links.filter(|link| !link.starts_with("https://")) {
             let (file, section) = link.split_once('#').map_or((link, None), |(file, section)| (file, Some(section)));
             let directory = root.join(&path).parent().unwrap().to_owned();
             let target = if file.is_empty() { root.join(&path) } else { directory.join(file) };
-            assert!(target.exists(), "{path}: {link} is not there");
-            let Some(section) = section else { continue };
-            let anchors = anchors(&fs::read_to_string(target).unwrap());
-            assert!(anchors.iter().any(|anchor| anchor == section), "{path}: {link} is none of {anchors:?}");
+            let found = match section {
+                _ if !target.exists() => false,
+                Some(section) => anchors(&fs::read_to_string(target).unwrap()).iter().any(|anchor| anchor == section),
+                None => true,
+            };
+            dead.extend((!found).then(|| format!("{path}: {link}")));
         }
     }
+    assert!(dead.is_empty(), "{dead:#?}");
 }
 
 #[test]
@@ -241,6 +245,7 @@ fn every_guide_is_found_from_the_readme() {
 #[test]
 fn every_file_that_a_document_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut missing = Vec::new();
     let places = ["src/", "config/", "migrations/", "tests/", "benches/", "docs/", ".ci/", ".github/"];
     for (document, text) in documents() {
         let words = text
@@ -248,10 +253,12 @@ fn every_file_that_a_document_names_is_there() {
             .map(|word| word.trim_end_matches(['.', ':']));
         for path in words.filter(|word| places.iter().any(|place| word.starts_with(place))) {
             let path = path.split('#').next().unwrap();
-            let there = root.join(path).exists() || root.join(path).with_extension("rs").exists();
-            assert!(there || path.contains('*'), "{document}: {path} is not there");
+            let there =
+                root.join(path).exists() || root.join(path).with_extension("rs").exists() || path.contains("NNNN");
+            missing.extend((!there && !path.contains('*')).then(|| format!("{document}: {path}")));
         }
     }
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[test]
