@@ -119,7 +119,7 @@ impl Log {
             _ => Vec::new(),
         };
         let operation = Operation::new("id".into(), change.action(), Subject::admin());
-        let judgement = Judgement { row, everything, operation, now: at(self.now) };
+        let judgement = Judgement { row, everything, ..Judgement::new(operation, at(self.now)) };
         Head::next(self.head.as_ref(), &name(), change, judgement)
     }
 
