@@ -22,10 +22,16 @@ pub fn members(manifest: Digest) -> Prefix {
     prefix(&format!("aux/{AREA}/{}", stem(manifest)))
 }
 
-/// The prefix of the versions that hold a manifest whose digest begins with this half of a byte.
+/// The prefix of the whole area.
 #[must_use]
-pub fn members_from(nibble: u8) -> Prefix {
-    prefix(&format!("aux/{AREA}/{:x}", nibble & 0xf))
+pub fn all_members() -> Prefix {
+    prefix(&format!("aux/{AREA}/"))
+}
+
+/// A key that sorts before those of all manifests whose digests begin with this byte, and after all with a smaller one.
+#[must_use]
+pub fn before_members(first_byte: u8) -> Key {
+    format!("aux/{AREA}/{first_byte:02x}").parse().expect("digits spell legal keys")
 }
 
 /// The manifest, the name and the number in a key of [`member`].
@@ -56,7 +62,10 @@ mod tests {
             let key = member(digest, &name, u64::MAX).unwrap();
             assert_eq!(parse_member(&key), Some((digest, name, u64::MAX)), "{key}");
             assert!(key.as_str().starts_with(members(digest).as_str()) && key.as_str().len() <= 400, "{key}");
-            assert!(key.as_str().starts_with(members_from(digest.bytes()[0] >> 4).as_str()), "{key}");
+            assert!(
+                key > before_members(digest.bytes()[0]) && key.as_str().starts_with(all_members().as_str()),
+                "{key}"
+            );
         }
         for bad in ["main@01", "main", "main@", "MAIN@1", "@1"] {
             let key = format!("{}{bad}", members(digest).as_str()).parse::<Key>();
