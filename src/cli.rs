@@ -14,13 +14,16 @@ mod delete;
 mod error;
 mod expect;
 mod fetch;
+mod floor;
 mod get;
 mod healthcheck;
+mod history;
 mod identity;
 mod import;
 mod logging;
 mod ls;
 mod migrate;
+mod notices;
 mod output;
 mod peer;
 mod pin;
@@ -37,6 +40,7 @@ mod table;
 mod token;
 mod verify;
 mod versions;
+mod yank;
 
 use clap::{Parser, Subcommand};
 
@@ -117,6 +121,8 @@ pub enum Command {
     Ls(ls::Args),
     /// List the versions of a name, or show one
     Versions(versions::Args),
+    /// Show who changed a name, when, how and why
+    History(history::Args),
     /// List the unfinished publishes of a name, or give one up
     Sessions(sessions::Args),
     /// Make a version the active one
@@ -125,6 +131,12 @@ pub enum Command {
     Rollback(rollback::Args),
     /// Keep a version whatever the retention says
     Pin(pin::Args),
+    /// Warn against a version, without deleting it
+    Yank(yank::Args),
+    /// Take a warning against a version away
+    Unyank(yank::UndoArgs),
+    /// State the lowest version that clients should run
+    Floor(floor::Args),
     /// Publish a version under another name, without moving bytes
     Copy(copy::Args),
     /// Delete a name, or retire one version
@@ -168,10 +180,14 @@ impl Command {
             Self::Get(args) => get::run(args, context).await,
             Self::Ls(args) => ls::run(args, context).await,
             Self::Versions(args) => versions::run(args, context).await,
+            Self::History(args) => history::run(args, context).await,
             Self::Sessions(args) => sessions::run(args, context).await,
             Self::Promote(args) => promote::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,
             Self::Pin(args) => pin::run(args, context).await,
+            Self::Yank(args) => yank::run(args, context).await,
+            Self::Unyank(args) => yank::undo(args, context).await,
+            Self::Floor(args) => floor::run(args, context).await,
             Self::Copy(args) => copy::run(args, context).await,
             Self::Delete(args) => delete::run(args, context).await,
             Self::Healthcheck(args) => healthcheck::run(args, context).await,

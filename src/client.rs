@@ -16,6 +16,7 @@ mod blobs;
 mod download;
 mod error;
 mod exchange;
+mod history;
 mod identity;
 mod manifests;
 mod remote;
@@ -36,6 +37,7 @@ pub use blobs::{BlobStream, Stored};
 pub use download::Position;
 pub use error::{ClientError, ErrorKind, Problem};
 pub use exchange::{Mask, SignedIn};
+pub use history::ChangesQuery;
 pub use identity::Identity;
 pub use manifests::PublishedManifest;
 pub use remote::Remote;
@@ -256,6 +258,14 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")
         || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Adds the caller's reason for a change.
+fn because(mut url: Url, reason: Option<&str>) -> Url {
+    if let Some(reason) = reason {
+        url.query_pairs_mut().append_pair("reason", reason);
+    }
+    url
 }
 
 /// Adds the caller's precondition on the state of the name (RFC 9110 section 13).

@@ -30,12 +30,15 @@
 
 mod areas;
 pub mod marker;
+mod members;
 pub mod migrate;
 mod spelling;
 
 use crate::domain::{Digest, LogName, RunId, UploadId};
 use crate::store::{Key, Prefix};
 use spelling::{parse_generation, parse_name, spell_generation, spell_name};
+
+pub use members::{all_members, before_members, member, members, parse_member};
 
 pub use areas::{AREAS, Area, AreaPath, Copying, Verifying, area_of, incoming, is_stranger, states, temporary};
 

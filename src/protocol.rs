@@ -12,6 +12,7 @@ mod key_ring;
 pub(crate) mod listing;
 pub mod log;
 pub mod manifests;
+mod members;
 mod token_marks;
 pub mod uploads;
 
@@ -19,5 +20,6 @@ pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs, Damaged, In
 pub use heads::{AsOf, ChangeError, Changed, Heads};
 pub use key_ring::{DerivedKey, KeyRing};
 pub use manifests::{Closure, LoadedManifest, ManifestWalk, Manifests};
+pub use members::MemberIndex;
 pub use token_marks::{TokenMark, TokenMarks};
 pub use uploads::{Append, UploadError, UploadLimits, Uploads};

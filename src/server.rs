@@ -24,7 +24,7 @@ use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, app}
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, Damaged, Heads, Manifests, UploadLimits, Uploads};
-use crate::service::{Assets, Names, Publish, PublishLimits, Resolve, Versions};
+use crate::service::{Assets, Histories, Members, Names, Publish, PublishLimits, Resolve, Versions};
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
 use crate::upkeep::collect::Runs;
@@ -230,6 +230,8 @@ fn state(
         publish,
         resolve,
         versions,
+        histories: Arc::new(Histories::new(Arc::clone(&heads))),
+        members: Arc::new(Members::new(Arc::clone(store), Arc::clone(&heads))),
         names: Arc::new(Names::new(Arc::clone(store), heads)),
         runs: Arc::new(Runs::new(Arc::clone(store))),
         health,

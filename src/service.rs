@@ -4,12 +4,16 @@
 //! [`crate::layout`].
 
 pub mod assets;
+pub mod history;
+pub mod members;
 pub mod names;
 pub mod publish;
 pub mod resolve;
 pub mod versions;
 
 pub use assets::{AssetError, Assets};
+pub use history::{Histories, HistoryEntry, HistoryPage, HistoryQuery};
+pub use members::{HolderPage, Members};
 pub use names::{NamePage, Names};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
 pub use resolve::{LastChange, Resolve, ResolveError, Resolved};

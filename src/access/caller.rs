@@ -131,7 +131,7 @@ impl Caller {
     #[must_use]
     pub fn author(&self) -> Author {
         let via = Some(self.scope.surface).filter(|surface| *surface != USUAL_SURFACE);
-        Author { subject: self.subject(), via, claims: self.claims.clone().unwrap_or_default() }
+        Author { subject: self.subject(), via, claims: self.claims.clone().unwrap_or_default(), reason: None }
     }
 
     /// Whether the caller has this permission for any name at all.

@@ -24,6 +24,10 @@ pub struct Args {
     #[arg(long)]
     stage: bool,
 
+    /// Why, for those who read the history later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
     #[command(flatten)]
     expect: ExpectArgs,
 
@@ -34,6 +38,7 @@ pub struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.writer(context).await?;
     let row = client.row(&args.from).await?;
-    let receipt = client.copy(&args.from.name, &row, &args.to, !args.stage, &args.expect.get()).await?;
+    let how = (!args.stage, args.reason.as_deref());
+    let receipt = client.copy(&args.from.name, &row, &args.to, how, &args.expect.get()).await?;
     promote::print(&receipt, context)
 }

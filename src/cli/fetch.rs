@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::progress::Progress;
 use super::remote::Remote;
-use super::{CliError, Context, Exit, output};
+use super::{CliError, Context, Exit, notices, output};
 use crate::client::{Client, PublishedManifest};
 use crate::domain::manifest::{Artifact, FileIndex, release};
 use crate::domain::{Digest, FileName, Manifest, Target};
@@ -135,6 +135,7 @@ fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Cont
 /// Reads a manifest once. Everything else is addressed by its digests, so that versions never mix.
 pub(super) async fn read_release(client: &Client, target: &Target) -> Result<Release, CliError> {
     let published = client.get_manifest(target).await?;
+    notices::print(&target.name, &published);
     let manifest = release::read(&published.bytes).map_err(|error| {
         CliError::new(Exit::Failure, "MANIFEST_INVALID", format!("The manifest of {target} is of no use: {error}."))
     })?;

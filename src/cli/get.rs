@@ -8,7 +8,7 @@ use tokio::io::BufWriter;
 
 use super::progress::Progress;
 use super::remote::Remote;
-use super::{CliError, Context, fetch, output};
+use super::{CliError, Context, fetch, notices, output};
 use crate::client::{Client, Position};
 use crate::domain::{FileName, Target};
 
@@ -54,7 +54,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     }
     let client = args.remote.client()?;
     match &args.file {
-        None => output::bytes(&client.get_manifest(&args.target).await?.bytes),
+        None => {
+            let published = client.get_manifest(&args.target).await?;
+            notices::print(&args.target.name, &published);
+            output::bytes(&published.bytes)
+        }
         Some(file) => stream(&client, &args.target, file, context).await,
     }
 }

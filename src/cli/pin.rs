@@ -20,12 +20,17 @@ pub struct Args {
     #[arg(long)]
     remove: bool,
 
+    /// Why, for those who read the history later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
     #[command(flatten)]
     remote: Remote,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let row = args.remote.writer(context).await?.set_pin(&args.target, !args.remove).await?;
+    let client = args.remote.writer(context).await?;
+    let row = client.set_pin(&args.target, !args.remove, args.reason.as_deref()).await?;
     if context.json {
         return output::json(&row);
     }

@@ -18,6 +18,10 @@ pub struct Args {
     #[arg(value_name = "NAME@SELECTOR")]
     target: Target,
 
+    /// Why, for those who read the history later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
     #[command(flatten)]
     expect: ExpectArgs,
 
@@ -32,7 +36,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     }
     let client = args.remote.writer(context).await?;
     let row = client.row(&args.target).await?;
-    let receipt = client.promote(name, &row, &args.expect.get()).await?;
+    let receipt = client.promote(name, &row, &args.expect.get(), args.reason.as_deref()).await?;
     print(&receipt, context)
 }
 

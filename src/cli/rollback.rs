@@ -10,7 +10,7 @@ use crate::wire::Row;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Goes back to the content that was active before the present one: versions with the same manifest \
-as the active one are skipped (NAME@previous is the version before, whatever its content). Fails with exit code 3 if \
+as the active one, and yanked ones, are skipped (NAME@previous is the version before, whatever its content). Fails with exit code 3 if \
 nothing else was ever active, and with 5 if somebody changes the name in between. Rolling back twice returns to where it \
 began.
 
@@ -21,6 +21,10 @@ pub struct Args {
     /// The name to roll back
     #[arg(value_name = "NAME")]
     name: ManifestName,
+
+    /// Why, for those who read the history later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 
     #[command(flatten)]
     remote: Remote,
@@ -40,7 +44,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     // A target, not the request to roll back, so that a retry whose first reply was lost does not go back twice.
     let target = client.rollback_target(name).await?;
     let expect = active.as_ref().map_or(Expect::Nothing, |row| Expect::OneOf(vec![row.manifest]));
-    let receipt = client.promote(name, &target, &expect).await?;
+    let receipt = client.promote(name, &target, &expect, args.reason.as_deref()).await?;
     if !context.json {
         let from = active.as_ref().map_or_else(|| "nothing".to_owned(), describe);
         let until = target.archived_at.map(|at| format!(", active until {}", moment(Some(at)))).unwrap_or_default();

@@ -1,12 +1,15 @@
 //! `larder versions`
 
+mod holders;
+
 use std::num::NonZeroUsize;
+use std::str::FromStr;
 
 use super::remote::Remote;
 use super::table::{Table, moment, size, text};
 use super::{CliError, Context, output};
 use crate::client::Client;
-use crate::domain::{ManifestName, Target};
+use crate::domain::{Digest, DigestError, ManifestName, SelectorError, Target};
 use crate::wire::{History, Row};
 
 /// Maximum number of rows per request.
@@ -20,9 +23,9 @@ const PAGE: usize = 500;
 pub struct Args {
     /// NAME lists its versions, newest first; NAME@SELECTOR shows one
     ///
-    /// A selector is a version number, `active`, `previous`, `sha256:HEX` of a manifest, or a UTC time.
+    /// `sha256:HEX` of a manifest lists the versions of all names that hold it. A selector is a version number, `active`, `previous`, `sha256:HEX` of a manifest, or a UTC time.
     #[arg(value_name = "NAME[@SELECTOR]")]
-    target: Target,
+    target: Wanted,
 
     /// Show at most this many
     #[arg(long, value_name = "N", default_value = "20")]
@@ -36,14 +39,39 @@ pub struct Args {
     remote: Remote,
 }
 
+/// What to list the versions of.
+#[derive(Debug, Clone)]
+enum Wanted {
+    /// A name, or one version of it.
+    Target(Target),
+    /// A manifest, whatever names hold it.
+    Manifest(Digest),
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Names have no colon.
+        if text.starts_with("sha256:") {
+            return text.parse().map(Self::Manifest).map_err(|error: DigestError| error.to_string());
+        }
+        text.parse().map(Self::Target).map_err(|error: SelectorError| error.to_string())
+    }
+}
+
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
-    if args.target.explicit {
-        let row = client.row(&args.target).await?;
+    let limit = if args.all { usize::MAX } else { args.limit.get() };
+    let target = match &args.target {
+        Wanted::Manifest(digest) => return holders::list(&client, *digest, limit, context).await,
+        Wanted::Target(target) => target,
+    };
+    if target.explicit {
+        let row = client.row(target).await?;
         return if context.json { output::json(&row) } else { output::line(table([&row]).render()) };
     }
-    let limit = if args.all { usize::MAX } else { args.limit.get() };
-    let history = collect(&client, &args.target.name, limit).await?;
+    let history = collect(&client, &target.name, limit).await?;
     if context.json {
         return output::json(&history);
     }

@@ -5,9 +5,9 @@ use reqwest::Method;
 use reqwest::header;
 
 use super::retry::Retries;
-use super::{Client, ClientError, ErrorKind, with_expectation};
+use super::{Client, ClientError, ErrorKind, because, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
-use crate::wire::{Deleted, NamePage, headers};
+use crate::wire::{Deleted, NamePage, YankNotice, headers};
 
 /// A verified manifest, byte for byte as it was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct PublishedManifest {
     pub version: Option<u64>,
     /// The generation of the name when it was read, if stated.
     pub generation: Option<u64>,
+    /// A warning against the version.
+    pub yanked: Option<YankNotice>,
 }
 
 impl Client {
@@ -40,7 +42,8 @@ impl Client {
         }
         let number = |name: &'static str| answer.header(header::HeaderName::from_static(name))?.parse().ok();
         let (version, generation) = (number(headers::VERSION), number(headers::GENERATION));
-        Ok(PublishedManifest { bytes: answer.body, digest, version, generation })
+        let yanked = answer.header(header::HeaderName::from_static(headers::YANKED)).map(YankNotice::parse);
+        Ok(PublishedManifest { bytes: answer.body, digest, version, generation, yanked })
     }
 
     /// One page of the names that begin with `prefix`, after the name `after`.
@@ -71,10 +74,7 @@ impl Client {
         reason: Option<&str>,
         expect: &Expect,
     ) -> Result<Deleted, ClientError> {
-        let mut url = self.url(&format!("manifests/{name}"));
-        if let Some(reason) = reason {
-            url.query_pairs_mut().append_pair("reason", reason);
-        }
+        let url = because(self.url(&format!("manifests/{name}")), reason);
         let mut retries = self.policy.start();
         let build = || with_expectation(self.request(Method::DELETE, url.clone()), expect);
         match self.answer_within(&mut retries, build).await {

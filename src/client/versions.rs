@@ -4,7 +4,7 @@ use reqwest::{Method, header};
 
 use super::retry::Retries;
 use super::sessions::activated;
-use super::{Client, ClientError, ErrorKind, with_expectation};
+use super::{Client, ClientError, ErrorKind, because, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, State, Target};
 use crate::wire::{CopyRequest, History, Receipt, Row};
 
@@ -43,8 +43,14 @@ impl Client {
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
-    pub async fn promote(&self, name: &ManifestName, row: &Row, expect: &Expect) -> Result<Receipt, ClientError> {
-        let url = self.url(&format!("versions/{name}@{}/promote", row.number));
+    pub async fn promote(
+        &self,
+        name: &ManifestName,
+        row: &Row,
+        expect: &Expect,
+        reason: Option<&str>,
+    ) -> Result<Receipt, ClientError> {
+        let url = because(self.url(&format!("versions/{name}@{}/promote", row.number)), reason);
         let mut retries = self.policy.start();
         let build = || with_expectation(self.request(Method::POST, url.clone()), expect);
         match self.answer_within(&mut retries, build).await {
@@ -72,10 +78,11 @@ impl Client {
         name: &ManifestName,
         row: &Row,
         to: &ManifestName,
-        activate: bool,
+        (activate, reason): (bool, Option<&str>),
         expect: &Expect,
     ) -> Result<Receipt, ClientError> {
         let url = activated(self.url(&format!("versions/{name}@{}/copy", row.number)), activate);
+        let url = because(url, reason);
         let mut retries = self.policy.start();
         let build = || {
             let request = self.request(Method::POST, url.clone()).json(&CopyRequest { to: to.clone() });
@@ -91,8 +98,8 @@ impl Client {
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
-    pub async fn set_pin(&self, target: &Target, pinned: bool) -> Result<Row, ClientError> {
-        let url = self.url(&format!("versions/{}@{}/pin", target.name, target.selector));
+    pub async fn set_pin(&self, target: &Target, pinned: bool, reason: Option<&str>) -> Result<Row, ClientError> {
+        let url = because(self.url(&format!("versions/{}@{}/pin", target.name, target.selector)), reason);
         let method = if pinned { Method::PUT } else { Method::DELETE };
         self.answer(|| self.request(method.clone(), url.clone())).await?.json()
     }
@@ -102,10 +109,7 @@ impl Client {
     /// # Errors
     /// The server's refusal, or the transport's failure.
     pub async fn retire(&self, name: &ManifestName, number: u64, reason: Option<&str>) -> Result<Row, ClientError> {
-        let mut url = self.url(&format!("manifests/{name}@{number}"));
-        if let Some(reason) = reason {
-            url.query_pairs_mut().append_pair("reason", reason);
-        }
+        let url = because(self.url(&format!("manifests/{name}@{number}")), reason);
         let mut retries = self.policy.start();
         match self.answer_within(&mut retries, || self.request(Method::DELETE, url.clone())).await {
             Ok(answer) => answer.json(),

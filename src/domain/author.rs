@@ -1,9 +1,10 @@
-//! Who is recorded for a change: a subject, the surface that it used, and what an issuer says of it.
+//! Who is recorded for a change, and why: a subject, the surface that it used, what an issuer says of it, and its reason.
 
 use std::sync::Arc;
 
 use super::Subject;
 use super::head::Operation;
+use super::version::bounded;
 
 /// Most claims of an author.
 pub const MAX_CLAIMS: usize = 16;
@@ -19,11 +20,13 @@ pub struct Author {
     pub via: Option<&'static str>,
     /// Claims about the subject, each `NAME=VALUE`. Those beyond [`MAX_CLAIMS`] or [`MAX_CLAIM_BYTES`] are not recorded.
     pub claims: Arc<[Box<str>]>,
+    /// Why the subject made the change, verbatim. What exceeds 500 bytes is not recorded.
+    pub reason: Option<Box<str>>,
 }
 
 impl From<&Subject> for Author {
     fn from(subject: &Subject) -> Self {
-        Self { subject: subject.clone(), via: None, claims: Arc::default() }
+        Self { subject: subject.clone(), via: None, claims: Arc::default(), reason: None }
     }
 }
 
@@ -34,6 +37,12 @@ impl From<&Self> for Author {
 }
 
 impl Author {
+    /// The same author, who gives this reason for the change.
+    #[must_use]
+    pub fn because(self, reason: Option<&str>) -> Self {
+        Self { reason: reason.map(Into::into), ..self }
+    }
+
     /// Records the author in an operation.
     #[must_use]
     pub fn sign(&self, operation: Operation) -> Operation {
@@ -44,7 +53,8 @@ impl Author {
                 claims.push(claim.clone());
             }
         }
-        Operation { via: self.via.map(Into::into), claims, ..operation }
+        let reason = self.reason.as_deref().map(bounded);
+        Operation { via: self.via.map(Into::into), claims, reason, ..operation }
     }
 }
 

@@ -12,6 +12,7 @@
 mod activation;
 mod change;
 mod draft;
+mod floor;
 mod operation;
 mod size;
 
@@ -23,6 +24,7 @@ use super::{Carried, Digest, LogName, Subject};
 pub use activation::{Activation, MAX_ACTIVATIONS};
 pub use change::{Change, Due};
 use draft::Draft;
+pub use floor::Floor;
 pub use operation::{Action, MAX_LISTED, Operation};
 
 /// The format of heads that this binary reads and writes.
@@ -74,7 +76,7 @@ pub struct Deletion {
     pub at: Timestamp,
     /// The subject that requested it.
     pub by: Subject,
-    /// The reason given, at most 500 bytes.
+    /// The reason given, at most 500 bytes; empty if none was.
     pub reason: String,
     /// Members that this binary does not know.
     #[serde(flatten)]
@@ -102,6 +104,9 @@ pub struct Head {
     /// Set while the name is withdrawn or deleted, until the next publish or promotion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Deletion>,
+    /// The lowest version that clients should run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Box<Floor>>,
     /// The latest activations, newest first, at most [`MAX_ACTIVATIONS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub activations: Vec<Activation>,
@@ -158,6 +163,12 @@ pub enum Rejection {
     /// A draft has parts, and no manifest that could be published.
     #[error("version {0} is a draft")]
     Draft(u64),
+    /// The active version can only be yanked together with a rollback.
+    #[error("version {0} is active")]
+    Active(u64),
+    /// A yanked version cannot become active.
+    #[error("version {} is yanked", .0.number)]
+    Yanked(Box<VersionRow>),
     /// A pinned version cannot be retired.
     #[error("version {0} is pinned")]
     Pinned(u64),
@@ -172,6 +183,8 @@ pub struct Judgement {
     /// The version that [`Change::selector`] picks, whether in the head or in a segment. For a rollback, the version to
     /// go back to.
     pub row: Option<VersionRow>,
+    /// For a yank, the version that becomes active if the yanked one is active.
+    pub instead: Option<VersionRow>,
     /// For a deletion, all rows of the name; for an expiry, the rows that it concerns.
     pub everything: Vec<VersionRow>,
     /// The subject that requests the change, and the operation's id.
@@ -184,7 +197,7 @@ impl Judgement {
     /// Creates a judgement for a change that needs only the head itself.
     #[must_use]
     pub fn new(operation: Operation, now: Timestamp) -> Self {
-        Self { row: None, everything: Vec::new(), operation, now }
+        Self { row: None, instead: None, everything: Vec::new(), operation, now }
     }
 }
 
@@ -255,8 +268,8 @@ impl Head {
         change: &Change,
         judgement: Judgement,
     ) -> Result<Outcome, Rejection> {
-        let Judgement { row, everything, operation, now } = judgement;
-        if let Some(unchanged) = current.and_then(|head| change.already(&head.rows, row.as_ref())) {
+        let Judgement { row, instead, everything, operation, now } = judgement;
+        if let Some(unchanged) = current.and_then(|head| change.already(head, row.as_ref())) {
             return Ok(Outcome::Unchanged(Some(unchanged)));
         }
         let active = current.and_then(Self::active).map(VersionRow::digest);
@@ -264,7 +277,7 @@ impl Head {
             return Err(Rejection::Precondition { current: active });
         }
         let mut draft = Draft::new(current, name, operation, now);
-        let row = draft.apply(change, row, everything).map_err(|rejection| {
+        let row = draft.apply(change, row, instead, everything).map_err(|rejection| {
             let deletion = current.and_then(|head| head.deleted.clone()).filter(|_| change.is_about_what_is_active());
             match (rejection, deletion) {
                 (Rejection::NoSuchVersion, Some(deletion)) => Rejection::Deleted(Box::new(deletion)),

@@ -64,11 +64,16 @@ impl Summary {
 }
 
 /// Maximum size of a row as JSON, in bytes. Changes that may be refused leave room for those that must not be.
-pub const MAX_ROW: usize = 4096;
-/// Bytes reserved in a row for a promotion and a retirement, which are never refused because of the row's size.
-pub const ROW_RESERVE: usize = 1536;
+pub const MAX_ROW: usize = 5120;
+/// Bytes reserved in a row for a promotion, a yank and a retirement, which are never refused because of the row's size.
+pub const ROW_RESERVE: usize = 2560;
 /// Maximum length of a reason, in bytes. A longer one is truncated.
 pub const MAX_REASON: usize = 500;
+
+/// Truncates a reason to [`MAX_REASON`] bytes.
+pub(in crate::domain) fn bounded(reason: &str) -> String {
+    reason[..reason.floor_char_boundary(MAX_REASON)].to_owned()
+}
 
 /// One version of a name.
 ///

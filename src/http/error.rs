@@ -102,6 +102,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, Code::BlobUnknown, detail).with("digest", digest.to_string())
     }
 
+    /// The caller may read no name that holds this manifest.
+    pub(super) fn manifest_held_by_nobody(digest: Digest) -> Self {
+        let detail = format!("No version that may be read here has the manifest {digest}.");
+        Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, detail).with("digest", digest.to_string())
+    }
+
     pub(super) fn session_unknown() -> Self {
         let detail =
             "There is no such session. If there was one, it was given up, or not completed in time; begin a new one.";

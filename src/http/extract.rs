@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::surface::SurfaceName;
 use crate::access::{Access, Caller, Credentials, Disregarded, Identity};
 use crate::domain::Permission;
-use crate::domain::{FileName, ManifestName, Target};
+use crate::domain::{Digest, FileName, ManifestName, Target};
 use crate::protocol::AsOf;
 use crate::wire::Code;
 
@@ -36,6 +36,12 @@ pub(super) struct VersionPath {
 }
 
 impl Rest {
+    /// The digest that stands where a name would, if one does: names have no colon.
+    pub(super) fn digest(&self) -> Option<Result<Digest, ApiError>> {
+        let is_digest = self.0.starts_with("sha256:");
+        is_digest.then(|| Ok(self.0.parse::<Digest>()?))
+    }
+
     /// Parses the path as a name without a selector.
     pub(super) fn name(&self) -> Result<ManifestName, ApiError> {
         Ok(self.0.parse()?)

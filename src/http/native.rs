@@ -5,15 +5,19 @@ mod blobs;
 mod bodies;
 mod collector;
 mod health;
+mod history;
 mod index;
 mod manifests;
+mod members;
 mod pages;
 mod parameters;
+mod reasons;
 mod refs;
 mod sessions;
 mod upload_problems;
 mod uploads;
 mod versions;
+mod warnings;
 
 use axum::Router;
 use serde_json::{Value, json};
@@ -52,6 +56,7 @@ fn routes() -> Router<AppState> {
         .merge(manifests::routes())
         .merge(sessions::routes())
         .merge(versions::routes())
+        .merge(history::routes())
         .merge(refs::routes())
         .merge(auth::routes())
         .merge(collector::routes())
@@ -74,6 +79,8 @@ fn describe() -> Value {
     uploads::describe(&mut document);
     sessions::describe(&mut document);
     versions::describe(&mut document);
+    warnings::describe(&mut document);
+    history::describe(&mut document);
     refs::describe(&mut document);
     auth::describe(&mut document);
     index::describe(&mut document);

@@ -4,5 +4,6 @@ pub(super) mod bytes;
 pub(super) mod download;
 pub(super) mod intake;
 pub(super) mod last_change;
+pub(super) mod notices;
 mod parts;
 pub(super) mod response_cache;

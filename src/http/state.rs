@@ -11,7 +11,7 @@ use super::rfc::body::BodyLimits;
 use crate::access::Access;
 use crate::config::{self, Config, Duration, PublicUrl};
 use crate::protocol::{Blobs, Uploads};
-use crate::service::{Assets, Names, Publish, Resolve, Versions};
+use crate::service::{Assets, Histories, Members, Names, Publish, Resolve, Versions};
 use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
@@ -35,6 +35,10 @@ pub struct Parts {
     pub resolve: Arc<Resolve>,
     /// Operations on existing versions: history, promotion, pins, retirement.
     pub versions: Arc<Versions>,
+    /// What was done to names, by whom, when and why.
+    pub histories: Arc<Histories>,
+    /// Versions found by the digest of their manifest.
+    pub members: Arc<Members>,
     /// Publishing of flat layouts.
     pub assets: Arc<Assets>,
     /// Which flat paths stand for which names.

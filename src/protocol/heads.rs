@@ -7,6 +7,7 @@
 mod annex;
 mod cached;
 mod digests;
+mod judgement;
 mod rollback;
 mod segments;
 mod state;
@@ -19,7 +20,7 @@ use moka::sync::Cache;
 use tokio::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::domain::head::{Judgement, Outcome};
+use crate::domain::head::Outcome;
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Author, Change, Head, LogName, Operation, Rejection, Selector, VersionRow};
 use crate::layout::LayoutKey;
@@ -107,6 +108,12 @@ impl Heads {
         let log = Log::new(Arc::clone(&store));
         let (looks, absent) = (Flights::default(), Absences::default());
         Self { store, log, clock, newest, segments, max_staleness: Duration::ZERO, looks, absent }
+    }
+
+    /// The store of the logs.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.store)
     }
 
     /// Sets the maximum staleness of [`AsOf::Recent`] answers.
@@ -304,20 +311,7 @@ impl Heads {
         let asked = Instant::now();
         let known = self.known(name).await?;
         let current = known.as_ref().map(|known| Arc::clone(&known.head));
-        let mut judgement = Judgement::new(operation, self.clock.now());
-        if let Some(head) = &current {
-            match (change, change.selector()) {
-                (Change::Delete { .. }, _) => judgement.everything = self.segments.everything(head).await?,
-                (Change::Expire { due }, _) => {
-                    for due in due {
-                        judgement.everything.extend(self.segments.row(head, due.number).await?);
-                    }
-                }
-                (Change::Rollback { .. }, _) => judgement.row = self.rollback_target(head).await?,
-                (_, Some(selector)) => judgement.row = self.select(head, selector).await?,
-                (_, None) => {}
-            }
-        }
+        let judgement = self.judgement(current.as_deref(), change, operation).await?;
         match Head::next(current.as_deref(), name, change, judgement)? {
             Outcome::Unchanged(row) => {
                 // Only a name that exists can be unchanged.

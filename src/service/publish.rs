@@ -22,7 +22,7 @@ use crate::domain::{
     VersionRow,
 };
 use crate::protocol::blobs::Check;
-use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests};
+use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests, MemberIndex};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Limit on storing a manifest again because it was collected before it was protected.
@@ -108,6 +108,7 @@ pub struct Publish {
     heads: Arc<Heads>,
     blobs: Arc<Blobs>,
     manifests: Arc<Manifests>,
+    members: MemberIndex,
     limits: PublishLimits,
 }
 
@@ -115,7 +116,8 @@ impl Publish {
     /// Creates the service from the parts it uses.
     #[must_use]
     pub fn new(heads: Arc<Heads>, blobs: Arc<Blobs>, manifests: Arc<Manifests>, limits: PublishLimits) -> Self {
-        Self { heads, blobs, manifests, limits }
+        let members = MemberIndex::new(heads.store());
+        Self { heads, blobs, manifests, members, limits }
     }
 
     /// The size limits of manifests.
@@ -271,7 +273,8 @@ impl Publish {
             Some(receipt) => (receipt, false),
             None => (Receipt::new(self.heads.change(name, &change, by).await?), true),
         };
-        match self.secure(&manifest, &receipt, bytes).await {
+        let indexed = self.members.try_add(&receipt.name, &receipt.row);
+        match tokio::join!(self.secure(&manifest, &receipt, bytes), indexed).0 {
             Ok(bad) => Ok((receipt, bad)),
             Err(error) => {
                 // A session that was open before stays open: its client may repeat the request.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::domain::head::Floor;
 use crate::domain::manifest::Artifact;
 use crate::domain::{FileName, Head, ManifestName, Selector, State, Target, VersionRow};
 use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
@@ -27,13 +28,13 @@ pub enum ResolveError {
         staged: u64,
     },
     /// The name was deleted.
-    #[error("the manifest {name} was deleted at {at} ({reason})")]
+    #[error("the manifest {name} was deleted at {at}{}", in_brackets(.reason))]
     Deleted {
         /// The name that was asked for.
         name: ManifestName,
         /// When it was deleted.
         at: Timestamp,
-        /// The reason given for the deletion, as free text.
+        /// The reason given for the deletion, as free text; empty if none was.
         reason: String,
     },
     /// The version was retired: its bytes may have been deleted.
@@ -63,6 +64,11 @@ pub enum ResolveError {
     Store(#[from] StoreError),
 }
 
+/// A reason behind a sentence; nothing if none was given.
+fn in_brackets(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+}
+
 /// A resolved version.
 #[derive(Debug, Clone)]
 pub struct Resolved {
@@ -72,6 +78,8 @@ pub struct Resolved {
     pub generation: u64,
     /// When the answer to the target last changed.
     pub changed: LastChange,
+    /// The lowest version of the name that clients should run.
+    pub floor: Option<Box<Floor>>,
 }
 
 /// When what a target selects last changed.
@@ -122,14 +130,15 @@ impl Resolve {
             // The row as it is now: the version may have been retired since.
             let row = self.heads.select(&head, Selector::Number(active.number)).await?;
             let row = row.ok_or_else(|| ResolveError::NoSuchVersion(target.clone()))?;
-            return Ok(Resolved { row, generation: head.generation, changed: LastChange::Unknown });
+            let floor = head.floor.clone();
+            return Ok(Resolved { row, generation: head.generation, changed: LastChange::Unknown, floor });
         }
         let row = self.heads.select(&head, target.selector).await?.filter(|row| row.state != State::Aborted);
         let readers_get = matches!(target.selector, Selector::Active | Selector::Previous);
         match row {
             Some(row) if !(readers_get && head.deleted.is_some() && row.state == State::Retired) => {
                 let changed = self.last_change(&head, target.selector);
-                Ok(Resolved { row, generation: head.generation, changed })
+                Ok(Resolved { row, generation: head.generation, changed, floor: head.floor.clone() })
             }
             _ if readers_get => Err(self.nothing_active(target, &head, &head).await),
             _ => Err(ResolveError::NoSuchVersion(target.clone())),

@@ -22,6 +22,31 @@ pub enum CopyError {
     To(#[from] PublishError),
 }
 
+/// Why a version could not be yanked.
+#[derive(Debug, thiserror::Error)]
+pub enum YankError {
+    /// The version to use instead is not readable.
+    #[error(transparent)]
+    Instead(#[from] ResolveError),
+    /// The version to use instead is yanked itself; holds its number.
+    #[error("version {0} is yanked itself")]
+    InsteadYanked(u64),
+    /// The change is not possible.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+/// How to warn against a version.
+#[derive(Debug, Clone)]
+pub struct YankOptions {
+    /// Why; every reader of the version is told.
+    pub reason: String,
+    /// The version to use instead.
+    pub instead: Option<Target>,
+    /// Whether to go back to the content before in the same step, if the version is active.
+    pub rollback: bool,
+}
+
 /// Rows examined for one page, beyond those that it shows.
 const MAX_EXAMINED: usize = 4096;
 
@@ -159,6 +184,63 @@ impl Versions {
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, ChangeError> {
         self.change(target, |selector| Change::Retire { selector, reason }, by).await
+    }
+
+    /// Warns against a version. Its bytes stay.
+    ///
+    /// # Errors
+    /// A [`ResolveError`] about the version to use instead, or a [`ChangeError`].
+    pub async fn yank(
+        &self,
+        target: &Target,
+        YankOptions { reason, instead, rollback }: YankOptions,
+        by: impl Into<Author> + Send,
+    ) -> Result<Receipt, YankError> {
+        let instead = match instead {
+            Some(instead) => Some(self.resolve.readable(&instead, AsOf::Now).await?.row),
+            None => None,
+        };
+        if instead.as_ref().is_some_and(|row| row.yanked.is_some()) {
+            return Err(YankError::InsteadYanked(instead.map_or(0, |row| row.number)));
+        }
+        let instead = instead.map(|row| row.number);
+        let change = |selector| Change::Yank { selector, reason, instead, rollback };
+        Ok(self.change(target, change, by).await?)
+    }
+
+    /// Takes the warning against a version away.
+    ///
+    /// # Errors
+    /// A [`ChangeError`].
+    pub async fn unyank(&self, target: &Target, by: impl Into<Author> + Send) -> Result<Receipt, ChangeError> {
+        self.change(target, |selector| Change::Unyank { selector }, by).await
+    }
+
+    /// States that a version is the lowest that clients should run.
+    ///
+    /// # Errors
+    /// A [`ChangeError`].
+    pub async fn set_floor(
+        &self,
+        target: &Target,
+        reason: String,
+        by: impl Into<Author> + Send,
+    ) -> Result<Arc<Head>, ChangeError> {
+        let change = Change::Floor { selector: target.selector, reason };
+        Ok(self.heads.change(&target.name, &change, by).await?.head)
+    }
+
+    /// Takes the floor of a name away, if it is `version` or that is `None`.
+    ///
+    /// # Errors
+    /// A [`ChangeError`].
+    pub async fn clear_floor(
+        &self,
+        name: &ManifestName,
+        version: Option<u64>,
+        by: impl Into<Author> + Send,
+    ) -> Result<Arc<Head>, ChangeError> {
+        Ok(self.heads.change(name, &Change::Unfloor { version }, by).await?.head)
     }
 
     async fn change(

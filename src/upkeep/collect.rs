@@ -39,6 +39,7 @@ mod fate;
 mod live;
 mod mark;
 mod marked;
+mod members;
 mod pace;
 mod plan;
 mod ranges;
@@ -283,6 +284,10 @@ impl Collect {
             self.list_unlisted(&marked).await?;
         }
         self.remember(run, &earlier, &marked).await?;
+        if *range.start() == 0 {
+            // The roots are the same for all ranges.
+            self.tend_members(run, &live).await?;
+        }
         let live = Arc::new(live);
         let plans = self.plan(run, range.clone(), &live, totals).await?;
         let mut journal = Journal::new(&*self.store, run.id, *range.start());

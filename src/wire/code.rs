@@ -124,6 +124,8 @@ codes! {
     VersionState = "VERSION_STATE",
     /// The version or session does not exist.
     VersionUnknown = "VERSION_UNKNOWN",
+    /// The version is yanked.
+    VersionYanked = "VERSION_YANKED",
 }
 
 impl fmt::Display for Code {

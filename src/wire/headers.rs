@@ -4,6 +4,10 @@
 pub const VERSION: &str = "larder-version";
 /// Generation of the head that the response is based on, decimal.
 pub const GENERATION: &str = "larder-generation";
+/// Warning against the version that was served: an item of RFC 9651; see [`YankNotice`](super::YankNotice).
+pub const YANKED: &str = "larder-yanked";
+/// The lowest version of the name that clients should run: its label, or its number.
+pub const MINIMUM_VERSION: &str = "larder-minimum-version";
 /// Id of the request, in requests and responses.
 pub const REQUEST_ID: &str = "x-request-id";
 /// Digest of the whole representation (RFC 9530 section 3).

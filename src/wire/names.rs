@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema;
-use crate::domain::{Digest, Head, ManifestName};
+use crate::domain::{Digest, Head, ManifestName, Subject, head};
 
 /// A name in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +60,25 @@ pub struct NamePage {
     /// Value of `after` for the next page; `null` on the last page.
     #[schemars(with = "Option<schema::Name>")]
     pub next: Option<String>,
+}
+
+/// The withdrawal or deletion of a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Deletion {
+    /// When it was withdrawn or deleted.
+    #[schemars(with = "schema::Time")]
+    pub at: Timestamp,
+    /// The subject that did it.
+    #[schemars(with = "schema::SubjectText")]
+    pub by: Subject,
+    /// The reason that was given.
+    pub reason: String,
+}
+
+impl From<&head::Deletion> for Deletion {
+    fn from(deletion: &head::Deletion) -> Self {
+        Self { at: deletion.at, by: deletion.by.clone(), reason: deletion.reason.clone() }
+    }
 }
 
 /// Confirmation that a name was deleted.

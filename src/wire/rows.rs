@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Origin, schema};
+use super::{Floor, Origin, Pin, Yank, schema};
 use crate::domain::manifest::Kind;
 use crate::domain::{Digest, FileName, ManifestName, State, Subject, VersionRow};
 
@@ -28,12 +28,26 @@ pub struct Row {
     /// State of the version.
     #[schemars(with = "schema::VersionState")]
     pub state: State,
+    /// The same number, under the name that other tools of releases use.
+    #[serde(default)]
+    pub version_number: u64,
     /// Whether the version is exempt from retention.
     #[serde(default)]
     pub pinned: bool,
+    /// Who keeps it from being retired, at most eight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<Pin>,
+    /// A warning against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Yank")]
+    pub yanked: Option<Yank>,
     /// Digest of the version's manifest.
     #[schemars(with = "schema::Digest")]
     pub manifest: Digest,
+    /// The same digest without `sha256:`.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[0-9a-f]{64}$"))]
+    pub artifact_sha256: String,
     /// Size of the version's manifest, in bytes.
     pub manifest_size: u64,
     /// The publisher's own version text.
@@ -63,10 +77,21 @@ pub struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Time")]
     pub published_at: Option<Timestamp>,
+    /// When it first became active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "schema::Time")]
+    pub first_active_at: Option<Timestamp>,
+    /// Number of times that it became active.
+    #[serde(default)]
+    pub activations: u64,
     /// When it last became active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Time")]
     pub promoted_at: Option<Timestamp>,
+    /// The subject that last made it active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "schema::SubjectText")]
+    pub promoted_by: Option<Subject>,
     /// When it last stopped being active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Time")]
@@ -75,6 +100,10 @@ pub struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Time")]
     pub retired_at: Option<Timestamp>,
+    /// The subject that retired it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "schema::SubjectText")]
+    pub retired_by: Option<Subject>,
     /// The reason given for its retirement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
@@ -91,8 +120,12 @@ impl From<&VersionRow> for Row {
         Self {
             number: row.number,
             state: row.state,
+            version_number: row.number,
             pinned: row.is_pinned(),
+            pins: row.pins.iter().map(Pin::from).collect(),
+            yanked: row.yanked.as_deref().map(Yank::from),
             manifest: summary.manifest.digest,
+            artifact_sha256: summary.manifest.digest.hex().to_string(),
             manifest_size: summary.manifest.size,
             label: summary.label.clone(),
             kind: summary.kind.clone(),
@@ -106,9 +139,13 @@ impl From<&VersionRow> for Row {
             claims: Vec::new(),
             prepared_at: row.prepared_at,
             published_at: row.published_at,
+            first_active_at: row.first_active_at(),
+            activations: row.activations,
             promoted_at: row.promoted_at,
+            promoted_by: row.promoted_by.clone(),
             archived_at: row.archived_at,
             retired_at: row.retired_at,
+            retired_by: row.retired_by.clone(),
             retired_because: row.retired_because.clone(),
             from: row.from.as_deref().and_then(Origin::of),
         }
@@ -127,6 +164,10 @@ pub struct History {
     pub active: Option<u64>,
     /// Number of the version that was active before it.
     pub previous: Option<u64>,
+    /// The lowest version that clients should run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Floor")]
+    pub floor: Option<Floor>,
     /// The version rows, newest first.
     pub versions: Vec<Row>,
     /// Value of `before` for the next page; `null` on the last page.

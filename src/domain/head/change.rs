@@ -1,7 +1,7 @@
 //! The changes that can be requested.
 
-use super::Action;
-use crate::domain::version::Pin;
+use super::{Action, Floor, Head};
+use crate::domain::version::{Pin, Yank, bounded};
 use crate::domain::{Expect, Origin, Selector, State, Summary, VersionRow};
 
 /// A version that has expired.
@@ -85,6 +85,35 @@ pub enum Change {
         /// The reason given by the user.
         reason: String,
     },
+    /// Warn against a version. Its bytes stay, and its exact addresses still work.
+    Yank {
+        /// The version to warn against.
+        selector: Selector,
+        /// The reason given by the user.
+        reason: String,
+        /// Number of the version to use instead.
+        instead: Option<u64>,
+        /// Whether to go back to the content before, as a rollback does, if the version is active. Without it, the active
+        /// version cannot be yanked.
+        rollback: bool,
+    },
+    /// Take the warning against a version away.
+    Unyank {
+        /// The version.
+        selector: Selector,
+    },
+    /// State that a version is the lowest that clients should run.
+    Floor {
+        /// The version.
+        selector: Selector,
+        /// The reason given by the user.
+        reason: String,
+    },
+    /// Take the floor away.
+    Unfloor {
+        /// The version that must be the floor; `None`: whichever is.
+        version: Option<u64>,
+    },
     /// Step C0: retire or abort expired versions. Those that changed since they were judged are left alone.
     Expire {
         /// The expired versions.
@@ -121,6 +150,10 @@ impl Change {
             Self::Pin { pinned: true, .. } => Action::Pin,
             Self::Pin { pinned: false, .. } => Action::Unpin,
             Self::Retire { .. } => Action::Retire,
+            Self::Yank { .. } => Action::Yank,
+            Self::Unyank { .. } => Action::Unyank,
+            Self::Floor { .. } => Action::Floor,
+            Self::Unfloor { .. } => Action::Unfloor,
             Self::Expire { .. } => Action::Expire,
             Self::Withdraw { .. } => Action::Withdraw,
             Self::Delete { .. } => Action::Delete,
@@ -134,13 +167,17 @@ impl Change {
             Self::Commit { number, .. } | Self::Abort { number } | Self::Amend { number, .. } => {
                 Some(Selector::Number(*number))
             }
-            Self::Promote { selector, .. } | Self::Pin { selector, .. } | Self::Retire { selector, .. } => {
-                Some(*selector)
-            }
+            Self::Promote { selector, .. }
+            | Self::Pin { selector, .. }
+            | Self::Retire { selector, .. }
+            | Self::Yank { selector, .. }
+            | Self::Unyank { selector }
+            | Self::Floor { selector, .. } => Some(*selector),
             Self::Withdraw { .. } => Some(Selector::Active),
             Self::Prepare { .. }
             | Self::BeginDraft { .. }
             | Self::Rollback { .. }
+            | Self::Unfloor { .. }
             | Self::Expire { .. }
             | Self::Delete { .. } => None,
         }
@@ -164,15 +201,19 @@ impl Change {
             | Self::Abort { .. }
             | Self::Pin { .. }
             | Self::Retire { .. }
+            | Self::Yank { .. }
+            | Self::Unyank { .. }
+            | Self::Floor { .. }
+            | Self::Unfloor { .. }
             | Self::Expire { .. } => None,
         }
     }
 
     /// The version, if it already is in the state that the change requests. Makes retries idempotent: they must succeed
     /// whatever their precondition said the first time (RFC 9110 section 13.1.1 allows exactly this).
-    pub(super) fn already(&self, rows: &[VersionRow], row: Option<&VersionRow>) -> Option<VersionRow> {
+    pub(super) fn already(&self, head: &Head, row: Option<&VersionRow>) -> Option<VersionRow> {
         match self {
-            Self::BeginDraft { session, .. } => rows.iter().rfind(|row| row.is_draft_of(session)),
+            Self::BeginDraft { session, .. } => head.rows.iter().rfind(|row| row.is_draft_of(session)),
             Self::Amend { generation, .. } => {
                 row.filter(|row| row.state == State::Prepared && row.generation != *generation)
             }
@@ -181,7 +222,17 @@ impl Change {
             | Self::Rollback { .. }
             | Self::Abort { .. }
             | Self::Expire { .. }
+            | Self::Unfloor { .. }
             | Self::Withdraw { .. } => None,
+            Self::Yank { reason, instead, .. } => row.filter(|row| {
+                let same = |yank: &Yank| *yank.reason == *bounded(reason) && yank.instead == *instead;
+                row.state.is_complete() && row.state != State::Active && row.yanked.as_deref().is_some_and(same)
+            }),
+            Self::Unyank { .. } => row.filter(|row| row.state.is_complete() && row.yanked.is_none()),
+            Self::Floor { reason, .. } => row.filter(|row| {
+                let same = |floor: &Floor| floor.version == row.number && floor.reason == bounded(reason);
+                head.floor.as_deref().is_some_and(same)
+            }),
             Self::Commit { activate, .. } => row.filter(|row| match row.state {
                 State::Active | State::Archived => true,
                 State::Ready => !activate,

@@ -1,8 +1,10 @@
 //! Computing the next head of a name: the effect of each change on the rows, and which rows are spilled.
 
+mod warnings;
+
 use jiff::Timestamp;
 
-use super::super::version::{MAX_PINS, MAX_REASON, MAX_ROW, Pin, ROW_RESERVE, State, Summary, VersionRow};
+use super::super::version::{MAX_PINS, MAX_ROW, Pin, ROW_RESERVE, State, Summary, VersionRow, bounded};
 use super::super::{Carried, Origin};
 use super::{Action, Change, Deletion, Due, FORMAT, Head, LogName, MAX_LISTED, Operation, Outcome, Rejection};
 use super::{activation, size};
@@ -28,6 +30,7 @@ impl Draft {
                 next_version: 1,
                 previous: None,
                 deleted: None,
+                floor: None,
                 activations: Vec::new(),
                 rows: Vec::new(),
                 segments: Vec::new(),
@@ -41,6 +44,7 @@ impl Draft {
         &mut self,
         change: &Change,
         row: Option<VersionRow>,
+        instead: Option<VersionRow>,
         everything: Vec<VersionRow>,
     ) -> Result<Option<VersionRow>, Rejection> {
         let changed = match change {
@@ -53,6 +57,12 @@ impl Draft {
             Change::Rollback { .. } => self.promote(row.ok_or(Rejection::NoOtherContent)?)?,
             Change::Pin { pinned, .. } => self.pin(found(row)?, *pinned)?,
             Change::Retire { reason, .. } => self.retire(found(row)?, reason)?,
+            Change::Yank { reason, instead: number, rollback, .. } => {
+                self.yank(found(row)?, (reason, *number), rollback.then_some(instead))?
+            }
+            Change::Unyank { .. } => self.unyank(found(row)?)?,
+            Change::Floor { reason, .. } => self.floor(found(row)?, reason)?,
+            Change::Unfloor { version } => return self.unfloor(*version).map(|()| None),
             Change::Expire { due } => {
                 self.idle = !self.expire(due, everything);
                 return Ok(None);
@@ -125,6 +135,9 @@ impl Draft {
         if !row.state.is_complete() {
             return Err(wrong_state(row));
         }
+        if row.yanked.is_some() {
+            return Err(Rejection::Yanked(Box::new(row)));
+        }
         // However the version was selected. Clients that must not race with a promotion resolve `@previous` first and
         // promote by number.
         if self.head.previous == Some(row.number) {
@@ -172,8 +185,9 @@ impl Draft {
         }
         row.pins.retain(|pin| *pin.owner != *Pin::USER);
         if pinned {
-            let (at, by) = (self.head.time, self.head.operation.by.clone());
-            row.pins.push(Pin { owner: Pin::USER.into(), by, at, reason: None, other: Carried::default() });
+            let Operation { by, reason, .. } = self.head.operation.clone();
+            let (at, reason) = (self.head.time, reason.map(Into::into));
+            row.pins.push(Pin { owner: Pin::USER.into(), by, at, reason, other: Carried::default() });
             if row.pins.len() > MAX_PINS || size::json_size(&row) > MAX_ROW - ROW_RESERVE {
                 return Err(Rejection::PinsFull(row.number));
             }
@@ -188,7 +202,7 @@ impl Draft {
         if !matches!(row.state, State::Ready | State::Archived) {
             return Err(wrong_state(row));
         }
-        self.head.operation.reason = Some(bounded(reason));
+        self.head.operation.reason = given(reason);
         self.set_retired(&mut row, reason);
         Ok(self.put(row))
     }
@@ -197,7 +211,7 @@ impl Draft {
         row.state = State::Retired;
         row.retired_at = Some(self.head.time);
         row.retired_by = Some(self.head.operation.by.clone());
-        row.retired_because = Some(bounded(reason));
+        row.retired_because = given(reason);
     }
 
     /// Step C0: retires or aborts those of `rows` that are due and unchanged since they were judged. Returns whether
@@ -231,7 +245,7 @@ impl Draft {
 
     fn set_deleted(&mut self, reason: &str) {
         let (at, by, reason) = (self.head.time, self.head.operation.by.clone(), bounded(reason));
-        self.head.operation.reason = Some(reason.clone());
+        self.head.operation.reason = given(&reason);
         self.head.deleted = Some(Deletion { at, by, reason, other: Carried::default() });
     }
 
@@ -287,9 +301,9 @@ impl Draft {
     }
 }
 
-/// Truncates a reason to the maximum size in a row.
-fn bounded(reason: &str) -> String {
-    reason[..reason.floor_char_boundary(MAX_REASON)].to_owned()
+/// A reason as it is recorded; `None` if none was given. Who did it is recorded beside it.
+fn given(reason: &str) -> Option<String> {
+    Some(bounded(reason)).filter(|reason| !reason.is_empty())
 }
 
 fn found(row: Option<VersionRow>) -> Result<VersionRow, Rejection> {

@@ -33,6 +33,12 @@ pub enum Action {
     Attach,
     /// A version was yanked.
     Yank,
+    /// A yank was taken back.
+    Unyank,
+    /// A version became the lowest that clients should run.
+    Floor,
+    /// There is no such version any more.
+    Unfloor,
     /// Versions were retired.
     Retire,
     /// Expired versions were retired or aborted (C0).
@@ -57,6 +63,9 @@ open_words!(Action {
     Unpin = "unpin",
     Attach = "attach",
     Yank = "yank",
+    Unyank = "unyank",
+    Floor = "floor",
+    Unfloor = "unfloor",
     Retire = "retire",
     Expire = "expire",
     Withdraw = "withdraw",

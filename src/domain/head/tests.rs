@@ -7,6 +7,7 @@ mod away;
 mod drafts;
 mod format;
 mod sequences;
+mod warnings;
 
 fn name() -> LogName {
     "main".parse().unwrap()
@@ -119,7 +120,8 @@ impl Log {
             _ => Vec::new(),
         };
         let operation = Operation::new("id".into(), change.action(), Subject::admin());
-        let judgement = Judgement { row, everything, operation, now: at(self.now) };
+        let instead = self.pick(Selector::Previous).filter(|row| row.state.is_complete() && row.yanked.is_none());
+        let judgement = Judgement { row, instead, everything, ..Judgement::new(operation, at(self.now)) };
         Head::next(self.head.as_ref(), &name(), change, judgement)
     }
 

@@ -9,7 +9,7 @@ use crate::domain::head::Rejection;
 use crate::domain::{Descriptor, DigestError, ManifestError, NameError, SelectorError, VersionRow};
 use crate::protocol::{BlobError, ChangeError};
 use crate::service::assets::{AssetError, Different, Incomplete};
-use crate::service::versions::CopyError;
+use crate::service::versions::{CopyError, YankError};
 use crate::service::{PublishError, ResolveError};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::wire::Code;
@@ -165,7 +165,9 @@ impl From<Rejection> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail)
             }
             Rejection::Deleted(deletion) => {
-                let detail = format!("This name was deleted at {} ({}).", deletion.at, deletion.reason);
+                let because = Some(&deletion.reason).filter(|reason| !reason.is_empty());
+                let because = because.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                let detail = format!("This name was deleted at {}{because}.", deletion.at);
                 Self::deleted(detail, deletion.at, deletion.reason)
             }
             Rejection::Retired(row) => Self::retired(&row),
@@ -180,6 +182,16 @@ impl From<Rejection> for ApiError {
                     format!("Version {number} is a draft, which is published by its version.json or not at all.");
                 Self::new(StatusCode::CONFLICT, Code::VersionState, detail).with("version", number)
             }
+            Rejection::Active(number) => {
+                let detail = format!(
+                    "Version {number} is active. Promote another version first, or go back to the content before in the \
+                     same step with ?rollback=true (larder yank --rollback)."
+                );
+                Self::new(StatusCode::CONFLICT, Code::VersionState, detail)
+                    .with("version", number)
+                    .with("state", "active")
+            }
+            Rejection::Yanked(row) => Self::yanked(&row),
             Rejection::Pinned(number) => {
                 let detail = format!("Version {number} is pinned; take the pin away first.");
                 Self::new(StatusCode::CONFLICT, Code::VersionPinned, detail).with("version", number)
@@ -196,7 +208,22 @@ impl ApiError {
     fn deleted(detail: String, at: Timestamp, reason: String) -> Self {
         Self::new(StatusCode::GONE, Code::ManifestDeleted, detail)
             .with("deleted_at", at.to_string())
+            .with("reason", Some(reason).filter(|reason| !reason.is_empty()))
+    }
+
+    fn yanked(row: &VersionRow) -> Self {
+        let reason = row.yanked.as_deref().map(|yank| &*yank.reason);
+        let instead = row.yanked.as_deref().and_then(|yank| yank.instead);
+        let detail = format!(
+            "Version {} is yanked{}, so it cannot become active{}. Take the yank away first (larder unyank).",
+            row.number,
+            reason.map(|why| format!(" ({why})")).unwrap_or_default(),
+            instead.map(|number| format!("; version {number} is to be used instead")).unwrap_or_default(),
+        );
+        Self::new(StatusCode::CONFLICT, Code::VersionYanked, detail)
+            .with("version", row.number)
             .with("reason", reason)
+            .with("instead", instead)
     }
 
     fn retired(row: &VersionRow) -> Self {
@@ -306,6 +333,19 @@ impl From<CopyError> for ApiError {
         match error {
             CopyError::From(error) => error.into(),
             CopyError::To(error) => error.into(),
+        }
+    }
+}
+
+impl From<YankError> for ApiError {
+    fn from(error: YankError) -> Self {
+        match error {
+            YankError::Instead(error) => error.into(),
+            YankError::InsteadYanked(number) => {
+                let detail = format!("Version {number} cannot be used instead: it is yanked itself. Name another one.");
+                Self::new(StatusCode::CONFLICT, Code::VersionYanked, detail).with("version", number)
+            }
+            YankError::Change(error) => error.into(),
         }
     }
 }

@@ -8,13 +8,16 @@ use axum::http::StatusCode;
 use axum::http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LINK, LOCATION, VARY,
 };
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 
+use super::members;
 use super::pages;
 use super::parameters as p;
+use super::reasons;
 use crate::access::{Access, Caller};
 use crate::domain::{ManifestName, Permission, Selector, Target};
 use crate::http::completion::run_to_completion;
@@ -30,13 +33,14 @@ use crate::http::rfc::hardening::defuse;
 use crate::http::serving::bytes::judged;
 use crate::http::serving::intake;
 use crate::http::serving::last_change;
+use crate::http::serving::notices;
 use crate::http::serving::response_cache::Cacheable;
-use crate::http::state::{AppState, BaseUrl};
+use crate::http::state::{AppState, BaseUrl, Parts as AppParts};
 use crate::protocol::AsOf;
 use crate::service::publish::PublishOptions;
-use crate::service::{Names, Resolve, Resolved};
+use crate::service::{Names, Resolved};
 use crate::wire::manifest::ManifestDocument;
-use crate::wire::{self, Code, Deleted, NameEntry, NamePage, Row, limits};
+use crate::wire::{self, Deleted, Holders, NameEntry, NamePage, Row, limits};
 
 const VERSION: HeaderName = HeaderName::from_static(wire::headers::VERSION);
 const GENERATION: HeaderName = HeaderName::from_static(wire::headers::GENERATION);
@@ -74,23 +78,37 @@ const FIELDS: &[&Field] = &[
     &p::CACHE_CONTROL,
     &p::LARDER_VERSION,
     &p::LARDER_GENERATION,
+    &p::LARDER_YANKED,
+    &p::LARDER_MINIMUM_VERSION,
     &p::LINK,
 ];
 
 fn describe_read(get: bool) -> Operation {
     let operation = if get {
-        Operation::new("get", "getManifest", "A manifest, exactly as it was published").answers(
-            200,
-            "Its bytes.",
-            FIELDS,
-            [json_of::<ManifestDocument>()],
-        )
+        Operation::new("get", "getManifest", "A manifest, exactly as it was published")
+            .about(
+                "With `sha256:HEX` in place of a name: the names and versions that hold the manifest with this digest, as \
+                 far as the caller may read them, a page at a time.",
+            )
+            .answers(
+                200,
+                "Its bytes, or who holds it; of the latter there is a page for browsers.",
+                FIELDS,
+                [either::<ManifestDocument, Holders>(), text("text/html")],
+            )
     } else {
         Operation::new("head", "headManifest", "The headers of a manifest").empty(200, "There is one.", FIELDS)
     };
     operation
         .by_policy()
-        .takes(&[&p::IF_MATCH, &p::IF_UNMODIFIED_SINCE, &p::IF_NONE_MATCH, &p::IF_MODIFIED_SINCE])
+        .takes(&[
+            &p::IF_MATCH,
+            &p::IF_UNMODIFIED_SINCE,
+            &p::IF_NONE_MATCH,
+            &p::IF_MODIFIED_SINCE,
+            &p::AFTER_HOLDER,
+            &p::LIMIT_HOLDERS,
+        ])
         .empty(
             304,
             "The client has it already.",
@@ -174,19 +192,21 @@ async fn list(
 }
 
 async fn read(
-    State(resolve): State<Arc<Resolve>>,
-    State(access): State<Arc<Access>>,
-    State(base): State<BaseUrl>,
+    State(state): State<AppState>,
     caller: Caller,
     rest: Rest,
     RequestedFreshness(fresh): RequestedFreshness,
-    headers: HeaderMap,
+    request: Parts,
 ) -> Result<Response, ApiError> {
-    let target = rest.target()?;
-    caller.require_read(&access, &target.name)?;
+    if let Some(digest) = rest.digest() {
+        return members::show(&state, &caller, digest?, request).await;
+    }
+    let AppParts { access, resolve, base, .. } = &*state;
+    let (target, headers) = (rest.target()?, request.headers);
+    caller.require_read(access, &target.name)?;
     let (found, loaded) = resolve.manifest(&target, fresh).await?;
     let public = access.is_public(&target.name);
-    let answer = manifest_headers(&base, &target, &found, public);
+    let answer = manifest_headers(base, &target, &found, public);
     if let Some(judged) = judged(&headers, found.row.digest(), last_change::date(&found), &answer)? {
         return Ok(judged);
     }
@@ -197,18 +217,20 @@ async fn read(
 }
 
 async fn head(
-    State(resolve): State<Arc<Resolve>>,
-    State(access): State<Arc<Access>>,
-    State(base): State<BaseUrl>,
+    State(state): State<AppState>,
     caller: Caller,
     rest: Rest,
     RequestedFreshness(fresh): RequestedFreshness,
-    headers: HeaderMap,
+    request: Parts,
 ) -> Result<Response, ApiError> {
-    let target = rest.target()?;
-    caller.require_read(&access, &target.name)?;
+    if let Some(digest) = rest.digest() {
+        return members::show(&state, &caller, digest?, request).await;
+    }
+    let AppParts { access, resolve, base, .. } = &*state;
+    let (target, headers) = (rest.target()?, request.headers);
+    caller.require_read(access, &target.name)?;
     let found = resolve.readable(&target, fresh).await?;
-    let answer = manifest_headers(&base, &target, &found, access.is_public(&target.name));
+    let answer = manifest_headers(base, &target, &found, access.is_public(&target.name));
     let judged = judged(&headers, found.row.digest(), last_change::date(&found), &answer)?;
     Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
 }
@@ -223,6 +245,8 @@ fn manifest_headers(base: &BaseUrl, target: &Target, found: &Resolved, public: b
     headers.extend(last_change::date(found).map(|date| (LAST_MODIFIED, date.header())));
     headers.insert(VERSION, HeaderValue::from(found.row.number));
     headers.insert(GENERATION, HeaderValue::from(found.generation));
+    notices::yanked(&mut headers, &found.row);
+    notices::floor(&mut headers, found.floor.as_deref());
     let freshness = if target.selector.is_moving() { Freshness::Revalidate } else { Freshness::Immutable };
     set_freshness(&mut headers, freshness, public);
     let link = format!("<{base}/versions/{}>; rel=\"version-history\"", target.name);
@@ -280,11 +304,7 @@ async fn remove(
 ) -> Result<Response, ApiError> {
     let target = rest.target()?;
     caller.require(Permission::Retire, &target.name)?;
-    let reason = removal.reason.unwrap_or_else(|| format!("by {}", caller.subject()));
-    if reason.len() > limits::REASON {
-        let detail = format!("A reason has at most {} bytes.", limits::REASON);
-        return Err(ApiError::bad_request(Code::QueryInvalid, detail));
-    }
+    let reason = reasons::optional(removal.reason)?.unwrap_or_default();
     if target.explicit {
         retire(state, &caller, target, &headers, reason).await
     } else {

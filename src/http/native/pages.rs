@@ -10,6 +10,7 @@ use crate::domain::text::Escaped;
 use crate::domain::{State, VersionRow};
 use crate::http::state::BaseUrl;
 use crate::service::{History, NamePage};
+use crate::wire::Holders;
 
 /// Content security policy of a page: its own inline style and nothing else.
 const POLICY: &str =
@@ -105,7 +106,10 @@ pub(in crate::http) fn history(base: &BaseUrl, history: &History, next: Option<&
         name.as_str(),
         &html! {
             @if let Some(deletion) = &history.head.deleted {
-                p { "Deleted " (time(Some(deletion.at))) ": " (escaped(&deletion.reason)) }
+                p {
+                    "Deleted " (time(Some(deletion.at))) " by " (escaped(deletion.by.as_str()))
+                    @if !deletion.reason.is_empty() { ": " (escaped(&deletion.reason)) }
+                }
             }
             table {
                 thead {
@@ -114,6 +118,32 @@ pub(in crate::http) fn history(base: &BaseUrl, history: &History, next: Option<&
                 tbody { @for row in &history.rows { (version(base, name.as_str(), row)) } }
             }
             @if let Some(next) = next { p { a href=(next) rel="next" { "Older" } } }
+        },
+    )
+}
+
+/// Who holds a manifest.
+pub(in crate::http) fn holders(base: &BaseUrl, holders: &Holders, next: Option<&str>) -> Page {
+    page(
+        base,
+        &holders.digest.to_string(),
+        &html! {
+            table {
+                thead { tr { th { "Name" } th { "Version" } th { "State" } th { "Label" } th { "Published" } th { "By" } } }
+                tbody {
+                    @for holder in &holders.held_by {
+                        tr {
+                            td { a href={(base) "/versions/" (holder.name)} { (holder.name) } }
+                            td { a href={(base) "/manifests/" (holder.name) "@" (holder.number)} { (holder.number) } }
+                            td { (holder.state.as_str()) @if holder.yanked.is_some() { ", yanked" } }
+                            td { (escaped(holder.label.as_deref().unwrap_or_default())) }
+                            td { (time(holder.published_at)) }
+                            td { (escaped(holder.created_by.as_str())) }
+                        }
+                    }
+                }
+            }
+            @if let Some(next) = next { p { a href=(next) rel="next" { "More" } } }
         },
     )
 }

@@ -40,6 +40,18 @@ parameters! {
         |_| page(limits::NAMES, limits::MAX_NAMES);
     BEFORE = "query" "before" "before" false, "Only versions with lower numbers: the `next` of the page before.", of::<u64>;
     LIMIT_ROWS = "query" "limitRows" "limit" false, "Rows on a page.", |_| page(limits::ROWS, limits::MAX_ROWS);
+    BEFORE_GENERATION = "query" "beforeGeneration" "before" false, "Only changes that made lower generations: the `next` of \
+        the page before.", of::<u64>;
+    LIMIT_CHANGES = "query" "limitChanges" "limit" false, "Changes on a page.",
+        |_| page(limits::CHANGES, limits::MAX_CHANGES);
+    ALL_STEPS = "query" "allSteps" "all" false, "`true` also shows the steps of a publish before its end, and publishes that \
+        were given up.", |_| json!({"type": "boolean", "default": false});
+    AFTER_HOLDER = "query" "afterHolder" "after" false, "With a digest: only versions behind this `NAME@NUMBER`, the `next` \
+        of the page before.", of::<String>;
+    LIMIT_HOLDERS = "query" "limitHolders" "limit" false, "With a digest: versions on a page.",
+        |_| page(limits::HOLDERS, limits::MAX_HOLDERS);
+    ROLL_BACK = "query" "rollBack" "rollback" false, "`true`: if the version is active, go back to the content before in the \
+        same step. Without it, the active version cannot be yanked (409).", |_| json!({"type": "boolean", "default": false});
     BEFORE_RUN = "query" "beforeRun" "before" false, "Only runs before this one.", of::<schema::Run>;
     LIMIT_RUNS = "query" "limitRuns" "limit" false, "Runs on a page.", |_| page(limits::RUNS, limits::MAX_RUNS);
     ACTIVATE = "query" "activate" "activate" false, "`false` stages the version: it is complete, but readers do not get it \
@@ -99,6 +111,10 @@ fields! {
     CONTENT_RANGE = "Content-Range", "Which part of how many bytes.", of::<String>;
     LARDER_VERSION = "Larder-Version", "Number of the version.", of::<u64>;
     LARDER_GENERATION = "Larder-Generation", "How often the name has changed.", of::<u64>;
+    LARDER_YANKED = "Larder-Yanked", "Only where the version is yanked: the reason as an RFC 9651 item, `\"REASON\"` or, if it \
+        is not all ASCII, the display string `%\"REASON\"`; `;instead=N` names the version to use instead.", of::<String>;
+    LARDER_MINIMUM_VERSION = "Larder-Minimum-Version", "Only where the name has a floor: the label of the lowest version that \
+        clients should run, or its number.", of::<String>;
     LINK = "Link", "Related addresses: `next`, `version-history`, `describedby`.", of::<String>;
     LOCATION = "Location", "The address of what this is about.", of::<String>;
     UPLOAD_OFFSET = "Upload-Offset", "How many bytes are kept.", of::<u64>;
@@ -132,7 +148,7 @@ failures! {
     404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN, FILE_UNKNOWN, RUN_UNKNOWN, \
         UPLOAD_UNKNOWN, NOT_FOUND.";
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
-    409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; VERSION_STATE; VERSION_PINNED; \
+    409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; \
         UPLOAD_OFFSET, with `expected-offset` where it is known.";
     410 "Gone" [], "It existed: VERSION_RETIRED, MANIFEST_DELETED, UPLOAD_UNKNOWN.";
     412 "PreconditionFailed" [], "PRECONDITION_FAILED, with `current_etag`.";

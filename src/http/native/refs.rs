@@ -22,6 +22,7 @@ use crate::http::openapi::{Document, Operation, text};
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::hardening::defuse;
 use crate::http::serving::last_change;
+use crate::http::serving::notices;
 use crate::http::serving::response_cache::Cacheable;
 use crate::http::state::{AppState, BaseUrl};
 use crate::service::Resolve;
@@ -43,7 +44,7 @@ pub(super) fn describe(document: &mut Document) {
             .answers(
                 307,
                 "Where the bytes are.",
-                &[&p::LOCATION, &p::LAST_MODIFIED, &p::CACHE_CONTROL, &p::LINK],
+                &[&p::LOCATION, &p::LAST_MODIFIED, &p::CACHE_CONTROL, &p::LARDER_YANKED, &p::LINK],
                 [text("text/plain")],
             )
             .fails(&[400, 401, 403, 404, 410, 500, 503])
@@ -71,6 +72,7 @@ async fn follow(
     let link = format!("<{base}/manifests/{target}>; rel=\"describedby\"");
     headers.insert(LINK, HeaderValue::try_from(link).map_err(ApiError::internal)?);
     headers.extend(last_change::date(&found).map(|date| (LAST_MODIFIED, date.header())));
+    notices::yanked(&mut headers, &found.row);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let freshness = if target.selector.is_moving() { Freshness::Revalidate } else { Freshness::Immutable };
     let public = access.is_public(&target.name);

@@ -11,12 +11,14 @@ use serde::Deserialize;
 
 use super::pages;
 use super::parameters as p;
+use super::reasons;
+use super::warnings::{self, Warning};
 use crate::access::Caller;
 use crate::domain::{ManifestName, Permission, Selector, Target};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::required_expectation;
-use crate::http::extract::{Activation, Params, Rest, VersionPath};
+use crate::http::extract::{Params, Rest, VersionPath};
 use crate::http::openapi::{Document, Operation, either, json_of, text};
 use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::{Freshness, set_freshness};
@@ -25,13 +27,13 @@ use crate::http::state::AppState;
 use crate::protocol::AsOf;
 use crate::service::ResolveError;
 use crate::service::publish::PublishOptions;
-use crate::wire::{Code, CopyRequest, History, Receipt, Row, limits};
+use crate::wire::{Code, CopyRequest, Floor, History, Receipt, Row, limits};
 
 /// Largest request body of an action, in bytes.
 const MAX_BODY: u64 = 4096;
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/versions/{*name}", get(show).post(act).put(pin).delete(unpin).fallback(other))
+    Router::new().route("/versions/{*name}", get(show).post(act).put(put).delete(delete).fallback(other))
 }
 
 pub(super) fn describe(document: &mut Document) {
@@ -48,8 +50,8 @@ pub(super) fn describe(document: &mut Document) {
         .fails(&[400, 401, 403, 404, 410, 500, 503]);
     document.path("/versions/{target}", &[&p::TARGET], [show]);
     let promote = Operation::new("post", "promote", "Make a version the active one")
-        .by_token("`previous` is a rollback. No bytes move. Needs `promote`.")
-        .takes(&[&p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .by_token("`previous` is a rollback. No bytes move. A yanked version is refused (409). Needs `promote`.")
+        .takes(&[&p::REASON, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
         .answers(200, "It is active.", &[], [json_of::<Receipt>()])
         .fails(&[400, 401, 403, 404, 409, 410, 412, 428, 500, 503, 507]);
     document.path("/versions/{target}/promote", &[&p::TARGET_EXPLICIT], [promote]);
@@ -57,6 +59,7 @@ pub(super) fn describe(document: &mut Document) {
     let set_pin = |method, id, summary, about| {
         Operation::new(method, id, summary)
             .by_token(about)
+            .takes(&[&p::REASON])
             .answers(200, "The row as it is now.", &[], [json_of::<Row>()])
             .fails(&[400, 401, 403, 404, 409, 410, 500, 503, 507])
     };
@@ -69,7 +72,7 @@ pub(super) fn describe(document: &mut Document) {
             "The bytes stay where they are. Preconditions are about the other name. Needs `publish` on it, and to be \
              allowed to read this one.",
         )
-        .takes(&[&p::ACTIVATE, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .takes(&[&p::ACTIVATE, &p::REASON, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
         .body(json_of::<CopyRequest>())
         .answers(200, "The other name had this manifest already.", &[], [json_of::<Receipt>()])
         .answers(201, "The other name's new version.", &[], [json_of::<Receipt>()])
@@ -85,10 +88,10 @@ fn rollback_operations() -> [Operation; 2] {
         .fails(&[400, 401, 403, 404, 500, 503]);
     let rollback = Operation::new("post", "rollback", "Go back to the content before the present one")
         .by_token(
-            "Other versions with the present manifest are skipped, unlike by promoting `previous`. A repeated request \
+            "Other versions with the present manifest, and yanked ones, are skipped, unlike by promoting `previous`. A repeated request \
              goes back again; state `If-Match` to prevent that. Needs `promote`.",
         )
-        .takes(&[&p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .takes(&[&p::REASON, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
         .answers(200, "The version is active.", &[], [json_of::<Receipt>()])
         .fails(&[400, 401, 403, 404, 412, 428, 500, 503, 507]);
     [target, rollback]
@@ -121,7 +124,7 @@ async fn show(
             let row = state.versions.rollback_target(name_to_roll_back(&target)?).await?;
             Ok((headers, Json(Row::from(&row))).into_response())
         }
-        (Some("promote" | "pin" | "copy"), _) => Err(not_allowed(tail.as_deref())),
+        (Some("promote" | "pin" | "copy" | "yank" | "floor"), _) => Err(not_allowed(tail.as_deref())),
         (Some(_), _) => Err(ApiError::no_route()),
         (None, true) => {
             let found = state.resolve.row(&target, AsOf::Now).await?;
@@ -143,7 +146,7 @@ fn not_allowed(tail: Option<&str>) -> ApiError {
         None => ApiError::method_not_allowed_but("GET,HEAD"),
         Some("promote" | "copy") => ApiError::method_not_allowed_but("POST"),
         Some("rollback") => ApiError::method_not_allowed_but("GET,HEAD,POST"),
-        Some("pin") => ApiError::method_not_allowed_but("PUT,DELETE"),
+        Some("pin" | "yank" | "floor") => ApiError::method_not_allowed_but("PUT,DELETE"),
         Some(_) => ApiError::no_route(),
     }
 }
@@ -172,37 +175,53 @@ async fn history(
         generation: history.head.generation,
         active: history.head.active().map(|row| row.number),
         previous: history.head.previous,
+        floor: history.head.floor.as_deref().map(Floor::from),
         versions: history.rows.iter().map(Row::from).collect(),
         next: history.next,
     };
     Ok((headers, Json(body)).into_response())
 }
 
+/// Query of a POST.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// For a copy: whether it becomes active at once. True unless stated.
+    activate: Option<bool>,
+    reason: Option<String>,
+}
+
 async fn act(
     State(state): State<AppState>,
     caller: Caller,
     rest: Rest,
-    Params(activation): Params<Activation>,
+    Params(Wanted { activate, reason }): Params<Wanted>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let VersionPath { target, tail } = rest.place()?;
     match tail.as_deref() {
-        Some("promote") => promote(state, caller, target, &headers).await,
-        Some("rollback") => rollback(state, caller, &target, &headers).await,
-        Some("copy") => copy(state, caller, target, &headers, activation.activate, body).await,
-        Some("pin") | None => Err(not_allowed(tail.as_deref())),
+        Some("promote") => promote(state, caller, target, &headers, reason).await,
+        Some("rollback") => rollback(state, caller, &target, &headers, reason).await,
+        Some("copy") => copy(state, caller, target, &headers, (activate.unwrap_or(true), reason), body).await,
+        Some("pin" | "yank" | "floor") | None => Err(not_allowed(tail.as_deref())),
         Some(_) => Err(ApiError::no_route()),
     }
 }
 
-async fn promote(state: AppState, caller: Caller, target: Target, headers: &HeaderMap) -> Result<Response, ApiError> {
+async fn promote(
+    state: AppState,
+    caller: Caller,
+    target: Target,
+    headers: &HeaderMap,
+    reason: Option<String>,
+) -> Result<Response, ApiError> {
     caller.require(Permission::Promote, &target.name)?;
     let expect = required_expectation(&state.access, &target.name, headers)?;
+    let by = caller.author().because(reasons::optional(reason)?.as_deref());
     let tasks = state.tasks.clone();
     let receipt =
-        run_to_completion(&tasks, async move { Ok(state.versions.promote(&target, expect, caller.author()).await?) })
-            .await?;
+        run_to_completion(&tasks, async move { Ok(state.versions.promote(&target, expect, by).await?) }).await?;
     Ok(Json(Receipt::from(&receipt)).into_response())
 }
 
@@ -216,12 +235,19 @@ fn name_to_roll_back(target: &Target) -> Result<&ManifestName, ApiError> {
     Err(ApiError::bad_request(Code::SelectorInvalid, detail))
 }
 
-async fn rollback(state: AppState, caller: Caller, target: &Target, headers: &HeaderMap) -> Result<Response, ApiError> {
+async fn rollback(
+    state: AppState,
+    caller: Caller,
+    target: &Target,
+    headers: &HeaderMap,
+    reason: Option<String>,
+) -> Result<Response, ApiError> {
     let name = name_to_roll_back(target)?.clone();
     caller.require(Permission::Promote, &name)?;
     let expect = required_expectation(&state.access, &name, headers)?;
+    let by = caller.author().because(reasons::optional(reason)?.as_deref());
     let tasks = state.tasks.clone();
-    let work = async move { Ok(state.versions.rollback(&name, expect, caller.author()).await?) };
+    let work = async move { Ok(state.versions.rollback(&name, expect, by).await?) };
     Ok(Json(Receipt::from(&run_to_completion(&tasks, work).await?)).into_response())
 }
 
@@ -230,7 +256,7 @@ async fn copy(
     caller: Caller,
     target: Target,
     headers: &HeaderMap,
-    activate: bool,
+    (activate, reason): (bool, Option<String>),
     body: Body,
 ) -> Result<Response, ApiError> {
     caller.require_read(&state.access, &target.name)?;
@@ -238,34 +264,56 @@ async fn copy(
     let CopyRequest { to } = intake::document(&held.bytes, Code::NameInvalid, r#"{"to": "NAME"}"#)?;
     caller.require(Permission::Publish, &to)?;
     let options = PublishOptions { activate, expect: required_expectation(&state.access, &to, headers)? };
+    let by = caller.author().because(reasons::optional(reason)?.as_deref());
     let tasks = state.tasks.clone();
     let receipt =
-        run_to_completion(
-            &tasks,
-            async move { Ok(state.versions.copy(&target, &to, options, caller.author()).await?) },
-        )
-        .await?;
+        run_to_completion(&tasks, async move { Ok(state.versions.copy(&target, &to, options, by).await?) }).await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(Receipt::from(&receipt))).into_response())
 }
 
-async fn pin(State(state): State<AppState>, caller: Caller, rest: Rest) -> Result<Response, ApiError> {
-    set_pin(state, caller, &rest, true).await
-}
-
-async fn unpin(State(state): State<AppState>, caller: Caller, rest: Rest) -> Result<Response, ApiError> {
-    set_pin(state, caller, &rest, false).await
-}
-
-async fn set_pin(state: AppState, caller: Caller, rest: &Rest, pinned: bool) -> Result<Response, ApiError> {
+async fn put(
+    State(state): State<AppState>,
+    caller: Caller,
+    rest: Rest,
+    Params(query): Params<Warning>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
     let VersionPath { target, tail } = rest.place()?;
-    if tail.as_deref() != Some("pin") {
-        return Err(not_allowed(tail.as_deref()));
+    match tail.as_deref() {
+        Some("pin") => set_pin(state, caller, target, true, query.reason).await,
+        Some("yank") => warnings::yank(state, caller, target, query, (&headers, body)).await,
+        Some("floor") => warnings::set_floor(state, caller, target, (&headers, body)).await,
+        tail => Err(not_allowed(tail)),
     }
+}
+
+async fn delete(
+    State(state): State<AppState>,
+    caller: Caller,
+    rest: Rest,
+    Params(query): Params<Warning>,
+) -> Result<Response, ApiError> {
+    let VersionPath { target, tail } = rest.place()?;
+    match tail.as_deref() {
+        Some("pin") => set_pin(state, caller, target, false, query.reason).await,
+        Some("yank") => warnings::unyank(state, caller, target, query).await,
+        Some("floor") => warnings::clear_floor(state, caller, target, query).await,
+        tail => Err(not_allowed(tail)),
+    }
+}
+
+async fn set_pin(
+    state: AppState,
+    caller: Caller,
+    target: Target,
+    pinned: bool,
+    reason: Option<String>,
+) -> Result<Response, ApiError> {
     caller.require(Permission::Pin, &target.name)?;
+    let by = caller.author().because(reasons::optional(reason)?.as_deref());
     let tasks = state.tasks.clone();
-    let receipt =
-        run_to_completion(&tasks, async move { Ok(state.versions.pin(&target, pinned, caller.author()).await?) })
-            .await?;
+    let receipt = run_to_completion(&tasks, async move { Ok(state.versions.pin(&target, pinned, by).await?) }).await?;
     Ok(Json(Row::from(&receipt.row)).into_response())
 }

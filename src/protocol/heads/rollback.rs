@@ -9,14 +9,15 @@ use crate::store::StoreError;
 const PAGE: usize = 256;
 
 impl Heads {
-    /// The readable version that was active last among those with another manifest than the active version's. If no
+    /// The readable version that was active last among those that are not yanked and have another manifest than the
+    /// active version's. If no
     /// version is active, whatever was active last. `None` if there is no such version.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn rollback_target(&self, head: &Head) -> Result<Option<VersionRow>, StoreError> {
         let active = head.active().map(VersionRow::digest);
-        let other = |row: &VersionRow| row.state.is_complete() && active != Some(row.digest());
+        let other = |row: &VersionRow| row.state.is_complete() && row.yanked.is_none() && active != Some(row.digest());
         for activation in &head.activations {
             if let Some(row) = self.segments.row(head, activation.version).await?.filter(other) {
                 return Ok(Some(row));

@@ -68,6 +68,11 @@ impl Live {
         fits.then_some(()).ok_or(CollectError::Memory)
     }
 
+    /// All roots.
+    pub(super) fn roots(&self) -> &[Root] {
+        &self.roots
+    }
+
     /// A root that needs these bytes, if there is one.
     pub(super) fn needed_by(&self, digest: &Digest) -> Option<&Root> {
         let at = self.digests.get(&Fingerprint::of(digest))?;

@@ -70,7 +70,8 @@ fn the_largest_row_stays_within_its_bound() {
     let reason = || "r".repeat(10 * MAX_REASON);
     let retire = Change::Retire { selector: Selector::Number(1), reason: reason() };
     let again = [commit(1), pin(1, true), prepare(2), commit(2), promote(1), promote(2), pin(1, false)];
-    let row = row_after(&first, &by, &[again.as_slice(), &[retire]].concat());
+    let yank = Change::Yank { selector: Selector::Number(1), reason: reason(), instead: Some(2), rollback: false };
+    let row = row_after(&first, &by, &[again.as_slice(), &[yank, retire]].concat());
     assert_eq!((row.state, row.retired_because.as_ref().map(String::len)), (State::Retired, Some(MAX_REASON)));
     assert!(size(&row) < MAX_ROW, "{} bytes", size(&row));
     let pinned = row_after(&first, &by, &again[..6]);

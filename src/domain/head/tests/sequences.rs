@@ -34,6 +34,12 @@ fn changes() -> impl Strategy<Value = Change> {
             // Generation 0 stands for a row that changed in the meantime; `aimed` fills in the others.
             due: due.into_iter().map(|(number, fresh)| Due { number, generation: fresh, reason: "late".into() }).collect()
         }),
+        10 => (selector(), any::<bool>(), proptest::option::of(1..4_u64)).prop_map(|(selector, rollback, instead)| {
+            Change::Yank { selector, reason: "bad".into(), instead, rollback }
+        }),
+        5 => selector().prop_map(|selector| Change::Unyank { selector }),
+        5 => selector().prop_map(|selector| Change::Floor { selector, reason: "safe".into() }),
+        2 => proptest::option::of(number()).prop_map(|version| Change::Unfloor { version }),
         1 => expect().prop_map(|expect| Change::Delete { expect, reason: "gone".into() }),
         2 => expect().prop_map(|expect| Change::Withdraw { expect, reason: "away".into() }),
     ]
@@ -59,6 +65,12 @@ fn aimed(change: Change, log: &Log) -> Change {
             };
             Change::Expire { due: due.into_iter().map(aim).collect() }
         }
+        Change::Yank { selector, reason, instead, rollback } => {
+            Change::Yank { selector: select(selector), reason, instead, rollback }
+        }
+        Change::Unyank { selector } => Change::Unyank { selector: select(selector) },
+        Change::Floor { selector, reason } => Change::Floor { selector: select(selector), reason },
+        Change::Unfloor { version } => Change::Unfloor { version: version.map(aim) },
         Change::Prepare { .. }
         | Change::BeginDraft { .. }
         | Change::Amend { .. }
@@ -74,6 +86,7 @@ fn check_head(head: &Head) -> Result<(), TestCaseError> {
     prop_assert!(head.rows.windows(2).all(|pair| pair[0].number < pair[1].number), "sorted, each once");
     prop_assert!(head.rows.iter().all(|row| row.number < head.next_version));
     prop_assert!(head.rows.iter().filter(|row| row.state == State::Active).count() <= 1);
+    prop_assert!(head.active().is_none_or(|row| row.yanked.is_none()), "no reader gets a yanked version");
     Ok(())
 }
 
@@ -113,6 +126,10 @@ fn check_step(before: &Log, after: &Log, change: &Change) -> Result<(), TestCase
 /// Checks that an `Unchanged` outcome is justified.
 fn check_unchanged(log: &Log, change: &Change, row: Option<&VersionRow>) -> Result<(), TestCaseError> {
     let Some(row) = row else {
+        if let Change::Unfloor { .. } = change {
+            prop_assert_eq!(log.head().floor.as_ref(), None);
+            return Ok(());
+        }
         let Change::Expire { due } = change else { panic!("{change:?} is about a version") };
         let is_due = |row: &VersionRow| {
             let due = due.iter().any(|due| due.number == row.number && due.generation == row.generation);
@@ -131,10 +148,14 @@ fn check_unchanged(log: &Log, change: &Change, row: Option<&VersionRow>) -> Resu
         Change::Pin { pinned, .. } => row.is_pinned() == *pinned,
         Change::Retire { .. } => row.state == State::Retired,
         Change::BeginDraft { .. } | Change::Amend { .. } => row.state == State::Prepared,
+        Change::Yank { .. } => row.yanked.is_some() && row.state != State::Active,
+        Change::Unyank { .. } => row.yanked.is_none(),
+        Change::Floor { .. } => log.head().floor.as_ref().is_some_and(|floor| floor.version == row.number),
         Change::Prepare { .. }
         | Change::Abort { .. }
         | Change::Rollback { .. }
         | Change::Expire { .. }
+        | Change::Unfloor { .. }
         | Change::Withdraw { .. }
         | Change::Delete { .. } => false,
     };
@@ -162,6 +183,18 @@ fn check_done(before: &Log, log: &Log, change: &Change) -> Result<(), TestCaseEr
         }
         Change::Pin { pinned, .. } => {
             prop_assert_eq!(log.row(version.unwrap()).unwrap().is_pinned(), *pinned);
+            state
+        }
+        Change::Yank { .. } | Change::Unyank { .. } => {
+            let yanked = matches!(change, Change::Yank { .. });
+            prop_assert_eq!(log.row(version.unwrap()).unwrap().yanked.is_some(), yanked);
+            prop_assert_eq!(before.head().active().is_some(), log.head().active().is_some());
+            state
+        }
+        Change::Floor { .. } | Change::Unfloor { .. } => {
+            let set = matches!(change, Change::Floor { .. });
+            prop_assert_eq!(log.head().floor.as_ref().map(|floor| floor.version), version.filter(|_| set));
+            prop_assert_eq!(before.everything(), log.everything(), "a floor changes no row");
             state
         }
         Change::Expire { due } => {
