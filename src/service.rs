@@ -12,5 +12,5 @@ pub mod versions;
 pub use assets::{AssetError, Assets};
 pub use names::{NamePage, Names};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
-pub use resolve::{LastChange, Resolve, ResolveError, Resolved};
+pub use resolve::{Following, LastChange, Resolve, ResolveError, Resolved};
 pub use versions::{History, Versions};

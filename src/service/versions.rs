@@ -167,7 +167,7 @@ impl Versions {
         change: impl FnOnce(Selector) -> Change + Send,
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, ChangeError> {
-        self.heads.change(&target.name, &change(target.selector), by).await.map(Receipt::new)
+        self.heads.change(&target.name, &change(target.selector.clone()), by).await.map(Receipt::new)
     }
 
     /// Withdraws a name from its readers. No version is retired: a rollback restores the name.

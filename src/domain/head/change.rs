@@ -135,7 +135,7 @@ impl Change {
                 Some(Selector::Number(*number))
             }
             Self::Promote { selector, .. } | Self::Pin { selector, .. } | Self::Retire { selector, .. } => {
-                Some(*selector)
+                Some(selector.clone())
             }
             Self::Withdraw { .. } => Some(Selector::Active),
             Self::Prepare { .. }
@@ -143,6 +143,16 @@ impl Change {
             | Self::Rollback { .. }
             | Self::Expire { .. }
             | Self::Delete { .. } => None,
+        }
+    }
+
+    /// Summary of the manifest that the change publishes, or prepares to publish; `row` is the version that it is about.
+    #[must_use]
+    pub fn published<'a>(&'a self, row: Option<&'a VersionRow>) -> Option<&'a Summary> {
+        match self {
+            Self::Prepare { summary, .. } => Some(summary),
+            Self::Commit { .. } => row.map(|row| &row.summary),
+            _ => None,
         }
     }
 
