@@ -5,6 +5,7 @@
 
 pub mod author;
 pub mod carried;
+pub mod choice;
 pub mod digest;
 pub mod encoding;
 pub mod expect;

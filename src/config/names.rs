@@ -96,7 +96,7 @@ pub(super) fn validate(rules: &[NameRule], problems: &mut Vec<String>) {
         if rule.keep_labels.as_ref().is_some_and(|kept| kept.len() > MAX_KEPT) {
             problems.push(format!("names: rule {number} has more than {MAX_KEPT} patterns in keep_labels"));
         }
-        if let Some(followed) = &rule.follow {
+        if let Some(followed) = rule.follow.as_ref().filter(|followed| !followed.is_empty()) {
             following(number, rule, followed, problems);
         }
     }

@@ -53,8 +53,8 @@ pub struct SegmentRef {
     /// Number of rows that were roots when the segment was written. No other row of it can ever become a root again, so
     /// the collector need not read a segment with none.
     pub roots: u64,
-    /// The labels of its versions, stored as segments are; absent if the segment was written by a binary that knew none,
-    /// so that the rows must be read.
+    /// The labels of its versions, stored as segments are. Absent for small segments, and for those that were written by
+    /// a binary that knew no labels: their rows are read instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Descriptor>,
     /// Members that this binary does not know. They describe exactly these bytes, so they are dropped with the

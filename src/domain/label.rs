@@ -4,13 +4,11 @@
 //! if it is a version number by [`precedence`].
 
 mod candidate;
-mod choice;
 
 use std::fmt;
 use std::str::FromStr;
 
 pub use candidate::{Candidate, Standing};
-pub use choice::{Choice, Chosen, Survey};
 use semver::{Version, VersionReq};
 
 /// Maximum length of a selectable label, in bytes.

@@ -8,7 +8,7 @@ use super::{Head, INLINE_KEEP, INLINE_MAX, MAX_HEAD};
 use crate::domain::VersionRow;
 
 /// Bytes reserved for the reference to one more segment, as JSON.
-const SEGMENT_REF: usize = 320;
+const SEGMENT_REF: usize = 192;
 /// Bytes of rows that are always allowed, however large the rest of the head is: otherwise every change could spill,
 /// each time making a segment of a single row.
 const LEAST_ROOM: usize = MAX_HEAD / 3;

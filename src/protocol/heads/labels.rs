@@ -5,11 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::segments::FORMAT;
 use crate::domain::label::Candidate;
 use crate::domain::{Digest, VersionRow};
 use crate::store::StoreError;
 
+/// Format of label indexes.
+const FORMAT: u32 = 1;
 /// Largest label index that is read, in bytes.
 pub(super) const MAX_INDEX: u64 = 32 << 20;
 

@@ -30,11 +30,13 @@ const REMEMBERED_ROWS: u64 = 20_000;
 /// Rows whose digests are indexed, at 24 bytes each.
 const INDEXED_ROWS: u64 = 1_000_000;
 
+/// Segments with at most this many rows have no label index: reading them is one request as well, for a few kilobytes.
+const UNINDEXED_ROWS: u64 = 64;
 /// Memory for label indexes, in bytes.
 const INDEXED_LABELS: u64 = 32 << 20;
 
 /// Format of the documents under segment keys that this binary reads and writes.
-pub(super) const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
 type Rows = Arc<Vec<VersionRow>>;
 
@@ -220,7 +222,8 @@ impl Segments {
         }
         // After merging, so that only what stays is indexed. Versions of hidden logs are never selected by labels.
         for at in 0..head.segments.len() {
-            if head.segments[at].labels.is_none() && head.name.visible().is_some() {
+            let segment = &head.segments[at];
+            if segment.labels.is_none() && segment.rows > UNINDEXED_ROWS && head.name.visible().is_some() {
                 head.segments[at].labels = self.write_labels(head, &head.segments[at]).await?;
             }
         }

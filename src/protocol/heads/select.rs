@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::labels::LabelIndex;
 use super::{Heads, StoreError};
+use crate::domain::choice::{Choice, Survey};
 use crate::domain::head::SegmentRef;
-use crate::domain::label::{Candidate, Choice, Survey};
+use crate::domain::label::Candidate;
 use crate::domain::{Head, Selector, VersionRow};
 
 /// A version that a selector picks.

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use semver::Version;
 
-use super::{Candidate, Label, Standing, is_stable};
-use crate::domain::Selector;
+use super::Selector;
+use super::label::{Candidate, Label, Standing, is_stable};
 
 /// Looks for the version that a selector selects among candidates that are offered in any order, each version once.
 #[derive(Debug)]
