@@ -131,6 +131,12 @@ impl Access {
         self.clock.now()
     }
 
+    /// The policies in force.
+    #[must_use]
+    pub fn policies(&self) -> &LivePolicies {
+        &self.policies
+    }
+
     /// Replaces tokens and policies. The policies change for all clones of the shared [`LivePolicies`].
     pub fn replace(&self, config: &config::Access, policies: Policies, admin: Option<&str>) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) =

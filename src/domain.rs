@@ -5,6 +5,7 @@
 
 pub mod author;
 pub mod carried;
+pub mod choice;
 pub mod digest;
 pub mod encoding;
 pub mod expect;
@@ -12,6 +13,7 @@ pub mod flat;
 pub mod glob;
 pub mod head;
 pub mod json;
+pub mod label;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
@@ -35,6 +37,7 @@ pub use encoding::{EncodingError, utf8};
 pub use expect::Expect;
 pub use glob::{Glob, GlobError};
 pub use head::{Action, Change, Head, Judgement, Operation, Rejection};
+pub use label::Label;
 pub use manifest::{Descriptor, Manifest, ManifestError, ReadError};
 pub use media_type::{MediaType, MediaTypeError};
 pub use name::{FileName, LogName, ManifestName, NameError};

@@ -207,7 +207,9 @@ fn state(
         PublishLimits { manifest_bytes: config.limits.manifest_size.bytes(), artifacts: config.limits.artifacts };
     let seen_after = config.collector.min_age.signed() / 2;
     let heads = Arc::new(
-        Heads::new(Arc::clone(store), Arc::clone(&clock)).with_max_staleness(config.heads.max_staleness.std()),
+        Heads::new(Arc::clone(store), Arc::clone(&clock))
+            .with_max_staleness(config.heads.max_staleness.std())
+            .with_policies(access.policies().clone()),
     );
     let blobs = Blobs::new(Arc::clone(store), clock, seen_after).with_cache(cache).with_damaged(damaged);
     let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));

@@ -16,5 +16,5 @@ pub use history::{Histories, HistoryEntry, HistoryPage, HistoryQuery};
 pub use members::{HolderPage, Members};
 pub use names::{NamePage, Names};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
-pub use resolve::{LastChange, Resolve, ResolveError, Resolved};
+pub use resolve::{Following, LastChange, Resolve, ResolveError, Resolved};
 pub use versions::{History, Versions};

@@ -34,9 +34,9 @@ pub struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.writer(context).await?;
     let (name, target) = (&args.target.name, &args.target);
-    match (target.selector, args.abort) {
+    match (&target.selector, args.abort) {
         (Selector::Number(version), true) => {
-            client.abort_version(name, version).await?;
+            client.abort_version(name, *version).await?;
             if context.json {
                 return output::json(&json!({ "name": name, "version": version, "aborted": true }));
             }
@@ -46,7 +46,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         (selector, false) => {
             let mut open = client.sessions(name).await?;
             if let Selector::Number(version) = selector {
-                open.sessions.retain(|session| session.version == version);
+                open.sessions.retain(|session| session.version == *version);
             }
             if context.json { output::json(&open) } else { output::line(table(&open.sessions).render()) }
         }

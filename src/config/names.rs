@@ -4,8 +4,13 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::Duration;
-use crate::domain::policy::PolicyKeys;
-use crate::domain::{Cas, NamePattern, NamePolicy, PolicyRule, Reads};
+use crate::domain::policy::{Labels, PolicyKeys};
+use crate::domain::{Cas, Glob, ManifestName, NamePattern, NamePolicy, PolicyRule, Reads};
+
+/// Maximum number of patterns in `keep_labels`.
+const MAX_KEPT: usize = 32;
+/// Maximum number of names in `follow`: reading the name reads all of them.
+const MAX_FOLLOWED: usize = 4;
 
 /// `[[names]]`: a rule that sets some policy keys for some names. Each key has the value of the first rule that matches
 /// a name and sets the key.
@@ -33,6 +38,16 @@ pub struct NameRule {
     /// Time limit for completing a prepared version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared_for: Option<Duration>,
+    /// How often the same label may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
+    /// Patterns of labels; versions with such a label are kept, however old they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_labels: Option<Vec<Glob>>,
+    /// Names whose active version readers get if its label is higher than that of the own one. Only in a rule for a
+    /// single name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Vec<ManifestName>>,
 }
 
 impl NameRule {
@@ -49,6 +64,9 @@ impl NameRule {
             keep_for: written(retention.keep_for),
             staged_for: written(retention.staged_for),
             prepared_for: written(retention.prepared_for),
+            labels: Some(policy.labels),
+            keep_labels: Some(policy.keep_labels.to_vec()),
+            follow: Some(policy.follow.to_vec()),
         }
     }
 
@@ -62,6 +80,9 @@ impl NameRule {
             keep_for: self.keep_for.map(Duration::signed),
             staged_for: self.staged_for.map(Duration::signed),
             prepared_for: self.prepared_for.map(Duration::signed),
+            labels: self.labels,
+            keep_labels: self.keep_labels.as_deref().map(Into::into),
+            follow: self.follow.as_deref().map(Into::into),
         };
         PolicyRule { matches: self.matches.clone(), keys }
     }
@@ -72,5 +93,29 @@ pub(super) fn validate(rules: &[NameRule], problems: &mut Vec<String>) {
         if rule.matches.is_empty() {
             problems.push(format!("names: rule {number} needs at least one name pattern in match"));
         }
+        if rule.keep_labels.as_ref().is_some_and(|kept| kept.len() > MAX_KEPT) {
+            problems.push(format!("names: rule {number} has more than {MAX_KEPT} patterns in keep_labels"));
+        }
+        if let Some(followed) = rule.follow.as_ref().filter(|followed| !followed.is_empty()) {
+            following(number, rule, followed, problems);
+        }
+    }
+}
+
+fn following(number: u64, rule: &NameRule, followed: &[ManifestName], problems: &mut Vec<String>) {
+    let name = match &*rule.matches {
+        [one] => one.to_string().parse::<ManifestName>().ok(),
+        _ => None,
+    };
+    let Some(name) = name else {
+        let what = "follow is for one name: match must be that name, such as match = [\"tool/beta\"]";
+        problems.push(format!("names: rule {number}: {what}"));
+        return;
+    };
+    if followed.contains(&name) {
+        problems.push(format!("names: rule {number}: {name} cannot follow itself"));
+    }
+    if followed.len() > MAX_FOLLOWED {
+        problems.push(format!("names: rule {number}: {name} follows more than {MAX_FOLLOWED} names"));
     }
 }

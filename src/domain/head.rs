@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::version::{State, VersionRow};
-use super::{Carried, Digest, LogName, Subject};
+use super::{Carried, Descriptor, Digest, LogName, Subject};
 pub use activation::{Activation, MAX_ACTIVATIONS};
 pub use change::{Change, Due};
 use draft::Draft;
@@ -55,6 +55,10 @@ pub struct SegmentRef {
     /// Number of rows that were roots when the segment was written. No other row of it can ever become a root again, so
     /// the collector need not read a segment with none.
     pub roots: u64,
+    /// The labels of its versions, stored as segments are. Absent for small segments, and for those that were written by
+    /// a binary that knew no labels: their rows are read instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Descriptor>,
     /// Members that this binary does not know. They describe exactly these bytes, so they are dropped with the
     /// reference when segments are merged.
     #[serde(flatten)]
@@ -160,6 +164,14 @@ pub enum Rejection {
         /// State of the version.
         state: State,
     },
+    /// The policy of the name allows each label only once, and another version has this one, with other content.
+    #[error("the label {label:?} is taken by version {number}")]
+    LabelTaken {
+        /// The label.
+        label: String,
+        /// The version that has it.
+        number: u64,
+    },
     /// A draft has parts, and no manifest that could be published.
     #[error("version {0} is a draft")]
     Draft(u64),
@@ -187,6 +199,8 @@ pub struct Judgement {
     pub instead: Option<VersionRow>,
     /// For a deletion, all rows of the name; for an expiry, the rows that it concerns.
     pub everything: Vec<VersionRow>,
+    /// For a publish under a policy that allows each label only once: the newest version that ever had the label.
+    pub label_holder: Option<VersionRow>,
     /// The subject that requests the change, and the operation's id.
     pub operation: Operation,
     /// The present time, by the corrected clock.
@@ -197,7 +211,7 @@ impl Judgement {
     /// Creates a judgement for a change that needs only the head itself.
     #[must_use]
     pub fn new(operation: Operation, now: Timestamp) -> Self {
-        Self { row: None, instead: None, everything: Vec::new(), operation, now }
+        Self { row: None, instead: None, everything: Vec::new(), label_holder: None, operation, now }
     }
 }
 
@@ -268,13 +282,19 @@ impl Head {
         change: &Change,
         judgement: Judgement,
     ) -> Result<Outcome, Rejection> {
-        let Judgement { row, instead, everything, operation, now } = judgement;
+        let Judgement { row, instead, everything, label_holder, operation, now } = judgement;
         if let Some(unchanged) = current.and_then(|head| change.already(head, row.as_ref())) {
             return Ok(Outcome::Unchanged(Some(unchanged)));
         }
         let active = current.and_then(Self::active).map(VersionRow::digest);
         if change.expect().is_some_and(|expect| !expect.holds(active)) {
             return Err(Rejection::Precondition { current: active });
+        }
+        if let (Some(summary), Some(holder)) = (change.published(row.as_ref()), label_holder)
+            && holder.digest() != summary.manifest.digest
+        {
+            let label = holder.summary.label.unwrap_or_default();
+            return Err(Rejection::LabelTaken { label, number: holder.number });
         }
         let mut draft = Draft::new(current, name, operation, now);
         let row = draft.apply(change, row, instead, everything).map_err(|rejection| {

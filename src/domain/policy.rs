@@ -6,11 +6,24 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
-use super::{Cas, ManifestName, NamePattern, Reads, Retention};
+use super::retention::Verdict;
+use super::{Cas, Glob, ManifestName, NamePattern, Reads, Retention, VersionRow};
+
+/// How often the same label may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Labels {
+    /// As often as publishers like; the newest version with a label is the one that it selects.
+    #[default]
+    Any,
+    /// Once: a publish with a label that any version of the name ever had is refused, unless the manifest is the same.
+    Once,
+}
 
 /// The policy of one name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NamePolicy {
     /// Who may read the name.
     pub read: Reads,
@@ -18,10 +31,35 @@ pub struct NamePolicy {
     pub cas: Cas,
     /// How long versions are kept.
     pub retention: Retention,
+    /// How often the same label may be used.
+    pub labels: Labels,
+    /// Versions whose label any of these matches are kept, however old they are.
+    pub keep_labels: Arc<[Glob]>,
+    /// Names whose active version readers get if its label is higher.
+    pub follow: Arc<[ManifestName]>,
+}
+
+impl NamePolicy {
+    /// As [`Retention::judge`], keeping versions for their labels as well.
+    #[must_use]
+    pub fn judge(&self, rows: &[VersionRow], age: impl Fn(&VersionRow) -> SignedDuration) -> Vec<Verdict> {
+        let mut verdicts = self.retention.judge(rows, age);
+        for (verdict, row) in verdicts.iter_mut().zip(rows) {
+            let expires = matches!(verdict, Verdict::ArchiveExpired | Verdict::StagingExpired);
+            if expires && self.keeps_label(row) {
+                *verdict = Verdict::KeepLabels;
+            }
+        }
+        verdicts
+    }
+
+    fn keeps_label(&self, row: &VersionRow) -> bool {
+        row.summary.label.as_deref().is_some_and(|label| self.keep_labels.iter().any(|glob| glob.matches(label)))
+    }
 }
 
 /// The keys that a rule sets; `None` leaves a key to later rules, and finally to the default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PolicyKeys {
     /// [`NamePolicy::read`]
     pub read: Option<Reads>,
@@ -35,19 +73,28 @@ pub struct PolicyKeys {
     pub staged_for: Option<SignedDuration>,
     /// [`Retention::prepared_for`]
     pub prepared_for: Option<SignedDuration>,
+    /// [`NamePolicy::labels`]
+    pub labels: Option<Labels>,
+    /// [`NamePolicy::keep_labels`]
+    pub keep_labels: Option<Arc<[Glob]>>,
+    /// [`NamePolicy::follow`]
+    pub follow: Option<Arc<[ManifestName]>>,
 }
 
 /// A function that returns whether a rule sets a certain key.
 type IsSet = fn(&PolicyKeys) -> bool;
 
 /// All keys, as configurations spell them.
-const KEYS: [(&str, IsSet); 6] = [
+const KEYS: [(&str, IsSet); 9] = [
     ("read", |keys| keys.read.is_some()),
     ("cas", |keys| keys.cas.is_some()),
     ("keep_last", |keys| keys.keep_last.is_some()),
     ("keep_for", |keys| keys.keep_for.is_some()),
     ("staged_for", |keys| keys.staged_for.is_some()),
     ("prepared_for", |keys| keys.prepared_for.is_some()),
+    ("labels", |keys| keys.labels.is_some()),
+    ("keep_labels", |keys| keys.keep_labels.is_some()),
+    ("follow", |keys| keys.follow.is_some()),
 ];
 
 impl PolicyKeys {
@@ -60,6 +107,9 @@ impl PolicyKeys {
             keep_for: self.keep_for.or(later.keep_for),
             staged_for: self.staged_for.or(later.staged_for),
             prepared_for: self.prepared_for.or(later.prepared_for),
+            labels: self.labels.or(later.labels),
+            keep_labels: self.keep_labels.as_ref().or(later.keep_labels.as_ref()).map(Arc::clone),
+            follow: self.follow.as_ref().or(later.follow.as_ref()).map(Arc::clone),
         }
     }
 
@@ -74,6 +124,9 @@ impl PolicyKeys {
                 staged_for: self.staged_for.unwrap_or(default.staged_for),
                 prepared_for: self.prepared_for.unwrap_or(default.prepared_for),
             },
+            labels: self.labels.unwrap_or_default(),
+            keep_labels: self.keep_labels.clone().unwrap_or_default(),
+            follow: self.follow.clone().unwrap_or_default(),
         }
     }
 }

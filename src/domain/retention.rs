@@ -42,6 +42,8 @@ pub enum Verdict {
     KeepLast,
     /// Kept: it was archived less than [`Retention::keep_for`] ago.
     KeepFor,
+    /// Kept: its label is one that the policy of the name keeps.
+    KeepLabels,
     /// Kept: it was staged less than [`Retention::staged_for`] ago.
     Staged,
     /// Kept: it was prepared less than [`Retention::prepared_for`] ago.
@@ -71,6 +73,7 @@ impl fmt::Display for Verdict {
             Self::Pinned => "pinned",
             Self::KeepLast => "among the last versions that are kept",
             Self::KeepFor => "archived not long ago",
+            Self::KeepLabels => "of a label that is kept",
             Self::Staged => "staged not long ago",
             Self::Prepared => "being published",
             Self::UnknownState => "in a state that only a newer larder knows",

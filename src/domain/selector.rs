@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::label::{Label, Range};
 use super::{Digest, ManifestName, NameError};
 
 /// Selects one version of a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Selector {
     /// The active version. The default if there is no selector.
     #[default]
@@ -21,13 +22,30 @@ pub enum Selector {
     Manifest(Digest),
     /// The version that was active at this time.
     At(Timestamp),
+    /// The newest version with this label; else, for `v1` and `v1.2`, the highest stable version in that line.
+    Label(Label),
+    /// The highest version in a range.
+    Range(Range),
+    /// The version with the highest label that is no prerelease.
+    Stable,
+    /// The version with the highest label, prereleases included.
+    Newest,
+    /// The newest staged version.
+    Next,
 }
 
 impl Selector {
-    /// Whether the selector can select another version later, so that responses must be revalidated.
+    /// Whether the selector can select another version later, so that responses must be revalidated. A label can, unless
+    /// the policy of the name says that labels are used once.
     #[must_use]
     pub fn is_moving(&self) -> bool {
-        matches!(self, Self::Active | Self::Previous | Self::At(_))
+        !matches!(self, Self::Number(_) | Self::Manifest(_))
+    }
+
+    /// Whether it selects by the labels or states of versions, which takes a look at all of them.
+    #[must_use]
+    pub fn is_by_label(&self) -> bool {
+        matches!(self, Self::Label(_) | Self::Range(_) | Self::Stable | Self::Newest | Self::Next)
     }
 }
 
@@ -39,8 +57,9 @@ pub enum SelectorError {
     Name(#[from] NameError),
     /// The selector is invalid.
     #[error(
-        "the selector {0:?} is none of: active, previous, a version number, sha256:HEX of a manifest, or a UTC time \
-         such as 2026-05-14T18:20:00Z"
+        "the selector {0:?} is none of: active, previous, stable, newest, next, a version number, a label such as v1.4.0 \
+         (letters, digits, '.', '_', '+', '-', beginning with a letter), a line such as v1 or v1.4, a range such as ^1.4 \
+         or ~1.4.2, sha256:HEX of a manifest, or a UTC time such as 2026-05-14T18:20:00Z"
     )]
     Selector(String),
 }
@@ -53,12 +72,16 @@ impl FromStr for Selector {
         match text {
             "active" => Ok(Self::Active),
             "previous" => Ok(Self::Previous),
+            "stable" => Ok(Self::Stable),
+            "newest" => Ok(Self::Newest),
+            "next" => Ok(Self::Next),
             _ if text.starts_with("sha256:") => text.parse().map(Self::Manifest).map_err(|_| refuse()),
             _ if text.bytes().all(|b| b.is_ascii_digit()) => {
                 let number: u64 = text.parse().map_err(|_| refuse())?;
                 if number == 0 || text.starts_with('0') { Err(refuse()) } else { Ok(Self::Number(number)) }
             }
-            _ => text.parse().map(Self::At).map_err(|_| refuse()),
+            _ if text.starts_with(['^', '~']) => text.parse().map(Self::Range).map_err(|_| refuse()),
+            _ => text.parse().map(Self::Label).or_else(|_| text.parse().map(Self::At)).map_err(|_| refuse()),
         }
     }
 }
@@ -71,6 +94,11 @@ impl fmt::Display for Selector {
             Self::Number(number) => write!(f, "{number}"),
             Self::Manifest(digest) => write!(f, "{digest}"),
             Self::At(time) => write!(f, "{time}"),
+            Self::Label(label) => fmt::Display::fmt(label, f),
+            Self::Range(range) => fmt::Display::fmt(range, f),
+            Self::Stable => f.write_str("stable"),
+            Self::Newest => f.write_str("newest"),
+            Self::Next => f.write_str("next"),
         }
     }
 }
@@ -87,6 +115,12 @@ pub struct Target {
 }
 
 impl Target {
+    /// The version of `name` with this number.
+    #[must_use]
+    pub fn numbered(name: ManifestName, number: u64) -> Self {
+        Self { name, selector: Selector::Number(number), explicit: true }
+    }
+
     /// The active version of `name`.
     #[must_use]
     pub fn active(name: ManifestName) -> Self {
@@ -124,17 +158,39 @@ mod tests {
             ("17", Selector::Number(17)),
             (digest.to_string().as_str(), Selector::Manifest(digest)),
             ("2026-05-14T18:20:00Z", Selector::At("2026-05-14T18:20:00Z".parse().unwrap())),
+            ("v1.4.0", Selector::Label("v1.4.0".parse().unwrap())),
+            ("v1", Selector::Label("v1".parse().unwrap())),
+            ("1.4.0", Selector::Label("1.4.0".parse().unwrap())),
+            ("^1.4", Selector::Range("^1.4".parse().unwrap())),
+            ("~1.4.2", Selector::Range("~1.4.2".parse().unwrap())),
+            ("stable", Selector::Stable),
+            ("newest", Selector::Newest),
+            ("next", Selector::Next),
         ] {
-            assert_eq!(text.parse(), Ok(selector), "{text}");
             assert_eq!(selector.to_string(), text);
+            assert_eq!(text.parse(), Ok(selector), "{text}");
         }
         assert_eq!("2026-05-14T20:20:00+02:00".parse::<Selector>(), "2026-05-14T18:20:00Z".parse());
     }
 
     #[test]
     fn other_selectors_are_refused() {
-        for bad in ["", "0", "01", "-1", "99999999999999999999", "Active", "yesterday", "2026-05-14", "sha256:12", "@1"]
-        {
+        for bad in [
+            "",
+            "0",
+            "01",
+            "-1",
+            "1.4",
+            "99999999999999999999",
+            "2026-05-14",
+            "sha256:12",
+            "@1",
+            "main:abc1234",
+            "^",
+            "~x",
+            "v1 ",
+            "é",
+        ] {
             assert!(bad.parse::<Selector>().is_err(), "{bad}");
         }
     }
@@ -142,7 +198,7 @@ mod tests {
     #[test]
     fn a_target_splits_at_its_first_at_sign() {
         let target: Target = "miren/main@3".parse().unwrap();
-        assert_eq!((target.name.as_str(), target.selector), ("miren/main", Selector::Number(3)));
+        assert_eq!((target.name.as_str(), &target.selector), ("miren/main", &Selector::Number(3)));
         assert_eq!(target.to_string(), "miren/main@3");
         assert_eq!("main".parse::<Target>().unwrap().to_string(), "main");
         for bad in ["@1", "main@", "main@1@2", "ma in@1"] {

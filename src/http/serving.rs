@@ -6,4 +6,5 @@ pub(super) mod intake;
 pub(super) mod last_change;
 pub(super) mod notices;
 mod parts;
+pub(super) mod reading;
 pub(super) mod response_cache;

@@ -8,8 +8,10 @@ mod annex;
 mod cached;
 mod digests;
 mod judgement;
+mod labels;
 mod rollback;
 mod segments;
+mod select;
 mod state;
 
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use tokio::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::domain::head::Outcome;
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Author, Change, Head, LogName, Operation, Rejection, Selector, VersionRow};
+use crate::domain::{Author, Change, Head, LivePolicies, LogName, Operation, Rejection, VersionRow};
 use crate::layout::LayoutKey;
 use crate::protocol::absences::Absences;
 use crate::protocol::flights::Flights;
@@ -30,6 +32,7 @@ use crate::protocol::log::Log;
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 use cached::CachedHead;
 use segments::Segments;
+pub use select::Selected;
 
 /// Largest head that is read, in bytes. Typical heads are a few kilobytes; the limit only guards against garbage.
 pub(crate) const MAX_HEAD: u64 = 4 << 20;
@@ -92,6 +95,7 @@ pub struct Heads {
     max_staleness: Duration,
     looks: Flights<LogName, Option<CachedHead>>,
     absent: Absences<LogName>,
+    policies: LivePolicies,
 }
 
 impl Heads {
@@ -100,14 +104,20 @@ impl Heads {
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
         let weigh = |_: &LogName, known: &CachedHead| {
             let (head, row) = (&known.head, size_of::<VersionRow>() + 256);
-            let bytes = 1024 + head.rows.len() * row + head.segments.len() * 128 + head.activations.len() * 64;
+            let bytes = 1024 + head.rows.len() * row + head.segments.len() * 192 + head.activations.len() * 64;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let newest = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
         let segments = Segments::new(Arc::clone(&store));
         let log = Log::new(Arc::clone(&store));
-        let (looks, absent) = (Flights::default(), Absences::default());
-        Self { store, log, clock, newest, segments, max_staleness: Duration::ZERO, looks, absent }
+        let (looks, absent, policies) = (Flights::default(), Absences::default(), LivePolicies::default());
+        Self { store, log, clock, newest, segments, max_staleness: Duration::ZERO, looks, absent, policies }
+    }
+
+    /// Sets the policies that changes are judged by.
+    #[must_use]
+    pub fn with_policies(self, policies: LivePolicies) -> Self {
+        Self { policies, ..self }
     }
 
     /// The store of the logs.
@@ -228,24 +238,6 @@ impl Heads {
         self.log.read(name, generation).await
     }
 
-    /// The version that a selector picks, wherever its row is stored.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn select(&self, head: &Head, selector: Selector) -> Result<Option<VersionRow>, StoreError> {
-        let number = match selector {
-            Selector::Active => return Ok(head.active().cloned()),
-            Selector::Previous => head.before_active(),
-            Selector::Number(number) => Some(number),
-            Selector::Manifest(digest) => return self.segments.best(head, digest).await,
-            Selector::At(time) => self.at(head, time).await?.as_ref().and_then(Head::active).map(|row| row.number),
-        };
-        match number {
-            Some(number) => self.segments.row(head, number).await,
-            None => Ok(None),
-        }
-    }
-
     /// The head that was the newest at `time`; `None` if the name did not exist yet.
     ///
     /// # Errors
@@ -311,7 +303,7 @@ impl Heads {
         let asked = Instant::now();
         let known = self.known(name).await?;
         let current = known.as_ref().map(|known| Arc::clone(&known.head));
-        let judgement = self.judgement(current.as_deref(), change, operation).await?;
+        let judgement = self.judgement(name, current.as_deref(), change, operation).await?;
         match Head::next(current.as_deref(), name, change, judgement)? {
             Outcome::Unchanged(row) => {
                 // Only a name that exists can be unchanged.

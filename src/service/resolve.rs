@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::domain::head::Floor;
+use crate::domain::head::{Deletion, Floor};
+use crate::domain::label::Candidate;
 use crate::domain::manifest::Artifact;
+use crate::domain::policy::Labels;
 use crate::domain::{FileName, Head, ManifestName, Selector, State, Target, VersionRow};
+use crate::protocol::heads::Selected;
 use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -19,6 +22,16 @@ pub enum ResolveError {
     /// The name exists, but the selector matches no version.
     #[error("there is no version {0}")]
     NoSuchVersion(Target),
+    /// The selector goes by labels, and no version fits it.
+    #[error("no version of {} fits {target}; {}", target.name, offer(.target, .highest, *.selectable))]
+    NoSuchLabel {
+        /// The version that was asked for.
+        target: Target,
+        /// The highest labels that can be selected, at most [`OFFERED`].
+        highest: Vec<Box<str>>,
+        /// Number of versions that can be selected by their labels.
+        selectable: u64,
+    },
     /// The name has versions, but none is active.
     #[error("no version of {name} is active; version {staged} is staged: promote it, or ask for {name}@{staged}")]
     OnlyStaged {
@@ -78,8 +91,39 @@ pub struct Resolved {
     pub generation: u64,
     /// When the answer to the target last changed.
     pub changed: LastChange,
+    /// Whether the target selects this version for ever: by its number or its digest, or by a label that, by the policy of
+    /// the name, no other version can get.
+    pub is_fixed: bool,
     /// The lowest version of the name that clients should run.
     pub floor: Option<Box<Floor>>,
+}
+
+/// What the readers of a name get that follows others.
+#[derive(Debug, Clone)]
+pub struct Following {
+    /// The version with the highest label among the active ones, by its number.
+    pub target: Target,
+    /// The heads that were compared, each with its generation.
+    pub heads: Vec<(ManifestName, u64)>,
+    /// Whether all of the names exist, so that the generations say when the answer may change.
+    pub is_complete: bool,
+}
+
+/// How many labels an answer names if none of them was asked for.
+pub const OFFERED: usize = 5;
+
+/// What can be asked for in place of a label that selects nothing.
+fn offer(target: &Target, highest: &[Box<str>], selectable: u64) -> String {
+    let name = &target.name;
+    match highest {
+        _ if target.selector == Selector::Next => "none is staged".to_owned(),
+        [] => format!("none of its labels can be selected; ask for {name} or, by its number, {name}@N"),
+        [first, ..] => {
+            let more = selectable.saturating_sub(highest.len() as u64);
+            let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+            format!("its highest labels are {}{more}; ask for one of them, such as {name}@{first}", highest.join(", "))
+        }
+    }
 }
 
 /// When what a target selects last changed.
@@ -130,19 +174,81 @@ impl Resolve {
             // The row as it is now: the version may have been retired since.
             let row = self.heads.select(&head, Selector::Number(active.number)).await?;
             let row = row.ok_or_else(|| ResolveError::NoSuchVersion(target.clone()))?;
-            let floor = head.floor.clone();
-            return Ok(Resolved { row, generation: head.generation, changed: LastChange::Unknown, floor });
+            let (generation, changed, floor) = (head.generation, LastChange::Unknown, head.floor.clone());
+            return Ok(Resolved { row, generation, changed, is_fixed: false, floor });
         }
-        let row = self.heads.select(&head, target.selector).await?.filter(|row| row.state != State::Aborted);
+        if target.selector.is_by_label() {
+            return self.by_label(target, &head).await;
+        }
+        let row = self.heads.select(&head, &target.selector).await?.filter(|row| row.state != State::Aborted);
         let readers_get = matches!(target.selector, Selector::Active | Selector::Previous);
         match row {
             Some(row) if !(readers_get && head.deleted.is_some() && row.state == State::Retired) => {
-                let changed = self.last_change(&head, target.selector);
-                Ok(Resolved { row, generation: head.generation, changed, floor: head.floor.clone() })
+                let changed = self.last_change(&head, &target.selector);
+                let is_fixed = !target.selector.is_moving();
+                Ok(Resolved { row, generation: head.generation, changed, is_fixed, floor: head.floor.clone() })
             }
             _ if readers_get => Err(self.nothing_active(target, &head, &head).await),
             _ => Err(ResolveError::NoSuchVersion(target.clone())),
         }
+    }
+
+    async fn by_label(&self, target: &Target, head: &Head) -> Result<Resolved, ResolveError> {
+        if let Some(Selected { row, is_sole_holder }) = self.heads.select_by_label(head, &target.selector).await? {
+            let is_fixed = is_sole_holder && self.heads.policy(&target.name).labels == Labels::Once;
+            let (generation, changed, floor) = (head.generation, LastChange::Unknown, head.floor.clone());
+            return Ok(Resolved { row, generation, changed, is_fixed, floor });
+        }
+        if let Some(Deletion { at, reason, .. }) = &head.deleted {
+            return Err(ResolveError::Deleted { name: target.name.clone(), at: *at, reason: reason.clone() });
+        }
+        let survey = self.heads.survey(head, OFFERED).await?;
+        let selectable = survey.selectable;
+        Err(ResolveError::NoSuchLabel { target: target.clone(), highest: survey.labels(), selectable })
+    }
+
+    /// The names whose active versions count as well when the active version of this one is read. `None` if there are
+    /// none, and for targets other than the active version.
+    #[must_use]
+    pub fn followed(&self, target: &Target) -> Option<Arc<[ManifestName]>> {
+        let follow = || Arc::clone(&self.heads.policy(&target.name).follow);
+        (target.selector == Selector::Active).then(follow).filter(|names| !names.is_empty())
+    }
+
+    /// Which version the readers of `name` get: the active one, or that of a followed name if its label is higher. Labels
+    /// that state no version number are lower than those that do. A yanked version of another name does not count.
+    ///
+    /// `None` if the name was withdrawn, or nothing is active anywhere: then the name itself is what to answer for.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn follow(
+        &self,
+        name: &ManifestName,
+        followed: &[ManifestName],
+        fresh: AsOf,
+    ) -> Result<Option<Following>, StoreError> {
+        let (mut heads, mut best) = (Vec::new(), None::<(Option<_>, Target)>);
+        for one in std::iter::once(name).chain(followed) {
+            let Some(head) = self.heads.look(one, fresh).await? else { continue };
+            heads.push((one.clone(), head.generation));
+            if one == name && head.deleted.is_some() {
+                return Ok(None);
+            }
+            let Some(row) = head.active().filter(|row| one == name || row.yanked.is_none()) else { continue };
+            let precedence = Candidate::of(row).and_then(|candidate| candidate.precedence);
+            let is_higher = match (&best, &precedence) {
+                (None, _) => true,
+                (Some((Some(best), _)), Some(own)) => own.cmp_precedence(best).is_gt(),
+                (Some((None, _)), Some(_)) => true,
+                (Some(_), None) => false,
+            };
+            if is_higher {
+                best = Some((precedence, Target::numbered(one.clone(), row.number)));
+            }
+        }
+        let is_complete = heads.len() == followed.len() + 1;
+        Ok(best.map(|(_, target)| Following { target, heads, is_complete }))
     }
 
     /// Why nothing was active in the head `then`: the name was deleted, or what was active before is retired. `now` is the
@@ -171,7 +277,7 @@ impl Resolve {
 
     /// The present activation began when the active version became active, for the last time: a rollback is newer than
     /// what it replaced.
-    fn last_change(&self, head: &Head, selector: Selector) -> LastChange {
+    fn last_change(&self, head: &Head, selector: &Selector) -> LastChange {
         let follows = matches!(selector, Selector::Active | Selector::Previous);
         let activated = head.active().and_then(|row| row.promoted_at).filter(|_| follows);
         activated.map_or(LastChange::Unknown, |at| match self.heads.unsettled_for(at) {

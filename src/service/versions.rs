@@ -226,7 +226,7 @@ impl Versions {
         reason: String,
         by: impl Into<Author> + Send,
     ) -> Result<Arc<Head>, ChangeError> {
-        let change = Change::Floor { selector: target.selector, reason };
+        let change = Change::Floor { selector: target.selector.clone(), reason };
         Ok(self.heads.change(&target.name, &change, by).await?.head)
     }
 
@@ -249,7 +249,7 @@ impl Versions {
         change: impl FnOnce(Selector) -> Change + Send,
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, ChangeError> {
-        self.heads.change(&target.name, &change(target.selector), by).await.map(Receipt::new)
+        self.heads.change(&target.name, &change(target.selector.clone()), by).await.map(Receipt::new)
     }
 
     /// Withdraws a name from its readers. No version is retired: a rollback restores the name.

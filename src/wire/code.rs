@@ -58,6 +58,8 @@ codes! {
     FileUnknown = "FILE_UNKNOWN",
     /// The server failed unexpectedly.
     Internal = "INTERNAL",
+    /// The name allows each label only once, and another version has this one.
+    LabelTaken = "LABEL_TAKEN",
     /// Blobs that the manifest refers to are missing, or have another size.
     ManifestBlobUnknown = "MANIFEST_BLOB_UNKNOWN",
     /// The name was deleted.

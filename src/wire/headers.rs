@@ -2,6 +2,10 @@
 
 /// Number of the version that was served, decimal.
 pub const VERSION: &str = "larder-version";
+/// Label of the version that was served. Left out where it holds other characters than visible ASCII.
+pub const LABEL: &str = "larder-label";
+/// `NAME@N`: the version that was served under a name that follows others.
+pub const RESOLVED: &str = "larder-resolved";
 /// Generation of the head that the response is based on, decimal.
 pub const GENERATION: &str = "larder-generation";
 /// Warning against the version that was served: an item of RFC 9651; see [`YankNotice`](super::YankNotice).

@@ -9,6 +9,7 @@ mod growth;
 mod healing;
 mod hidden;
 mod keys;
+mod labels;
 mod logs;
 mod races;
 mod remedies;

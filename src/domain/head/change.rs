@@ -172,7 +172,7 @@ impl Change {
             | Self::Retire { selector, .. }
             | Self::Yank { selector, .. }
             | Self::Unyank { selector }
-            | Self::Floor { selector, .. } => Some(*selector),
+            | Self::Floor { selector, .. } => Some(selector.clone()),
             Self::Withdraw { .. } => Some(Selector::Active),
             Self::Prepare { .. }
             | Self::BeginDraft { .. }
@@ -180,6 +180,16 @@ impl Change {
             | Self::Unfloor { .. }
             | Self::Expire { .. }
             | Self::Delete { .. } => None,
+        }
+    }
+
+    /// Summary of the manifest that the change publishes, or prepares to publish; `row` is the version that it is about.
+    #[must_use]
+    pub fn published<'a>(&'a self, row: Option<&'a VersionRow>) -> Option<&'a Summary> {
+        match self {
+            Self::Prepare { summary, .. } => Some(summary),
+            Self::Commit { .. } => row.map(|row| &row.summary),
+            _ => None,
         }
     }
 

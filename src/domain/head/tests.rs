@@ -6,6 +6,7 @@ use super::*;
 mod away;
 mod drafts;
 mod format;
+mod labels;
 mod sequences;
 mod warnings;
 
@@ -108,7 +109,7 @@ impl Log {
             Selector::Active => head.active().cloned(),
             Selector::Previous => self.row(head.previous?),
             Selector::Number(number) => self.row(number),
-            Selector::Manifest(_) | Selector::At(_) => panic!("not used here"),
+            _ => panic!("not used here"),
         }
     }
 
@@ -149,7 +150,7 @@ impl Log {
 /// A segment of one row: just enough for a head to know that the row was spilled.
 fn segment(number: u64) -> SegmentRef {
     let other = Carried::default();
-    SegmentRef { digest: Digest::of(b""), first: number, last: number, rows: 1, tier: 0, roots: 1, other }
+    SegmentRef { digest: Digest::of(b""), first: number, last: number, rows: 1, tier: 0, roots: 1, labels: None, other }
 }
 
 fn rejected(log: &mut Log, change: &Change) -> Rejection {

@@ -15,6 +15,9 @@ const PRIVATE: PolicyKeys = PolicyKeys {
     keep_for: None,
     staged_for: None,
     prepared_for: None,
+    labels: None,
+    keep_labels: None,
+    follow: None,
 };
 
 #[test]
@@ -35,7 +38,10 @@ fn a_rule_leaves_the_keys_that_it_does_not_set_to_later_rules() {
     ]);
     let name = "a/locked".parse().unwrap();
     let retention = Retention { keep_last: 9, keep_for: hour, ..Retention::default() };
-    assert_eq!(*policies.of(&name), NamePolicy { read: Reads::Token, cas: Cas::Required, retention });
+    assert_eq!(
+        *policies.of(&name),
+        NamePolicy { read: Reads::Token, cas: Cas::Required, retention, ..NamePolicy::default() }
+    );
     let sources = [
         ("read", Some(1)),
         ("cas", Some(0)),
@@ -43,6 +49,9 @@ fn a_rule_leaves_the_keys_that_it_does_not_set_to_later_rules() {
         ("keep_for", Some(2)),
         ("staged_for", None),
         ("prepared_for", None),
+        ("labels", None),
+        ("keep_labels", None),
+        ("follow", None),
     ];
     assert_eq!(policies.sources(&name), sources);
     let other = policies.of(&"b".parse().unwrap());
@@ -69,4 +78,50 @@ fn what_is_in_force_changes_for_all_who_share_it() {
     live.replace(Policies::new(vec![rule(&["a"], PRIVATE)]));
     assert_eq!(shared.current().of(&name).read, Reads::Token);
     assert_eq!(before.of(&name).read, Reads::Public, "what somebody holds does not change");
+}
+
+#[test]
+fn versions_are_kept_for_their_labels_unless_they_were_never_complete() {
+    use crate::domain::manifest::Kind;
+    use crate::domain::{Descriptor, Digest, State, Subject, Summary};
+    let row = |number, state: State, label: &str| {
+        let manifest = Descriptor { digest: Digest::of(b"x"), size: 1 };
+        let summary = Summary {
+            manifest,
+            media_type: None,
+            label: Some(label.into()),
+            label_cut: false,
+            kind: Kind::Files,
+            files: 0,
+            total_bytes: 0,
+            entrypoint: None,
+            source: None,
+        };
+        VersionRow {
+            state,
+            ..VersionRow::prepared(number, summary, Subject::token("ci").unwrap(), jiff::Timestamp::default())
+        }
+    };
+    let rows = [
+        row(1, State::Archived, "v1.0.0"),
+        row(2, State::Archived, "main:abc"),
+        row(3, State::Ready, "v1.1.0"),
+        row(4, State::Prepared, "v1.2.0"),
+        row(5, State::Active, "nightly"),
+    ];
+    let none = SignedDuration::ZERO;
+    let retention = Retention { keep_last: 0, keep_for: none, staged_for: none, prepared_for: none };
+    let policy = |globs: &[&str]| NamePolicy {
+        retention,
+        keep_labels: globs.iter().map(|glob| glob.parse().unwrap()).collect(),
+        ..NamePolicy::default()
+    };
+    let long_ago = |_: &VersionRow| SignedDuration::from_hours(9999);
+    let (kept, archive, staging) = (Verdict::KeepLabels, Verdict::ArchiveExpired, Verdict::StagingExpired);
+    let (prepared, active) = (Verdict::PreparationExpired, Verdict::Active);
+    assert_eq!(policy(&["v*"]).judge(&rows, long_ago), [kept, archive, kept, prepared, active]);
+    assert_eq!(policy(&["main:*", "v1.0.*"]).judge(&rows, long_ago), [kept, kept, staging, prepared, active]);
+    assert_eq!(policy(&[]).judge(&rows, long_ago), [archive, archive, staging, prepared, active]);
+    let just_now = |_: &VersionRow| SignedDuration::MIN;
+    assert_eq!(policy(&["v*"]).judge(&rows, just_now)[0], Verdict::KeepFor, "the other reasons come first");
 }

@@ -12,7 +12,7 @@ use crate::access::Caller;
 use crate::config::{AssetDelivery, AssetPlace};
 use crate::domain::flat::{SUM_SUFFIX, VERSION_FILE, sum_line, version_file};
 use crate::domain::manifest::Artifact;
-use crate::domain::{Digest, FileName, Selector, Target};
+use crate::domain::{Digest, FileName, Target};
 use crate::http::error::ApiError;
 use crate::http::extract::{RequestedFreshness, Rest};
 use crate::http::rfc::caching::{Freshness, set_freshness};
@@ -23,16 +23,16 @@ use crate::http::rfc::range::MAX_RANGES;
 use crate::http::serving::bytes::{self, BlobOptions, judged};
 use crate::http::serving::download::Download;
 use crate::http::serving::last_change;
+use crate::http::serving::reading::Reading;
 use crate::http::serving::response_cache::Cacheable;
 use crate::http::state::{AppState, Delivery};
 use crate::protocol::{AsOf, LoadedManifest};
 use crate::service::{ResolveError, Resolved};
 use crate::store::StoreError;
-use crate::wire::{Code, headers};
+use crate::wire::Code;
 
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 const SUNSET: HeaderName = HeaderName::from_static("sunset");
-const VERSION: HeaderName = HeaderName::from_static(headers::VERSION);
 
 /// What a path stands for in one version.
 enum Content {
@@ -72,11 +72,12 @@ async fn serve(
 ) -> Result<Response, ApiError> {
     // What cannot be a name was never published.
     let place = state.asset_paths.locate(&rest.0).ok().flatten().ok_or_else(ApiError::no_route)?;
-    caller.require_read(&state.access, &place.name)?;
-    let target = Target { name: place.name.clone(), selector: Selector::Active, explicit: false };
-    let (found, loaded) = state.resolve.manifest(&target, fresh).await.map_err(|error| absent(error, &place))?;
+    let asked = Target::active(place.name.clone());
+    let reading = Reading::new(&state.resolve, &state.access, caller, asked, fresh).await?;
+    let found = state.resolve.manifest(reading.target(), fresh).await;
+    let (found, loaded) = found.map_err(|error| absent(error, &place))?;
     let content = content(&place, &found, &loaded)?.ok_or_else(|| no_file(&place))?;
-    let public = state.access.is_public(&place.name);
+    let public = reading.is_public;
     let mut response = match content {
         Content::File(artifact) => {
             let download = Download::of_file(place.file.clone(), artifact.media_type.as_deref());
@@ -109,10 +110,13 @@ async fn serve(
         }
     };
     if let Some(cacheable) = response.extensions_mut().remove::<Cacheable>() {
-        let cacheable = cacheable.under(place.name.clone(), found.generation);
-        response.extensions_mut().insert(cacheable.valid_for(last_change::unsettled_for(&found)));
+        if let Some(heads) = reading.heads(&found) {
+            let cacheable = cacheable.under(heads).valid_for(last_change::unsettled_for(&found));
+            response.extensions_mut().insert(cacheable);
+        }
     }
-    add_links(state, &place, &found, response.headers_mut())?;
+    add_links(state, &place, response.headers_mut())?;
+    reading.describe_version(&found, response.headers_mut());
     Ok(response)
 }
 
@@ -172,12 +176,7 @@ fn text_headers(text: &Bytes, media_type: &'static str, modified: Option<HttpDat
 
 /// Where the same is found by clients that know more, since when this address is deprecated (RFC 9745), and until when it
 /// is there (RFC 8594).
-fn add_links(
-    state: &AppState,
-    place: &AssetPlace<'_>,
-    found: &Resolved,
-    headers: &mut HeaderMap,
-) -> Result<(), ApiError> {
+fn add_links(state: &AppState, place: &AssetPlace<'_>, headers: &mut HeaderMap) -> Result<(), ApiError> {
     let successor = if place.file.as_str() == VERSION_FILE {
         format!("{}/manifests/{}", state.base, place.name)
     } else {
@@ -188,7 +187,6 @@ fn add_links(
     };
     let link = format!("<{successor}>; rel=\"successor-version\"");
     headers.insert(LINK, HeaderValue::try_from(link).map_err(ApiError::internal)?);
-    headers.insert(VERSION, HeaderValue::from(found.row.number));
     if let Some(since) = state.asset_paths.deprecated {
         let date = HeaderValue::try_from(format!("@{}", since.as_second()));
         headers.insert(DEPRECATION, date.map_err(ApiError::internal)?);

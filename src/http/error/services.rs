@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::ApiError;
 use crate::domain::head::Rejection;
+use crate::domain::text::Escaped;
 use crate::domain::{Descriptor, DigestError, ManifestError, NameError, SelectorError, VersionRow};
 use crate::protocol::{BlobError, ChangeError};
 use crate::service::assets::{AssetError, Different, Incomplete};
@@ -177,6 +178,14 @@ impl From<Rejection> for ApiError {
                     .with("version", number)
                     .with("state", state.as_str())
             }
+            Rejection::LabelTaken { label, number } => {
+                let detail = format!(
+                    "The label {} is taken by version {number}, which has other content, and this name allows each label \
+                     only once. Nothing was published; publish it with a new label.",
+                    Escaped::new(&label),
+                );
+                Self::new(StatusCode::CONFLICT, Code::LabelTaken, detail).with("version", number).with("label", label)
+            }
             Rejection::Draft(number) => {
                 let detail =
                     format!("Version {number} is a draft, which is published by its version.json or not at all.");
@@ -270,6 +279,8 @@ impl From<ResolveError> for ApiError {
             ResolveError::OnlyStaged { staged, .. } => {
                 Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail).with("version", staged)
             }
+            ResolveError::NoSuchLabel { highest, .. } => Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail)
+                .with("labels", highest.iter().map(|label| label.to_string()).collect::<Vec<_>>()),
             ResolveError::NoSuchVersion(_) | ResolveError::NotPublished(_) | ResolveError::UnknownState { .. } => {
                 Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail)
             }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LINK, LOCATION, VARY,
+    CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED, LINK, LOCATION, VARY,
 };
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
@@ -34,6 +34,7 @@ use crate::http::serving::bytes::judged;
 use crate::http::serving::intake;
 use crate::http::serving::last_change;
 use crate::http::serving::notices;
+use crate::http::serving::reading::Reading;
 use crate::http::serving::response_cache::Cacheable;
 use crate::http::state::{AppState, BaseUrl, Parts as AppParts};
 use crate::protocol::AsOf;
@@ -41,9 +42,6 @@ use crate::service::publish::PublishOptions;
 use crate::service::{Names, Resolved};
 use crate::wire::manifest::ManifestDocument;
 use crate::wire::{self, Deleted, Holders, NameEntry, NamePage, Row, limits};
-
-const VERSION: HeaderName = HeaderName::from_static(wire::headers::VERSION);
-const GENERATION: HeaderName = HeaderName::from_static(wire::headers::GENERATION);
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -80,7 +78,22 @@ const FIELDS: &[&Field] = &[
     &p::LARDER_GENERATION,
     &p::LARDER_YANKED,
     &p::LARDER_MINIMUM_VERSION,
+    &p::LARDER_LABEL,
+    &p::LARDER_RESOLVED,
+    &p::CONTENT_LOCATION,
     &p::LINK,
+];
+
+/// Headers of a response without the manifest, for a client that has it.
+const UNCHANGED: &[&Field] = &[
+    &p::ETAG,
+    &p::LAST_MODIFIED,
+    &p::CACHE_CONTROL,
+    &p::LARDER_VERSION,
+    &p::LARDER_GENERATION,
+    &p::LARDER_LABEL,
+    &p::LARDER_RESOLVED,
+    &p::CONTENT_LOCATION,
 ];
 
 fn describe_read(get: bool) -> Operation {
@@ -109,11 +122,7 @@ fn describe_read(get: bool) -> Operation {
             &p::AFTER_HOLDER,
             &p::LIMIT_HOLDERS,
         ])
-        .empty(
-            304,
-            "The client has it already.",
-            &[&p::ETAG, &p::LAST_MODIFIED, &p::CACHE_CONTROL, &p::LARDER_VERSION, &p::LARDER_GENERATION],
-        )
+        .empty(304, "The client has it already.", UNCHANGED)
         .fails(&[400, 401, 403, 404, 410, 412, 500, 503])
 }
 
@@ -202,17 +211,17 @@ async fn read(
         return members::show(&state, &caller, digest?, request).await;
     }
     let AppParts { access, resolve, base, .. } = &*state;
-    let (target, headers) = (rest.target()?, request.headers);
-    caller.require_read(access, &target.name)?;
-    let (found, loaded) = resolve.manifest(&target, fresh).await?;
-    let public = access.is_public(&target.name);
-    let answer = manifest_headers(base, &target, &found, public);
+    let headers = request.headers;
+    let reading = Reading::new(resolve, access, &caller, rest.target()?, fresh).await?;
+    let (found, loaded) = resolve.manifest(reading.target(), fresh).await?;
+    let answer = manifest_headers(base, &reading, &found);
     if let Some(judged) = judged(&headers, found.row.digest(), last_change::date(&found), &answer)? {
         return Ok(judged);
     }
-    let heads = || vec![(target.name.clone(), found.generation)];
-    let cacheable = || Cacheable::of_heads(heads(), loaded.bytes.clone()).valid_for(last_change::unsettled_for(&found));
-    let cacheable = public.then(|| Extension(cacheable()));
+    let heads = reading.heads(&found).filter(|_| reading.is_public);
+    let cacheable = heads.map(|heads| {
+        Extension(Cacheable::of_heads(heads, loaded.bytes.clone()).valid_for(last_change::unsettled_for(&found)))
+    });
     Ok((cacheable, answer, loaded.bytes.clone()).into_response())
 }
 
@@ -227,15 +236,15 @@ async fn head(
         return members::show(&state, &caller, digest?, request).await;
     }
     let AppParts { access, resolve, base, .. } = &*state;
-    let (target, headers) = (rest.target()?, request.headers);
-    caller.require_read(access, &target.name)?;
-    let found = resolve.readable(&target, fresh).await?;
-    let answer = manifest_headers(base, &target, &found, access.is_public(&target.name));
+    let headers = request.headers;
+    let reading = Reading::new(resolve, access, &caller, rest.target()?, fresh).await?;
+    let found = resolve.readable(reading.target(), fresh).await?;
+    let answer = manifest_headers(base, &reading, &found);
     let judged = judged(&headers, found.row.digest(), last_change::date(&found), &answer)?;
     Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
 }
 
-fn manifest_headers(base: &BaseUrl, target: &Target, found: &Resolved, public: bool) -> HeaderMap {
+fn manifest_headers(base: &BaseUrl, reading: &Reading, found: &Resolved) -> HeaderMap {
     let digest = found.row.digest();
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(ETAG, HeaderValue::try_from(etag(digest)).expect("a digest is legal in a header"));
@@ -243,13 +252,12 @@ fn manifest_headers(base: &BaseUrl, target: &Target, found: &Resolved, public: b
     headers.insert(CONTENT_LENGTH, HeaderValue::from(found.row.summary.manifest.size));
     state_digest(&mut headers, digest);
     headers.extend(last_change::date(found).map(|date| (LAST_MODIFIED, date.header())));
-    headers.insert(VERSION, HeaderValue::from(found.row.number));
-    headers.insert(GENERATION, HeaderValue::from(found.generation));
+    reading.describe(found, &mut headers);
+    reading.locate((base, "manifests"), "", found, &mut headers);
     notices::yanked(&mut headers, &found.row);
     notices::floor(&mut headers, found.floor.as_deref());
-    let freshness = if target.selector.is_moving() { Freshness::Revalidate } else { Freshness::Immutable };
-    set_freshness(&mut headers, freshness, public);
-    let link = format!("<{base}/versions/{}>; rel=\"version-history\"", target.name);
+    set_freshness(&mut headers, reading.freshness(found), reading.is_public);
+    let link = format!("<{base}/versions/{}>; rel=\"version-history\"", reading.target().name);
     headers.insert(LINK, HeaderValue::try_from(link).expect("a name is legal in a header"));
     defuse(&mut headers);
     headers

@@ -18,10 +18,12 @@ parameters! {
     DIGEST = "path" "digest" "digest" true, "The digest of the bytes.", of::<schema::Digest>;
     UPLOAD = "path" "upload" "upload" true, "The id of the upload, as the `Location` of its creation says.", of::<String>;
     TARGET = "path" "target" "target" true, "`NAME` or `NAME@SELECTOR`; slashes of the name stay as they are. The selector \
-        is a version number, `active`, `previous`, `sha256:HEX` of a manifest, or a moment such as \
+        is a version number, `active`, `previous`, a label such as `v1.4.0`, a line such as `v1` or `v1.4`, a range such as \
+        `^1.4` or `~1.4.2`, `stable`, `newest`, `next`, `sha256:HEX` of a manifest, or a moment such as \
         `2026-05-14T18:20:00Z`. Without one: the active version.", of::<String>;
     TARGET_EXPLICIT = "path" "targetExplicit" "target" true, "`NAME@SELECTOR`. The selector is a version number, `active`, \
-        `previous`, `sha256:HEX` of a manifest, or a moment such as `2026-05-14T18:20:00Z`.", of::<String>;
+        `previous`, a label such as `v1.4.0`, a line such as `v1` or `v1.4`, a range such as `^1.4` or `~1.4.2`, `stable`, \
+        `newest`, `next`, `sha256:HEX` of a manifest, or a moment such as `2026-05-14T18:20:00Z`.", of::<String>;
     TARGET_ACTIVE = "path" "targetActive" "target" true, "`NAME@active`.", of::<String>;
     SESSION = "path" "session" "session" true, "`NAME` to begin, then `NAME@NUMBER` as the `Location` of the session \
         says.", of::<String>;
@@ -109,7 +111,13 @@ fields! {
     ACCEPT_RANGES = "Accept-Ranges", "`bytes`.", of::<String>;
     CONTENT_DISPOSITION = "Content-Disposition", "`attachment`, with the name in the address.", of::<String>;
     CONTENT_RANGE = "Content-Range", "Which part of how many bytes.", of::<String>;
-    LARDER_VERSION = "Larder-Version", "Number of the version.", of::<u64>;
+    LARDER_VERSION = "Larder-Version", "Number of the version. Left out where the version is one of a followed name.", of::<u64>;
+    LARDER_LABEL = "Larder-Label", "Label of the version. Left out where it has other characters than visible ASCII.",
+        of::<String>;
+    LARDER_RESOLVED = "Larder-Resolved", "`NAME@N`, the version that was served, where the name follows others.",
+        of::<String>;
+    CONTENT_LOCATION = "Content-Location", "Where the selector can select another version later: the same by the number of the \
+        version.", of::<String>;
     LARDER_GENERATION = "Larder-Generation", "How often the name has changed.", of::<u64>;
     LARDER_YANKED = "Larder-Yanked", "Only where the version is yanked: the reason as an RFC 9651 item, `\"REASON\"` or, if it \
         is not all ASCII, the display string `%\"REASON\"`; `;instead=N` names the version to use instead.", of::<String>;
@@ -145,10 +153,12 @@ failures! {
     401 "Unauthorized" [WWW_AUTHENTICATE], "UNAUTHORIZED: no token where one is needed, or one that is not known.";
     403 "Forbidden" [WWW_AUTHENTICATE], "DENIED: the token does not grant this. For an identity token that no rule grants \
         anything, with `rules`: what is in the way of the nearest.";
-    404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN, FILE_UNKNOWN, RUN_UNKNOWN, \
+    404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN (for a selector by labels with \
+        `labels`, the highest that there are), FILE_UNKNOWN, RUN_UNKNOWN, \
         UPLOAD_UNKNOWN, NOT_FOUND.";
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
-    409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; \
+    409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; \
+         LABEL_TAKEN, with `version` and `label`; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; \
         UPLOAD_OFFSET, with `expected-offset` where it is known.";
     410 "Gone" [], "It existed: VERSION_RETIRED, MANIFEST_DELETED, UPLOAD_UNKNOWN.";
     412 "PreconditionFailed" [], "PRECONDITION_FAILED, with `current_etag`.";

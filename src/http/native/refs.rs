@@ -19,10 +19,11 @@ use crate::access::{Access, Caller};
 use crate::http::error::ApiError;
 use crate::http::extract::{RequestedFreshness, Rest};
 use crate::http::openapi::{Document, Operation, text};
-use crate::http::rfc::caching::{Freshness, set_freshness};
+use crate::http::rfc::caching::set_freshness;
 use crate::http::rfc::hardening::defuse;
 use crate::http::serving::last_change;
 use crate::http::serving::notices;
+use crate::http::serving::reading::Reading;
 use crate::http::serving::response_cache::Cacheable;
 use crate::http::state::{AppState, BaseUrl};
 use crate::service::Resolve;
@@ -44,7 +45,17 @@ pub(super) fn describe(document: &mut Document) {
             .answers(
                 307,
                 "Where the bytes are.",
-                &[&p::LOCATION, &p::LAST_MODIFIED, &p::CACHE_CONTROL, &p::LARDER_YANKED, &p::LINK],
+                &[
+                    &p::LOCATION,
+                    &p::LAST_MODIFIED,
+                    &p::CACHE_CONTROL,
+                    &p::LARDER_VERSION,
+                    &p::LARDER_GENERATION,
+                    &p::LARDER_LABEL,
+                    &p::LARDER_RESOLVED,
+                    &p::LARDER_YANKED,
+                    &p::LINK,
+                ],
                 [text("text/plain")],
             )
             .fails(&[400, 401, 403, 404, 410, 500, 503])
@@ -63,24 +74,24 @@ async fn follow(
     RequestedFreshness(fresh): RequestedFreshness,
 ) -> Result<Response, ApiError> {
     let (target, file) = rest.file()?;
-    caller.require_read(&access, &target.name)?;
-    let (found, artifact) = resolve.file(&target, &file, fresh).await?;
+    let reading = Reading::new(&resolve, &access, &caller, target, fresh).await?;
+    let (found, artifact) = resolve.file(reading.target(), &file, fresh).await?;
     let location = format!("{base}/{}", blob_address(&artifact));
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(LOCATION, HeaderValue::try_from(&location).map_err(ApiError::internal)?);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    let link = format!("<{base}/manifests/{target}>; rel=\"describedby\"");
+    let target = reading.target();
+    let link = format!("<{base}/manifests/{}@{}>; rel=\"describedby\"", target.name, found.row.number);
     headers.insert(LINK, HeaderValue::try_from(link).map_err(ApiError::internal)?);
     headers.extend(last_change::date(&found).map(|date| (LAST_MODIFIED, date.header())));
     notices::yanked(&mut headers, &found.row);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    let freshness = if target.selector.is_moving() { Freshness::Revalidate } else { Freshness::Immutable };
-    let public = access.is_public(&target.name);
-    set_freshness(&mut headers, freshness, public);
+    reading.describe(&found, &mut headers);
+    set_freshness(&mut headers, reading.freshness(&found), reading.is_public);
     defuse(&mut headers);
     let body = Bytes::from(location + "\n");
-    let heads = || vec![(target.name.clone(), found.generation)];
-    let cacheable = || Cacheable::of_heads(heads(), body.clone()).valid_for(last_change::unsettled_for(&found));
-    let cacheable = public.then(|| Extension(cacheable()));
+    let heads = reading.heads(&found).filter(|_| reading.is_public);
+    let cacheable = heads
+        .map(|heads| Extension(Cacheable::of_heads(heads, body.clone()).valid_for(last_change::unsettled_for(&found))));
     Ok((StatusCode::TEMPORARY_REDIRECT, cacheable, headers, body).into_response())
 }

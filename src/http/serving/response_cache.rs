@@ -330,9 +330,9 @@ impl Cacheable {
         Self { heads: Vec::new(), body: slice.bytes.clone(), file: Some(slice), until: None }
     }
 
-    /// The same, for an address that means these bytes while the head of this name is at this generation.
-    pub(in crate::http) fn under(mut self, name: ManifestName, generation: u64) -> Self {
-        self.heads.push((name, generation));
+    /// The same, for an address that means these bytes while the heads of these names are at these generations.
+    pub(in crate::http) fn under(mut self, heads: Vec<(ManifestName, u64)>) -> Self {
+        self.heads.extend(heads);
         self
     }
 

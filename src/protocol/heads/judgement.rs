@@ -1,20 +1,28 @@
-//! The rows that a change is judged by, besides the newest head.
+//! What a change is judged by, besides the newest head.
 
 use super::Heads;
 use crate::domain::head::Judgement;
-use crate::domain::{Change, Head, Operation};
+use crate::domain::policy::Labels;
+use crate::domain::{Change, Head, LogName, NamePolicy, Operation, VersionRow};
 use crate::store::StoreError;
 
 impl Heads {
-    /// Reads what [`Head::next`] needs to judge a change to `head`.
+    /// The policy of a name, as it is now.
+    #[must_use]
+    pub fn policy(&self, name: &LogName) -> std::sync::Arc<NamePolicy> {
+        self.policies.current().of(&name.governing())
+    }
+
+    /// Reads what the change needs to be judged by.
     pub(super) async fn judgement(
         &self,
-        head: Option<&Head>,
+        name: &LogName,
+        current: Option<&Head>,
         change: &Change,
         operation: Operation,
     ) -> Result<Judgement, StoreError> {
         let mut judgement = Judgement::new(operation, self.clock.now());
-        let Some(head) = head else { return Ok(judgement) };
+        let Some(head) = current else { return Ok(judgement) };
         match change {
             Change::Delete { .. } => judgement.everything = self.segments.everything(head).await?,
             Change::Expire { due } => {
@@ -27,8 +35,25 @@ impl Heads {
             _ => {}
         }
         if let Some(selector) = change.selector() {
-            judgement.row = self.select(head, selector).await?;
+            judgement.row = self.select(head, &selector).await?;
         }
+        judgement.label_holder = self.holder(name, head, change, judgement.row.as_ref()).await?;
         Ok(judgement)
+    }
+
+    /// The newest version that ever had the label of what the change publishes, if the policy of the name allows each
+    /// label only once. A label that is too long to be kept whole is not compared.
+    async fn holder(
+        &self,
+        name: &LogName,
+        head: &Head,
+        change: &Change,
+        row: Option<&VersionRow>,
+    ) -> Result<Option<VersionRow>, StoreError> {
+        let published = change.published(row).filter(|summary| !summary.label_cut);
+        match published.and_then(|summary| summary.label.as_deref()) {
+            Some(label) if self.policy(name).labels == Labels::Once => self.label_holder(head, label).await,
+            _ => Ok(None),
+        }
     }
 }

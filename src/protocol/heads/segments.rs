@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::digests::DigestIndex;
+use super::labels::{self, LabelIndex};
 use crate::domain::head::{FAN_OUT, INLINE_KEEP, INLINE_MAX, SegmentRef};
-use crate::domain::{Carried, Digest, Head, LogName, State, VersionRow};
+use crate::domain::{Carried, Descriptor, Digest, Head, LogName, State, VersionRow};
 use crate::layout::LayoutKey;
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 
@@ -28,6 +29,11 @@ const MAX_SEGMENT: u64 = 256 << 20;
 const REMEMBERED_ROWS: u64 = 20_000;
 /// Rows whose digests are indexed, at 24 bytes each.
 const INDEXED_ROWS: u64 = 1_000_000;
+
+/// Segments with at most this many rows have no label index: reading them is one request as well, for a few kilobytes.
+const UNINDEXED_ROWS: u64 = 64;
+/// Memory for label indexes, in bytes.
+const INDEXED_LABELS: u64 = 32 << 20;
 
 /// Format of the documents under segment keys that this binary reads and writes.
 const FORMAT: u32 = 1;
@@ -47,6 +53,8 @@ pub(super) struct Segments {
     store: Arc<dyn ObjectStore>,
     remembered: Cache<Digest, Rows>,
     indexes: Cache<Digest, Arc<DigestIndex>>,
+    /// By the digest of the segment.
+    labels: Cache<Digest, Arc<LabelIndex>>,
     /// Held while an index is built, so that many who look for digests read each segment once, and one at a time.
     indexing: Mutex<()>,
 }
@@ -57,7 +65,9 @@ impl Segments {
         let remembered = Cache::builder().max_capacity(REMEMBERED_ROWS).weigher(weigh).build();
         let weigh = |_: &Digest, index: &Arc<DigestIndex>| u32::try_from(index.len()).unwrap_or(u32::MAX);
         let indexes = Cache::builder().max_capacity(INDEXED_ROWS).weigher(weigh).build();
-        Self { store, remembered, indexes, indexing: Mutex::default() }
+        let weigh = |_: &Digest, index: &Arc<LabelIndex>| index.weight();
+        let labels = Cache::builder().max_capacity(INDEXED_LABELS).weigher(weigh).build();
+        Self { store, remembered, indexes, labels, indexing: Mutex::default() }
     }
 
     /// The row of this number, or `None`.
@@ -106,6 +116,37 @@ impl Segments {
         }
         let index = Arc::new(DigestIndex::new(&self.read(head, segment).await?));
         self.indexes.insert(segment.digest, Arc::clone(&index));
+        Ok(index)
+    }
+
+    /// The label index of a segment, or what it would say.
+    pub(super) async fn labels(&self, head: &Head, segment: &SegmentRef) -> Result<Arc<LabelIndex>, StoreError> {
+        if let Some(index) = self.labels.get(&segment.digest) {
+            return Ok(index);
+        }
+        let _turn = self.indexing.lock().await;
+        if let Some(index) = self.labels.get(&segment.digest) {
+            return Ok(index);
+        }
+        let stored = match segment.labels {
+            Some(Descriptor { digest, size }) => {
+                let limit = size.min(labels::MAX_INDEX);
+                let read = document::<labels::Stored<_>>(&*self.store, &head.name, digest, limit).await;
+                read.map(|stored| Some(LabelIndex::from(stored)))
+            }
+            None => Ok(None),
+        };
+        let index = match stored {
+            Ok(Some(index)) => index,
+            Ok(None) => LabelIndex::new(&self.read(head, segment).await?),
+            Err(error) if labels::is_replaceable(&error) => {
+                tracing::warn!(%error, "a label index cannot be read; its segment is read instead");
+                LabelIndex::new(&self.read(head, segment).await?)
+            }
+            Err(error) => return Err(error),
+        };
+        let index = Arc::new(index);
+        self.labels.insert(segment.digest, Arc::clone(&index));
         Ok(index)
     }
 
@@ -179,7 +220,25 @@ impl Segments {
             head.segments.truncate(from);
             head.segments.push(segment);
         }
+        // After merging, so that only what stays is indexed. Versions of hidden logs are never selected by labels.
+        for at in 0..head.segments.len() {
+            let segment = &head.segments[at];
+            if segment.labels.is_none() && segment.rows > UNINDEXED_ROWS && head.name.visible().is_some() {
+                head.segments[at].labels = self.write_labels(head, &head.segments[at]).await?;
+            }
+        }
         Ok(())
+    }
+
+    /// Writes the label index of a segment that was just written. `None` for others, whose rows would have to be read.
+    async fn write_labels(&self, head: &Head, segment: &SegmentRef) -> Result<Option<Descriptor>, StoreError> {
+        let Some(rows) = self.remembered.get(&segment.digest) else { return Ok(None) };
+        let index = LabelIndex::new(&rows);
+        let bytes = index.bytes().map_err(|error| StoreError::new(StoreErrorKind::Internal, &head.name, error))?;
+        let descriptor = Descriptor { digest: Digest::of(&bytes), size: bytes.len() as u64 };
+        self.store.create(&LayoutKey::Segment(head.name.clone(), descriptor.digest).key(), bytes.into()).await?;
+        self.labels.insert(segment.digest, Arc::new(index));
+        Ok(Some(descriptor))
     }
 
     async fn write(&self, head: &Head, rows: Vec<VersionRow>, tier: u32) -> Result<SegmentRef, StoreError> {
@@ -193,7 +252,7 @@ impl Segments {
         self.store.create(&LayoutKey::Segment(head.name.clone(), digest).key(), bytes.into()).await?;
         let roots = rows.iter().filter(|row| row.state.is_root()).count() as u64;
         let (rows_in_it, other) = (rows.len() as u64, Carried::default());
-        let segment = SegmentRef { digest, first, last, rows: rows_in_it, tier, roots, other };
+        let segment = SegmentRef { digest, first, last, rows: rows_in_it, tier, roots, labels: None, other };
         self.remembered.insert(digest, Arc::new(rows));
         Ok(segment)
     }

@@ -219,7 +219,7 @@ impl Collect {
         head: &Head,
         rows: &[VersionRow],
     ) -> Result<Vec<Verdict>, CollectError> {
-        let rules = run.policies.of(&head.name.governing()).retention;
+        let rules = run.policies.of(&head.name.governing());
         if expiry == Expiry::Leave || !run.may_expire() {
             return Ok(rules.judge(rows, |_| SignedDuration::MIN));
         }

@@ -97,7 +97,10 @@ fn check_config_says_which_rule_a_value_comes_from() {
                     keep_last     5         rule 2 of [[names]], **\n\
                     keep_for      1day 12h  rule 2 of [[names]], **\n\
                     staged_for    30days    default\n\
-                    prepared_for  1day      default\n";
+                    prepared_for  1day      default\n\
+                    labels        any       default\n\
+                    keep_labels   []        default\n\
+                    follow        []        default\n";
     assert_eq!(shown.stdout, expected);
     let shown = check(&format!("--name miren/{}/a", "x".repeat(70))).ok().stdout;
     assert!(shown.contains('…') && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");

@@ -13,7 +13,7 @@ async fn a_ref_redirects_to_the_blob_of_the_current_version() {
     assert!(location.starts_with("/blobs/sha256:") && location.ends_with("/miren%20linux.tar.gz"), "{location}");
     assert_eq!(answer.text(), format!("{location}\n"));
     assert_eq!(answer.header("cache-control"), "no-cache, no-transform");
-    assert_eq!(answer.header("link"), "</manifests/miren/main>; rel=\"describedby\"");
+    assert_eq!(answer.header("link"), "</manifests/miren/main@1>; rel=\"describedby\"");
     assert!(!answer.headers.contains_key("repr-digest"));
     let blob = server.get(&location).await.expect(200);
     assert_eq!((blob.text().as_str(), blob.header("content-type")), ("one", "application/gzip"));

@@ -43,7 +43,7 @@ async fn publish_until_merged(store: &Store) {
     let services = Services::over(store);
     for number in 0..300 {
         services.release("main", &Release::new(format!("more-{number}"), 1)).await.unwrap();
-        if services.head("main").await.segments.iter().any(|segment| segment.tier > 1 || segment.rows > 100) {
+        if services.head("main").await.segments.iter().any(|segment| segment.tier > 1 || segment.rows > 80) {
             return;
         }
     }
