@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::manifest::Artifact;
-use crate::domain::{FileName, Head, ManifestName, Selector, State, Target, VersionRow};
+use crate::domain::{FileName, Head, ManifestName, Selector, State, Subject, Target, VersionRow};
 use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -33,6 +33,8 @@ pub enum ResolveError {
         name: ManifestName,
         /// When it was deleted.
         at: Timestamp,
+        /// Who deleted it.
+        by: Subject,
         /// The reason given for the deletion, as free text.
         reason: String,
     },
@@ -140,8 +142,8 @@ impl Resolve {
     /// newest head.
     async fn nothing_active(&self, target: &Target, then: &Head, now: &Head) -> ResolveError {
         if let Some(deletion) = &then.deleted {
-            let (at, reason) = (deletion.at, deletion.reason.clone());
-            return ResolveError::Deleted { name: target.name.clone(), at, reason };
+            let (at, by, reason) = (deletion.at, deletion.by.clone(), deletion.reason.clone());
+            return ResolveError::Deleted { name: target.name.clone(), at, by, reason };
         }
         let unknown = || ResolveError::NoSuchVersion(target.clone());
         // Staging a version ends a deletion, but gives readers nothing yet.

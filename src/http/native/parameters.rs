@@ -40,6 +40,10 @@ parameters! {
         |_| page(limits::NAMES, limits::MAX_NAMES);
     BEFORE = "query" "before" "before" false, "Only versions with lower numbers: the `next` of the page before.", of::<u64>;
     LIMIT_ROWS = "query" "limitRows" "limit" false, "Rows on a page.", |_| page(limits::ROWS, limits::MAX_ROWS);
+    PAGE = "query" "page" "page" false, "Page of the files of a version, or of the differences of two; from 1. Lists of \
+        files are for browsers only.", |_| json!({"type": "integer", "minimum": 1, "default": 1});
+    TO = "query" "to" "to" false, "Selector of the version to compare with, such as its number; `active` by default.",
+        of::<String>;
     BEFORE_RUN = "query" "beforeRun" "before" false, "Only runs before this one.", of::<schema::Run>;
     LIMIT_RUNS = "query" "limitRuns" "limit" false, "Runs on a page.", |_| page(limits::RUNS, limits::MAX_RUNS);
     ACTIVATE = "query" "activate" "activate" false, "`false` stages the version: it is complete, but readers do not get it \
