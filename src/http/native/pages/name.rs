@@ -78,7 +78,7 @@ fn active_section(view: &VersionView<'_>) -> Markup {
             (view.facts())
             (warnings(view))
             (view.files())
-            @if let Some(newest) = view.newest() { (newest) }
+            @if let Some(command) = view.first_command() { (command) }
         }
         (view.notes())
     }

@@ -88,7 +88,7 @@ pub(super) fn sizes(rows: &[VersionRow]) -> Option<Markup> {
     let largest = rows.iter().map(|row| total(row)).max().unwrap_or(0);
     let smallest = rows.iter().map(|row| total(row)).min().unwrap_or(0);
     // Few versions do not fill the width with slabs.
-    let step = 1000 / rows.len().max(12) as u64;
+    let step = 1000 / rows.len().max(6) as u64;
     let about = format!(
         "Total size of versions {} to {}: from {} to {}",
         first.number,

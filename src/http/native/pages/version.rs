@@ -180,7 +180,7 @@ impl VersionView<'_> {
                     span.n.soft { (text::size(file.blob.size)) }
                 }
                 details {
-                    summary { code { (text::digest(file.blob.digest)) } span.hidden { " of " (shown) ", and a command to download it" } }
+                    summary { code { (text::digest(file.blob.digest)) } "… and command" span.hidden { " for " (shown) } }
                     (text::copyable("the digest", &file.blob.digest.to_string()))
                     (text::copyable("the command", &self.command(&path, file)))
                     @if let Some(media_type) = &file.media_type { p.small.soft { (text::escaped(media_type)) } }
@@ -198,14 +198,20 @@ impl VersionView<'_> {
         if encoded == base { format!("curl -fLO {site}{path}") } else { format!("curl -fLJO {site}{path}") }
     }
 
-    /// A command for the first file that stays right whatever is active.
-    pub(super) fn newest(&self) -> Option<Markup> {
+    /// A command for the first file. Its address stays right whatever is active, unless the file is named after the
+    /// version.
+    pub(super) fn first_command(&self) -> Option<Markup> {
         let file = self.manifest?.files.iter().find(|file| !file.name.as_str().contains('/'))?;
-        let path = format!("/refs/{}/{}", self.name, text::in_path(file.name.as_str()));
-        Some(html! {
-            p.small.soft { "Always the active version:" }
-            (text::copyable("the command", &self.command(&path, file)))
-        })
+        let label = self.row.summary.label.as_deref().unwrap_or_default().trim_start_matches('v');
+        let moves = label.is_empty() || !file.name.as_str().contains(label);
+        let version = if moves { String::new() } else { format!("@{}", self.row.number) };
+        let path = format!("/refs/{}{version}/{}", self.name, text::in_path(file.name.as_str()));
+        let about = if moves {
+            "From a terminal, always the active version:"
+        } else {
+            "From a terminal, exactly this version:"
+        };
+        Some(html! { p.small.soft { (about) } (text::copyable("the command", &self.command(&path, file))) })
     }
 
     pub(super) fn notes(&self) -> Markup {
