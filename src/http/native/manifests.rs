@@ -152,7 +152,8 @@ async fn list(
     html: WantsHtml,
     Params(listing): Params<Listing>,
 ) -> Result<Response, ApiError> {
-    let limit = listing.limit.unwrap_or(limits::NAMES).clamp(1, limits::MAX_NAMES);
+    let most = if html.0 { pages::browse::NAMES } else { limits::MAX_NAMES };
+    let limit = listing.limit.unwrap_or(limits::NAMES).clamp(1, most);
     let visible = |name: &ManifestName| access.may_read(&caller, name);
     let page = names.page(&listing.prefix, listing.after.as_ref(), limit, visible).await?;
     let next = page.next.as_ref().map(|name| {

@@ -182,7 +182,8 @@ async fn history(
     site: Option<&Site>,
     mut headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let limit = page.limit.unwrap_or(limits::ROWS).clamp(1, limits::MAX_ROWS);
+    let most = if site.is_some() { browse::ROWS } else { limits::MAX_ROWS };
+    let limit = page.limit.unwrap_or(limits::ROWS).clamp(1, most);
     let history = state.versions.history(name, page.before, limit).await?;
     let history = history.ok_or_else(|| ResolveError::NoSuchName(name.clone()))?;
     let base = &state.base;

@@ -21,7 +21,9 @@ use crate::service::{History, ReleaseNotes, ResolveError, Resolved};
 use crate::wire::{VersionDiff, limits};
 
 /// Names on a page.
-const NAMES: usize = 100;
+pub(in crate::http::native) const NAMES: usize = 100;
+/// Versions on a page: less than programs may ask for, since rows say more here.
+pub(in crate::http::native) const ROWS: usize = 50;
 
 /// The query of the start page. Texts, so that no address of a start page is wrong.
 #[derive(Debug, Default, Deserialize)]

@@ -8,9 +8,6 @@ use super::text;
 use crate::domain::manifest::diff::Diff;
 use crate::domain::{FileName, ManifestName, VersionRow};
 
-/// Differences on a page.
-const ROWS: usize = 200;
-
 /// One file in the list of differences.
 struct Change<'a> {
     kind: &'static str,
@@ -30,9 +27,11 @@ pub(super) fn page(
     number: usize,
 ) -> Page {
     let changes = changes(diff);
-    let pages = changes.len().div_ceil(ROWS).max(1);
-    let begin = (number - 1).min(pages - 1) * ROWS;
-    let end = (begin + ROWS).min(changes.len());
+    let most = text::files_on_a_page(changes.iter().map(|change| change.name.as_str()));
+    let pages = changes.len().div_ceil(most).max(1);
+    let number = number.min(pages);
+    let begin = (number - 1) * most;
+    let end = (begin + most).min(changes.len());
     let at = |a: u64, b: u64| format!("{}/versions/{name}@{a}/diff?to={b}", site.base);
     let version = |row: &VersionRow| html! { a href={(site.base) "/versions/" (name) "@" (row.number)} { (text::title(row)) } " " span.soft { "№ " (row.number) } };
     let main = html! {
@@ -47,8 +46,8 @@ pub(super) fn page(
         (members(diff))
         nav.pager aria-label="Pages" {
             @if pages > 1 { span { "Changes " (begin + 1) "–" (end) " of " (changes.len()) } }
-            @if begin > 0 { a.button rel="prev" href={(at(from.number, to.number)) "&page=" (begin / ROWS)} { "Previous" } }
-            @if end < changes.len() { a.button rel="next" href={(at(from.number, to.number)) "&page=" (begin / ROWS + 2)} { "Next" } }
+            @if begin > 0 { a.button rel="prev" href={(at(from.number, to.number)) "&page=" (number - 1)} { "Previous" } }
+            @if end < changes.len() { a.button rel="next" href={(at(from.number, to.number)) "&page=" (number + 1)} { "Next" } }
             a.button href=(at(to.number, from.number)) { "The other way round" }
         }
     };

@@ -7,6 +7,8 @@ use crate::domain::text::Escaped;
 
 /// Longest result, in bytes. Few characters of Markdown can nest many elements; such text is shown as it is.
 const MAX_HTML: usize = 192 << 10;
+/// Longest text shown as it is, in bytes.
+const MAX_PLAIN: usize = 48 << 10;
 /// The level of the first heading; the page has those above.
 const FIRST_LEVEL: usize = 3;
 
@@ -40,7 +42,7 @@ pub(super) fn render(text: &str) -> Markup {
     let mut out = Bounded(String::with_capacity(visible.len() * 2));
     match pulldown_cmark::html::write_html_fmt(&mut out, events) {
         Ok(()) => PreEscaped(out.0),
-        Err(_) => html! { div.plain { (visible) } },
+        Err(_) => html! { div.plain { (&visible[..visible.floor_char_boundary(MAX_PLAIN)]) } },
     }
 }
 

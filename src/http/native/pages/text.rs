@@ -15,6 +15,11 @@ const IN_PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b'+').remove(b',');
 /// Longest text that lists show, in characters.
 const SHORT: usize = 80;
+/// Longest text that a list has at hand, in characters.
+const AT_HAND: usize = 400;
+/// Files on a page, and how many if names are longer than [`LONG`] bytes: a page stays below half a megabyte.
+const FILES: (usize, usize) = (100, 20);
+const LONG: usize = 200;
 
 /// Text of publishers, with what hides or reorders text made visible.
 pub(super) fn escaped(text: &str) -> Cow<'_, str> {
@@ -22,13 +27,25 @@ pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     if harmless { text.into() } else { Escaped::new(text).to_string().into() }
 }
 
-/// Text of publishers in a list: long ones are cut, and `title` has the rest.
+/// The beginning of a text, of at most so many characters.
+fn beginning(text: &str, characters: usize) -> &str {
+    text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
+}
+
+/// Text of publishers in a list: long ones are cut, and `title` has more of them.
 pub(super) fn short(text: &str) -> Markup {
-    let shown = escaped(text);
-    match shown.char_indices().nth(SHORT) {
-        None => html! { (shown) },
-        Some((end, _)) => html! { span title=(shown) { (&shown[..end]) "…" } },
+    let shown = escaped(beginning(text, AT_HAND));
+    let cut = beginning(&shown, SHORT);
+    if cut.len() == shown.len() {
+        html! { (shown) }
+    } else {
+        html! { span title=(shown) { (cut) "…" } }
     }
+}
+
+/// How many of the files with these names are on a page.
+pub(super) fn files_on_a_page<'a>(mut names: impl Iterator<Item = &'a str>) -> usize {
+    if names.any(|name| name.len() > LONG) { FILES.1 } else { FILES.0 }
 }
 
 /// What people call a version: its label, else its number.
@@ -42,7 +59,7 @@ pub(super) fn title(row: &VersionRow) -> Markup {
 /// The same for titles of documents.
 pub(super) fn plain_title(row: &VersionRow) -> String {
     let label = row.summary.label.as_deref().filter(|label| !label.trim().is_empty());
-    let label = label.map(|label| escaped(label).chars().take(SHORT).collect());
+    let label = label.map(|label| beginning(&escaped(label), SHORT).to_owned());
     label.unwrap_or_else(|| format!("version {}", row.number))
 }
 

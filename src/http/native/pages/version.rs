@@ -10,8 +10,6 @@ use crate::domain::{Manifest, ManifestName, State, VersionRow};
 use crate::service::ReleaseNotes;
 use crate::wire::blob_address;
 
-/// Files on a page.
-pub(super) const FILES: usize = 100;
 /// Longest label shown in full, in bytes; the manifest has longer ones.
 const MAX_LABEL: usize = 4096;
 
@@ -149,17 +147,19 @@ impl VersionView<'_> {
             return html! { p { "This server is too old to list the files of this version; its manifest has them." } };
         };
         let files = &manifest.files;
-        let pages = files.len().div_ceil(FILES).max(1);
-        let begin = (self.page - 1).min(pages - 1) * FILES;
-        let end = (begin + FILES).min(files.len());
+        let most = text::files_on_a_page(files.iter().map(|file| file.name.as_str()));
+        let pages = files.len().div_ceil(most).max(1);
+        let page = self.page.min(pages);
+        let begin = (page - 1) * most;
+        let end = (begin + most).min(files.len());
         let at = |page: usize| format!("{}/versions/{}@{}?page={page}", self.site.base, self.name, self.row.number);
         html! {
             ul.files { @for file in &files[begin..end] { (self.file(file)) } }
             @if pages > 1 {
                 nav.pager aria-label="Files" {
                     span { "Files " (begin + 1) "–" (end) " of " (files.len()) }
-                    @if begin > 0 { a.button href=(at(begin / FILES)) rel="prev" { "Previous" } }
-                    @if end < files.len() { a.button href=(at(begin / FILES + 2)) rel="next" { "Next" } }
+                    @if begin > 0 { a.button href=(at(page - 1)) rel="prev" { "Previous" } }
+                    @if end < files.len() { a.button href=(at(page + 1)) rel="next" { "Next" } }
                 }
             }
         }
