@@ -42,8 +42,9 @@ fn surfaces() -> Vec<Surface<AppState>> {
 #[must_use]
 pub fn app(state: &AppState) -> App {
     let sources = Sources { resolve: Arc::clone(&state.resolve), access: Arc::clone(&state.access) };
+    let context = RequestContext::new(Box::new(sources)).with_base(state.base.clone());
     let prefix = state.base.url().map_or("", PublicUrl::path);
-    App::new(surfaces(), state, RequestContext::new(Box::new(sources))).below(prefix)
+    App::new(surfaces(), state, context).below(prefix)
 }
 
 /// The sources that decide whether a cached response is still current.

@@ -1,4 +1,4 @@
-//! The operations behind requests: publish, resolve, manage versions, list names.
+//! The operations behind requests: publish, resolve, manage versions, list names, release notes.
 //!
 //! Built on [`crate::protocol`]. This module must not depend on HTTP, and must build keys only through
 //! [`crate::layout`].
@@ -7,6 +7,7 @@ pub mod assets;
 pub mod history;
 pub mod members;
 pub mod names;
+pub mod notes;
 pub mod publish;
 pub mod resolve;
 pub mod versions;
@@ -15,6 +16,7 @@ pub use assets::{AssetError, Assets};
 pub use history::{Histories, HistoryEntry, HistoryPage, HistoryQuery};
 pub use members::{HolderPage, Members};
 pub use names::{NamePage, Names};
+pub use notes::{Notes, ReleaseNotes};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
 pub use resolve::{Following, LastChange, Resolve, ResolveError, Resolved};
 pub use versions::{History, Versions};

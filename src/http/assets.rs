@@ -27,6 +27,7 @@ pub(super) fn surface() -> Surface<AppState> {
         properties: SurfaceProperties {
             name: "assets",
             render: problems::render,
+            page: None,
             challenge: problems::challenge,
             blobs: None,
             hardening: Hardening::Artefact,

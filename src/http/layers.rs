@@ -30,8 +30,10 @@ use tracing::field::Empty;
 
 use super::error::ApiError;
 use super::request_id::RequestId;
+use super::rfc::accept::prefers_html;
 use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, ResponseCache};
-use super::surface::{self, SurfaceName, SurfaceProperties};
+use super::state::BaseUrl;
+use super::surface::{self, FailedRequest, SurfaceName, SurfaceProperties};
 use meters::Meters;
 
 /// Response headers that scripts of other origins may read (CORS).
@@ -43,6 +45,8 @@ const EXPOSED: &str = "ETag, Digest, Repr-Digest, Content-Range, Content-Length,
 pub(super) struct RequestContext {
     meters: Meters,
     responses: ResponseCache,
+    /// What links in pages about errors begin with.
+    base: BaseUrl,
 }
 
 /// The surface that a request was routed to.
@@ -57,7 +61,12 @@ pub(super) struct SurfaceContext {
 impl RequestContext {
     /// `sources` decide whether cached responses are still current.
     pub(super) fn new(sources: Box<dyn CacheSources>) -> Self {
-        Self { meters: Meters::default(), responses: ResponseCache::new(sources) }
+        Self { meters: Meters::default(), responses: ResponseCache::new(sources), base: BaseUrl::default() }
+    }
+
+    /// Sets what links in pages about errors begin with.
+    pub(super) fn with_base(self, base: BaseUrl) -> Self {
+        Self { base, ..self }
     }
 
     /// A cached response to this request, or `None` if a handler must run.
@@ -168,6 +177,8 @@ struct RequestRecord {
     preflight: bool,
     /// Whether the request has credentials, of whatever kind.
     has_credentials: bool,
+    /// Whether errors are rendered as pages.
+    page: bool,
     began: Instant,
     span: Span,
 }
@@ -184,6 +195,7 @@ impl RequestRecord {
         let preflight = *method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         let host = surface.host(request).map(Into::into);
         let has_credentials = request.headers().contains_key(AUTHORIZATION);
+        let page = surface.surface.page.is_some() && method.is_safe() && prefers_html(request.headers());
         Self {
             id,
             surface,
@@ -194,6 +206,7 @@ impl RequestRecord {
             epoch,
             preflight,
             has_credentials,
+            page,
             began: Instant::now(),
             span,
         }
@@ -205,7 +218,7 @@ impl RequestRecord {
         self.observe(context, &response);
         self.across_origins(&mut response);
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-            self.render(&error, &mut response);
+            self.render(context, &error, &mut response);
         }
         if self.has_credentials && self.method.is_safe() {
             vary_by_credentials(response.headers_mut());
@@ -229,10 +242,15 @@ impl RequestRecord {
     }
 
     /// Renders an error in the format of the surface.
-    fn render(&self, error: &ApiError, response: &mut Response) {
+    fn render(&self, context: &RequestContext, error: &ApiError, response: &mut Response) {
         debug_assert_eq!(error.status(), response.status());
         let surface = &self.surface.surface;
-        let (rendered, body) = (surface.render)(error, &self.id).into_parts();
+        let failed = FailedRequest { id: &self.id, base: &context.base, path: self.uri.path() };
+        let rendered = match surface.page.filter(|_| self.page) {
+            Some(page) => page(error, &failed),
+            None => (surface.render)(error, &self.id),
+        };
+        let (rendered, body) = rendered.into_parts();
         response.headers_mut().extend(rendered.headers);
         if let Some(denial) = error.denial() {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static((surface.challenge)(denial)));

@@ -39,6 +39,7 @@ pub(super) fn surface() -> Surface<AppState> {
         properties: SurfaceProperties {
             name: "native",
             render: problems::render,
+            page: Some(pages::problem),
             challenge: problems::challenge,
             blobs: Some("/blobs/"),
             hardening: Hardening::Artefact,

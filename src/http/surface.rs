@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::error::{ApiError, Denial};
 use super::request_id::RequestId;
 use super::rfc::hardening::Hardening;
+use super::state::BaseUrl;
 
 /// Predicate: whether a host, in lower case and without a port, belongs to a surface.
 pub(super) type OwnsHost = Arc<dyn Fn(&str) -> bool + Send + Sync>;
@@ -62,6 +63,8 @@ pub(super) struct SurfaceProperties {
     pub(super) name: &'static str,
     /// Renders an error. Status and additional headers of the response come from the error itself.
     pub(super) render: fn(&ApiError, &RequestId) -> Response<Body>,
+    /// Renders the whole response for an error to a request that prefers a page, if the surface has pages.
+    pub(super) page: Option<fn(&ApiError, &FailedRequest<'_>) -> Response<Body>>,
     /// The value of `WWW-Authenticate` for a denial.
     pub(super) challenge: fn(Denial) -> &'static str,
     /// What precedes the digest in addresses of blobs, such as `/blobs/`; `None` if the surface has none. What follows the
@@ -73,6 +76,16 @@ pub(super) struct SurfaceProperties {
     pub(super) cors: bool,
     /// Routes that are polled every few seconds and therefore not logged.
     pub(super) quiet: &'static [&'static str],
+}
+
+/// What a page about an error needs to know of the request.
+#[derive(Debug)]
+pub(super) struct FailedRequest<'a> {
+    pub(super) id: &'a RequestId,
+    /// What links begin with.
+    pub(super) base: &'a BaseUrl,
+    /// The path that was asked for, still percent-encoded.
+    pub(super) path: &'a str,
 }
 
 /// Request extension: the name of the surface that the request was routed to.

@@ -8,7 +8,7 @@ use crate::domain::head::{Deletion, Floor};
 use crate::domain::label::Candidate;
 use crate::domain::manifest::Artifact;
 use crate::domain::policy::Labels;
-use crate::domain::{FileName, Head, ManifestName, Selector, State, Target, VersionRow};
+use crate::domain::{FileName, Head, ManifestName, Selector, State, Subject, Target, VersionRow};
 use crate::protocol::heads::Selected;
 use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
@@ -47,6 +47,8 @@ pub enum ResolveError {
         name: ManifestName,
         /// When it was deleted.
         at: Timestamp,
+        /// Who deleted it.
+        by: Subject,
         /// The reason given for the deletion, as free text; empty if none was.
         reason: String,
     },
@@ -199,8 +201,8 @@ impl Resolve {
             let (generation, changed, floor) = (head.generation, LastChange::Unknown, head.floor.clone());
             return Ok(Resolved { row, generation, changed, is_fixed, floor });
         }
-        if let Some(Deletion { at, reason, .. }) = &head.deleted {
-            return Err(ResolveError::Deleted { name: target.name.clone(), at: *at, reason: reason.clone() });
+        if let Some(Deletion { at, by, reason, .. }) = head.deleted.clone() {
+            return Err(ResolveError::Deleted { name: target.name.clone(), at, by, reason });
         }
         let survey = self.heads.survey(head, OFFERED).await?;
         let selectable = survey.selectable;
@@ -255,8 +257,8 @@ impl Resolve {
     /// newest head.
     async fn nothing_active(&self, target: &Target, then: &Head, now: &Head) -> ResolveError {
         if let Some(deletion) = &then.deleted {
-            let (at, reason) = (deletion.at, deletion.reason.clone());
-            return ResolveError::Deleted { name: target.name.clone(), at, reason };
+            let (at, by, reason) = (deletion.at, deletion.by.clone(), deletion.reason.clone());
+            return ResolveError::Deleted { name: target.name.clone(), at, by, reason };
         }
         let unknown = || ResolveError::NoSuchVersion(target.clone());
         // Staging a version ends a deletion, but gives readers nothing yet.

@@ -26,3 +26,5 @@ pub const MAX_RUNS: usize = 200;
 pub const REASON: usize = crate::domain::version::MAX_REASON;
 /// Maximum length of the address of an origin, in bytes.
 pub const ORIGIN_URL: usize = 1024;
+/// Maximum number of entries of each list on a page of differences between versions.
+pub const DIFFERENCES: usize = 1000;

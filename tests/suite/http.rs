@@ -3,6 +3,7 @@
 mod access;
 mod addresses;
 mod blobs;
+mod browser;
 mod cached;
 mod credentials;
 mod crowded;

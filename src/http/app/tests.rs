@@ -66,6 +66,7 @@ fn surface(world: &World, title: &'static str, hosts: Hosts, prefix: &'static st
                 let body = format!("{} {}", error.code(), id.as_str());
                 ([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))], body).into_response()
             },
+            page: None,
             challenge: |denial| if denial == Denial::Missing { "Basic realm=\"test\"" } else { "Basic" },
             blobs: None,
             hardening: Hardening::Page,

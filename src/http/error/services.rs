@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ApiError;
 use crate::domain::head::Rejection;
 use crate::domain::text::Escaped;
-use crate::domain::{Descriptor, DigestError, ManifestError, NameError, SelectorError, VersionRow};
+use crate::domain::{Descriptor, DigestError, ManifestError, NameError, SelectorError, Subject, VersionRow};
 use crate::protocol::{BlobError, ChangeError};
 use crate::service::assets::{AssetError, Different, Incomplete};
 use crate::service::versions::{CopyError, YankError};
@@ -169,7 +169,7 @@ impl From<Rejection> for ApiError {
                 let because = Some(&deletion.reason).filter(|reason| !reason.is_empty());
                 let because = because.map(|reason| format!(" ({reason})")).unwrap_or_default();
                 let detail = format!("This name was deleted at {}{because}.", deletion.at);
-                Self::deleted(detail, deletion.at, deletion.reason)
+                Self::deleted(detail, deletion.at, &deletion.by, deletion.reason)
             }
             Rejection::Retired(row) => Self::retired(&row),
             Rejection::WrongState { number, state } => {
@@ -214,9 +214,10 @@ impl From<Rejection> for ApiError {
 }
 
 impl ApiError {
-    fn deleted(detail: String, at: Timestamp, reason: String) -> Self {
+    fn deleted(detail: String, at: Timestamp, by: &Subject, reason: String) -> Self {
         Self::new(StatusCode::GONE, Code::ManifestDeleted, detail)
             .with("deleted_at", at.to_string())
+            .with("deleted_by", by.as_str())
             .with("reason", Some(reason).filter(|reason| !reason.is_empty()))
     }
 
@@ -246,6 +247,7 @@ impl ApiError {
         Self::new(StatusCode::GONE, Code::VersionRetired, detail)
             .with("version", row.number)
             .with("retired_at", at)
+            .with("retired_by", row.retired_by.as_ref().map(Subject::as_str))
             .with("reason", reason)
     }
 }
@@ -285,7 +287,7 @@ impl From<ResolveError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail)
             }
             ResolveError::NoSuchFile { .. } => Self::new(StatusCode::NOT_FOUND, Code::FileUnknown, detail),
-            ResolveError::Deleted { at, reason, .. } => Self::deleted(detail, at, reason),
+            ResolveError::Deleted { at, by, reason, .. } => Self::deleted(detail, at, &by, reason),
             ResolveError::Retired(row) => Self::retired(&row),
             ResolveError::Store(error) => error.into(),
         }

@@ -15,7 +15,7 @@ use axum::{Extension, Json, Router};
 use serde::Deserialize;
 
 use super::members;
-use super::pages;
+use super::pages::{self, Site};
 use super::parameters as p;
 use super::reasons;
 use crate::access::{Access, Caller};
@@ -174,17 +174,18 @@ struct Listing {
 async fn list(
     State(names): State<Arc<Names>>,
     State(access): State<Arc<Access>>,
-    State(base): State<BaseUrl>,
+    site: Site,
     caller: Caller,
     html: WantsHtml,
     Params(listing): Params<Listing>,
 ) -> Result<Response, ApiError> {
-    let limit = listing.limit.unwrap_or(limits::NAMES).clamp(1, limits::MAX_NAMES);
+    let most = if html.0 { pages::browse::NAMES } else { limits::MAX_NAMES };
+    let limit = listing.limit.unwrap_or(limits::NAMES).clamp(1, most);
     let visible = |name: &ManifestName| access.may_read(&caller, name);
     let page = names.page(&listing.prefix, listing.after.as_ref(), limit, visible).await?;
     let next = page.next.as_ref().map(|name| {
         let prefix = percent_encoding::utf8_percent_encode(&listing.prefix, percent_encoding::NON_ALPHANUMERIC);
-        format!("{base}/manifests?prefix={prefix}&after={name}&limit={limit}")
+        format!("{}/manifests?prefix={prefix}&after={name}&limit={limit}", site.base())
     });
     let mut headers = HeaderMap::new();
     headers.insert(VARY, HeaderValue::from_static("Accept, Authorization"));
@@ -194,7 +195,9 @@ async fn list(
         headers.insert(LINK, link);
     }
     if html.0 {
-        return Ok((headers, pages::names(&base, &page, next.as_deref())).into_response());
+        let (first, order) = (listing.after.is_none() && listing.prefix.is_empty(), "by name");
+        let listing = pages::Listing { heads: page.heads, query: String::new(), next, order, first };
+        return Ok((headers, pages::listing(&site, &listing)).into_response());
     }
     let manifests = page.heads.iter().filter_map(|head| NameEntry::of(head)).collect();
     Ok((headers, Json(NamePage { manifests, next: page.next.map(|name| name.to_string()) })).into_response())

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
-use super::pages;
+use super::pages::{self, Site};
 use crate::access::Caller;
 use crate::domain::{Digest, ManifestName, Selector, Target};
 use crate::http::error::ApiError;
@@ -33,6 +33,7 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     let Params(page) = Params::<Page>::from_request_parts(&mut request, state).await?;
     let Ok(html) = WantsHtml::from_request_parts(&mut request, state).await;
+    let Ok(site) = Site::from_request_parts(&mut request, state).await;
     let limit = page.limit.unwrap_or(limits::HOLDERS).clamp(1, limits::MAX_HOLDERS);
     let after = page.after.as_deref().map(version).transpose()?;
     let first = after.is_none();
@@ -55,7 +56,7 @@ pub(super) async fn show(
     let size = found.holders.first().map(|(_, row)| row.summary.manifest.size);
     let holders = Holders { digest, size, held_by, next };
     if html.0 {
-        return Ok((headers, pages::holders(base, &holders, address.as_deref())).into_response());
+        return Ok((headers, pages::holders(&site, &holders, address.as_deref())).into_response());
     }
     Ok((headers, Json(holders)).into_response())
 }

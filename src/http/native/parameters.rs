@@ -54,6 +54,10 @@ parameters! {
         |_| page(limits::HOLDERS, limits::MAX_HOLDERS);
     ROLL_BACK = "query" "rollBack" "rollback" false, "`true`: if the version is active, go back to the content before in the \
         same step. Without it, the active version cannot be yanked (409).", |_| json!({"type": "boolean", "default": false});
+    PAGE = "query" "page" "page" false, "Page of the files of a version, or of the differences of two; from 1. Lists of \
+        files are for browsers only.", |_| json!({"type": "integer", "minimum": 1, "default": 1});
+    TO = "query" "to" "to" false, "Selector of the version to compare with, such as its number; `active` by default.",
+        of::<String>;
     BEFORE_RUN = "query" "beforeRun" "before" false, "Only runs before this one.", of::<schema::Run>;
     LIMIT_RUNS = "query" "limitRuns" "limit" false, "Runs on a page.", |_| page(limits::RUNS, limits::MAX_RUNS);
     ACTIVATE = "query" "activate" "activate" false, "`false` stages the version: it is complete, but readers do not get it \

@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 
-use super::pages;
+use super::pages::{Site, browse};
 use super::parameters as p;
 use super::reasons;
 use super::warnings::{self, Warning};
@@ -27,7 +27,7 @@ use crate::http::state::AppState;
 use crate::protocol::AsOf;
 use crate::service::ResolveError;
 use crate::service::publish::PublishOptions;
-use crate::wire::{Code, CopyRequest, Floor, History, Receipt, Row, limits};
+use crate::wire::{Code, CopyRequest, Floor, History, Receipt, Row, VersionDiff, limits};
 
 /// Largest request body of an action, in bytes.
 const MAX_BODY: u64 = 4096;
@@ -40,15 +40,16 @@ pub(super) fn describe(document: &mut Document) {
     document.tag("versions", "History, promotion, pins, copies.");
     let show = Operation::new("get", "versions", "The history of a name, or one version")
         .by_policy()
-        .takes(&[&p::BEFORE, &p::LIMIT_ROWS])
+        .takes(&[&p::BEFORE, &p::LIMIT_ROWS, &p::PAGE])
         .answers(
             200,
-            "Without a selector a page of the history, newest first, or a page for browsers; with one a row.",
+            "Without a selector a page of the history, newest first; with one a row. Browsers get pages.",
             &[&p::LINK, &p::CACHE_CONTROL],
             [either::<History, Row>(), text("text/html")],
         )
         .fails(&[400, 401, 403, 404, 410, 500, 503]);
     document.path("/versions/{target}", &[&p::TARGET], [show]);
+    document.path("/versions/{target}/diff", &[&p::TARGET_EXPLICIT], [describe_diff()]);
     let promote = Operation::new("post", "promote", "Make a version the active one")
         .by_token("`previous` is a rollback. No bytes move. A yanked version is refused (409). Needs `promote`.")
         .takes(&[&p::REASON, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
@@ -80,6 +81,20 @@ pub(super) fn describe(document: &mut Document) {
     document.path("/versions/{target}/copy", &[&p::TARGET_EXPLICIT], [copy]);
 }
 
+fn describe_diff() -> Operation {
+    Operation::new("get", "diff", "What differs between two versions of a name")
+        .about("Files are compared by name: those that were added, removed and changed.")
+        .by_policy()
+        .takes(&[&p::TO, &p::PAGE])
+        .answers(
+            200,
+            "The differences, in pages if there are many. Browsers get a page.",
+            &[&p::CACHE_CONTROL],
+            [json_of::<VersionDiff>(), text("text/html")],
+        )
+        .fails(&[400, 401, 403, 404, 410, 500, 503])
+}
+
 fn rollback_operations() -> [Operation; 2] {
     let about = "It was active last among those with another manifest than the active one's. Needs `promote`.";
     let target = Operation::new("get", "rollbackTarget", "The version that a rollback goes back to")
@@ -102,12 +117,16 @@ fn rollback_operations() -> [Operation; 2] {
 struct Page {
     before: Option<u64>,
     limit: Option<usize>,
+    /// Of the files of a version, or of the differences of two; from 1.
+    page: Option<usize>,
+    /// Selector of the version to compare with.
+    to: Option<String>,
 }
 
 async fn show(
     State(state): State<AppState>,
     caller: Caller,
-    html: WantsHtml,
+    (WantsHtml(html), site): (WantsHtml, Site),
     rest: Rest,
     Params(page): Params<Page>,
 ) -> Result<Response, ApiError> {
@@ -124,14 +143,21 @@ async fn show(
             let row = state.versions.rollback_target(name_to_roll_back(&target)?).await?;
             Ok((headers, Json(Row::from(&row))).into_response())
         }
+        (Some("diff"), true) => {
+            let to = page.to.as_deref().unwrap_or("active").parse()?;
+            browse::compare(&state, (&site, html), (&target, to), page.page, headers).await
+        }
         (Some("promote" | "pin" | "copy" | "yank" | "floor"), _) => Err(not_allowed(tail.as_deref())),
         (Some(_), _) => Err(ApiError::no_route()),
+        (None, true) if html => {
+            Ok((headers, browse::version(&state, &site, &target, page.page).await?).into_response())
+        }
         (None, true) => {
             let found = state.resolve.row(&target, AsOf::Now).await?;
             let claims = state.versions.claims(&target.name, &found.row).await?;
             Ok((headers, Json(Row { claims, ..Row::from(&found.row) })).into_response())
         }
-        (None, false) => history(&state, &target.name, page, html, headers).await,
+        (None, false) => history(&state, &target.name, page, html.then_some(&site), headers).await,
     }
 }
 
@@ -144,6 +170,7 @@ async fn other(rest: Rest) -> Result<Response, ApiError> {
 fn not_allowed(tail: Option<&str>) -> ApiError {
     match tail {
         None => ApiError::method_not_allowed_but("GET,HEAD"),
+        Some("diff") => ApiError::method_not_allowed_but("GET,HEAD"),
         Some("promote" | "copy") => ApiError::method_not_allowed_but("POST"),
         Some("rollback") => ApiError::method_not_allowed_but("GET,HEAD,POST"),
         Some("pin" | "yank" | "floor") => ApiError::method_not_allowed_but("PUT,DELETE"),
@@ -155,10 +182,11 @@ async fn history(
     state: &AppState,
     name: &ManifestName,
     page: Page,
-    html: WantsHtml,
+    site: Option<&Site>,
     mut headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let limit = page.limit.unwrap_or(limits::ROWS).clamp(1, limits::MAX_ROWS);
+    let most = if site.is_some() { browse::ROWS } else { limits::MAX_ROWS };
+    let limit = page.limit.unwrap_or(limits::ROWS).clamp(1, most);
     let history = state.versions.history(name, page.before, limit).await?;
     let history = history.ok_or_else(|| ResolveError::NoSuchName(name.clone()))?;
     let base = &state.base;
@@ -167,8 +195,9 @@ async fn history(
         let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).map_err(ApiError::internal)?;
         headers.insert(LINK, link);
     }
-    if html.0 {
-        return Ok((headers, pages::history(base, &history, next.as_deref())).into_response());
+    if let Some(site) = site {
+        let page = browse::name(state, site, &history, page.before.is_none(), next.as_deref()).await?;
+        return Ok((headers, page).into_response());
     }
     let body = History {
         name: name.clone(),
@@ -204,7 +233,7 @@ async fn act(
         Some("promote") => promote(state, caller, target, &headers, reason).await,
         Some("rollback") => rollback(state, caller, &target, &headers, reason).await,
         Some("copy") => copy(state, caller, target, &headers, (activate.unwrap_or(true), reason), body).await,
-        Some("pin" | "yank" | "floor") | None => Err(not_allowed(tail.as_deref())),
+        Some("pin" | "yank" | "floor" | "diff") | None => Err(not_allowed(tail.as_deref())),
         Some(_) => Err(ApiError::no_route()),
     }
 }

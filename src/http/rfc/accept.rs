@@ -1,8 +1,7 @@
 //! Content negotiation by `Accept` (RFC 9110 section 12.5.1).
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
+use axum::http::header::{ACCEPT, HeaderMap, HeaderValue};
 use axum::http::request::Parts;
 
 /// Whether the client prefers a page to JSON. Clients without a preference are programs and get JSON; so does a client
@@ -14,8 +13,14 @@ impl<S: Send + Sync> FromRequestParts<S> for WantsHtml {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(wants_html(&parts.headers)))
+        Ok(Self(prefers_html(&parts.headers)))
     }
+}
+
+/// Whether the client prefers a page to JSON. Costs next to nothing for programs, which do not name pages.
+pub(in crate::http) fn prefers_html(headers: &HeaderMap) -> bool {
+    let names_text = |value: &HeaderValue| value.as_bytes().windows(4).any(|four| four.eq_ignore_ascii_case(b"text"));
+    headers.get_all(ACCEPT).iter().any(names_text) && wants_html(headers)
 }
 
 fn wants_html(headers: &HeaderMap) -> bool {

@@ -9,7 +9,7 @@ const REASONS: [&str; 2] = [
     ": .ci/run installs them and runs this; by hand: cargo test -- --ignored",
 ];
 /// What starts a program that a machine need not have, and what the reason must name then.
-const NEEDS: [(&str, &str); 9] = [
+const NEEDS: [(&str, &str); 10] = [
     ("Ceph::start()", "Ceph"),
     ("Command::new(\"apt-get\")", "apt-get"),
     ("Command::new(\"aria2c\")", "aria2c"),
@@ -17,6 +17,7 @@ const NEEDS: [(&str, &str); 9] = [
     ("Command::new(\"bash\")", "bash"),
     ("Command::new(\"curl\")", "curl"),
     ("Command::new(\"lftp\")", "lftp"),
+    ("Command::new(\"node\")", "node"),
     ("Command::new(\"python3\")", "python3"),
     ("Command::new(\"wget\")", "wget"),
 ];

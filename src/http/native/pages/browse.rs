@@ -1,0 +1,156 @@
+//! What a page needs to be read, and the page made of it.
+
+use axum::Json;
+use axum::extract::Query;
+use axum::http::HeaderMap;
+use axum::http::Uri;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::layout::Page;
+use super::name::NameView;
+use super::version::VersionView;
+use super::{Listing, Site, diff, index, listing, name, version};
+use crate::access::Caller;
+use crate::domain::manifest::diff::Diff;
+use crate::domain::{Head, ManifestName, Selector, Target, VersionRow};
+use crate::http::error::ApiError;
+use crate::http::state::AppState;
+use crate::protocol::{AsOf, LoadedManifest};
+use crate::service::{History, ReleaseNotes, ResolveError, Resolved};
+use crate::wire::{VersionDiff, limits};
+
+/// Names on a page.
+pub(in crate::http::native) const NAMES: usize = 100;
+/// Versions on a page: less than programs may ask for, since rows say more here.
+pub(in crate::http::native) const ROWS: usize = 50;
+
+/// The query of the start page. Texts, so that no address of a start page is wrong.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Search {
+    q: String,
+    after: String,
+    skip: String,
+}
+
+/// The start page: the newest releases first among the names looked through, of which there are at most
+/// [`limits::MAX_NAMES`] for one page.
+pub(in crate::http::native) async fn start(
+    state: &AppState,
+    site: &Site,
+    caller: &Caller,
+    uri: &Uri,
+) -> Result<Page, ApiError> {
+    let search = Query::<Search>::try_from_uri(uri).map(|Query(search)| search).unwrap_or_default();
+    let query = search.q.trim().chars().take(200).collect::<String>();
+    let after: Option<ManifestName> = search.after.parse().ok();
+    let skip: usize = search.skip.parse().unwrap_or(0);
+    let visible = |name: &ManifestName| state.access.may_read(caller, name);
+    let page = state.names.page("", after.as_ref(), limits::MAX_NAMES, visible).await?;
+    let complete = after.is_none() && page.next.is_none();
+    let mut heads = page.heads;
+    let wanted = query.to_lowercase();
+    heads.retain(|head| matches(head, &wanted));
+    heads.sort_by_key(|head| std::cmp::Reverse(head.active().and_then(|row| row.promoted_at)));
+    let more = heads.len() > skip.saturating_add(NAMES);
+    let next = match (more, &page.next) {
+        (true, _) => Some(index::address(site, &query, after.as_ref().map(|name| name.as_str()), skip + NAMES)),
+        (false, Some(name)) => Some(index::address(site, &query, Some(name.as_str()), 0)),
+        (false, None) => None,
+    };
+    let heads = heads.into_iter().skip(skip).take(NAMES).collect();
+    let order = if complete { "newest first" } else { "newest first among up to 1,000 that follow each other by name" };
+    Ok(listing(site, &Listing { heads, query, next, order, first: after.is_none() && skip == 0 }))
+}
+
+/// Whether the name or the label of the active version contains `wanted`, which is in lower case.
+fn matches(head: &Head, wanted: &str) -> bool {
+    let label = || head.active()?.summary.label.as_deref();
+    head.name.as_str().to_lowercase().contains(wanted)
+        || label().is_some_and(|label| label.to_lowercase().contains(wanted))
+}
+
+/// A version whose manifest was read.
+struct Loaded {
+    found: Resolved,
+    manifest: std::sync::Arc<LoadedManifest>,
+    notes: Option<ReleaseNotes>,
+}
+
+async fn load(state: &AppState, target: &Target, fresh: AsOf) -> Result<Loaded, ResolveError> {
+    let (found, manifest) = state.resolve.manifest(target, fresh).await?;
+    // A manifest of a newer format can be served, but says nothing to this binary.
+    let notes = if manifest.manifest().is_ok() { state.notes.of(&found, &manifest).await? } else { None };
+    Ok(Loaded { found, manifest, notes })
+}
+
+/// The page of a name.
+pub(in crate::http::native) async fn name(
+    state: &AppState,
+    site: &Site,
+    history: &History,
+    first: bool,
+    next: Option<&str>,
+) -> Result<Page, ApiError> {
+    let Some(of) = history.head.name.visible() else { return Err(ApiError::no_route()) };
+    let public = state.access.is_public(&of);
+    let active = history.head.active().filter(|_| first);
+    let loaded = match active {
+        Some(row) => {
+            let target = Target { name: of.clone(), selector: Selector::Number(row.number), explicit: true };
+            match load(state, &target, AsOf::Recent).await {
+                Ok(loaded) => Some(loaded),
+                Err(ResolveError::Store(error)) => return Err(error.into()),
+                // It was retired a moment ago: the history is right all the same.
+                Err(_) => None,
+            }
+        }
+        None => None,
+    };
+    let active = loaded.as_ref().map(|loaded| view(site, &of, loaded, 1, public));
+    Ok(name::page(&NameView { base: &site.base, history, active, first, next, public }))
+}
+
+fn view<'a>(site: &'a Site, name: &'a ManifestName, loaded: &'a Loaded, page: usize, public: bool) -> VersionView<'a> {
+    let manifest = loaded.manifest.manifest().ok();
+    VersionView { site, name, row: &loaded.found.row, manifest, notes: loaded.notes.as_ref(), page, public }
+}
+
+/// The page of one version.
+pub(in crate::http::native) async fn version(
+    state: &AppState,
+    site: &Site,
+    target: &Target,
+    page: Option<usize>,
+) -> Result<Page, ApiError> {
+    let loaded = load(state, target, AsOf::Now).await?;
+    let row = &loaded.found.row;
+    let claims = state.versions.claims(&target.name, row).await?;
+    let before = state.versions.history(&target.name, Some(row.number), 1).await?;
+    let before = before.and_then(|history| history.rows.into_iter().next());
+    let previous = before.filter(|row| row.state.is_complete()).map(|row| row.number);
+    let public = state.access.is_public(&target.name);
+    let view = view(site, &target.name, &loaded, page.unwrap_or(1).max(1), public);
+    Ok(version::page(&view, previous, &claims))
+}
+
+/// What differs between two versions of a name, for a browser or a program.
+pub(in crate::http::native) async fn compare(
+    state: &AppState,
+    (site, html): (&Site, bool),
+    (from, to): (&Target, Selector),
+    page: Option<usize>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let to = Target { name: from.name.clone(), selector: to, explicit: true };
+    let (old, old_manifest) = state.resolve.manifest(from, AsOf::Now).await?;
+    let (new, new_manifest) = state.resolve.manifest(&to, AsOf::Now).await?;
+    let diff = Diff::between(old_manifest.manifest()?, new_manifest.manifest()?);
+    let rows: (&VersionRow, &VersionRow) = (&old.row, &new.row);
+    let page = page.unwrap_or(1).max(1);
+    if html {
+        return Ok((headers, diff::page(site, &from.name, rows, &diff, page)).into_response());
+    }
+    Ok((headers, Json(VersionDiff::new(&from.name, (rows.0.number, rows.1.number), diff, page))).into_response())
+}

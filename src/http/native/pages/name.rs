@@ -1,0 +1,198 @@
+//! A name: what is active, and every version with what became of it.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::layout::{Frame, Page};
+use super::version::{VersionView, badges, warnings};
+use super::{picture, text};
+use crate::domain::head::Activation;
+use crate::domain::{Head, State, VersionRow};
+use crate::service::History;
+
+/// A page of a name's history; with `view`, the active version comes first.
+pub(super) fn page(view: &NameView<'_>) -> Page {
+    let NameView { history, active, base, .. } = view;
+    let name = history.head.name.as_str();
+    let main = html! {
+        div.head { h1 { (name) } }
+        (state(&history.head))
+        @if let Some(active) = active { (active_section(active)) }
+        @if active.is_some() { (pictures(history)) }
+        section aria-labelledby="versions" {
+            h2 #versions { @if view.first { "All versions" } @else { "Earlier versions" } }
+            (table(view))
+            @if view.next.is_some() || !view.first {
+                nav.pager aria-label="Pages" {
+                    @if !view.first { a.button href={(base) "/versions/" (name)} { "Newest versions" } }
+                    @if let Some(next) = view.next { a.button href=(next) rel="next" { "Older versions" } }
+                }
+            }
+        }
+    };
+    let (title, about) = match history.head.active() {
+        Some(row) => {
+            let label = text::plain_title(row);
+            let size = text::size(row.summary.total_bytes);
+            (format!("{name} {label}"), format!("{name} {label}: {}, {size}.", text::count(row.summary.files, "file")))
+        }
+        None => (name.to_owned(), format!("The history of {name}.")),
+    };
+    Frame { base, title: &title, about: &about, listed: view.public && view.first }.page(&main)
+}
+
+/// What a page of a name shows.
+#[derive(Debug)]
+pub(super) struct NameView<'a> {
+    pub(super) base: &'a crate::http::state::BaseUrl,
+    pub(super) history: &'a History,
+    /// The active version, on the first page.
+    pub(super) active: Option<VersionView<'a>>,
+    /// Whether this is the first page.
+    pub(super) first: bool,
+    /// The address of the next page.
+    pub(super) next: Option<&'a str>,
+    /// Whether everybody may read the name.
+    pub(super) public: bool,
+}
+
+/// What to know if nothing is active.
+fn state(head: &Head) -> Markup {
+    let staged = head.rows.iter().rfind(|row| row.state == State::Ready);
+    html! {
+        @if let Some(deletion) = &head.deleted {
+            div.note.bad {
+                strong { "Deleted" } " on " (text::time(deletion.at)) " by " (text::escaped(deletion.by.as_str()))
+                @if !deletion.reason.is_empty() { ", because: " (text::escaped(&deletion.reason)) }
+            }
+        } @else if head.active().is_none() {
+            p.note { "No version is active." @if let Some(row) = staged { " Version " (row.number) " is staged." } }
+        }
+    }
+}
+
+fn active_section(view: &VersionView<'_>) -> Markup {
+    html! {
+        section.card aria-labelledby="active" {
+            div.head { h2 #active { (text::title(view.row)) } (badges(view.row)) }
+            (view.facts())
+            (warnings(view))
+            (view.files())
+            @if let Some(command) = view.first_command() { (command) }
+        }
+        (view.notes())
+    }
+}
+
+fn pictures(history: &History) -> Markup {
+    let head = &history.head;
+    let timeline = picture::timeline(&head.activations, Timestamp::now().max(head.time));
+    let sizes = picture::sizes(&history.rows);
+    html! {
+        @if timeline.is_some() || sizes.is_some() {
+            section aria-labelledby="pictures" {
+                h2 #pictures { "At a glance" }
+                div.pictures {
+                    @if let Some(timeline) = timeline { (timeline) }
+                    @if let Some(sizes) = sizes { (sizes) }
+                }
+            }
+        }
+    }
+}
+
+fn table(view: &NameView<'_>) -> Markup {
+    let rows = &view.history.rows;
+    html! {
+        @if rows.is_empty() { p { "There are no versions here." } }
+        @else {
+            table.cards {
+                caption { (text::count(rows.len() as u64, "version")) @if view.next.is_some() { " of more" } ", newest first" }
+                thead { tr { th scope="col" { "Version" } th scope="col" { "Active" } th scope="col" { "Size" } th scope="col" { "Published" } th scope="col" { "Changes" } } }
+                tbody {
+                    @for (at, row) in rows.iter().enumerate() { (row_of(view, row, rows.get(at + 1))) }
+                }
+            }
+        }
+    }
+}
+
+fn row_of(view: &NameView<'_>, row: &VersionRow, before: Option<&VersionRow>) -> Markup {
+    let (base, name) = (view.base, &view.history.head.name);
+    let comparable = before.filter(|before| row.state.is_complete() && before.state.is_complete());
+    html! {
+        tr.(row.state.as_str()) {
+            th scope="row" {
+                @if row.state.is_complete() { a href={(base) "/versions/" (name) "@" (row.number)} { (text::title(row)) } }
+                @else { (text::title(row)) }
+                " " span.soft { "№ " (row.number) } " " (badges(row))
+            }
+            td data-label="Active" { (periods(&view.history.head, row)) (remarks(view, row)) }
+            td.n data-label="Size" { (text::size(row.summary.total_bytes)) }
+            td data-label="Published" {
+                @if let Some(at) = row.published_at { (text::time(at)) }
+                p.small.soft { "by " (text::escaped(row.created_by.as_str())) }
+            }
+            td data-label="Changes" {
+                @if let Some(before) = comparable {
+                    a href={(base) "/versions/" (name) "@" (before.number) "/diff?to=" (row.number)} {
+                        "since " (before.number) span.hidden { " in version " (row.number) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// When the version was active: from the latest activations of the name, else what its row keeps.
+fn periods(head: &Head, row: &VersionRow) -> Markup {
+    let known: Vec<(usize, &Activation)> =
+        head.activations.iter().enumerate().filter(|(_, one)| one.version == row.number).collect();
+    html! {
+        @for (at, one) in &known {
+            p {
+                (text::time(one.at)) " to " @if let Some(until) = one.until { (text::time(until)) } @else { "now" }
+                @if let Some(left) = rolled_back(&head.activations, *at) { " " span.badge { "rollback from " (left) } }
+            }
+        }
+        @if known.is_empty() {
+            @if let (Some(from), Some(until)) = (row.first_active_at(), row.archived_at) {
+                p { (text::time(from)) " to " (text::time(until)) @if row.activations > 1 { ", " (row.activations) " times" } }
+            } @else if row.state.is_complete() { p.soft { "never" } }
+        }
+        @if let (Some(by), true) = (&row.promoted_by, row.promoted_by.as_ref() != Some(&row.created_by)) {
+            p.small.soft { "made active by " (text::escaped(by.as_str())) }
+        }
+    }
+}
+
+/// The newer version that an activation left, if it went back. Activations are newest first.
+fn rolled_back(activations: &[Activation], at: usize) -> Option<u64> {
+    let left = activations.get(at + 1)?.version;
+    (left > activations[at].version).then_some(left)
+}
+
+/// Why the version is as it is.
+fn remarks(view: &NameView<'_>, row: &VersionRow) -> Markup {
+    let (base, name) = (view.base, &view.history.head.name);
+    html! {
+        @if let Some(at) = row.retired_at {
+            p.small {
+                "Retired " (text::time(at)) @if let Some(by) = &row.retired_by { " by " (text::escaped(by.as_str())) }
+                @if let Some(reason) = &row.retired_because { ": " (text::escaped(reason)) }
+            }
+        }
+        @if let Some(yank) = &row.yanked {
+            p.small {
+                "Yanked " (text::time(yank.at)) " by " (text::escaped(yank.by.as_str())) ": " (text::escaped(&yank.reason))
+                @if let Some(instead) = yank.instead { "; use " a href={(base) "/versions/" (name) "@" (instead)} { "version " (instead) } }
+            }
+        }
+        @for pin in &row.pins {
+            p.small.soft { "Pinned by " (text::escaped(pin.by.as_str())) @if let Some(reason) = &pin.reason { ": " (text::escaped(reason)) } }
+        }
+        @if let Some(from) = row.from.as_deref().filter(|from| from.is_copy()) {
+            p.small.soft { "Copied from " (text::short(from.name.as_deref().unwrap_or_default())) @if let Some(version) = from.version { "@" (version) } }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Text of publishers, numbers and times as pages show them.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::domain::text::Escaped;
+use crate::domain::{Digest, VersionRow};
+
+/// What stays as it is in addresses of files: of what RFC 3986 lets stand in paths, the characters that no shell
+/// interprets, so that addresses can be pasted.
+const IN_PATH: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b'+').remove(b',');
+/// Longest text that lists show, in characters.
+const SHORT: usize = 80;
+/// Longest text that a list has at hand, in characters.
+const AT_HAND: usize = 400;
+/// Files on a page, and how many if names are longer than [`LONG`] bytes: a page stays below half a megabyte.
+const FILES: (usize, usize) = (100, 20);
+const LONG: usize = 200;
+
+/// Text of publishers, with what hides or reorders text made visible.
+pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+    let harmless = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if harmless { text.into() } else { Escaped::new(text).to_string().into() }
+}
+
+/// The beginning of a text, of at most so many characters.
+fn beginning(text: &str, characters: usize) -> &str {
+    text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
+}
+
+/// Text of publishers in a list: long ones are cut, and `title` has more of them.
+pub(super) fn short(text: &str) -> Markup {
+    let shown = escaped(beginning(text, AT_HAND));
+    let cut = beginning(&shown, SHORT);
+    if cut.len() == shown.len() {
+        html! { (shown) }
+    } else {
+        html! { span title=(shown) { (cut) "…" } }
+    }
+}
+
+/// How many of the files with these names are on a page.
+pub(super) fn files_on_a_page<'a>(mut names: impl Iterator<Item = &'a str>) -> usize {
+    if names.any(|name| name.len() > LONG) { FILES.1 } else { FILES.0 }
+}
+
+/// What people call a version: its label, else its number.
+pub(super) fn title(row: &VersionRow) -> Markup {
+    match row.summary.label.as_deref() {
+        Some(label) if !label.trim().is_empty() => short(label),
+        _ => html! { "Version " (row.number) },
+    }
+}
+
+/// The same for titles of documents.
+pub(super) fn plain_title(row: &VersionRow) -> String {
+    let label = row.summary.label.as_deref().filter(|label| !label.trim().is_empty());
+    let label = label.map(|label| beginning(&escaped(label), SHORT).to_owned());
+    label.unwrap_or_else(|| format!("version {}", row.number))
+}
+
+/// A path with its slashes, as part of an address.
+pub(super) fn in_path(path: &str) -> String {
+    utf8_percent_encode(path, IN_PATH).to_string()
+}
+
+/// A value of a query.
+pub(super) fn in_query(value: &str) -> String {
+    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+}
+
+/// A number of bytes.
+pub(super) fn size(bytes: u64) -> String {
+    bytesize::ByteSize::b(bytes).display().iec().to_string()
+}
+
+/// The difference between two numbers of bytes.
+pub(super) fn difference(bytes: i64) -> String {
+    let sign = match bytes {
+        0 => "±",
+        1.. => "+",
+        _ => "−",
+    };
+    format!("{sign}{}", size(bytes.unsigned_abs()))
+}
+
+/// `1 file`, `2 files`.
+pub(super) fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A moment in UTC; the script shows it in local time.
+pub(super) fn time(time: Timestamp) -> Markup {
+    let shown = time.strftime("%Y-%m-%d %H:%M UTC");
+    html! { time datetime=(time) { (shown) } }
+}
+
+/// The beginning of a digest, enough to recognise it.
+pub(super) fn digest(digest: Digest) -> String {
+    digest.to_string().chars().take("sha256:".len() + 12).collect()
+}
+
+/// A line to copy. `what` names it to those who do not see it.
+pub(super) fn copyable(what: &str, line: &str) -> Markup {
+    html! { div.copy data-what=(what) { code { (line) } } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_survive_a_shell() {
+        assert_eq!(in_path("dir/a b'$(id)`;&.tar.gz"), "dir/a%20b%27%24%28id%29%60%3B%26.tar.gz");
+    }
+
+    #[test]
+    fn what_hides_text_is_shown_and_long_text_is_cut() {
+        assert_eq!(escaped("v1"), "v1");
+        assert_eq!(escaped("v\u{202e}1"), "v\\u{202e}1");
+        let long = short(&"x".repeat(200)).into_string();
+        assert!(long.contains('…') && long.contains(&format!("title=\"{}\"", "x".repeat(200))), "{long}");
+        assert_eq!(difference(-1024), "−1.0 KiB");
+    }
+}

@@ -1,0 +1,175 @@
+// Opens every page in a browser, as people do: LARDER_URL and LARDER_TOKEN say of which server. Fails at the first thing
+// that is not as it should be.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+import { hostile, large, ordinary, publish } from "./publish.mjs";
+
+const { LARDER_URL: url, CHROMIUM: executablePath = "/usr/bin/chromium" } = process.env;
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const LONG = "long." + "n".repeat(120) + "/" + "T".repeat(120);
+const PAGES = [
+  "/",
+  "/?q=tool",
+  "/?q=no-such-thing",
+  "/manifests",
+  "/versions/acme/tool",
+  "/versions/acme/tool?before=3",
+  "/versions/acme/tool@4",
+  "/versions/acme/tool@3/diff?to=4",
+  "/versions/acme/tool@4/diff?to=4",
+  "/versions/hostile",
+  "/versions/hostile@2",
+  "/versions/hostile@1/diff?to=2",
+  "/versions/large",
+  "/versions/large@1?page=100",
+  `/versions/${LONG}`,
+  "/versions/acme/tool@1",
+  "/versions/acme/toool",
+  "/versions/private/name",
+  "/versions/UPPER/case",
+];
+const ERRORS = new Set(PAGES.slice(-4));
+
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+
+async function check(name, run, options = {}) {
+  const context = await browser.newContext({ acceptDownloads: true, locale: "en-GB", timezoneId: "Asia/Tokyo", ...options });
+  const page = await context.newPage();
+  const trouble = [];
+  page.on("console", (line) => {
+    // A page about an error is itself answered with one, which browsers report.
+    if (line.type() === "error" && !line.text().startsWith("Failed to load resource: the server responded")) trouble.push(line.text());
+  });
+  page.on("pageerror", (error) => trouble.push(String(error)));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith("data:")) trouble.push(`asked for ${request.url()}`);
+  });
+  await run(page, context);
+  assert.deepEqual(trouble, [], name);
+  await context.close();
+  console.log(`ok: ${name}`);
+}
+
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+await ordinary();
+await hostile();
+await large();
+await publish("private/name", [["secret.txt", "secret"]], { version: "private label" });
+
+for (const colorScheme of ["light", "dark"]) {
+  for (const width of [320, 1120]) {
+    await check(`${colorScheme}, ${width} px`, async (page) => {
+      for (const path of PAGES) {
+        const answer = await page.goto(url + path);
+        assert.equal(answer.status() >= 400, ERRORS.has(path), `${path}: ${answer.status()}`);
+        assert.equal(answer.headers()["content-type"], "text/html; charset=utf-8", path);
+        await page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = true)));
+        const [wide, narrow] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+        assert.ok(wide <= narrow, `${path} is ${wide} px wide in ${narrow} px`);
+        // In a world of its own, which the policy of the page does not bind.
+        const cdp = await page.context().newCDPSession(page);
+        const { frameTree } = await cdp.send("Page.getFrameTree");
+        const { executionContextId: contextId } = await cdp.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id });
+        const evaluate = (expression) => cdp.send("Runtime.evaluate", { expression, contextId, awaitPromise: true, returnByValue: true });
+        await evaluate(axe);
+        // The same markup a hundred times over is checked on the other pages.
+        if (path.includes("large")) continue;
+        const { result } = await evaluate(`axe.run(document).then(({ passes, violations }) => ({ passes: passes.length,
+          violations: violations.map(({ id, help, nodes }) => [id, help, nodes.slice(0, 3).map(({ html }) => html)]) }))`);
+        assert.deepEqual(result.value.violations, [], path);
+        assert.ok(result.value.passes > 20, path);
+      }
+    }, { viewport: { width, height: 800 }, colorScheme });
+  }
+}
+
+await check("a click downloads the file", async (page) => {
+  await page.goto(`${url}/`);
+  await page.getByRole("link", { name: "acme/tool" }).click();
+  const file = "tool-1.4.0-linux-amd64.tar.gz";
+  const details = page.getByRole("listitem").filter({ has: page.getByRole("link", { name: file, exact: true }) });
+  const started = page.waitForEvent("download");
+  await page.getByRole("link", { name: file, exact: true }).click();
+  const download = await started;
+  assert.equal(download.suggestedFilename(), file);
+  const bytes = readFileSync(await download.path());
+  await details.locator("summary").click();
+  assert.equal(await details.locator(".copy code").first().textContent(), `sha256:${sha256(bytes)}`);
+});
+
+await check("a command is copied, and a screen reader hears of it", async (page, context) => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.goto(`${url}/versions/acme/tool`);
+  await page.getByRole("button", { name: "Copy the command" }).last().click();
+  await page.getByRole("status").getByText("Copied the command").waitFor({ state: "attached" });
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  assert.equal(copied, `curl -fLO ${url}/refs/acme/tool@4/tool-1.4.0-linux-amd64.tar.gz`);
+});
+
+await check("the list is filtered while typing", async (page) => {
+  await page.goto(`${url}/`);
+  const rows = page.locator("tbody tr:visible");
+  const before = await rows.count();
+  await page.getByLabel("Search names and labels").pressSequentially("NIGHT");
+  assert.equal(await rows.count(), 1);
+  await page.getByLabel("Search names and labels").fill("");
+  assert.equal(await rows.count(), before);
+});
+
+await check("times are local, with UTC at hand", async (page) => {
+  await page.goto(`${url}/versions/acme/tool`);
+  const time = page.locator("time").first();
+  assert.match(await time.getAttribute("title"), /^\d{4}-\d\d-\d\d \d\d:\d\d UTC$/);
+  const local = new Date(await time.getAttribute("datetime")).toLocaleTimeString("en-GB", { timeStyle: "short", timeZone: "Asia/Tokyo" });
+  assert.ok((await time.textContent()).includes(local));
+});
+
+await check("the keyboard reaches the content and every file", async (page) => {
+  await page.goto(`${url}/versions/acme/tool`);
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Tab");
+  const link = await page.evaluate(() => [document.activeElement.closest("main") !== null, getComputedStyle(document.activeElement).outlineStyle]);
+  assert.deepEqual(link, [true, "solid"]);
+});
+
+await check("without script everything is there", async (page) => {
+  await page.goto(`${url}/`);
+  await page.getByLabel("Search names and labels").fill("V1.4");
+  await page.getByRole("button", { name: "Search" }).click();
+  assert.equal(await page.locator("tbody tr").count(), 1);
+  await page.getByRole("link", { name: "acme/tool" }).click();
+  assert.equal(await page.getByRole("button").count(), 0, "no button that does nothing");
+  assert.match(await page.locator("time").first().textContent(), /UTC$/);
+  await page.locator("summary").first().click();
+  assert.ok(await page.locator(".copy code").first().isVisible());
+  const started = page.waitForEvent("download");
+  await page.getByRole("link", { name: "LICENSE", exact: true }).click();
+  assert.equal((await started).suggestedFilename(), "LICENSE");
+  await page.goto(`${url}/versions/acme/tool@4`);
+  await page.getByLabel("Compare with version").fill("2");
+  await page.getByRole("button", { name: "Compare" }).click();
+  assert.equal(new URL(page.url()).pathname, "/versions/acme/tool@4/diff");
+  await page.getByRole("heading", { name: "What changed" }).waitFor();
+}, { javaScriptEnabled: false });
+
+await check("hostile labels and notes do no harm", async (page) => {
+  for (const path of ["/", "/versions/hostile", "/versions/hostile@2", "/versions/hostile@1/diff?to=2"]) {
+    await page.goto(url + path);
+    assert.notEqual(await page.title(), "owned", path);
+    assert.equal(await page.locator("main :is(script, img, style, b, i, iframe)").count(), 0, path);
+    assert.equal(await page.locator('a[href^="javascript" i]').count(), 0, path);
+    assert.ok(!(await page.locator("body").innerText()).includes("\u202e"), path);
+  }
+  await page.goto(`${url}/versions/hostile@1`);
+  const started = page.waitForEvent("download");
+  await page.getByRole("link", { name: /^naïve/ }).click();
+  await started;
+});
+
+await browser.close();

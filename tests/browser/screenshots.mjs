@@ -1,0 +1,26 @@
+// Takes pictures of six pages at phone and desktop width, light and dark: node screenshots.mjs DIRECTORY [dark]
+import { chromium } from "playwright-core";
+import { ordinary } from "./publish.mjs";
+
+const { LARDER_URL: url, CHROMIUM: executablePath = "/usr/bin/chromium" } = process.env;
+const [directory, scheme = "light"] = process.argv.slice(2);
+const PAGES = [
+  ["start", "/"],
+  ["name", "/versions/acme/tool"],
+  ["version", "/versions/acme/tool@4"],
+  ["diff", "/versions/acme/tool@3/diff?to=4"],
+  ["gone", "/versions/acme/tool@1"],
+  ["missing", "/versions/acme/toool"],
+];
+
+if (!process.env.PUBLISHED) await ordinary();
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+for (const [device, width, height] of [["desktop", 1120, 900], ["phone", 360, 780]]) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, timezoneId: "UTC", locale: "en-GB" });
+  const page = await context.newPage();
+  for (const [name, path] of PAGES) {
+    await page.goto(url + path);
+    await page.screenshot({ path: `${directory}/${name}-${device}.png`, fullPage: Boolean(process.env.FULL) });
+  }
+}
+await browser.close();
