@@ -8,6 +8,7 @@ mod plan;
 mod problems;
 pub(super) mod remarks;
 pub(super) mod session;
+mod spool;
 mod unchanged;
 
 use std::io::{self, Read};
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
 
-use self::inputs::TreeOptions;
+use self::inputs::{Left, TreeOptions};
 use self::local_files::LocalFiles;
 use self::remarks::Remarks;
 use self::session::{Publication, Published};
@@ -42,6 +43,7 @@ yet is uploaded. If files and description are those of the active version alread
 Examples:
   larder publish miren/main --label main:abc1234 dist/*.tar.gz
   larder publish site --kind static --entrypoint index.html ./public
+  pg_dump app | larder publish backup/app app.sql=-
   larder publish miren/main --manifest manifest.json --files dist --expect sha256:HEX"
 )]
 pub struct Args {
@@ -49,10 +51,11 @@ pub struct Args {
     #[arg(value_name = "NAME")]
     name: ManifestName,
 
-    /// PATH, FILENAME=PATH to give another name, or a directory to take whole
+    /// PATH, FILENAME=PATH (- is stdin) to give another name, or a directory
     ///
-    /// The files of a directory are named relative to it; hidden ones are left out. Links out of it are refused. An
-    /// argument that is an existing file is that file, even if it holds an equals sign.
+    /// The files of a directory are named relative to it; hidden ones are left out, and those that its .larderignore
+    /// excludes. Links out of it are refused. An argument that is an existing file is that file, even if it holds an equals
+    /// sign.
     #[arg(value_name = "FILE", required_unless_present = "manifest", conflicts_with = "manifest")]
     files_given: Vec<PathBuf>,
 
@@ -159,8 +162,11 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let started = SystemClock.now();
-    if args.remote.reads_stdin() && args.manifest.as_deref().is_some_and(is_stdin) {
-        return Err(CliError::usage("stdin cannot give both the manifest and the token."));
+    let piped = |path: &PathBuf| path.as_os_str().as_encoded_bytes().ends_with(b"=-");
+    if args.remote.reads_stdin()
+        && (args.manifest.as_deref().is_some_and(is_stdin) || args.files_given.iter().any(piped))
+    {
+        return Err(CliError::usage("stdin cannot give both the token and the manifest or a file."));
     }
     let mut client = args.remote.writer(context).await?;
     if let Some(size) = args.resumable_from {
@@ -187,11 +193,11 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
         Some(path) => Some(local_files::fingerprint(path.clone()).await?),
         None => None,
     };
-    let (bytes, mut files, left_out) = if let Some(path) = &args.manifest {
+    let (bytes, mut files, left) = if let Some(path) = &args.manifest {
         let bytes = read_manifest(path)?;
         let manifest = parse(&bytes)?;
         let files = args.files.as_deref().map(|files| LocalFiles::below(files, &manifest)).unwrap_or_default();
-        (bytes, files, Vec::new())
+        (bytes, files, Left::default())
     } else {
         describe_files(args, source.as_ref()).await?
     };
@@ -202,7 +208,7 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
     Ok(Publication {
         client,
         name: &args.name,
-        remarks: Remarks::new(left_out, &manifest),
+        remarks: Remarks::new(left, &manifest),
         unchanged: false,
         manifest,
         bytes,
@@ -215,20 +221,19 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
 }
 
 /// Hashes the files of the arguments and generates their manifest. Also returns what was left out.
-async fn describe_files(args: &Args, source: Option<&Upload>) -> Result<(Bytes, LocalFiles, Vec<PathBuf>), CliError> {
+async fn describe_files(args: &Args, source: Option<&Upload>) -> Result<(Bytes, LocalFiles, Left), CliError> {
     let arguments = args.files_given.clone();
-    let options = args.tree;
-    let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, options));
+    let options = args.tree.clone();
+    let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, &options));
     let inputs = collect.await.map_err(anyhow::Error::from)??;
     let hashed = local_files::hash(inputs.files, args.jobs.get()).await?;
-    let files: Vec<_> = hashed.iter().map(|(name, upload)| (name.clone(), upload.fingerprint.blob)).collect();
     let source = source.map(|upload| upload.fingerprint.blob);
-    let bytes = document::write(&args.description, &files, source, args.new_version)?;
+    let bytes = document::write(&args.description, &hashed, source, args.new_version)?;
     let mut files = LocalFiles::default();
-    for (_, upload) in hashed {
-        files.add(Arc::new(upload));
+    for file in hashed {
+        files.add(file.content);
     }
-    Ok((bytes, files, inputs.left_out))
+    Ok((bytes, files, inputs.left))
 }
 
 fn read_manifest(path: &Path) -> Result<Bytes, CliError> {

@@ -34,6 +34,9 @@ pub struct ArtifactEntry {
     /// Architecture, such as `amd64`.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
+    /// Whether it is a program: downloaded to a file, it may be run.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub executable: Option<bool>,
 }
 
 /// A release. Unknown members are preserved.

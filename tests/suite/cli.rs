@@ -7,6 +7,7 @@ mod crash;
 pub mod exchange;
 pub mod fake;
 mod fetch;
+mod files;
 mod heal;
 mod identity;
 mod import;

@@ -100,6 +100,7 @@ impl Parts {
             media_type: None,
             platform: None,
             arch: None,
+            executable: false,
         });
         Manifest {
             media_type: Cow::Borrowed(MEDIA_TYPE),
