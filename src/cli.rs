@@ -8,6 +8,7 @@ mod check_config;
 mod check_store;
 mod collect;
 mod complete;
+mod complete_release;
 mod copy;
 mod copy_store;
 mod delete;
@@ -117,6 +118,8 @@ pub enum Command {
     Ls(ls::Args),
     /// List the versions of a name, or show one
     Versions(versions::Args),
+    /// Complete a release whose parts were published by several jobs
+    Complete(complete_release::Args),
     /// List the unfinished publishes of a name, or give one up
     Sessions(sessions::Args),
     /// Make a version the active one
@@ -168,6 +171,7 @@ impl Command {
             Self::Get(args) => get::run(args, context).await,
             Self::Ls(args) => ls::run(args, context).await,
             Self::Versions(args) => versions::run(args, context).await,
+            Self::Complete(args) => complete_release::run(args, context).await,
             Self::Sessions(args) => sessions::run(args, context).await,
             Self::Promote(args) => promote::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,

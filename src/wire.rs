@@ -31,4 +31,4 @@ pub use origins::{Origin, is_origin_url};
 pub use problem::ProblemDetails;
 pub use receipts::{CopyRequest, Receipt};
 pub use rows::{ArtifactManifest, History, Row};
-pub use sessions::{OpenSession, OpenSessions, Session};
+pub use sessions::{BeginParts, OpenSession, OpenSessions, Session, SessionParts};

@@ -4,6 +4,7 @@ mod document;
 mod inputs;
 pub(super) mod local_files;
 pub(super) mod naming;
+mod parts;
 mod plan;
 mod problems;
 pub(super) mod remarks;
@@ -44,6 +45,7 @@ Examples:
   larder publish miren/main --label main:abc1234 dist/*.tar.gz
   larder publish site --kind static --entrypoint index.html ./public
   pg_dump app | larder publish backup/app app.sql=-
+  larder publish tool dist/* --label v1 --part linux --parts linux,macos
   larder publish miren/main --manifest manifest.json --files dist --expect sha256:HEX"
 )]
 pub struct Args {
@@ -73,6 +75,16 @@ pub struct Args {
 
     #[command(flatten)]
     tree: TreeOptions,
+
+    /// This job publishes only this part of the release, whose label is --label
+    ///
+    /// The release becomes visible when all --parts are there; whichever job brings the last one completes it.
+    #[arg(long, value_name = "PART", requires_all = ["parts", "label"], conflicts_with_all = ["manifest", "source", "dry_run", "new_version"])]
+    part: Option<String>,
+
+    /// The parts of the release, the same for all jobs: linux,macos,windows
+    #[arg(long, value_name = "PART,...", value_delimiter = ',', requires = "part")]
+    parts: Vec<String>,
 
     /// Make a new version even if only the build date differs from the published one
     #[arg(long, conflicts_with = "manifest")]
@@ -171,6 +183,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let mut client = args.remote.writer(context).await?;
     if let Some(size) = args.resumable_from {
         client = client.resuming_from(size.bytes());
+    }
+    if let Some(part) = &args.part {
+        if !args.parts.contains(part) {
+            return Err(CliError::usage(format!("--part {part} is not among the --parts {}.", args.parts.join(","))));
+        }
+        return parts::run(&args, part, &client, context).await;
     }
     let mut publication = gather(&args, &client).await?;
     if !context.json {

@@ -6,6 +6,7 @@
 
 mod drafts;
 mod error;
+mod parts;
 mod sessions;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 pub use self::drafts::DraftKey;
 pub use self::error::PublishError;
 use self::error::{complete, to_upload};
+pub use self::parts::{PartsError, Progress};
 use crate::domain::head::Change;
 use crate::domain::manifest::{Descriptor, Limits};
 use crate::domain::{
@@ -193,10 +195,10 @@ impl Publish {
         Ok((row, missing))
     }
 
-    /// Completes a session (steps P2 and P3).
+    /// Completes a session (steps P2 and P3). One that is made of parts gets its manifest first.
     ///
     /// # Errors
-    /// [`PublishError::Blobs`] while blobs are missing: the session stays open. Otherwise another [`PublishError`].
+    /// [`PublishError::Blobs`] or [`PublishError::Parts`] while something is missing: the session stays open. Otherwise another [`PublishError`].
     pub async fn commit(
         &self,
         name: &ManifestName,
@@ -204,11 +206,13 @@ impl Publish {
         options: PublishOptions,
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, PublishError> {
+        let by = by.into();
+        Box::pin(self.assemble(name, number, &options, &by)).await?;
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
             complete(self.check(name, &row).await?)?;
         }
-        self.commit_head(name, number, options, &by.into()).await
+        self.commit_head(name, number, options, &by).await
     }
 
     /// Aborts a session.

@@ -44,9 +44,8 @@ impl Destination {
 
     /// Opens the directories down to `file`; `None` if one of them is missing. Blocks.
     pub(super) fn find(root: &Path, file: &FileName) -> io::Result<Option<Self>> {
-        let only_open = |directory: &OwnedFd, segment: &str, flags| {
-            rustix::fs::openat(directory, segment, flags, Mode::empty())
-        };
+        let only_open =
+            |directory: &OwnedFd, segment: &str, flags| rustix::fs::openat(directory, segment, flags, Mode::empty());
         match Self::walk(root, file, only_open) {
             Ok(place) => Ok(Some(place)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -208,7 +208,9 @@ fn is_complete(place: &Destination, blob: Descriptor) -> io::Result<bool> {
     Ok(hasher.finish() == blob.digest)
 }
 
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 

@@ -20,7 +20,8 @@ struct Document<'a> {
     version: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<&'a str>,
-    build_date: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build_date: Option<Timestamp>,
     kind: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
     entrypoint: Option<&'a FileName>,
@@ -68,19 +69,52 @@ pub(super) fn write(
 ) -> Result<Bytes, CliError> {
     let document = Document {
         version: description.label.as_deref(),
+        build_date: Some(build_date(description, precise)?),
+        source: source.map(Blob::from),
+        ..describe(description, files)
+    };
+    let bytes = pretty(&document)?;
+    check(&bytes)?;
+    Ok(bytes)
+}
+
+/// Generates a part of a release. The label is that of the release, and the time of a build is left out unless it is
+/// stated: jobs never end at the same moment.
+pub(super) fn write_part(description: &Description, files: &[Hashed]) -> Result<Bytes, CliError> {
+    let is_stated = description.build_date.is_some() || std::env::var_os("SOURCE_DATE_EPOCH").is_some();
+    let build_date = if is_stated { Some(build_date(description, false)?) } else { None };
+    pretty(&Document { build_date, ..describe(description, files) })
+}
+
+/// The files of a part as a release of their own.
+pub(super) fn alone(part: &[u8]) -> Result<Bytes, CliError> {
+    let part: serde_json::Value = serde_json::from_slice(part).map_err(anyhow::Error::from)?;
+    let alone = serde_json::json!({ "artifacts": part["artifacts"] });
+    Ok(alone.to_string().into())
+}
+
+fn describe<'a>(description: &'a Description, files: &'a [Hashed]) -> Document<'a> {
+    Document {
+        version: None,
         commit: description.commit.as_deref(),
-        build_date: build_date(description, precise)?,
+        build_date: None,
         kind: description.kind.into(),
         entrypoint: description.entrypoint.as_ref(),
         artifacts: entries(description, files),
-        source: source.map(Blob::from),
+        source: None,
         metadata: description.meta.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
-    };
-    let mut bytes = serde_json::to_vec_pretty(&document).map_err(anyhow::Error::from)?;
+    }
+}
+
+fn pretty(document: &Document<'_>) -> Result<Bytes, CliError> {
+    let mut bytes = serde_json::to_vec_pretty(document).map_err(anyhow::Error::from)?;
     bytes.push(b'\n');
-    release::check(&bytes, Limits::NONE)
-        .map_err(|error| CliError::usage(format!("These arguments make no valid manifest: {error}.")))?;
     Ok(bytes.into())
+}
+
+fn check(bytes: &[u8]) -> Result<(), CliError> {
+    let invalid = |error| CliError::usage(format!("These arguments make no valid manifest: {error}."));
+    release::check(bytes, Limits::NONE).map_err(invalid)
 }
 
 fn entries<'a>(description: &Description, files: &'a [Hashed]) -> Vec<Entry<'a>> {

@@ -30,7 +30,6 @@ pub(super) struct TreeOptions {
     #[arg(long, value_name = "GLOB", conflicts_with = "manifest")]
     pub(super) include: Vec<String>,
 
-
     /// Take hidden files and directories, too (those named on the command line are always taken)
     #[arg(long, conflicts_with = "manifest")]
     pub(super) hidden: bool,

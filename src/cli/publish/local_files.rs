@@ -87,9 +87,8 @@ pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<Hashed>,
 async fn hash_one(Input { name, path }: Input) -> Result<Hashed, CliError> {
     let Some(path) = path else {
         let spool = tokio::task::spawn_blocking(|| Spool::read(io::stdin().lock(), Path::new("."))).await;
-        let failed = |error| {
-            CliError::io("keep standard input in the working directory, where it waits to be uploaded", &error)
-        };
+        let failed =
+            |error| CliError::io("keep standard input in the working directory, where it waits to be uploaded", &error);
         let spool = spool.map_err(anyhow::Error::from)?.map_err(failed)?;
         return Ok(Hashed { name, blob: spool.blob(), executable: false, content: Arc::new(spool) });
     };

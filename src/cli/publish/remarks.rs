@@ -36,7 +36,12 @@ impl Remarks {
     /// Prints the remarks to stderr.
     pub(super) fn print(&self) {
         let Left { hidden, excluded, empty, links } = &self.left;
-        note(hidden, "left out", ["hidden file or directory", "hidden files and directories"], " (--hidden takes them)");
+        note(
+            hidden,
+            "left out",
+            ["hidden file or directory", "hidden files and directories"],
+            " (--hidden takes them)",
+        );
         note(excluded, "left out", ["excluded file or directory", "excluded files and directories"], "");
         note(empty, "left out", ["empty directory", "empty directories"], "");
         note(links, "followed", ["symbolic link", "symbolic links"], "");

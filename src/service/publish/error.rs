@@ -1,5 +1,6 @@
 //! Errors of publishing, and what is wrong with the blobs of a manifest.
 
+use super::PartsError;
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Digest, ManifestError};
 use crate::protocol::ChangeError;
@@ -26,6 +27,9 @@ pub enum PublishError {
         /// Blobs whose stored size differs from the stated one, with the stored size.
         wrong_size: Vec<(Descriptor, u64)>,
     },
+    /// A part was refused, or the parts make no release.
+    #[error(transparent)]
+    Parts(#[from] PartsError),
     /// The name could not be changed.
     #[error(transparent)]
     Change(#[from] ChangeError),

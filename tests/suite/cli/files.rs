@@ -58,7 +58,8 @@ fn the_umask_decides_who_may_run_a_program() {
     server.larder("publish main tool").within(&files).ok();
     let output = folder(&[]);
     let fetch = format!("umask 077 && {} fetch main", env!("CARGO_BIN_EXE_larder"));
-    let fetch = Command::new("sh").args(["-c", &fetch]).env("LARDER_SERVER", server.url()).current_dir(&output).output();
+    let fetch =
+        Command::new("sh").args(["-c", &fetch]).env("LARDER_SERVER", server.url()).current_dir(&output).output();
     assert!(fetch.unwrap().status.success());
     assert_eq!(mode(output.path().join("tool")), 0o700);
 }
@@ -66,7 +67,8 @@ fn the_umask_decides_who_may_run_a_program() {
 #[test]
 fn what_of_a_tree_is_not_published_is_said() {
     let server = ServerProcess::start();
-    let files = folder(&[("a.js", b"1"), ("a.js.map", b"2"), ("docs/x", b"3"), (".env", b"4"), (".larderignore", b"/docs/\n")]);
+    let files =
+        folder(&[("a.js", b"1"), ("a.js.map", b"2"), ("docs/x", b"3"), (".env", b"4"), (".larderignore", b"/docs/\n")]);
     fs::create_dir(files.path().join("logs")).unwrap();
     symlink("a.js", files.path().join("latest.js")).unwrap();
     let output = server.larder("publish site . --exclude *.map").within(&files).ok();
@@ -122,7 +124,10 @@ fn a_fetch_destroys_nothing_without_force() {
     let refused = server.larder("fetch main --json").within(&output).exits(1).error();
     assert_eq!((&refused["code"], &refused["files"]), (&json!("FILES_DIFFER"), &json!(["a", "b"])));
     server.larder("fetch main").within(&output).exits(1).says("--force");
-    assert_eq!((everything(output.path()), read("a")), (vec!["a".into(), "b".into(), "elsewhere".into()], "my own notes".into()));
+    assert_eq!(
+        (everything(output.path()), read("a")),
+        (vec!["a".into(), "b".into(), "elsewhere".into()], "my own notes".into())
+    );
     server.larder("fetch main c").within(&output).ok();
     server.larder("fetch main --force").within(&output).ok();
     assert_eq!((read("a"), read("b"), read("elsewhere")), ("1".into(), "1".into(), "x".into()));

@@ -117,7 +117,8 @@ fn special_files_are_not_opened() {
         .unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(root.path().join("socket")).unwrap();
     symlink("/dev/null", root.path().join("device")).unwrap();
-    for options in [TreeOptions::default(), TreeOptions { follow_links: true, hidden: true, ..TreeOptions::default() }] {
+    for options in [TreeOptions::default(), TreeOptions { follow_links: true, hidden: true, ..TreeOptions::default() }]
+    {
         let refused = error(&[root.path().to_owned()], options);
         for name in ["fifo", "socket", "device"] {
             assert!(refused.contains(name), "{refused}");

@@ -37,9 +37,7 @@ fn only_artifacts_are_required_and_unknown_members_are_left_alone() {
 
 #[test]
 fn only_true_makes_a_file_executable() {
-    let file = |name: &str, executable: serde_json::Value| {
-        serde_json::json!({"name": name, "blob": blob("a"), "size": 3, "executable": executable})
-    };
+    let file = |name: &str, executable: serde_json::Value| serde_json::json!({"name": name, "blob": blob("a"), "size": 3, "executable": executable});
     let of = |value| serde_json::json!({"artifacts": [file("a", true.into()), file("b", value)]});
     let manifest = parse(&of(false.into())).unwrap();
     assert_eq!(manifest.files.iter().map(|file| file.executable).collect::<Vec<_>>(), [true, false]);
