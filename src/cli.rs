@@ -148,7 +148,7 @@ impl Cli {
         if !matches!(self.command, Command::Serve(_)) {
             logging::init()?;
         }
-        let result = self.command.run(&context).await;
+        let result = Box::pin(self.command.run(&context)).await;
         context.identity.give_back().await;
         result
     }

@@ -188,7 +188,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         if !args.parts.contains(part) {
             return Err(CliError::usage(format!("--part {part} is not among the --parts {}.", args.parts.join(","))));
         }
-        return parts::run(&args, part, &client, context).await;
+        return Box::pin(parts::run(&args, part, &client, context)).await;
     }
     let mut publication = gather(&args, &client).await?;
     if !context.json {

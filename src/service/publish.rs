@@ -14,9 +14,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::drafts::DraftKey;
-pub use self::error::PublishError;
+pub use self::error::{PartsError, PublishError};
 use self::error::{complete, to_upload};
-pub use self::parts::{PartsError, Progress};
+pub use self::parts::Progress;
 use crate::domain::head::Change;
 use crate::domain::manifest::{Descriptor, Limits};
 use crate::domain::{

@@ -32,7 +32,9 @@ pub(super) async fn run(args: &Args, part: &str, client: &Client, context: &Cont
     let bytes = document::write_part(&args.description, &hashed)?;
     let manifest = parse(&document::alone(&bytes)?)?;
     let mut files = LocalFiles::default();
-    hashed.into_iter().for_each(|file| files.add(file.content));
+    for file in hashed {
+        files.add(file.content);
+    }
     let publication = Publication {
         client,
         name: &args.name,

@@ -10,48 +10,18 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::drafts::{DraftKey, MAX_MERGES};
-use super::error::complete;
+use super::error::{PartsError, complete};
 use super::sessions::SESSIONS_SOUGHT;
 use super::{Document, LONG, Publish, PublishError, PublishOptions, Receipt};
 use crate::domain::head::Change;
 use crate::domain::manifest::Limits;
-use crate::domain::manifest::parts::{ComposeError, Part, Parts};
+use crate::domain::manifest::parts::{Part, Parts};
 use crate::domain::{Author, Digest, ManifestError, ManifestName, Rejection, State, Summary, VersionRow};
-use crate::protocol::{ChangeError, Changed};
+use crate::protocol::ChangeError;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// What the keys of these drafts begin with; the label follows.
 const KEY: &str = "label:";
-
-/// Why a part was refused, or a release of parts not completed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PartsError {
-    /// The release was begun with other parts.
-    #[error("the release was begun with other parts")]
-    Differ {
-        /// The parts that it was begun with.
-        begun: Vec<String>,
-        /// Those that were stated now.
-        stated: Vec<String>,
-    },
-    /// The release has no part of this name.
-    #[error("the release has no part {part}")]
-    Unknown {
-        /// The part.
-        part: String,
-        /// The parts that the release has.
-        parts: Vec<String>,
-    },
-    /// The version is not made of parts.
-    #[error("version {0} is not made of parts")]
-    NotParts(u64),
-    /// The release is complete, or about to be, with other files than this part has.
-    #[error("version {0} is complete")]
-    Complete(u64),
-    /// The parts make no release.
-    #[error(transparent)]
-    Compose(#[from] ComposeError),
-}
 
 /// Which parts of a release are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,9 +159,8 @@ impl Publish {
         let summary = Some(Summary::of(&manifest, self.blobs.put(bytes.clone()).await?));
         let change = Change::Amend { number: row.number, generation: row.generation, summary };
         let changed = match self.heads.change(name, &change, by).await {
-            Ok(Changed { unchanged: true, .. }) => return Ok(false),
-            Ok(changed) => changed,
-            Err(ChangeError::Rejected(Rejection::WrongState { .. })) => return Ok(false),
+            Ok(changed) if !changed.unchanged => changed,
+            Ok(_) | Err(ChangeError::Rejected(Rejection::WrongState { .. })) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
         complete(self.secure(&manifest, &Receipt::new(changed), bytes).await?).map(|()| true)
