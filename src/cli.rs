@@ -8,6 +8,7 @@ mod check_config;
 mod check_store;
 mod collect;
 mod complete;
+mod complete_release;
 mod copy;
 mod copy_store;
 mod delete;
@@ -123,6 +124,8 @@ pub enum Command {
     Versions(versions::Args),
     /// Show who changed a name, when, how and why
     History(history::Args),
+    /// Complete a release whose parts were published by several jobs
+    Complete(complete_release::Args),
     /// List the unfinished publishes of a name, or give one up
     Sessions(sessions::Args),
     /// Make a version the active one
@@ -157,7 +160,7 @@ impl Cli {
         if !matches!(self.command, Command::Serve(_)) {
             logging::init()?;
         }
-        let result = self.command.run(&context).await;
+        let result = Box::pin(self.command.run(&context)).await;
         context.identity.give_back().await;
         result
     }
@@ -181,6 +184,7 @@ impl Command {
             Self::Ls(args) => ls::run(args, context).await,
             Self::Versions(args) => versions::run(args, context).await,
             Self::History(args) => history::run(args, context).await,
+            Self::Complete(args) => complete_release::run(args, context).await,
             Self::Sessions(args) => sessions::run(args, context).await,
             Self::Promote(args) => promote::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,

@@ -40,5 +40,5 @@ pub use origins::{Origin, is_origin_url};
 pub use problem::ProblemDetails;
 pub use receipts::{CopyRequest, Receipt};
 pub use rows::{ArtifactManifest, History, Row};
-pub use sessions::{OpenSession, OpenSessions, Session};
+pub use sessions::{BeginParts, OpenSession, OpenSessions, Session, SessionParts};
 pub use warnings::{Floor, FloorRequest, Instead, NameFloor, Pin, Yank, YankRequest};

@@ -3,18 +3,21 @@
 mod destination;
 mod merging;
 mod part;
+mod standing;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde_json::json;
 
+use self::standing::Standing;
 use super::progress::Progress;
 use super::remote::Remote;
+use super::table::{Table, size};
 use super::{CliError, Context, Exit, notices, output};
 use crate::client::{Client, PublishedManifest};
 use crate::domain::manifest::{Artifact, FileIndex, release};
@@ -28,11 +31,13 @@ const MAX_LISTED: usize = 50;
 #[command(
     after_help = "All files come from one version, even if somebody publishes meanwhile. Files that are already \
 there are kept; interrupted downloads continue where they stopped. A file appears under its name only when it is \
-complete and verified.
+complete and verified, and executable if it was published so. Files that the server has, such as those of an \
+earlier fetch, are replaced; for others say --force. Prints what `sha256sum -c` reads.
 
 Examples:
   larder fetch miren/main --output dist
-  larder fetch miren/main@previous miren-linux-amd64.zip"
+  larder fetch miren/main@previous miren-linux-amd64.zip
+  larder fetch miren/main --source source.tar.gz"
 )]
 pub struct Args {
     /// The version (without a selector: the active one)
@@ -46,6 +51,18 @@ pub struct Args {
     /// Directory to write to; made if it is not there
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     output: PathBuf,
+
+    /// Fetch the source snapshot instead, and give it this name
+    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    source: Option<FileName>,
+
+    /// Replace other files with the same names, although the server does not have their content
+    #[arg(long)]
+    force: bool,
+
+    /// Show what would be fetched and replaced, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 
     /// How many files to transfer at once
     #[arg(short, long, value_name = "N", default_value = "4")]
@@ -80,40 +97,128 @@ struct Fetched {
     path: PathBuf,
     blob: Digest,
     size: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    executable: bool,
     state: Origin,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
     let release = read_release(&client, &args.target).await?;
-    let wanted = choose(&release, &args.target, &args.files)?;
+    let source = args.source.as_ref().map(|name| source(&release, &args.target, name)).transpose()?;
+    let wanted = match &source {
+        Some(source) => vec![source],
+        None => choose(&release, &args.target, &args.files)?,
+    };
     let root = args.output.as_path();
+    let standing = if args.force && !args.dry_run {
+        vec![Standing::Foreign; wanted.len()]
+    } else {
+        standing::look(&client, root, &wanted, args.jobs.get()).await?
+    };
+    if args.dry_run {
+        return plan(&args, &release, &wanted, &standing, context);
+    }
+    if !args.force {
+        standing::check(root, &wanted, &standing)?;
+    }
     std::fs::create_dir_all(root)
         .map_err(|error| CliError::io(format_args!("make the directory {}", root.display()), &error))?;
     let names: Vec<&str> = wanted.iter().map(|artifact| artifact.name.as_str()).collect();
     merging::check(root, &names)?;
+    let fetched = transfer(&client, &args, &wanted, &standing, context).await?;
+    summarise(&args, &release, &fetched, context)
+}
+
+/// Fetches the files, and prints each one in the order of the manifest rather than of completion, so that the output is
+/// deterministic.
+async fn transfer(
+    client: &Client,
+    args: &Args,
+    wanted: &[&Artifact],
+    standing: &[Standing],
+    context: &Context,
+) -> Result<Vec<Fetched>, CliError> {
+    let root = args.output.as_path();
     let written = Arc::default();
     let progress = Progress::new(context, "fetching", wanted.iter().map(|artifact| artifact.blob.size).sum());
-    let (client, progress_ref, written) = (&client, &progress, &written);
-    // In the order of the manifest rather than of completion, so that the output is deterministic.
-    let fetched: Vec<Fetched> = stream::iter(wanted)
-        .map(|artifact| async move {
-            let origin = part::obtain(client, root, artifact, &progress_ref.meter(), written).await?;
+    let (progress, written) = (&progress, &written);
+    stream::iter(wanted.iter().zip(standing))
+        .map(|(artifact, standing)| async move {
+            let meter = progress.meter();
+            let state = match standing {
+                Standing::Present => part::keep(root, artifact, &meter, written).await?,
+                _ => part::obtain(client, root, artifact, &meter, written).await?,
+            };
             let path = root.join(artifact.name.as_str());
-            let Artifact { name, blob, .. } = artifact.clone();
-            Ok::<_, CliError>(Fetched { name, path, blob: blob.digest, size: blob.size, state: origin })
+            let Artifact { name, blob, executable, .. } = (*artifact).clone();
+            Ok::<_, CliError>(Fetched { name, path, blob: blob.digest, size: blob.size, executable, state })
         })
         .buffered(args.jobs.get())
         .and_then(|fetched| async move {
             if !context.json {
-                output::line(format_args!("{}  {}", fetched.blob, fetched.path.display()))?;
+                output::line(sum_line(fetched.blob, &fetched.path))?;
             }
             Ok(fetched)
         })
         .try_collect()
-        .await?;
-    drop(progress);
-    summarise(&args, &release, &fetched, context)
+        .await
+}
+
+/// A line as `sha256sum` writes it: names with a backslash or a line feed begin with a backslash.
+fn sum_line(digest: Digest, path: &Path) -> String {
+    let path = path.to_string_lossy();
+    if path.contains(['\\', '\n']) {
+        let path = path.replace('\\', "\\\\").replace('\n', "\\n");
+        return format!("\\{}  {path}", digest.hex());
+    }
+    format!("{}  {path}", digest.hex())
+}
+
+/// The source snapshot as a file with this name.
+fn source(release: &Release, target: &Target, name: &FileName) -> Result<Artifact, CliError> {
+    let blob = release.manifest.source.ok_or_else(|| {
+        let detail = format!("{target} was published without a source snapshot.");
+        CliError::new(Exit::NotFound, "SOURCE_UNKNOWN", detail)
+    })?;
+    let name = name.clone();
+    Ok(Artifact { name, blob, media_type: None, platform: None, arch: None, executable: false })
+}
+
+/// What a fetch would do.
+fn plan(
+    args: &Args,
+    release: &Release,
+    wanted: &[&Artifact],
+    standing: &[Standing],
+    context: &Context,
+) -> Result<(), CliError> {
+    if context.json {
+        let file = |(artifact, state): (&&Artifact, &Standing)| {
+            let path = args.output.join(artifact.name.as_str());
+            json!({"name": artifact.name, "path": path, "blob": artifact.blob.digest, "size": artifact.blob.size, "state": state})
+        };
+        return output::json(&json!({
+            "dry_run": true,
+            "name": args.target.name,
+            "version": release.published.version,
+            "manifest": release.published.digest,
+            "directory": args.output,
+            "files": wanted.iter().zip(standing).map(file).collect::<Vec<_>>(),
+        }));
+    }
+    let mut table = Table::new(&["PLAN", "SIZE", "FILE"]);
+    for (artifact, standing) in wanted.iter().zip(standing) {
+        let path = args.output.join(artifact.name.as_str()).display().to_string();
+        table.add([standing.plan().to_owned(), size(artifact.blob.size), path]);
+    }
+    output::line(table.render())?;
+    let foreign = standing.iter().filter(|standing| **standing == Standing::Foreign).count();
+    if foreign > 0 {
+        let files = super::table::files(foreign);
+        output::note(format_args!("{files} would be overwritten that the server does not have; it takes --force"));
+    }
+    Ok(())
 }
 
 fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Context) -> Result<(), CliError> {
@@ -168,4 +273,16 @@ pub(super) fn choose<'a>(
         if more > 0 { format!(" and {more} more") } else { String::new() }
     );
     Err(CliError::new(Exit::NotFound, "FILE_UNKNOWN", detail).with("unknown", json!(unknown)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_lines_that_sha256sum_reads() {
+        let (digest, hex) = (Digest::of(b""), Digest::of(b"").hex());
+        assert_eq!(sum_line(digest, Path::new("a b")), format!("{hex}  a b"));
+        assert_eq!(sum_line(digest, Path::new("a\\b")), format!("\\{hex}  a\\\\b"));
+    }
 }

@@ -4,10 +4,12 @@ mod document;
 mod inputs;
 pub(super) mod local_files;
 pub(super) mod naming;
+mod parts;
 mod plan;
 mod problems;
 pub(super) mod remarks;
 pub(super) mod session;
+mod spool;
 mod unchanged;
 
 use std::io::{self, Read};
@@ -19,7 +21,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
 
-use self::inputs::TreeOptions;
+use self::inputs::{Left, TreeOptions};
 use self::local_files::LocalFiles;
 use self::remarks::Remarks;
 use self::session::{Publication, Published};
@@ -42,6 +44,8 @@ yet is uploaded. If files and description are those of the active version alread
 Examples:
   larder publish miren/main --label main:abc1234 dist/*.tar.gz
   larder publish site --kind static --entrypoint index.html ./public
+  pg_dump app | larder publish backup/app app.sql=-
+  larder publish tool dist/* --label v1 --part linux --parts linux,macos
   larder publish miren/main --manifest manifest.json --files dist --expect sha256:HEX"
 )]
 pub struct Args {
@@ -49,10 +53,11 @@ pub struct Args {
     #[arg(value_name = "NAME")]
     name: ManifestName,
 
-    /// PATH, FILENAME=PATH to give another name, or a directory to take whole
+    /// PATH, FILENAME=PATH (- is stdin) to give another name, or a directory
     ///
-    /// The files of a directory are named relative to it; hidden ones are left out. Links out of it are refused. An
-    /// argument that is an existing file is that file, even if it holds an equals sign.
+    /// The files of a directory are named relative to it; hidden ones are left out, and those that its .larderignore
+    /// excludes. Links out of it are refused. An argument that is an existing file is that file, even if it holds an equals
+    /// sign.
     #[arg(value_name = "FILE", required_unless_present = "manifest", conflicts_with = "manifest")]
     files_given: Vec<PathBuf>,
 
@@ -70,6 +75,16 @@ pub struct Args {
 
     #[command(flatten)]
     tree: TreeOptions,
+
+    /// This job publishes only this part of the release, whose label is --label
+    ///
+    /// The release becomes visible when all --parts are there; whichever job brings the last one completes it.
+    #[arg(long, value_name = "PART", requires_all = ["parts", "label"], conflicts_with_all = ["manifest", "source", "dry_run", "new_version"])]
+    part: Option<String>,
+
+    /// The parts of the release, the same for all jobs: linux,macos,windows
+    #[arg(long, value_name = "PART,...", value_delimiter = ',', requires = "part")]
+    parts: Vec<String>,
 
     /// Make a new version even if only the build date differs from the published one
     #[arg(long, conflicts_with = "manifest")]
@@ -159,12 +174,21 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let started = SystemClock.now();
-    if args.remote.reads_stdin() && args.manifest.as_deref().is_some_and(is_stdin) {
-        return Err(CliError::usage("stdin cannot give both the manifest and the token."));
+    let piped = |path: &PathBuf| path.as_os_str().as_encoded_bytes().ends_with(b"=-");
+    if args.remote.reads_stdin()
+        && (args.manifest.as_deref().is_some_and(is_stdin) || args.files_given.iter().any(piped))
+    {
+        return Err(CliError::usage("stdin cannot give both the token and the manifest or a file."));
     }
     let mut client = args.remote.writer(context).await?;
     if let Some(size) = args.resumable_from {
         client = client.resuming_from(size.bytes());
+    }
+    if let Some(part) = &args.part {
+        if !args.parts.contains(part) {
+            return Err(CliError::usage(format!("--part {part} is not among the --parts {}.", args.parts.join(","))));
+        }
+        return Box::pin(parts::run(&args, part, &client, context)).await;
     }
     let mut publication = gather(&args, &client).await?;
     if !context.json {
@@ -187,11 +211,11 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
         Some(path) => Some(local_files::fingerprint(path.clone()).await?),
         None => None,
     };
-    let (bytes, mut files, left_out) = if let Some(path) = &args.manifest {
+    let (bytes, mut files, left) = if let Some(path) = &args.manifest {
         let bytes = read_manifest(path)?;
         let manifest = parse(&bytes)?;
         let files = args.files.as_deref().map(|files| LocalFiles::below(files, &manifest)).unwrap_or_default();
-        (bytes, files, Vec::new())
+        (bytes, files, Left::default())
     } else {
         describe_files(args, source.as_ref()).await?
     };
@@ -202,7 +226,7 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
     Ok(Publication {
         client,
         name: &args.name,
-        remarks: Remarks::new(left_out, &manifest),
+        remarks: Remarks::new(left, &manifest),
         unchanged: false,
         manifest,
         bytes,
@@ -215,20 +239,19 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
 }
 
 /// Hashes the files of the arguments and generates their manifest. Also returns what was left out.
-async fn describe_files(args: &Args, source: Option<&Upload>) -> Result<(Bytes, LocalFiles, Vec<PathBuf>), CliError> {
+async fn describe_files(args: &Args, source: Option<&Upload>) -> Result<(Bytes, LocalFiles, Left), CliError> {
     let arguments = args.files_given.clone();
-    let options = args.tree;
-    let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, options));
+    let options = args.tree.clone();
+    let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, &options));
     let inputs = collect.await.map_err(anyhow::Error::from)??;
     let hashed = local_files::hash(inputs.files, args.jobs.get()).await?;
-    let files: Vec<_> = hashed.iter().map(|(name, upload)| (name.clone(), upload.fingerprint.blob)).collect();
     let source = source.map(|upload| upload.fingerprint.blob);
-    let bytes = document::write(&args.description, &files, source, args.new_version)?;
+    let bytes = document::write(&args.description, &hashed, source, args.new_version)?;
     let mut files = LocalFiles::default();
-    for (_, upload) in hashed {
-        files.add(Arc::new(upload));
+    for file in hashed {
+        files.add(file.content);
     }
-    Ok((bytes, files, inputs.left_out))
+    Ok((bytes, files, inputs.left))
 }
 
 fn read_manifest(path: &Path) -> Result<Bytes, CliError> {

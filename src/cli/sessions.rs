@@ -4,18 +4,21 @@ use serde_json::json;
 
 use super::remote::Remote;
 use super::table::{Table, moment, size, text};
-use super::{CliError, Context, output};
-use crate::domain::{Selector, Target};
-use crate::wire::OpenSession;
+use super::{CliError, Context, Exit, output};
+use crate::client::Client;
+use crate::domain::{ManifestName, Selector, Target};
+use crate::wire::{OpenSession, SessionParts};
 
 /// Arguments of `larder sessions`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "A publish that was killed leaves its session open: its blobs are kept until the session is given up, or expires
-by the policy `prepared_for`. Publishing the same files again takes it up.
+by the policy `prepared_for`. Publishing the same files again takes it up. A release of several parts is listed here, too, until
+the last part has come.
 
 Examples:
   larder sessions miren/main
+  larder sessions miren/main --abandon v1.4.0
   larder sessions miren/main@7 --abort"
 )]
 pub struct Args {
@@ -27,6 +30,10 @@ pub struct Args {
     #[arg(long)]
     abort: bool,
 
+    /// Give up the session with this label or number, and all parts that were sent
+    #[arg(long, value_name = "LABEL|NUMBER", conflicts_with = "abort")]
+    abandon: Option<String>,
+
     #[command(flatten)]
     remote: Remote,
 }
@@ -34,14 +41,12 @@ pub struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.writer(context).await?;
     let (name, target) = (&args.target.name, &args.target);
+    if let Some(which) = &args.abandon {
+        let open = client.sessions(name).await?;
+        return give_up(&client, name, find(name, &open.sessions, which)?, context).await;
+    }
     match (&target.selector, args.abort) {
-        (Selector::Number(version), true) => {
-            client.abort_version(name, *version).await?;
-            if context.json {
-                return output::json(&json!({ "name": name, "version": version, "aborted": true }));
-            }
-            output::line(format_args!("{target} given up"))
-        }
+        (Selector::Number(version), true) => give_up(&client, name, *version, context).await,
         (_, true) => Err(CliError::usage(format!("Say which session to give up: {name}@NUMBER."))),
         (selector, false) => {
             let mut open = client.sessions(name).await?;
@@ -50,6 +55,46 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             }
             if context.json { output::json(&open) } else { output::line(table(&open.sessions).render()) }
         }
+    }
+}
+
+async fn give_up(client: &Client, name: &ManifestName, version: u64, context: &Context) -> Result<(), CliError> {
+    client.abort_version(name, version).await?;
+    if context.json {
+        return output::json(&json!({ "name": name, "version": version, "aborted": true }));
+    }
+    output::line(format_args!("{name}@{version} given up"))
+}
+
+/// The session with this label, else with this number.
+fn find(name: &ManifestName, open: &[OpenSession], which: &str) -> Result<u64, CliError> {
+    let labelled: Vec<u64> =
+        open.iter().filter(|one| one.label.as_deref() == Some(which)).map(|one| one.version).collect();
+    match labelled[..] {
+        [version] => return Ok(version),
+        [] => {}
+        _ => {
+            let numbers: Vec<_> = labelled.iter().map(u64::to_string).collect();
+            let detail = format!("Several sessions of {name} have this label; say which: {}.", numbers.join(", "));
+            return Err(CliError::usage(detail));
+        }
+    }
+    let numbered = open.iter().map(|one| one.version).find(|version| version.to_string() == which);
+    numbered.ok_or_else(|| {
+        let detail =
+            format!("{name} has no open session with this label or number. `larder sessions {name}` lists them.");
+        CliError::new(Exit::NotFound, "VERSION_UNKNOWN", detail)
+    })
+}
+
+/// `v1.4.0 (2 of 3 parts, waiting for windows)`
+fn label(session: &OpenSession) -> String {
+    let shown = text(session.label.as_deref());
+    let Some(SessionParts { done, waiting }) = &session.parts else { return shown };
+    let all = done.len() + waiting.len();
+    match &waiting[..] {
+        [] => format!("{shown} (all parts)"),
+        _ => format!("{shown} ({} of {all} parts, waiting for {})", done.len(), text(Some(&waiting.join(", ")))),
     }
 }
 
@@ -62,7 +107,7 @@ fn table(sessions: &[OpenSession]) -> Table {
             session.files.to_string(),
             size(session.total_bytes),
             text(Some(&session.created_by.to_string())),
-            text(session.label.as_deref()),
+            label(session),
         ]);
     }
     table

@@ -68,6 +68,41 @@ impl Client {
         Ok(Prepared::Open(session, missing))
     }
 
+    /// Begins a release of these parts, or finds the one with this label that another job has begun.
+    ///
+    /// # Errors
+    /// The server's refusal, such as that the release was begun with other parts, or the transport's failure.
+    pub async fn begin_parts(
+        &self,
+        name: &ManifestName,
+        label: &str,
+        parts: &[String],
+    ) -> Result<wire::Session, ClientError> {
+        let url = self.url(&format!("sessions/{name}"));
+        let body = wire::BeginParts { label: label.to_owned(), parts: parts.to_vec() };
+        self.answer(|| self.request(Method::POST, url.clone()).json(&body)).await?.json()
+    }
+
+    /// Sends a part of a release; `document` is a manifest with its files alone. The answer lists the blobs that are
+    /// missing, of this part and of others.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn put_part(
+        &self,
+        name: &ManifestName,
+        version: u64,
+        part: &str,
+        document: Bytes,
+    ) -> Result<wire::Session, ClientError> {
+        let url = self.url(&format!("sessions/{name}@{version}/parts/{part}"));
+        let build = || {
+            let request = self.request(Method::PUT, url.clone()).header(header::CONTENT_TYPE, "application/json");
+            request.body(document.clone())
+        };
+        self.answer(build).await?.json()
+    }
+
     /// Commits the session (P2 and P3): the version becomes visible with all its files at once.
     ///
     /// # Errors

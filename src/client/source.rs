@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -45,6 +45,8 @@ pub struct Fingerprint {
     pub blob: Descriptor,
     /// Modification time, if the file system provides it.
     pub modified: Option<SystemTime>,
+    /// Whether its owner, its group or others may run it.
+    pub executable: bool,
 }
 
 impl Fingerprint {
@@ -70,7 +72,8 @@ impl Fingerprint {
             return Err(io::Error::other("it changed while it was being read"));
         }
         let digest = hasher.finish();
-        Ok(Self { blob: Descriptor { digest, size }, modified: after.modified().ok() })
+        let executable = after.permissions().mode() & 0o111 != 0;
+        Ok(Self { blob: Descriptor { digest, size }, modified: after.modified().ok(), executable })
     }
 }
 
@@ -87,7 +90,7 @@ impl Upload {
     /// Whether the file still has the size and modification time of the fingerprint.
     #[must_use]
     pub fn matches(&self, metadata: &Metadata) -> bool {
-        let Fingerprint { blob, modified } = self.fingerprint;
+        let Fingerprint { blob, modified, .. } = self.fingerprint;
         metadata.is_file() && metadata.len() == blob.size && metadata.modified().ok() == modified
     }
 }

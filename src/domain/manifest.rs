@@ -53,6 +53,8 @@ pub struct Artifact {
     pub platform: Option<String>,
     /// Architecture (`amd64`), if stated.
     pub arch: Option<String>,
+    /// Whether it is a program: who downloads it to a file may run it.
+    pub executable: bool,
 }
 
 /// A manifest that this one refers to. What that one needs in turn is found by reading it.

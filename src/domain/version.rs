@@ -201,6 +201,12 @@ impl VersionRow {
         self.is_draft() && self.session.as_deref() == Some(session)
     }
 
+    /// Whether it is the draft with this key, or what became of it, unless that is gone.
+    #[must_use]
+    pub fn is_from(&self, session: &str) -> bool {
+        self.session.as_deref() == Some(session) && (self.state == State::Prepared || self.state.is_complete())
+    }
+
     /// Digest of the version's manifest.
     #[must_use]
     pub fn digest(&self) -> Digest {

@@ -4,6 +4,7 @@
 //! id.
 
 mod mechanics;
+mod parts;
 pub(super) mod problems;
 mod services;
 mod tokens;

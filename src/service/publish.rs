@@ -6,6 +6,7 @@
 
 mod drafts;
 mod error;
+mod parts;
 mod sessions;
 
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::drafts::DraftKey;
-pub use self::error::PublishError;
+pub use self::error::{PartsError, PublishError};
 use self::error::{complete, to_upload};
+pub use self::parts::Progress;
 use crate::domain::head::Change;
 use crate::domain::manifest::{Descriptor, Limits};
 use crate::domain::{
@@ -195,10 +197,10 @@ impl Publish {
         Ok((row, missing))
     }
 
-    /// Completes a session (steps P2 and P3).
+    /// Completes a session (steps P2 and P3). One that is made of parts gets its manifest first.
     ///
     /// # Errors
-    /// [`PublishError::Blobs`] while blobs are missing: the session stays open. Otherwise another [`PublishError`].
+    /// [`PublishError::Blobs`] or [`PublishError::Parts`] while something is missing: the session stays open. Otherwise another [`PublishError`].
     pub async fn commit(
         &self,
         name: &ManifestName,
@@ -206,11 +208,13 @@ impl Publish {
         options: PublishOptions,
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, PublishError> {
+        let by = by.into();
+        Box::pin(self.assemble(name, number, &options, &by)).await?;
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
             complete(self.check(name, &row).await?)?;
         }
-        self.commit_head(name, number, options, &by.into()).await
+        self.commit_head(name, number, options, &by).await
     }
 
     /// Aborts a session.

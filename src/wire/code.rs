@@ -74,6 +74,12 @@ codes! {
     NameInvalid = "NAME_INVALID",
     /// The address does not exist.
     NotFound = "NOT_FOUND",
+    /// The release has no part of this name.
+    PartUnknown = "PART_UNKNOWN",
+    /// Parts of a release contradict each other, or what it was begun with.
+    PartsConflict = "PARTS_CONFLICT",
+    /// Parts of the release have not been sent yet.
+    PartsMissing = "PARTS_MISSING",
     /// A stated precondition does not hold.
     PreconditionFailed = "PRECONDITION_FAILED",
     /// A stated precondition cannot be read.

@@ -34,6 +34,22 @@ pub struct ArtifactEntry {
     /// Architecture, such as `amd64`.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
+    /// Whether it is a program: downloaded to a file, it may be run.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub executable: Option<bool>,
+}
+
+/// A part of a release.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(extend("additionalProperties" = true))]
+pub struct PartDocument {
+    /// The files of the part.
+    #[schemars(length(min = 1))]
+    pub artifacts: Vec<ArtifactEntry>,
+    /// Becomes part of the `metadata` of the release.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Anything>")]
+    pub metadata: Option<serde_json::Value>,
 }
 
 /// A release. Unknown members are preserved.

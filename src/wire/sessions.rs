@@ -7,6 +7,25 @@ use serde::{Deserialize, Serialize};
 use super::schema;
 use crate::domain::{Digest, ManifestName, State, Subject, VersionRow};
 
+/// The request to begin a release that several jobs bring, each of them a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BeginParts {
+    /// The publisher's own version text, by which all jobs find the release. 1 to 190 bytes.
+    pub label: String,
+    /// The names of all parts, 1 to 64.
+    pub parts: Vec<String>,
+}
+
+/// Which parts of a release are there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionParts {
+    /// The parts that were declared. Blobs of theirs may still be missing.
+    pub done: Vec<String>,
+    /// The parts that were not.
+    pub waiting: Vec<String>,
+}
+
 /// The sessions of a name that are open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenSessions {
@@ -36,6 +55,10 @@ pub struct OpenSession {
     pub files: u64,
     /// Total size of the files, in bytes.
     pub total_bytes: u64,
+    /// Which of its parts are there, if it is made of parts. Only the newest 50 such sessions say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SessionParts")]
+    pub parts: Option<SessionParts>,
 }
 
 impl From<&VersionRow> for OpenSession {
@@ -47,6 +70,7 @@ impl From<&VersionRow> for OpenSession {
             label: row.summary.label.clone(),
             files: row.summary.files,
             total_bytes: row.summary.total_bytes,
+            parts: None,
         }
     }
 }
@@ -65,6 +89,14 @@ pub struct Session {
     /// Digests of the blobs that must be uploaded before the session can be committed.
     #[schemars(with = "Vec<schema::Digest>")]
     pub missing: Vec<Digest>,
+    /// The publisher's own version text, if the session is made of parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub label: Option<String>,
+    /// Which of its parts are there, if it is made of parts. Absent once it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SessionParts")]
+    pub parts: Option<SessionParts>,
     /// URL of the session; present if it was just begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("format" = "uri-reference"))]

@@ -18,6 +18,7 @@ mod keyless;
 mod limits;
 mod manifests;
 mod pages;
+mod parts;
 mod paths;
 mod public_url;
 mod ranges;

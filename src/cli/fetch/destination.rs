@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
@@ -24,9 +25,39 @@ pub(super) struct Destination {
     path: PathBuf,
 }
 
+/// What has the name already.
+#[derive(Debug)]
+pub(super) enum Existing {
+    /// Nothing.
+    Nothing,
+    /// A regular file, open for reading.
+    File(File),
+    /// A symbolic link, a directory, a FIFO or the like.
+    Special,
+}
+
 impl Destination {
     /// Opens the directories down to `file`, creating missing ones. Blocks.
     pub(super) fn open(root: &Path, file: &FileName) -> io::Result<Self> {
+        Self::walk(root, file, step)
+    }
+
+    /// Opens the directories down to `file`; `None` if one of them is missing. Blocks.
+    pub(super) fn find(root: &Path, file: &FileName) -> io::Result<Option<Self>> {
+        let only_open =
+            |directory: &OwnedFd, segment: &str, flags| rustix::fs::openat(directory, segment, flags, Mode::empty());
+        match Self::walk(root, file, only_open) {
+            Ok(place) => Ok(Some(place)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn walk(
+        root: &Path,
+        file: &FileName,
+        step: impl Fn(&OwnedFd, &str, OFlags) -> Result<OwnedFd, Errno>,
+    ) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut directory = rustix::fs::openat(CWD, root, flags, Mode::empty())?;
         let mut path = root.to_owned();
@@ -48,11 +79,23 @@ impl Destination {
 
     /// Opens the regular file that already has this name, if there is one. Blocks.
     pub(super) fn existing(&self) -> io::Result<Option<File>> {
+        match self.look()? {
+            Existing::File(file) => Ok(Some(file)),
+            Existing::Nothing | Existing::Special => Ok(None),
+        }
+    }
+
+    /// Opens what already has this name. Blocks.
+    pub(super) fn look(&self) -> io::Result<Existing> {
         // Non-blocking, because another process may have put a FIFO there.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.directory, &self.name, flags, Mode::empty()) {
-            Ok(descriptor) => Ok(Some(File::from(descriptor)).filter(is_regular)),
-            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => Ok(None),
+            Ok(descriptor) => {
+                let file = File::from(descriptor);
+                Ok(if is_regular(&file) { Existing::File(file) } else { Existing::Special })
+            }
+            Err(Errno::NOENT) => Ok(Existing::Nothing),
+            Err(Errno::LOOP | Errno::NXIO) => Ok(Existing::Special),
             Err(error) => Err(error.into()),
         }
     }
@@ -110,6 +153,18 @@ fn refusal(error: Errno, path: &Path) -> io::Error {
         )),
         other => other.into(),
     }
+}
+
+/// Makes a file executable, unless it is for somebody: for all who may read it. It was created under the umask, so nobody
+/// gets more than that allows. Blocks.
+pub(super) fn make_executable(file: &File) -> io::Result<()> {
+    let mut permissions = file.metadata()?.permissions();
+    let mode = permissions.mode();
+    if mode & 0o111 != 0 {
+        return Ok(());
+    }
+    permissions.set_mode(mode | ((mode & 0o444) >> 2));
+    file.set_permissions(permissions)
 }
 
 fn is_regular(file: &File) -> bool {

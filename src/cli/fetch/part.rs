@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
 use super::Origin;
-use super::destination::Destination;
+use super::destination::{Destination, make_executable};
 use super::merging::Written;
 use crate::cli::{CliError, output};
 use crate::client::{Client, ClientError, Meter, Position, hash_all};
@@ -26,16 +26,14 @@ pub(super) async fn obtain(
     meter: &Meter,
     written: &Arc<Mutex<Written>>,
 ) -> Result<Origin, CliError> {
-    let (root, name, blob) = (root.to_owned(), artifact.name.clone(), artifact.blob);
-    let shown = root.join(name.as_str());
-    let failed = |error: io::Error| CliError::io(format_args!("write {}", shown.display()), &error);
-    let (known, wanted) = (Arc::clone(written), name.clone());
-    let part = blocking(move || match Part::lock(&root, &name, blob)? {
+    let failed = |error: io::Error| unwritable(root, artifact, &error);
+    let (directory, file, known) = (root.to_owned(), artifact.clone(), Arc::clone(written));
+    let part = blocking(move || match Part::lock(&directory, &file.name, file.blob)? {
         Some(part) => Ok(Some(part)),
-        None => present(&Destination::open(&root, &name)?, &name, &known).map(|()| None),
+        None => settle(&directory, &file, &known).map(|()| None),
     });
     let Some(part) = part.await.map_err(failed)? else {
-        meter(blob.size);
+        meter(artifact.blob.size);
         return Ok(Origin::Present);
     };
     let part = Arc::new(part);
@@ -43,17 +41,38 @@ pub(super) async fn obtain(
     let position = blocking(move || held.position()).await.map_err(failed)?;
     let origin = if position.length == 0 { Origin::Fetched } else { Origin::Resumed };
     receive(client, &part, position, meter).await?;
-    let known = Arc::clone(written);
-    blocking(move || part.finish(&wanted, &known)).await.map_err(failed)?;
+    let (file, known) = (artifact.clone(), Arc::clone(written));
+    blocking(move || part.finish(&file, &known)).await.map_err(failed)?;
     Ok(origin)
 }
 
-/// Records a file that was complete before. Blocks.
-fn present(place: &Destination, name: &FileName, written: &Mutex<Written>) -> io::Result<()> {
-    let Some(file) = place.existing()? else { return Ok(()) };
+/// Takes a file that was found complete.
+pub(super) async fn keep(
+    root: &Path,
+    artifact: &Artifact,
+    meter: &Meter,
+    written: &Arc<Mutex<Written>>,
+) -> Result<Origin, CliError> {
+    let (directory, file, known) = (root.to_owned(), artifact.clone(), Arc::clone(written));
+    let settled = blocking(move || settle(&directory, &file, &known)).await;
+    settled.map_err(|error| unwritable(root, artifact, &error))?;
+    meter(artifact.blob.size);
+    Ok(Origin::Present)
+}
+
+fn unwritable(root: &Path, artifact: &Artifact, error: &io::Error) -> CliError {
+    CliError::io(format_args!("write {}", root.join(artifact.name.as_str()).display()), error)
+}
+
+/// Records a file that was complete before, and makes it executable if it has to be. Blocks.
+fn settle(root: &Path, artifact: &Artifact, written: &Mutex<Written>) -> io::Result<()> {
+    let Some(file) = Destination::open(root, &artifact.name)?.existing()? else { return Ok(()) };
     let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
-    written.check(&file, name)?;
-    written.add(&file, name)
+    written.check(&file, &artifact.name)?;
+    if artifact.executable {
+        make_executable(&file)?;
+    }
+    written.add(&file, &artifact.name)
 }
 
 /// Downloads into the part file. If verification fails, the bytes of an earlier attempt may be the cause, so the
@@ -115,7 +134,11 @@ impl Part {
     }
 
     /// Gives the complete file its name, unless that is the name of another file of this fetch. Blocks.
-    fn finish(&self, name: &FileName, written: &Mutex<Written>) -> io::Result<()> {
+    fn finish(&self, artifact: &Artifact, written: &Mutex<Written>) -> io::Result<()> {
+        let name = &artifact.name;
+        if artifact.executable {
+            make_executable(&self.file)?;
+        }
         self.file.sync_all()?;
         {
             // Held for the renaming, so that of two files that are put in place at once one notices the other.
@@ -185,7 +208,9 @@ fn is_complete(place: &Destination, blob: Descriptor) -> io::Result<bool> {
     Ok(hasher.finish() == blob.digest)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 

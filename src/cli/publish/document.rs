@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Description;
+use super::local_files::Hashed;
 use super::naming;
 use crate::cli::CliError;
 use crate::clock::{Clock as _, SystemClock};
@@ -19,7 +20,8 @@ struct Document<'a> {
     version: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<&'a str>,
-    build_date: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build_date: Option<Timestamp>,
     kind: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
     entrypoint: Option<&'a FileName>,
@@ -41,6 +43,8 @@ struct Entry<'a> {
     platform: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     arch: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    executable: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,37 +63,72 @@ impl From<Descriptor> for Blob {
 /// the same second differ.
 pub(super) fn write(
     description: &Description,
-    files: &[(FileName, Descriptor)],
+    files: &[Hashed],
     source: Option<Descriptor>,
     precise: bool,
 ) -> Result<Bytes, CliError> {
     let document = Document {
         version: description.label.as_deref(),
+        build_date: Some(build_date(description, precise)?),
+        source: source.map(Blob::from),
+        ..describe(description, files)
+    };
+    let bytes = pretty(&document)?;
+    check(&bytes)?;
+    Ok(bytes)
+}
+
+/// Generates a part of a release. The label is that of the release, and the time of a build is left out unless it is
+/// stated: jobs never end at the same moment.
+pub(super) fn write_part(description: &Description, files: &[Hashed]) -> Result<Bytes, CliError> {
+    let is_stated = description.build_date.is_some() || std::env::var_os("SOURCE_DATE_EPOCH").is_some();
+    let build_date = if is_stated { Some(build_date(description, false)?) } else { None };
+    pretty(&Document { build_date, ..describe(description, files) })
+}
+
+/// The files of a part as a release of their own.
+pub(super) fn alone(part: &[u8]) -> Result<Bytes, CliError> {
+    let part: serde_json::Value = serde_json::from_slice(part).map_err(anyhow::Error::from)?;
+    let alone = serde_json::json!({ "artifacts": part["artifacts"] });
+    Ok(alone.to_string().into())
+}
+
+fn describe<'a>(description: &'a Description, files: &'a [Hashed]) -> Document<'a> {
+    Document {
+        version: None,
         commit: description.commit.as_deref(),
-        build_date: build_date(description, precise)?,
+        build_date: None,
         kind: description.kind.into(),
         entrypoint: description.entrypoint.as_ref(),
-        artifacts: files.iter().map(|(name, blob)| entry(name, *blob, &description.kind.into())).collect(),
-        source: source.map(Blob::from),
+        artifacts: entries(description, files),
+        source: None,
         metadata: description.meta.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
-    };
-    let mut bytes = serde_json::to_vec_pretty(&document).map_err(anyhow::Error::from)?;
+    }
+}
+
+fn pretty(document: &Document<'_>) -> Result<Bytes, CliError> {
+    let mut bytes = serde_json::to_vec_pretty(document).map_err(anyhow::Error::from)?;
     bytes.push(b'\n');
-    release::check(&bytes, Limits::NONE)
-        .map_err(|error| CliError::usage(format!("These arguments make no valid manifest: {error}.")))?;
     Ok(bytes.into())
 }
 
-fn entry<'a>(name: &'a FileName, blob: Descriptor, kind: &Kind) -> Entry<'a> {
+fn check(bytes: &[u8]) -> Result<(), CliError> {
+    let invalid = |error| CliError::usage(format!("These arguments make no valid manifest: {error}."));
+    release::check(bytes, Limits::NONE).map_err(invalid)
+}
+
+fn entries<'a>(description: &Description, files: &'a [Hashed]) -> Vec<Entry<'a>> {
     // A static page that mentions Windows is not a program for Windows.
-    let programs = *kind != Kind::Static;
-    Entry {
+    let programs = Kind::from(description.kind) != Kind::Static;
+    let entry = |Hashed { name, blob, executable, .. }: &'a Hashed| Entry {
         name,
-        blob: blob.into(),
+        blob: (*blob).into(),
         media_type: naming::media_type(name),
         platform: naming::platform(name).filter(|_| programs),
         arch: naming::architecture(name).filter(|_| programs),
-    }
+        executable: *executable,
+    };
+    files.iter().map(entry).collect()
 }
 
 /// `--build-date`, else `SOURCE_DATE_EPOCH` (reproducible builds), else the current time.
@@ -112,7 +151,16 @@ fn epoch(text: &str) -> Result<Timestamp, CliError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::client::{Fingerprint, Upload};
+
+    fn file(name: &str, executable: bool) -> Hashed {
+        let blob = Descriptor { digest: Digest::of(b"x"), size: 1 };
+        let upload = Upload { path: name.into(), fingerprint: Fingerprint { blob, modified: None, executable } };
+        Hashed { name: name.parse().unwrap(), blob, executable, content: Arc::new(upload) }
+    }
 
     #[test]
     fn the_members_have_one_order() {
@@ -123,7 +171,7 @@ mod tests {
             ..Description::default()
         };
         let blob = Descriptor { digest: Digest::of(b"x"), size: 1 };
-        let files = [("foo-linux-amd64.tar.gz".parse().unwrap(), blob)];
+        let files = [file("foo-linux-amd64.tar.gz", false), file("run", true)];
         let text = String::from_utf8(write(&description, &files, Some(blob), false).unwrap().to_vec()).unwrap();
         let digest = blob.digest;
         assert_eq!(
@@ -141,6 +189,12 @@ mod tests {
       "media_type": "application/gzip",
       "platform": "linux",
       "arch": "amd64"
+    }},
+    {{
+      "name": "run",
+      "blob": "{digest}",
+      "size": 1,
+      "executable": true
     }}
   ],
   "source": {{
@@ -160,8 +214,7 @@ mod tests {
     #[test]
     fn what_the_server_would_refuse_is_refused_here() {
         let description = Description { kind: super::super::KindArg::Static, ..Description::default() };
-        let files = [("a".parse().unwrap(), Descriptor { digest: Digest::of(b"x"), size: 1 })];
-        assert!(write(&description, &files, None, false).unwrap_err().to_string().contains("entrypoint"));
+        assert!(write(&description, &[file("a", false)], None, false).unwrap_err().to_string().contains("entrypoint"));
         assert!(write(&Description::default(), &[], None, false).is_err());
     }
 

@@ -1,5 +1,6 @@
 //! The FILE arguments: maps local files to artifacts.
 
+mod rules;
 mod tree;
 
 use std::collections::HashMap;
@@ -9,13 +10,26 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
+
+use self::rules::Rules;
 use super::problems::Problems;
 use crate::cli::{CliError, Exit};
 use crate::domain::{FileName, NameError};
 
 /// Which files of a directory to take.
-#[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct TreeOptions {
+    /// Leave these out, in the syntax of .gitignore: *.map, /docs/
+    ///
+    /// As often as needed. The file .larderignore of a directory may hold such patterns, too, one a line.
+    #[arg(long, value_name = "GLOB", conflicts_with = "manifest")]
+    pub(super) exclude: Vec<String>,
+
+    /// Take these although they are excluded, ignored or hidden
+    #[arg(long, value_name = "GLOB", conflicts_with = "manifest")]
+    pub(super) include: Vec<String>,
+
     /// Take hidden files and directories, too (those named on the command line are always taken)
     #[arg(long, conflicts_with = "manifest")]
     pub(super) hidden: bool,
@@ -29,7 +43,8 @@ pub(super) struct TreeOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Input {
     pub(super) name: FileName,
-    pub(super) path: PathBuf,
+    /// `None` is standard input.
+    pub(super) path: Option<PathBuf>,
 }
 
 /// What the arguments stand for.
@@ -37,33 +52,65 @@ pub(super) struct Input {
 pub(super) struct Inputs {
     /// The files of all arguments in order; those of a directory are sorted by name.
     pub(super) files: Vec<Input>,
-    /// Hidden files and directories that were left out.
-    pub(super) left_out: Vec<PathBuf>,
+    /// What is not taken, or not as it is.
+    pub(super) left: Left,
+}
+
+/// What of the arguments is not published, or not as it is.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// Hidden files and directories.
+    pub(super) hidden: Vec<PathBuf>,
+    /// Files and directories that a pattern excludes.
+    pub(super) excluded: Vec<PathBuf>,
+    /// Directories with nothing in them.
+    pub(super) empty: Vec<PathBuf>,
+    /// Symbolic links, in whose place the files are published that they lead to.
+    pub(super) links: Vec<PathBuf>,
+}
+
+impl Left {
+    /// Puts the paths in an order that does not depend on that of the disk.
+    fn sort(&mut self) {
+        for paths in [&mut self.hidden, &mut self.excluded, &mut self.empty, &mut self.links] {
+            paths.sort();
+        }
+    }
 }
 
 /// Collects the files of all arguments. Blocks.
 ///
 /// # Errors
 /// All problems at once, up to a limit.
-pub(super) fn collect(arguments: &[PathBuf], options: TreeOptions) -> Result<Inputs, CliError> {
+pub(super) fn collect(arguments: &[PathBuf], options: &TreeOptions) -> Result<Inputs, CliError> {
     let mut inputs = Inputs::default();
     let mut problems = Problems::default();
+    let rules = Rules::new(options)?;
     for argument in arguments {
-        if let Err(error) = expand(argument.as_os_str(), options, &mut inputs, &mut problems) {
+        if let Err(error) = expand(argument.as_os_str(), options, &rules, &mut inputs, &mut problems) {
             problems.add(error);
         }
     }
+    inputs.left.sort();
+    check_unique(&inputs.files, &mut problems);
     problems.into_result()?;
-    check_unique(&inputs.files)?;
+    if inputs.files.is_empty() {
+        return Err(CliError::usage("All files are excluded; nothing is left to publish."));
+    }
     Ok(inputs)
 }
 
 fn expand(
     argument: &OsStr,
-    options: TreeOptions,
+    options: &TreeOptions,
+    rules: &Rules,
     inputs: &mut Inputs,
     problems: &mut Problems,
 ) -> Result<(), CliError> {
+    if let Some(name) = piped(argument)? {
+        inputs.files.push(Input { name, path: None });
+        return Ok(());
+    }
     let (name, path) = interpret(argument)?;
     // What is named on the command line is taken, even if it is a link or hidden.
     let metadata = fs::metadata(path).map_err(|error| CliError::io(format_args!("read {}", path.display()), &error))?;
@@ -77,8 +124,33 @@ fn expand(
         Some(name) => name,
         None => file_name(path.file_name().unwrap_or_default(), None, path)?,
     };
-    inputs.files.push(Input { name, path: path.to_owned() });
+    if rules.judge(Path::new(name.as_str()), false) == Some(false) {
+        inputs.left.excluded.push(path.to_owned());
+        return Ok(());
+    }
+    check_readable(path)?;
+    inputs.files.push(Input { name, path: Some(path.to_owned()) });
     Ok(())
+}
+
+/// The name of an argument `FILENAME=-`, which is standard input.
+fn piped(argument: &OsStr) -> Result<Option<FileName>, CliError> {
+    if argument == "-" {
+        let detail = "Say what standard input is to be called: FILENAME=-. For a file with the name - write ./-.";
+        return Err(CliError::usage(detail));
+    }
+    match split(argument) {
+        Some((name, path)) if path == Path::new("-") && fs::symlink_metadata(argument).is_err() => {
+            let refuse = |error| CliError::usage(format!("Standard input cannot get this name: {error}."));
+            name.map(Some).map_err(refuse)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Looks whether a file may be read, so that all that may not are named before the first is hashed.
+fn check_readable(path: &Path) -> Result<(), CliError> {
+    rustix::fs::access(path, Access::READ_OK).map_err(|error| unreadable(path, &error.into()))
 }
 
 /// Decides whether an argument is a path or `FILENAME=PATH`. It is whichever exists.
@@ -143,16 +215,18 @@ fn unreadable(path: &Path, error: &io::Error) -> CliError {
     CliError::io(format_args!("read {}", path.display()), error)
 }
 
-fn check_unique(inputs: &[Input]) -> Result<(), CliError> {
+fn check_unique(inputs: &[Input], problems: &mut Problems) {
     let mut seen = HashMap::new();
-    let mut problems = Problems::default();
     for Input { name, path } in inputs {
+        let path = path.as_deref().unwrap_or(Path::new("-"));
         if let Some(other) = seen.insert(name.as_str(), path) {
             let (one, two) = (other.display(), path.display());
             problems.add(CliError::usage(format!("{one} and {two} would both be named {name}; use FILENAME=PATH.")));
         }
     }
-    problems.into_result()
+    if inputs.iter().filter(|input| input.path.is_none()).count() > 1 {
+        problems.add(CliError::usage("Standard input can be one file only."));
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The files of a publish: which one has the content of which blob.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,8 +9,10 @@ use futures_util::{StreamExt as _, stream};
 
 use super::inputs::Input;
 use super::problems::Problems;
+use super::spool::Spool;
 use crate::cli::{CliError, Exit};
 use crate::client::{ClientError, Content, Fingerprint, Upload};
+use crate::domain::manifest::Descriptor;
 use crate::domain::{Digest, FileName, Manifest};
 
 /// Files by digest: local ones, or those of another server for an import.
@@ -59,18 +62,39 @@ impl LocalFiles {
     }
 }
 
+/// A file that was read: what a manifest says of it, and its bytes.
+#[derive(Debug)]
+pub(super) struct Hashed {
+    pub(super) name: FileName,
+    pub(super) blob: Descriptor,
+    pub(super) executable: bool,
+    pub(super) content: Arc<dyn Content>,
+}
+
 /// Hashes the files in parallel, each of them once. Names all files that cannot be read.
-pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<(FileName, Upload)>, CliError> {
+pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<Hashed>, CliError> {
     let (mut hashed, mut problems) = (Vec::with_capacity(inputs.len()), Problems::default());
-    let mut results =
-        stream::iter(inputs).map(|Input { name, path }| async move { (name, fingerprint(path).await) }).buffered(jobs);
-    while let Some((name, result)) = results.next().await {
+    let mut results = stream::iter(inputs).map(hash_one).buffered(jobs);
+    while let Some(result) = results.next().await {
         match result {
-            Ok(upload) => hashed.push((name, upload)),
+            Ok(file) => hashed.push(file),
             Err(error) => problems.add(error),
         }
     }
     problems.into_result().map(|()| hashed)
+}
+
+async fn hash_one(Input { name, path }: Input) -> Result<Hashed, CliError> {
+    let Some(path) = path else {
+        let spool = tokio::task::spawn_blocking(|| Spool::read(io::stdin().lock(), Path::new("."))).await;
+        let failed =
+            |error| CliError::io("keep standard input in the working directory, where it waits to be uploaded", &error);
+        let spool = spool.map_err(anyhow::Error::from)?.map_err(failed)?;
+        return Ok(Hashed { name, blob: spool.blob(), executable: false, content: Arc::new(spool) });
+    };
+    let upload = fingerprint(path).await?;
+    let (blob, executable) = (upload.fingerprint.blob, upload.fingerprint.executable);
+    Ok(Hashed { name, blob, executable, content: Arc::new(upload) })
 }
 
 /// Hashes one file.

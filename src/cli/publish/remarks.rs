@@ -1,9 +1,11 @@
-//! What a publish tells its user beside the result: files that were left out, names that some disks cannot hold.
+//! What a publish tells its user beside the result: what of the files is not published, or not as it is, and names that
+//! some disks cannot hold.
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::inputs::Left;
 use crate::cli::output;
 use crate::domain::Manifest;
 use crate::domain::manifest::portability;
@@ -14,13 +16,13 @@ const MAX_LISTED: usize = 20;
 /// What is worth telling about the files of a publish.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Remarks {
-    left_out: Vec<PathBuf>,
+    left: Left,
     warnings: Vec<String>,
 }
 
 impl Remarks {
-    /// The hidden files that were left out, and what is wrong with the names of the others.
-    pub(super) fn new(left_out: Vec<PathBuf>, manifest: &Manifest) -> Self {
+    /// What is not published as it is, and what is wrong with the names of the files.
+    pub(super) fn new(left: Left, manifest: &Manifest) -> Self {
         let names: Vec<&str> = manifest.files.iter().map(|artifact| artifact.name.as_str()).collect();
         let merging = portability::merging(&names).into_iter().map(|(one, other)| {
             format!("{one} and {other} are one file where upper and lower case or Unicode forms do not differ (macOS, Windows)")
@@ -28,17 +30,21 @@ impl Remarks {
         let windows = names.iter().filter_map(|name| {
             portability::windows_problem(name).map(|why| format!("{name} cannot be written on Windows: {why}"))
         });
-        Self { left_out, warnings: merging.chain(windows).collect() }
+        Self { left, warnings: merging.chain(windows).collect() }
     }
 
     /// Prints the remarks to stderr.
     pub(super) fn print(&self) {
-        if !self.left_out.is_empty() {
-            let shown = self.left_out.iter().map(|path| path.display().to_string());
-            let count = self.left_out.len();
-            let what = if count == 1 { "hidden file or directory" } else { "hidden files and directories" };
-            output::note(format_args!("left out {count} {what} (--hidden takes them): {}", listed(shown, count)));
-        }
+        let Left { hidden, excluded, empty, links } = &self.left;
+        note(
+            hidden,
+            "left out",
+            ["hidden file or directory", "hidden files and directories"],
+            " (--hidden takes them)",
+        );
+        note(excluded, "left out", ["excluded file or directory", "excluded files and directories"], "");
+        note(empty, "left out", ["empty directory", "empty directories"], "");
+        note(links, "followed", ["symbolic link", "symbolic links"], "");
         for warning in self.warnings.iter().take(MAX_LISTED) {
             output::note(format_args!("warning: {warning}"));
         }
@@ -49,14 +55,26 @@ impl Remarks {
 
     /// Adds the remarks to the JSON document of the command.
     pub(super) fn add_to(&self, document: &mut Value) {
-        if !self.left_out.is_empty() {
-            let paths: Vec<_> = self.left_out.iter().take(MAX_LISTED).map(|path| path.to_string_lossy()).collect();
-            document["left_out"] = json!({ "count": self.left_out.len(), "paths": paths });
+        let Left { hidden, excluded, empty, links } = &self.left;
+        let members = [("left_out", hidden), ("excluded", excluded), ("empty_directories", empty), ("links", links)];
+        for (member, paths) in members.into_iter().filter(|(_, paths)| !paths.is_empty()) {
+            let listed: Vec<_> = paths.iter().take(MAX_LISTED).map(|path| path.to_string_lossy()).collect();
+            document[member] = json!({ "count": paths.len(), "paths": listed });
         }
         if !self.warnings.is_empty() {
             let texts = &self.warnings[..self.warnings.len().min(MAX_LISTED)];
             document["warnings"] = json!({ "count": self.warnings.len(), "texts": texts });
         }
+    }
+}
+
+/// Prints a remark about these paths, if there are any.
+fn note(paths: &[PathBuf], done: &str, [one, many]: [&str; 2], how: &str) {
+    let count = paths.len();
+    if count > 0 {
+        let what = if count == 1 { one } else { many };
+        let shown = paths.iter().map(|path| path.display().to_string());
+        output::note(format_args!("{done} {count} {what}{how}: {}", listed(shown, count)));
     }
 }
 

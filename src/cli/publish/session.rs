@@ -16,7 +16,7 @@ use crate::domain::{Digest, Expect, Manifest, ManifestName};
 use crate::wire::Receipt;
 
 /// How often blobs that were deleted in the meantime are uploaded again.
-const MAX_ROUNDS: usize = 3;
+pub(super) const MAX_ROUNDS: usize = 3;
 
 /// What to publish, and how.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Publication<'_> {
         }
     }
 
-    async fn upload(&self, missing: &[Digest], context: &Context) -> Result<HashMap<Digest, u64>, CliError> {
+    pub(super) async fn upload(&self, missing: &[Digest], context: &Context) -> Result<HashMap<Digest, u64>, CliError> {
         // Located first, so that a missing file ends the publish before any byte is sent.
         let uploads: Vec<Arc<dyn Content>> = stream::iter(missing)
             .map(|digest| self.files.find(*digest, &self.manifest))

@@ -28,7 +28,7 @@ pub enum Change {
         expect: Expect,
     },
     /// Begin a draft: a prepared version that several requests fill, possibly through several servers. Only one draft with
-    /// a key is begun; whoever comes second is told which it is.
+    /// a key is begun; whoever comes second gets that one, or the version that it has become.
     BeginDraft {
         /// The key by which the requests of one publish find the draft, at most 200 bytes.
         session: Box<str>,
@@ -223,7 +223,7 @@ impl Change {
     /// whatever their precondition said the first time (RFC 9110 section 13.1.1 allows exactly this).
     pub(super) fn already(&self, head: &Head, row: Option<&VersionRow>) -> Option<VersionRow> {
         match self {
-            Self::BeginDraft { session, .. } => head.rows.iter().rfind(|row| row.is_draft_of(session)),
+            Self::BeginDraft { session, .. } => head.rows.iter().rfind(|row| row.is_from(session)),
             Self::Amend { generation, .. } => {
                 row.filter(|row| row.state == State::Prepared && row.generation != *generation)
             }

@@ -60,6 +60,7 @@ mod tests {
             media_type: None,
             platform: None,
             arch: None,
+            executable: false,
         };
         let (nfc, nfd) = ("na\u{ef}ve.txt", "nai\u{308}ve.txt");
         let find = |files: &[&str], name: &str| {

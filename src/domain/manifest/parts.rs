@@ -1,8 +1,10 @@
 //! Parts documents: the content of a draft, which several requests of one publish fill.
 //!
 //! A draft is a prepared version, so that the collector, the time limit and the listing of sessions treat it like every
-//! other one. Its document is never served. A part may hold several artifacts of one name, sent by requests that did not
+//! other one. Its document is never served. In a draft of files that come one by one, a part may hold several artifacts of one name, sent by requests that did not
 //! know each other; all of their blobs are needed, and publishing decides between them.
+
+mod release;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -10,6 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::release::{ComposeError, MAX_LABEL, MAX_PART_NAME, MAX_PARTS, is_label, is_part_name};
 use super::{Artifact, Descriptor, Format, Kind, Limits, Manifest, ManifestError, ReadError, each_once};
 use crate::domain::{Carried, Digest, FileName};
 
@@ -41,6 +44,9 @@ pub struct Part {
     /// What is known of the part besides.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
+    /// What the release manifest is to say beside its artifacts and metadata, such as `commit`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub release: Map<String, Value>,
     /// Members that this binary does not know.
     #[serde(flatten)]
     pub other: Carried,
@@ -100,6 +106,7 @@ impl Parts {
             media_type: None,
             platform: None,
             arch: None,
+            executable: false,
         });
         Manifest {
             media_type: Cow::Borrowed(MEDIA_TYPE),
@@ -121,8 +128,9 @@ fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
 
 fn check(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
     let parts = Parts::parse(bytes).map_err(|error| ManifestError::Malformed(error.to_string()))?;
-    if parts.parts.len() > limits.files {
-        let problem = format!("it has {} files, and {} is the limit", parts.parts.len(), limits.files);
+    let files = parts.parts.len().max(parts.manifest().files.len());
+    if files > limits.files {
+        let problem = format!("it has {files} files, and {} is the limit", limits.files);
         return Err(ManifestError::Invalid(vec![problem]));
     }
     let names = parts.parts.values().flatten().flat_map(|part| &part.artifacts).map(|artifact| &artifact.name);

@@ -58,6 +58,23 @@ struct StoredArtifact {
     platform: Option<String>,
     #[serde(default, deserialize_with = "text")]
     arch: Option<String>,
+    #[serde(default)]
+    executable: Executable,
+}
+
+/// A boolean; anything else counts as `false`, because earlier releases accepted anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Executable {
+    Yes,
+    #[default]
+    No,
+}
+
+impl<'de> Deserialize<'de> for Executable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let yes = matches!(serde_json::Value::deserialize(deserializer)?, serde_json::Value::Bool(true));
+        Ok(if yes { Self::Yes } else { Self::No })
+    }
 }
 
 #[derive(Deserialize)]
@@ -101,7 +118,8 @@ impl StoredArtifact {
         let blob = descriptor(&self.blob, self.size)?;
         // It may be sent in a header field, so it must be valid there.
         let media_type = self.media_type.filter(|text| is_media_type(text));
-        Ok(Artifact { name, blob, media_type, platform: self.platform, arch: self.arch })
+        let (platform, arch, executable) = (self.platform, self.arch, self.executable == Executable::Yes);
+        Ok(Artifact { name, blob, media_type, platform, arch, executable })
     }
 }
 

@@ -268,6 +268,7 @@ impl From<PublishError> for ApiError {
                     .with("missing", missing)
                     .with("wrong_size", wrong_size.collect::<Vec<_>>())
             }
+            PublishError::Parts(error) => error.into(),
             PublishError::Change(error) => error.into(),
         }
     }

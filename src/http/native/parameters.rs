@@ -27,6 +27,7 @@ parameters! {
     TARGET_ACTIVE = "path" "targetActive" "target" true, "`NAME@active`.", of::<String>;
     SESSION = "path" "session" "session" true, "`NAME` to begin, then `NAME@NUMBER` as the `Location` of the session \
         says.", of::<String>;
+    PART = "path" "part" "part" true, "The part of the release.", |_| json!({"type": "string", "maxLength": 64});
     FILE = "path" "file" "file" true, "Name of an artifact of the manifest.",
         |_| json!({"type": "string", "maxLength": 1024});
     RUN = "path" "run" "run" true, "The run of the collector.", of::<schema::Run>;
@@ -158,11 +159,12 @@ failures! {
     403 "Forbidden" [WWW_AUTHENTICATE], "DENIED: the token does not grant this. For an identity token that no rule grants \
         anything, with `rules`: what is in the way of the nearest.";
     404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN (for a selector by labels with \
-        `labels`, the highest that there are), FILE_UNKNOWN, RUN_UNKNOWN, \
-        UPLOAD_UNKNOWN, NOT_FOUND.";
+        `labels`, the highest that there are), FILE_UNKNOWN, RUN_UNKNOWN, UPLOAD_UNKNOWN, PART_UNKNOWN with `parts`, \
+        NOT_FOUND.";
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
     409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; \
-         LABEL_TAKEN, with `version` and `label`; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; \
+        LABEL_TAKEN, with `version` and `label`; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; PARTS_MISSING, with \
+        `missing_parts`; PARTS_CONFLICT, with the `parts` and the `file` or `member` that they disagree about; \
         UPLOAD_OFFSET, with `expected-offset` where it is known.";
     410 "Gone" [], "It existed: VERSION_RETIRED, MANIFEST_DELETED, UPLOAD_UNKNOWN.";
     412 "PreconditionFailed" [], "PRECONDITION_FAILED, with `current_etag`.";

@@ -1,5 +1,7 @@
 //! `/sessions/NAME`: publishing in three steps, for clients that upload missing blobs in between.
 
+mod parts;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -16,7 +18,7 @@ use crate::domain::{ManifestName, Origin, Permission, Rejection, Selector};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::required_expectation;
-use crate::http::extract::{Activation, Params, Rest};
+use crate::http::extract::{Activation, Params, Rest, VersionPath};
 use crate::http::openapi::{Document, Operation, either, json_of};
 use crate::http::serving::intake;
 use crate::http::state::AppState;
@@ -24,10 +26,10 @@ use crate::protocol::ChangeError;
 use crate::service::publish::PublishOptions;
 use crate::service::{Prepared, PublishError};
 use crate::wire::manifest::ManifestDocument;
-use crate::wire::{Code, OpenSession, OpenSessions, Receipt, Session, is_origin_url, limits};
+use crate::wire::{BeginParts, Code, OpenSession, OpenSessions, Receipt, Session, is_origin_url, limits};
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/sessions/{*name}", post(prepare).get(show).put(commit).delete(abort).fallback(other))
+    Router::new().route("/sessions/{*name}", post(prepare).get(show).put(put).delete(abort).fallback(other))
 }
 
 pub(super) fn describe(document: &mut Document) {
@@ -35,11 +37,18 @@ pub(super) fn describe(document: &mut Document) {
     let prepare = Operation::new("post", "prepareSession", "Begin to publish in steps")
         .by_token(
             "The address is a name without a selector. The bytes of the manifest are kept and served exactly as they are \
-             sent. Needs `publish`.",
+             sent. With `label` and `parts` in place of a manifest, several requests each bring a part of it; whoever \
+             states the same label gets the same session. Needs `publish`.",
         )
         .takes(&[&p::ACTIVATE, &p::FROM_URL, &p::FROM_PUBLISHED_AT, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
-        .body(json_of::<ManifestDocument>())
-        .answers(200, "The same manifest was there already; there is no session.", &[], [json_of::<Receipt>()])
+        .body(either::<ManifestDocument, BeginParts>())
+        .answers(
+            200,
+            "The same manifest was there already; there is no session. Or the session of parts with this label, which was \
+             begun or completed before.",
+            &[],
+            [either::<Receipt, Session>()],
+        )
         .answers(
             201,
             "The session. From now on its blobs are protected; upload those that are missing.",
@@ -52,7 +61,10 @@ pub(super) fn describe(document: &mut Document) {
         .answers(200, "The session, or the sessions.", &[], [either::<Session, OpenSessions>()])
         .fails(&[400, 401, 403, 404, 500, 503, 507]);
     let commit = Operation::new("put", "commitSession", "Complete a session")
-        .by_token("409 while blobs are missing: the session stays open. Needs `publish`.")
+        .by_token(
+            "409 while blobs or parts are missing: the session stays open. Of several requests that complete it at once, one \
+             does, and all get the same version. Needs `publish`.",
+        )
         .takes(&[&p::ACTIVATE, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
         .answers(200, "It was complete already.", &[], [json_of::<Receipt>()])
         .answers(201, "The version is complete and, unless staged, active.", &[], [json_of::<Receipt>()])
@@ -62,6 +74,7 @@ pub(super) fn describe(document: &mut Document) {
         .empty(204, "It is gone.", &[])
         .fails(&[400, 401, 403, 404, 409, 410, 500, 503, 507]);
     document.path("/sessions/{session}", &[&p::SESSION], [prepare, show, commit, abort]);
+    parts::describe(document);
 }
 
 /// How to begin a session.
@@ -111,6 +124,9 @@ async fn prepare(
     let options = PublishOptions { activate: preparation.activate, expect };
     let limit = state.publish.limits().manifest_bytes;
     let held = intake::hold(&state, &state.memory.manifests, &caller, &headers, body, limit).await?;
+    if let Some(wanted) = parts::wanted(&held.bytes)? {
+        return parts::begin(state, caller, name, wanted, held).await;
+    }
     let (tasks, base) = (state.tasks.clone(), state.base.clone());
     let prepared = run_to_completion(&tasks, async move {
         // All of it, so that its memory counts until the work is done, even if the client goes away.
@@ -124,7 +140,7 @@ async fn prepare(
             let location = format!("{base}/sessions/{}@{}", receipt.name, receipt.row.number);
             let header = HeaderValue::try_from(&location).map_err(ApiError::internal)?;
             let (name, version, state) = (receipt.name.governing(), receipt.row.number, receipt.row.state);
-            let body = Session { name, version, state, missing, location: Some(location) };
+            let body = Session { name, version, state, missing, label: None, parts: None, location: Some(location) };
             Ok((StatusCode::CREATED, [(LOCATION, header)], Json(body)).into_response())
         }
     }
@@ -137,25 +153,40 @@ async fn show(State(state): State<AppState>, caller: Caller, rest: Rest) -> Resu
     let (name, number) = session(&rest)?;
     caller.require(Permission::Publish, &name)?;
     let _turn = intake::turn(&state, &caller).await?;
-    let (row, missing) = state.publish.session(&name, number).await.map_err(refusal)?;
-    Ok(Json(Session { name, version: number, state: row.state, missing, location: None }).into_response())
+    Ok(Json(parts::describe_session(&state, name, number).await?).into_response())
 }
 
 /// The open sessions of a name, so that those of a client that was killed can be given up.
 async fn list(state: &AppState, caller: &Caller, name: ManifestName) -> Result<Response, ApiError> {
     caller.require(Permission::Publish, &name)?;
-    let sessions = state.publish.sessions(&name).await?.iter().map(OpenSession::from).collect();
+    let rows = state.publish.sessions(&name).await?;
+    let shown = parts::shown(state, &rows).await?;
+    let sessions = rows.iter().zip(shown).map(|(row, parts)| OpenSession { parts, ..OpenSession::from(row) }).collect();
     Ok(Json(OpenSessions { name, sessions }).into_response())
 }
 
-async fn commit(
+async fn put(
     State(state): State<AppState>,
     caller: Caller,
     rest: Rest,
     Params(activation): Params<Activation>,
     headers: HeaderMap,
+    body: Body,
 ) -> Result<Response, ApiError> {
-    let (name, number) = session(&rest)?;
+    match rest.place()? {
+        VersionPath { target, tail: Some(tail) } => parts::put(state, caller, target, &tail, &headers, body).await,
+        VersionPath { tail: None, .. } => commit(state, caller, &rest, activation, headers).await,
+    }
+}
+
+async fn commit(
+    state: AppState,
+    caller: Caller,
+    rest: &Rest,
+    activation: Activation,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let (name, number) = session(rest)?;
     caller.require(Permission::Publish, &name)?;
     let expect = required_expectation(&state.access, &name, &headers)?;
     let options = PublishOptions { activate: activation.activate, expect };
@@ -180,7 +211,11 @@ async fn abort(State(state): State<AppState>, caller: Caller, rest: Rest) -> Res
 
 /// Other methods, OPTIONS among them: a session has other methods than the name that it is begun for.
 async fn other(rest: Rest) -> Result<Response, ApiError> {
-    let allowed = if rest.target()?.explicit { "GET,HEAD,PUT,DELETE" } else { "POST" };
+    let allowed = match rest.place()? {
+        VersionPath { tail: Some(_), .. } => "PUT",
+        VersionPath { target, .. } if target.explicit => "GET,HEAD,PUT,DELETE",
+        VersionPath { .. } => "POST",
+    };
     Err(ApiError::method_not_allowed_but(allowed))
 }
 

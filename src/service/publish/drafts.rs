@@ -13,7 +13,7 @@ use crate::protocol::ChangeError;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How often a draft is read and merged again because another request of the same publish was faster.
-const MAX_MERGES: u32 = 100;
+pub(super) const MAX_MERGES: u32 = 100;
 
 /// Where a draft is found.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Publish {
     }
 
     /// One attempt to store the parts of a draft; `false` if it has changed since `row` was read.
-    async fn try_amend(
+    pub(super) async fn try_amend(
         &self,
         key: &DraftKey,
         by: &Author,
@@ -121,7 +121,7 @@ impl Publish {
         Ok(head.and_then(|head| head.rows.iter().rfind(|row| row.is_draft_of(&key.session)).cloned()))
     }
 
-    async fn parts(&self, row: &VersionRow) -> Result<Option<Parts>, StoreError> {
+    pub(super) async fn parts(&self, row: &VersionRow) -> Result<Option<Parts>, StoreError> {
         let descriptor = row.summary.manifest;
         let Some(loaded) = self.manifests.load(descriptor, row.summary.media_type.as_deref()).await? else {
             return Ok(None);

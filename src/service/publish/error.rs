@@ -1,6 +1,7 @@
 //! Errors of publishing, and what is wrong with the blobs of a manifest.
 
 use crate::domain::manifest::Descriptor;
+use crate::domain::manifest::parts::ComposeError;
 use crate::domain::{Digest, ManifestError};
 use crate::protocol::ChangeError;
 use crate::protocol::blobs::Check;
@@ -26,9 +27,42 @@ pub enum PublishError {
         /// Blobs whose stored size differs from the stated one, with the stored size.
         wrong_size: Vec<(Descriptor, u64)>,
     },
+    /// A part was refused, or the parts make no release.
+    #[error(transparent)]
+    Parts(#[from] PartsError),
     /// The name could not be changed.
     #[error(transparent)]
     Change(#[from] ChangeError),
+}
+
+/// Why a part was refused, or a release of parts not completed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PartsError {
+    /// The release was begun with other parts.
+    #[error("the release was begun with other parts")]
+    Differ {
+        /// The parts that it was begun with.
+        begun: Vec<String>,
+        /// Those that were stated now.
+        stated: Vec<String>,
+    },
+    /// The release has no part of this name.
+    #[error("the release has no part {part}")]
+    Unknown {
+        /// The part.
+        part: String,
+        /// The parts that the release has.
+        parts: Vec<String>,
+    },
+    /// The version is not made of parts.
+    #[error("version {0} is not made of parts")]
+    NotParts(u64),
+    /// The release is complete, or about to be, with other files than this part has.
+    #[error("version {0} is complete")]
+    Complete(u64),
+    /// The parts make no release.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
 }
 
 impl From<StoreError> for PublishError {

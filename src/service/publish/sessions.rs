@@ -7,7 +7,7 @@ use super::{Prepared, Publish, PublishError, PublishOptions, Resume};
 use crate::domain::{Author, ManifestName, Origin, State, VersionRow};
 
 /// Number of newest versions among which open sessions are sought.
-const SESSIONS_SOUGHT: usize = 1000;
+pub(super) const SESSIONS_SOUGHT: usize = 1000;
 
 impl Publish {
     /// Prepares a session: protects the blobs of the manifest and returns those that must be uploaded.

@@ -155,12 +155,12 @@ fn a_file_that_is_wrong_is_replaced_in_one_step() {
     let output = folder(&[("large", b"from before")]);
     let path = output.path().join("large");
     let held = fs::File::open(&path).unwrap();
-    let fetch = server.larder("fetch main").env("LARDER_SERVER", way.url()).within(&output).start();
+    let fetch = server.larder("fetch main --force").env("LARDER_SERVER", way.url()).within(&output).start();
     until("a part grows", || everything(output.path()).len() == 2);
     assert_eq!(fs::read(&path).unwrap(), b"from before", "the old file stays until the new one is complete");
     fetch.signal(Signal::KILL);
     fetch.wait();
-    server.larder("fetch main").within(&output).ok();
+    server.larder("fetch main --force").within(&output).ok();
     assert!(fs::read(&path).unwrap() == large);
     assert_eq!(std::io::read_to_string(held).unwrap(), "from before", "whoever has the old file open keeps it");
     assert_eq!(everything(output.path()), ["large"]);
@@ -240,7 +240,7 @@ fn a_symbolic_link_is_not_followed_out_of_the_directory() {
     symlink(outside.path(), output.path().join("dir")).unwrap();
     symlink(outside.path().join("g"), output.path().join("g")).unwrap();
     server.larder("fetch main dir/f").within(&output).exits(1).says("symbolic link");
-    server.larder("fetch main g").within(&output).ok();
+    server.larder("fetch main g --force").within(&output).ok();
     assert_eq!(fs::read(output.path().join("g")).unwrap(), b"new");
     assert_eq!(fs::read(outside.path().join("g")).unwrap(), b"precious");
     assert_eq!(everything(outside.path()), ["g"]);

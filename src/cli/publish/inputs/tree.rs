@@ -1,7 +1,8 @@
 //! A directory as an argument: its files, named relative to it.
 //!
 //! Nothing is published that the directory does not hold: links out of it are refused. Hidden files are left out,
-//! because they are configuration and secrets far more often than releases (`.git`, `.env`, `.ssh`).
+//! because they are configuration and secrets far more often than releases (`.git`, `.env`, `.ssh`). A release holds files
+//! and nothing else: in place of a link goes what it leads to, an empty directory is left out, and both are reported.
 
 use std::ffi::OsStr;
 use std::fs::{self, FileType};
@@ -9,7 +10,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::{Input, Inputs, Problems, TreeOptions, file_name, special, unreadable};
+use super::rules::{IGNORE_FILE, Rules};
+use super::{Input, Inputs, Problems, TreeOptions, check_readable, file_name, special, unreadable};
 use crate::cli::CliError;
 use crate::domain::FileName;
 
@@ -20,26 +22,33 @@ const WELL_KNOWN: &[u8] = b".well-known";
 pub(super) fn walk(
     directory: &Path,
     prefix: Option<&FileName>,
-    options: TreeOptions,
+    options: &TreeOptions,
     inputs: &mut Inputs,
     problems: &mut Problems,
 ) -> Result<(), CliError> {
     let root = fs::canonicalize(directory).map_err(|error| unreadable(directory, &error))?;
-    let (first, left_out) = (inputs.files.len(), inputs.left_out.len());
+    let rules = Rules::of(directory, options)?;
+    let (first, hidden, excluded) = (inputs.files.len(), inputs.left.hidden.len(), inputs.left.excluded.len());
     let before = problems.count();
-    let mut walk = Walk { options, open: vec![root.clone()], root, inputs, problems };
-    walk.directory(directory, prefix);
+    let mut walk = Walk { options, rules, top: directory, open: vec![root.clone()], root, inputs, problems };
+    walk.directory(directory, prefix, false);
     if inputs.files.len() == first && problems.count() == before {
-        let hidden = if inputs.left_out.len() > left_out { " but hidden ones; --hidden takes them" } else { "" };
-        return Err(CliError::usage(format!("The directory {} holds no files{hidden}.", directory.display())));
+        let but = match (inputs.left.hidden.len() > hidden, inputs.left.excluded.len() > excluded) {
+            (true, _) => " but hidden ones; --hidden takes them",
+            (false, true) => " but excluded ones",
+            (false, false) => "",
+        };
+        return Err(CliError::usage(format!("The directory {} holds no files{but}.", directory.display())));
     }
     inputs.files[first..].sort_by(|one, other| one.name.cmp(&other.name));
-    inputs.left_out[left_out..].sort();
     Ok(())
 }
 
 struct Walk<'a> {
-    options: TreeOptions,
+    options: &'a TreeOptions,
+    rules: Rules,
+    /// The published directory, as it was named.
+    top: &'a Path,
     /// The published directory, without links on the way.
     root: PathBuf,
     /// The directories from the root down to the present one, without links, to notice cycles.
@@ -49,15 +58,19 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Everything in a directory. Problems are collected, so that all bad files are named at once.
-    fn directory(&mut self, directory: &Path, prefix: Option<&FileName>) {
-        let entries = match fs::read_dir(directory) {
-            Ok(entries) => entries,
+    /// Everything in a directory, or if that is `left_out` only what a pattern takes. Problems are collected, so that all
+    /// bad files are named at once.
+    fn directory(&mut self, directory: &Path, prefix: Option<&FileName>, left_out: bool) {
+        let mut entries = match fs::read_dir(directory) {
+            Ok(entries) => entries.peekable(),
             Err(error) => return self.problems.add(unreadable(directory, &error)),
         };
+        if entries.peek().is_none() && directory != self.top && !left_out {
+            self.inputs.left.empty.push(directory.to_owned());
+        }
         for entry in entries {
             let result = match entry {
-                Ok(entry) => self.entry(&entry.file_name(), &entry.path(), entry.file_type(), prefix),
+                Ok(entry) => self.entry(&entry.file_name(), &entry.path(), entry.file_type(), prefix, left_out),
                 Err(error) => Err(unreadable(directory, &error)),
             };
             if let Err(error) = result {
@@ -72,12 +85,26 @@ impl Walk<'_> {
         path: &Path,
         kind: io::Result<FileType>,
         prefix: Option<&FileName>,
+        inside: bool,
     ) -> Result<(), CliError> {
-        if is_hidden(base) && !self.options.hidden {
-            self.inputs.left_out.push(path.to_owned());
-            return Ok(());
-        }
         let kind = kind.map_err(|error| unreadable(path, &error))?;
+        let relative = path.strip_prefix(self.top).unwrap_or(path);
+        let verdict = self.rules.judge(relative, kind.is_dir());
+        let hidden = is_hidden(base) && !self.options.hidden;
+        let left_out = match verdict {
+            _ if relative == Path::new(IGNORE_FILE) => return Ok(()),
+            Some(take) => !take,
+            None => inside || hidden,
+        };
+        if left_out {
+            // What lies in something left out is not reported once more.
+            match verdict {
+                _ if inside => {}
+                Some(_) => self.inputs.left.excluded.push(path.to_owned()),
+                None => self.inputs.left.hidden.push(path.to_owned()),
+            }
+            return if kind.is_dir() { self.search(path, file_name(base, prefix, path)) } else { Ok(()) };
+        }
         let target = if kind.is_symlink() { Some(self.target(path)?) } else { None };
         let kind = match &target {
             // Without following it once more: it may have been replaced by another link.
@@ -89,9 +116,22 @@ impl Walk<'_> {
         }
         let name = file_name(base, prefix, path)?;
         if kind.is_dir() {
-            self.enter(path, target, &name)?;
-        } else {
-            self.inputs.files.push(Input { name, path: path.to_owned() });
+            return self.enter(path, target, &name);
+        }
+        check_readable(path)?;
+        if target.is_some() {
+            self.inputs.left.links.push(path.to_owned());
+        }
+        self.inputs.files.push(Input { name, path: Some(path.to_owned()) });
+        Ok(())
+    }
+
+    /// Unlike git, a pattern can take files out of a directory that is left out: then it has to be searched.
+    fn search(&mut self, path: &Path, name: Result<FileName, CliError>) -> Result<(), CliError> {
+        if self.rules.take_any() {
+            self.open.push(self.open.last().unwrap_or(&self.root).join(path.file_name().unwrap_or_default()));
+            self.directory(path, Some(&name?), true);
+            self.open.pop();
         }
         Ok(())
     }
@@ -114,7 +154,7 @@ impl Walk<'_> {
             None => self.open.last().unwrap_or(&self.root).join(path.file_name().unwrap_or_default()),
         };
         self.open.push(real);
-        self.directory(path, Some(name));
+        self.directory(path, Some(name), false);
         self.open.pop();
         Ok(())
     }

@@ -36,6 +36,8 @@ struct Artifact {
     _platform: Option<String>,
     #[serde(rename = "arch")]
     _arch: Option<String>,
+    #[serde(rename = "executable")]
+    _executable: Option<bool>,
 }
 
 #[derive(Deserialize)]

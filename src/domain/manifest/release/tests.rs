@@ -36,6 +36,19 @@ fn only_artifacts_are_required_and_unknown_members_are_left_alone() {
 }
 
 #[test]
+fn only_true_makes_a_file_executable() {
+    let file = |name: &str, executable: serde_json::Value| serde_json::json!({"name": name, "blob": blob("a"), "size": 3, "executable": executable});
+    let of = |value| serde_json::json!({"artifacts": [file("a", true.into()), file("b", value)]});
+    let manifest = parse(&of(false.into())).unwrap();
+    assert_eq!(manifest.files.iter().map(|file| file.executable).collect::<Vec<_>>(), [true, false]);
+    for other in [serde_json::json!("yes"), serde_json::json!(1), serde_json::json!({"x": [1]})] {
+        let document = of(other);
+        assert!(parse(&document).is_err(), "{document}");
+        assert!(!read(document.to_string().as_bytes()).unwrap().files[1].executable, "{document}");
+    }
+}
+
+#[test]
 fn all_problems_are_named_at_once() {
     let found = problems(&serde_json::json!({"kind": "dynamic", "entrypoint": "none", "artifacts": [
         {"name": "../x", "blob": blob("a"), "size": 1},
