@@ -199,11 +199,21 @@ async fn act(
 async fn promote(state: AppState, caller: Caller, target: Target, headers: &HeaderMap) -> Result<Response, ApiError> {
     caller.require(Permission::Promote, &target.name)?;
     let expect = required_expectation(&state.access, &target.name, headers)?;
+    require_selectable(&state, &target).await?;
     let tasks = state.tasks.clone();
     let receipt =
         run_to_completion(&tasks, async move { Ok(state.versions.promote(&target, expect, caller.author()).await?) })
             .await?;
     Ok(Json(Receipt::from(&receipt)).into_response())
+}
+
+/// Fails with what there is to select if a selector by labels selects nothing: the change itself would only say that there
+/// is no such version. The change selects again, so that it is judged by what is there when it is made.
+async fn require_selectable(state: &AppState, target: &Target) -> Result<(), ApiError> {
+    if target.selector.is_by_label() {
+        state.resolve.row(target, AsOf::Now).await?;
+    }
+    Ok(())
 }
 
 /// The name of `NAME@active`: what a rollback leaves is always what is active.
@@ -263,6 +273,7 @@ async fn set_pin(state: AppState, caller: Caller, rest: &Rest, pinned: bool) -> 
         return Err(not_allowed(tail.as_deref()));
     }
     caller.require(Permission::Pin, &target.name)?;
+    require_selectable(&state, &target).await?;
     let tasks = state.tasks.clone();
     let receipt =
         run_to_completion(&tasks, async move { Ok(state.versions.pin(&target, pinned, caller.author()).await?) })
