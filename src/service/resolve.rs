@@ -230,9 +230,8 @@ impl Resolve {
             let Some(row) = head.active().filter(|row| one == name || row.yanked.is_none()) else { continue };
             let precedence = Candidate::of(row).and_then(|candidate| candidate.precedence);
             let is_higher = match (&best, &precedence) {
-                (None, _) => true,
+                (None, _) | (Some((None, _)), Some(_)) => true,
                 (Some((Some(best), _)), Some(own)) => own.cmp_precedence(best).is_gt(),
-                (Some((None, _)), Some(_)) => true,
                 (Some(_), None) => false,
             };
             if is_higher {
