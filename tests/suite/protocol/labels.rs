@@ -16,7 +16,7 @@ const AT_ONCE: u64 = 24;
 /// The label of a version: a hundred minor versions with a hundred patches each; every tenth is a prerelease.
 fn label_of(number: u64) -> String {
     let (minor, patch) = ((number - 1) / 100, (number - 1) % 100);
-    if number % 10 == 0 { format!("v1.{minor}.{patch}-rc.1") } else { format!("v1.{minor}.{patch}") }
+    if number.is_multiple_of(10) { format!("v1.{minor}.{patch}-rc.1") } else { format!("v1.{minor}.{patch}") }
 }
 
 /// A name with so many versions, made by the rules by which heads grow, a few versions at a time.
