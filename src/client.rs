@@ -151,6 +151,9 @@ impl Client {
     /// The address of a manifest that was read. It never leads to other bytes.
     #[must_use]
     pub fn manifest_url(&self, name: &ManifestName, manifest: &PublishedManifest) -> Url {
+        if let Some(resolved) = &manifest.resolved {
+            return self.url(&format!("manifests/{resolved}"));
+        }
         let selector = manifest.version.map_or(Selector::Manifest(manifest.digest), Selector::Number);
         self.url(&format!("manifests/{name}@{selector}"))
     }

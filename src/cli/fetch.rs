@@ -226,6 +226,7 @@ fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Cont
         return output::json(&json!({
             "name": args.target.name,
             "version": release.published.version,
+            "resolved": release.published.resolved.as_ref().map(ToString::to_string),
             "generation": release.published.generation,
             "manifest": release.published.digest,
             "directory": args.output,

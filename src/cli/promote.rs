@@ -14,7 +14,8 @@ Examples:
   larder promote miren/main@17
   larder promote miren/main@sha256:HEX --expect sha256:HEX")]
 pub struct Args {
-    /// The version to make active: a number, `previous`, `sha256:HEX` of a manifest, or a UTC time
+    /// The version to make active: a number, a label such as v1.4.0 or a line such as v1, `stable`, `newest`, `next`,
+    /// `previous`, `sha256:HEX` of a manifest, or a UTC time
     #[arg(value_name = "NAME@SELECTOR")]
     target: Target,
 

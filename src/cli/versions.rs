@@ -23,7 +23,9 @@ const PAGE: usize = 500;
 pub struct Args {
     /// NAME lists its versions, newest first; NAME@SELECTOR shows one
     ///
-    /// `sha256:HEX` of a manifest lists the versions of all names that hold it. A selector is a version number, `active`, `previous`, `sha256:HEX` of a manifest, or a UTC time.
+    /// A selector is a version number, `active`, `previous`, a label such as v1.4.0, a line such as v1 or v1.4, a range such
+    /// as ^1.4, `stable`, `newest`, `next`, `sha256:HEX` of a manifest, or a UTC time. `sha256:HEX` alone lists the versions
+    /// of all names that hold that manifest.
     #[arg(value_name = "NAME[@SELECTOR]")]
     target: Wanted,
 

@@ -16,6 +16,8 @@ pub struct PublishedManifest {
     pub bytes: Bytes,
     /// Digest of `bytes`.
     pub digest: Digest,
+    /// The version that it is of, by its number, if the name follows others and the server states it.
+    pub resolved: Option<Target>,
     /// The version number, if the server (or a cache in between) states it.
     pub version: Option<u64>,
     /// The generation of the name when it was read, if stated.
@@ -43,7 +45,9 @@ impl Client {
         let number = |name: &'static str| answer.header(header::HeaderName::from_static(name))?.parse().ok();
         let (version, generation) = (number(headers::VERSION), number(headers::GENERATION));
         let yanked = answer.header(header::HeaderName::from_static(headers::YANKED)).map(YankNotice::parse);
-        Ok(PublishedManifest { bytes: answer.body, digest, version, generation, yanked })
+        let resolved = answer.header(header::HeaderName::from_static(headers::RESOLVED));
+        let resolved = resolved.and_then(|resolved| resolved.parse().ok());
+        Ok(PublishedManifest { bytes: answer.body, digest, resolved, version, generation, yanked })
     }
 
     /// One page of the names that begin with `prefix`, after the name `after`.

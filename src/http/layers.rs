@@ -38,7 +38,8 @@ use meters::Meters;
 
 /// Response headers that scripts of other origins may read (CORS).
 const EXPOSED: &str = "ETag, Digest, Repr-Digest, Content-Range, Content-Length, Accept-Ranges, Link, Location, Retry-After, \
-                       Larder-Version, Larder-Generation, X-Request-Id";
+                       Content-Location, Larder-Version, Larder-Generation, Larder-Label, Larder-Resolved, \
+                       X-Request-Id";
 
 /// State shared by all requests: metrics and the response cache.
 #[derive(Debug)]

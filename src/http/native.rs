@@ -13,6 +13,7 @@ mod pages;
 mod parameters;
 mod reasons;
 mod refs;
+mod selecting;
 mod sessions;
 mod upload_problems;
 mod uploads;

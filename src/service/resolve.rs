@@ -209,12 +209,12 @@ impl Resolve {
         Err(ResolveError::NoSuchLabel { target: target.clone(), highest: survey.labels(), selectable })
     }
 
-    /// The names whose active versions count as well when the active version of this one is read. `None` if there are
-    /// none, and for targets other than the active version.
+    /// The names whose active versions count as well when this one is read. `None` if there are none, and for targets with
+    /// a selector: `NAME@active` is what is active under the name itself.
     #[must_use]
     pub fn followed(&self, target: &Target) -> Option<Arc<[ManifestName]>> {
         let follow = || Arc::clone(&self.heads.policy(&target.name).follow);
-        (target.selector == Selector::Active).then(follow).filter(|names| !names.is_empty())
+        (!target.explicit).then(follow).filter(|names| !names.is_empty())
     }
 
     /// Which version the readers of `name` get: the active one, or that of a followed name if its label is higher. Labels
@@ -240,9 +240,8 @@ impl Resolve {
             let Some(row) = head.active().filter(|row| one == name || row.yanked.is_none()) else { continue };
             let precedence = Candidate::of(row).and_then(|candidate| candidate.precedence);
             let is_higher = match (&best, &precedence) {
-                (None, _) => true,
+                (None, _) | (Some((None, _)), Some(_)) => true,
                 (Some((Some(best), _)), Some(own)) => own.cmp_precedence(best).is_gt(),
-                (Some((None, _)), Some(_)) => true,
                 (Some(_), None) => false,
             };
             if is_higher {

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod doubt;
+mod labels;
 mod losses;
 mod reports;
 mod retention;

@@ -23,6 +23,7 @@ mod paths;
 mod public_url;
 mod ranges;
 mod refs;
+mod selectors;
 mod sessions;
 mod shares;
 mod slow;

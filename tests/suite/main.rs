@@ -21,6 +21,7 @@ mod openapi;
 mod protocol;
 mod races;
 mod readme;
+mod releases;
 mod replicas;
 mod running;
 mod s3;

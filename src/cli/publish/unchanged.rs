@@ -27,7 +27,9 @@ pub(super) async fn find(
 ) -> Result<Option<PublishedManifest>, CliError> {
     let wanted = essence(manifest);
     let is_same = |found: &PublishedManifest| wanted.is_some() && essence(&found.bytes) == wanted;
-    let active = readable(client.get_manifest(&Target::active(name.clone())).await)?;
+    // With the selector, because without one it would be that of another name if this one follows others.
+    let active = Target { name: name.clone(), selector: Selector::Active, explicit: true };
+    let active = readable(client.get_manifest(&active).await)?;
     if !expect.holds(active.as_ref().map(|active| active.digest)) {
         return Ok(None);
     }

@@ -17,8 +17,10 @@ fn yanked(number: u64, label: &str) -> Candidate {
 fn choose(selector: &str, candidates: &[Candidate]) -> Option<Chosen> {
     let selector = selector.parse().unwrap();
     let (mut forwards, mut backwards) = (Choice::new(&selector), Choice::new(&selector));
-    candidates.iter().for_each(|candidate| forwards.offer(candidate));
-    candidates.iter().rev().for_each(|candidate| backwards.offer(candidate));
+    for (one, other) in candidates.iter().zip(candidates.iter().rev()) {
+        forwards.offer(one);
+        backwards.offer(other);
+    }
     assert_eq!(forwards.chosen(), backwards.chosen(), "the order does not matter");
     forwards.chosen()
 }

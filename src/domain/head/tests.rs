@@ -103,18 +103,18 @@ impl Log {
         self.row(number).map(|row| row.state)
     }
 
-    fn pick(&self, selector: Selector) -> Option<VersionRow> {
+    fn pick(&self, selector: &Selector) -> Option<VersionRow> {
         let head = self.head.as_ref()?;
         match selector {
             Selector::Active => head.active().cloned(),
             Selector::Previous => self.row(head.previous?),
-            Selector::Number(number) => self.row(number),
+            Selector::Number(number) => self.row(*number),
             _ => panic!("not used here"),
         }
     }
 
     fn outcome(&self, change: &Change) -> Result<Outcome, Rejection> {
-        let row = change.selector().and_then(|selector| self.pick(selector));
+        let row = change.selector().and_then(|selector| self.pick(&selector));
         let everything = match change {
             Change::Delete { .. } => self.everything(),
             Change::Expire { due } => due.iter().filter_map(|due| self.row(due.number)).collect(),

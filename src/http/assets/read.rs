@@ -109,11 +109,12 @@ async fn serve(
             }
         }
     };
-    if let Some(cacheable) = response.extensions_mut().remove::<Cacheable>() {
-        if let Some(heads) = reading.heads(&found) {
-            let cacheable = cacheable.under(heads).valid_for(last_change::unsettled_for(&found));
-            response.extensions_mut().insert(cacheable);
-        }
+    // Removed in any case: without the heads it would not say all that it depends on.
+    if let Some(cacheable) = response.extensions_mut().remove::<Cacheable>()
+        && let Some(heads) = reading.heads(&found)
+    {
+        let cacheable = cacheable.under(heads).valid_for(last_change::unsettled_for(&found));
+        response.extensions_mut().insert(cacheable);
     }
     add_links(state, &place, response.headers_mut())?;
     reading.describe_version(&found, response.headers_mut());

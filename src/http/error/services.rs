@@ -283,7 +283,7 @@ impl From<ResolveError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail).with("version", staged)
             }
             ResolveError::NoSuchLabel { highest, .. } => Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail)
-                .with("labels", highest.iter().map(|label| label.to_string()).collect::<Vec<_>>()),
+                .with("labels", highest.iter().map(ToString::to_string).collect::<Vec<_>>()),
             ResolveError::NoSuchVersion(_) | ResolveError::NotPublished(_) | ResolveError::UnknownState { .. } => {
                 Self::new(StatusCode::NOT_FOUND, Code::VersionUnknown, detail)
             }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::pages::{Site, browse};
 use super::parameters as p;
 use super::reasons;
+use super::selecting::require_selectable;
 use super::warnings::{self, Warning};
 use crate::access::Caller;
 use crate::domain::{ManifestName, Permission, Selector, Target};
@@ -247,6 +248,7 @@ async fn promote(
 ) -> Result<Response, ApiError> {
     caller.require(Permission::Promote, &target.name)?;
     let expect = required_expectation(&state.access, &target.name, headers)?;
+    require_selectable(&state, &target).await?;
     let by = caller.author().because(reasons::optional(reason)?.as_deref());
     let tasks = state.tasks.clone();
     let receipt =
@@ -341,6 +343,7 @@ async fn set_pin(
     reason: Option<String>,
 ) -> Result<Response, ApiError> {
     caller.require(Permission::Pin, &target.name)?;
+    require_selectable(&state, &target).await?;
     let by = caller.author().because(reasons::optional(reason)?.as_deref());
     let tasks = state.tasks.clone();
     let receipt = run_to_completion(&tasks, async move { Ok(state.versions.pin(&target, pinned, by).await?) }).await?;

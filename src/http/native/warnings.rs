@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::parameters as p;
 use super::reasons;
+use super::selecting::require_selectable;
 use crate::access::Caller;
 use crate::domain::{Permission, Selector, Target};
 use crate::http::completion::run_to_completion;
@@ -76,6 +77,7 @@ pub(super) async fn yank(
     if query.rollback {
         caller.require(Permission::Promote, &target.name)?;
     }
+    require_selectable(&state, &target).await?;
     let example = r#"{"reason": "TEXT", "instead": "SELECTOR"}"#;
     let YankRequest { reason, instead } = request(&state, &caller, headers, body, example).await?;
     let reason = reasons::required(reason)?;
@@ -102,6 +104,7 @@ pub(super) async fn unyank(
     query: Warning,
 ) -> Result<Response, ApiError> {
     caller.require(Permission::Retire, &target.name)?;
+    require_selectable(&state, &target).await?;
     let by = caller.author().because(reasons::optional(query.reason)?.as_deref());
     let tasks = state.tasks.clone();
     let receipt = run_to_completion(&tasks, async move { Ok(state.versions.unyank(&target, by).await?) }).await?;
@@ -115,6 +118,7 @@ pub(super) async fn set_floor(
     (headers, body): (&HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     caller.require(Permission::Retire, &target.name)?;
+    require_selectable(&state, &target).await?;
     let request: FloorRequest = request(&state, &caller, headers, body, r#"{"reason": "TEXT"}"#).await?;
     let reason = reasons::required(request.reason)?;
     let (tasks, by) = (state.tasks.clone(), caller.author());

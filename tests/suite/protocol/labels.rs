@@ -16,7 +16,7 @@ const AT_ONCE: u64 = 24;
 /// The label of a version: a hundred minor versions with a hundred patches each; every tenth is a prerelease.
 fn label_of(number: u64) -> String {
     let (minor, patch) = ((number - 1) / 100, (number - 1) % 100);
-    if number % 10 == 0 { format!("v1.{minor}.{patch}-rc.1") } else { format!("v1.{minor}.{patch}") }
+    if number.is_multiple_of(10) { format!("v1.{minor}.{patch}-rc.1") } else { format!("v1.{minor}.{patch}") }
 }
 
 /// A name with so many versions, made by the rules by which heads grow, a few versions at a time.
@@ -79,6 +79,9 @@ async fn ten_thousand_versions_are_selected_from_by_reading_a_few_objects() {
     let size = serde_json::to_vec(&*head).unwrap().len();
     println!("{} segments; the head has {size} bytes", head.segments.len());
     assert!(size <= MAX_HEAD, "{size}");
+    let (most_cold, most_warm) = (COSTS.map(|row| row.2).into_iter().max(), COSTS.map(|row| row.3).into_iter().max());
+    let stated = format!("| {} | {} |", most_cold.unwrap(), most_warm.unwrap());
+    assert!(include_str!("../../../docs/releases.md").contains(&stated), "{stated}");
     for (selector, expected, cold, warm) in COSTS {
         let faulty = FaultyStore::over(&backend.store());
         let fresh = Services::over(&faulty.store());
