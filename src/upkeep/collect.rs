@@ -297,7 +297,10 @@ impl Collect {
         // The roots are the same for all ranges.
         let (again, is_first) = (self.live(range.clone()), *range.start() == 0);
         self.carry_out(run, &plans, (&live, again), &mut marked, totals).await?;
-        if is_first { self.tend_members(run, &live).await } else { Ok(()) }
+        if is_first {
+            self.tend_members(run, &live).await;
+        }
+        Ok(())
     }
 
     /// Condemns (C3), marks again (C4) and sweeps (C5).
