@@ -13,7 +13,7 @@ const SHOWN: [&str; 10] = [
     "main@2 yanked\n",
     "larder: warning: main@2 is yanked: loses data on upgrade; use main@1 instead",
     "larder-yanked: \"loses data on upgrade\";instead=1",
-    "yanked 2 (v1.4.1), active 1, was 2: loses data on upgrade",
+    "yanked 2 (v1.4.1), active 1, was 2: loses",
     "main@2 not yanked\n",
     "main@2 (v1.4.1) is the floor since ",
     "larder-minimum-version: v1.4.1",

@@ -38,7 +38,7 @@ fn a_yank_is_one_warning_and_no_failure() {
     assert_eq!(server.larder("unyank main@3 --reason fine").ok().stdout, "main@3 not yanked\n");
     server.larder("promote main@3 --reason again").ok();
     let json = server.larder("history main@3 --limit 1 --json").ok().json();
-    assert_eq!((&json["changes"][0]["action"], &json["changes"][0]["reason"]), (&json!("promote"), &json!("again")));
+    assert_eq!((&json["changes"][0]["action"], &json["changes"][0]["reason"]), (&json!("rollback"), &json!("again")));
     let noted = server.larder("history main --limit 2").ok();
     assert!(noted.stderr.contains("older changes") && noted.stdout.lines().count() == 3, "{noted:?}");
     assert_eq!(server.larder("history main --all").ok().stdout.lines().count(), 10);
