@@ -107,12 +107,13 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 14] = [
+const OWN_PATHS: [&str; 15] = [
     "assets",
     "auth",
     "blobs",
     "collector",
     "healthz",
+    "history",
     "livez",
     "manifests",
     "metrics",

@@ -121,7 +121,7 @@ fn conclude(summary: &Summary, listed: &[Finding], context: &Context) -> Result<
             (true, found) => format!("TO is finished, but for {}", many(found, "finding")),
             (false, found) => format!("TO is not finished: {}", many(found, "finding")),
         };
-        output::line(format_args!("{}; {} there before: {end}", told(copied), many(*present, "blob")))?;
+        output::line(format_args!("{}; {} there before: {end}", told(copied), many(*present, "object")))?;
     }
     if summary.findings > 0 {
         return Err(CliError::new(Exit::Partial, "DAMAGED", what_next(summary)).with("findings", summary.findings));

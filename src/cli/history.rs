@@ -171,7 +171,7 @@ fn cut(text: &str, columns: usize) -> String {
 mod tests {
     use super::*;
 
-    fn change(action: &str, members: serde_json::Value) -> ChangeEntry {
+    fn change(action: &str, members: &serde_json::Value) -> ChangeEntry {
         let mut value = serde_json::json!({
             "generation": 7, "at": "2026-05-14T18:20:00.5Z", "action": action, "by": "token:ci", "issuer": "token",
             "id": "ci", "from": null, "to": null,
@@ -196,7 +196,7 @@ mod tests {
             ("copy", json!({"version": 1, "to": 1, "origin": {"name": "a", "version": 4}}), "copied 1 from a@4"),
             ("quarantine", json!({"version": 1, "from": 1, "to": 1}), "changed 1"),
         ] {
-            assert_eq!(what(&change(action, members)), text);
+            assert_eq!(what(&change(action, &members)), text);
         }
     }
 
@@ -204,8 +204,8 @@ mod tests {
     fn a_table_that_is_not_wide_fits_80_columns_and_hides_nothing() {
         let reason = "long \u{202e}reason ".repeat(20);
         let id = "s".repeat(200);
-        let entry =
-            change("retire", serde_json::json!({"version": 12, "reason": reason, "by": format!("github:{id}")}));
+        let members = serde_json::json!({"version": 12, "reason": reason, "by": format!("github:{id}")});
+        let entry = change("retire", &members);
         let shown = narrow(std::slice::from_ref(&entry)).render();
         assert!(shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
         assert!(shown.contains("2026-05-14T18:20:00Z  github:ssss") && shown.contains("\\u{202e}"), "{shown}");

@@ -284,10 +284,6 @@ impl Collect {
             self.list_unlisted(&marked).await?;
         }
         self.remember(run, &earlier, &marked).await?;
-        if *range.start() == 0 {
-            // The roots are the same for all ranges.
-            self.tend_members(run, &live).await?;
-        }
         let live = Arc::new(live);
         let plans = self.plan(run, range.clone(), &live, totals).await?;
         let mut journal = Journal::new(&*self.store, run.id, *range.start());
@@ -298,8 +294,13 @@ impl Collect {
             journal.candidate(candidate).await?;
         }
         journal.finish().await?;
-        let again = self.live(range);
-        self.carry_out(run, &plans, (&live, again), &mut marked, totals).await
+        // The roots are the same for all ranges.
+        let (again, is_first) = (self.live(range.clone()), *range.start() == 0);
+        self.carry_out(run, &plans, (&live, again), &mut marked, totals).await?;
+        if is_first {
+            self.tend_members(run, &live).await;
+        }
+        Ok(())
     }
 
     /// Condemns (C3), marks again (C4) and sweeps (C5).

@@ -125,7 +125,7 @@ impl From<&VersionRow> for Row {
             pins: row.pins.iter().map(Pin::from).collect(),
             yanked: row.yanked.as_deref().map(Yank::from),
             manifest: summary.manifest.digest,
-            artifact_sha256: summary.manifest.digest.hex().to_string(),
+            artifact_sha256: summary.manifest.digest.hex(),
             manifest_size: summary.manifest.size,
             label: summary.label.clone(),
             kind: summary.kind.clone(),

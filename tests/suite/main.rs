@@ -13,6 +13,7 @@ mod contract;
 mod copy_store;
 mod faults;
 mod formats;
+mod history;
 mod http;
 mod model;
 mod moving;

@@ -58,7 +58,7 @@ impl Draft {
             Change::Pin { pinned, .. } => self.pin(found(row)?, *pinned)?,
             Change::Retire { reason, .. } => self.retire(found(row)?, reason)?,
             Change::Yank { reason, instead: number, rollback, .. } => {
-                self.yank(found(row)?, (reason, *number), rollback.then_some(instead))?
+                self.yank(found(row)?, (reason, *number), *rollback, instead)?
             }
             Change::Unyank { .. } => self.unyank(found(row)?)?,
             Change::Floor { reason, .. } => self.floor(found(row)?, reason)?,

@@ -46,12 +46,20 @@ pub(super) struct Live {
     most: u64,
     digests: HashMap<Fingerprint, u32>,
     roots: Vec<Root>,
+    /// The number that the next version of each name gets, by the head that its roots are from.
+    next_versions: HashMap<LogName, u64>,
 }
 
 impl Live {
     /// An empty set that may use up to `memory` bytes.
     pub(super) fn new(range: RangeInclusive<u8>, memory: u64) -> Self {
-        Self { range, most: memory / BYTES_EACH, digests: HashMap::new(), roots: Vec::new() }
+        Self {
+            range,
+            most: memory / BYTES_EACH,
+            digests: HashMap::new(),
+            roots: Vec::new(),
+            next_versions: HashMap::new(),
+        }
     }
 
     /// Adds what a root needs, including its manifest.
@@ -66,6 +74,16 @@ impl Live {
         }
         let fits = self.digests.len() as u64 + self.roots.len() as u64 * 4 <= self.most;
         fits.then_some(()).ok_or(CollectError::Memory)
+    }
+
+    /// Notes the number that the next version of a name gets.
+    pub(super) fn note_next(&mut self, name: &LogName, next_version: u64) {
+        self.next_versions.insert(name.clone(), next_version);
+    }
+
+    /// Whether a version that is no root has ended, rather than begun since the marking.
+    pub(super) fn has_begun(&self, name: &LogName, version: u64) -> bool {
+        self.next_versions.get(name).is_some_and(|next| version < *next)
     }
 
     /// All roots.

@@ -59,6 +59,7 @@ struct MarkedName {
     seen: SeenName,
     roots: Vec<(Root, Vec<Fingerprint>)>,
     over: Vec<(u64, Verdict)>,
+    next_version: u64,
 }
 
 impl Collect {
@@ -103,6 +104,7 @@ impl Collect {
                 note(&name.name, root.version, root.verdict);
                 live.add(root, &needs)?;
             }
+            live.note_next(&name.name, name.next_version);
             found.push((name.name, name.seen));
         }
         drop(names);
@@ -174,7 +176,8 @@ impl Collect {
             }
         }
         let seen = SeenName { head: SeenHead::of(&head), settled: true };
-        let mut marked = MarkedName { name: head.name.clone(), seen, roots: Vec::new(), over };
+        let (name, next_version) = (head.name.clone(), head.next_version);
+        let mut marked = MarkedName { name, seen, roots: Vec::new(), over, next_version };
         let stay = rows.into_iter().zip(verdicts).filter(|(_, verdict)| !verdict.is_over());
         let mut needs =
             stream::iter(stay).map(|(row, verdict)| self.needs(&head, row, verdict)).buffered(READ_AHEAD).boxed();

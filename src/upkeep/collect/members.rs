@@ -1,7 +1,7 @@
 //! Upkeep of the index of versions by manifest ([`crate::protocol::MemberIndex`]): adds what older binaries and failed
 //! requests left out, and deletes the entries of versions that have ended.
 //!
-//! Each run looks at a bounded part of the index, beginning at random. A small index is seen whole by every run.
+//! Each run looks at a bounded part of the index, beginning elsewhere each hour. A small index is seen whole by every run.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::live::{Live, Root};
 use super::{Collect, CollectError, RunContext};
 use crate::domain::retention::Verdict;
-use crate::domain::{Digest, LogName, Selector, State};
+use crate::domain::{Digest, LogName};
 use crate::layout;
 use crate::store::{Key, List, StoreErrorKind};
 
@@ -28,9 +28,17 @@ struct Part {
 }
 
 impl Collect {
-    /// Compares a part of the index with the roots that were marked, and corrects it.
-    pub(super) async fn tend_members(&self, run: &RunContext, live: &Live) -> Result<(), CollectError> {
-        let middle = u8::try_from(1 + run.id.random % 255).unwrap_or(1);
+    /// Compares a part of the index with the roots that were marked, and corrects it. A failure ends only this: nothing
+    /// relies on the index, and a later run tries again.
+    pub(super) async fn tend_members(&self, run: &RunContext, live: &Live) {
+        if let Err(error) = self.try_tend_members(run, live).await {
+            tracing::warn!(%error, "the index of manifests could not be corrected");
+        }
+    }
+
+    async fn try_tend_members(&self, run: &RunContext, live: &Live) -> Result<(), CollectError> {
+        // Another beginning every hour.
+        let middle = u8::try_from(1 + run.id.millisecond / 3_600_000 % 255).unwrap_or(1);
         let mut room = MAX_ENTRIES;
         for (first, last) in [(middle, u8::MAX), (0, middle - 1)] {
             if room > 0 {
@@ -85,25 +93,11 @@ impl Collect {
             .buffer_unordered(run.jobs)
             .try_for_each(|_| std::future::ready(Ok(())))
             .await?;
-        let mut over = Vec::new();
-        for entry in part.listed.iter().filter(|member| !roots.contains(*member)) {
-            run.check()?;
-            if self.has_ended(entry).await? {
-                over.extend(layout::member(entry.0, &entry.1, entry.2));
-            }
-        }
+        // A version that is no root never becomes one again, and its number is not used again. Names that were not marked
+        // are of another store.
+        let over = part.listed.iter().filter(|member| !roots.contains(*member) && live.has_begun(&member.1, member.2));
+        let over: Vec<Key> = over.filter_map(|(digest, name, number)| layout::member(*digest, name, *number)).collect();
         self.delete(run, &over).await
-    }
-
-    /// Whether a version will never be complete again. One that began after the marking is no root yet, so its newest head
-    /// is asked.
-    async fn has_ended(&self, (digest, name, number): &Member) -> Result<bool, CollectError> {
-        let Some(head) = self.heads.current(name).await? else { return Ok(false) };
-        Ok(match self.heads.select(&head, Selector::Number(*number)).await? {
-            Some(row) => row.digest() != *digest || matches!(row.state, State::Retired | State::Aborted),
-            // Given up before its row ever left the head. Numbers are never used again.
-            None => *number < head.next_version,
-        })
     }
 }
 

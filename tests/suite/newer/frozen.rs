@@ -115,9 +115,13 @@ async fn a_store_of_a_newer_larder_lives_through_all_that_this_one_does() {
     assert_eq!((peculiar(&copy.store()).await, verify(&copy.store()).await), (before.clone(), Vec::new()));
     assert_has(&copy.store(), &NEEDED).await;
 
-    let receipt = Services::over(&store).versions.promote(&target("main@1"), Expect::Anything, &*ACTOR).await.unwrap();
+    let versions = Services::over(&store).versions;
+    let refused = versions.promote(&target("main@1"), Expect::Anything, &*ACTOR).await.unwrap_err();
+    assert!(matches!(refused, ChangeError::Rejected(Rejection::Yanked(_))), "{refused}");
+    versions.unyank(&target("main@1"), &*ACTOR).await.unwrap();
+    let receipt = versions.promote(&target("main@1"), Expect::Anything, &*ACTOR).await.unwrap();
     let promoted = serde_json::to_value(&receipt.row).unwrap();
-    for member in ["x-row", "pins", "needs", "annex", "rendering", "session", "from", "yanked", "first_active_at"] {
+    for member in ["x-row", "pins", "needs", "annex", "rendering", "session", "from", "first_active_at"] {
         let expected = if member == "first_active_at" { &before[0]["promoted_at"] } else { &before[0][member] };
         assert_eq!(&promoted[member], expected, "{member}");
     }

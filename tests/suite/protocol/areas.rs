@@ -97,7 +97,7 @@ async fn a_copy_has_the_facts_but_neither_secrets_nor_what_is_temporary() {
     let to = backend.store();
     let summary = copy(&from, &to, false).await.unwrap();
     assert!(summary.finished && summary.settled);
-    assert_eq!(summary.copied.aux, 5);
+    assert_eq!(summary.copied.aux, 7, "and where each of the two manifests is found");
     for (text, bytes) in facts() {
         let is_copied = text.starts_with("aux/") && !text.starts_with("aux/keys/");
         assert_eq!(read(&to, text).await, is_copied.then_some(bytes), "{text}");

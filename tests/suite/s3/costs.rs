@@ -131,12 +131,12 @@ async fn a_publish_of_six_files() {
     });
     assert_costs("Find that 6 files are there already", &again.await, &[(Op::ListObjects, 6)]);
     let published = counted.of(counted.put_manifest("main", &borrowed(&second))).await;
-    let expected = [(Op::ListObjects, 8), (Op::PutObject, 3), (Op::GetObject, 3)];
+    let expected = [(Op::ListObjects, 8), (Op::PutObject, 4), (Op::GetObject, 3)];
     assert_costs("Publish a manifest of 6 files that are there", &published, &expected);
     let unchanged = counted.of(counted.put_manifest("main", &borrowed(&second))).await;
     assert_costs("Publish what is active already", &unchanged, &[(Op::ListObjects, 7), (Op::GetObject, 1)]);
     let refused = counted.of(counted.server.put("/manifests/main", manifest(&[("f", b"x")]).to_string())).await;
-    let expected = [(Op::ListObjects, 3), (Op::PutObject, 3), (Op::GetObject, 3)];
+    let expected = [(Op::ListObjects, 3), (Op::PutObject, 4), (Op::GetObject, 3)];
     assert_costs("Publish a manifest whose one file is not there", &refused, &expected);
 }
 
@@ -277,7 +277,7 @@ async fn a_collector_with_nothing_to_do() {
         counted.model.plant(larder::layout::LayoutKey::Blob(digest, 0).key().as_str(), "bytes");
     }
     let many = idle_collector(&counted).await;
-    let expected = [(Op::PutObject, 2), (Op::ListObjects, 73), (Op::ListUploads, 1), (Op::GetObject, 4), (Op::Look, 1)];
+    let expected = [(Op::PutObject, 2), (Op::ListObjects, 75), (Op::ListUploads, 1), (Op::GetObject, 4), (Op::Look, 1)];
     assert_costs("A run of the collector with nothing to do, one name", &few, &expected);
     let more: usize = many.values().sum::<usize>() - few.values().sum::<usize>();
     assert!(more <= 10, "{more} more requests for 5000 blobs: {few:?} {many:?}");

@@ -1,6 +1,6 @@
 //! What is true of the store at this moment, seen from outside: no version that can be read ever lacks a blob.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use larder::domain::{Digest, Head, LogName, State};
 use larder::layout::{self, LayoutKey};
@@ -12,6 +12,8 @@ use super::objects::Objects;
 #[derive(Debug, Default)]
 pub struct Truth {
     rows: BTreeMap<(LogName, u64), (State, Digest)>,
+    /// Prepared versions whose rows have left the newest head without going anywhere: they were given up.
+    removed: BTreeSet<(LogName, u64)>,
     generations: BTreeMap<LogName, u64>,
     contents: BTreeMap<Digest, Vec<Digest>>,
     /// Whether somebody is known to take tombstones away, to see what comes of it.
@@ -46,7 +48,15 @@ impl Truth {
         }
     }
 
+    fn is_removed(&self, name: &LogName, number: u64) -> bool {
+        self.removed.contains(&(name.clone(), number))
+    }
+
     fn head(&mut self, name: &LogName, head: &Head, objects: &Objects) -> Result<(), String> {
+        let of_name = self.rows.iter().filter(|((of, _), (state, _))| of == name && *state == State::Prepared);
+        let gone =
+            of_name.filter(|((_, number), _)| head.inline(*number).is_none()).map(|(version, _)| version.clone());
+        self.removed.extend(gone);
         for row in &head.rows {
             let known = self.rows.insert((name.clone(), row.number), (row.state, row.digest()));
             let was_complete = known.is_some_and(|(state, _)| state.is_complete());
@@ -71,6 +81,16 @@ impl Truth {
                 another.ok_or_else(|| format!("nobody remembers what {key} said of the heads"))
             }
             Some(LayoutKey::Condemned(..)) if self.withdrawals => Ok(()),
+            // Also an entry of a version that is prepared: it would be complete without one.
+            Some(LayoutKey::Aux(_)) if layout::parse_member(key).is_some() => {
+                let (manifest, name, number) = layout::parse_member(key).expect("it was parsed");
+                match self.rows.get(&(name.clone(), number)) {
+                    Some((state, of)) if *of == manifest && state.is_root() && !self.is_removed(&name, number) => {
+                        Err(format!("{name}@{number} is not found by its digest any more"))
+                    }
+                    _ => Ok(()),
+                }
+            }
             _ => Err(format!("{key} is deleted, which is for ever")),
         }
     }

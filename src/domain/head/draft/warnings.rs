@@ -6,18 +6,19 @@ use crate::domain::version::Yank;
 use crate::domain::{Carried, State, VersionRow};
 
 impl Draft {
-    /// `back` is the version to go back to if `row` is active; `None` if that was not asked for.
+    /// `back` is the version that becomes active if `row` is and `rollback` asks for it.
     pub(super) fn yank(
         &mut self,
         mut row: VersionRow,
         (reason, instead): (&str, Option<u64>),
-        back: Option<Option<VersionRow>>,
+        rollback: bool,
+        back: Option<VersionRow>,
     ) -> Result<VersionRow, Rejection> {
         if !row.state.is_complete() {
             return Err(wrong_state(row));
         }
         let active = row.state == State::Active;
-        if active && back.is_none() {
+        if active && !rollback {
             return Err(Rejection::Active(row.number));
         }
         let (at, by) = (self.head.time, self.head.operation.by.clone());
@@ -29,7 +30,7 @@ impl Draft {
             return Ok(row);
         }
         // In the same swap, so that no reader gets the yanked version once the yank is known.
-        self.activate(back.flatten().ok_or(Rejection::NoOtherContent)?);
+        self.activate(back.ok_or(Rejection::NoOtherContent)?);
         Ok(self.head.inline(row.number).cloned().unwrap_or(row))
     }
 
