@@ -24,7 +24,7 @@ use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, app}
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, Damaged, Heads, Manifests, UploadLimits, Uploads};
-use crate::service::{Assets, Names, Publish, PublishLimits, Resolve, Versions};
+use crate::service::{Assets, Names, Notes, Publish, PublishLimits, Resolve, Versions};
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
 use crate::upkeep::collect::Runs;
@@ -223,6 +223,7 @@ fn state(
     let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
     AppState::from(Parts {
         access,
+        notes: Arc::new(Notes::new(Arc::clone(&blobs))),
         assets: Arc::new(Assets::new(Arc::clone(&publish), Arc::clone(&resolve), Arc::clone(&blobs))),
         asset_paths: Arc::new(config.assets.clone()),
         blobs,

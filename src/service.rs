@@ -1,16 +1,18 @@
-//! The operations behind requests: publish, resolve, manage versions, list names.
+//! The operations behind requests: publish, resolve, manage versions, list names, release notes.
 //!
 //! Built on [`crate::protocol`]. This module must not depend on HTTP, and must build keys only through
 //! [`crate::layout`].
 
 pub mod assets;
 pub mod names;
+pub mod notes;
 pub mod publish;
 pub mod resolve;
 pub mod versions;
 
 pub use assets::{AssetError, Assets};
 pub use names::{NamePage, Names};
+pub use notes::{Notes, ReleaseNotes};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
 pub use resolve::{LastChange, Resolve, ResolveError, Resolved};
 pub use versions::{History, Versions};

@@ -11,7 +11,7 @@ use super::rfc::body::BodyLimits;
 use crate::access::Access;
 use crate::config::{self, Config, Duration, PublicUrl};
 use crate::protocol::{Blobs, Uploads};
-use crate::service::{Assets, Names, Publish, Resolve, Versions};
+use crate::service::{Assets, Names, Notes, Publish, Resolve, Versions};
 use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
@@ -41,6 +41,8 @@ pub struct Parts {
     pub asset_paths: Arc<config::Assets>,
     /// Listing and deletion of names.
     pub names: Arc<Names>,
+    /// Release notes of versions.
+    pub notes: Arc<Notes>,
     /// Reports and plans of the collector's runs.
     pub runs: Arc<Runs>,
     /// Readiness of this server, for `/readyz`.
@@ -89,6 +91,7 @@ parts!(
     blobs: Arc<Blobs>,
     resolve: Arc<Resolve>,
     names: Arc<Names>,
+    notes: Arc<Notes>,
     health: Arc<Health>,
     base: BaseUrl,
     delivery: Delivery,
