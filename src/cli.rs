@@ -33,6 +33,7 @@ mod serve;
 mod sessions;
 mod settings;
 mod signals;
+mod sums;
 mod table;
 mod token;
 mod verify;
@@ -113,6 +114,8 @@ pub enum Command {
     Fetch(fetch::Args),
     /// Write a manifest or one file to stdout, verified
     Get(get::Args),
+    /// Write the digests of a version's files, as `sha256sum -c` reads them
+    Sums(sums::Args),
     /// List names
     Ls(ls::Args),
     /// List the versions of a name, or show one
@@ -166,6 +169,7 @@ impl Command {
             Self::Import(args) => import::run(args, context).await,
             Self::Fetch(args) => fetch::run(args, context).await,
             Self::Get(args) => get::run(args, context).await,
+            Self::Sums(args) => sums::run(args, context).await,
             Self::Ls(args) => ls::run(args, context).await,
             Self::Versions(args) => versions::run(args, context).await,
             Self::Sessions(args) => sessions::run(args, context).await,

@@ -8,6 +8,7 @@ mod plan;
 mod problems;
 pub(super) mod remarks;
 pub(super) mod session;
+mod sums;
 mod unchanged;
 
 use std::io::{self, Read};
@@ -71,6 +72,10 @@ pub struct Args {
     #[command(flatten)]
     tree: TreeOptions,
 
+    /// Add a file SHA256SUMS with the digests of the others (without: servers make one for readers)
+    #[arg(long, conflicts_with = "manifest")]
+    sums: bool,
+
     /// Make a new version even if only the build date differs from the published one
     #[arg(long, conflicts_with = "manifest")]
     new_version: bool,
@@ -125,6 +130,10 @@ struct Description {
     /// The file that a static site starts from
     #[arg(long, value_name = "FILENAME")]
     entrypoint: Option<FileName>,
+
+    /// Read more from the names of files: system, architecture, C library and format; prints the guesses
+    #[arg(long)]
+    detect: bool,
 
     /// Anything else, as often as needed
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
@@ -202,7 +211,7 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
     Ok(Publication {
         client,
         name: &args.name,
-        remarks: Remarks::new(left_out, &manifest),
+        remarks: Remarks::new(left_out, &manifest).with_guesses(&manifest, args.description.detect),
         unchanged: false,
         manifest,
         bytes,
@@ -221,13 +230,15 @@ async fn describe_files(args: &Args, source: Option<&Upload>) -> Result<(Bytes, 
     let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, options));
     let inputs = collect.await.map_err(anyhow::Error::from)??;
     let hashed = local_files::hash(inputs.files, args.jobs.get()).await?;
-    let files: Vec<_> = hashed.iter().map(|(name, upload)| (name.clone(), upload.fingerprint.blob)).collect();
+    let mut files: Vec<_> = hashed.iter().map(|(name, upload)| (name.clone(), upload.fingerprint.blob)).collect();
+    let sums = if args.sums { Some(sums::add(&mut files)?) } else { None };
     let source = source.map(|upload| upload.fingerprint.blob);
     let bytes = document::write(&args.description, &files, source, args.new_version)?;
     let mut files = LocalFiles::default();
     for (_, upload) in hashed {
         files.add(Arc::new(upload));
     }
+    sums.into_iter().for_each(|sums| files.add(sums));
     Ok((bytes, files, inputs.left_out))
 }
 

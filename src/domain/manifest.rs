@@ -51,6 +51,12 @@ pub struct Artifact {
     pub platform: Option<String>,
     /// Architecture (`amd64`), if stated.
     pub arch: Option<String>,
+    /// C library or ABI (`musl`), if stated.
+    pub libc: Option<String>,
+    /// File format (`tar.gz`), if stated.
+    pub format: Option<String>,
+    /// How the file is used (`installer`), if stated.
+    pub kind: Option<String>,
 }
 
 /// A manifest that this one refers to. What that one needs in turn is found by reading it.

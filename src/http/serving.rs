@@ -5,4 +5,5 @@ pub(super) mod download;
 pub(super) mod intake;
 pub(super) mod last_change;
 mod parts;
+pub(super) mod rendered;
 pub(super) mod response_cache;

@@ -4,6 +4,8 @@
 pub const VERSION: &str = "larder-version";
 /// Generation of the head that the response is based on, decimal.
 pub const GENERATION: &str = "larder-generation";
+/// What a platform link leads to instead of what was asked for, such as `arch=universal`.
+pub const FALLBACK: &str = "larder-fallback";
 /// Id of the request, in requests and responses.
 pub const REQUEST_ID: &str = "x-request-id";
 /// Digest of the whole representation (RFC 9530 section 3).

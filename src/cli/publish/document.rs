@@ -11,6 +11,7 @@ use super::naming;
 use crate::cli::CliError;
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::manifest::{Descriptor, Kind, Limits, release};
+use crate::domain::platform::detect;
 use crate::domain::{Digest, FileName};
 
 #[derive(Debug, Serialize)]
@@ -41,6 +42,10 @@ struct Entry<'a> {
     platform: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     arch: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    libc: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,7 +74,7 @@ pub(super) fn write(
         build_date: build_date(description, precise)?,
         kind: description.kind.into(),
         entrypoint: description.entrypoint.as_ref(),
-        artifacts: files.iter().map(|(name, blob)| entry(name, *blob, &description.kind.into())).collect(),
+        artifacts: files.iter().map(|(name, blob)| entry(name, *blob, description)).collect(),
         source: source.map(Blob::from),
         metadata: description.meta.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
     };
@@ -80,16 +85,17 @@ pub(super) fn write(
     Ok(bytes.into())
 }
 
-fn entry<'a>(name: &'a FileName, blob: Descriptor, kind: &Kind) -> Entry<'a> {
+fn entry<'a>(name: &'a FileName, blob: Descriptor, description: &Description) -> Entry<'a> {
     // A static page that mentions Windows is not a program for Windows.
-    let programs = *kind != Kind::Static;
-    Entry {
-        name,
-        blob: blob.into(),
-        media_type: naming::media_type(name),
-        platform: naming::platform(name).filter(|_| programs),
-        arch: naming::architecture(name).filter(|_| programs),
-    }
+    let programs = Kind::from(description.kind) != Kind::Static;
+    let detected = Some(detect(name.base())).filter(|_| programs && description.detect);
+    let (platform, arch) = match detected {
+        Some(detected) => (detected.platform, detected.arch),
+        None if programs => (naming::platform(name), naming::architecture(name)),
+        None => (None, None),
+    };
+    let (libc, format) = detected.map(|detected| (detected.libc, detected.format)).unwrap_or_default();
+    Entry { name, blob: blob.into(), media_type: naming::media_type(name), platform, arch, libc, format }
 }
 
 /// `--build-date`, else `SOURCE_DATE_EPOCH` (reproducible builds), else the current time.

@@ -100,6 +100,9 @@ impl Parts {
             media_type: None,
             platform: None,
             arch: None,
+            libc: None,
+            format: None,
+            kind: None,
         });
         Manifest {
             media_type: Cow::Borrowed(MEDIA_TYPE),

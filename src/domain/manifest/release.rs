@@ -58,6 +58,12 @@ struct StoredArtifact {
     platform: Option<String>,
     #[serde(default, deserialize_with = "text")]
     arch: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    libc: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    format: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    kind: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -101,7 +107,8 @@ impl StoredArtifact {
         let blob = descriptor(&self.blob, self.size)?;
         // It may be sent in a header field, so it must be valid there.
         let media_type = self.media_type.filter(|text| is_media_type(text));
-        Ok(Artifact { name, blob, media_type, platform: self.platform, arch: self.arch })
+        let Self { platform, arch, libc, format, kind, .. } = self;
+        Ok(Artifact { name, blob, media_type, platform, arch, libc, format, kind })
     }
 }
 

@@ -50,6 +50,16 @@ parameters! {
     FROM_PUBLISHED_AT = "query" "fromPublishedAt" "from_published_at" false, "For an import: when that release was \
         published; kept with the version.", of::<schema::Time>;
     REASON = "query" "reason" "reason" false, "Why, in at most 500 bytes; kept in the history.", |_| json!({"type": "string", "maxLength": limits::REASON});
+    SUM_FORMAT = "query" "sumFormat" "format" false, "For checksums: `gnu` as `sha256sum` writes them, `bsd` as `shasum --tag` \
+        does, or `json`.", |_| json!({"enum": ["gnu", "bsd", "json"], "default": "gnu"});
+    OS = "query" "os" "os" false, "Operating system: `linux`, `darwin`, `windows` and others.", of::<String>;
+    ARCH = "query" "arch" "arch" false, "Architecture: `amd64`, `arm64`, `386`, `armv7` and others.", of::<String>;
+    LIBC = "query" "libc" "libc" false, "C library or ABI: `gnu`, `musl`, `static`, `msvc`.", of::<String>;
+    FORMAT = "query" "format" "format" false, "File format by its extension: `tar.gz`, `zip`, `deb` and others; `binary` for \
+        programs without one.", of::<String>;
+    KIND = "query" "kind" "kind" false, "`installer`, `archive`, `binary`, or what the manifest states.", of::<String>;
+    TRIPLE = "query" "triple" "target" false, "A target triple such as `x86_64-unknown-linux-musl`; parameters beside it \
+        count more.", of::<String>;
     RANGE = "header" "range" "Range" false, "Ranges of bytes, at most 1,000, which must not overlap.", of::<String>;
     IF_RANGE = "header" "ifRange" "If-Range" false, "`Range` counts only if this is the entity tag; a date is not.", of::<String>;
     IF_MATCH = "header" "ifMatch" "If-Match" false, "Entity tags, or `*`; 412 if none is that of the answer.", of::<String>;
@@ -97,6 +107,9 @@ fields! {
     ACCEPT_RANGES = "Accept-Ranges", "`bytes`.", of::<String>;
     CONTENT_DISPOSITION = "Content-Disposition", "`attachment`, with the name in the address.", of::<String>;
     CONTENT_RANGE = "Content-Range", "Which part of how many bytes.", of::<String>;
+    CONTENT_LOCATION = "Content-Location", "The address under which the same is found when the name has moved on.", of::<String>;
+    LARDER_FALLBACK = "Larder-Fallback", "What was taken because nothing was there of what was asked for: `arch=universal`, \
+        `libc=static` or `libc=unstated`.", of::<String>;
     LARDER_VERSION = "Larder-Version", "Number of the version.", of::<u64>;
     LARDER_GENERATION = "Larder-Generation", "How often the name has changed.", of::<u64>;
     LINK = "Link", "Related addresses: `next`, `version-history`, `describedby`.", of::<String>;

@@ -36,6 +36,12 @@ struct Artifact {
     _platform: Option<String>,
     #[serde(rename = "arch")]
     _arch: Option<String>,
+    #[serde(rename = "libc")]
+    _libc: Option<String>,
+    #[serde(rename = "format")]
+    _format: Option<String>,
+    #[serde(rename = "kind")]
+    _kind: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,50 @@
+//! `publish --sums`: a file with the digests of all others, as a file of the release, for those who sign it.
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+
+use crate::cli::CliError;
+use crate::client::{ClientError, Content};
+use crate::domain::manifest::Descriptor;
+use crate::domain::sums::{SUMS_FILE, SumFormat, sums};
+use crate::domain::{Digest, FileName};
+
+/// A text that is held in memory.
+#[derive(Debug)]
+struct Text {
+    bytes: Bytes,
+    blob: Descriptor,
+}
+
+/// Adds the file with the digests of `files` to them, and returns its content.
+pub(super) fn add(files: &mut Vec<(FileName, Descriptor)>) -> Result<Arc<dyn Content>, CliError> {
+    if files.iter().any(|(name, _)| name.as_str() == SUMS_FILE) {
+        let detail = format!("{SUMS_FILE} is among the files already; leave it out, or leave out --sums.");
+        return Err(CliError::usage(detail));
+    }
+    let bytes = Bytes::from(sums(files.iter().map(|(name, blob)| (name, *blob)), SumFormat::Gnu));
+    let blob = Descriptor { digest: Digest::of(&bytes), size: bytes.len() as u64 };
+    files.push((SUMS_FILE.parse().map_err(anyhow::Error::from)?, blob));
+    Ok(Arc::new(Text { bytes, blob }))
+}
+
+#[async_trait]
+impl Content for Text {
+    fn blob(&self) -> Descriptor {
+        self.blob
+    }
+
+    async fn open(&self, from: u64) -> Result<BoxStream<'static, io::Result<Bytes>>, ClientError> {
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(self.bytes.len());
+        Ok(stream::iter([Ok(self.bytes.slice(from..))]).boxed())
+    }
+
+    async fn explain(&self, error: ClientError) -> ClientError {
+        error
+    }
+}
