@@ -4,6 +4,7 @@ mod auth;
 mod blobs;
 mod bodies;
 mod collector;
+mod feeds;
 mod health;
 mod index;
 mod manifests;
@@ -53,6 +54,7 @@ fn routes() -> Router<AppState> {
         .merge(sessions::routes())
         .merge(versions::routes())
         .merge(refs::routes())
+        .merge(feeds::routes())
         .merge(auth::routes())
         .merge(collector::routes())
         .merge(health::routes())
@@ -75,6 +77,7 @@ fn describe() -> Value {
     sessions::describe(&mut document);
     versions::describe(&mut document);
     refs::describe(&mut document);
+    feeds::describe(&mut document);
     auth::describe(&mut document);
     index::describe(&mut document);
     collector::describe(&mut document);

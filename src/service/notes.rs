@@ -76,6 +76,12 @@ impl Notes {
         Ok(notes)
     }
 
+    /// The notes of the version with this manifest, if they were read before and are remembered.
+    #[must_use]
+    pub fn remembered(&self, manifest: Digest) -> Option<Option<ReleaseNotes>> {
+        self.remembered.get(&manifest)
+    }
+
     async fn from_file(&self, loaded: &LoadedManifest) -> Result<Option<ReleaseNotes>, StoreError> {
         let Some(file) = file_with_notes(loaded)? else { return Ok(None) };
         let text = self.beginning(file).await?;

@@ -8,6 +8,7 @@ mod credentials;
 mod crowded;
 mod dates;
 mod downloaders;
+mod feeds;
 mod files;
 mod framing;
 mod gone;

@@ -40,6 +40,9 @@ parameters! {
         |_| page(limits::NAMES, limits::MAX_NAMES);
     BEFORE = "query" "before" "before" false, "Only versions with lower numbers: the `next` of the page before.", of::<u64>;
     LIMIT_ROWS = "query" "limitRows" "limit" false, "Rows on a page.", |_| page(limits::ROWS, limits::MAX_ROWS);
+    YANKED = "query" "yanked" "yanked" false, "`true` includes releases that were yanked, each with the reason.",
+        |_| json!({"type": "boolean", "default": false});
+    SINCE = "query" "since" "since" false, "Label or number of a version: the notes of all releases after it.", of::<String>;
     BEFORE_RUN = "query" "beforeRun" "before" false, "Only runs before this one.", of::<schema::Run>;
     LIMIT_RUNS = "query" "limitRuns" "limit" false, "Runs on a page.", |_| page(limits::RUNS, limits::MAX_RUNS);
     ACTIVATE = "query" "activate" "activate" false, "`false` stages the version: it is complete, but readers do not get it \

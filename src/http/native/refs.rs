@@ -9,9 +9,9 @@ mod checksums;
 mod platforms;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LAST_MODIFIED, LINK, LOCATION, REFERRER_POLICY};
-use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -23,7 +23,6 @@ use crate::domain::manifest::Artifact;
 use crate::http::error::ApiError;
 use crate::http::extract::{RequestedFreshness, Rest};
 use crate::http::openapi::{Document, Operation, json_of, text};
-use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::hardening::defuse;
 use crate::http::serving::last_change;
@@ -98,23 +97,20 @@ async fn follow(
     caller: Caller,
     rest: Rest,
     RequestedFreshness(fresh): RequestedFreshness,
-    html: WantsHtml,
-    uri: Uri,
-    request: HeaderMap,
+    request: Request,
 ) -> Result<Response, ApiError> {
-    if platforms::is_asked(&uri)
+    if platforms::is_asked(request.uri())
         && let Some(target) = platforms::target(&state, &caller, &rest, fresh).await?
     {
         caller.require_read(&state.access, &target.name)?;
-        let asking = platforms::Asking { uri: &uri, headers: &request, html: html.0, fresh };
-        return platforms::follow(&state, &target, asking).await;
+        return platforms::follow(&state, &target, fresh, request).await;
     }
     let (target, file) = rest.file()?;
     caller.require_read(&state.access, &target.name)?;
     let (found, loaded) = state.resolve.manifest(&target, fresh).await?;
     match loaded.file(&file)? {
         Some(artifact) => redirect(&state, &target, &found, artifact, true),
-        None => checksums::answer(&state, &target, &file, (&found, &loaded), (&uri, &request)),
+        None => checksums::answer(&state, &target, &file, (&found, &loaded), &request),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `SHA256SUMS` and `FILE.sha256`, made of the manifest of the version that is asked for.
 
-use axum::extract::Query;
-use axum::http::{HeaderMap, Uri};
+use axum::extract::{Query, Request};
+use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -28,10 +28,10 @@ pub(super) fn answer(
     target: &Target,
     file: &FileName,
     (found, loaded): (&Resolved, &LoadedManifest),
-    (uri, request): (&Uri, &HeaderMap),
+    request: &Request,
 ) -> Result<Response, ApiError> {
     let unknown = || ResolveError::NoSuchFile { target: target.clone(), file: file.clone() };
-    let format = format(uri);
+    let format = format(request.uri());
     let Some(text) = text(file, loaded, format.unwrap_or_default())? else { return Err(unknown().into()) };
     let format = format.map_err(|why| {
         ApiError::bad_request(Code::QueryInvalid, format!("The query parameter `format` is wrong: {why}."))
@@ -52,7 +52,7 @@ pub(super) fn answer(
         version: Some(found.row.number),
         is_cacheable: true,
     };
-    document.answer(request)
+    document.answer(request.headers())
 }
 
 fn format(uri: &Uri) -> Result<SumFormat, UnknownSumFormat> {

@@ -1,8 +1,8 @@
 //! `/refs/NAME[@SELECTOR]?os=linux&arch=arm64`: a link that leads to the file for a platform, whatever it is called.
 
 use axum::Json;
-use axum::extract::Query;
-use axum::http::header::{CONTENT_LOCATION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, VARY};
+use axum::extract::{FromRequestParts as _, Query, Request};
+use axum::http::header::{CONTENT_LOCATION, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, VARY};
 use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse as _, Response};
 use maud::{DOCTYPE, html};
@@ -17,6 +17,7 @@ use crate::domain::text::Escaped;
 use crate::domain::{ManifestName, Target};
 use crate::http::error::ApiError;
 use crate::http::extract::Rest;
+use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::serving::rendered::origin;
 use crate::http::state::AppState;
@@ -69,16 +70,15 @@ pub(super) async fn target(
     }
 }
 
-/// Who asks, and how.
-pub(super) struct Asking<'a> {
-    pub(super) uri: &'a Uri,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) html: bool,
-    pub(super) fresh: AsOf,
-}
-
-pub(super) async fn follow(state: &AppState, target: &Target, asking: Asking<'_>) -> Result<Response, ApiError> {
-    let wanted = Query::<Wanted>::try_from_uri(asking.uri);
+pub(super) async fn follow(
+    state: &AppState,
+    target: &Target,
+    fresh: AsOf,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (mut request, _) = request.into_parts();
+    let Ok(WantsHtml(html)) = WantsHtml::from_request_parts(&mut request, state).await;
+    let wanted = Query::<Wanted>::try_from_uri(&request.uri);
     let Query(Wanted { os, arch, libc, format, kind, target: triple }) = wanted
         .map_err(|error| ApiError::bad_request(Code::QueryInvalid, format!("A query parameter is wrong: {error}.")))?;
     let stated = Stated { os, arch, libc, format, kind, target: triple };
@@ -87,11 +87,11 @@ pub(super) async fn follow(state: &AppState, target: &Target, asking: Asking<'_>
         let detail = "`target` names no platform that is known here; write os=linux&arch=amd64, or a target triple.";
         return Err(ApiError::bad_request(Code::QueryInvalid, detail));
     }
-    let (found, loaded) = state.resolve.manifest(target, asking.fresh).await?;
+    let (found, loaded) = state.resolve.manifest(target, fresh).await?;
     let files = &loaded.manifest()?.files;
     let Choice { files: chosen, fallback } = choose(files, &wanted);
     let list = List {
-        origin: origin(&state.base, asking.headers, asking.uri.authority().map(AsRef::as_ref)),
+        origin: origin(&state.base, &request.headers, request.uri.authority().map(AsRef::as_ref)),
         found: &found,
         target,
     };
@@ -104,7 +104,7 @@ pub(super) async fn follow(state: &AppState, target: &Target, asking: Asking<'_>
             response.headers_mut().insert(CONTENT_LOCATION, exact);
             response
         }
-        _ => list.several(&chosen, asking.html),
+        _ => list.several(&chosen, html),
     };
     let freshness = if target.selector.is_moving() { Freshness::Revalidate } else { Freshness::Immutable };
     set_freshness(response.headers_mut(), freshness, state.access.is_public(&target.name));
