@@ -24,6 +24,7 @@ mod migrate;
 mod output;
 mod peer;
 mod pin;
+mod platform;
 mod progress;
 mod promote;
 mod publish;

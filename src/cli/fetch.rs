@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde_json::json;
 
+use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
 use super::{CliError, Context, Exit, output};
@@ -40,7 +41,7 @@ pub struct Args {
     target: Target,
 
     /// Names of the files to fetch (default: all)
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", conflicts_with = "Platform")]
     files: Vec<FileName>,
 
     /// Directory to write to; made if it is not there
@@ -50,6 +51,9 @@ pub struct Args {
     /// How many files to transfer at once
     #[arg(short, long, value_name = "N", default_value = "4")]
     jobs: NonZeroUsize,
+
+    #[command(flatten)]
+    platform: PlatformArgs,
 
     #[command(flatten)]
     remote: Remote,
@@ -86,7 +90,10 @@ struct Fetched {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
     let release = read_release(&client, &args.target).await?;
-    let wanted = choose(&release, &args.target, &args.files)?;
+    let wanted = match args.platform.choose(&args.target, &release.manifest.files)? {
+        Some(file) => vec![file],
+        None => choose(&release, &args.target, &args.files)?,
+    };
     let root = args.output.as_path();
     std::fs::create_dir_all(root)
         .map_err(|error| CliError::io(format_args!("make the directory {}", root.display()), &error))?;

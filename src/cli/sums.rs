@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(value_name = "NAME[@SELECTOR]")]
     target: Target,
 
-    /// How to write them: gnu, bsd or json
+    /// How to write them: gnu, bsd, hex or json
     #[arg(long, value_name = "FORMAT", default_value = "gnu")]
     format: SumFormat,
 

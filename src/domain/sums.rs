@@ -20,13 +20,15 @@ pub enum SumFormat {
     Gnu,
     /// `SHA256 (NAME) = HEX`, as `shasum --tag` and the BSDs write them.
     Bsd,
+    /// `HEX` alone, for programs that want the digest of one file.
+    Hex,
     /// One JSON object with `files`, each with `name`, `sha256` and `size`.
     Json,
 }
 
 /// The reason why a text is not the name of a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("digests are written as gnu, bsd or json")]
+#[error("digests are written as gnu, bsd, hex or json")]
 pub struct UnknownSumFormat;
 
 impl FromStr for SumFormat {
@@ -36,6 +38,7 @@ impl FromStr for SumFormat {
         match text {
             "gnu" => Ok(Self::Gnu),
             "bsd" => Ok(Self::Bsd),
+            "hex" => Ok(Self::Hex),
             "json" => Ok(Self::Json),
             _ => Err(UnknownSumFormat),
         }
@@ -47,7 +50,7 @@ impl SumFormat {
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
-            Self::Gnu | Self::Bsd => "text/plain; charset=utf-8",
+            Self::Gnu | Self::Bsd | Self::Hex => "text/plain; charset=utf-8",
             Self::Json => "application/json",
         }
     }
@@ -75,6 +78,7 @@ pub fn sums<'a>(files: impl IntoIterator<Item = (&'a FileName, Descriptor)>, for
     match format {
         SumFormat::Gnu => lines(gnu),
         SumFormat::Bsd => lines(bsd),
+        SumFormat::Hex => lines(|_, hex| format!("{hex}\n")),
         SumFormat::Json => {
             let sum = |(name, blob): &(&'a str, Descriptor)| Sum { name, sha256: blob.digest.hex(), size: blob.size };
             let sums = Sums { files: files.iter().map(sum).collect() };
@@ -120,6 +124,7 @@ mod tests {
         assert_eq!(written("bsd"), format!("SHA256 (a) = {hex}\nSHA256 (b c) = {hex}\nSHA256 (dir/x) = {hex}\n"));
         let entry = |name: &str| format!(r#"{{"name":"{name}","sha256":"{hex}","size":0}}"#);
         assert_eq!(written("json"), format!("{{\"files\":[{},{},{}]}}\n", entry("a"), entry("b c"), entry("dir/x")));
+        assert_eq!(written("hex"), format!("{hex}\n").repeat(3));
         assert!("md5".parse::<SumFormat>().is_err());
     }
 

@@ -54,7 +54,7 @@ parameters! {
         published; kept with the version.", of::<schema::Time>;
     REASON = "query" "reason" "reason" false, "Why, in at most 500 bytes; kept in the history.", |_| json!({"type": "string", "maxLength": limits::REASON});
     SUM_FORMAT = "query" "sumFormat" "format" false, "For checksums: `gnu` as `sha256sum` writes them, `bsd` as `shasum --tag` \
-        does, or `json`.", |_| json!({"enum": ["gnu", "bsd", "json"], "default": "gnu"});
+        does, `hex` for the digests alone, or `json`.", |_| json!({"enum": ["gnu", "bsd", "hex", "json"], "default": "gnu"});
     OS = "query" "os" "os" false, "Operating system: `linux`, `darwin`, `windows` and others.", of::<String>;
     ARCH = "query" "arch" "arch" false, "Architecture: `amd64`, `arm64`, `386`, `armv7` and others.", of::<String>;
     LIBC = "query" "libc" "libc" false, "C library or ABI: `gnu`, `musl`, `static`, `msvc`.", of::<String>;

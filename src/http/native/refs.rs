@@ -43,10 +43,11 @@ pub(super) fn describe(document: &mut Document) {
             .about(
                 "Behind a selector `file` may hold slashes; without one it is the last segment of the path. `Location` \
                  never leads to other bytes: resume, and fetch in segments, from there. Where a version has no such files, \
-                 `SHA256SUMS` and `FILE.sha256` are made of its manifest.",
+                 `SHA256SUMS` and `FILE.sha256` are made of its manifest. The parameters are for these; those about a \
+                 platform leave out of `SHA256SUMS` what a platform link would not lead to.",
             )
             .by_policy()
-            .takes(&[&p::SUM_FORMAT, &p::IF_NONE_MATCH])
+            .takes(&[&p::SUM_FORMAT, &p::OS, &p::ARCH, &p::LIBC, &p::TRIPLE, &p::IF_NONE_MATCH])
             .answers(
                 200,
                 "Checksums, sorted by name.",

@@ -120,3 +120,15 @@ async fn what_the_manifest_states_counts() {
     let wrong = json!({"artifacts": [{"name": "program", "blob": one, "size": 3, "libc": 1}]});
     server.put("/manifests/main", wrong.to_string()).await.problem(400, "MANIFEST_INVALID");
 }
+
+#[tokio::test]
+async fn digests_can_be_those_for_a_platform() {
+    let server = start().await;
+    let hex = Digest::of(TOOL[0].1).hex();
+    let sum = server.get("/refs/acme/tool@1/SHA256SUMS?os=linux&arch=x64&format=hex").await.expect(200);
+    assert_eq!(sum.text(), format!("{hex}\n"));
+    assert_eq!(sum.header("content-location"), "/refs/acme/tool@1/SHA256SUMS?os=linux&arch=x64&format=hex");
+    let sums = server.get("/refs/acme/tool/SHA256SUMS?os=linux").await.expect(200).text();
+    assert_eq!(sums.lines().count(), 3, "{sums}");
+    server.get("/refs/acme/tool/SHA256SUMS?os=plan9").await.problem(404, "FILE_UNKNOWN");
+}

@@ -5,7 +5,9 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::domain::manifest::{Artifact, Descriptor};
+use super::platforms;
+use crate::domain::manifest::Artifact;
+use crate::domain::platform::{Stated, Traits, choose};
 use crate::domain::sums::{SUM_SUFFIX, SUMS_FILE, SumFormat, UnknownSumFormat, sums};
 use crate::domain::{FileName, Target};
 use crate::http::error::ApiError;
@@ -14,7 +16,6 @@ use crate::http::serving::rendered::Rendered;
 use crate::http::state::AppState;
 use crate::protocol::LoadedManifest;
 use crate::service::{ResolveError, Resolved};
-use crate::store::StoreError;
 use crate::wire::{Code, file_address};
 
 #[derive(Deserialize)]
@@ -32,15 +33,14 @@ pub(super) fn answer(
 ) -> Result<Response, ApiError> {
     let unknown = || ResolveError::NoSuchFile { target: target.clone(), file: file.clone() };
     let format = format(request.uri());
-    let Some(text) = text(file, loaded, format.unwrap_or_default())? else { return Err(unknown().into()) };
+    let Some(files) = summed(file, loaded, request.uri())?.filter(|files| !files.is_empty()) else {
+        return Err(unknown().into());
+    };
     let format = format.map_err(|why| {
         ApiError::bad_request(Code::QueryInvalid, format!("The query parameter `format` is wrong: {why}."))
     })?;
-    let query = match format {
-        SumFormat::Gnu => "",
-        SumFormat::Bsd => "?format=bsd",
-        SumFormat::Json => "?format=json",
-    };
+    let text = sums(files.iter().map(|file| (&file.name, file.blob)), format);
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let address = file_address(&target.name, found.row.number, file);
     let document = Rendered {
         bytes: text.into(),
@@ -63,16 +63,17 @@ fn format(uri: &Uri) -> Result<SumFormat, UnknownSumFormat> {
     }
 }
 
-/// `None` if the name stands for no digests.
-fn text(file: &FileName, loaded: &LoadedManifest, format: SumFormat) -> Result<Option<String>, StoreError> {
+/// The files whose digests are asked for: one, all, or those for a platform. `None` if the name stands for no digests.
+fn summed<'a>(file: &FileName, loaded: &'a LoadedManifest, uri: &Uri) -> Result<Option<Vec<&'a Artifact>>, ApiError> {
     if file.as_str() == SUMS_FILE {
-        return Ok(Some(sums(listed(&loaded.manifest()?.files), format)).filter(|text| !text.is_empty()));
+        let files = &loaded.manifest()?.files;
+        // The format is that of the digests.
+        let stated = Stated { format: None, ..platforms::stated(uri)? };
+        let wanted = Traits::wanted(&stated);
+        let all = || files.iter().collect();
+        return Ok(Some(if wanted == Traits::default() { all() } else { choose(files, &wanted).files }));
     }
     let summed = file.as_str().strip_suffix(SUM_SUFFIX).and_then(|file| file.parse::<FileName>().ok());
     let Some(summed) = summed else { return Ok(None) };
-    Ok(loaded.file(&summed)?.map(|artifact| sums(listed(std::slice::from_ref(artifact)), format)))
-}
-
-fn listed(files: &[Artifact]) -> impl Iterator<Item = (&FileName, Descriptor)> {
-    files.iter().map(|file| (&file.name, file.blob))
+    Ok(loaded.file(&summed)?.map(|artifact| vec![artifact]))
 }

@@ -48,6 +48,13 @@ pub(super) fn is_asked(uri: &Uri) -> bool {
     query.split('&').any(|pair| names.iter().any(|name| pair.starts_with(name)))
 }
 
+/// What a query says of the wanted file.
+pub(super) fn stated(uri: &Uri) -> Result<Stated, ApiError> {
+    let Query(Wanted { os, arch, libc, format, kind, target }) = Query::try_from_uri(uri)
+        .map_err(|error| ApiError::bad_request(Code::QueryInvalid, format!("A query parameter is wrong: {error}.")))?;
+    Ok(Stated { os, arch, libc, format, kind, target })
+}
+
 /// The name or version that a platform link is about; `None` if the path is that of a file. Updaters add such parameters
 /// to the addresses of files, too, so a path without a selector is a name only if that exists.
 pub(super) async fn target(
@@ -78,10 +85,7 @@ pub(super) async fn follow(
 ) -> Result<Response, ApiError> {
     let (mut request, _) = request.into_parts();
     let Ok(WantsHtml(html)) = WantsHtml::from_request_parts(&mut request, state).await;
-    let wanted = Query::<Wanted>::try_from_uri(&request.uri);
-    let Query(Wanted { os, arch, libc, format, kind, target: triple }) = wanted
-        .map_err(|error| ApiError::bad_request(Code::QueryInvalid, format!("A query parameter is wrong: {error}.")))?;
-    let stated = Stated { os, arch, libc, format, kind, target: triple };
+    let stated = stated(&request.uri)?;
     let wanted = Traits::wanted(&stated);
     if wanted == Traits::default() {
         let detail = "`target` names no platform that is known here; write os=linux&arch=amd64, or a target triple.";
