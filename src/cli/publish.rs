@@ -72,10 +72,6 @@ pub struct Args {
     #[command(flatten)]
     tree: TreeOptions,
 
-    /// Add a file SHA256SUMS with the digests of the others (without: servers make one for readers)
-    #[arg(long, conflicts_with = "manifest")]
-    sums: bool,
-
     /// Make a new version even if only the build date differs from the published one
     #[arg(long, conflicts_with = "manifest")]
     new_version: bool,
@@ -130,6 +126,10 @@ struct Description {
     /// The file that a static site starts from
     #[arg(long, value_name = "FILENAME")]
     entrypoint: Option<FileName>,
+
+    /// Add a file SHA256SUMS with the digests of the others, to sign it (without it, readers get one made for them)
+    #[arg(long)]
+    sums: bool,
 
     /// Read more from the names of files: system, architecture, C library and format; prints the guesses
     #[arg(long)]
@@ -231,14 +231,16 @@ async fn describe_files(args: &Args, source: Option<&Upload>) -> Result<(Bytes, 
     let inputs = collect.await.map_err(anyhow::Error::from)??;
     let hashed = local_files::hash(inputs.files, args.jobs.get()).await?;
     let mut files: Vec<_> = hashed.iter().map(|(name, upload)| (name.clone(), upload.fingerprint.blob)).collect();
-    let sums = if args.sums { Some(sums::add(&mut files)?) } else { None };
+    let sums = if args.description.sums { Some(sums::add(&mut files)?) } else { None };
     let source = source.map(|upload| upload.fingerprint.blob);
     let bytes = document::write(&args.description, &files, source, args.new_version)?;
     let mut files = LocalFiles::default();
     for (_, upload) in hashed {
         files.add(Arc::new(upload));
     }
-    sums.into_iter().for_each(|sums| files.add(sums));
+    if let Some(sums) = sums {
+        files.add(sums);
+    }
     Ok((bytes, files, inputs.left_out))
 }
 

@@ -11,6 +11,7 @@ mod hidden;
 mod keys;
 mod logs;
 mod races;
+mod releases;
 mod remedies;
 mod replies;
 mod staleness;

@@ -257,8 +257,13 @@ impl Words {
             let (arch, libc) = (architecture(rest), libc(rest));
             if let (Some(platform), true) = (platform(start), arch.is_some() || libc.is_some()) {
                 self.platform.say(platform);
-                arch.into_iter().for_each(|arch| self.arch.say(arch));
-                return libc.into_iter().for_each(|libc| self.libc.say(libc));
+                if let Some(arch) = arch {
+                    self.arch.say(arch);
+                }
+                if let Some(libc) = libc {
+                    self.libc.say(libc);
+                }
+                return;
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::access::Caller;
 use crate::domain::{Head, Target};
 use crate::http::error::ApiError;
 use crate::http::extract::{RequestedFreshness, Rest};
-use crate::http::openapi::{Document, Operation, json_of, text};
+use crate::http::openapi::{Document, Field, Operation, json_of, text};
 use crate::http::rfc::caching::Freshness;
 use crate::http::serving::rendered::{Rendered, origin};
 use crate::http::state::AppState;
@@ -38,8 +38,6 @@ pub(super) fn describe(document: &mut Document) {
     let list = |id, summary, about| {
         Operation::new("get", id, summary).about(about).by_policy().fails(&[400, 401, 403, 404, 410, 412, 500, 503])
     };
-    const FIELDS: &[&crate::http::openapi::Field] =
-        &[&p::ETAG, &p::CONTENT_LOCATION, &p::CACHE_CONTROL, &p::LARDER_GENERATION];
     let about = "A release is a version that is or was active, is neither retired nor yanked, and has a label that is one \
                  word. Behind a selector, the list ends with that version.";
     let labels = list("versionsText", "The labels of all releases, oldest first", about);
@@ -66,8 +64,8 @@ pub(super) fn describe(document: &mut Document) {
     document.path("/feeds/{target}/notes", &[&p::TARGET], [notes]);
 }
 
-const INDEX_FIELDS: &[&crate::http::openapi::Field] =
-    &[&p::ETAG, &p::CONTENT_LOCATION, &p::CACHE_CONTROL, &p::LARDER_GENERATION, &p::LINK];
+const FIELDS: &[&Field] = &[&p::ETAG, &p::CONTENT_LOCATION, &p::CACHE_CONTROL, &p::LARDER_GENERATION];
+const INDEX_FIELDS: &[&Field] = &[&p::ETAG, &p::CONTENT_LOCATION, &p::CACHE_CONTROL, &p::LARDER_GENERATION, &p::LINK];
 
 /// A request for a feed.
 struct Asked<'a> {

@@ -65,6 +65,10 @@ pub(super) fn describe(document: &mut Document) {
     };
     let operations = [follow("get", "followRef"), follow("head", "headRef")];
     document.path("/refs/{target}/{file}", &[&p::TARGET, &p::FILE], operations);
+    describe_platforms(document);
+}
+
+fn describe_platforms(document: &mut Document) {
     let platform = |method, id| {
         Operation::new(method, id, "Redirect to the file for a platform")
             .about(

@@ -1,6 +1,7 @@
 //! `docs/downloads.md`: its blocks work as they stand there, and clients that nobody here wrote read what is served.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -50,31 +51,36 @@ fn every_command_of_the_guide_exists() {
     assert!(readme::commands_exist(GUIDE, &["sh walkthrough"]) > 4);
 }
 
-/// A server with three versions of a program for this and other platforms, labelled by their numbers.
-fn scene() -> ServerProcess {
+/// A server with three versions of a name, labelled by their numbers. `file` makes the files.
+fn scene(file: impl Fn(u8, &str) -> Vec<u8>) -> ServerProcess {
     let server = ServerProcess::start();
     for version in 1..=3 {
         let files = TempDir::new().unwrap();
-        for (platform, text) in [("linux-amd64", "amd64"), ("linux-arm64", "arm64"), ("darwin-universal", "mac")] {
-            let script = format!(
-                "mkdir -p d/bin && printf '#!/bin/sh\\necho version {version}\\n# {text}\\n' > d/bin/tool && \
-                 chmod +x d/bin/tool && tar -czf tool-{platform}.tar.gz -C d bin"
-            );
-            printed(&in_bash(&script, files.path(), &[]));
+        for platform in ["linux-amd64", "linux-arm64", "darwin-universal"] {
+            fs::write(files.path().join(format!("tool-{platform}.tar.gz")), file(version, platform)).unwrap();
         }
-        let publish = format!("publish tool --detect --label {version} --meta notes=Notes-{version}");
-        server
-            .larder(&format!("{publish} tool-linux-amd64.tar.gz tool-linux-arm64.tar.gz tool-darwin-universal.tar.gz"))
-            .within(&files)
-            .ok();
+        let publish = format!("publish tool --detect --label {version} --meta notes=Notes-{version} .");
+        server.larder(&publish).within(&files).ok();
     }
     server
+}
+
+/// An archive with a program that prints its version.
+fn archive(version: u8, platform: &str) -> Vec<u8> {
+    let directory = TempDir::new().unwrap();
+    fs::create_dir(directory.path().join("bin")).unwrap();
+    let tool = directory.path().join("bin/tool");
+    fs::write(&tool, format!("#!/bin/sh\necho version {version}\n# {platform}\n")).unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new("tar").args(["-czf", "-", "bin"]).current_dir(&directory).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 #[test]
 #[ignore = "needs bash, tar and mise: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
 fn mise_lists_versions_and_installs_them() {
-    let server = scene();
+    let server = scene(archive);
     let home = TempDir::new().unwrap();
     let [config] = readme::blocks(GUIDE, "toml mise")[..] else { panic!("one configuration") };
     let config = config.replace("https://releases.example.org", &server.url());
@@ -98,7 +104,7 @@ fn mise_lists_versions_and_installs_them() {
 #[test]
 #[ignore = "needs python3 with feedparser: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
 fn feedparser_finds_nothing_wrong_with_the_feed() {
-    let server = scene();
+    let server = scene(|version, platform| format!("{version} {platform}").into_bytes());
     let script = "import feedparser, json, sys\n\
                   feed = feedparser.parse(sys.argv[1])\n\
                   entry = lambda one: [one.id.split(':')[-1], one.title, one.content[0].value, one.published_parsed is not None]\n\

@@ -53,7 +53,8 @@ pub(super) async fn page(asked: &Asked<'_>) -> Result<Response, ApiError> {
         let Some(loaded) = asked.state.resolve.manifest_of(row).await? else { continue };
         entries.extend(entry(&format!("{origin}/refs/{name}"), &format!("{origin}/feeds/{name}"), row, &loaded));
     }
-    let bytes = serde_json::to_vec(&entries).map_err(ApiError::internal)?;
+    let mut bytes = serde_json::to_vec(&entries).map_err(ApiError::internal)?;
+    bytes.push(b'\n');
     let newest = rows.first().map(|row| row.number);
     let mut response = asked.answer(&head, newest, ("index.json", "application/json"), bytes, true)?;
     if let Some(next) = next {

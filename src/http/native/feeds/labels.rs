@@ -18,7 +18,8 @@ pub(super) async fn json(asked: &Asked<'_>) -> Result<Response, ApiError> {
     let ReleaseLabels { head, labels } = listed(asked).await?;
     let newest = labels.last().map(|(number, _)| *number);
     let body = VersionLabels { versions: labels.into_iter().map(|(_, label)| label).collect() };
-    let bytes = serde_json::to_vec(&body).map_err(ApiError::internal)?;
+    let mut bytes = serde_json::to_vec(&body).map_err(ApiError::internal)?;
+    bytes.push(b'\n');
     asked.answer(&head, newest, ("versions.json", "application/json"), bytes, false)
 }
 
