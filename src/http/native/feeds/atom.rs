@@ -106,8 +106,6 @@ fn text(text: &str) -> String {
             '<' => xml.push_str("&lt;"),
             '>' => xml.push_str("&gt;"),
             '"' => xml.push_str("&quot;"),
-            // Not characters of XML.
-            '\u{fffe}' | '\u{ffff}' => xml.push('\u{fffd}'),
             c => xml.push(c),
         }
     }
@@ -122,7 +120,7 @@ mod tests {
     fn text_is_safe_in_xml() {
         assert_eq!(
             text("a < b & \"c\"\r\n\td\u{202e}\u{1}\u{fffe}"),
-            "a &lt; b &amp; &quot;c&quot;\n    d\\u{202e}\\u{1}\u{fffd}"
+            "a &lt; b &amp; &quot;c&quot;\n    d\\u{202e}\\u{1}\\u{fffe}"
         );
     }
 
