@@ -28,6 +28,7 @@ mod notices;
 mod output;
 mod peer;
 mod pin;
+mod platform;
 mod progress;
 mod promote;
 mod publish;
@@ -37,6 +38,7 @@ mod serve;
 mod sessions;
 mod settings;
 mod signals;
+mod sums;
 mod table;
 mod token;
 mod verify;
@@ -118,6 +120,8 @@ pub enum Command {
     Fetch(fetch::Args),
     /// Write a manifest or one file to stdout, verified
     Get(get::Args),
+    /// Write the digests of a version's files, as `sha256sum -c` reads them
+    Sums(sums::Args),
     /// List names
     Ls(ls::Args),
     /// List the versions of a name, or show one
@@ -181,6 +185,7 @@ impl Command {
             Self::Import(args) => import::run(args, context).await,
             Self::Fetch(args) => fetch::run(args, context).await,
             Self::Get(args) => get::run(args, context).await,
+            Self::Sums(args) => sums::run(args, context).await,
             Self::Ls(args) => ls::run(args, context).await,
             Self::Versions(args) => versions::run(args, context).await,
             Self::History(args) => history::run(args, context).await,

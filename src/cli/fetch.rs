@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::standing::Standing;
+use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
 use super::table::{Table, size};
@@ -45,7 +46,7 @@ pub struct Args {
     target: Target,
 
     /// Names of the files to fetch (default: all)
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", conflicts_with = "Platform")]
     files: Vec<FileName>,
 
     /// Directory to write to; made if it is not there
@@ -67,6 +68,9 @@ pub struct Args {
     /// How many files to transfer at once
     #[arg(short, long, value_name = "N", default_value = "4")]
     jobs: NonZeroUsize,
+
+    #[command(flatten)]
+    platform: PlatformArgs,
 
     #[command(flatten)]
     remote: Remote,
@@ -106,8 +110,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
     let release = read_release(&client, &args.target).await?;
     let source = args.source.as_ref().map(|name| source(&release, &args.target, name)).transpose()?;
-    let wanted = match &source {
-        Some(source) => vec![source],
+    let for_platform = args.platform.choose(&args.target, &release.manifest.files)?;
+    let wanted = match source.as_ref().or(for_platform) {
+        Some(file) => vec![file],
         None => choose(&release, &args.target, &args.files)?,
     };
     let root = args.output.as_path();
@@ -182,7 +187,7 @@ fn source(release: &Release, target: &Target, name: &FileName) -> Result<Artifac
         CliError::new(Exit::NotFound, "SOURCE_UNKNOWN", detail)
     })?;
     let name = name.clone();
-    Ok(Artifact { name, blob, media_type: None, platform: None, arch: None, executable: false })
+    Ok(Artifact::of(name, blob))
 }
 
 /// What a fetch would do.

@@ -6,10 +6,13 @@ use std::os::fd::AsFd as _;
 use serde_json::json;
 use tokio::io::BufWriter;
 
+use super::fetch::Release;
+use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
 use super::{CliError, Context, fetch, notices, output};
 use crate::client::{Client, Position};
+use crate::domain::manifest::Artifact;
 use crate::domain::{FileName, Target};
 
 /// Write buffer size, in bytes.
@@ -24,6 +27,7 @@ verified at the end, so look at the exit code (6: damaged) before you trust what
 Examples:
   larder get miren/main | jq .artifacts
   larder get miren/main@17 install.sh > install.sh
+  larder get miren/main --os linux --arch arm64 > miren.tar.gz
   larder get --url miren/main miren.tar.gz | xargs curl -fC - -o miren.tar.gz"
 )]
 pub struct Args {
@@ -32,7 +36,7 @@ pub struct Args {
     target: Target,
 
     /// Name of a file in its manifest
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", conflicts_with = "Platform")]
     file: Option<FileName>,
 
     /// Print the address instead, one that never leads to other bytes: of the file, or of the version's manifest
@@ -42,6 +46,9 @@ pub struct Args {
     url: bool,
 
     #[command(flatten)]
+    platform: PlatformArgs,
+
+    #[command(flatten)]
     remote: Remote,
 }
 
@@ -49,33 +56,49 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if args.url {
         return address(&args, context).await;
     }
-    if args.file.is_some() && context.json {
+    if args.is_file() && context.json {
         return Err(CliError::usage("A file's bytes are no JSON document; leave out --json."));
     }
     let client = args.remote.client()?;
-    match &args.file {
-        None => {
-            let published = client.get_manifest(&args.target).await?;
-            notices::print(&args.target.name, &published);
-            output::bytes(&published.bytes)
+    if !args.is_file() {
+        let published = client.get_manifest(&args.target).await?;
+        notices::print(&args.target.name, &published);
+        return output::bytes(&published.bytes);
+    }
+    let release = fetch::read_release(&client, &args.target).await?;
+    match args.wanted(&release)? {
+        Some(file) => stream(&client, file, context).await,
+        None => output::bytes(&release.published.bytes),
+    }
+}
+
+impl Args {
+    /// Whether a file is wanted rather than the manifest.
+    fn is_file(&self) -> bool {
+        self.file.is_some() || self.platform.is_given()
+    }
+
+    /// The file that is wanted, by its name or by platform; `None` for the manifest.
+    fn wanted<'a>(&self, release: &'a Release) -> Result<Option<&'a Artifact>, CliError> {
+        match &self.file {
+            Some(file) => Ok(Some(fetch::choose(release, &self.target, std::slice::from_ref(file))?[0])),
+            None => self.platform.choose(&self.target, &release.manifest.files),
         }
-        Some(file) => stream(&client, &args.target, file, context).await,
     }
 }
 
 async fn address(args: &Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
     let release = fetch::read_release(&client, &args.target).await?;
-    let url = match &args.file {
+    let url = match args.wanted(&release)? {
         None => client.manifest_url(&args.target.name, &release.published),
-        Some(file) => client.file_url(fetch::choose(&release, &args.target, std::slice::from_ref(file))?[0]),
+        Some(file) => client.file_url(file),
     };
     if context.json { output::json(&json!({ "url": url.as_str() })) } else { output::line(url) }
 }
 
-async fn stream(client: &Client, target: &Target, file: &FileName, context: &Context) -> Result<(), CliError> {
-    let release = fetch::read_release(client, target).await?;
-    let blob = fetch::choose(&release, target, std::slice::from_ref(file))?[0].blob;
+async fn stream(client: &Client, file: &Artifact, context: &Context) -> Result<(), CliError> {
+    let blob = file.blob;
     let progress = Progress::new(context, "receiving", blob.size);
     let failed = |error| CliError::io("write to stdout", &error);
     let out = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;

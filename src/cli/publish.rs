@@ -10,6 +10,7 @@ mod problems;
 pub(super) mod remarks;
 pub(super) mod session;
 mod spool;
+mod sums;
 mod unchanged;
 
 use std::io::{self, Read};
@@ -141,6 +142,14 @@ struct Description {
     #[arg(long, value_name = "FILENAME")]
     entrypoint: Option<FileName>,
 
+    /// Add a file SHA256SUMS with the digests of the others, to sign it (without it, readers get one made for them)
+    #[arg(long)]
+    sums: bool,
+
+    /// Read more from the names of files: system, architecture, C library and format; prints the guesses
+    #[arg(long)]
+    detect: bool,
+
     /// Anything else, as often as needed
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     meta: Vec<(String, String)>,
@@ -226,7 +235,7 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
     Ok(Publication {
         client,
         name: &args.name,
-        remarks: Remarks::new(left, &manifest),
+        remarks: Remarks::new(left, &manifest).with_guesses(&manifest, args.description.detect),
         unchanged: false,
         manifest,
         bytes,
@@ -244,7 +253,10 @@ async fn describe_files(args: &Args, source: Option<&Upload>) -> Result<(Bytes, 
     let options = args.tree.clone();
     let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, &options));
     let inputs = collect.await.map_err(anyhow::Error::from)??;
-    let hashed = local_files::hash(inputs.files, args.jobs.get()).await?;
+    let mut hashed = local_files::hash(inputs.files, args.jobs.get()).await?;
+    if args.description.sums {
+        hashed.push(sums::of(&hashed)?);
+    }
     let source = source.map(|upload| upload.fingerprint.blob);
     let bytes = document::write(&args.description, &hashed, source, args.new_version)?;
     let mut files = LocalFiles::default();

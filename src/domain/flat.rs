@@ -14,8 +14,7 @@ use super::{Digest, FileName, Manifest, ManifestError, ManifestName, json};
 
 /// The file that lists the others.
 pub const VERSION_FILE: &str = "version.json";
-/// What the name of a file with a digest ends with.
-pub const SUM_SUFFIX: &str = ".sha256";
+pub use super::sums::SUM_SUFFIX;
 
 /// A `version.json` as a publisher sends it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

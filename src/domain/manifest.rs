@@ -53,8 +53,23 @@ pub struct Artifact {
     pub platform: Option<String>,
     /// Architecture (`amd64`), if stated.
     pub arch: Option<String>,
+    /// C library or ABI (`musl`), if stated.
+    pub libc: Option<String>,
+    /// File format (`tar.gz`), if stated.
+    pub format: Option<String>,
+    /// How the file is used (`installer`), if stated.
+    pub kind: Option<String>,
     /// Whether it is a program: who downloads it to a file may run it.
     pub executable: bool,
+}
+
+impl Artifact {
+    /// A file of which nothing else is stated.
+    #[must_use]
+    pub fn of(name: FileName, blob: Descriptor) -> Self {
+        let (media_type, platform, arch, libc, format, kind) = (None, None, None, None, None, None);
+        Self { name, blob, media_type, platform, arch, libc, format, kind, executable: false }
+    }
 }
 
 /// A manifest that this one refers to. What that one needs in turn is found by reading it.

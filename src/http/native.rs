@@ -4,6 +4,7 @@ mod auth;
 mod blobs;
 mod bodies;
 mod collector;
+mod feeds;
 mod health;
 mod history;
 mod index;
@@ -60,6 +61,7 @@ fn routes() -> Router<AppState> {
         .merge(versions::routes())
         .merge(history::routes())
         .merge(refs::routes())
+        .merge(feeds::routes())
         .merge(auth::routes())
         .merge(collector::routes())
         .merge(health::routes())
@@ -84,6 +86,7 @@ fn describe() -> Value {
     warnings::describe(&mut document);
     history::describe(&mut document);
     refs::describe(&mut document);
+    feeds::describe(&mut document);
     auth::describe(&mut document);
     index::describe(&mut document);
     collector::describe(&mut document);

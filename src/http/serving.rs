@@ -7,4 +7,5 @@ pub(super) mod last_change;
 pub(super) mod notices;
 mod parts;
 pub(super) mod reading;
+pub(super) mod rendered;
 pub(super) mod response_cache;

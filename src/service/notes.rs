@@ -67,7 +67,7 @@ impl Notes {
         }
         let notes = match stated(&loaded.bytes) {
             Some(text) => Some(ReleaseNotes::new(&text, None)),
-            None => self.from_file(loaded).await?,
+            None => self.read_file(loaded).await?,
         };
         // What a file has none of may be damage that an upload repairs.
         if notes.is_some() || file_with_notes(loaded)?.is_none() {
@@ -76,7 +76,13 @@ impl Notes {
         Ok(notes)
     }
 
-    async fn from_file(&self, loaded: &LoadedManifest) -> Result<Option<ReleaseNotes>, StoreError> {
+    /// The notes of the version with this manifest, if they were read before and are remembered.
+    #[must_use]
+    pub fn remembered(&self, manifest: Digest) -> Option<Option<ReleaseNotes>> {
+        self.remembered.get(&manifest)
+    }
+
+    async fn read_file(&self, loaded: &LoadedManifest) -> Result<Option<ReleaseNotes>, StoreError> {
         let Some(file) = file_with_notes(loaded)? else { return Ok(None) };
         let text = self.beginning(file).await?;
         Ok(text.map(|text| ReleaseNotes::new(&text, Some(file.name.clone()))))

@@ -328,6 +328,15 @@ impl Resolve {
         }
     }
 
+    /// The manifest of a version whose row was read already. `None` if its bytes are gone, because the version was retired
+    /// and collected since.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn manifest_of(&self, row: &VersionRow) -> Result<Option<Arc<LoadedManifest>>, StoreError> {
+        self.manifests.load(row.summary.manifest, row.summary.media_type.as_deref()).await
+    }
+
     /// One file of a version.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Managing versions: history, promotion, pins, retirement, copies, deletion of a name.
 
+pub mod releases;
+
 use std::sync::Arc;
 
 use crate::domain::head::Change;

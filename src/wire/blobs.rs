@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schema;
 use crate::domain::manifest::Artifact;
-use crate::domain::{Digest, MediaType};
+use crate::domain::{Digest, FileName, ManifestName, MediaType};
 
 /// What needs encoding in the last segment of a blob's path. Of what RFC 3986 section 3.3 lets stand, the characters
 /// that shells interpret are encoded too, so that addresses can be pasted.
@@ -33,6 +33,16 @@ pub fn blob_address(file: &Artifact) -> String {
         address.extend(utf8_percent_encode(media_type.as_str(), IN_QUERY));
     }
     address
+}
+
+/// What needs encoding in a path of several segments.
+const IN_PATH: &AsciiSet = &IN_SEGMENT.remove(b'/');
+
+/// The address of a file of one version, relative to the server: `refs/NAME@NUMBER/FILE`. It leads to the same bytes for
+/// as long as the version exists.
+#[must_use]
+pub fn file_address(name: &ManifestName, number: u64, file: &FileName) -> String {
+    format!("refs/{name}@{number}/{}", utf8_percent_encode(file.as_str(), IN_PATH))
 }
 
 /// Request body: digests of blobs that may have to be uploaded.

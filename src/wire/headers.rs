@@ -12,6 +12,8 @@ pub const GENERATION: &str = "larder-generation";
 pub const YANKED: &str = "larder-yanked";
 /// The lowest version of the name that clients should run: its label, or its number.
 pub const MINIMUM_VERSION: &str = "larder-minimum-version";
+/// What a platform link leads to instead of what was asked for, such as `arch=universal`.
+pub const FALLBACK: &str = "larder-fallback";
 /// Id of the request, in requests and responses.
 pub const REQUEST_ID: &str = "x-request-id";
 /// Digest of the whole representation (RFC 9530 section 3).

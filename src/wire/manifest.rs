@@ -34,6 +34,15 @@ pub struct ArtifactEntry {
     /// Architecture, such as `amd64`.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
+    /// C library or ABI, such as `musl`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub libc: Option<String>,
+    /// File format by its extension, such as `tar.gz`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// How the file is used, such as `installer`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Whether it is a program: downloaded to a file, it may be run.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub executable: Option<bool>,

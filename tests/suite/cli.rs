@@ -25,6 +25,7 @@ mod signals;
 mod small_print;
 mod soak;
 mod store;
+mod sums;
 mod uploads;
 
 use std::fs;

@@ -2,6 +2,7 @@
 
 mod actions;
 mod component;
+mod downloads;
 mod guide;
 mod self_update;
 

@@ -12,6 +12,7 @@ mod keys;
 mod labels;
 mod logs;
 mod races;
+mod releases;
 mod remedies;
 mod replies;
 mod staleness;

@@ -12,6 +12,7 @@ use super::naming;
 use crate::cli::CliError;
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::manifest::{Descriptor, Kind, Limits, release};
+use crate::domain::platform::detect;
 use crate::domain::{Digest, FileName};
 
 #[derive(Debug, Serialize)]
@@ -43,6 +44,10 @@ struct Entry<'a> {
     platform: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     arch: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    libc: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     executable: bool,
 }
@@ -100,7 +105,7 @@ fn describe<'a>(description: &'a Description, files: &'a [Hashed]) -> Document<'
         build_date: None,
         kind: description.kind.into(),
         entrypoint: description.entrypoint.as_ref(),
-        artifacts: entries(description, files),
+        artifacts: files.iter().map(|file| entry(file, description)).collect(),
         source: None,
         metadata: description.meta.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
     }
@@ -117,18 +122,18 @@ fn check(bytes: &[u8]) -> Result<(), CliError> {
     release::check(bytes, Limits::NONE).map_err(invalid)
 }
 
-fn entries<'a>(description: &Description, files: &'a [Hashed]) -> Vec<Entry<'a>> {
+fn entry<'a>(Hashed { name, blob, executable, .. }: &'a Hashed, description: &Description) -> Entry<'a> {
     // A static page that mentions Windows is not a program for Windows.
     let programs = Kind::from(description.kind) != Kind::Static;
-    let entry = |Hashed { name, blob, executable, .. }: &'a Hashed| Entry {
-        name,
-        blob: (*blob).into(),
-        media_type: naming::media_type(name),
-        platform: naming::platform(name).filter(|_| programs),
-        arch: naming::architecture(name).filter(|_| programs),
-        executable: *executable,
+    let detected = Some(detect(name.base())).filter(|_| programs && description.detect);
+    let (platform, arch) = match detected {
+        Some(detected) => (detected.platform, detected.arch),
+        None if programs => (naming::platform(name), naming::architecture(name)),
+        None => (None, None),
     };
-    files.iter().map(entry).collect()
+    let (libc, format) = detected.map(|detected| (detected.libc, detected.format)).unwrap_or_default();
+    let (blob, media_type, executable) = ((*blob).into(), naming::media_type(name), *executable);
+    Entry { name, blob, media_type, platform, arch, libc, format, executable }
 }
 
 /// `--build-date`, else `SOURCE_DATE_EPOCH` (reproducible builds), else the current time.

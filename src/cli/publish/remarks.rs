@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::inputs::Left;
 use crate::cli::output;
 use crate::domain::Manifest;
-use crate::domain::manifest::portability;
+use crate::domain::manifest::{Artifact, portability};
 
 /// Maximum number of files or warnings that are listed; the rest are only counted.
 const MAX_LISTED: usize = 20;
@@ -18,6 +18,8 @@ const MAX_LISTED: usize = 20;
 pub(in crate::cli) struct Remarks {
     left: Left,
     warnings: Vec<String>,
+    /// What was read from file names.
+    guesses: Vec<String>,
 }
 
 impl Remarks {
@@ -30,7 +32,22 @@ impl Remarks {
         let windows = names.iter().filter_map(|name| {
             portability::windows_problem(name).map(|why| format!("{name} cannot be written on Windows: {why}"))
         });
-        Self { left, warnings: merging.chain(windows).collect() }
+        Self { left, warnings: merging.chain(windows).collect(), guesses: Vec::new() }
+    }
+
+    /// The same with what was read from the names of files, if it was to be.
+    pub(super) fn with_guesses(self, manifest: &Manifest, detect: bool) -> Self {
+        let guess = |file: &Artifact| {
+            let said = [&file.platform, &file.arch, &file.libc, &file.format];
+            let said: Vec<_> = said.into_iter().flatten().map(String::as_str).collect();
+            if said.is_empty() {
+                format!("{}: nothing", file.name)
+            } else {
+                format!("{}: {}", file.name, said.join(" "))
+            }
+        };
+        let guesses = if detect { manifest.files.iter().map(guess).collect() } else { Vec::new() };
+        Self { guesses, ..self }
     }
 
     /// Prints the remarks to stderr.
@@ -45,6 +62,12 @@ impl Remarks {
         note(excluded, "left out", ["excluded file or directory", "excluded files and directories"], "");
         note(empty, "left out", ["empty directory", "empty directories"], "");
         note(links, "followed", ["symbolic link", "symbolic links"], "");
+        for guess in self.guesses.iter().take(MAX_LISTED) {
+            output::note(format_args!("detected {guess}"));
+        }
+        if let Some(more) = self.guesses.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
+            output::note(format_args!("and {more} more files; --dry-run shows the manifest"));
+        }
         for warning in self.warnings.iter().take(MAX_LISTED) {
             output::note(format_args!("warning: {warning}"));
         }
@@ -60,6 +83,10 @@ impl Remarks {
         for (member, paths) in members.into_iter().filter(|(_, paths)| !paths.is_empty()) {
             let listed: Vec<_> = paths.iter().take(MAX_LISTED).map(|path| path.to_string_lossy()).collect();
             document[member] = json!({ "count": paths.len(), "paths": listed });
+        }
+        if !self.guesses.is_empty() {
+            let texts = &self.guesses[..self.guesses.len().min(MAX_LISTED)];
+            document["detected"] = json!({ "count": self.guesses.len(), "texts": texts });
         }
         if !self.warnings.is_empty() {
             let texts = &self.warnings[..self.warnings.len().min(MAX_LISTED)];

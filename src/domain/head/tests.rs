@@ -121,7 +121,7 @@ impl Log {
             _ => Vec::new(),
         };
         let operation = Operation::new("id".into(), change.action(), Subject::admin());
-        let instead = self.pick(Selector::Previous).filter(|row| row.state.is_complete() && row.yanked.is_none());
+        let instead = self.pick(&Selector::Previous).filter(|row| row.state.is_complete() && row.yanked.is_none());
         let judgement = Judgement { row, instead, everything, ..Judgement::new(operation, at(self.now)) };
         Head::next(self.head.as_ref(), &name(), change, judgement)
     }

@@ -60,6 +60,9 @@ mod tests {
             media_type: None,
             platform: None,
             arch: None,
+            libc: None,
+            format: None,
+            kind: None,
             executable: false,
         };
         let (nfc, nfd) = ("na\u{ef}ve.txt", "nai\u{308}ve.txt");

@@ -106,6 +106,9 @@ impl Parts {
             media_type: None,
             platform: None,
             arch: None,
+            libc: None,
+            format: None,
+            kind: None,
             executable: false,
         });
         Manifest {

@@ -60,6 +60,12 @@ struct StoredArtifact {
     arch: Option<String>,
     #[serde(default)]
     executable: Executable,
+    #[serde(default, deserialize_with = "text")]
+    libc: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    format: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    kind: Option<String>,
 }
 
 /// A boolean; anything else counts as `false`, because earlier releases accepted anything.
@@ -118,8 +124,9 @@ impl StoredArtifact {
         let blob = descriptor(&self.blob, self.size)?;
         // It may be sent in a header field, so it must be valid there.
         let media_type = self.media_type.filter(|text| is_media_type(text));
-        let (platform, arch, executable) = (self.platform, self.arch, self.executable == Executable::Yes);
-        Ok(Artifact { name, blob, media_type, platform, arch, executable })
+        let Self { platform, arch, libc, format, kind, .. } = self;
+        let executable = self.executable == Executable::Yes;
+        Ok(Artifact { name, blob, media_type, platform, arch, libc, format, kind, executable })
     }
 }
 

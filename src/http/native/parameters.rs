@@ -59,6 +59,9 @@ parameters! {
         files are for browsers only.", |_| json!({"type": "integer", "minimum": 1, "default": 1});
     TO = "query" "to" "to" false, "Selector of the version to compare with, such as its number; `active` by default.",
         of::<String>;
+    YANKED = "query" "yanked" "yanked" false, "`true` includes releases that were yanked, each with the reason.",
+        |_| json!({"type": "boolean", "default": false});
+    SINCE = "query" "since" "since" false, "Label or number of a version: the notes of all releases after it.", of::<String>;
     BEFORE_RUN = "query" "beforeRun" "before" false, "Only runs before this one.", of::<schema::Run>;
     LIMIT_RUNS = "query" "limitRuns" "limit" false, "Runs on a page.", |_| page(limits::RUNS, limits::MAX_RUNS);
     ACTIVATE = "query" "activate" "activate" false, "`false` stages the version: it is complete, but readers do not get it \
@@ -69,6 +72,16 @@ parameters! {
     FROM_PUBLISHED_AT = "query" "fromPublishedAt" "from_published_at" false, "For an import: when that release was \
         published; kept with the version.", of::<schema::Time>;
     REASON = "query" "reason" "reason" false, "Why, in at most 500 bytes; kept in the history.", |_| json!({"type": "string", "maxLength": limits::REASON});
+    SUM_FORMAT = "query" "sumFormat" "format" false, "For checksums: `gnu` as `sha256sum` writes them, `bsd` as `shasum --tag` \
+        does, `hex` for the digests alone, or `json`.", |_| json!({"enum": ["gnu", "bsd", "hex", "json"], "default": "gnu"});
+    OS = "query" "os" "os" false, "Operating system: `linux`, `darwin`, `windows` and others.", of::<String>;
+    ARCH = "query" "arch" "arch" false, "Architecture: `amd64`, `arm64`, `386`, `armv7` and others.", of::<String>;
+    LIBC = "query" "libc" "libc" false, "C library or ABI: `gnu`, `musl`, `static`, `msvc`.", of::<String>;
+    FORMAT = "query" "format" "format" false, "File format by its extension: `tar.gz`, `zip`, `deb` and others; `binary` for \
+        programs without one.", of::<String>;
+    KIND = "query" "kind" "kind" false, "`installer`, `archive`, `binary`, or what the manifest states.", of::<String>;
+    TRIPLE = "query" "triple" "target" false, "A target triple such as `x86_64-unknown-linux-musl`; parameters beside it \
+        count more.", of::<String>;
     RANGE = "header" "range" "Range" false, "Ranges of bytes, at most 1,000, which must not overlap.", of::<String>;
     IF_RANGE = "header" "ifRange" "If-Range" false, "`Range` counts only if this is the entity tag; a date is not.", of::<String>;
     IF_MATCH = "header" "ifMatch" "If-Match" false, "Entity tags, or `*`; 412 if none is that of the answer.", of::<String>;
@@ -123,6 +136,8 @@ fields! {
         of::<String>;
     CONTENT_LOCATION = "Content-Location", "Where the selector can select another version later: the same by the number of the \
         version.", of::<String>;
+    LARDER_FALLBACK = "Larder-Fallback", "What was taken because nothing was there of what was asked for: `arch=universal`, \
+        `libc=static` or `libc=unstated`.", of::<String>;
     LARDER_GENERATION = "Larder-Generation", "How often the name has changed.", of::<u64>;
     LARDER_YANKED = "Larder-Yanked", "Only where the version is yanked: the reason as an RFC 9651 item, `\"REASON\"` or, if it \
         is not all ASCII, the display string `%\"REASON\"`; `;instead=N` names the version to use instead.", of::<String>;

@@ -281,7 +281,7 @@ async fn probes_and_metrics_answer() {
         .unwrap();
     // Somebody else's migration is noticed within a minute.
     tokio::time::pause();
-    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_secs(60)).await;
     tokio::time::resume();
     let answer = server.get("/readyz").await.expect(503);
     assert!(answer.text().starts_with("not ready"));
@@ -294,7 +294,7 @@ async fn nothing_is_taken_for_absent_while_the_store_is_gone() {
     server.publish("main", &[("file", b"content")]).await;
     let (objects, away) = (server.data.join("objects"), server.data.join("away"));
     std::fs::rename(&objects, &away).unwrap();
-    let blob = format!("/blobs/{}", larder::domain::Digest::of(b"content"));
+    let blob = format!("/blobs/{}", Digest::of(b"content"));
     for path in ["/manifests/main", "/manifests/other", "/manifests", "/versions/main", blob.as_str()] {
         let answer = server.get(path).await;
         assert!(!answer.header("retry-after").is_empty());

@@ -38,6 +38,12 @@ struct Artifact {
     _arch: Option<String>,
     #[serde(rename = "executable")]
     _executable: Option<bool>,
+    #[serde(rename = "libc")]
+    _libc: Option<String>,
+    #[serde(rename = "format")]
+    _format: Option<String>,
+    #[serde(rename = "kind")]
+    _kind: Option<String>,
 }
 
 #[derive(Deserialize)]
