@@ -107,7 +107,7 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 14] = [
+const OWN_PATHS: [&str; 15] = [
     "assets",
     "auth",
     "blobs",
@@ -119,6 +119,7 @@ const OWN_PATHS: [&str; 14] = [
     "openapi.json",
     "readyz",
     "refs",
+    "robots.txt",
     "sessions",
     "uploads",
     "versions",

@@ -67,7 +67,7 @@ impl Notes {
         }
         let notes = match stated(&loaded.bytes) {
             Some(text) => Some(ReleaseNotes::new(&text, None)),
-            None => self.from_file(loaded).await?,
+            None => self.in_file(loaded).await?,
         };
         // What a file has none of may be damage that an upload repairs.
         if notes.is_some() || file_with_notes(loaded)?.is_none() {
@@ -76,7 +76,7 @@ impl Notes {
         Ok(notes)
     }
 
-    async fn from_file(&self, loaded: &LoadedManifest) -> Result<Option<ReleaseNotes>, StoreError> {
+    async fn in_file(&self, loaded: &LoadedManifest) -> Result<Option<ReleaseNotes>, StoreError> {
         let Some(file) = file_with_notes(loaded)? else { return Ok(None) };
         let text = self.beginning(file).await?;
         Ok(text.map(|text| ReleaseNotes::new(&text, Some(file.name.clone()))))

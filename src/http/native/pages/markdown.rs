@@ -40,10 +40,10 @@ pub(super) fn render(text: &str) -> Markup {
         event => Some(event),
     });
     let mut out = Bounded(String::with_capacity(visible.len() * 2));
-    match pulldown_cmark::html::write_html_fmt(&mut out, events) {
-        Ok(()) => PreEscaped(out.0),
-        Err(_) => html! { div.plain { (&visible[..visible.floor_char_boundary(MAX_PLAIN)]) } },
+    if pulldown_cmark::html::write_html_fmt(&mut out, events).is_ok() {
+        return PreEscaped(out.0);
     }
+    html! { div.plain { (&visible[..visible.floor_char_boundary(MAX_PLAIN)]) } }
 }
 
 /// Whether a link leads to the web or to mail; a relative one would lead to nothing here.
