@@ -219,7 +219,7 @@ impl VersionView<'_> {
         html! {
             section aria-labelledby="notes" {
                 h2 #notes { "Release notes" }
-                div.notes { (markdown::render(&notes.text)) }
+                div.notes { (markdown::notes(self.row.digest(), &notes.text)) }
                 @if notes.is_cut {
                     p.soft {
                         "The notes are longer; "
