@@ -120,6 +120,7 @@ const OWN_PATHS: [&str; 15] = [
     "openapi.json",
     "readyz",
     "refs",
+    "robots.txt",
     "sessions",
     "uploads",
     "versions",

@@ -162,6 +162,12 @@ impl Heads {
         self.newest.get(name).filter(|known| known.checked.elapsed() < self.max_staleness).map(|known| known.head)
     }
 
+    /// The present time, by the corrected clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// How long it still takes until a head made at this moment is certain to be the last one within a second: `None` if
     /// that is so already. Until then a head that is read here may be replaced by another one less than a second younger,
     /// or may have been, on another server.

@@ -4,6 +4,8 @@ pub mod releases;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::domain::head::Change;
 use crate::domain::{
     Action, Author, Expect, Head, ManifestName, Origin, Rejection, Selector, State, Target, VersionRow,
@@ -76,6 +78,12 @@ impl Versions {
     #[must_use]
     pub fn new(heads: Arc<Heads>, resolve: Arc<Resolve>, publish: Arc<Publish>) -> Self {
         Self { heads, resolve, publish }
+    }
+
+    /// The present time, by the corrected clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.heads.now()
     }
 
     /// A page of the history of a name, or `None` when it has never existed.

@@ -15,7 +15,7 @@ const PAGES = [
 
 if (!process.env.PUBLISHED) await ordinary();
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
-for (const [device, width, height] of [["desktop", 1120, 900], ["phone", 360, 780]]) {
+for (const [device, width, height] of [["desktop", 960, 720], ["phone", 360, 720]]) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, timezoneId: "UTC", locale: "en-GB" });
   const page = await context.newPage();
   for (const [name, path] of PAGES) {

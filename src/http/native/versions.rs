@@ -115,7 +115,7 @@ fn rollback_operations() -> [Operation; 2] {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Page {
+struct Query {
     before: Option<u64>,
     limit: Option<usize>,
     /// Of the files of a version, or of the differences of two; from 1.
@@ -129,7 +129,7 @@ async fn show(
     caller: Caller,
     (WantsHtml(html), site): (WantsHtml, Site),
     rest: Rest,
-    Params(page): Params<Page>,
+    Params(query): Params<Query>,
 ) -> Result<Response, ApiError> {
     let VersionPath { target, tail } = rest.place()?;
     caller.require_read(&state.access, &target.name)?;
@@ -145,20 +145,20 @@ async fn show(
             Ok((headers, Json(Row::from(&row))).into_response())
         }
         (Some("diff"), true) => {
-            let to = page.to.as_deref().unwrap_or("active").parse()?;
-            browse::compare(&state, (&site, html), (&target, to), page.page, headers).await
+            let to = query.to.as_deref().unwrap_or("active").parse()?;
+            browse::compare(&state, (&site, html), (&target, to), query.page, headers).await
         }
         (Some("promote" | "pin" | "copy" | "yank" | "floor"), _) => Err(not_allowed(tail.as_deref())),
         (Some(_), _) => Err(ApiError::no_route()),
         (None, true) if html => {
-            Ok((headers, browse::version(&state, &site, &target, page.page).await?).into_response())
+            Ok((headers, browse::version(&state, &site, &target, query.page).await?).into_response())
         }
         (None, true) => {
             let found = state.resolve.row(&target, AsOf::Now).await?;
             let claims = state.versions.claims(&target.name, &found.row).await?;
             Ok((headers, Json(Row { claims, ..Row::from(&found.row) })).into_response())
         }
-        (None, false) => history(&state, &target.name, page, html.then_some(&site), headers).await,
+        (None, false) => history(&state, &target.name, &query, html.then_some(&site), headers).await,
     }
 }
 
@@ -170,8 +170,7 @@ async fn other(rest: Rest) -> Result<Response, ApiError> {
 /// 405, with the methods of the resource after the selector.
 fn not_allowed(tail: Option<&str>) -> ApiError {
     match tail {
-        None => ApiError::method_not_allowed_but("GET,HEAD"),
-        Some("diff") => ApiError::method_not_allowed_but("GET,HEAD"),
+        None | Some("diff") => ApiError::method_not_allowed_but("GET,HEAD"),
         Some("promote" | "copy") => ApiError::method_not_allowed_but("POST"),
         Some("rollback") => ApiError::method_not_allowed_but("GET,HEAD,POST"),
         Some("pin" | "yank" | "floor") => ApiError::method_not_allowed_but("PUT,DELETE"),
@@ -182,13 +181,13 @@ fn not_allowed(tail: Option<&str>) -> ApiError {
 async fn history(
     state: &AppState,
     name: &ManifestName,
-    page: Page,
+    query: &Query,
     site: Option<&Site>,
     mut headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let most = if site.is_some() { browse::ROWS } else { limits::MAX_ROWS };
-    let limit = page.limit.unwrap_or(limits::ROWS).clamp(1, most);
-    let history = state.versions.history(name, page.before, limit).await?;
+    let limit = query.limit.unwrap_or(limits::ROWS).clamp(1, most);
+    let history = state.versions.history(name, query.before, limit).await?;
     let history = history.ok_or_else(|| ResolveError::NoSuchName(name.clone()))?;
     let base = &state.base;
     let next = history.next.map(|before| format!("{base}/versions/{name}?before={before}&limit={limit}"));
@@ -197,7 +196,7 @@ async fn history(
         headers.insert(LINK, link);
     }
     if let Some(site) = site {
-        let page = browse::name(state, site, &history, page.before.is_none(), next.as_deref()).await?;
+        let page = browse::name(state, site, &history, query.before.is_none(), next.as_deref()).await?;
         return Ok((headers, page).into_response());
     }
     let body = History {

@@ -1,6 +1,6 @@
 //! What a browser sees, and what operators' tools ask for.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +9,7 @@ use larder::domain::{Digest, Reads};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
 use crate::support::server::{Answer, TestServer, send};
 
@@ -98,7 +99,7 @@ async fn browsers_get_pages_and_programs_get_json() {
 #[tokio::test]
 async fn a_name_offers_its_files_commands_and_notes_then_its_history() {
     let server = TestServer::start().await;
-    let notes = "# Better\n\n- <script>alert(1)</script> [site](https://e.example) [x](javascript:x)\n";
+    let notes = "# Better\n\n- [site](https://e.example) <script>alert(1)</script> [x](javascript:x)\n";
     publish(&server, "tool", "tool v1.zip", json!({"version": "v1", "metadata": {"notes": notes}})).await;
     publish(&server, "tool", "tool.zip", json!({"version": "v2"})).await;
     server.post("/versions/tool@1/promote", &json!(null)).await.expect(200);
@@ -239,9 +240,9 @@ async fn what_is_long_is_paged() {
     }
     let page = browse(&server, "/versions/many?limit=2").await;
     assert!(page.contains("@4\"") && !page.contains("@2\">"), "{page}");
-    let older = between(&page, "<a class=\"button\" href=\"", "\"").replace("&amp;", "&");
-    let older = browse(&server, &older).await;
-    assert!(older.contains("/versions/many@2\"") && !older.contains("id=\"active\""), "{older}");
+    let next = between(&page, "<a class=\"button\" href=\"", "\"").replace("&amp;", "&");
+    let second = browse(&server, &next).await;
+    assert!(second.contains("/versions/many@2\"") && !second.contains("id=\"active\""), "{second}");
 }
 
 #[tokio::test]

@@ -109,7 +109,8 @@ pub(in crate::http::native) async fn name(
         None => None,
     };
     let active = loaded.as_ref().map(|loaded| view(site, &of, loaded, 1, public));
-    Ok(name::page(&NameView { base: &site.base, history, active, first, next, public }))
+    let now = state.versions.now();
+    Ok(name::page(&NameView { base: &site.base, history, active, first, next, public, now }))
 }
 
 fn view<'a>(site: &'a Site, name: &'a ManifestName, loaded: &'a Loaded, page: usize, public: bool) -> VersionView<'a> {

@@ -115,8 +115,5 @@ pub(super) fn address(site: &Site, query: &str, after: Option<&str>, skip: usize
         address.push_str("&after=");
         address.push_str(after);
     }
-    if skip > 0 {
-        address.push_str(&format!("&skip={skip}"));
-    }
-    address
+    if skip > 0 { format!("{address}&skip={skip}") } else { address }
 }

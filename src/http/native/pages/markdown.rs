@@ -1,8 +1,12 @@
 //! Release notes: Markdown of publishers as HTML that can do no harm.
 
+use std::sync::{Arc, LazyLock};
+
 use maud::{Markup, PreEscaped, html};
+use moka::sync::Cache;
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
+use crate::domain::Digest;
 use crate::domain::text::Escaped;
 
 /// Longest result, in bytes. Few characters of Markdown can nest many elements; such text is shown as it is.
@@ -12,8 +16,20 @@ const MAX_PLAIN: usize = 48 << 10;
 /// The level of the first heading; the page has those above.
 const FIRST_LEVEL: usize = 3;
 
+/// Rendered notes, by the manifest that they are of: long ones take longer to render than the rest of their page. Weighs
+/// at most 4 MiB; entries never become stale, because manifests do not change.
+static RENDERED: LazyLock<Cache<Digest, Arc<str>>> = LazyLock::new(|| {
+    let weigh = |_: &Digest, html: &Arc<str>| u32::try_from(256 + html.len()).unwrap_or(u32::MAX);
+    Cache::builder().max_capacity(4 << 20).weigher(weigh).build()
+});
+
+/// Renders the notes of the version with this manifest, or returns them as they were rendered before.
+pub(super) fn notes(manifest: Digest, text: &str) -> PreEscaped<Arc<str>> {
+    PreEscaped(RENDERED.get_with(manifest, || render(text).into_string().into()))
+}
+
 /// Renders Markdown without HTML, images and links to anything but the web and mail.
-pub(super) fn render(text: &str) -> Markup {
+fn render(text: &str) -> Markup {
     let text = text.replace("\r\n", "\n").replace('\t', "    ");
     let visible = Escaped::lines(&text).to_string();
     let mut headings = Headings::default();
@@ -40,10 +56,10 @@ pub(super) fn render(text: &str) -> Markup {
         event => Some(event),
     });
     let mut out = Bounded(String::with_capacity(visible.len() * 2));
-    match pulldown_cmark::html::write_html_fmt(&mut out, events) {
-        Ok(()) => PreEscaped(out.0),
-        Err(_) => html! { div.plain { (&visible[..visible.floor_char_boundary(MAX_PLAIN)]) } },
+    if pulldown_cmark::html::write_html_fmt(&mut out, events).is_ok() {
+        return PreEscaped(out.0);
     }
+    html! { div.plain { (&visible[..visible.floor_char_boundary(MAX_PLAIN)]) } }
 }
 
 /// Whether a link leads to the web or to mail; a relative one would lead to nothing here.

@@ -18,7 +18,7 @@ pub(super) fn page(view: &NameView<'_>) -> Page {
         div.head { h1 { (name) } }
         (state(&history.head))
         @if let Some(active) = active { (active_section(active)) }
-        @if active.is_some() { (pictures(history)) }
+        @if active.is_some() { (pictures(history, view.now)) }
         section aria-labelledby="versions" {
             h2 #versions { @if view.first { "All versions" } @else { "Earlier versions" } }
             (table(view))
@@ -54,6 +54,8 @@ pub(super) struct NameView<'a> {
     pub(super) next: Option<&'a str>,
     /// Whether everybody may read the name.
     pub(super) public: bool,
+    /// The present time.
+    pub(super) now: Timestamp,
 }
 
 /// What to know if nothing is active.
@@ -84,9 +86,9 @@ fn active_section(view: &VersionView<'_>) -> Markup {
     }
 }
 
-fn pictures(history: &History) -> Markup {
+fn pictures(history: &History, now: Timestamp) -> Markup {
     let head = &history.head;
-    let timeline = picture::timeline(&head.activations, Timestamp::now().max(head.time));
+    let timeline = picture::timeline(&head.activations, now.max(head.time));
     let sizes = picture::sizes(&history.rows);
     html! {
         @if timeline.is_some() || sizes.is_some() {

@@ -119,7 +119,7 @@ impl VersionView<'_> {
         let fact = |term: &str, content: Markup| html! { div { dt { (term) } dd { (content) } } };
         html! {
             dl.facts {
-                (fact("Version", html! { (row.number) " of " (name) }))
+                (fact("Number", html! { (row.number) }))
                 @if let Some(at) = row.published_at { (fact("Published", html! { (text::time(at)) })) }
                 (fact("Published by", html! { (text::escaped(row.created_by.as_str())) }))
                 @if let Some(at) = row.promoted_at {
@@ -219,7 +219,7 @@ impl VersionView<'_> {
         html! {
             section aria-labelledby="notes" {
                 h2 #notes { "Release notes" }
-                div.notes { (markdown::render(&notes.text)) }
+                div.notes { (markdown::notes(self.row.digest(), &notes.text)) }
                 @if notes.is_cut {
                     p.soft {
                         "The notes are longer; "
