@@ -45,7 +45,7 @@ async fn two_people_who_promote_at_once_are_both_in_the_history() {
     let all = all_changes(&server).await;
     assert_chained(&all);
     let promoted: Vec<String> =
-        all.iter().map(told).filter(|text| !text.starts_with("p") || text.contains("for")).collect();
+        all.iter().map(told).filter(|text| !text.starts_with('p') || text.contains("for")).collect();
     assert!(promoted.len() >= 11, "each round has two, but the first of a round may find its version active: {all:#?}");
     assert!(promoted.iter().all(|text| text.ends_with(">1 for 1") || text.ends_with(">2 for 2")), "{promoted:#?}");
 }
