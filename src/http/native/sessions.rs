@@ -160,7 +160,7 @@ async fn show(State(state): State<AppState>, caller: Caller, rest: Rest) -> Resu
 async fn list(state: &AppState, caller: &Caller, name: ManifestName) -> Result<Response, ApiError> {
     caller.require(Permission::Publish, &name)?;
     let rows = state.publish.sessions(&name).await?;
-    let shown = parts::shown(state, &rows).await?;
+    let shown = parts::shown(state, caller, &rows).await?;
     let sessions = rows.iter().zip(shown).map(|(row, parts)| OpenSession { parts, ..OpenSession::from(row) }).collect();
     Ok(Json(OpenSessions { name, sessions }).into_response())
 }

@@ -33,7 +33,17 @@ const TURN_WITHIN: Duration = Duration::from_secs(30);
 pub(in crate::http) struct HeldBody {
     pub(in crate::http) bytes: Bytes,
     _memory: Option<Grant>,
-    _turn: Option<Grant>,
+    turn: Option<Grant>,
+}
+
+impl HeldBody {
+    /// Waits for a turn, too, if the body is not so long that it has one: for short requests that cause much work.
+    pub(in crate::http) async fn with_turn(mut self, state: &AppState, caller: &Caller) -> Result<Self, ApiError> {
+        if self.turn.is_none() {
+            self.turn = Some(turn(state, caller).await?);
+        }
+        Ok(self)
+    }
 }
 
 /// Waits until the caller may cause much work; owners take turns.
@@ -60,7 +70,7 @@ pub(in crate::http) async fn hold(
     let bytes = timeout(HELD_FOR, collect(&mut body, &mut room, whole)).await.map_err(|_| BodyError::Late)??;
     let memory = room.take();
     let turn = if bytes.len() > LONG { Some(turn(state, caller).await?) } else { None };
-    Ok(HeldBody { bytes, _memory: memory, _turn: turn })
+    Ok(HeldBody { bytes, _memory: memory, turn })
 }
 
 async fn collect(body: &mut RequestBody, room: &mut Room, whole: usize) -> Result<Bytes, ApiError> {

@@ -119,28 +119,30 @@ fn a_release_whose_third_job_never_comes_ends_in_time() {
     assert_eq!(server.larder("get tool macos.txt").ok().stdout, "3 of macos");
 }
 
+/// The labels that a reader sees one after the other, each with all its files.
+fn watch(server: &ServerProcess, over: &AtomicBool) -> Vec<String> {
+    let mut labels = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let reply = server.get("/manifests/tool").unwrap();
+        if reply.status == 200 {
+            let manifest = reply.json();
+            assert_eq!(manifest["artifacts"].as_array().unwrap().len(), 6, "a part is missing: {manifest}");
+            labels.push(manifest["version"].as_str().unwrap().to_owned());
+        } else {
+            assert_eq!(reply.status, 404);
+        }
+    }
+    labels.dedup();
+    labels
+}
+
 #[test]
 fn jobs_that_are_killed_and_repeated_publish_all_or_nothing() {
     let server = ServerProcess::start();
-    let (over, mut seed) = (AtomicBool::new(false), 7_u64);
+    let (over, mut state) = (AtomicBool::new(false), 7_u64);
     let mut dice = move |below: u64| {
-        seed = seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-        (seed >> 33) % below
-    };
-    let watch = || {
-        let mut seen = Vec::new();
-        while !over.load(Ordering::Relaxed) {
-            let reply = server.get("/manifests/tool").unwrap();
-            if reply.status == 200 {
-                let manifest = reply.json();
-                assert_eq!(manifest["artifacts"].as_array().unwrap().len(), 6, "a part is missing: {manifest}");
-                seen.push(manifest["version"].as_str().unwrap().to_owned());
-            } else {
-                assert_eq!(reply.status, 404);
-            }
-        }
-        seen.dedup();
-        seen
+        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+        (state >> 33) % below
     };
     let publish = |dice: &mut dyn FnMut(u64) -> u64| {
         for round in 0..4 {
@@ -163,7 +165,7 @@ fn jobs_that_are_killed_and_repeated_publish_all_or_nothing() {
         }
     };
     let seen = std::thread::scope(|scope| {
-        let watching = scope.spawn(watch);
+        let watching = scope.spawn(|| watch(&server, &over));
         publish(&mut dice);
         over.store(true, Ordering::Relaxed);
         watching.join().unwrap()

@@ -138,7 +138,7 @@ async fn what_begins_no_release_is_refused() {
     server.put("/sessions/main@9/parts/a", sent.clone()).await.problem(404, "VERSION_UNKNOWN");
     server.put("/sessions/main@1/part/a", sent).await.problem(400, "SELECTOR_INVALID");
     let allowed = send(server.request(Method::PATCH, "/sessions/main@1/parts/a")).await.expect(405);
-    assert_eq!(allowed.header("allow"), "PUT");
+    assert_eq!(allowed.header("allow"), "PUT,OPTIONS");
     let anonymous = server.anonymous(Method::PUT, "/sessions/main@1/parts/a").body(part(&[], &json!({})));
     send(anonymous).await.expect(401);
 }

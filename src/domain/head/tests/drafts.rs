@@ -53,3 +53,16 @@ fn a_draft_is_given_up_or_expires_and_is_never_committed() {
     log.make(&commit(3)).unwrap();
     assert!(matches!(log.make(&amend(3, 6, Some(4))), Err(Rejection::WrongState { .. })));
 }
+
+#[test]
+fn a_draft_that_gets_a_manifest_is_committed_and_keeps_its_key() {
+    let mut log = Log::of([begin(1)]);
+    let release = Change::Amend { number: 1, generation: 1, summary: Some(summary(2)) };
+    assert!(log.make(&release).unwrap());
+    assert!(!log.make(&release).unwrap(), "of two completions at once one takes effect");
+    assert!(!log.make(&begin(3)).unwrap(), "it is found while it is being completed");
+    log.make(&commit(1)).unwrap();
+    assert!(!log.make(&commit(1)).unwrap());
+    assert!(!log.make(&begin(3)).unwrap(), "and afterwards");
+    assert_eq!((log.row(1).unwrap().state, log.row(2)), (State::Active, None));
+}

@@ -79,6 +79,7 @@ pub(super) async fn begin(
     (label, parts): (String, BTreeSet<String>),
     held: HeldBody,
 ) -> Result<Response, ApiError> {
+    let held = held.with_turn(&state, &caller).await?;
     let (tasks, base) = (state.tasks.clone(), state.base.clone());
     let (session, is_new) = run_to_completion(&tasks, async move {
         let _held = held;
@@ -109,6 +110,7 @@ pub(super) async fn put(
     caller.require(Permission::Publish, &name)?;
     let limit = state.publish.limits().manifest_bytes;
     let held = intake::hold(&state, &state.memory.manifests, &caller, headers, body, limit).await?;
+    let held = held.with_turn(&state, &caller).await?;
     let tasks = state.tasks.clone();
     let session = run_to_completion(&tasks, async move {
         let held = held;
@@ -129,8 +131,13 @@ pub(super) async fn describe_session(state: &AppState, name: ManifestName, numbe
 }
 
 /// What the newest of these sessions have of their parts; `None` for others.
-pub(super) async fn shown(state: &AppState, rows: &[VersionRow]) -> Result<Vec<Option<SessionParts>>, ApiError> {
+pub(super) async fn shown(
+    state: &AppState,
+    caller: &Caller,
+    rows: &[VersionRow],
+) -> Result<Vec<Option<SessionParts>>, ApiError> {
     let mut shown = vec![None; rows.len()];
+    let _turn = if rows.iter().any(VersionRow::is_draft) { Some(intake::turn(state, caller).await?) } else { None };
     let drafts = rows.iter().zip(&mut shown).rev().filter(|(row, _)| row.is_draft());
     for (row, parts) in drafts.take(PARTS_SHOWN) {
         *parts = state.publish.progress(row).await?.map(SessionParts::from);
