@@ -6,6 +6,7 @@
 //! document, and happens at publish only. If reading applied the rules of publishing, every rule added later would turn
 //! old releases into a corrupt store, and every rule relaxed later would do so for older binaries.
 
+pub mod diff;
 mod index;
 mod kind;
 pub mod parts;
@@ -17,6 +18,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use diff::Diff;
 pub use index::FileIndex;
 pub use kind::Kind;
 
