@@ -9,16 +9,17 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap_complete::ArgValueCompleter;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde_json::json;
 
 use super::progress::Progress;
 use super::remote::Remote;
-use super::{CliError, Context, Exit, output};
+use super::{CliError, Context, Exit, complete, output, values};
 use crate::client::{Client, PublishedManifest};
 use crate::domain::manifest::{Artifact, FileIndex, release};
-use crate::domain::{Digest, FileName, Manifest, Target};
+use crate::domain::{Digest, FileName, Manifest, ManifestName, Target};
 
 /// Maximum number of names listed in an error.
 const MAX_LISTED: usize = 50;
@@ -26,17 +27,18 @@ const MAX_LISTED: usize = 50;
 /// Arguments of `larder fetch`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "All files come from one version, even if somebody publishes meanwhile. Files that are already \
-there are kept; interrupted downloads continue where they stopped. A file appears under its name only when it is \
-complete and verified.
+    after_help = "All files come from one version, even if somebody publishes meanwhile. Files that are already there are kept; \
+interrupted downloads continue where they stopped. A file appears under its name only when it is complete and \
+verified.
 
 Examples:
   larder fetch miren/main --output dist
-  larder fetch miren/main@previous miren-linux-amd64.zip"
+  larder fetch miren/main miren-linux-amd64.zip install.sh
+  larder fetch miren/main@previous --output before --jobs 8"
 )]
 pub struct Args {
     /// The version (without a selector: the active one)
-    #[arg(value_name = "NAME[@SELECTOR]")]
+    #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Names of the files to fetch (default: all)
@@ -48,7 +50,7 @@ pub struct Args {
     output: PathBuf,
 
     /// How many files to transfer at once
-    #[arg(short, long, value_name = "N", default_value = "4")]
+    #[arg(short, long, value_name = "N", default_value = "4", value_parser = values::positive)]
     jobs: NonZeroUsize,
 
     #[command(flatten)]
@@ -81,6 +83,13 @@ struct Fetched {
     blob: Digest,
     size: u64,
     state: Origin,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

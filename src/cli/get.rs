@@ -3,14 +3,15 @@
 use std::io;
 use std::os::fd::AsFd as _;
 
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 use tokio::io::BufWriter;
 
 use super::progress::Progress;
 use super::remote::Remote;
-use super::{CliError, Context, fetch, output};
+use super::{CliError, Context, complete, fetch, output};
 use crate::client::{Client, Position};
-use crate::domain::{FileName, Target};
+use crate::domain::{FileName, ManifestName, Target};
 
 /// Write buffer size, in bytes.
 const BUFFER: usize = 256 << 10;
@@ -18,17 +19,17 @@ const BUFFER: usize = 256 << 10;
 /// Arguments of `larder get`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Without FILE, the manifest's bytes exactly as they were published. With FILE, its bytes; they are \
-verified at the end, so look at the exit code (6: damaged) before you trust what a pipe received.
+    after_help = "Without FILE, the manifest's bytes exactly as they were published. With FILE, its bytes; they are verified at \
+the end, so look at the exit code (6: damaged) before you trust what a pipe received.
 
 Examples:
   larder get miren/main | jq .artifacts
   larder get miren/main@17 install.sh > install.sh
-  larder get --url miren/main miren.tar.gz | xargs curl -fC - -o miren.tar.gz"
+  larder get --url miren/main miren.zip | xargs curl -fC - -o miren.zip"
 )]
 pub struct Args {
     /// The version (without a selector: the active one)
-    #[arg(value_name = "NAME[@SELECTOR]")]
+    #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Name of a file in its manifest
@@ -45,6 +46,13 @@ pub struct Args {
     remote: Remote,
 }
 
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
+}
+
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if args.url {
         return address(&args, context).await;
@@ -54,7 +62,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     }
     let client = args.remote.client()?;
     match &args.file {
-        None => output::bytes(&client.get_manifest(&args.target).await?.bytes),
+        None => {
+            let bytes = client.get_manifest(&args.target).await?.bytes;
+            output::bytes(&bytes)?;
+            // Asked for JSON, not for exactly these bytes: it ends with a newline like that of all commands.
+            if context.json && !bytes.ends_with(b"\n") { output::bytes(b"\n") } else { Ok(()) }
+        }
         Some(file) => stream(&client, &args.target, file, context).await,
     }
 }

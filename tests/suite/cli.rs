@@ -7,7 +7,9 @@ mod crash;
 pub mod exchange;
 pub mod fake;
 mod fetch;
+mod guidance;
 mod heal;
+mod help;
 mod identity;
 mod import;
 mod keyless;
@@ -22,6 +24,7 @@ mod signals;
 mod small_print;
 mod soak;
 mod store;
+mod tables;
 mod uploads;
 
 use std::fs;

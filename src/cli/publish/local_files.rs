@@ -8,8 +8,9 @@ use futures_util::{StreamExt as _, stream};
 
 use super::inputs::Input;
 use super::problems::Problems;
-use crate::cli::{CliError, Exit};
-use crate::client::{ClientError, Content, Fingerprint, Upload};
+use crate::cli::progress::Progress;
+use crate::cli::{CliError, Context, Exit};
+use crate::client::{ClientError, Content, Fingerprint, Meter, Upload};
 use crate::domain::{Digest, FileName, Manifest};
 
 /// Files by digest: local ones, or those of another server for an import.
@@ -60,10 +61,20 @@ impl LocalFiles {
 }
 
 /// Hashes the files in parallel, each of them once. Names all files that cannot be read.
-pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<(FileName, Upload)>, CliError> {
+pub(super) async fn hash(
+    inputs: Vec<Input>,
+    jobs: usize,
+    context: &Context,
+) -> Result<Vec<(FileName, Upload)>, CliError> {
     let (mut hashed, mut problems) = (Vec::with_capacity(inputs.len()), Problems::default());
-    let mut results =
-        stream::iter(inputs).map(|Input { name, path }| async move { (name, fingerprint(path).await) }).buffered(jobs);
+    // What cannot be read is found out by reading.
+    let length = |input: &Input| std::fs::metadata(&input.path).map_or(0, |metadata| metadata.len());
+    let progress = Progress::new(context, "hashing", inputs.iter().map(length).sum());
+    let metered = |Input { name, path }: Input| {
+        let meter = progress.meter();
+        async move { (name, fingerprint_metered(path, meter).await) }
+    };
+    let mut results = stream::iter(inputs).map(metered).buffered(jobs);
     while let Some((name, result)) = results.next().await {
         match result {
             Ok(upload) => hashed.push((name, upload)),
@@ -75,8 +86,12 @@ pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<(FileNam
 
 /// Hashes one file.
 pub(in crate::cli) async fn fingerprint(path: PathBuf) -> Result<Upload, CliError> {
+    fingerprint_metered(path, Arc::new(|_| {})).await
+}
+
+async fn fingerprint_metered(path: PathBuf, meter: Meter) -> Result<Upload, CliError> {
     let read = path.clone();
-    let fingerprint = tokio::task::spawn_blocking(move || Fingerprint::read(&read))
+    let fingerprint = tokio::task::spawn_blocking(move || Fingerprint::read_metered(&read, &*meter))
         .await
         .map_err(anyhow::Error::from)?
         .map_err(|error| ClientError::reading(&path, error))?;
