@@ -3,6 +3,7 @@
 //! Owns the text that people read and the exit codes that scripts read. Data goes to stdout, everything else to stderr.
 //! Must never talk HTTP itself: that is [`crate::client`].
 
+mod advice;
 mod auth;
 mod check_config;
 mod check_store;
@@ -12,17 +13,20 @@ mod complete_release;
 mod copy;
 mod copy_store;
 mod delete;
+mod diff;
 mod error;
 mod expect;
 mod fetch;
 mod floor;
 mod get;
 mod healthcheck;
+mod help;
 mod history;
 mod identity;
 mod import;
 mod logging;
 mod ls;
+mod man;
 mod migrate;
 mod notices;
 mod output;
@@ -41,52 +45,57 @@ mod signals;
 mod sums;
 mod table;
 mod token;
+mod usage;
+mod values;
 mod verify;
 mod versions;
 mod yank;
 
 use clap::{Parser, Subcommand};
 
+use advice::Subject;
+
+pub use complete::answer_shell;
 pub use error::{CliError, Exit};
+pub use usage::refuse;
 
 /// Global options, passed to every command beside its own arguments.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// Print one JSON document instead of text.
     pub json: bool,
+    /// Write nothing but errors to stderr.
+    pub quiet: bool,
+    /// Tell each request.
+    pub verbose: bool,
     /// What is given back when the command has ended.
     identity: identity::Held,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  success
-  1  failure
-  2  wrong usage
-  3  not found (never existed, or retired)
-  4  token missing, unknown or not allowed to do this
-  5  a precondition (--expect) does not hold
-  6  bytes do not match their digest
-  7  unavailable after all retries; try again later
-  8  done in part
-
-Environment:
-  LARDER_SERVER      address of the server
-  LARDER_TOKEN       bearer token
-  LARDER_TOKEN_FILE  file that holds the bearer token
-  LARDER_ID_TOKEN    ID token of a CI job, exchanged for a bearer token when none is given; the jobs of
-                     GitHub Actions and Buildkite are asked for one
-  LARDER_AUDIENCE    audience of that ID token (default: what the server asks for, if it is its address)
-  LARDER_LOG         what to log on stderr, such as debug (default: warn)
-  NO_COLOR           no colours on stderr";
-
 /// Publish releases: content-addressed blobs, atomically swapped manifests, plain URLs.
 #[derive(Debug, Parser)]
-#[command(name = "larder", version, after_help = EXIT_CODES, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "larder",
+    version,
+    long_version = help::version(),
+    help_template = help::template(),
+    after_help = help::SHORT,
+    after_long_help = help::LONG,
+    max_term_width = 80,
+    arg_required_else_help = true
+)]
 pub struct Cli {
-    /// Print exactly one JSON document on stdout (and errors as JSON on stderr)
-    #[arg(long, global = true)]
+    /// Print one JSON document, and errors as JSON on stderr
+    #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
+
+    /// Write nothing but errors to stderr
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+
+    /// Tell each request, how long it took, and what is tried again
+    #[arg(short, long, global = true, help_heading = "Output", conflicts_with = "quiet")]
+    pub verbose: bool,
 
     /// What to do.
     #[command(subcommand)]
@@ -100,17 +109,17 @@ pub enum Command {
     Serve(serve::Args),
     /// Check that nothing stored is missing or damaged
     Verify(verify::Args),
-    /// Retire versions past their retention, and delete what no version needs
+    /// Retire old versions, and delete what none needs
     Collect(collect::Args),
     /// Copy a whole store into another directory or bucket
     CopyStore(copy_store::Args),
     /// Bring a store to the layout of this version
     Migrate(migrate::Args),
-    /// Print the configuration as it takes effect, or what is wrong with it
+    /// Print the configuration, or what is wrong with it
     CheckConfig(check_config::Args),
     /// Try out whether a store keeps what Larder relies on
     CheckStore(check_store::Args),
-    /// Write and explain the rules by which jobs publish without a secret
+    /// Write and explain rules for jobs that publish without a secret
     Auth(auth::Args),
     /// Publish files as a new version of a name
     Publish(publish::Args),
@@ -128,7 +137,9 @@ pub enum Command {
     Versions(versions::Args),
     /// Show who changed a name, when, how and why
     History(history::Args),
-    /// Complete a release whose parts were published by several jobs
+    /// Compare two versions, file by file
+    Diff(diff::Args),
+    /// Complete a release whose parts came from several jobs
     Complete(complete_release::Args),
     /// List the unfinished publishes of a name, or give one up
     Sessions(sessions::Args),
@@ -152,6 +163,8 @@ pub enum Command {
     Healthcheck(healthcheck::Args),
     /// Print a completion script for a shell
     Completions(complete::Args),
+    /// Write manual pages
+    Man(man::Args),
 }
 
 impl Cli {
@@ -160,17 +173,44 @@ impl Cli {
     /// # Errors
     /// The failure, with its exit code.
     pub async fn run(self) -> Result<(), CliError> {
-        let context = Context { json: self.json, identity: identity::Held::default() };
-        if !matches!(self.command, Command::Serve(_)) {
-            logging::init()?;
+        let Self { json, quiet, verbose, .. } = self;
+        let context = Context { json, quiet, verbose, identity: identity::Held::default() };
+        if quiet {
+            output::be_quiet();
         }
+        if !matches!(self.command, Command::Serve(_)) {
+            logging::init(&context)?;
+        }
+        let subject = self.command.subject();
         let result = Box::pin(self.command.run(&context)).await;
         context.identity.give_back().await;
-        result
+        match (result, subject) {
+            (Err(error), Some(subject)) => Err(subject.advise(error, &context).await),
+            (result, _) => result,
+        }
     }
 }
 
 impl Command {
+    /// What the command is about, for commands that talk to a server.
+    fn subject(&self) -> Option<Subject> {
+        Some(match self {
+            Self::Publish(args) => Subject::new(args.subject()),
+            Self::Fetch(args) => Subject::new(args.subject()),
+            Self::Get(args) => Subject::new(args.subject()),
+            Self::Ls(args) => Subject::new(args.subject()),
+            Self::Versions(args) => Subject::new(args.subject()),
+            Self::Diff(args) => Subject::new(args.subject()),
+            Self::Sessions(args) => Subject::new(args.subject()),
+            Self::Promote(args) => Subject::new(args.subject()),
+            Self::Rollback(args) => Subject::new(args.subject()),
+            Self::Pin(args) => Subject::new(args.subject()),
+            Self::Copy(args) => Subject::new(args.subject()),
+            Self::Delete(args) => Subject::new(args.subject()),
+            _ => return None,
+        })
+    }
+
     async fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
             Self::Serve(args) => serve::run(args, context).await,
@@ -190,6 +230,7 @@ impl Command {
             Self::Versions(args) => versions::run(args, context).await,
             Self::History(args) => history::run(args, context).await,
             Self::Complete(args) => complete_release::run(args, context).await,
+            Self::Diff(args) => diff::run(args, context).await,
             Self::Sessions(args) => sessions::run(args, context).await,
             Self::Promote(args) => promote::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,
@@ -201,6 +242,7 @@ impl Command {
             Self::Delete(args) => delete::run(args, context).await,
             Self::Healthcheck(args) => healthcheck::run(args, context).await,
             Self::Completions(args) => complete::run(&args, context),
+            Self::Man(args) => man::run(&args, context),
         }
     }
 }
@@ -223,6 +265,16 @@ mod tests {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(&format!("larder {}", command.get_name())), "{}", command.get_name());
         }
+    }
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let mut grouped: Vec<_> = help::GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let command = Cli::command();
+        let mut commands: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+        grouped.sort_unstable();
+        commands.sort_unstable();
+        assert_eq!(grouped, commands);
     }
 
     #[test]

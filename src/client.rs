@@ -35,7 +35,7 @@ use reqwest::{Method, RequestBuilder, Url, redirect};
 
 pub use blobs::{BlobStream, Stored};
 pub use download::Position;
-pub use error::{ClientError, ErrorKind, Problem};
+pub use error::{ClientError, ErrorKind, Problem, without_os_code};
 pub use exchange::{Mask, SignedIn};
 pub use history::ChangesQuery;
 pub use identity::Identity;
@@ -180,7 +180,9 @@ impl Client {
 /// # Errors
 /// The reason why the service is not healthy, or [`ClientError::Setup`] for an address that cannot be requested.
 pub async fn probe(url: &str) -> Result<(), ClientError> {
-    let address = Url::parse(url).map_err(|error| ClientError::Setup(format!("{url:?} is no address: {error}.")))?;
+    let address = Url::parse(url).map_err(|error| {
+        ClientError::Setup(format!("{url:?} is no address such as http://127.0.0.1:8080/readyz: {error}."))
+    })?;
     let mut builder = builder().no_proxy().timeout(PROBE).redirect(redirect::Policy::none());
     if address.scheme() == "http" {
         // Health checks run every few seconds, so loading all certificate authorities each time would be wasteful.
@@ -238,7 +240,9 @@ fn read_redirects() -> redirect::Policy {
 }
 
 fn parse_base(text: &str) -> Result<Url, ClientError> {
-    let refuse = |why: &str| ClientError::Setup(format!("The server address {text:?} {why}."));
+    let refuse = |why: &str| {
+        ClientError::Setup(format!("The server address {text:?} {why}; write it like https://larder.example.org."))
+    };
     let mut url = Url::parse(text).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(refuse("must start with http:// or https:// and name a host"));

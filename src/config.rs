@@ -34,7 +34,7 @@ pub use network::Network;
 pub use rules::{AccessRule, Patterns, RuleGrant, Uses};
 pub use scrub::Scrub;
 pub use store::{Bucket, Delivery, Store};
-pub use values::{Duration, PublicUrl, Size};
+pub use values::{Duration, PublicUrl, Size, listen_address};
 
 /// The complete configuration. Its `Default` is used by a server without configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -69,6 +69,7 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Address and port to listen on.
+    #[serde(deserialize_with = "values::deserialize_listen")]
     pub listen: SocketAddr,
     /// What every address that the server hands out begins with; if absent, they are paths on the host that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,11 +108,12 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 15] = [
+const OWN_PATHS: [&str; 17] = [
     "assets",
     "auth",
     "blobs",
     "collector",
+    "feeds",
     "healthz",
     "history",
     "livez",

@@ -3,12 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use larder::cli::{Cli, CliError};
+use larder::cli::{self, Cli, CliError};
 
 fn main() -> ExitCode {
+    cli::answer_shell();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => {
+            let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+            return cli::refuse(&error, &arguments.collect::<Vec<_>>());
+        }
     };
     let json = cli.json;
     match run(cli) {
@@ -23,16 +27,4 @@ fn run(cli: Cli) -> Result<(), CliError> {
     // An interrupted command must not wait for the hash of a large file whose result is no longer needed.
     runtime.shutdown_background();
     result
-}
-
-/// Exits with the error in the arguments, or with the help text they request.
-fn refuse(error: &clap::Error) -> ExitCode {
-    // Parsing failed, so `--json` can only be detected in the raw arguments.
-    let json = std::env::args_os().any(|argument| argument == "--json");
-    let text = error.render().to_string();
-    if !error.use_stderr() || !(json || CliError::needs_escaping(&text)) {
-        error.exit();
-    }
-    let paragraph = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-    CliError::usage(paragraph.split_whitespace().collect::<Vec<_>>().join(" ")).report(json)
 }

@@ -10,12 +10,13 @@ use super::{CliError, Context};
 /// Arguments of `larder auth`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Jobs that have an identity (GitHub Actions, GitLab, Buildkite and others) publish without a secret. These
+    after_help = "Jobs that have an identity (GitHub Actions, GitLab, Buildkite and others) publish without a secret. These \
 commands help to write the rules for them; docs/keyless.md explains the whole.
 
 Examples:
-  larder auth rule github mirendev/runtime >> /etc/larder/larder.toml
-  larder auth explain --token-stdin --config /etc/larder/larder.toml < token"
+  larder auth rule github mirendev/runtime >> /etc/larder.toml
+  larder auth rule github mirendev/runtime --names 'miren/{ref_name}'
+  larder auth explain --token-stdin --config /etc/larder.toml < token"
 )]
 pub struct Args {
     #[command(subcommand)]

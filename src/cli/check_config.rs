@@ -3,23 +3,21 @@
 use serde_json::{Map, Value, json};
 
 use super::settings::Settings;
-use super::table::Table;
+use super::table::{Column, Table};
 use super::{CliError, Context, output};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, NameRule};
 use crate::domain::{ManifestName, NamePolicy};
 
-/// Minimum terminal width to rely on, in columns.
-const WIDTH: usize = 80;
-
 /// Arguments of `larder check-config`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Prints the configuration as it takes effect: defaults, then the file, then the environment, then flags.
-With --name it prints the policy of one name instead, and which rule each value comes from.
-Exits with 2 and names every problem if it is not valid. Opens no store and no port.
+    after_help = "Prints the configuration as it takes effect: defaults, then the file, then the environment, then flags. With \
+--name it prints the policy of one name instead, and which rule each value comes from. Exits with 2 and names \
+every problem if it is not valid. Opens no store and no port.
 
 Examples:
+  larder check-config
   larder check-config --config /etc/larder.toml
   larder check-config --config /etc/larder.toml --name miren/main"
 )]
@@ -57,7 +55,7 @@ fn show_policy(config: &Config, name: &ManifestName, context: &Context) -> Resul
         let policy: Map<_, _> = settings.into_iter().map(show).collect();
         return output::json(&json!({"name": name, "policy": policy}));
     }
-    let mut table = Table::new(&["KEY", "VALUE", "FROM"]);
+    let mut table = Table::new(&[Column::whole("KEY"), Column::text("VALUE", 10), Column::text("FROM", 20)]);
     for Setting { key, value, rule, pattern } in settings {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let from = match (rule, pattern) {
@@ -66,8 +64,7 @@ fn show_policy(config: &Config, name: &ManifestName, context: &Context) -> Resul
         };
         table.add([key.to_owned(), value, from]);
     }
-    let table = table.render();
-    output::line(table.lines().map(cut).collect::<Vec<_>>().join("\n"))
+    output::line(table.render())
 }
 
 /// One key of a policy, with the origin of its value.
@@ -93,12 +90,4 @@ fn settings_of(config: &Config, name: &ManifestName) -> Result<Vec<Setting>, Cli
         settings.push(Setting { key, value: rule[key].clone(), rule: source.map(|at| at + 1), pattern });
     }
     Ok(settings)
-}
-
-/// Truncates a line to [`WIDTH`] and marks it as truncated.
-fn cut(line: &str) -> String {
-    match line.char_indices().nth(WIDTH) {
-        Some(_) => line.chars().take(WIDTH - 1).chain(['…']).collect(),
-        None => line.to_owned(),
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::settings::Settings;
-use super::table::Table;
+use super::table::{Column, Table};
 use super::{CliError, Context, Exit, output};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Store;
@@ -14,14 +14,15 @@ use crate::upkeep::probe::{self, Finding, Findings};
 /// Arguments of `larder check-store`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Tries out whether the store keeps what Larder relies on: racing writers, reads and listings right after a
-write, parts, ranges, copies, deletes, clocks. Writes about 5 MiB under a random key of its own and
-removes it again, so it may run beside servers. A server on a bucket does the same when it starts.
-Exits with 1 if the store cannot be used.
+    after_help = "Tries out whether the store keeps what Larder relies on: racing writers, reads and listings right after a write, \
+parts, ranges, copies, deletes, clocks. Writes about 5 MiB under a random key of its own and removes it again, \
+so it may run beside servers. A server on a bucket does the same when it starts. Exits with 1 if the store \
+cannot be used.
 
 Examples:
   larder check-store --config /etc/larder.toml
-  larder check-store --data /var/lib/larder"
+  larder check-store --data /var/lib/larder
+  larder check-store --config s3.toml --json"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -55,7 +56,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 fn describe(findings: &Findings) -> String {
-    let mut table = Table::new(&["CHECK", "RESULT", "TIME", "NEEDED FOR"]);
+    let mut table = Table::new(&[
+        Column::whole("CHECK"),
+        Column::whole("RESULT"),
+        Column::number("TIME"),
+        Column::text("NEEDED FOR", 20),
+    ]);
     for Finding { check, problem, milliseconds } in &findings.0 {
         let result = match problem {
             None => "ok",

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::settings::{Settings, gated};
-use super::table::size;
+use super::table::{self, size};
 use super::{CliError, Context, Exit, output};
 use crate::clock::SystemClock;
 use crate::config::Duration;
@@ -17,18 +17,20 @@ use crate::upkeep::{Collect, CollectError};
 
 /// Arguments of `larder collect`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Retires versions past their retention, then deletes every blob that no active, retained,
-prepared or pinned version needs. Safe beside running servers and other collectors, whatever the
-minimum age. Servers do the same on their own unless collector.enabled is false. Without --once
-it goes on, at the configured interval, until it is stopped.
+#[command(
+    after_help = "Retires versions past their retention, then deletes every blob that no active, retained, prepared or pinned \
+version needs. Safe beside running servers and other collectors, whatever the minimum age. Servers do the same \
+on their own unless collector.enabled is false. Without --once it goes on, at the configured interval, until it \
+is stopped.
 
-Every run leaves a report in the store, and what it is about to delete before it deletes
-anything. Any doubt, such as an unreadable head or an object that nobody knows, ends it.
+Every run leaves a report in the store, and what it is about to delete before it deletes anything. Any doubt, \
+such as an unreadable head or an object that nobody knows, ends it.
 
 Examples:
   larder collect --dry-run --data /var/lib/larder
   larder collect --once --data /var/lib/larder
-  larder collect --once --min-age 0s --data /var/lib/larder")]
+  larder collect --once --min-age 0s --data /var/lib/larder"
+)]
 pub struct Args {
     /// Do one run and stop
     #[arg(long)]
@@ -186,6 +188,7 @@ fn explain(entry: &Entry<'_>) -> String {
                 }
             };
             let action = if fate.stays() { "keep" } else { "delete" };
+            let digest = table::digest(digest);
             format!("{action:6}  {digest} copy {generation}  {}  {why}", size(*bytes))
         }
     }

@@ -1,23 +1,27 @@
 //! `larder copy`
 
+use clap_complete::ArgValueCompleter;
+
 use super::expect::ExpectArgs;
 use super::remote::Remote;
-use super::{CliError, Context, promote};
+use super::{CliError, Context, complete, promote};
 use crate::domain::{ManifestName, Target};
 
 /// Arguments of `larder copy`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Both names then have the same manifest; no bytes are copied. --expect is about the name TO.
 
-Example:
-  larder copy miren/v0.5.0 miren/latest")]
+Examples:
+  larder copy miren/v0.5.0 miren/latest
+  larder copy miren/candidate@17 miren/main --stage
+  larder copy miren/v0.5.0 miren/latest --expect none")]
 pub struct Args {
     /// The version to copy (without a selector: the active one)
-    #[arg(value_name = "NAME[@SELECTOR]")]
+    #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     from: Target,
 
     /// The name to publish it under
-    #[arg(value_name = "TO")]
+    #[arg(value_name = "TO", add = ArgValueCompleter::new(complete::names))]
     to: ManifestName,
 
     /// Stage it only: readers do not see it until it is promoted
@@ -33,6 +37,13 @@ pub struct Args {
 
     #[command(flatten)]
     remote: Remote,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.to, &self.from.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

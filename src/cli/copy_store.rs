@@ -25,22 +25,22 @@ const MAX_LISTED: usize = 10_000;
 /// Arguments of `larder copy-store`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Copies a whole store, from a directory to a bucket or back, or between two of a kind. FROM and TO are each
-a data directory, or a configuration file (its name ends in .toml) whose [store] section says
-where. Variables LARDER__... do not count here, they would change both. FROM is only read.
+    after_help = "Copies a whole store, from a directory to a bucket or back, or between two of a kind. FROM and TO are each a \
+data directory, or a configuration file (its name ends in .toml) whose [store] section says where. Variables \
+LARDER__... do not count here, they would change both. FROM is only read.
 
-Safe while servers publish to FROM, and beside its collector. TO must be empty, or an earlier
-copy of FROM that nobody published to; as long as this command has not finished, no server can
-be started on TO. Run it again when it broke off: what is there with the right size is not read
-again, unless --verify is given. Every byte is hashed on the way.
+Safe while servers publish to FROM, and beside its collector. TO must be empty, or an earlier copy of FROM that \
+nobody published to; as long as this command has not finished, no server can be started on TO. Run it again when \
+it broke off: what is there with the right size is not read again, unless --verify is given. Every byte is \
+hashed on the way.
 
-Passes are made until one finds nothing new. To move, run it while servers go on with FROM; stop
-them; run it once more, which only copies what is new; then start servers on TO. One run at a
-time: two that fill the same TO may finish it for each other too early.
+Passes are made until one finds nothing new. To move, run it while servers go on with FROM; stop them; run it \
+once more, which only copies what is new; then start servers on TO. One run at a time: two that fill the same TO \
+may finish it for each other too early.
 
-Exits with 8 if something is lost or damaged in FROM (blobs that do not have their digest are
-not copied), or if FROM changed until the end. A copy that lacks blobs which versions need is
-not finished, so that no server starts on it; --accept-damage finishes it all the same.
+Exits with 8 if something is lost or damaged in FROM (blobs that do not have their digest are not copied), or if \
+FROM changed until the end. A copy that lacks blobs which versions need is not finished, so that no server \
+starts on it; --accept-damage finishes it all the same.
 
 Examples:
   larder copy-store /var/lib/larder s3.toml
@@ -81,7 +81,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         CopySettings { jobs: usize::from(args.jobs), verify: args.verify, accept_damage: args.accept_damage };
     let copy = CopyStore::new(source, target, Arc::new(SystemClock), settings);
     // The total is needed only for a progress bar, and costs a listing of both stores.
-    let total = if progress::visible(context) { copy.bytes_to_copy().await? } else { 0 };
+    let total = if progress::is_visible(context) { copy.bytes_to_copy().await? } else { 0 };
     let bar = Progress::new(context, "copying", total);
     let copy = copy.metered(bar.counter());
     let mut watcher = Watcher { json: context.json, listed: Vec::new() };

@@ -2,26 +2,29 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
+use clap_complete::ArgValueCompleter;
+
 use super::expect::ExpectArgs;
 use super::remote::Remote;
-use super::{CliError, Context, Exit, output, table};
+use super::{CliError, Context, Exit, complete, output, table};
 use crate::client::Client;
-use crate::domain::Target;
+use crate::domain::{ManifestName, Target};
 use crate::wire::Row;
 
 /// Arguments of `larder delete`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Deleting a name ends all its versions. Deleting NAME@SELECTOR retires that one version, unless it is \
-active or pinned. --expect is only for a whole name.
+    after_help = "Deleting a name ends all its versions. Deleting NAME@SELECTOR retires that one version, unless it is active or \
+pinned. --expect is only for a whole name.
 
 Examples:
   larder delete miren/pr-123
-  larder delete miren/main@17 --reason 'broken build' --yes"
+  larder delete miren/main@17 --reason 'broken build'
+  larder delete miren/pr-123 --yes --expect any"
 )]
 pub struct Args {
     /// The name, or one of its versions
-    #[arg(value_name = "NAME[@SELECTOR]")]
+    #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Why, for those who ask for it later
@@ -37,6 +40,13 @@ pub struct Args {
 
     #[command(flatten)]
     remote: Remote,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

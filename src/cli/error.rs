@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use crate::client::{ClientError, ErrorKind};
+use crate::client::{ClientError, ErrorKind, without_os_code};
 use crate::domain::text::{Escaped, escape_json};
 
 /// Exit codes of unsuccessful commands.
@@ -44,6 +44,8 @@ pub struct CliError {
     exit: Exit,
     code: Cow<'static, str>,
     detail: String,
+    /// What to do about it, as far as it depends on how the command was called.
+    hint: Option<String>,
     members: Map<String, Value>,
 }
 
@@ -51,7 +53,7 @@ impl CliError {
     /// An error with a stable `code` for programs, and a sentence for people that names the remedy.
     #[must_use]
     pub fn new(exit: Exit, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { exit, code: code.into(), detail: detail.into(), members: Map::new() }
+        Self { exit, code: code.into(), detail: detail.into(), hint: None, members: Map::new() }
     }
 
     /// An invalid command line.
@@ -60,10 +62,18 @@ impl CliError {
         Self::new(Exit::Usage, "USAGE", detail)
     }
 
+    /// An outcome that only the exit code tells: there is nothing to say that was not said already.
+    #[must_use]
+    pub(super) fn silent(exit: Exit, code: &'static str) -> Self {
+        Self::new(exit, code, "")
+    }
+
     /// An I/O error of a local file or stream; `action` completes "Cannot …".
     #[must_use]
     pub fn io(action: impl fmt::Display, error: &io::Error) -> Self {
-        Self::new(Exit::Failure, "IO", format!("Cannot {action}: {error}."))
+        let error_text = without_os_code(&error.to_string());
+        let failed = Self::new(Exit::Failure, "IO", format!("Cannot {action}: {error_text}."));
+        Self { hint: advice_of_system(error), ..failed }
     }
 
     /// Replaces the sentence for people.
@@ -71,6 +81,17 @@ impl CliError {
     pub(super) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
+    }
+
+    /// Replaces the hint.
+    #[must_use]
+    pub(super) fn with_hint(self, hint: String) -> Self {
+        Self { hint: Some(hint), ..self }
+    }
+
+    /// A number that the error has for programs, such as the status of the server's answer.
+    pub(super) fn member(&self, member: &str) -> Option<u64> {
+        self.members.get(member)?.as_u64()
     }
 
     /// Replaces the exit code.
@@ -91,12 +112,6 @@ impl CliError {
         self.code == code
     }
 
-    /// Whether a text holds characters that must not reach a terminal as they are.
-    #[must_use]
-    pub fn needs_escaping(text: &str) -> bool {
-        Escaped::lines(text).to_string() != text
-    }
-
     /// The exit code of the process.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -106,12 +121,12 @@ impl CliError {
     /// Writes the error to stderr and returns the exit code.
     #[must_use]
     pub fn report(&self, json: bool) -> ExitCode {
-        // The reader that closed the pipe does not expect a message.
-        if self.exit != Exit::PipeClosed {
+        // Such as for the reader that closed the pipe, who does not expect a message.
+        if !self.detail.is_empty() {
             let text = if json {
                 escape_json(&self.json().to_string()).into_owned()
             } else {
-                format!("larder: error: {}", Escaped::lines(&self.detail))
+                format!("larder: error: {}", Escaped::lines(&self.to_string()))
             };
             // If stderr is closed too, only the exit code remains.
             let _ = writeln!(io::stderr(), "{text}");
@@ -130,7 +145,8 @@ impl CliError {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)
+        f.write_str(&self.detail)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  {hint}"))
     }
 }
 
@@ -156,12 +172,24 @@ impl From<ClientError> for CliError {
         if let Some(problem) = error.problem() {
             members.insert("status".into(), json!(problem.status));
         }
-        let mut detail = error.to_string();
-        if let Some(hint) = error.problem().and_then(|problem| hint(problem.status)) {
-            detail = format!("{detail}\n  {hint}");
+        let mut hint = error.problem().and_then(|problem| hint(problem.status)).map(str::to_owned);
+        if let ClientError::Io { source, .. } = &error {
+            hint = advice_of_system(source);
         }
-        Self { exit, code: error.code().to_owned().into(), detail, members }
+        Self { exit, code: error.code().to_owned().into(), detail: without_os_code(&error.to_string()), hint, members }
     }
+}
+
+/// Advice about an error of the system that says what is wrong, but not what to do.
+fn advice_of_system(error: &io::Error) -> Option<String> {
+    let advice = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "Make room, or choose another place, and run this again: what is complete is not transferred again."
+        }
+        io::ErrorKind::PermissionDenied => "Run this as a user who may, or choose another place.",
+        _ => return None,
+    };
+    Some(advice.to_owned())
 }
 
 /// Advice that depends on how the request was made, which the server cannot know.
@@ -169,8 +197,8 @@ fn hint(status: u16) -> Option<&'static str> {
     match status {
         401 => Some("Give a token: set LARDER_TOKEN or LARDER_TOKEN_FILE, or use --token-file FILE."),
         403 => Some("Use a token whose grants cover this action and this name."),
-        412 => Some("Somebody else changed the name: look at `larder versions NAME`, then decide again."),
-        428 => Some("Use --expect with the ETag of the active manifest, `none` to create, or `any` to replace."),
+        412 => Some("Somebody else changed the name: look at its versions, then decide again."),
+        428 => Some("Use --expect with the digest of the active manifest, `none` to create, or `any` to replace."),
         _ => None,
     }
 }

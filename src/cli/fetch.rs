@@ -10,6 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap_complete::ArgValueCompleter;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde_json::json;
@@ -19,10 +20,10 @@ use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
 use super::table::{Table, size};
-use super::{CliError, Context, Exit, notices, output};
+use super::{CliError, Context, Exit, complete, notices, output, values};
 use crate::client::{Client, PublishedManifest};
 use crate::domain::manifest::{Artifact, FileIndex, release};
-use crate::domain::{Digest, FileName, Manifest, Target};
+use crate::domain::{Digest, FileName, Manifest, ManifestName, Target};
 
 /// Maximum number of names listed in an error.
 const MAX_LISTED: usize = 50;
@@ -30,10 +31,10 @@ const MAX_LISTED: usize = 50;
 /// Arguments of `larder fetch`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "All files come from one version, even if somebody publishes meanwhile. Files that are already \
-there are kept; interrupted downloads continue where they stopped. A file appears under its name only when it is \
-complete and verified, and executable if it was published so. Files that the server has, such as those of an \
-earlier fetch, are replaced; for others say --force. Prints what `sha256sum -c` reads.
+    after_help = "All files come from one version, even if somebody publishes meanwhile. Files that are already there are kept; \
+interrupted downloads continue where they stopped. A file appears under its name only when it is complete and \
+verified, and executable if it was published so. Files that the server has, such as those of an earlier fetch, are \
+replaced; for others say --force. Prints what `sha256sum -c` reads.
 
 Examples:
   larder fetch miren/main --output dist
@@ -42,7 +43,7 @@ Examples:
 )]
 pub struct Args {
     /// The version (without a selector: the active one)
-    #[arg(value_name = "NAME[@SELECTOR]")]
+    #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Names of the files to fetch (default: all)
@@ -66,7 +67,7 @@ pub struct Args {
     dry_run: bool,
 
     /// How many files to transfer at once
-    #[arg(short, long, value_name = "N", default_value = "4")]
+    #[arg(short, long, value_name = "N", default_value = "4", value_parser = values::positive)]
     jobs: NonZeroUsize,
 
     #[command(flatten)]
@@ -104,6 +105,13 @@ struct Fetched {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     executable: bool,
     state: Origin,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsFd as _;
 
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 use tokio::io::BufWriter;
 
@@ -10,10 +11,10 @@ use super::fetch::Release;
 use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
-use super::{CliError, Context, fetch, notices, output};
+use super::{CliError, Context, complete, fetch, notices, output};
 use crate::client::{Client, Position};
 use crate::domain::manifest::Artifact;
-use crate::domain::{FileName, Target};
+use crate::domain::{FileName, ManifestName, Target};
 
 /// Write buffer size, in bytes.
 const BUFFER: usize = 256 << 10;
@@ -21,18 +22,18 @@ const BUFFER: usize = 256 << 10;
 /// Arguments of `larder get`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Without FILE, the manifest's bytes exactly as they were published. With FILE, its bytes; they are \
-verified at the end, so look at the exit code (6: damaged) before you trust what a pipe received.
+    after_help = "Without FILE, the manifest's bytes exactly as they were published. With FILE, its bytes; they are verified at \
+the end, so look at the exit code (6: damaged) before you trust what a pipe received.
 
 Examples:
   larder get miren/main | jq .artifacts
   larder get miren/main@17 install.sh > install.sh
   larder get miren/main --os linux --arch arm64 > miren.tar.gz
-  larder get --url miren/main miren.tar.gz | xargs curl -fC - -o miren.tar.gz"
+  larder get --url miren/main miren.zip | xargs curl -fC - -o miren.zip"
 )]
 pub struct Args {
     /// The version (without a selector: the active one)
-    #[arg(value_name = "NAME[@SELECTOR]")]
+    #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Name of a file in its manifest
@@ -52,6 +53,13 @@ pub struct Args {
     remote: Remote,
 }
 
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
+}
+
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if args.url {
         return address(&args, context).await;
@@ -63,7 +71,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if !args.is_file() {
         let published = client.get_manifest(&args.target).await?;
         notices::print(&args.target.name, &published);
-        return output::bytes(&published.bytes);
+        output::bytes(&published.bytes)?;
+        // Asked for JSON, not for exactly these bytes: it ends with a newline like that of all commands.
+        return if context.json && !published.bytes.ends_with(b"\n") { output::bytes(b"\n") } else { Ok(()) };
     }
     let release = fetch::read_release(&client, &args.target).await?;
     match args.wanted(&release)? {

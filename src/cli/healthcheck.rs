@@ -8,11 +8,12 @@ use crate::client::{self, ClientError, ErrorKind};
 /// Arguments of `larder healthcheck`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "One request of at most five seconds, no retries: exit code 0 when ready, 7 when not. Meant for container
-health checks.
+    after_help = "One request of at most five seconds, no retries: exit code 0 when ready, 7 when not. Meant for container health \
+checks.
 
 Examples:
   larder healthcheck
+  larder healthcheck --server https://larder.example.org
   larder healthcheck --url http://127.0.0.1:8080/livez"
 )]
 pub struct Args {

@@ -20,21 +20,20 @@ use self::release::Release;
 use self::report::Report;
 use self::steps::Importer;
 use super::remote::Remote;
-use super::{CliError, Context, signals};
+use super::{CliError, Context, signals, values};
 use crate::client::Client;
 use crate::config::Size;
 
 /// Arguments of `larder import`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Each release becomes the active version of a name; its files are checked against their checksums on the way.
-A file that does not have its checksum is left out and reported, and the rest is imported: exit code 8.
-A name that has an imported version already keeps it until its source is whole again; one that was
-published to otherwise is not touched, unless --replace is given. Run it as often as you like: what
-is there already is not fetched again, and nothing changes.
+    after_help = "Each release becomes the active version of a name; its files are checked against their checksums on the way. A \
+file that does not have its checksum is left out and reported, and the rest is imported: exit code 8. A name \
+that has an imported version already keeps it until its source is whole again; one that was published to \
+otherwise is not touched, unless --replace is given. Run it as often as you like: what is there already is not \
+fetched again, and nothing changes.
 
 Examples:
-  larder import flat https://api.example.org/assets release/miren --channel main,latest,v0.5.0
   larder import flat /srv/assets release/miren --dry-run
   larder import github OWNER/REPO --prereleases
   larder import manifest releases.json"
@@ -69,7 +68,7 @@ struct Common {
     replace: bool,
 
     /// How many files to hash and transfer at once
-    #[arg(short, long, value_name = "N", default_value = "4")]
+    #[arg(short, long, value_name = "N", default_value = "4", value_parser = values::positive)]
     jobs: NonZeroUsize,
 
     /// Upload files of this size and more so that they can be resumed [default: 64MiB]

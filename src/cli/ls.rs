@@ -2,22 +2,29 @@
 
 use std::cmp::Ordering;
 
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 
 use super::remote::Remote;
-use super::table::{Table, moment, size, text};
-use super::{CliError, Context, output};
+use super::table::{Column, Table, TableArgs, moment, size, text};
+use super::{CliError, Context, complete, output};
 use crate::client::Client;
+use crate::domain::ManifestName;
 use crate::wire::NameEntry;
 
 /// Arguments of `larder ls`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "Lists the names that have an active version, in the order in which people read them: v0.9.0 before v0.10.0.
+
+Examples:
   larder ls
-  larder ls --long miren/")]
+  larder ls --long miren/
+  larder ls --json | jq -r '.manifests[].name'"
+)]
 pub struct Args {
     /// Only names that begin with this
-    #[arg(value_name = "PREFIX", default_value = "")]
+    #[arg(value_name = "PREFIX", default_value = "", add = ArgValueCompleter::new(complete::names))]
     prefix: String,
 
     /// A table with version, files, size, time and label
@@ -25,7 +32,17 @@ pub struct Args {
     long: bool,
 
     #[command(flatten)]
+    table: TableArgs,
+
+    #[command(flatten)]
     remote: Remote,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -33,7 +50,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if context.json {
         output::json(&json!({ "manifests": names }))
     } else if args.long {
-        output::line(table(&names).render())
+        output::line(table(&names).fitted(args.table.width()))
     } else {
         names.iter().try_for_each(|entry| output::line(&entry.name))
     }
@@ -78,7 +95,15 @@ fn runs(segment: &str) -> Vec<(&str, usize, &str)> {
 }
 
 fn table(names: &[NameEntry]) -> Table {
-    let mut table = Table::new(&["NAME", "VERSION", "FILES", "SIZE", "ACTIVE SINCE", "MANIFEST", "LABEL"]);
+    let mut table = Table::new(&[
+        Column::whole("NAME"),
+        Column::number("VERSION").optional(1),
+        Column::number("FILES").optional(4),
+        Column::number("SIZE").optional(2),
+        Column::time("SINCE (UTC)"),
+        Column::text("LABEL", 12),
+        Column::digest("MANIFEST").optional(3),
+    ]);
     for entry in names {
         table.add([
             entry.name.to_string(),
@@ -86,8 +111,8 @@ fn table(names: &[NameEntry]) -> Table {
             entry.files.to_string(),
             size(entry.total_bytes),
             moment(entry.promoted_at),
-            entry.manifest.to_string(),
             text(entry.label.as_deref()),
+            entry.manifest.to_string(),
         ]);
     }
     table

@@ -13,7 +13,8 @@ use crate::layout::{marker, migrate};
 
 Examples:
   larder migrate --plan
-  larder migrate --data /var/lib/larder"
+  larder migrate --data /var/lib/larder
+  larder migrate --config /etc/larder.toml --json"
 )]
 pub struct Args {
     /// Say what would be done, and do nothing

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -27,8 +28,19 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
     progress::suspended(|| bytes(format!("{}\n", escape_json(&text)).as_bytes()))
 }
 
-/// Writes a note to stderr. A closed stderr is no reason to fail.
+/// Whether notes are left out.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Leaves out all notes from now on: of what goes to stderr, only errors stay.
+pub(super) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Writes a note to stderr, unless only errors are wanted. A closed stderr is no reason to fail.
 pub(super) fn note(text: impl Display) {
+    if QUIET.load(Ordering::Relaxed) {
+        return;
+    }
     let text = text.to_string();
     progress::suspended(|| {
         let _ = writeln!(io::stderr(), "larder: {}", Escaped::lines(&text));

@@ -1,19 +1,22 @@
 //! `larder pin`
 
+use clap_complete::ArgValueCompleter;
+
 use super::remote::Remote;
-use super::{CliError, Context, output};
-use crate::domain::Target;
+use super::{CliError, Context, complete, output};
+use crate::domain::{ManifestName, Target};
 
 /// Arguments of `larder pin`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "A pinned version is never retired, whatever the retention says.
 
 Examples:
+  larder pin miren/main
   larder pin miren/main@17
   larder pin --remove miren/main@17")]
 pub struct Args {
     /// The version (without a selector: the active one)
-    #[arg(value_name = "NAME[@SELECTOR]")]
+    #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Remove the pin
@@ -26,6 +29,13 @@ pub struct Args {
 
     #[command(flatten)]
     remote: Remote,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

@@ -1,9 +1,11 @@
 //! `larder promote`
 
+use clap_complete::ArgValueCompleter;
+
 use super::expect::ExpectArgs;
 use super::remote::Remote;
-use super::{CliError, Context, output};
-use crate::domain::Target;
+use super::{CliError, Context, complete, output};
+use crate::domain::{ManifestName, Target};
 use crate::wire::Receipt;
 
 /// Arguments of `larder promote`.
@@ -12,11 +14,12 @@ use crate::wire::Receipt;
 
 Examples:
   larder promote miren/main@17
-  larder promote miren/main@sha256:HEX --expect sha256:HEX")]
+  larder promote miren/main@previous
+  larder promote miren/main@18 --expect sha256:HEX")]
 pub struct Args {
     /// The version to make active: a number, a label such as v1.4.0 or a line such as v1, `stable`, `newest`, `next`,
     /// `previous`, `sha256:HEX` of a manifest, or a UTC time
-    #[arg(value_name = "NAME@SELECTOR")]
+    #[arg(value_name = "NAME@SELECTOR", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Why, for those who read the history later
@@ -28,6 +31,13 @@ pub struct Args {
 
     #[command(flatten)]
     remote: Remote,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

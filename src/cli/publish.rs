@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -29,7 +30,7 @@ use self::session::{Publication, Published};
 use super::expect::ExpectArgs;
 use super::promote::word;
 use super::remote::Remote;
-use super::{CliError, Context, Exit, output, table};
+use super::{CliError, Context, Exit, complete, output, table, values};
 use crate::client::{Client, ImportOrigin, Upload};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Size;
@@ -39,19 +40,20 @@ use crate::domain::{FileName, Manifest, ManifestError, ManifestName};
 /// Arguments of `larder publish`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Readers see the new version with all its files at once, or not at all. Only what the server does not have \
-yet is uploaded. If files and description are those of the active version already, nothing changes. Prints NAME@VERSION and the manifest's digest.
+    after_help = "Readers see the new version with all its files at once, or not at all. Only what the server does not have yet is \
+uploaded. If files and description are those of the active version already, nothing changes. Prints NAME@VERSION \
+and the manifest's digest.
 
 Examples:
   larder publish miren/main --label main:abc1234 dist/*.tar.gz
   larder publish site --kind static --entrypoint index.html ./public
   pg_dump app | larder publish backup/app app.sql=-
   larder publish tool dist/* --label v1 --part linux --parts linux,macos
-  larder publish miren/main --manifest manifest.json --files dist --expect sha256:HEX"
+  larder publish miren/main --manifest manifest.json --files dist"
 )]
 pub struct Args {
     /// The name to publish under
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::names))]
     name: ManifestName,
 
     /// PATH, FILENAME=PATH (- is stdin) to give another name, or a directory
@@ -80,7 +82,7 @@ pub struct Args {
     /// This job publishes only this part of the release, whose label is --label
     ///
     /// The release becomes visible when all --parts are there; whichever job brings the last one completes it.
-    #[arg(long, value_name = "PART", requires_all = ["parts", "label"], conflicts_with_all = ["manifest", "source", "dry_run", "new_version"])]
+    #[arg(long, value_name = "PART", requires_all = ["parts", "label"], conflicts_with_all = ["manifest", "source", "dry_run", "new_version", "sums"])]
     part: Option<String>,
 
     /// The parts of the release, the same for all jobs: linux,macos,windows
@@ -103,7 +105,7 @@ pub struct Args {
     dry_run: bool,
 
     /// How many files to hash and transfer at once
-    #[arg(short, long, value_name = "N", default_value = "4")]
+    #[arg(short, long, value_name = "N", default_value = "4", value_parser = values::positive)]
     jobs: NonZeroUsize,
 
     /// Upload files of this size and more so that they can be resumed [default: 64MiB]
@@ -131,7 +133,7 @@ struct Description {
     commit: Option<String>,
 
     /// When it was built (default: `SOURCE_DATE_EPOCH`, else now)
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "RFC3339", value_parser = values::time)]
     build_date: Option<Timestamp>,
 
     /// What kind of release it is (a dynamic one needs more: use --manifest)
@@ -177,7 +179,14 @@ impl From<KindArg> for Kind {
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write it as KEY=VALUE".to_owned()),
+        _ => Err("write it as KEY=VALUE, such as channel=stable".to_owned()),
+    }
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.name])
     }
 }
 
@@ -199,7 +208,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         }
         return Box::pin(parts::run(&args, part, &client, context)).await;
     }
-    let mut publication = gather(&args, &client).await?;
+    let mut publication = gather(&args, &client, context).await?;
     if !context.json {
         publication.remarks.print();
     }
@@ -215,7 +224,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 /// Reads all local input: the files or the manifest, and the source.
-async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a>, CliError> {
+async fn gather<'a>(args: &'a Args, client: &'a Client, context: &Context) -> Result<Publication<'a>, CliError> {
     let source = match &args.source {
         Some(path) => Some(local_files::fingerprint(path.clone()).await?),
         None => None,
@@ -226,7 +235,7 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
         let files = args.files.as_deref().map(|files| LocalFiles::below(files, &manifest)).unwrap_or_default();
         (bytes, files, Left::default())
     } else {
-        describe_files(args, source.as_ref()).await?
+        describe_files(args, source.as_ref(), context).await?
     };
     if let Some(upload) = source {
         files.add(Arc::new(upload));
@@ -248,12 +257,16 @@ async fn gather<'a>(args: &'a Args, client: &'a Client) -> Result<Publication<'a
 }
 
 /// Hashes the files of the arguments and generates their manifest. Also returns what was left out.
-async fn describe_files(args: &Args, source: Option<&Upload>) -> Result<(Bytes, LocalFiles, Left), CliError> {
+async fn describe_files(
+    args: &Args,
+    source: Option<&Upload>,
+    context: &Context,
+) -> Result<(Bytes, LocalFiles, Left), CliError> {
     let arguments = args.files_given.clone();
     let options = args.tree.clone();
     let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, &options));
     let inputs = collect.await.map_err(anyhow::Error::from)??;
-    let mut hashed = local_files::hash(inputs.files, args.jobs.get()).await?;
+    let mut hashed = local_files::hash(inputs.files, args.jobs.get(), context).await?;
     if args.description.sums {
         hashed.push(sums::of(&hashed)?);
     }

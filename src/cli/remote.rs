@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{CliError, Context, identity, output, token};
+use super::{CliError, Context, identity, output, token, values};
 use crate::client::{Client, RetryPolicy, Token};
+
+/// Where a server without configuration listens.
+pub(super) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 
 /// The server and how to talk to it.
 #[derive(Debug, Clone, clap::Args)]
@@ -15,7 +18,7 @@ pub(super) struct Remote {
         value_name = "URL",
         env = "LARDER_SERVER",
         hide_env_values = true,
-        default_value = "http://127.0.0.1:8080"
+        default_value = DEFAULT_SERVER
     )]
     server: String,
 
@@ -27,7 +30,7 @@ pub(super) struct Remote {
     token_file: Option<PathBuf>,
 
     /// How often a failed request is tried again
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = values::retries)]
     retries: u32,
 }
 
@@ -46,6 +49,28 @@ impl Remote {
     pub(super) fn client(&self) -> Result<Client, CliError> {
         let token = token::find(self.token_file.as_deref())?;
         connect(&self.server, token, self.retries)
+    }
+
+    /// Where the token comes from, in words.
+    pub(super) fn token_source(&self) -> Option<String> {
+        token::describe_source(self.token_file.as_deref())
+    }
+
+    /// Creates a client for a look at this server that may fail.
+    pub(super) fn without_retries(&self) -> Result<Client, CliError> {
+        let token = if self.reads_stdin() { None } else { token::find(self.token_file.as_deref())? };
+        Ok(Client::new(&self.server, token, RetryPolicy::new(0))?)
+    }
+
+    /// What a command line needs to reach the same server: nothing if that is the default, or the one in the environment.
+    pub(super) fn option(&self) -> String {
+        let usual = std::env::var("LARDER_SERVER").unwrap_or_else(|_| DEFAULT_SERVER.to_owned());
+        if self.server == usual { String::new() } else { format!(" --server {}", self.server) }
+    }
+
+    /// Whether nobody said which server is meant.
+    pub(super) fn is_default(&self) -> bool {
+        self.server == DEFAULT_SERVER && std::env::var_os("LARDER_SERVER").is_none()
     }
 
     /// Whether the token is read from stdin.

@@ -1,25 +1,29 @@
 //! `larder rollback`
 
+use clap_complete::ArgValueCompleter;
+
 use super::remote::Remote;
 use super::table::{moment, text};
-use super::{CliError, Context, output, promote};
+use super::{CliError, Context, complete, output, promote};
 use crate::domain::{Expect, ManifestName, Selector, Target};
 use crate::wire::Row;
 
 /// Arguments of `larder rollback`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Goes back to the content that was active before the present one: versions with the same manifest \
-as the active one, and yanked ones, are skipped (NAME@previous is the version before, whatever its content). Fails with exit code 3 if \
-nothing else was ever active, and with 5 if somebody changes the name in between. Rolling back twice returns to where it \
+    after_help = "Goes back to the content that was active before the present one: versions with the same manifest as the active \
+one, and yanked ones, are skipped (NAME@previous is the version before, whatever its content). Fails with exit code 3 \
+if nothing else was ever active, and with 5 if somebody changes the name in between. Rolling back twice returns to where it \
 began.
 
-Example:
-  larder rollback miren/main"
+Examples:
+  larder rollback miren/main
+  larder rollback miren/main --server https://larder.example.org
+  larder rollback miren/main --json"
 )]
 pub struct Args {
     /// The name to roll back
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::names))]
     name: ManifestName,
 
     /// Why, for those who read the history later
@@ -28,6 +32,13 @@ pub struct Args {
 
     #[command(flatten)]
     remote: Remote,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

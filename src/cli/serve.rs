@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::peer::Peer;
 use super::settings::Settings;
 use super::{CliError, Context, Exit, output, remote, token};
-use crate::config::{Config, Scrub};
+use crate::config::{self, Config, Scrub};
 use crate::lifecycle::{Hangups, Shutdown};
 use crate::server::{self, ReloadError, Reloader, Server};
 use crate::telemetry;
@@ -24,18 +24,19 @@ const HEAL_RETRIES: u32 = 5;
 /// Arguments of `larder serve`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "Without any configuration the server keeps everything in ./larder-data, listens on 127.0.0.1:8080, and makes an
-admin token in ./larder-data/admin.token. Any number of servers may share one directory.
-SIGTERM finishes what is under way and stops; a second one stops at once. SIGHUP reads the
-configuration again and takes tokens, policies of names and the log filter over.
+    after_help = "Without any configuration the server keeps everything in ./larder-data, listens on 127.0.0.1:8080, and makes an \
+admin token in ./larder-data/admin.token. Any number of servers may share one directory. SIGTERM finishes what \
+is under way and stops; a second one stops at once. SIGHUP reads the configuration again and takes tokens, \
+policies of names and the log filter over.
 
 Examples:
   larder serve
-  larder serve --data /var/lib/larder --listen 0.0.0.0:8080 --config /etc/larder.toml"
+  larder serve --data /var/lib/larder --listen 0.0.0.0:8080
+  larder serve --config /etc/larder.toml"
 )]
 pub struct Args {
     /// Address and port to listen on; port 0 takes any that is free [default: the configured one, or 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = config::listen_address)]
     listen: Option<SocketAddr>,
 
     #[command(flatten)]
@@ -43,7 +44,7 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let config = args.load()?;
+    let config = args.load(context)?;
     telemetry::start_logging(&config.log).map_err(CliError::usage)?;
     let shutdown = Shutdown::on_signals().map_err(|error| CliError::io("watch for signals", &error))?;
     let hangups = Hangups::on_signals().map_err(|error| CliError::io("watch for signals", &error))?;
@@ -68,7 +69,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             output::line(format_args!("the token that may do everything is in {}", file.display()))?;
         }
     }
-    let _reloading = AbortOnDropHandle::new(tokio::spawn(reload(hangups, args, server.reloader())));
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(reload(hangups, args, context.clone(), server.reloader())));
     Ok(server.serve(listener, shutdown).await?)
 }
 
@@ -99,18 +100,23 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> CliError {
 
 impl Args {
     /// The effective configuration of the server.
-    fn load(&self) -> Result<Config, CliError> {
+    fn load(&self, context: &Context) -> Result<Config, CliError> {
         let mut config = self.settings.load()?;
+        if context.quiet {
+            config.log.filter = "error".into();
+        } else if context.verbose {
+            config.log.filter = "info,larder=debug".into();
+        }
         config.server.listen = self.listen.unwrap_or(config.server.listen);
         Ok(config)
     }
 }
 
 /// Applies the sources of the configuration on each SIGHUP. An invalid configuration changes nothing.
-async fn reload(mut hangups: Hangups, args: Args, mut reloader: Reloader) {
+async fn reload(mut hangups: Hangups, args: Args, context: Context, mut reloader: Reloader) {
     loop {
         hangups.next().await;
-        let applied = args.load().and_then(|config| {
+        let applied = args.load(&context).and_then(|config| {
             let refused = |error: ReloadError| CliError::new(Exit::Usage, "CONFIG_INVALID", error.to_string());
             reloader.apply(&config).map_err(refused)
         });

@@ -1,10 +1,11 @@
 //! `larder sessions`
 
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 
 use super::remote::Remote;
-use super::table::{Table, moment, size, text};
-use super::{CliError, Context, Exit, output};
+use super::table::{Column, Table, TableArgs, moment, size, text};
+use super::{CliError, Context, Exit, complete, output};
 use crate::client::Client;
 use crate::domain::{ManifestName, Selector, Target};
 use crate::wire::{OpenSession, SessionParts};
@@ -12,9 +13,9 @@ use crate::wire::{OpenSession, SessionParts};
 /// Arguments of `larder sessions`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A publish that was killed leaves its session open: its blobs are kept until the session is given up, or expires
-by the policy `prepared_for`. Publishing the same files again takes it up. A release of several parts is listed here, too, until
-the last part has come.
+    after_help = "A publish that was killed leaves its session open: its blobs are kept until the session is given up, or expires \
+by the policy `prepared_for`. Publishing the same files again takes it up. A release of several parts is listed here, \
+too, until the last part has come.
 
 Examples:
   larder sessions miren/main
@@ -23,7 +24,7 @@ Examples:
 )]
 pub struct Args {
     /// NAME lists its open sessions; NAME@NUMBER is one of them
-    #[arg(value_name = "NAME[@NUMBER]")]
+    #[arg(value_name = "NAME[@NUMBER]", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Give this session up
@@ -35,7 +36,17 @@ pub struct Args {
     abandon: Option<String>,
 
     #[command(flatten)]
+    table: TableArgs,
+
+    #[command(flatten)]
     remote: Remote,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -47,13 +58,19 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     }
     match (&target.selector, args.abort) {
         (Selector::Number(version), true) => give_up(&client, name, *version, context).await,
-        (_, true) => Err(CliError::usage(format!("Say which session to give up: {name}@NUMBER."))),
+        (_, true) => Err(CliError::usage(format!(
+            "Say which session to give up, such as {name}@7; `larder sessions {name}` lists them."
+        ))),
         (selector, false) => {
             let mut open = client.sessions(name).await?;
             if let Selector::Number(version) = selector {
                 open.sessions.retain(|session| session.version == *version);
             }
-            if context.json { output::json(&open) } else { output::line(table(&open.sessions).render()) }
+            if context.json {
+                output::json(&open)
+            } else {
+                output::line(table(&open.sessions).fitted(args.table.width()))
+            }
         }
     }
 }
@@ -99,7 +116,14 @@ fn label(session: &OpenSession) -> String {
 }
 
 fn table(sessions: &[OpenSession]) -> Table {
-    let mut table = Table::new(&["VERSION", "BEGUN", "FILES", "SIZE", "BY", "LABEL"]);
+    let mut table = Table::new(&[
+        Column::number("VERSION"),
+        Column::time("BEGUN (UTC)"),
+        Column::number("FILES").optional(1),
+        Column::number("SIZE"),
+        Column::text("BY", 12),
+        Column::text("LABEL", 12),
+    ]);
     for session in sessions {
         table.add([
             session.version.to_string(),

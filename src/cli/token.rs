@@ -25,6 +25,17 @@ pub(super) fn find(file: Option<&Path>) -> Result<Option<Token>, CliError> {
     set("LARDER_TOKEN_FILE").map(|path| from_file(Path::new(&path))).transpose()
 }
 
+/// Where [`find`] takes the token from, in words; `None` if there is none.
+pub(super) fn describe_source(file: Option<&Path>) -> Option<String> {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match file {
+        Some(path) => Some(format!("--token-file {}", path.display())),
+        None if set("LARDER_TOKEN") => Some("the variable LARDER_TOKEN".to_owned()),
+        None if set("LARDER_TOKEN_FILE") => Some("the file that LARDER_TOKEN_FILE names".to_owned()),
+        None => None,
+    }
+}
+
 /// Reads the token from a file, or from stdin for `-`.
 pub(super) fn read(path: &Path) -> Result<Token, CliError> {
     if path.as_os_str() == "-" { from_reader(io::stdin(), "stdin") } else { from_file(path) }

@@ -3,6 +3,7 @@
 mod checkpoint;
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,8 +12,10 @@ use serde_json::json;
 
 use self::checkpoint::Checkpoint;
 use super::peer::Peer;
+use super::progress::Progress;
 use super::settings::{Settings, gated};
-use super::{CliError, Context, Exit, output, remote, token};
+use super::{CliError, Context, Exit, output, remote, token, values};
+use crate::client::Meter;
 use crate::clock::SystemClock;
 use crate::layout::marker;
 use crate::store::Key;
@@ -24,30 +27,31 @@ const MAX_LISTED: usize = 10_000;
 
 /// Arguments of `larder verify`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Follows every reference of every version that can be read, then reads every blob and compares
-its digest. Safe beside running servers. Exits with 8 if anything is missing or damaged, and was
-not healed. With --checkpoint an interrupted run goes on where it was; the file is removed at
-the end.
+#[command(
+    after_help = "Follows every reference of every version that can be read, then reads every blob and compares its digest. Safe \
+beside running servers. Exits with 8 if anything is missing or damaged, and was not healed. With --checkpoint an \
+interrupted run goes on where it was; the file is removed at the end.
 
-Changes nothing unless told to heal. --heal-from fetches every lost or damaged blob from another
-Larder that has it; where that fails, everything stays as it is. --discard-damaged deletes bytes
-that, read twice, do not have their digest and that cannot be replaced: until then a server
-takes them for the blob, so that uploading it again changes nothing. With both, what cannot be
-fetched is discarded. Run it as the user that the server runs as.
+Changes nothing unless told to heal. --heal-from fetches every lost or damaged blob from another Larder that has \
+it; where that fails, everything stays as it is. --discard-damaged deletes bytes that, read twice, do not have \
+their digest and that cannot be replaced: until then a server takes them for the blob, so that uploading it \
+again changes nothing. With both, what cannot be fetched is discarded. Run it as the user that the server runs \
+as.
 
 Examples:
   larder verify --data /var/lib/larder
   larder verify --data /var/lib/larder --checkpoint /var/tmp/larder-verify
   larder verify --data /var/lib/larder --heal-from https://other.example.org
-  larder verify --data /var/lib/larder --discard-damaged")]
+  larder verify --data /var/lib/larder --discard-damaged"
+)]
 pub struct Args {
     /// File to keep progress in
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
 
     /// Blobs to read at once
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    jobs: usize,
+    #[arg(long, value_name = "N", default_value = "2", value_parser = values::positive)]
+    jobs: NonZeroUsize,
 
     #[command(flatten)]
     healing: Healing,
@@ -71,7 +75,7 @@ struct Healing {
     heal_token_file: Option<PathBuf>,
 
     /// How often a failed request to that Larder is tried again
-    #[arg(long, value_name = "N", default_value_t = 5, requires = "heal_from")]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = values::retries, requires = "heal_from")]
     heal_retries: u32,
 
     /// Delete damaged bytes that cannot be replaced, so that publishing the same files again heals them
@@ -110,10 +114,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if let (Some(key), false) = (&after, context.json) {
         output::note(format_args!("going on after {key}"));
     }
-    let mut watcher = Watcher { json: context.json, listed: Vec::new(), checkpoint, failed: None };
+    let progress = Progress::new(context, "verifying", 0);
+    let mut watcher =
+        Watcher { json: context.json, listed: Vec::new(), checkpoint, failed: None, progress: progress.meter() };
     let store = if args.healing.writes() { gated(store) } else { store };
     let verify = Verify::new(store, Arc::new(SystemClock)).healing(remedy);
-    let totals = verify.run(after, args.jobs, &mut watcher).await?;
+    let totals = verify.run(after, args.jobs.get(), &mut watcher).await?;
+    drop(progress);
+    watcher.progress = Arc::new(|_| {});
     if let Some(error) = watcher.failed {
         return Err(CliError::io("save progress", &error));
     }
@@ -196,6 +204,7 @@ struct Watcher {
     listed: Vec<Listed>,
     checkpoint: Option<Checkpoint>,
     failed: Option<io::Error>,
+    progress: Meter,
 }
 
 impl Observer for Watcher {
@@ -212,7 +221,8 @@ impl Observer for Watcher {
         }
     }
 
-    fn verified(&mut self, key: &Key, _: &Totals) {
+    fn verified(&mut self, key: &Key, totals: &Totals) {
+        (self.progress)(totals.bytes);
         if let Some(checkpoint) = &mut self.checkpoint {
             self.failed = checkpoint.save(key).err().or(self.failed.take());
         }

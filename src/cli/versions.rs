@@ -5,9 +5,11 @@ mod holders;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
+use clap_complete::ArgValueCompleter;
+
 use super::remote::Remote;
-use super::table::{Table, moment, size, text};
-use super::{CliError, Context, output};
+use super::table::{self, Column, Table, TableArgs, moment, size, text};
+use super::{CliError, Context, complete, output, values};
 use crate::client::Client;
 use crate::domain::{Digest, DigestError, ManifestName, SelectorError, Target};
 use crate::wire::{History, Row};
@@ -17,25 +19,28 @@ const PAGE: usize = 500;
 
 /// Arguments of `larder versions`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "NAME lists its versions, newest first; NAME@SELECTOR shows all that is known of one.
+
+Examples:
   larder versions miren/main
+  larder versions miren/main --all --wide
   larder versions miren/main@2026-05-14T18:20:00Z --json")]
 pub struct Args {
-    /// NAME lists its versions, newest first; NAME@SELECTOR shows one
-    ///
-    /// A selector is a version number, `active`, `previous`, a label such as v1.4.0, a line such as v1 or v1.4, a range such
-    /// as ^1.4, `stable`, `newest`, `next`, `sha256:HEX` of a manifest, or a UTC time. `sha256:HEX` alone lists the versions
-    /// of all names that hold that manifest.
-    #[arg(value_name = "NAME[@SELECTOR]")]
+    /// NAME lists its versions, newest first; NAME@SELECTOR shows all about one; `sha256:HEX` lists those of all names that
+    /// hold this manifest
+    #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     target: Wanted,
 
     /// Show at most this many
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = values::positive)]
     limit: NonZeroUsize,
 
     /// Show all
     #[arg(long, conflicts_with = "limit")]
     all: bool,
+
+    #[command(flatten)]
+    table: TableArgs,
 
     #[command(flatten)]
     remote: Remote,
@@ -62,6 +67,17 @@ impl FromStr for Wanted {
     }
 }
 
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        let names = match &self.target {
+            Wanted::Target(target) => vec![&target.name],
+            Wanted::Manifest(_) => Vec::new(),
+        };
+        (&self.remote, names)
+    }
+}
+
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
     let limit = if args.all { usize::MAX } else { args.limit.get() };
@@ -71,13 +87,17 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     };
     if target.explicit {
         let row = client.row(target).await?;
-        return if context.json { output::json(&row) } else { output::line(table([&row]).render()) };
+        return if context.json { output::json(&row) } else { output::line(describe(&target.name, &row)) };
     }
-    let history = collect(&client, &target.name, limit).await?;
+    let name = &target.name;
+    let history = collect(&client, name, limit).await?;
     if context.json {
         return output::json(&history);
     }
-    output::line(table(&history.versions).render())?;
+    output::line(table(&history.versions).fitted(args.table.width()))?;
+    if history.active.is_none() {
+        output::note(format_args!("no version of {name} is active, so readers find nothing"));
+    }
     if history.next.is_some() {
         output::note("there are older versions; use --all or --limit N to see them");
     }
@@ -99,7 +119,16 @@ async fn collect(client: &Client, name: &ManifestName, limit: usize) -> Result<H
 }
 
 fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
-    let mut table = Table::new(&["VERSION", "STATE", "FILES", "SIZE", "PUBLISHED", "BY", "MANIFEST", "LABEL"]);
+    let mut table = Table::new(&[
+        Column::number("VERSION"),
+        Column::whole("STATE"),
+        Column::number("FILES").optional(3),
+        Column::number("SIZE").optional(1),
+        Column::time("PUBLISHED (UTC)"),
+        Column::text("BY", 12),
+        Column::text("LABEL", 12),
+        Column::digest("MANIFEST").optional(2),
+    ]);
     for row in rows {
         table.add([
             row.number.to_string(),
@@ -108,8 +137,8 @@ fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
             size(row.artifact_manifest.total_bytes),
             moment(row.published_at),
             text(Some(&row.created_by.to_string())),
-            row.manifest.to_string(),
             text(row.label.as_deref()),
+            row.manifest.to_string(),
         ]);
     }
     table
@@ -118,4 +147,31 @@ fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
 /// The state of a version, and whether it is pinned.
 fn state(row: &Row) -> String {
     if row.pinned { format!("{} pinned", row.state) } else { row.state.to_string() }
+}
+
+/// All that is known of a version, a line each.
+fn describe(name: &ManifestName, row: &Row) -> String {
+    let summary = &row.artifact_manifest;
+    let when = |time| Some(moment(Some(time)));
+    let facts = [
+        ("state", Some(state(row))),
+        ("label", row.label.as_deref().map(|label| text(Some(label)))),
+        ("kind", Some(text(Some(row.kind.as_str())))),
+        ("files", Some(table::files(usize::try_from(summary.files).unwrap_or(usize::MAX)))),
+        ("size", Some(size(summary.total_bytes))),
+        ("start page", summary.entrypoint.as_deref().map(|file| text(Some(file)))),
+        ("begun", when(row.prepared_at)),
+        ("published", row.published_at.and_then(when)),
+        ("by", Some(text(Some(&row.created_by.to_string())))),
+        ("active", row.promoted_at.and_then(when)),
+        ("until", row.archived_at.and_then(when)),
+        ("retired", row.retired_at.and_then(when)),
+        ("because", row.retired_because.as_deref().map(|why| text(Some(why)))),
+        ("from", row.from.as_ref().and_then(|from| from.url.as_deref()).map(|url| text(Some(url)))),
+        ("source", row.source_sha256.map(|digest| digest.to_string())),
+    ];
+    let mut lines = vec![format!("{name}@{} {}", row.number, row.manifest)];
+    lines.extend(facts.into_iter().filter_map(|(fact, value)| Some(format!("  {fact:<10}  {}", value?))));
+    lines.extend(row.claims.iter().map(|claim| format!("  {:<10}  {}", "claim", text(Some(claim)))));
+    lines.join("\n")
 }

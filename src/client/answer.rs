@@ -4,8 +4,9 @@ use std::future::Future;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{self, HeaderMap, HeaderName};
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Request, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::error::origin;
 use super::retry::{Retries, retry_after};
@@ -73,8 +74,24 @@ impl Client {
 
 /// A single attempt at a request to the host of `url`. Reads the head of the response.
 pub(super) async fn attempt_at(url: &Url, request: RequestBuilder) -> Result<Response, ClientError> {
-    let sent = within_idle(url, request.send()).await?;
-    checked(sent.map_err(|error| ClientError::from_transport(url, &error, IDLE))?).await
+    let failed = |error| ClientError::from_transport(url, &error, IDLE);
+    let (client, request) = request.build_split();
+    let request = request.map_err(failed)?;
+    let (asked, began) = (describe(&request), Instant::now());
+    let sent = within_idle(url, client.execute(request)).await?;
+    tell(&asked, began, sent.as_ref());
+    checked(sent.map_err(failed)?).await
+}
+
+/// A request for those who watch: without its query, which may hold what only the server should see.
+pub(super) fn describe(request: &Request) -> String {
+    format!("{} {}{}", request.method(), origin(request.url()), request.url().path())
+}
+
+/// Logs a request that ended.
+pub(super) fn tell(asked: &str, began: Instant, sent: Result<&Response, &reqwest::Error>) {
+    let outcome = sent.map_or_else(|_| "no answer".to_owned(), |response| response.status().to_string());
+    tracing::debug!("{asked}: {outcome} after {} ms", began.elapsed().as_millis());
 }
 
 /// Reads the whole response.

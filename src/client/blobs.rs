@@ -10,8 +10,9 @@ use futures_util::TryStreamExt as _;
 use futures_util::stream::BoxStream;
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
+use tokio::time::Instant;
 
-use super::answer::{Answer, checked, next_chunk};
+use super::answer::{Answer, checked, describe, next_chunk, tell};
 use super::error::origin;
 use super::{Client, ClientError, Content, ErrorKind, IDLE, Meter};
 use crate::domain::Digest;
@@ -128,12 +129,16 @@ impl Client {
 
     /// Sends a request with a large body. Times out only after a period in which no byte was sent.
     async fn send_watched(&self, request: RequestBuilder, sent: &AtomicU64) -> Result<Response, ClientError> {
-        let sending = request.send();
+        let (client, request) = request.build_split();
+        let request = request.map_err(|error| ClientError::from_transport(&self.base, &error, IDLE))?;
+        let (asked, began) = (describe(&request), Instant::now());
+        let sending = client.execute(request);
         tokio::pin!(sending);
         let mut seen = sent.load(Ordering::Relaxed);
         loop {
             tokio::select! {
                 result = &mut sending => {
+                    tell(&asked, began, result.as_ref());
                     let response = result.map_err(|error| ClientError::from_transport(&self.base, &error, IDLE))?;
                     return checked(response).await;
                 }

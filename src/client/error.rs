@@ -208,7 +208,17 @@ fn reason(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    without_os_code(&cause.to_string())
+}
+
+/// A text without the ` (os error N)` that the standard library adds to the system's own words.
+#[must_use]
+pub fn without_os_code(text: &str) -> String {
+    let Some((before, rest)) = text.split_once(" (os error ") else { return text.to_owned() };
+    match rest.split_once(')') {
+        Some((code, after)) if code.parse::<i32>().is_ok() => format!("{before}{}", without_os_code(after)),
+        _ => text.to_owned(),
+    }
 }
 
 /// An error response of the server (RFC 9457).
@@ -338,6 +348,18 @@ mod tests {
         assert_eq!(shown.current(), None);
         let lost = problem(412, &format!(r#"{{"current_etag":"\"{digest}\""}}"#));
         assert_eq!(lost.current(), Some(digest));
+    }
+
+    #[test]
+    fn codes_of_the_system_are_left_out() {
+        let error = io::Error::from_raw_os_error(2);
+        assert_eq!(
+            without_os_code(&format!("{error}. {error}")),
+            "No such file or directory. No such file or directory"
+        );
+        for text in ["", "x (os error", "x (os error y)"] {
+            assert_eq!(without_os_code(text), text);
+        }
     }
 
     #[test]

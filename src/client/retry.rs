@@ -36,7 +36,7 @@ impl RetryPolicy {
     }
 
     pub(super) fn start(self) -> Retries {
-        Retries { policy: self, backoff: self.backoff(), progressed: false, repeated: false }
+        Retries { policy: self, backoff: self.backoff(), attempts: 0, progressed: false, repeated: false }
     }
 
     fn backoff(self) -> ExponentialBackoff {
@@ -57,6 +57,8 @@ impl RetryPolicy {
 pub(super) struct Retries {
     policy: RetryPolicy,
     backoff: ExponentialBackoff,
+    /// Number of retries since the last progress.
+    attempts: u32,
     progressed: bool,
     repeated: bool,
 }
@@ -67,10 +69,13 @@ impl Retries {
         let Some(asked) = wait_of(&error).filter(|asked| *asked <= PATIENCE) else { return Err(error) };
         if std::mem::take(&mut self.progressed) {
             self.backoff = self.policy.backoff();
+            self.attempts = 0;
         }
         let Some(own) = self.backoff.next() else { return Err(error) };
         let delay = if asked.is_zero() { own } else { asked + own / 4 };
-        tracing::warn!(%error, delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "trying again");
+        self.attempts += 1;
+        let (retry, retries, seconds) = (self.attempts, self.policy.retries, delay.as_secs_f64());
+        tracing::warn!("{}; trying again in {seconds:.1} s ({retry} of {retries})", describe(&error));
         self.repeated = true;
         tokio::time::sleep(delay).await;
         Ok(())
@@ -84,6 +89,19 @@ impl Retries {
     /// Whether an earlier attempt may have taken effect although it failed here.
     pub(super) fn repeated(&self) -> bool {
         self.repeated
+    }
+}
+
+/// What happened, without the advice of the error's own text: it is followed already.
+fn describe(error: &ClientError) -> String {
+    match error {
+        ClientError::Connect { server, reason } => format!("cannot reach {server} ({reason})"),
+        ClientError::Timeout { server, after } => format!("{server} was silent for {} s", after.as_secs()),
+        ClientError::Broken { server, reason } => format!("the connection to {server} broke ({reason})"),
+        ClientError::Refused(problem) => {
+            format!("the server answered {}: {}", problem.status, problem.detail.trim_end_matches('.'))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -158,6 +176,16 @@ mod tests {
         let mut some = RetryPolicy::new(3).start();
         assert!(some.pause(refused(503, Some(Duration::from_secs(3600)))).await.is_err());
         assert!(!some.repeated());
+    }
+
+    #[test]
+    fn a_retry_says_what_happened_and_gives_no_other_advice() {
+        let server = "http://localhost:8080".to_owned();
+        let broken = ClientError::Broken { server, reason: "reset".into() };
+        assert_eq!(describe(&broken), "the connection to http://localhost:8080 broke (reset)");
+        let body = br#"{"detail":"The store is unavailable."}"#;
+        let refused = ClientError::Refused(Box::new(Problem::read(503, "", body, None)));
+        assert_eq!(describe(&refused), "the server answered 503: The store is unavailable");
     }
 
     #[test]

@@ -55,6 +55,14 @@ impl Fingerprint {
     /// # Errors
     /// The file cannot be read, is not a regular file, or changed while it was being hashed.
     pub fn read(path: &Path) -> io::Result<Self> {
+        Self::read_metered(path, &|_| {})
+    }
+
+    /// Like [`Fingerprint::read`]; `meter` receives the number of bytes hashed so far. Blocks.
+    ///
+    /// # Errors
+    /// Those of [`Fingerprint::read`].
+    pub fn read_metered(path: &Path, meter: &dyn Fn(u64)) -> io::Result<Self> {
         // Checked before opening, because opening a device may have effects, and without blocking, because a FIFO may
         // replace the file in between.
         let irregular = || io::Error::other("it is not a regular file");
@@ -66,7 +74,7 @@ impl Fingerprint {
         if !before.is_file() {
             return Err(irregular());
         }
-        let (hasher, size) = hash_all(&mut file)?;
+        let (hasher, size) = hash_all(&mut Metered { file: &mut file, meter, read: 0 })?;
         let after = file.metadata()?;
         if size != before.len() || !same_moment(&before, &after) {
             return Err(io::Error::other("it changed while it was being read"));
@@ -74,6 +82,22 @@ impl Fingerprint {
         let digest = hasher.finish();
         let executable = after.permissions().mode() & 0o111 != 0;
         Ok(Self { blob: Descriptor { digest, size }, modified: after.modified().ok(), executable })
+    }
+}
+
+/// A file that tells how much of it was read.
+struct Metered<'a> {
+    file: &'a mut File,
+    meter: &'a dyn Fn(u64),
+    read: u64,
+}
+
+impl Read for Metered<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.read += count as u64;
+        (self.meter)(self.read);
+        Ok(count)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Human-readable durations and sizes, and addresses.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use jiff::SignedDuration;
@@ -37,7 +38,7 @@ impl FromStr for Duration {
     fn from_str(text: &str) -> Result<Self, String> {
         humantime::parse_duration(text)
             .map(Self)
-            .map_err(|error| format!("{text:?} is not a duration such as 30s, 10m, 24h or 30d: {error}"))
+            .map_err(|_| format!("{text:?} is not a duration such as 30s, 10m, 24h or 30d"))
     }
 }
 
@@ -71,7 +72,7 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, String> {
         text.parse::<bytesize::ByteSize>()
             .map(|size| Self(size.as_u64()))
-            .map_err(|error| format!("{text:?} is not a size such as 512, 64KiB, 4MiB or 10GB: {error}"))
+            .map_err(|_| format!("{text:?} is not a size such as 512, 64KiB, 4MiB or 10GB"))
     }
 }
 
@@ -83,6 +84,19 @@ impl fmt::Display for Size {
             None => write!(f, "{}", self.0),
         }
     }
+}
+
+/// Parses an address and port to listen on.
+///
+/// # Errors
+/// A sentence with examples.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an address and a port, such as 127.0.0.1:8080 or [::]:8080"))
+}
+
+/// Deserialises an address and port to listen on.
+pub(super) fn deserialize_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    listen_address(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
 /// The address under which clients reach the server, without a trailing slash: `https://example.org/larder`.

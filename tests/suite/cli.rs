@@ -8,7 +8,9 @@ pub mod exchange;
 pub mod fake;
 mod fetch;
 mod files;
+mod guidance;
 mod heal;
+mod help;
 mod identity;
 mod import;
 mod keyless;
@@ -26,6 +28,7 @@ mod small_print;
 mod soak;
 mod store;
 mod sums;
+mod tables;
 mod uploads;
 
 use std::fs;

@@ -133,7 +133,7 @@ fn the_readme_is_short() {
 }
 
 /// A shell's words, as far as a README needs them: quotes group, nothing is expanded.
-fn words(command: &str) -> Vec<String> {
+pub fn words(command: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for letter in command.chars() {
         match (letter, quote) {
@@ -148,7 +148,7 @@ fn words(command: &str) -> Vec<String> {
 }
 
 /// What follows each `larder ` of a text up to the end of the command, with values for what a reader would fill in.
-fn commands(text: &str) -> Vec<String> {
+pub fn commands(text: &str) -> Vec<String> {
     let text = text.replace("\\\n", " ").replace("cargo run --release -- ", "larder ");
     let starts = text
         .match_indices("larder ")

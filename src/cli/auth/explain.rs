@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::access::{Access, ExchangeError, Explanation, Granted, KeylessBackend, TicketKey, TokenError};
 use crate::cli::settings::{Settings, sentence};
-use crate::cli::table::Table;
+use crate::cli::table::{Column, Table};
 use crate::cli::{CliError, Context, Exit, output};
 use crate::clock::{Clock as _, SystemClock};
 use crate::server::IssuerDocuments;
@@ -20,12 +20,14 @@ const MAX_TOKEN: u64 = 64 << 10;
 /// Arguments of `larder auth explain`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Fetches the issuer's keys, verifies the token, and judges its claims by the rules of the configuration. The
-token is not used up and never printed. Exits with 4 if it grants nothing; the message names the
-claims that are in the way.
+    after_help = "Fetches the issuer's keys, verifies the token, and judges its claims by the rules of the configuration. The \
+token is not used up and never printed. Exits with 4 if it grants nothing; the message names the claims that are \
+in the way.
 
 Examples:
-  larder auth explain --token-stdin --config /etc/larder/larder.toml < token"
+  larder auth explain --token-stdin --config /etc/larder.toml < token
+  larder auth explain --token-stdin --data /var/lib/larder < token
+  get-token | larder auth explain --token-stdin --config larder.toml --json"
 )]
 pub(super) struct Args {
     /// Read the identity token from stdin
@@ -103,7 +105,7 @@ fn denial(explained: &Explanation, context: &Context) -> CliError {
 }
 
 fn claims(explained: &Explanation) -> String {
-    let mut table = Table::new(&["CLAIM", "VALUE"]);
+    let mut table = Table::new(&[Column::whole("CLAIM"), Column::whole("VALUE")]);
     for (claim, value) in explained.claims.iter() {
         table.add([claim.to_owned(), value.to_owned()]);
     }

@@ -19,13 +19,14 @@ const MAX_ANSWER: usize = 1 << 20;
 /// Arguments of `larder auth rule`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Asks the platform for the ids of the repository and of its owner, which stay theirs when names change hands, and
-prints a rule to be put into the configuration. For a private repository, GITHUB_TOKEN or GH_TOKEN
-has to hold a token that may read it.
+    after_help = "Asks the platform for the ids of the repository and of its owner, which stay theirs when names change hands, and \
+prints a rule to be put into the configuration. For a private repository, GITHUB_TOKEN or GH_TOKEN has to hold a \
+token that may read it.
 
 Examples:
   larder auth rule github mirendev/runtime
-  larder auth rule github mirendev/runtime --workflow .github/workflows/release.yml --names 'miren/{ref_name}'"
+  larder auth rule github mirendev/runtime --names 'miren/{ref_name}'
+  larder auth rule github mirendev/runtime --workflow .github/workflows/ci.yml"
 )]
 pub(super) struct Args {
     /// The platform
@@ -101,7 +102,7 @@ ref = \"refs/tags/v*\"",
 }
 
 fn malformed(repository: &str) -> CliError {
-    CliError::usage(format!("{repository:?} is no repository: write OWNER/REPO."))
+    CliError::usage(format!("{repository:?} is no repository: write OWNER/REPO, such as mirendev/runtime."))
 }
 
 async fn fetch(args: &Args) -> Result<Repository, CliError> {

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use self::place::{Document, Layout};
 use super::Common;
 use super::release::{Claim, File, MISSING, Release, TORN, Trouble, UNREADABLE, checksum, file_name, name_below};
-use crate::cli::CliError;
+use crate::cli::{CliError, values};
 use crate::client::ImportOrigin;
 use crate::domain::Digest;
 use crate::wire::is_origin_url;
@@ -34,17 +34,18 @@ const KEPT_MEMBERS: [&str; 3] = ["platform", "arch", "media_type"];
 /// Arguments of `larder import flat`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "PREFIX/CHANNEL/FILE at the source becomes FILE of the name NAME/CHANNEL. version.json gives the label, the
-build date and all other members of the manifest; the time of its last change is kept as the time of
-publication. It and the .sha256 files are not imported themselves: they follow from the manifest.
+    after_help = "PREFIX/CHANNEL/FILE at the source becomes FILE of the name NAME/CHANNEL. version.json gives the label, the build \
+date and all other members of the manifest; the time of its last change is kept as the time of publication. It \
+and the .sha256 files are not imported themselves: they follow from the manifest.
 
-A directory is searched for channels; a server cannot be, so --channel names them, and version.json or
---file the files of each.
+A directory is searched for channels; a server cannot be, so --channel names them, and version.json or --file \
+the files of each.
 
 Examples:
-  larder import flat https://api.example.org/assets release/miren --channel main,latest,v0.5.0
-  larder import flat https://api.example.org/assets .=miren/_root --channel . --file install.sh
-  larder import flat /srv/assets release/miren --origin https://api.example.org/assets --dry-run"
+  larder import flat /srv/assets release/miren --dry-run
+  larder import flat https://example.org/assets miren --channel main,latest
+  larder import flat https://example.org/assets .=miren/_root \\
+    --channel . --file install.sh"
 )]
 pub(super) struct Args {
     /// A directory, or the address of a server
@@ -68,11 +69,11 @@ pub(super) struct Args {
     origin: Option<Url>,
 
     /// How long to wait when the source allows no more requests
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::wait)]
     max_wait: std::time::Duration,
 
     /// How often a failed request to the source is tried again
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = values::retries)]
     source_retries: u32,
 
     #[command(flatten)]

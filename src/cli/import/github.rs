@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::Common;
 use super::release::{Address, Claim, File, MISSING, Place, Release, Trouble, file_name, name_below};
-use crate::cli::{CliError, Exit, token};
+use crate::cli::{CliError, Exit, token, values};
 use crate::client::{ImportOrigin, RetryPolicy, Token, Web};
 use crate::domain::Digest;
 use crate::wire::is_origin_url;
@@ -26,17 +26,18 @@ const MAX_PAGES: usize = 1000;
 /// Arguments of `larder import github`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The release with the tag TAG becomes the name NAME/TAG, with the tag as its label and the time of its
-publication. Where the API gives digests, the files are checked against them; older releases have none, and
+    after_help = "The release with the tag TAG becomes the name NAME/TAG, with the tag as its label and the time of its \
+publication. Where the API gives digests, the files are checked against them; older releases have none, and \
 their files are downloaded once more to find out. Drafts are staged only: readers do not see them.
 
-A token is needed for private repositories and for more than a few requests an hour. It is read from
---api-token-file, else from LARDER_IMPORT_TOKEN, else, for api.github.com and the GITHUB_API_URL of a
-job, from GITHUB_TOKEN. It goes to the host of the API only.
+A token is needed for private repositories and for more than a few requests an hour. It is read from --api- \
+token-file, else from LARDER_IMPORT_TOKEN, else, for api.github.com and the GITHUB_API_URL of a job, from \
+GITHUB_TOKEN. It goes to the host of the API only.
 
 Examples:
   larder import github OWNER/REPO --dry-run
-  larder import github OWNER/REPO --name tools --prereleases --api https://github.example.org/api/v3"
+  larder import github OWNER/REPO --name tools --prereleases --tag v1.0,v1.1
+  larder import github OWNER/REPO --api https://github.example.org/api/v3"
 )]
 pub(super) struct Args {
     /// The repository
@@ -68,11 +69,11 @@ pub(super) struct Args {
     tags: Vec<String>,
 
     /// How long to wait when the API allows no more requests
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::wait)]
     max_wait: Duration,
 
     /// How often a failed request to the API is tried again
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = values::retries)]
     source_retries: u32,
 
     #[command(flatten)]
@@ -86,7 +87,7 @@ fn repository(text: &str) -> Result<(String, String), String> {
     };
     match text.split_once('/') {
         Some((owner, name)) if plain(owner) && plain(name) => Ok((owner.to_owned(), name.to_owned())),
-        _ => Err("write it as OWNER/REPO".to_owned()),
+        _ => Err("write it as OWNER/REPO, such as mirendev/runtime".to_owned()),
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::Common;
 use super::release::{Address, Claim, File, Place, Release, Trouble, file_name};
-use crate::cli::{CliError, Exit};
+use crate::cli::{CliError, Exit, values};
 use crate::client::{ImportOrigin, RetryPolicy, Web};
 use crate::domain::{Digest, ManifestName};
 use crate::wire::is_origin_url;
@@ -38,6 +38,7 @@ are kept in the manifest.
 
 Examples:
   larder import manifest releases.json --dry-run
+  larder import manifest releases.json --replace
   ./list-releases | larder import manifest -"#)]
 pub(super) struct Args {
     /// The list (`-`: stdin)
@@ -45,11 +46,11 @@ pub(super) struct Args {
     file: PathBuf,
 
     /// How long to wait when a source allows no more requests
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::wait)]
     max_wait: Duration,
 
     /// How often a failed request to a source is tried again
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = values::retries)]
     source_retries: u32,
 
     #[command(flatten)]

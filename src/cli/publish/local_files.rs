@@ -10,8 +10,9 @@ use futures_util::{StreamExt as _, stream};
 use super::inputs::Input;
 use super::problems::Problems;
 use super::spool::Spool;
-use crate::cli::{CliError, Exit};
-use crate::client::{ClientError, Content, Fingerprint, Upload};
+use crate::cli::progress::Progress;
+use crate::cli::{CliError, Context, Exit};
+use crate::client::{ClientError, Content, Fingerprint, Meter, Upload};
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Digest, FileName, Manifest};
 
@@ -72,9 +73,13 @@ pub(super) struct Hashed {
 }
 
 /// Hashes the files in parallel, each of them once. Names all files that cannot be read.
-pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<Hashed>, CliError> {
+pub(super) async fn hash(inputs: Vec<Input>, jobs: usize, context: &Context) -> Result<Vec<Hashed>, CliError> {
     let (mut hashed, mut problems) = (Vec::with_capacity(inputs.len()), Problems::default());
-    let mut results = stream::iter(inputs).map(hash_one).buffered(jobs);
+    // What cannot be read is found out by reading.
+    let length = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let progress =
+        Progress::new(context, "hashing", inputs.iter().filter_map(|input| input.path.as_ref()).map(length).sum());
+    let mut results = stream::iter(inputs).map(|input| hash_one(input, progress.meter())).buffered(jobs);
     while let Some(result) = results.next().await {
         match result {
             Ok(file) => hashed.push(file),
@@ -84,7 +89,7 @@ pub(super) async fn hash(inputs: Vec<Input>, jobs: usize) -> Result<Vec<Hashed>,
     problems.into_result().map(|()| hashed)
 }
 
-async fn hash_one(Input { name, path }: Input) -> Result<Hashed, CliError> {
+async fn hash_one(Input { name, path }: Input, meter: Meter) -> Result<Hashed, CliError> {
     let Some(path) = path else {
         let spool = tokio::task::spawn_blocking(|| Spool::read(io::stdin().lock(), Path::new("."))).await;
         let failed =
@@ -92,15 +97,19 @@ async fn hash_one(Input { name, path }: Input) -> Result<Hashed, CliError> {
         let spool = spool.map_err(anyhow::Error::from)?.map_err(failed)?;
         return Ok(Hashed { name, blob: spool.blob(), executable: false, content: Arc::new(spool) });
     };
-    let upload = fingerprint(path).await?;
+    let upload = fingerprint_metered(path, meter).await?;
     let (blob, executable) = (upload.fingerprint.blob, upload.fingerprint.executable);
     Ok(Hashed { name, blob, executable, content: Arc::new(upload) })
 }
 
 /// Hashes one file.
 pub(in crate::cli) async fn fingerprint(path: PathBuf) -> Result<Upload, CliError> {
+    fingerprint_metered(path, Arc::new(|_| {})).await
+}
+
+async fn fingerprint_metered(path: PathBuf, meter: Meter) -> Result<Upload, CliError> {
     let read = path.clone();
-    let fingerprint = tokio::task::spawn_blocking(move || Fingerprint::read(&read))
+    let fingerprint = tokio::task::spawn_blocking(move || Fingerprint::read_metered(&read, &*meter))
         .await
         .map_err(anyhow::Error::from)?
         .map_err(|error| ClientError::reading(&path, error))?;

@@ -28,7 +28,7 @@ pub(super) async fn run(args: &Args, part: &str, client: &Client, context: &Cont
     let (arguments, options) = (args.files_given.clone(), args.tree.clone());
     let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, &options));
     let inputs = collect.await.map_err(anyhow::Error::from)??;
-    let hashed = local_files::hash(inputs.files, args.jobs.get()).await?;
+    let hashed = local_files::hash(inputs.files, args.jobs.get(), context).await?;
     let bytes = document::write_part(&args.description, &hashed)?;
     let manifest = parse(&document::alone(&bytes)?)?;
     let mut files = LocalFiles::default();
@@ -38,7 +38,7 @@ pub(super) async fn run(args: &Args, part: &str, client: &Client, context: &Cont
     let publication = Publication {
         client,
         name: &args.name,
-        remarks: Remarks::new(inputs.left, &manifest),
+        remarks: Remarks::new(inputs.left, &manifest).with_guesses(&manifest, args.description.detect),
         unchanged: false,
         manifest,
         bytes,

@@ -102,7 +102,7 @@ fn check_config_says_which_rule_a_value_comes_from() {
                     keep_labels   []        default\n\
                     follow        []        default\n";
     assert_eq!(shown.stdout, expected);
-    let shown = check(&format!("--name miren/{}/a", "x".repeat(70))).ok().stdout;
+    let shown = check(&format!("--name miren/{}/a", "x".repeat(70))).env("COLUMNS", "80").ok().stdout;
     assert!(shown.contains('…') && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     let document = check("--json --name miren/main").ok().json();
     assert_eq!(document["name"], "miren/main");

@@ -1,0 +1,52 @@
+//! Values of arguments. Each error shows what a right one looks like.
+
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::config::Duration;
+
+/// A whole number from 1 on.
+pub(super) fn positive(text: &str) -> Result<NonZeroUsize, String> {
+    parse(text, "a whole number from 1 on, such as 4")
+}
+
+/// A number of retries, which may be none.
+pub(super) fn retries(text: &str) -> Result<u32, String> {
+    parse(text, "a whole number, such as 5, or 0 for none")
+}
+
+/// A point in time.
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
+    parse(text, "a time with its offset, such as 2026-05-14T18:20:00Z")
+}
+
+/// A length of time.
+pub(super) fn wait(text: &str) -> Result<std::time::Duration, String> {
+    Duration::from_str(text).map(Duration::std)
+}
+
+fn parse<T: FromStr>(text: &str, wanted: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("this is not {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_shows_a_right_value() {
+        let refused = [
+            positive("0").unwrap_err(),
+            positive("many").unwrap_err(),
+            retries("-1").unwrap_err(),
+            time("yesterday").unwrap_err(),
+            wait("soon").unwrap_err(),
+        ];
+        assert!(refused.iter().all(|why| why.contains("such as")), "{refused:?}");
+        assert_eq!((positive("4").unwrap().get(), retries("0")), (4, Ok(0)));
+        assert_eq!(wait("5m"), Ok(std::time::Duration::from_secs(300)));
+        assert!(time("2026-05-14T18:20:00+02:00").is_ok());
+    }
+}
