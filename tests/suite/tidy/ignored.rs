@@ -22,14 +22,16 @@ const NEEDS: [(&str, &str); 10] = [
     ("Command::new(\"wget\")", "wget"),
 ];
 /// Helpers of tests, which are not tests themselves: they start `bash` for a test that is ignored.
-const HELPERS: [(&str, &str); 4] = [
+const HELPERS: [(&str, &str); 5] = [
     ("tests/suite/support/ceph.rs", "fn start"),
     ("tests/suite/readme.rs", "pub fn transcript"),
+    ("tests/suite/readme.rs", "fn walk_through"),
     ("tests/suite/clients.rs", "fn in_bash"),
     ("tests/suite/clients/actions.rs", "fn run_step"),
 ];
 /// What [`HELPERS`] are called by.
-const CALLS: [(&str, &str); 3] = [("transcript(&", "bash"), ("in_bash(", "bash"), (".carries_out(", "bash")];
+const CALLS: [(&str, &str); 4] =
+    [("transcript(&", "bash"), ("walk_through(&", "bash"), ("in_bash(", "bash"), (".carries_out(", "bash")];
 
 /// The reasons of the ignored tests of a text; an empty one for a test that is ignored without.
 fn reasons(text: &str) -> Vec<&str> {
