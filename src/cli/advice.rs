@@ -51,6 +51,13 @@ impl Subject {
                 Some(number) => format!("`larder pin --remove {name}@{number}{server}` takes the pin away."),
                 None => format!("{versions} shows what is pinned."),
             },
+            Some(409) if error.is("PARTS_CONFLICT") || error.is("PARTS_MISSING") => format!(
+                "`larder sessions {name}{server}` shows the parts there are; with --abandon LABEL it gives the release up."
+            ),
+            Some(409) if error.is("VERSION_YANKED") => match error.member("version") {
+                Some(number) => format!("`larder versions {name}@{number}{server}` says who yanked it, and why."),
+                None => format!("{versions} shows what is yanked."),
+            },
             Some(404) if error.is("MANIFEST_UNKNOWN") => self.similar(name, context).await,
             _ => return error,
         };
