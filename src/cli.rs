@@ -129,7 +129,7 @@ pub enum Command {
     Fetch(fetch::Args),
     /// Write a manifest or one file to stdout, verified
     Get(get::Args),
-    /// Write the digests of a version's files, as `sha256sum -c` reads them
+    /// Write the digests of a version's files for `sha256sum -c`
     Sums(sums::Args),
     /// List names
     Ls(ls::Args),

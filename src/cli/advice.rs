@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::remote::Remote;
 use super::{CliError, Context};
+use crate::client::ErrorKind;
 use crate::domain::ManifestName;
 
 /// How long to look for similar names.
@@ -45,6 +46,10 @@ impl Subject {
                 "Use --expect with the digest of the active manifest (`larder versions {name}@active{server}` shows it), \
                  `none` to create, or `any` to replace."
             ),
+            // The server does not always say which of the two there is not.
+            Some(404) if error.is("VERSION_UNKNOWN") && self.is_absent(name, context).await => {
+                self.similar(name, context).await
+            }
             Some(404) if error.is("VERSION_UNKNOWN") => format!("{versions} lists the versions there are."),
             Some(409) if error.is("VERSION_STATE") => format!("{versions} shows their states."),
             Some(409) if error.is("VERSION_PINNED") => match error.member("version") {
@@ -62,6 +67,16 @@ impl Subject {
             _ => return error,
         };
         error.with_hint(hint)
+    }
+
+    /// Whether the name has never existed. Not asked if nobody would read the answer.
+    async fn is_absent(&self, name: &ManifestName, context: &Context) -> bool {
+        let Ok(client) = self.remote.without_retries() else { return false };
+        if context.json || context.quiet {
+            return false;
+        }
+        let history = tokio::time::timeout(WITHIN, client.history(name, None, 1)).await;
+        matches!(history, Ok(Err(error)) if error.kind() == ErrorKind::NotFound)
     }
 
     /// Names at the server that look like one that is not there.

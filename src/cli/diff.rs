@@ -38,10 +38,10 @@ pub struct Args {
     exit_code: bool,
 
     #[command(flatten)]
-    table: TableArgs,
+    remote: Remote,
 
     #[command(flatten)]
-    remote: Remote,
+    table: TableArgs,
 }
 
 /// The second version, whose name may be left out.

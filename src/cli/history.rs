@@ -36,10 +36,10 @@ pub struct Args {
     all: bool,
 
     #[command(flatten)]
-    table: TableArgs,
+    remote: Remote,
 
     #[command(flatten)]
-    remote: Remote,
+    table: TableArgs,
 }
 
 impl Args {

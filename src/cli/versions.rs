@@ -44,10 +44,10 @@ pub struct Args {
     all: bool,
 
     #[command(flatten)]
-    table: TableArgs,
+    remote: Remote,
 
     #[command(flatten)]
-    remote: Remote,
+    table: TableArgs,
 }
 
 /// What to list the versions of.

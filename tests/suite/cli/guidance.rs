@@ -47,7 +47,7 @@ fn wrong_values_are_answered_with_right_ones() {
         ("publish main f --resumable-from 3xb", "64KiB"),
         ("publish main f --meta x", "channel=stable"),
         ("publish main f --expect foo", "sha256:"),
-        ("versions main@yesterday", "2026-05-14T18:20:00Z"),
+        ("versions main@12:00", "2026-05-14T18:20:00Z"),
         ("serve --listen 8080", "127.0.0.1:8080"),
         ("collect --min-age soon", "24h"),
         ("import github foo", "mirendev/runtime"),
@@ -113,7 +113,11 @@ fn hints_of_what_releases_need_name_the_release() {
         let output = server.larder(&format!("{verb} tools{version} {options}")).exits(3);
         assert!(output.stderr.contains("tool"), "{output:#?}");
     }
-    server.larder("sums tols").exits(3).says("\n  Did you mean tool?\n");
+    server.larder("sums tool1").exits(3).says("\n  Did you mean tool?\n");
+    for command in ["pin too@1", "floor too@1 --reason x", "yank too@1 --reason x", "promote too@1"] {
+        server.larder(command).exits(3).says("\n  Did you mean tool?\n");
+    }
+    server.larder("pin tool@9").exits(3).says("`larder versions tool` lists");
     server.larder("complete tool --label v9").exits(3).says("with the label v9");
     server.larder("sessions tool --abandon v9").exits(3).says("no open session v9");
     server.larder("sessions tool").ok().says("no publish of tool is unfinished");

@@ -84,7 +84,9 @@ fn a_version_says_who_made_it_active_and_what_is_said_against_it() {
     let (one, two) = ("token-of-the-first-one", "token-of-the-other-one");
     let rule = |id: &str, token: &str| {
         let hex = Digest::of(token.as_bytes()).hex();
-        format!("[[access.tokens]]\nid = '{id}'\nsha256 = '{hex}'\nactions = ['*']\nnames = ['**']\n")
+        format!(
+            "[[access.tokens]]\nid = '{id}'\nsha256 = '{hex}'\nactions = ['publish', 'promote', 'pin', 'retire']\nnames = ['**']\n"
+        )
     };
     let config = rule("ci", one) + &rule("ops", two);
     let files = folder(&[("larder.toml", config.as_bytes()), ("f", b"1"), ("g", b"2")]);
