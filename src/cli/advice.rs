@@ -85,6 +85,11 @@ impl Subject {
         let asked = !context.json && !context.quiet;
         let near = if asked { tokio::time::timeout(WITHIN, self.near(name)).await.ok().flatten() } else { None };
         match near {
+            // As in the address of a file.
+            Some(near) if near.first().is_some_and(|near| file_of(name, near).is_some()) => {
+                let (near, file) = (&near[0], file_of(name, &near[0]).unwrap_or_default());
+                format!("Did you mean {near}, or its file {file}? Then write `{near} {file}`.")
+            }
             Some(near) if !near.is_empty() => format!("Did you mean {}?", near.join(" or ")),
             _ => format!("`larder ls{}` lists the names there are.", self.remote.option()),
         }
@@ -97,7 +102,12 @@ impl Subject {
         let prefixes = [directory, ""];
         for prefix in if directory.is_empty() { &prefixes[1..] } else { &prefixes[..] } {
             let page = client.names(prefix, None).await.ok()?;
-            let near = nearest(name.as_str(), page.manifests.iter().map(|entry| entry.name.as_str()));
+            let names = || page.manifests.iter().map(|entry| entry.name.as_str());
+            if let Some(above) = names().filter(|above| file_of(name, above).is_some()).max_by_key(|above| above.len())
+            {
+                return Some(vec![above.to_owned()]);
+            }
+            let near = nearest(name.as_str(), names());
             if !near.is_empty() {
                 return Some(near);
             }
@@ -110,6 +120,11 @@ impl Subject {
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace()
         .map(|word| word.trim_end_matches(['.', ':', ',', ';']).split('@').next().unwrap_or_default())
+}
+
+/// What follows the other name in the address of a file of it.
+fn file_of<'a>(name: &'a ManifestName, other: &str) -> Option<&'a str> {
+    name.as_str().strip_prefix(other)?.strip_prefix('/')
 }
 
 /// The few names that differ least, if they differ little.

@@ -5,7 +5,7 @@ use clap_complete::ArgValueCompleter;
 use super::expect::ExpectArgs;
 use super::remote::Remote;
 use super::table::text;
-use super::{CliError, Context, Exit, complete, promote};
+use super::{CliError, Context, Exit, complete, promote, values};
 use crate::client::{Client, ErrorKind, Session};
 use crate::domain::ManifestName;
 use crate::wire::{Receipt, Row};
@@ -27,7 +27,7 @@ Examples:
 )]
 pub struct Args {
     /// The name that is published
-    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::names))]
+    #[arg(value_name = "NAME", value_parser = values::name, add = ArgValueCompleter::new(complete::names))]
     name: ManifestName,
 
     /// The label of the release

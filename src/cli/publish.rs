@@ -53,7 +53,7 @@ Examples:
 )]
 pub struct Args {
     /// The name to publish under
-    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::names))]
+    #[arg(value_name = "NAME", value_parser = values::name, add = ArgValueCompleter::new(complete::names))]
     name: ManifestName,
 
     /// PATH, FILENAME=PATH (- is stdin) to give another name, or a directory

@@ -178,14 +178,7 @@ impl From<Rejection> for ApiError {
                     .with("version", number)
                     .with("state", state.as_str())
             }
-            Rejection::LabelTaken { label, number } => {
-                let detail = format!(
-                    "The label {} is taken by version {number}, which has other content, and this name allows each label \
-                     only once. Nothing was published; publish it with a new label.",
-                    Escaped::new(&label),
-                );
-                Self::new(StatusCode::CONFLICT, Code::LabelTaken, detail).with("version", number).with("label", label)
-            }
+            Rejection::LabelTaken { label, number } => Self::label_taken(label, number),
             Rejection::Draft(number) => {
                 let detail =
                     format!("Version {number} is a draft, which is published by its version.json or not at all.");
@@ -219,6 +212,15 @@ impl ApiError {
             .with("deleted_at", at.to_string())
             .with("deleted_by", by.as_str())
             .with("reason", Some(reason).filter(|reason| !reason.is_empty()))
+    }
+
+    fn label_taken(label: String, number: u64) -> Self {
+        let detail = format!(
+            "The label {} is taken by version {number}, which has other content, and this name allows each label only once. \
+             Nothing was published; publish it with a new label.",
+            Escaped::new(&label),
+        );
+        Self::new(StatusCode::CONFLICT, Code::LabelTaken, detail).with("version", number).with("label", label)
     }
 
     fn yanked(row: &VersionRow) -> Self {

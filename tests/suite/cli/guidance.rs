@@ -113,6 +113,9 @@ fn hints_of_what_releases_need_name_the_release() {
         let output = server.larder(&format!("{verb} tools{version} {options}")).exits(3);
         assert!(output.stderr.contains("tool"), "{output:#?}");
     }
+    server.larder("get tool/f").exits(3).says("\n  Did you mean tool, or its file f? Then write `tool f`.\n");
+    server.larder("rollback tool@1").exits(2).says("leave out @1, as in tool");
+    server.larder("publish tool f f").within(&files).exits(2).says("f is named twice");
     server.larder("sums tool1").exits(3).says("\n  Did you mean tool?\n");
     for command in ["pin too@1", "floor too@1 --reason x", "yank too@1 --reason x", "promote too@1"] {
         server.larder(command).exits(3).says("\n  Did you mean tool?\n");
