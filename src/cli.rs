@@ -129,7 +129,7 @@ pub enum Command {
     Fetch(fetch::Args),
     /// Write a manifest or one file to stdout, verified
     Get(get::Args),
-    /// Write the digests of a version's files, as `sha256sum -c` reads them
+    /// Write the digests of a version's files for `sha256sum -c`
     Sums(sums::Args),
     /// List names
     Ls(ls::Args),
@@ -201,10 +201,16 @@ impl Command {
             Self::Ls(args) => Subject::new(args.subject()),
             Self::Versions(args) => Subject::new(args.subject()),
             Self::Diff(args) => Subject::new(args.subject()),
+            Self::Sums(args) => Subject::new(args.subject()),
+            Self::History(args) => Subject::new(args.subject()),
+            Self::Complete(args) => Subject::new(args.subject()),
             Self::Sessions(args) => Subject::new(args.subject()),
             Self::Promote(args) => Subject::new(args.subject()),
             Self::Rollback(args) => Subject::new(args.subject()),
             Self::Pin(args) => Subject::new(args.subject()),
+            Self::Yank(args) => Subject::new(args.subject()),
+            Self::Unyank(args) => Subject::new(args.subject()),
+            Self::Floor(args) => Subject::new(args.subject()),
             Self::Copy(args) => Subject::new(args.subject()),
             Self::Delete(args) => Subject::new(args.subject()),
             _ => return None,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::remote::Remote;
 use super::{CliError, Context};
+use crate::client::ErrorKind;
 use crate::domain::ManifestName;
 
 /// How long to look for similar names.
@@ -45,16 +46,37 @@ impl Subject {
                 "Use --expect with the digest of the active manifest (`larder versions {name}@active{server}` shows it), \
                  `none` to create, or `any` to replace."
             ),
+            // The server does not always say which of the two there is not.
+            Some(404) if error.is("VERSION_UNKNOWN") && self.is_absent(name, context).await => {
+                self.similar(name, context).await
+            }
             Some(404) if error.is("VERSION_UNKNOWN") => format!("{versions} lists the versions there are."),
             Some(409) if error.is("VERSION_STATE") => format!("{versions} shows their states."),
             Some(409) if error.is("VERSION_PINNED") => match error.member("version") {
                 Some(number) => format!("`larder pin --remove {name}@{number}{server}` takes the pin away."),
                 None => format!("{versions} shows what is pinned."),
             },
+            Some(409) if error.is("PARTS_CONFLICT") || error.is("PARTS_MISSING") => format!(
+                "`larder sessions {name}{server}` shows the parts there are; with --abandon LABEL it gives the release up."
+            ),
+            Some(409) if error.is("VERSION_YANKED") => match error.member("version") {
+                Some(number) => format!("`larder versions {name}@{number}{server}` says who yanked it, and why."),
+                None => format!("{versions} shows what is yanked."),
+            },
             Some(404) if error.is("MANIFEST_UNKNOWN") => self.similar(name, context).await,
             _ => return error,
         };
         error.with_hint(hint)
+    }
+
+    /// Whether the name has never existed. Not asked if nobody would read the answer.
+    async fn is_absent(&self, name: &ManifestName, context: &Context) -> bool {
+        let Ok(client) = self.remote.without_retries() else { return false };
+        if context.json || context.quiet {
+            return false;
+        }
+        let history = tokio::time::timeout(WITHIN, client.history(name, None, 1)).await;
+        matches!(history, Ok(Err(error)) if error.kind() == ErrorKind::NotFound)
     }
 
     /// Names at the server that look like one that is not there.
@@ -63,6 +85,11 @@ impl Subject {
         let asked = !context.json && !context.quiet;
         let near = if asked { tokio::time::timeout(WITHIN, self.near(name)).await.ok().flatten() } else { None };
         match near {
+            // As in the address of a file.
+            Some(near) if near.first().is_some_and(|near| file_of(name, near).is_some()) => {
+                let (near, file) = (&near[0], file_of(name, &near[0]).unwrap_or_default());
+                format!("Did you mean {near}, or its file {file}? Then write `{near} {file}`.")
+            }
             Some(near) if !near.is_empty() => format!("Did you mean {}?", near.join(" or ")),
             _ => format!("`larder ls{}` lists the names there are.", self.remote.option()),
         }
@@ -75,7 +102,12 @@ impl Subject {
         let prefixes = [directory, ""];
         for prefix in if directory.is_empty() { &prefixes[1..] } else { &prefixes[..] } {
             let page = client.names(prefix, None).await.ok()?;
-            let near = nearest(name.as_str(), page.manifests.iter().map(|entry| entry.name.as_str()));
+            let names = || page.manifests.iter().map(|entry| entry.name.as_str());
+            if let Some(above) = names().filter(|above| file_of(name, above).is_some()).max_by_key(|above| above.len())
+            {
+                return Some(vec![above.to_owned()]);
+            }
+            let near = nearest(name.as_str(), names());
             if !near.is_empty() {
                 return Some(near);
             }
@@ -88,6 +120,11 @@ impl Subject {
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace()
         .map(|word| word.trim_end_matches(['.', ':', ',', ';']).split('@').next().unwrap_or_default())
+}
+
+/// What follows the other name in the address of a file of it.
+fn file_of<'a>(name: &'a ManifestName, other: &str) -> Option<&'a str> {
+    name.as_str().strip_prefix(other)?.strip_prefix('/')
 }
 
 /// The few names that differ least, if they differ little.

@@ -1,8 +1,11 @@
 //! `larder complete`
 
+use clap_complete::ArgValueCompleter;
+
 use super::expect::ExpectArgs;
 use super::remote::Remote;
-use super::{CliError, Context, Exit, promote};
+use super::table::text;
+use super::{CliError, Context, Exit, complete, promote, values};
 use crate::client::{Client, ErrorKind, Session};
 use crate::domain::ManifestName;
 use crate::wire::{Receipt, Row};
@@ -17,12 +20,14 @@ const SEARCHED: usize = 50;
 its own, or sends its parts with other tools. Nothing happens if it is complete already. While parts are missing it \
 fails and names them.
 
-Example:
-  larder complete miren/main --label v1.4.0"
+Examples:
+  larder complete miren/main --label v1.4.0
+  larder complete miren/main --label v1.4.0 --stage
+  larder complete miren/main --label \"$GITHUB_REF_NAME\" --expect any"
 )]
 pub struct Args {
     /// The name that is published
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = values::name, add = ArgValueCompleter::new(complete::names))]
     name: ManifestName,
 
     /// The label of the release
@@ -38,6 +43,13 @@ pub struct Args {
 
     #[command(flatten)]
     remote: Remote,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -57,7 +69,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 async fn complete_already(client: &Client, name: &ManifestName, label: &str) -> Result<Receipt, CliError> {
     let absent = || {
         let detail = format!(
-            "No release of {name} with this label was begun. `larder sessions {name}` shows those that wait for parts."
+            "No release of {name} with the label {} was begun, or it was given up. `larder sessions {name}` shows those that \
+             wait for parts.",
+            text(Some(label))
         );
         CliError::new(Exit::NotFound, "VERSION_UNKNOWN", detail)
     };

@@ -4,7 +4,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::expect::ExpectArgs;
 use super::remote::Remote;
-use super::{CliError, Context, complete, promote};
+use super::{CliError, Context, complete, promote, values};
 use crate::domain::{ManifestName, Target};
 
 /// Arguments of `larder copy`.
@@ -21,7 +21,7 @@ pub struct Args {
     from: Target,
 
     /// The name to publish it under
-    #[arg(value_name = "TO", add = ArgValueCompleter::new(complete::names))]
+    #[arg(value_name = "TO", value_parser = values::name, add = ArgValueCompleter::new(complete::names))]
     to: ManifestName,
 
     /// Stage it only: readers do not see it until it is promoted

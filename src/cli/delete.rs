@@ -8,7 +8,7 @@ use super::expect::ExpectArgs;
 use super::remote::Remote;
 use super::{CliError, Context, Exit, complete, output, table};
 use crate::client::Client;
-use crate::domain::{ManifestName, Target};
+use crate::domain::{ManifestName, State, Target};
 use crate::wire::Row;
 
 /// Arguments of `larder delete`.
@@ -67,7 +67,15 @@ async fn retire(args: &Args, client: &Client, context: &Context) -> Result<(), C
     // Resolved once: the version retired must be the one confirmed, even if `previous` changes in between.
     let row = client.row(&args.target).await?;
     confirm(args, &describe(args, &row))?;
-    let row = client.retire(name, row.number, args.reason.as_deref()).await?;
+    let retired = client.retire(name, row.number, args.reason.as_deref()).await.map_err(CliError::from);
+    let row = retired.map_err(|error| {
+        if error.is("VERSION_STATE") && row.state == State::Active {
+            let detail =
+                format!("{name}@{} is active: promote another version first, or delete the whole name.", row.number);
+            return error.with_detail(detail);
+        }
+        error
+    })?;
     if context.json { output::json(&row) } else { output::line(format_args!("{name}@{} retired", row.number)) }
 }
 

@@ -38,10 +38,10 @@ pub struct Args {
     exit_code: bool,
 
     #[command(flatten)]
-    table: TableArgs,
+    remote: Remote,
 
     #[command(flatten)]
-    remote: Remote,
+    table: TableArgs,
 }
 
 /// The second version, whose name may be left out.
@@ -135,7 +135,7 @@ fn print(
 
 /// `NAME@NUMBER`, or what was asked for if the server does not tell the number.
 fn title(target: &Target, release: &Release) -> String {
-    release.published.version.map_or_else(|| target.to_string(), |version| format!("{}@{version}", target.name))
+    release.published.found(&target.name).map_or_else(|| target.to_string(), |found| found.to_string())
 }
 
 fn table(diff: &Diff) -> Table {

@@ -19,7 +19,7 @@ use self::standing::Standing;
 use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
-use super::table::{Table, size};
+use super::table::{Column, Table, size};
 use super::{CliError, Context, Exit, complete, notices, output, values};
 use crate::client::{Client, PublishedManifest};
 use crate::domain::manifest::{Artifact, FileIndex, release};
@@ -124,6 +124,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         None => choose(&release, &args.target, &args.files)?,
     };
     let root = args.output.as_path();
+    if root.exists() && !root.is_dir() {
+        let root = root.display();
+        return Err(CliError::usage(format!("{root} is no directory; --output names the directory to write to.")));
+    }
     let standing = if args.force && !args.dry_run {
         vec![Standing::Foreign; wanted.len()]
     } else {
@@ -215,12 +219,13 @@ fn plan(
             "dry_run": true,
             "name": args.target.name,
             "version": release.published.version,
+            "resolved": release.published.resolved.as_ref().map(ToString::to_string),
             "manifest": release.published.digest,
             "directory": args.output,
             "files": wanted.iter().zip(standing).map(file).collect::<Vec<_>>(),
         }));
     }
-    let mut table = Table::new(&["PLAN", "SIZE", "FILE"]);
+    let mut table = Table::new(&[Column::whole("PLAN"), Column::number("SIZE"), Column::whole("FILE")]);
     for (artifact, standing) in wanted.iter().zip(standing) {
         let path = args.output.join(artifact.name.as_str()).display().to_string();
         table.add([standing.plan().to_owned(), size(artifact.blob.size), path]);

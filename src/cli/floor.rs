@@ -1,24 +1,27 @@
 //! `larder floor`
 
+use clap_complete::ArgValueCompleter;
+
 use super::remote::Remote;
 use super::table::{moment, text};
-use super::{CliError, Context, Exit, output};
-use crate::domain::Target;
+use super::{CliError, Context, Exit, complete, output};
+use crate::domain::{ManifestName, Target};
 use crate::wire::{Floor, NameFloor};
 
 /// Arguments of `larder floor`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The server only states the floor, in the header Larder-Minimum-Version and in
-the versions of the name; clients decide what follows from it. Without
---reason and --clear, the floor is shown.
+#[command(
+    after_help = "The server only states the floor, in the header Larder-Minimum-Version and in the versions of the name; clients \
+decide what follows from it. Without --reason and --clear, the floor is shown.
 
 Examples:
   larder floor miren/main@17 --reason CVE-2026-1234
   larder floor miren/main
-  larder floor miren/main --clear")]
+  larder floor miren/main --clear"
+)]
 pub struct Args {
     /// The lowest version that clients should run
-    #[arg(value_name = "NAME[@SELECTOR]")]
+    #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Why; needed to set a floor
@@ -31,6 +34,13 @@ pub struct Args {
 
     #[command(flatten)]
     remote: Remote,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

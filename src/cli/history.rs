@@ -2,45 +2,51 @@
 
 use std::num::NonZeroUsize;
 
-use super::remote::Remote;
-use super::table::{Table, moment, text};
-use super::{CliError, Context, output};
-use crate::client::{ChangesQuery, Client};
-use crate::domain::{Action, Target};
-use crate::wire::{ChangeEntry, Changes, limits};
+use clap_complete::ArgValueCompleter;
 
-/// Width in columns within which the table stays, unless it is asked to be wide.
-const WIDTH: usize = 80;
-/// Widest column of authors in a table that is not wide.
-const WHO: usize = 24;
+use super::remote::Remote;
+use super::table::{Column, Table, TableArgs, moment, text};
+use super::{CliError, Context, complete, output, values};
+use crate::client::{ChangesQuery, Client};
+use crate::domain::{Action, ManifestName, Target};
+use crate::wire::{ChangeEntry, Changes, limits};
 
 /// Arguments of `larder history`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Times are UTC. The history stays when versions are retired and names deleted.
+#[command(
+    after_help = "The history stays when versions are retired and names deleted. --wide adds generations, and what the issuer of \
+an identity token says of its bearer.
 
 Examples:
   larder history miren/main
   larder history miren/main@17 --wide
-  larder history miren/main --all --json")]
+  larder history miren/main --all --json"
+)]
 pub struct Args {
     /// The name; NAME@SELECTOR shows only what concerns that version
-    #[arg(value_name = "NAME[@SELECTOR]")]
+    #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Show at most this many changes
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = values::positive)]
     limit: NonZeroUsize,
 
     /// Show all changes, also the steps of publishes
     #[arg(long, conflicts_with = "limit")]
     all: bool,
 
-    /// Show generations, claims, and everything in full length
-    #[arg(long)]
-    wide: bool,
-
     #[command(flatten)]
     remote: Remote,
+
+    #[command(flatten)]
+    table: TableArgs,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -50,8 +56,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if context.json {
         return output::json(&history);
     }
-    let table = if args.wide { wide(&history.changes) } else { narrow(&history.changes) };
-    output::line(table.render())?;
+    output::line(table(&history.changes, args.table.width()))?;
+    if history.changes.is_empty() {
+        output::note(format_args!("no change of {} is recorded", args.target));
+    }
     if history.next.is_some() {
         output::note("there are older changes; use --all or --limit N to see them");
     }
@@ -72,35 +80,32 @@ async fn collect(client: &Client, target: &Target, limit: usize, all: bool) -> R
     Ok(history)
 }
 
-fn narrow(changes: &[ChangeEntry]) -> Table {
-    let mut table = Table::new(&["WHEN", "WHO", "WHAT"]);
-    let whos: Vec<String> = changes.iter().map(|change| cut(&text(Some(change.by.as_str())), WHO)).collect();
-    let widest = whos.iter().map(|who| who.chars().count()).max().unwrap_or(0).max("WHO".len());
-    for (change, who) in changes.iter().zip(whos) {
-        let when = moment(Some(change.at));
-        let room = WIDTH.saturating_sub(when.chars().count() + widest + 4);
-        table.add([when, who, cut(&what(change), room)]);
+/// The changes, a row each. Where width is limited, generations and claims are left out, which few look for.
+fn table(changes: &[ChangeEntry], width: Option<usize>) -> String {
+    let (when, who, what) = (Column::time("WHEN (UTC)"), Column::text("WHO", 12), Column::text("WHAT", 20));
+    if width.is_some() {
+        let mut table = Table::new(&[when, who, what]);
+        for change in changes {
+            table.add([moment(Some(change.at)), text(Some(change.by.as_str())), sentence(change)]);
+        }
+        return table.fitted(width);
     }
-    table
-}
-
-fn wide(changes: &[ChangeEntry]) -> Table {
-    let mut table = Table::new(&["GENERATION", "WHEN", "WHO", "WHAT", "CLAIMS"]);
+    let mut table = Table::new(&[Column::number("GENERATION"), when, who, what, Column::whole("CLAIMS")]);
     for change in changes {
         let claims: Vec<String> = change.claims.iter().map(|claim| text(Some(claim))).collect();
         table.add([
             change.generation.to_string(),
             moment(Some(change.at)),
             text(Some(change.by.as_str())),
-            what(change),
+            sentence(change),
             claims.join(" "),
         ]);
     }
-    table
+    table.fitted(None)
 }
 
 /// A change in words, such as `promoted 3 (v1.2), was 5: broken build`.
-fn what(change: &ChangeEntry) -> String {
+fn sentence(change: &ChangeEntry) -> String {
     let version = change.version.map(|number| format!(" {number}")).unwrap_or_default();
     let label = change.label.as_deref().map(|label| format!(" ({})", text(Some(label)))).unwrap_or_default();
     let was = match (change.from, change.to) {
@@ -158,15 +163,6 @@ fn verb(action: Action) -> &'static str {
     }
 }
 
-/// A text of at most so many columns.
-fn cut(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(columns.saturating_sub(1)).collect();
-    format!("{kept}…")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,20 +192,20 @@ mod tests {
             ("copy", json!({"version": 1, "to": 1, "origin": {"name": "a", "version": 4}}), "copied 1 from a@4"),
             ("quarantine", json!({"version": 1, "from": 1, "to": 1}), "changed 1"),
         ] {
-            assert_eq!(what(&change(action, &members)), text);
+            assert_eq!(sentence(&change(action, &members)), text);
         }
     }
 
     #[test]
-    fn a_table_that_is_not_wide_fits_80_columns_and_hides_nothing() {
+    fn a_narrow_table_fits_80_columns_and_hides_nothing() {
         let reason = "long \u{202e}reason ".repeat(20);
         let id = "s".repeat(200);
         let members = serde_json::json!({"version": 12, "reason": reason, "by": format!("github:{id}")});
-        let entry = change("retire", &members);
-        let shown = narrow(std::slice::from_ref(&entry)).render();
-        assert!(shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
-        assert!(shown.contains("2026-05-14T18:20:00Z  github:ssss") && shown.contains("\\u{202e}"), "{shown}");
-        let shown = wide(&[entry]).render();
-        assert!(shown.contains(&id) && shown.contains("7 "), "{shown}");
+        let entries = [change("retire", &members)];
+        let shown = table(&entries, Some(80));
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        assert!(shown.contains("2026-05-14 18:20  github:ssss") && shown.contains("\\u{202e}"), "{shown}");
+        let shown = table(&entries, None);
+        assert!(shown.contains(&id) && shown.contains(" 7  2026-05-14T18:20:00Z"), "{shown}");
     }
 }

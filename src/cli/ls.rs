@@ -32,10 +32,10 @@ pub struct Args {
     long: bool,
 
     #[command(flatten)]
-    table: TableArgs,
+    remote: Remote,
 
     #[command(flatten)]
-    remote: Remote,
+    table: TableArgs,
 }
 
 impl Args {

@@ -5,7 +5,7 @@ use clap_complete::ArgValueCompleter;
 use super::expect::ExpectArgs;
 use super::remote::Remote;
 use super::{CliError, Context, complete, output};
-use crate::domain::{ManifestName, Target};
+use crate::domain::{ManifestName, State, Target};
 use crate::wire::Receipt;
 
 /// Arguments of `larder promote`.
@@ -57,12 +57,21 @@ pub(super) fn print(receipt: &Receipt, context: &Context) -> Result<(), CliError
         return output::json(receipt);
     }
     if receipt.unchanged {
-        output::note(format_args!("{}@{} was already {}", receipt.name, receipt.version, word(receipt)));
+        output::note(format_args!("{}@{} {}", receipt.name, receipt.version, standing(receipt)));
     }
     output::line(format_args!("{}@{} {}", receipt.name, receipt.version, receipt.manifest))
 }
 
+/// How a version stands that was there already.
+pub(super) fn standing(receipt: &Receipt) -> &'static str {
+    match receipt.state {
+        State::Active => "was already active",
+        State::Archived => "was published before, and is not active any more",
+        _ => "was already staged",
+    }
+}
+
 /// The state of the version for readers, in one word.
 pub(super) fn word(receipt: &Receipt) -> &'static str {
-    if receipt.state == crate::domain::State::Active { "active" } else { "staged" }
+    if receipt.state == State::Active { "active" } else { "staged" }
 }

@@ -28,7 +28,7 @@ use self::local_files::LocalFiles;
 use self::remarks::Remarks;
 use self::session::{Publication, Published};
 use super::expect::ExpectArgs;
-use super::promote::word;
+use super::promote::{standing, word};
 use super::remote::Remote;
 use super::{CliError, Context, Exit, complete, output, table, values};
 use crate::client::{Client, ImportOrigin, Upload};
@@ -53,7 +53,7 @@ Examples:
 )]
 pub struct Args {
     /// The name to publish under
-    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::names))]
+    #[arg(value_name = "NAME", value_parser = values::name, add = ArgValueCompleter::new(complete::names))]
     name: ManifestName,
 
     /// PATH, FILENAME=PATH (- is stdin) to give another name, or a directory
@@ -332,7 +332,7 @@ fn summarise(
     output::line(format_args!("{}@{} {}", receipt.name, receipt.version, receipt.manifest))?;
     if receipt.unchanged {
         let (name, version) = (&receipt.name, receipt.version);
-        output::note(format_args!("unchanged: {name}@{version} has this content and was already {}", word(receipt)));
+        output::note(format_args!("unchanged: {name}@{version} has this content and {}", standing(receipt)));
         return Ok(());
     }
     let (files, bytes) = (table::files(files), table::size(bytes));

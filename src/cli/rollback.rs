@@ -4,7 +4,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::remote::Remote;
 use super::table::{moment, text};
-use super::{CliError, Context, complete, output, promote};
+use super::{CliError, Context, complete, output, promote, values};
 use crate::domain::{Expect, ManifestName, Selector, Target};
 use crate::wire::Row;
 
@@ -23,7 +23,7 @@ Examples:
 )]
 pub struct Args {
     /// The name to roll back
-    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::names))]
+    #[arg(value_name = "NAME", value_parser = values::name, add = ArgValueCompleter::new(complete::names))]
     name: ManifestName,
 
     /// Why, for those who read the history later

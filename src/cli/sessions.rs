@@ -36,10 +36,10 @@ pub struct Args {
     abandon: Option<String>,
 
     #[command(flatten)]
-    table: TableArgs,
+    remote: Remote,
 
     #[command(flatten)]
-    remote: Remote,
+    table: TableArgs,
 }
 
 impl Args {
@@ -69,6 +69,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             if context.json {
                 output::json(&open)
             } else {
+                if open.sessions.is_empty() {
+                    output::note(format_args!("no publish of {} is unfinished", args.target));
+                }
                 output::line(table(&open.sessions).fitted(args.table.width()))
             }
         }
@@ -98,13 +101,15 @@ fn find(name: &ManifestName, open: &[OpenSession], which: &str) -> Result<u64, C
     }
     let numbered = open.iter().map(|one| one.version).find(|version| version.to_string() == which);
     numbered.ok_or_else(|| {
-        let detail =
-            format!("{name} has no open session with this label or number. `larder sessions {name}` lists them.");
+        let detail = format!(
+            "{name} has no open session {}. `larder sessions {name}` lists those there are.",
+            text(Some(which))
+        );
         CliError::new(Exit::NotFound, "VERSION_UNKNOWN", detail)
     })
 }
 
-/// `v1.4.0 (2 of 3 parts, waiting for windows)`
+/// The label, and what the release waits for: `v1.4.0 (2 of 3 parts, waiting for windows)`.
 fn label(session: &OpenSession) -> String {
     let shown = text(session.label.as_deref());
     let Some(SessionParts { done, waiting }) = &session.parts else { return shown };
@@ -119,10 +124,10 @@ fn table(sessions: &[OpenSession]) -> Table {
     let mut table = Table::new(&[
         Column::number("VERSION"),
         Column::time("BEGUN (UTC)"),
-        Column::number("FILES").optional(1),
-        Column::number("SIZE"),
+        Column::number("FILES").optional(2),
+        Column::number("SIZE").optional(1),
         Column::text("BY", 12),
-        Column::text("LABEL", 12),
+        Column::text("LABEL", 40),
     ]);
     for session in sessions {
         table.add([

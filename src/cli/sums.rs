@@ -1,9 +1,11 @@
 //! `larder sums`
 
+use clap_complete::ArgValueCompleter;
+
 use super::remote::Remote;
-use super::{CliError, Context, fetch, output};
-use crate::domain::Target;
+use super::{CliError, Context, complete, fetch, output};
 use crate::domain::sums::{SumFormat, sums};
+use crate::domain::{ManifestName, Target};
 
 /// Arguments of `larder sums`.
 #[derive(Debug, clap::Args)]
@@ -11,10 +13,11 @@ use crate::domain::sums::{SumFormat, sums};
 
 Examples:
   larder sums miren/main | sha256sum -c --ignore-missing
-  larder sums --format bsd miren/main@17 > SHA256SUMS")]
+  larder sums miren/main@v1.4.0 --format bsd > SHA256SUMS
+  larder sums miren/main --json")]
 pub struct Args {
     /// The version (without a selector: the active one)
-    #[arg(value_name = "NAME[@SELECTOR]")]
+    #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// How to write them: gnu, bsd, hex or json
@@ -23,6 +26,13 @@ pub struct Args {
 
     #[command(flatten)]
     remote: Remote,
+}
+
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

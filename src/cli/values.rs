@@ -6,6 +6,17 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use crate::config::Duration;
+use crate::domain::{ManifestName, NameError};
+
+/// A name, where a version of one has no place.
+pub(super) fn name(text: &str) -> Result<ManifestName, String> {
+    match text.split_once('@') {
+        Some((name, selector)) if !name.is_empty() => {
+            Err(format!("this is about a name, not about one of its versions: leave out @{selector}, as in {name}"))
+        }
+        _ => text.parse().map_err(|error: NameError| error.to_string()),
+    }
+}
 
 /// A whole number from 1 on.
 pub(super) fn positive(text: &str) -> Result<NonZeroUsize, String> {
@@ -48,5 +59,7 @@ mod tests {
         assert_eq!((positive("4").unwrap().get(), retries("0")), (4, Ok(0)));
         assert_eq!(wait("5m"), Ok(std::time::Duration::from_secs(300)));
         assert!(time("2026-05-14T18:20:00+02:00").is_ok());
+        assert!(name("tool@v1").unwrap_err().ends_with("leave out @v1, as in tool"));
+        assert!(name("miren/main").is_ok() && name("@v1").is_err() && name("a b").is_err());
     }
 }

@@ -6,25 +6,29 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use clap_complete::ArgValueCompleter;
+use jiff::Timestamp;
 
 use super::remote::Remote;
 use super::table::{self, Column, Table, TableArgs, moment, size, text};
 use super::{CliError, Context, complete, output, values};
 use crate::client::Client;
-use crate::domain::{Digest, DigestError, ManifestName, SelectorError, Target};
-use crate::wire::{History, Row};
+use crate::domain::{Digest, DigestError, ManifestName, SelectorError, Subject, Target};
+use crate::wire::{History, Pin, Row, Yank};
 
 /// Maximum number of rows per request.
 const PAGE: usize = 500;
 
 /// Arguments of `larder versions`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "NAME lists its versions, newest first; NAME@SELECTOR shows all that is known of one.
+#[command(
+    after_help = "NAME lists its versions, newest first; NAME@SELECTOR shows all that is known of one. BY is who published a version, \
+followed by who last made it active if that was somebody else.
 
 Examples:
   larder versions miren/main
   larder versions miren/main --all --wide
-  larder versions miren/main@2026-05-14T18:20:00Z --json")]
+  larder versions miren/main@2026-05-14T18:20:00Z --json"
+)]
 pub struct Args {
     /// NAME lists its versions, newest first; NAME@SELECTOR shows all about one; `sha256:HEX` lists those of all names that
     /// hold this manifest
@@ -40,10 +44,10 @@ pub struct Args {
     all: bool,
 
     #[command(flatten)]
-    table: TableArgs,
+    remote: Remote,
 
     #[command(flatten)]
-    remote: Remote,
+    table: TableArgs,
 }
 
 /// What to list the versions of.
@@ -82,7 +86,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
     let limit = if args.all { usize::MAX } else { args.limit.get() };
     let target = match &args.target {
-        Wanted::Manifest(digest) => return holders::list(&client, *digest, limit, context).await,
+        Wanted::Manifest(digest) => return holders::list(&client, *digest, limit, args.table, context).await,
         Wanted::Target(target) => target,
     };
     if target.explicit {
@@ -136,7 +140,7 @@ fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
             row.artifact_manifest.files.to_string(),
             size(row.artifact_manifest.total_bytes),
             moment(row.published_at),
-            text(Some(&row.created_by.to_string())),
+            by(row),
             text(row.label.as_deref()),
             row.manifest.to_string(),
         ]);
@@ -144,9 +148,17 @@ fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
     table
 }
 
-/// The state of a version, and whether it is pinned.
+/// The state of a version, and whether it is pinned or yanked.
 fn state(row: &Row) -> String {
-    if row.pinned { format!("{} pinned", row.state) } else { row.state.to_string() }
+    let also = |is: bool, word: &'static str| if is { word } else { "" };
+    format!("{}{}{}", row.state, also(row.pinned, " pinned"), also(row.yanked.is_some(), " yanked"))
+}
+
+/// Who published a version, and who made it active if that was somebody else.
+fn by(row: &Row) -> String {
+    let other = row.promoted_by.as_ref().filter(|promoted_by| **promoted_by != row.created_by);
+    let other = other.map(|promoted_by| format!(", {promoted_by}")).unwrap_or_default();
+    text(Some(&format!("{}{other}", row.created_by)))
 }
 
 /// All that is known of a version, a line each.
@@ -163,15 +175,41 @@ fn describe(name: &ManifestName, row: &Row) -> String {
         ("begun", when(row.prepared_at)),
         ("published", row.published_at.and_then(when)),
         ("by", Some(text(Some(&row.created_by.to_string())))),
-        ("active", row.promoted_at.and_then(when)),
+        ("active", row.promoted_at.map(|at| event(at, row.promoted_by.as_ref(), times(row.activations)))),
         ("until", row.archived_at.and_then(when)),
-        ("retired", row.retired_at.and_then(when)),
+        ("yanked", row.yanked.as_ref().map(|yank| yanked(name, yank))),
+        ("retired", row.retired_at.map(|at| event(at, row.retired_by.as_ref(), None))),
         ("because", row.retired_because.as_deref().map(|why| text(Some(why)))),
         ("from", row.from.as_ref().and_then(|from| from.url.as_deref()).map(|url| text(Some(url)))),
         ("source", row.source_sha256.map(|digest| digest.to_string())),
     ];
     let mut lines = vec![format!("{name}@{} {}", row.number, row.manifest)];
     lines.extend(facts.into_iter().filter_map(|(fact, value)| Some(format!("  {fact:<10}  {}", value?))));
+    lines.extend(row.pins.iter().map(|pin| format!("  {:<10}  {}", "pin", pinned(pin))));
     lines.extend(row.claims.iter().map(|claim| format!("  {:<10}  {}", "claim", text(Some(claim)))));
     lines.join("\n")
+}
+
+/// `2026-05-14T18:20:00Z by token:ci (2 times)`
+fn event(at: Timestamp, by: Option<&Subject>, remark: Option<String>) -> String {
+    let by = by.map(|by| format!(" by {}", text(Some(&by.to_string())))).unwrap_or_default();
+    let remark = remark.map(|remark| format!(" ({remark})")).unwrap_or_default();
+    format!("{}{by}{remark}", moment(Some(at)))
+}
+
+/// How often a version became active, if that was more than once.
+fn times(activations: u64) -> Option<String> {
+    (activations > 1).then(|| format!("{activations} times in all"))
+}
+
+fn yanked(name: &ManifestName, yank: &Yank) -> String {
+    let instead = yank.instead.map(|number| format!("; use {name}@{number} instead")).unwrap_or_default();
+    format!("{}: {}{instead}", event(yank.at, Some(&yank.by), None), text(Some(&yank.reason)))
+}
+
+/// `2026-05-14T18:20:00Z by token:ci: REASON`, and what placed the pin if that was no person.
+fn pinned(pin: &Pin) -> String {
+    let owner = (pin.owner != "user").then(|| text(Some(&pin.owner)));
+    let reason = pin.reason.as_deref().map(|reason| format!(": {}", text(Some(reason)))).unwrap_or_default();
+    format!("{}{reason}", event(pin.at, Some(&pin.by), owner))
 }

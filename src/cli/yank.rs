@@ -1,22 +1,27 @@
 //! `larder yank` and `larder unyank`
 
+use clap_complete::ArgValueCompleter;
+
 use super::remote::Remote;
-use super::{CliError, Context, output};
-use crate::domain::{Selector, Target};
+use super::{CliError, Context, complete, output};
+use crate::domain::{ManifestName, Selector, Target};
 use crate::wire::{Instead, Row, YankRequest};
 
 /// Arguments of `larder yank`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Nothing is deleted: who asks for exactly this version still gets it, with the
-warning. A yanked version is never rolled back to, and cannot be promoted.
-To delete its bytes as well, retire it: larder delete NAME@SELECTOR.
+#[command(
+    after_help = "Nothing is deleted: whoever asks for exactly this version still gets it, with the warning. A yanked version is \
+never rolled back to, and cannot be promoted. The active version can only be yanked with --rollback. To delete the bytes \
+as well, use `larder delete NAME@SELECTOR`.
 
 Examples:
-  larder yank miren/main@17 --reason 'loses data on upgrade' --instead 18
-  larder yank miren/main@active --reason 'does not start' --rollback")]
+  larder yank miren/main@17 --reason 'loses data on upgrade'
+  larder yank miren/main@v1.4.0 --reason CVE-2026-1234 --instead v1.4.1
+  larder yank miren/main@active --reason 'does not start' --rollback"
+)]
 pub struct Args {
     /// The version to warn against
-    #[arg(value_name = "NAME@SELECTOR")]
+    #[arg(value_name = "NAME@SELECTOR", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Why; everybody who reads the version sees it
@@ -35,13 +40,24 @@ pub struct Args {
     remote: Remote,
 }
 
+impl Args {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
+}
+
 /// Arguments of `larder unyank`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
-  larder unyank miren/main@17 --reason 'it was the network'")]
+#[command(after_help = "The version can be promoted and rolled back to again. The history keeps both.
+
+Examples:
+  larder unyank miren/main@17
+  larder unyank miren/main@v1.4.0 --reason 'it was the network'
+  larder unyank miren/main@sha256:HEX --json")]
 pub struct UndoArgs {
     /// The version to stop warning against
-    #[arg(value_name = "NAME@SELECTOR")]
+    #[arg(value_name = "NAME@SELECTOR", add = ArgValueCompleter::new(complete::names))]
     target: Target,
 
     /// Why, for those who read the history later
@@ -50,6 +66,13 @@ pub struct UndoArgs {
 
     #[command(flatten)]
     remote: Remote,
+}
+
+impl UndoArgs {
+    /// The server and the names that the command is about, first the one that it changes.
+    pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
+        (&self.remote, vec![&self.target.name])
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {

@@ -26,6 +26,16 @@ pub struct PublishedManifest {
     pub yanked: Option<YankNotice>,
 }
 
+impl PublishedManifest {
+    /// The version that was read when this name was asked for, if the server states it. It is one of another name where the
+    /// name follows that one.
+    #[must_use]
+    pub fn found(&self, asked: &ManifestName) -> Option<Target> {
+        let own = || self.version.map(|number| Target::numbered(asked.clone(), number));
+        self.resolved.clone().or_else(own)
+    }
+}
+
 impl Client {
     /// Reads a manifest. The bytes are verified against the requested digest or, without one, against the `ETag`.
     ///

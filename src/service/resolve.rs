@@ -20,7 +20,7 @@ pub enum ResolveError {
     #[error("there is no manifest named {0}")]
     NoSuchName(ManifestName),
     /// The name exists, but the selector matches no version.
-    #[error("there is no version {0}")]
+    #[error("{}", absent(.0))]
     NoSuchVersion(Target),
     /// The selector goes by labels, and no version fits it.
     #[error("no version of {} fits {target}; {}", target.name, offer(.target, .highest, *.selectable))]
@@ -41,7 +41,7 @@ pub enum ResolveError {
         staged: u64,
     },
     /// The name was deleted.
-    #[error("the manifest {name} was deleted at {at}{}", in_brackets(.reason))]
+    #[error("the manifest {name} was deleted at {at:.0}{}", in_brackets(.reason))]
     Deleted {
         /// The name that was asked for.
         name: ManifestName,
@@ -77,6 +77,14 @@ pub enum ResolveError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// That a selector which does not go by labels matches no version.
+fn absent(target: &Target) -> String {
+    match target.selector {
+        Selector::Active => format!("no version of {} is active", target.name),
+        _ => format!("there is no version {target}"),
+    }
 }
 
 /// A reason behind a sentence; nothing if none was given.

@@ -18,6 +18,10 @@ if [ -z "$label" ]; then
 fi
 arguments=(--json "--label=$label" "--commit=$GITHUB_SHA")
 if [ "$INPUT_STAGE" = true ]; then arguments+=(--stage); fi
+if [ -n "$INPUT_PART$INPUT_PARTS" ]; then
+    if [ -z "$INPUT_PART" ] || [ -z "$INPUT_PARTS" ]; then fail 'The inputs part and parts belong together: give both, or none.'; fi
+    arguments+=("--part=$INPUT_PART" "--parts=$INPUT_PARTS")
+fi
 
 files=()
 # Patterns are expanded, words are not split.
@@ -34,10 +38,12 @@ done <<< "$INPUT_FILES"
 
 receipt=$(larder publish "${arguments[@]}" -- "$INPUT_NAME" "${files[@]}") || fail "$INPUT_NAME was not published; the log says why."
 version=$(jq -er .version <<< "$receipt")
-if [ -n "$INPUT_COPY_TO" ]; then
+# Absent while parts are missing.
+manifest=$(jq -r '.manifest // ""' <<< "$receipt")
+if [ -n "$INPUT_COPY_TO" ] && [ -n "$manifest" ]; then
     larder copy -- "$INPUT_NAME@$version" "$INPUT_COPY_TO" || fail "$INPUT_NAME@$version was published, but not copied to $INPUT_COPY_TO."
 fi
 {
-    printf 'version=%s\n' "$version"
-    jq -er '"manifest=\(.manifest)", "unchanged=\(.unchanged // false)"' <<< "$receipt"
+    printf 'version=%s\nmanifest=%s\n' "$version" "$manifest"
+    jq -er '"complete=\(has("manifest"))", "unchanged=\(.unchanged // false)"' <<< "$receipt"
 } >> "$GITHUB_OUTPUT"

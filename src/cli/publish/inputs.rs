@@ -221,7 +221,12 @@ fn check_unique(inputs: &[Input], problems: &mut Problems) {
         let path = path.as_deref().unwrap_or(Path::new("-"));
         if let Some(other) = seen.insert(name.as_str(), path) {
             let (one, two) = (other.display(), path.display());
-            problems.add(CliError::usage(format!("{one} and {two} would both be named {name}; use FILENAME=PATH.")));
+            let detail = if other == path {
+                format!("{one} is named twice, each time as {name}; leave one out.")
+            } else {
+                format!("{one} and {two} would both be named {name}; give one another name with FILENAME=PATH.")
+            };
+            problems.add(CliError::usage(detail));
         }
     }
     if inputs.iter().filter(|input| input.path.is_none()).count() > 1 {

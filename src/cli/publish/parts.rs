@@ -8,6 +8,7 @@ use super::local_files::{self, LocalFiles};
 use super::remarks::Remarks;
 use super::session::{MAX_ROUNDS, Publication, Published};
 use super::{Args, document, inputs, parse, summarise};
+use crate::cli::promote::word;
 use crate::cli::{CliError, Context, output, table};
 use crate::client::{Client, ClientError, ImportOrigin, Problem, Session};
 use crate::clock::{Clock as _, SystemClock};
@@ -59,7 +60,10 @@ pub(super) async fn run(args: &Args, part: &str, client: &Client, context: &Cont
     match send(&publication, &session, part, &mut uploaded, context).await? {
         Standing::Complete(published) => {
             let seconds = SystemClock.now().duration_since(started).as_secs_f64();
-            summarise(&publication, &published, seconds, context)
+            if context.json || published.receipt.unchanged {
+                return summarise(&publication, &published, seconds, context);
+            }
+            complete(&published, part, args.parts.len(), seconds)
         }
         Standing::Waiting(waiting) => report(&session, part, &waiting, &uploaded, context),
     }
@@ -104,6 +108,16 @@ fn lacks(error: &ClientError) -> (Vec<String>, Vec<Digest>) {
     let parts = problem.members.get("missing_parts").and_then(|parts| parts.as_array());
     let parts = parts.into_iter().flatten().filter_map(|part| Some(part.as_str()?.to_owned()));
     (parts.collect(), Problem::missing(problem))
+}
+
+/// What the last part says. What it brought itself is less than the release has.
+fn complete(published: &Published, part: &str, parts: usize, seconds: f64) -> Result<(), CliError> {
+    let Published { receipt, uploaded } = published;
+    output::line(format_args!("{}@{} {}", receipt.name, receipt.version, receipt.manifest))?;
+    let (state, sent) = (word(receipt), table::size(uploaded.values().sum()));
+    let parts = format!("{parts} {}", if parts == 1 { "part" } else { "parts" });
+    output::note(format_args!("{state} with {parts}; {part} was the last: {sent} uploaded, {seconds:.1} s"));
+    Ok(())
 }
 
 fn report(

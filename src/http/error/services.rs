@@ -168,7 +168,7 @@ impl From<Rejection> for ApiError {
             Rejection::Deleted(deletion) => {
                 let because = Some(&deletion.reason).filter(|reason| !reason.is_empty());
                 let because = because.map(|reason| format!(" ({reason})")).unwrap_or_default();
-                let detail = format!("This name was deleted at {}{because}.", deletion.at);
+                let detail = format!("This name was deleted at {:.0}{because}.", deletion.at);
                 Self::deleted(detail, deletion.at, &deletion.by, deletion.reason)
             }
             Rejection::Retired(row) => Self::retired(&row),
@@ -243,7 +243,7 @@ impl ApiError {
         let detail = format!(
             "Version {} was retired{}{}; its content is gone, its row stays for the record.",
             row.number,
-            at.as_ref().map(|at| format!(" at {at}")).unwrap_or_default(),
+            row.retired_at.map(|at| format!(" at {at:.0}")).unwrap_or_default(),
             reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default(),
         );
         Self::new(StatusCode::GONE, Code::VersionRetired, detail)

@@ -47,7 +47,7 @@ fn wrong_values_are_answered_with_right_ones() {
         ("publish main f --resumable-from 3xb", "64KiB"),
         ("publish main f --meta x", "channel=stable"),
         ("publish main f --expect foo", "sha256:"),
-        ("versions main@yesterday", "2026-05-14T18:20:00Z"),
+        ("versions main@12:00", "2026-05-14T18:20:00Z"),
         ("serve --listen 8080", "127.0.0.1:8080"),
         ("collect --min-age soon", "24h"),
         ("import github foo", "mirendev/runtime"),
@@ -99,4 +99,72 @@ fn retries_are_told_in_one_line_without_further_advice() {
     let fake = Fake::start(busy);
     assert_eq!(larder("ls -q --server").arg(fake.url()).ok().stderr, "");
     larder("ls --retries 0").exits(7).says("set LARDER_SERVER, or use --server URL");
+}
+
+#[test]
+fn hints_of_what_releases_need_name_the_release() {
+    let server = ServerProcess::start();
+    publish(&server, "tool", &[("f", b"1")]);
+    publish(&server, "tool", &[("f", b"2")]);
+    let files = folder(&[("f", b"3"), ("g", b"4")]);
+    for command in ["sums", "history", "floor", "complete --label v1", "yank --reason x", "unyank"] {
+        let (verb, options) = command.split_once(' ').unwrap_or((command, ""));
+        let version = if verb.contains("yank") { "@1" } else { "" };
+        let output = server.larder(&format!("{verb} tools{version} {options}")).exits(3);
+        assert!(output.stderr.contains("tool"), "{output:#?}");
+    }
+    server.larder("get tool/f").exits(3).says("\n  Did you mean tool, or its file f? Then write `tool f`.\n");
+    server.larder("rollback tool@1").exits(2).says("leave out @1, as in tool");
+    server.larder("publish tool f f").within(&files).exits(2).says("f is named twice");
+    server.larder("sums tool1").exits(3).says("\n  Did you mean tool?\n");
+    for command in ["pin too@1", "floor too@1 --reason x", "yank too@1 --reason x", "promote too@1"] {
+        server.larder(command).exits(3).says("\n  Did you mean tool?\n");
+    }
+    server.larder("pin tool@9").exits(3).says("`larder versions tool` lists");
+    server.larder("complete tool --label v9").exits(3).says("with the label v9");
+    server.larder("sessions tool --abandon v9").exits(3).says("no open session v9");
+    server.larder("sessions tool").ok().says("no publish of tool is unfinished");
+    let part = |part: &str, parts: &str| {
+        server.larder(&format!("publish tool f --label v1 --part {part} --parts {parts}")).within(&files)
+    };
+    part("a", "a,b").ok();
+    part("b", "b,c").exits(1).says("begun with the parts a, b").says("`larder sessions tool` shows the parts");
+    part("b", "a,b").exits(1).says("The file f is in both parts a and b").says("--abandon LABEL");
+    server.larder("complete tool --label v1").exits(1).says("waits for b").says("`larder sessions tool`");
+    let last = server.larder("publish tool g --label v1 --part b --parts a,b").within(&files).ok();
+    last.says("active with 2 parts; b was the last");
+    server.larder("yank tool@2 --reason slow").ok();
+    server.larder("promote tool@2").exits(1).says("is yanked (slow)").says("`larder versions tool@2` says who");
+    server.larder("promote tool@1").ok();
+    part("a", "a,b").ok().says("unchanged: tool@3 has this content and was published before, and is not active");
+}
+
+#[test]
+fn a_name_that_follows_another_says_what_was_taken() {
+    let config = "[[names]]\nmatch = ['tool/beta']\nfollow = ['tool/stable']\n";
+    let files = folder(&[("larder.toml", config.as_bytes()), ("f", b"1"), ("g", b"2")]);
+    let server = ServerProcess::with(&format!("--config {}", files.path().join("larder.toml").display()));
+    server.larder("publish tool/beta f --label v1.0.0-rc.1").within(&files).ok();
+    let own = server.larder("get tool/beta").ok();
+    assert_eq!(own.stderr, "");
+    server.larder("publish tool/stable g --label v1.0.0").within(&files).ok();
+    let taken = "larder: tool/beta follows tool/stable, and is now tool/stable@1\n";
+    assert_eq!(server.larder("get tool/beta g").ok().stderr, taken);
+    assert_eq!(server.larder("get tool/beta g -q").ok().stderr, "");
+    let fetched = server.larder("fetch tool/beta --output out").within(&files).ok();
+    assert!(fetched.stderr.starts_with(taken), "{fetched:#?}");
+    for options in ["", "--dry-run"] {
+        let json = server.larder(&format!("fetch tool/beta --output out --json {options}")).within(&files).ok().json();
+        assert_eq!(json["resolved"], "tool/stable@1");
+    }
+    server.larder("diff tool/beta tool/stable").ok().says("tool/stable@1 -> tool/stable@1: no difference");
+    server.larder("yank tool/stable@1 --reason bad").exits(1);
+}
+
+#[test]
+fn what_cannot_be_written_to_is_said_before_anything_is_fetched() {
+    let server = ServerProcess::start();
+    publish(&server, "main", &[("f", b"1")]);
+    let files = folder(&[("file", b"1")]);
+    server.larder("fetch main --output file").within(&files).exits(2).says("file is no directory; --output names");
 }

@@ -114,6 +114,9 @@ fn names_are_completed_from_the_server() {
     publish(&server, "miren/next", &[("f", b"1")]);
     publish(&server, "other", &[("f", b"1")]);
     assert_eq!(offered(&server, &["larder", "fetch", "mi"]), ["miren/main", "miren/next"]);
+    for command in ["history", "sums", "yank", "unyank", "floor", "complete", "sessions"] {
+        assert_eq!(offered(&server, &["larder", command, "mi"]), ["miren/main", "miren/next"], "{command}");
+    }
     assert_eq!(offered(&server, &["larder", "copy", "other", "miren/m"]), ["miren/main"]);
     assert!(offered(&server, &["larder", "fet"]).contains(&"fetch".to_owned()));
     assert!(offered(&server, &["larder", "fetch", "--out"]).contains(&"--output".to_owned()));

@@ -1,9 +1,10 @@
 //! Tables at the width of a terminal, and whole where nobody looks; `larder diff`.
 
+use larder::domain::Digest;
 use serde_json::json;
 
 use super::{folder, publish};
-use crate::support::process::ServerProcess;
+use crate::support::process::{ServerProcess, larder};
 
 /// A server with a long label and two versions of `miren/main`.
 fn server() -> ServerProcess {
@@ -20,7 +21,10 @@ fn server() -> ServerProcess {
 #[test]
 fn tables_fit_the_terminal() {
     let server = server();
-    for command in ["versions miren/main", "ls --long", "sessions miren/main", "diff miren/main@1"] {
+    let holders =
+        format!("versions {}", server.larder("versions miren/main@2 --json").ok().json()["manifest"].as_str().unwrap());
+    let lists = ["versions miren/main", "ls --long", "sessions miren/main", "diff miren/main@1", "history miren/main"];
+    for command in lists.into_iter().chain([&*holders]) {
         let shown = server.larder(command).env("COLUMNS", "80").ok().stdout;
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
         let narrow = server.larder(command).env("COLUMNS", "72").ok().stdout;
@@ -73,4 +77,43 @@ fn a_name_without_an_active_version_says_so() {
     server.larder("versions staged").ok().says("no version of staged is active");
     publish(&server, "staged", &[("f", b"2")]);
     assert_eq!(server.larder("versions staged").ok().stderr, "");
+}
+
+#[test]
+fn a_version_says_who_made_it_active_and_what_is_said_against_it() {
+    let (one, two) = ("token-of-the-first-one", "token-of-the-other-one");
+    let rule = |id: &str, token: &str| {
+        let hex = Digest::of(token.as_bytes()).hex();
+        format!(
+            "[[access.tokens]]\nid = '{id}'\nsha256 = '{hex}'\nactions = ['publish', 'promote', 'pin', 'retire']\nnames = ['**']\n"
+        )
+    };
+    let config = rule("ci", one) + &rule("ops", two);
+    let files = folder(&[("larder.toml", config.as_bytes()), ("f", b"1"), ("g", b"2")]);
+    let server = ServerProcess::with(&format!("--config {}", files.path().join("larder.toml").display()));
+    let as_of = |token: &str, arguments: &str| {
+        larder(arguments).env("LARDER_SERVER", server.url()).env("LARDER_TOKEN", token).within(&files)
+    };
+    as_of(one, "publish main f").ok();
+    as_of(one, "publish main g").ok();
+    as_of(two, "promote main@1").ok();
+    as_of(two, "yank main@2 --instead 1 --reason broken").ok();
+    as_of(two, "pin main@2 --reason evidence").ok();
+    let rows = as_of(one, "versions main").ok().stdout;
+    let row = |number: &str| rows.lines().find(|line| line.trim_start().starts_with(number)).unwrap().to_owned();
+    assert!(row("1 ").contains("  token:ci, token:ops  "), "{rows}");
+    assert!(row("2 ").contains("  archived pinned yanked  ") && !row("2 ").contains("token:ops"), "{rows}");
+    let shown = as_of(one, "versions main@1").ok().stdout;
+    assert!(
+        shown.contains("\n  by          token:ci\n") && shown.contains("Z by token:ops (2 times in all)\n"),
+        "{shown}"
+    );
+    let shown = as_of(one, "versions main@2").ok().stdout;
+    assert!(shown.contains("Z by token:ops: broken; use main@1 instead\n"), "{shown}");
+    assert!(shown.contains("\n  pin         ") && shown.contains("Z by token:ops: evidence\n"), "{shown}");
+    as_of(one, "delete main@1 --yes").exits(1).says("main@1 is active: promote another version first");
+    as_of(two, "pin --remove main@2").ok();
+    as_of(two, "delete main@2 --yes --reason unsafe").ok();
+    let shown = as_of(one, "versions main@2").ok().stdout;
+    assert!(shown.contains("Z by token:ops\n  because     unsafe\n"), "{shown}");
 }

@@ -338,6 +338,34 @@ fn publish_says_what_is_missing_and_takes_inputs_as_text() {
 }
 
 #[test]
+#[ignore = "needs bash and jq: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+fn publish_takes_the_parts_of_several_jobs() {
+    let server = ServerProcess::start();
+    let exchange = Exchange::before(&server, Rules::default());
+    let runner = Runner::new(exchange.github());
+    for part in ["linux", "macos"] {
+        fs::write(runner.home.path().join("work").join(part), part).unwrap();
+    }
+    let url = exchange.url();
+    let job = |part: &str, parts: &str| {
+        let inputs = [("server", &*url), ("name", "tool/main"), ("files", part), ("part", part), ("parts", parts)];
+        runner.carries_out("publish", &[&inputs[..], &[("label", "v1"), ("copy-to", "latest")]].concat())
+    };
+    let first = job("linux", "linux,macos");
+    assert!(printed(&first.output).contains("::add-mask::"), "{:?}", first.output);
+    assert_eq!((first.get("publish", "version"), first.get("publish", "complete")), ("1", "false"));
+    assert_eq!((first.get("publish", "manifest"), first.get("publish", "unchanged")), ("", "false"));
+    server.larder("get latest").exits(3);
+    let last = job("macos", "linux,macos");
+    printed(&last.output);
+    assert_eq!((last.get("publish", "version"), last.get("publish", "complete")), ("1", "true"));
+    assert!(last.get("publish", "manifest").starts_with("sha256:"));
+    assert_eq!(server.larder("get latest linux").ok().stdout, "linux");
+    assert!(job("linux", "").error().contains("belong together"));
+    assert!(job("linux", "macos,windows").error().contains("was not published"));
+}
+
+#[test]
 fn the_workflow_in_the_guide_uses_inputs_that_there_are() {
     let guide = include_str!("../../../docs/clients.md");
     for name in ["publish", "setup"] {

@@ -30,10 +30,10 @@ fn a_yank_is_one_warning_and_no_failure() {
     }
     assert!(!server.larder("get main").ok().stderr.contains("yanked"));
     server.larder("promote main@3").exits(1).says("yanked");
-    let shown = server.larder("history main").ok().stdout;
+    let shown = server.larder("history main").env("COLUMNS", "80").ok().stdout;
     let lines: Vec<&str> = shown.lines().collect();
-    assert!(lines[0].starts_with("WHEN                  WHO           WHAT"), "{shown}");
-    assert!(lines[1].contains("  yanked 3 (v3), active 2, was 3: bad\\u{1b}[3…"), "{shown}");
+    assert!(lines[0].starts_with("WHEN (UTC)        WHO           WHAT"), "{shown}");
+    assert!(lines[1].contains("  yanked 3 (v3), active 2, was 3: bad\\u{1b}[31m"), "{shown}");
     assert!(lines[4].ends_with("published 1 (v1)") && lines.iter().all(|line| line.chars().count() <= 80), "{shown}");
     assert_eq!(server.larder("unyank main@3 --reason fine").ok().stdout, "main@3 not yanked\n");
     server.larder("promote main@3 --reason again").ok();
@@ -42,7 +42,9 @@ fn a_yank_is_one_warning_and_no_failure() {
     let noted = server.larder("history main --limit 2").ok();
     assert!(noted.stderr.contains("older changes") && noted.stdout.lines().count() == 3, "{noted:?}");
     assert_eq!(server.larder("history main --all").ok().stdout.lines().count(), 10);
-    assert!(server.larder("history main --wide").ok().stdout.contains("GENERATION"));
+    let wide = server.larder("history main --wide").env("COLUMNS", "80").ok().stdout;
+    assert!(wide.contains("GENERATION") && wide == server.larder("history main").ok().stdout, "{wide}");
+    server.larder("history main@9").ok().says("no change of main@9 is recorded");
     server.larder("history other").exits(3);
 }
 
