@@ -48,7 +48,9 @@ fn documents() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let guides =
         fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let guides = guides.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}"));
+    let guides = guides
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"))
+        .map(|name| format!("docs/{name}"));
     let paths = ["README.md", "config/README.md", "benches/README.md", "migrations/README.md"].map(str::to_owned);
     paths.into_iter().chain(guides).map(|path| (path.clone(), fs::read_to_string(root.join(path)).unwrap())).collect()
 }
