@@ -35,6 +35,7 @@ pub(in crate::http::native) fn history(view: &HistoryView<'_>) -> Page {
     let main = html! {
         p.crumbs { a href={(base) "/versions/" (name)} { (name) } }
         h1 { "History of " (target) }
+        p.lead { @if target.explicit { "What was done to this version, when, by whom and why." } @else { "What was done under this name, when, by whom and why." } }
         @if let Some(deletion) = &changes.deleted {
             div.note.bad role="note" { strong { "Deleted" } " on " (text::time(deletion.at)) " by " (text::escaped(deletion.by.as_str())) }
         }
@@ -68,7 +69,8 @@ fn row(view: &HistoryView<'_>, change: &ChangeEntry) -> Markup {
             th scope="row" {
                 (capital(change.action.in_words()))
                 @if let Some(number) = change.version {
-                    " " (version(number)) @if let Some(label) = &change.label { " " (text::short(label)) }
+                    " "
+                    a href={(base) "/versions/" (name) "@" (number)} { @if let Some(label) = &change.label { (text::short(label)) " " } "#" (number) }
                 }
                 @for number in &change.versions { " " (version(*number)) }
                 @if stages(change) { " " span.badge { "staged" } }
