@@ -46,6 +46,8 @@ tool migrate --from 1.3
 | \`cache\` | 64 MiB | 128 MiB |
 `;
 
+export const HOSTILE_REASON = `</p><script>document.title="owned"</script>${"r".repeat(300)}`;
+
 const HOSTILE = `# <script>document.title = "owned"</script>
 
 <img src=x onerror="document.title='owned'"> [click](javascript:document.title='owned') ![](https://tracker.invalid/x)
@@ -96,6 +98,7 @@ export async function hostile() {
   const long = ["l".repeat(255), "y", { platform: "<i>" + "p".repeat(300), arch: "\u202e" }];
   await publish("hostile", [odd, long, ["deep/" + "d/".repeat(100) + "file", "z"]], { version: "v0" });
   await publish("hostile", [odd, long], { version: label, kind: "files", metadata: { notes: HOSTILE } });
+  await request("PUT", "/versions/hostile@1/yank", JSON.stringify({ reason: HOSTILE_REASON }), "application/json");
   await publish("long." + "n".repeat(120) + "/" + "T".repeat(120), [["f", "f"]], { version: "1" });
 }
 

@@ -123,7 +123,18 @@ fn view<'a>(site: &'a Site, name: &'a ManifestName, loaded: &'a Loaded, page: us
     let Loaded { found, manifest, notes, selector } = loaded;
     let (manifest, floor) = (manifest.manifest().ok(), found.floor.as_deref());
     let is_excerpt = false;
-    VersionView { site, name, row: &found.row, manifest, notes: notes.as_ref(), page, public, selector, floor, is_excerpt }
+    VersionView {
+        site,
+        name,
+        row: &found.row,
+        manifest,
+        notes: notes.as_ref(),
+        page,
+        public,
+        selector,
+        floor,
+        is_excerpt,
+    }
 }
 
 /// Other versions with the same manifest, and whether there are more of them. Everybody gets the same page of a public

@@ -33,7 +33,8 @@ pub(super) fn page(
     let begin = (number - 1) * most;
     let end = (begin + most).min(changes.len());
     let at = |a: u64, b: u64| format!("{}/versions/{name}@{a}/diff?to={b}", site.base);
-    let version = |row: &VersionRow| html! { a href={(site.base) "/versions/" (name) "@" (row.number)} { (text::called(row)) } };
+    let version =
+        |row: &VersionRow| html! { a href={(site.base) "/versions/" (name) "@" (row.number)} { (text::called(row)) } };
     let main = html! {
         p.crumbs { a href={(site.base) "/versions/" (name)} { (name) } }
         h1 { "What changed" }

@@ -122,7 +122,8 @@ impl VersionView<'_> {
         let first = files.iter().find(|file| file.platform.is_some())?;
         let Traits { platform, arch, .. } = Traits::of(first)?;
         // Words that a shell or an address would interpret are not offered.
-        let plain = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let plain =
+            |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let (os, arch) = (platform.filter(|word| plain(word))?, arch.filter(|word| plain(word))?);
         let stated = Stated { os: Some(os.to_string()), arch: Some(arch.to_string()), ..Stated::default() };
         if choose(files, &Traits::wanted(&stated)).files.len() != 1 {

@@ -49,7 +49,8 @@ pub(in crate::http::native) fn listing(site: &Site, listing: &Listing) -> Page {
         @if listing.first && listing.query.is_empty() { (programs(site)) }
     };
     let about = "Releases to download: files, checksums, notes and history.";
-    Frame { base: &site.base, title: "Releases", about, listed: listing.first && listing.query.is_empty(), feed: None }.page(&main)
+    Frame { base: &site.base, title: "Releases", about, listed: listing.first && listing.query.is_empty(), feed: None }
+        .page(&main)
 }
 
 fn nothing(site: &Site, listing: &Listing) -> Markup {

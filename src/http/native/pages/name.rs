@@ -123,10 +123,10 @@ fn table(view: &NameView<'_>) -> (Markup, Option<String>) {
     if rows.is_empty() {
         return (html! { p { "There are no versions here." } }, None);
     }
-    let (body, shown) =
-        text::fitting(rows.iter().enumerate().map(|(at, row)| row_of(view, row, rows.get(at + 1))));
+    let (body, shown) = text::fitting(rows.iter().enumerate().map(|(at, row)| row_of(view, row, rows.get(at + 1))));
     let before = if shown < rows.len() { Some(rows[shown - 1].number) } else { view.history.next };
-    let next = before.map(|before| format!("{}/versions/{}?before={before}&limit={}", view.base, view.name, view.limit));
+    let next =
+        before.map(|before| format!("{}/versions/{}?before={before}&limit={}", view.base, view.name, view.limit));
     let table = html! {
         table.cards {
             caption { (text::count(shown as u64, "version")) @if next.is_some() { " of more" } ", newest first" }

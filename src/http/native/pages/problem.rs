@@ -88,7 +88,8 @@ fn explanation(error: &ApiError) -> Markup {
 
 /// The name that an address of this surface is about.
 fn name_in(path: &str) -> Option<ManifestName> {
-    let rest = ["/versions/", "/manifests/", "/history/", "/refs/"].iter().find_map(|prefix| path.strip_prefix(prefix))?;
+    let rest =
+        ["/versions/", "/manifests/", "/history/", "/refs/"].iter().find_map(|prefix| path.strip_prefix(prefix))?;
     let name = match (rest.split_once('@'), path.starts_with("/refs/")) {
         (Some((name, _)), _) => name,
         (None, true) => rest.rsplit_once('/')?.0,

@@ -15,11 +15,11 @@ use crate::domain::platform::{Choice, Stated, Traits, choose};
 use crate::domain::{ManifestName, Target};
 use crate::http::error::ApiError;
 use crate::http::extract::Rest;
+use crate::http::native::pages::{self, Site};
 use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::set_freshness;
-use crate::http::serving::reading::Reading;
-use crate::http::native::pages::{self, Site};
 use crate::http::serving::origin::Origin;
+use crate::http::serving::reading::Reading;
 use crate::http::state::AppState;
 use crate::protocol::AsOf;
 use crate::service::{ResolveError, Resolved};
@@ -94,11 +94,8 @@ pub(super) async fn follow(
     let files = &loaded.manifest()?.files;
     let Choice { files: chosen, fallback } = choose(files, &wanted);
     let origin = Origin::of(&state.base, &request.headers, request.uri.authority());
-    let list = List {
-        origin: origin.address.clone().unwrap_or_else(|| "http://localhost".to_owned()),
-        found: &found,
-        target,
-    };
+    let list =
+        List { origin: origin.address.clone().unwrap_or_else(|| "http://localhost".to_owned()), found: &found, target };
     let mut response = match *chosen.as_slice() {
         [] => return Err(list.none(files, &wanted)),
         [one] => {
