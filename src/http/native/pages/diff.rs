@@ -27,7 +27,7 @@ pub(super) fn page(
     number: usize,
 ) -> Page {
     let changes = changes(diff);
-    let most = text::files_on_a_page(changes.iter().map(|change| change.name.as_str()));
+    let most = text::files_on_a_page(changes.iter().map(|change| 400 + 6 * change.name.as_str().len()));
     let pages = changes.len().div_ceil(most).max(1);
     let number = number.min(pages);
     let begin = (number - 1) * most;

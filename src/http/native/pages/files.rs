@@ -30,7 +30,7 @@ impl VersionView<'_> {
             return html! { p { "This server is too old to list the files of this version; its manifest has them." } };
         };
         let files = &manifest.files;
-        let most = text::files_on_a_page(files.iter().map(|file| file.name.as_str()));
+        let most = text::files_on_a_page(files.iter().map(|file| self.length(file)));
         if self.is_excerpt {
             return self.excerpt(files, most);
         }
@@ -62,6 +62,14 @@ impl VersionView<'_> {
         }
     }
 
+    /// Most bytes that the entry of a file has. Each byte of its name occurs five times, and up to six bytes stand for one.
+    fn length(&self, file: &Artifact) -> usize {
+        let words = [&file.platform, &file.arch, &file.libc, &file.media_type].into_iter().flatten();
+        let words: usize = words.map(|word| 40 + 6 * word.len().min(64)).sum();
+        let addresses = 3 * (self.name.as_str().len() + self.site.absolute.len());
+        700 + words + addresses + 20 * file.name.as_str().len()
+    }
+
     fn file(&self, file: &Artifact) -> Markup {
         let name = text::in_path(file.name.as_str());
         let shown = text::escaped(file.name.as_str());
@@ -80,7 +88,7 @@ impl VersionView<'_> {
                     summary { code { (text::digest(file.blob.digest)) } "… and command" span.hidden { " for " (shown) } }
                     (text::copyable("the digest", &file.blob.digest.to_string()))
                     (text::copyable("the command", &self.command(&format!("@{}", self.selector), file)))
-                    @if let Some(media_type) = &file.media_type { p.small.soft { (text::short(media_type)) } }
+                    @if let Some(media_type) = &file.media_type { p.small.soft { (text::word(media_type)) } }
                     p.small { a href={(self.site.base) "/" (blob_address(file))} download { "The same bytes by their digest" } }
                 }
             }

@@ -16,8 +16,8 @@ pub(in crate::http::native) fn choices(
     more: usize,
 ) -> Page {
     let base = &site.base;
-    // Addresses and names are both on the page, and there may be a hundred.
-    let fits = text::files_on_a_page(files.iter().map(|file| file.name.as_str()));
+    // Names, in text and in addresses, and five words.
+    let fits = text::files_on_a_page(files.iter().map(|file| 1600 + 3 * name.as_str().len() + 9 * file.name.len()));
     let (files, hidden) = files.split_at(files.len().min(fits));
     let more = more + hidden.len();
     let main = html! {

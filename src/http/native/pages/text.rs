@@ -18,11 +18,11 @@ const SHORT: usize = 80;
 /// Longest text that a list has at hand, in characters.
 const AT_HAND: usize = 400;
 /// Longest word in a badge, in characters.
-const WORD: usize = 32;
+const WORD: usize = 64;
 /// Most files on a page.
 const FILES: usize = 100;
-/// Most bytes of names of files on a page, each of which occurs in several addresses: a page stays below half a megabyte.
-const NAMES: usize = 6000;
+/// Most bytes of a list of files, so that a page stays below half a megabyte whatever else is on it.
+const LIST: usize = 200_000;
 /// Most bytes of the rows of a table.
 const ROWS: usize = 120 << 10;
 
@@ -55,10 +55,11 @@ pub(super) fn word(text: &str) -> Markup {
     html! { (cut) @if cut.len() < text.len() { "…" } }
 }
 
-/// How many of the files with these names are on a page.
-pub(super) fn files_on_a_page<'a>(names: impl Iterator<Item = &'a str>) -> usize {
-    let longest = names.map(str::len).max().unwrap_or(0);
-    (NAMES / longest.max(1)).clamp(1, FILES)
+/// How many files are on a page of a list whose entries have at most so many bytes each. The same for every page of a
+/// list, so that pages can be counted.
+pub(super) fn files_on_a_page(entries: impl Iterator<Item = usize>) -> usize {
+    let longest = entries.max().unwrap_or(0);
+    (LIST / longest.max(1)).clamp(1, FILES)
 }
 
 /// The first of these rows that are not too long together, at least one, and how many they are.
