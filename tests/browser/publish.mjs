@@ -81,7 +81,6 @@ export async function ordinary() {
   await publish("acme/tool", release("1.5.0-rc.1", 30_000), { version: "v1.5.0-rc.1" }, "?activate=false");
   const yank = { reason: "Loses settings when it is upgraded from 1.2", instead: 4 };
   await request("PUT", "/versions/acme/tool@3/yank", JSON.stringify(yank), "application/json");
-  await request("PUT", "/versions/acme/tool@2/floor", JSON.stringify({ reason: "CVE-2026-1234" }), "application/json");
   await request("POST", "/versions/acme/tool@4/copy", JSON.stringify({ to: "acme/tool-lts" }), "application/json");
   await publish("acme/docs", [["index.html", "<p>docs"]], { version: "2026-05-14", kind: "static", entrypoint: "index.html" });
   const server = ["server", "server ".repeat(90_000), { executable: true }];
@@ -89,6 +88,7 @@ export async function ordinary() {
   const source = { blob: digest("the source"), size: 10 };
   await request("PUT", `/blobs/${source.blob}`, "the source");
   await publish("acme/server", [server, ...choice], { version: "v0.9.2", source });
+  await request("PUT", "/versions/acme/server@1/floor", JSON.stringify({ reason: "CVE-2026-1234" }), "application/json");
   await publish("nightly", [["tool.tar.gz", "nightly ".repeat(70_000)]], { version: "main:3f2a91c" });
 }
 

@@ -23,10 +23,12 @@ const MORE = [
 
 if (!process.env.PUBLISHED) await ordinary();
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
-for (const [device, width, height] of [["desktop", 960, 720], ["phone", 360, 720]]) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, timezoneId: "UTC", locale: "en-GB" });
+for (const [device, width, usual] of [["desktop", 960, 640], ["phone", 360, 720]]) {
+  const context = await browser.newContext({ viewport: { width, height: usual }, colorScheme: scheme, timezoneId: "UTC", locale: "en-GB" });
   const page = await context.newPage();
   for (const [name, path] of [...PAGES, ...(process.env.FULL ? MORE : [])]) {
+    // The page of a name shows the first files, too.
+    await page.setViewportSize({ width, height: name === "name" ? 724 : usual });
     await page.goto(url + path);
     await page.screenshot({ path: `${directory}/${name}-${device}.png`, fullPage: Boolean(process.env.FULL) });
   }

@@ -139,9 +139,10 @@ impl VersionView<'_> {
         }
         let version = self.version_unless_followed();
         let address = format!("{}/refs/{}{version}?os={os}&arch={arch}", self.site.absolute, self.name);
-        let about = match version.is_empty() {
-            true => "From a terminal, always the active version; change os and arch for other systems:",
-            false => "From a terminal, exactly this version; change os and arch for other systems:",
+        let about = if version.is_empty() {
+            "From a terminal, always the active version; change os and arch for other systems:"
+        } else {
+            "From a terminal, exactly this version; change os and arch for other systems:"
         };
         Some(Command { line: format!("curl -fLJO \"{address}\""), about, version })
     }
@@ -154,9 +155,10 @@ impl VersionView<'_> {
         let is_named_after_version = !label.is_empty() && file.name.as_str().contains(label);
         let version =
             if is_named_after_version { format!("@{}", self.selector) } else { self.version_unless_followed() };
-        let about = match version.is_empty() {
-            true => "From a terminal, always the active version:",
-            false => "From a terminal, exactly this version:",
+        let about = if version.is_empty() {
+            "From a terminal, always the active version:"
+        } else {
+            "From a terminal, exactly this version:"
         };
         Some(Command { line: self.command(&version, file), about, version })
     }

@@ -25,7 +25,7 @@ pub(in crate::http::native) fn problem(error: &ApiError, request: &FailedRequest
         (explanation(error))
         nav.pager aria-label="From here" {
             @if let (Some(name), true) = (&name, is_about_a_version(error)) {
-                a.button href={(request.base) "/versions/" (name)} { "The history of " (name) }
+                a.button href={(request.base) "/versions/" (name)} { "All versions of " (name) }
             }
             a.button href={(request.base) "/"} { "All releases" }
         }
