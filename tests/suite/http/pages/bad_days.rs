@@ -44,64 +44,68 @@ async fn ten_thousand_versions_are_looked_at_a_page_at_a_time() {
     assert!(history <= small_history * 3, "{small_history:?}, {history:?}");
 }
 
+/// Fills everything of a name that publishers may fill. `file` names a file by its number.
+async fn fill(server: &TestServer, of: &str, versions: usize, file: impl Fn(usize) -> String) {
+    let blob = server.put_blob(b"a").await;
+    let (amp, quotes) = ("&".repeat(255), "\"".repeat(500));
+    let notes = ["&".repeat(64 << 10), "* \"\n".repeat(16 << 10), "&\u{202e} ".repeat(13 << 10)];
+    let file = |number: usize| {
+        json!({"name": file(number), "blob": blob, "size": 1, "executable": true, "platform": amp, "arch": amp, "libc": amp,
+            "media_type": format!("a/{}", "&".repeat(120))})
+    };
+    let files: Vec<_> = (0..150).map(file).collect();
+    for version in 0..versions {
+        let manifest = json!({"artifacts": files, "version": format!("{}{version}", "\"".repeat(100_000)),
+            "metadata": {"notes": notes[version % 3]}});
+        let receipt = server.put(&format!("/manifests/{of}"), manifest.to_string()).await.expect(201).json();
+        let number = receipt["version"].as_u64().unwrap();
+        if version > 0 {
+            let yank = json!({"reason": quotes, "instead": number.to_string()}).to_string();
+            server.put(&format!("/versions/{of}@{}/yank", number - 1), yank).await.expect(200);
+        }
+        let why = "%22".repeat(500);
+        server.put(&format!("/versions/{of}@{number}/pin?reason={why}"), "").await.expect(200);
+    }
+}
+
+/// The number of versions that all pages of a name list together.
+async fn listed(server: &TestServer, of: &str) -> usize {
+    let (mut path, mut rows) = (format!("/versions/{of}"), 0);
+    loop {
+        let page = browse(server, &path).await;
+        rows += page.matches("<th scope=\"row\">").count();
+        let Some((before, _)) = page.split_once("\" rel=\"next\">Older versions") else { return rows };
+        path = before.rsplit_once("href=\"").unwrap().1.replace("&amp;", "&");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_page_is_larger_than_half_a_megabyte_whatever_is_in_it() {
     let server = TestServer::start().await;
-    let blob = server.put_blob(b"a").await;
-    let (amp, quotes, n) = ("&".repeat(255), "\"".repeat(500), "n".repeat(125));
-    let names: [fn(&str, usize) -> String; 4] = [
-        |_, number| format!("f{number}"),
-        |amp, number| format!("{}{number:03}", &amp[..57]),
-        |amp, number| format!("{}{number:03}", &amp[..252]),
-        |amp, number| format!("{amp}/{amp}/{amp}/{}{number:03}", &amp[..252]),
+    let (amp, n) = ("&".repeat(255), "n".repeat(125));
+    let names: [(usize, &dyn Fn(usize) -> String); 4] = [
+        (3, &|number| format!("f{number}")),
+        (3, &|number| format!("{}{number:03}", &amp[..57])),
+        (3, &|number| format!("{}{number:03}", &amp[..252])),
+        (53, &|number| format!("{amp}/{amp}/{amp}/{}{number:03}", &amp[..252])),
     ];
-    let notes = ["&".repeat(64 << 10), "* \"\n".repeat(16 << 10), "&\u{202e} ".repeat(13 << 10)];
-    for (at, name) in names.iter().enumerate() {
-        let file = |number: usize| {
-            json!({"name": name(&amp, number), "blob": blob, "size": 1, "executable": true, "platform": amp, "arch": amp,
-                "libc": amp, "media_type": format!("a/{}", "&".repeat(120))})
-        };
-        let files: Vec<_> = (0..150).map(file).collect();
+    for (at, (versions, file)) in names.into_iter().enumerate() {
         let of = format!("{n}/{}{at}", &n[..120]);
-        for version in 0..3 + 50 * usize::from(at == 3) {
-            let manifest = json!({"artifacts": files, "version": format!("{}{version}", "\"".repeat(100_000)),
-                "metadata": {"notes": notes[version % 3]}});
-            let manifest = server.put(&format!("/manifests/{of}"), manifest.to_string()).await.expect(201).json();
-            let number = manifest["version"].as_u64().unwrap();
-            if version > 0 {
-                let yank = json!({"reason": quotes, "instead": number.to_string()}).to_string();
-                server.put(&format!("/versions/{of}@{}/yank", number - 1), yank).await.expect(200);
-            }
-            let why = "%22".repeat(500);
-            server.put(&format!("/versions/{of}@{number}/pin?reason={why}"), "").await.expect(200);
-        }
+        fill(&server, &of, versions, file).await;
         for path in [
-            "/".to_owned(),
-            format!("/versions/{of}"),
-            format!("/versions/{of}@1"),
-            format!("/versions/{of}@2"),
-            format!("/versions/{of}@3"),
-            format!("/versions/{of}@1/diff?to=2"),
-            format!("/history/{of}"),
-            format!("/refs/{of}@1?format=nothing&os={}", "%26".repeat(255)),
+            "/versions/OF",
+            "/versions/OF@1",
+            "/versions/OF@2",
+            "/versions/OF@3",
+            "/versions/OF@1/diff?to=2",
+            "/history/OF",
         ] {
             // This asserts the bound.
-            open(&server, &path).await;
+            open(&server, &path.replace("OF", &of)).await.expect(200);
         }
-        // Every version is on some page.
-        let (mut path, mut rows) = (format!("/versions/{of}"), 0);
-        loop {
-            let page = browse(&server, &path).await;
-            rows += page.matches("<th scope=\"row\">").count();
-            let Some((_, rest)) =
-                page.split_once("<a class=\"button\" href=\"").filter(|_| page.contains("Older versions"))
-            else {
-                break;
-            };
-            let older = rest.split("<a class=\"button\" href=\"").find(|part| part.contains("Older versions"));
-            let older = older.unwrap_or(rest);
-            path = older.split_once('"').unwrap().0.replace("&amp;", "&");
-        }
-        assert_eq!(rows, 3 + 50 * usize::from(at == 3));
+        let choice = format!("/refs/{of}@1?os={}", "%26".repeat(255));
+        open(&server, &choice).await.expect(300);
+        open(&server, "/").await.expect(200);
+        assert_eq!(listed(&server, &of).await, versions, "every version is on some page");
     }
 }
