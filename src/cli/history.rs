@@ -116,7 +116,7 @@ fn sentence(change: &ChangeEntry) -> String {
         _ => String::new(),
     };
     let reason = change.reason.as_deref().map(|reason| format!(": {}", text(Some(reason)))).unwrap_or_default();
-    format!("{}{version}{label}{}{was}{reason}", verb(change.action), rest(change))
+    format!("{}{version}{label}{}{was}{reason}", change.action.in_words(), rest(change))
 }
 
 /// The other versions of an expiry, or the origin of a copy.
@@ -137,30 +137,6 @@ fn rest(change: &ChangeEntry) -> String {
 /// Whether a version became complete without becoming active.
 fn stages(change: &ChangeEntry) -> bool {
     matches!(change.action, Action::Publish | Action::Copy) && change.to != change.version
-}
-
-fn verb(action: Action) -> &'static str {
-    match action {
-        Action::Prepare => "prepared",
-        Action::Amend => "amended",
-        Action::Publish => "published",
-        Action::Copy => "copied",
-        Action::Abort => "gave up",
-        Action::Promote => "promoted",
-        Action::Rollback => "rolled back to",
-        Action::Pin => "pinned",
-        Action::Unpin => "unpinned",
-        Action::Attach => "attached to",
-        Action::Yank => "yanked",
-        Action::Unyank => "unyanked",
-        Action::Floor => "set the floor to",
-        Action::Unfloor => "took away the floor",
-        Action::Retire => "retired",
-        Action::Expire => "expired",
-        Action::Withdraw => "withdrew the name",
-        Action::Delete => "deleted the name",
-        Action::Unknown(_) => "changed",
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub(super) mod download;
 pub(super) mod intake;
 pub(super) mod last_change;
 pub(super) mod notices;
+pub(super) mod origin;
 mod parts;
 pub(super) mod reading;
 pub(super) mod rendered;

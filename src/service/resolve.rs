@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::head::{Deletion, Floor};
-use crate::domain::label::Candidate;
+use crate::domain::label::{Candidate, Label};
 use crate::domain::manifest::Artifact;
 use crate::domain::policy::Labels;
 use crate::domain::{FileName, Head, ManifestName, Selector, State, Subject, Target, VersionRow};
@@ -215,6 +215,26 @@ impl Resolve {
         let survey = self.heads.survey(head, OFFERED).await?;
         let selectable = survey.selectable;
         Err(ResolveError::NoSuchLabel { target: target.clone(), highest: survey.labels(), selectable })
+    }
+
+    /// The label that selects this version for ever, if there is one: by the policy of its name no other version can get it.
+    /// Reads nothing unless that is the policy.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn fixed_label(&self, name: &ManifestName, row: &VersionRow) -> Result<Option<Label>, ResolveError> {
+        let label = row.summary.label.as_deref().filter(|_| !row.summary.label_cut);
+        let Some(label) = label.and_then(|label| label.parse::<Label>().ok()) else { return Ok(None) };
+        if self.heads.policy(&name.clone().into()).labels != Labels::Once {
+            return Ok(None);
+        }
+        let selector = Selector::Label(label.clone());
+        let target = Target { name: name.clone(), selector, explicit: true };
+        match self.row(&target, AsOf::Recent).await {
+            Ok(found) => Ok(Some(label).filter(|_| found.is_fixed && found.row.number == row.number)),
+            Err(ResolveError::Store(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The names whose active versions count as well when this one is read. `None` if there are none, and for targets with

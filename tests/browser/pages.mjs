@@ -2,14 +2,25 @@
 // that is not as it should be.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { execSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { hostile, large, ordinary, publish } from "./publish.mjs";
+import { HOSTILE_REASON, hostile, large, ordinary, publish, request } from "./publish.mjs";
 
 const { LARDER_URL: url, CHROMIUM: executablePath = "/usr/bin/chromium" } = process.env;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const LONG = "long." + "n".repeat(120) + "/" + "T".repeat(120);
+
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+await ordinary();
+await hostile();
+await large();
+await publish("private/name", [["secret.txt", "secret"]], { version: "private label" });
+const { manifest } = await (await request("GET", "/versions/acme/tool@4")).json();
+
 const PAGES = [
   "/",
   "/?q=tool",
@@ -17,10 +28,20 @@ const PAGES = [
   "/manifests",
   "/versions/acme/tool",
   "/versions/acme/tool?before=3",
+  "/versions/acme/tool@3",
   "/versions/acme/tool@4",
+  "/versions/acme/server",
+  `/manifests/${manifest}`,
+  `/manifests/${manifest}?limit=1`,
+  "/history/acme/tool",
+  "/history/acme/tool?limit=3&all=true",
+  "/history/acme/tool@2",
+  "/history/hostile",
+  "/refs/acme/server?os=linux&arch=amd64",
   "/versions/acme/tool@3/diff?to=4",
   "/versions/acme/tool@4/diff?to=4",
   "/versions/hostile",
+  "/versions/hostile@1",
   "/versions/hostile@2",
   "/versions/hostile@1/diff?to=2",
   "/versions/large",
@@ -32,8 +53,6 @@ const PAGES = [
   "/versions/UPPER/case",
 ];
 const ERRORS = new Set(PAGES.slice(-4));
-
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 
 async function check(name, run, options = {}) {
   const context = await browser.newContext({ acceptDownloads: true, locale: "en-GB", timezoneId: "Asia/Tokyo", ...options });
@@ -54,11 +73,6 @@ async function check(name, run, options = {}) {
 }
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
-
-await ordinary();
-await hostile();
-await large();
-await publish("private/name", [["secret.txt", "secret"]], { version: "private label" });
 
 for (const colorScheme of ["light", "dark"]) {
   for (const width of [320, 1120]) {
@@ -89,7 +103,7 @@ for (const colorScheme of ["light", "dark"]) {
 
 await check("a click downloads the file", async (page) => {
   await page.goto(`${url}/`);
-  await page.getByRole("link", { name: "acme/tool" }).click();
+  await page.getByRole("link", { name: "acme/tool", exact: true }).click();
   const file = "tool-1.4.0-linux-amd64.tar.gz";
   const details = page.getByRole("listitem").filter({ has: page.getByRole("link", { name: file, exact: true }) });
   const started = page.waitForEvent("download");
@@ -104,10 +118,22 @@ await check("a click downloads the file", async (page) => {
 await check("a command is copied, and a screen reader hears of it", async (page, context) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   await page.goto(`${url}/versions/acme/tool`);
-  await page.getByRole("button", { name: "Copy the command" }).last().click();
-  await page.getByRole("status").getByText("Copied the command").waitFor({ state: "attached" });
-  const copied = await page.evaluate(() => navigator.clipboard.readText());
-  assert.equal(copied, `curl -fLO ${url}/refs/acme/tool@4/tool-1.4.0-linux-amd64.tar.gz`);
+  const copied = async (button) => {
+    await button.click();
+    await page.getByRole("status").getByText("Copied the").waitFor({ state: "attached" });
+    return page.evaluate(() => navigator.clipboard.readText());
+  };
+  const first = await copied(page.getByRole("button", { name: "Copy the command" }).first());
+  assert.equal(first, `curl -fLJO "${url}/refs/acme/tool?os=linux&arch=amd64"`);
+  const check = await copied(page.getByRole("button", { name: "Copy the check" }));
+  // What people paste works: the file comes under its own name, and its checksum is right.
+  const shell = { cwd: mkdtempSync(join(tmpdir(), "larder-")), encoding: "utf8" };
+  execSync(first, { ...shell, stdio: "ignore" });
+  assert.equal(execSync(check, shell), "tool-1.4.0-linux-amd64.tar.gz: OK\n");
+  rmSync(shell.cwd, { recursive: true });
+  await page.locator("summary").first().click();
+  const exact = await copied(page.getByRole("button", { name: "Copy the command" }).nth(1));
+  assert.equal(exact, `curl -fLO ${url}/refs/acme/tool@4/tool-1.4.0-linux-amd64.tar.gz`);
 });
 
 await check("the list is filtered while typing", async (page) => {
@@ -142,8 +168,8 @@ await check("without script everything is there", async (page) => {
   await page.goto(`${url}/`);
   await page.getByLabel("Search names and labels").fill("V1.4");
   await page.getByRole("button", { name: "Search" }).click();
-  assert.equal(await page.locator("tbody tr").count(), 1);
-  await page.getByRole("link", { name: "acme/tool" }).click();
+  assert.equal(await page.locator("tbody tr").count(), 2);
+  await page.getByRole("link", { name: "acme/tool", exact: true }).click();
   assert.equal(await page.getByRole("button").count(), 0, "no button that does nothing");
   assert.match(await page.locator("time").first().textContent(), /UTC$/);
   await page.locator("summary").first().click();
@@ -158,13 +184,34 @@ await check("without script everything is there", async (page) => {
   await page.getByRole("heading", { name: "What changed" }).waitFor();
 }, { javaScriptEnabled: false });
 
+await check("people find out who did what, what not to use, and where else it is", async (page) => {
+  await page.goto(`${url}/versions/acme/tool@3`);
+  await page.getByRole("note").getByRole("link", { name: "version 4" }).click();
+  await page.getByRole("heading", { name: "Also published as" }).waitFor();
+  await page.getByRole("link", { name: /^acme\/tool-lts/ }).click();
+  await page.getByRole("link", { name: "Everywhere with this manifest" }).click();
+  assert.equal(await page.locator("tbody tr").count(), 2);
+  await page.getByRole("link", { name: "acme/tool", exact: true }).click();
+  await page.getByRole("link", { name: "History", exact: true }).click();
+  const rolledBack = page.getByRole("row").filter({ hasText: "Rolled back to v1.3.0" });
+  assert.match(await rolledBack.textContent(), /Active: #3 → #2.*larder:admin/);
+  await page.getByRole("link", { name: "With every step of publishes" }).click();
+  await page.getByText("Prepared").first().waitFor();
+  await page.goto(`${url}/refs/acme/server?os=linux&arch=amd64`);
+  const started = page.waitForEvent("download");
+  await page.getByRole("link", { name: /rpm$/ }).click();
+  assert.equal((await started).suggestedFilename(), "server_0.9.2_amd64.rpm");
+}, { javaScriptEnabled: false });
+
 await check("hostile labels and notes do no harm", async (page) => {
-  for (const path of ["/", "/versions/hostile", "/versions/hostile@2", "/versions/hostile@1/diff?to=2"]) {
+  for (const path of ["/", "/versions/hostile", "/versions/hostile@1", "/versions/hostile@2", "/versions/hostile@1/diff?to=2", "/history/hostile"]) {
     await page.goto(url + path);
     assert.notEqual(await page.title(), "owned", path);
     assert.equal(await page.locator("main :is(script, img, style, b, i, iframe)").count(), 0, path);
     assert.equal(await page.locator('a[href^="javascript" i]').count(), 0, path);
-    assert.ok(!(await page.locator("body").innerText()).includes("\u202e"), path);
+    const text = await page.locator("body").innerText();
+    assert.ok(!text.includes("\u202e"), path);
+    assert.equal(text.includes(HOSTILE_REASON), ["/versions/hostile", "/versions/hostile@1", "/history/hostile"].includes(path), path);
   }
   await page.goto(`${url}/versions/hostile@1`);
   const started = page.waitForEvent("download");

@@ -4,11 +4,11 @@ import { createHash } from "node:crypto";
 const { LARDER_URL: url, LARDER_TOKEN: token } = process.env;
 const digest = (bytes) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
-export async function request(method, path, body) {
+export async function request(method, path, body, type = "application/octet-stream") {
   const response = await fetch(url + path, {
     method,
     body,
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/octet-stream" },
+    headers: { authorization: `Bearer ${token}`, "content-type": type },
   });
   if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
   return response;
@@ -46,6 +46,8 @@ tool migrate --from 1.3
 | \`cache\` | 64 MiB | 128 MiB |
 `;
 
+export const HOSTILE_REASON = `</p><script>document.title="owned"</script>${"r".repeat(300)}`;
+
 const HOSTILE = `# <script>document.title = "owned"</script>
 
 <img src=x onerror="document.title='owned'"> [click](javascript:document.title='owned') ![](https://tracker.invalid/x)
@@ -77,8 +79,16 @@ export async function ordinary() {
   await request("PUT", "/versions/acme/tool@2/pin", "");
   await request("DELETE", "/manifests/acme/tool@1?reason=it%20deletes%20the%20wrong%20directory%20on%20Windows");
   await publish("acme/tool", release("1.5.0-rc.1", 30_000), { version: "v1.5.0-rc.1" }, "?activate=false");
+  const yank = { reason: "Loses settings when it is upgraded from 1.2", instead: 4 };
+  await request("PUT", "/versions/acme/tool@3/yank", JSON.stringify(yank), "application/json");
+  await request("POST", "/versions/acme/tool@4/copy", JSON.stringify({ to: "acme/tool-lts" }), "application/json");
   await publish("acme/docs", [["index.html", "<p>docs"]], { version: "2026-05-14", kind: "static", entrypoint: "index.html" });
-  await publish("acme/server", [["server.tar", "server ".repeat(90_000)]], { version: "v0.9.2" });
+  const server = ["server", "server ".repeat(90_000), { executable: true }];
+  const choice = ["deb", "rpm"].map((format) => [`server_0.9.2_amd64.${format}`, format, { platform: "linux", arch: "amd64" }]);
+  const source = { blob: digest("the source"), size: 10 };
+  await request("PUT", `/blobs/${source.blob}`, "the source");
+  await publish("acme/server", [server, ...choice], { version: "v0.9.2", source });
+  await request("PUT", "/versions/acme/server@1/floor", JSON.stringify({ reason: "CVE-2026-1234" }), "application/json");
   await publish("nightly", [["tool.tar.gz", "nightly ".repeat(70_000)]], { version: "main:3f2a91c" });
 }
 
@@ -88,6 +98,7 @@ export async function hostile() {
   const long = ["l".repeat(255), "y", { platform: "<i>" + "p".repeat(300), arch: "\u202e" }];
   await publish("hostile", [odd, long, ["deep/" + "d/".repeat(100) + "file", "z"]], { version: "v0" });
   await publish("hostile", [odd, long], { version: label, kind: "files", metadata: { notes: HOSTILE } });
+  await request("PUT", "/versions/hostile@1/yank", JSON.stringify({ reason: HOSTILE_REASON }), "application/json");
   await publish("long." + "n".repeat(120) + "/" + "T".repeat(120), [["f", "f"]], { version: "1" });
 }
 

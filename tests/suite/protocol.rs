@@ -9,7 +9,7 @@ mod growth;
 mod healing;
 mod hidden;
 mod keys;
-mod labels;
+pub mod labels;
 mod logs;
 mod races;
 mod releases;

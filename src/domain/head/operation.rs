@@ -72,6 +72,34 @@ open_words!(Action {
     Delete = "delete",
 });
 
+impl Action {
+    /// What was done, before the number of a version, such as `rolled back to`.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepared",
+            Self::Amend => "amended",
+            Self::Publish => "published",
+            Self::Copy => "copied",
+            Self::Abort => "gave up",
+            Self::Promote => "promoted",
+            Self::Rollback => "rolled back to",
+            Self::Pin => "pinned",
+            Self::Unpin => "unpinned",
+            Self::Attach => "attached to",
+            Self::Yank => "yanked",
+            Self::Unyank => "unyanked",
+            Self::Floor => "set the floor to",
+            Self::Unfloor => "took away the floor",
+            Self::Retire => "retired",
+            Self::Expire => "expired",
+            Self::Withdraw => "withdrew the name",
+            Self::Delete => "deleted the name",
+            Self::Unknown(_) => "changed",
+        }
+    }
+}
+
 /// The operation that produced a head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {

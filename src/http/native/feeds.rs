@@ -22,7 +22,8 @@ use crate::http::error::ApiError;
 use crate::http::extract::{RequestedFreshness, Rest};
 use crate::http::openapi::{Document, Field, Operation, json_of, text};
 use crate::http::rfc::caching::Freshness;
-use crate::http::serving::rendered::{Rendered, origin};
+use crate::http::serving::origin::Origin;
+use crate::http::serving::rendered::Rendered;
 use crate::http::state::AppState;
 use crate::protocol::AsOf;
 use crate::wire::{Code, IndexEntry, VersionLabels, headers};
@@ -113,11 +114,12 @@ impl Asked<'_> {
 
     /// What absolute addresses begin with.
     fn origin(&self) -> String {
-        origin(&self.state.base, &self.request.headers, self.request.uri.authority().map(AsRef::as_ref))
+        let origin = Origin::of(&self.state.base, &self.request.headers, self.request.uri.authority());
+        origin.address.unwrap_or_else(|| "http://localhost".to_owned())
     }
 
     /// The answer with a document of this format, whose newest version is `newest`. A document that holds `addresses`
-    /// depends on the host that was asked, if the configuration does not say which one to use.
+    /// depends on the host that was asked, if the configuration does not say which one to use; then no shared cache keeps it.
     fn answer(
         &self,
         head: &Head,
@@ -128,6 +130,7 @@ impl Asked<'_> {
     ) -> Result<Response, ApiError> {
         let Target { name, .. } = &self.target;
         let base = &self.state.base;
+        let is_for_all = !addresses || base.url().is_some();
         let query = self.request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let location = match self.selected.or(newest) {
             Some(number) => format!("{base}/feeds/{name}@{number}/{format}{query}"),
@@ -141,10 +144,10 @@ impl Asked<'_> {
             location,
             // A version that is listed today may be yanked tomorrow.
             freshness: Freshness::Revalidate,
-            public: self.state.access.is_public(name),
+            public: self.state.access.is_public(name) && is_for_all,
             headers,
             heads: Some(vec![(name.clone(), head.generation)]),
-            is_cacheable: !addresses || base.url().is_some(),
+            is_cacheable: is_for_all,
         };
         document.answer(&self.request.headers)
     }

@@ -1,18 +1,20 @@
 //! `/history/NAME[@SELECTOR]`: every change of a name, newest first.
 
 use axum::extract::State;
-use axum::http::header::{HeaderMap, HeaderValue, LINK};
+use axum::http::header::{HeaderMap, HeaderValue, LINK, VARY};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 
+use super::pages::{self, HistoryView, Site, browse};
 use super::parameters as p;
 use crate::access::Caller;
 use crate::domain::{ManifestName, Origin, Selector, Target};
 use crate::http::error::ApiError;
 use crate::http::extract::{Params, Rest};
-use crate::http::openapi::{Document, Operation, json_of};
+use crate::http::openapi::{Document, Operation, json_of, text};
+use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::state::AppState;
 use crate::protocol::AsOf;
@@ -32,7 +34,12 @@ pub(super) fn describe(document: &mut Document) {
         )
         .by_policy()
         .takes(&[&p::BEFORE_GENERATION, &p::LIMIT_CHANGES, &p::ALL_STEPS])
-        .answers(200, "A page of changes.", &[&p::LINK, &p::CACHE_CONTROL], [json_of::<Changes>()])
+        .answers(
+            200,
+            "A page of changes. Browsers get a page of at most 50.",
+            &[&p::LINK, &p::CACHE_CONTROL],
+            [json_of::<Changes>(), text("text/html")],
+        )
         .fails(&[400, 401, 403, 404, 410, 500, 503]);
     document.path("/history/{target}", &[&p::TARGET], [show]);
 }
@@ -49,20 +56,22 @@ struct Page {
 async fn show(
     State(state): State<AppState>,
     caller: Caller,
+    (WantsHtml(html), site): (WantsHtml, Site),
     rest: Rest,
     Params(page): Params<Page>,
 ) -> Result<Response, ApiError> {
     let target = rest.target()?;
     caller.require_read(&state.access, &target.name)?;
     let version = version(&state, &target).await?;
-    let limit = page.limit.unwrap_or(limits::CHANGES).clamp(1, limits::MAX_CHANGES);
+    let limit = page.limit.unwrap_or(limits::CHANGES).clamp(1, if html { browse::ROWS } else { limits::MAX_CHANGES });
     let query = HistoryQuery { before: page.before, limit, steps: page.all, version };
     let found = state.histories.page(&target.name, query).await?;
     let found = found.ok_or_else(|| ResolveError::NoSuchName(target.name.clone()))?;
     let mut headers = HeaderMap::new();
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
     // What a caller may know of origins differs.
     set_freshness(&mut headers, Freshness::Revalidate, false);
-    if let Some(before) = found.next {
+    if let Some(before) = found.next.filter(|_| !html) {
         let (base, all) = (&state.base, if page.all { "&all=true" } else { "" });
         let link = format!("<{base}/history/{target}?before={before}&limit={limit}{all}>; rel=\"next\"");
         headers.insert(LINK, HeaderValue::try_from(link).map_err(ApiError::internal)?);
@@ -73,8 +82,13 @@ async fn show(
         deleted: found.head.deleted.as_ref().map(Deletion::from),
         changes: found.entries.into_iter().map(|entry| change(entry, &state, &caller)).collect(),
         next: found.next,
-        name: target.name,
+        name: target.name.clone(),
     };
+    if html {
+        let (first, public) = (page.before.is_none(), state.access.is_public(&target.name));
+        let view = HistoryView { site: &site, target: &target, changes: &body, all: page.all, first, public };
+        return Ok((headers, pages::history(&view)).into_response());
+    }
     Ok((headers, Json(body)).into_response())
 }
 

@@ -36,10 +36,10 @@ pub(super) async fn show(
     let Ok(site) = Site::from_request_parts(&mut request, state).await;
     let limit = page.limit.unwrap_or(limits::HOLDERS).clamp(1, limits::MAX_HOLDERS);
     let after = page.after.as_deref().map(version).transpose()?;
-    let first = after.is_none();
+    let is_first = after.is_none();
     let visible = |name: &ManifestName| state.access.may_read(caller, name);
     let found = state.members.page(digest, after, limit, visible).await?;
-    if first && found.holders.is_empty() && found.next.is_none() {
+    if is_first && found.holders.is_empty() && found.next.is_none() {
         return Err(ApiError::manifest_held_by_nobody(digest));
     }
     let base = &state.base;

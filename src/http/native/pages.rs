@@ -1,22 +1,28 @@
-//! Pages for browsers: what is published, a name, a version, what differs between two, and errors.
+//! Pages for browsers: what is published, names, versions, histories, and errors.
 //!
 //! Rendered on the server and complete without script. A page loads nothing: its style and its few lines of script are
 //! in it, allowed by their hashes. Text of publishers is shown through [`text::escaped`] only.
 
 pub(super) mod browse;
 mod diff;
+mod files;
+mod history;
 mod holders;
 mod index;
 mod layout;
 mod markdown;
 mod name;
 mod picture;
+mod platforms;
 mod problem;
 mod site;
 mod text;
 mod version;
+mod warnings;
 
+pub(super) use history::{HistoryView, history};
 pub(super) use holders::holders;
 pub(super) use index::{Listing, listing};
+pub(super) use platforms::choices;
 pub(super) use problem::problem;
 pub(super) use site::Site;

@@ -151,7 +151,7 @@ async fn show(
         (Some("promote" | "pin" | "copy" | "yank" | "floor"), _) => Err(not_allowed(tail.as_deref())),
         (Some(_), _) => Err(ApiError::no_route()),
         (None, true) if html => {
-            Ok((headers, browse::version(&state, &site, &target, query.page).await?).into_response())
+            Ok((headers, browse::version(&state, (&site, &caller), &target, query.page).await?).into_response())
         }
         (None, true) => {
             let found = state.resolve.row(&target, AsOf::Now).await?;
@@ -189,15 +189,13 @@ async fn history(
     let limit = query.limit.unwrap_or(limits::ROWS).clamp(1, most);
     let history = state.versions.history(name, query.before, limit).await?;
     let history = history.ok_or_else(|| ResolveError::NoSuchName(name.clone()))?;
-    let base = &state.base;
-    let next = history.next.map(|before| format!("{base}/versions/{name}?before={before}&limit={limit}"));
-    if let Some(next) = &next {
-        let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).map_err(ApiError::internal)?;
-        headers.insert(LINK, link);
-    }
     if let Some(site) = site {
-        let page = browse::name(state, site, &history, query.before.is_none(), next.as_deref()).await?;
+        let page = browse::name(state, site, &history, query.before.is_none(), limit).await?;
         return Ok((headers, page).into_response());
+    }
+    if let Some(before) = history.next {
+        let link = format!("<{}/versions/{name}?before={before}&limit={limit}>; rel=\"next\"", state.base);
+        headers.insert(LINK, HeaderValue::try_from(link).map_err(ApiError::internal)?);
     }
     let body = History {
         name: name.clone(),

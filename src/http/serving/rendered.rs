@@ -3,7 +3,7 @@
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderValue};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 
 use super::bytes::judged;
@@ -14,7 +14,6 @@ use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::conditional::etag;
 use crate::http::rfc::digests::state_digest;
 use crate::http::rfc::hardening::defuse;
-use crate::http::state::BaseUrl;
 
 /// A document, and what there is to say about it.
 #[derive(Debug)]
@@ -54,13 +53,4 @@ impl Rendered {
         let cacheable = heads.map(|heads| Extension(Cacheable::of_heads(heads, self.bytes.clone())));
         Ok((cacheable, answer, self.bytes).into_response())
     }
-}
-
-/// What absolute addresses begin with: the public URL, else the host that the client asked.
-pub(in crate::http) fn origin(base: &BaseUrl, request: &HeaderMap, authority: Option<&str>) -> String {
-    if let Some(url) = base.url() {
-        return url.as_str().to_owned();
-    }
-    let host = authority.or_else(|| request.get(HOST)?.to_str().ok()).unwrap_or("localhost");
-    format!("http://{host}")
 }

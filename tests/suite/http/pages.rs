@@ -1,5 +1,8 @@
 //! What a browser sees, and what operators' tools ask for.
 
+mod around;
+mod bad_days;
+
 use std::time::Duration;
 
 use base64::Engine as _;

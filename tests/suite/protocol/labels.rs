@@ -20,7 +20,7 @@ fn label_of(number: u64) -> String {
 }
 
 /// A name with so many versions, made by the rules by which heads grow, a few versions at a time.
-async fn grown(backend: &FsBackend, versions: u64) {
+pub async fn grown(backend: &FsBackend, versions: u64) {
     let services = Services::over(&backend.store());
     services.release("main", &Release::new(label_of(1), 1)).await.unwrap();
     grow(&services, backend, versions).await;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::layout::Page;
 use super::name::NameView;
-use super::version::VersionView;
+use super::version::{Around, VersionView};
 use super::{Listing, Site, diff, index, listing, name, version};
 use crate::access::Caller;
 use crate::domain::manifest::diff::Diff;
@@ -24,6 +24,8 @@ use crate::wire::{VersionDiff, limits};
 pub(in crate::http::native) const NAMES: usize = 100;
 /// Versions on a page: less than programs may ask for, since rows say more here.
 pub(in crate::http::native) const ROWS: usize = 50;
+/// Names and versions on the page of a version that have the same manifest.
+const ALSO: usize = 10;
 
 /// The query of the start page. Texts, so that no address of a start page is wrong.
 #[derive(Debug, Default, Deserialize)]
@@ -76,13 +78,17 @@ struct Loaded {
     found: Resolved,
     manifest: std::sync::Arc<LoadedManifest>,
     notes: Option<ReleaseNotes>,
+    /// What selects the version for ever.
+    selector: String,
 }
 
 async fn load(state: &AppState, target: &Target, fresh: AsOf) -> Result<Loaded, ResolveError> {
     let (found, manifest) = state.resolve.manifest(target, fresh).await?;
     // A manifest of a newer format can be served, but says nothing to this binary.
     let notes = if manifest.manifest().is_ok() { state.notes.of(&found, &manifest).await? } else { None };
-    Ok(Loaded { found, manifest, notes })
+    let label = state.resolve.fixed_label(&target.name, &found.row).await?;
+    let selector = label.map_or_else(|| found.row.number.to_string(), |label| label.to_string());
+    Ok(Loaded { found, manifest, notes, selector })
 }
 
 /// The page of a name.
@@ -91,7 +97,7 @@ pub(in crate::http::native) async fn name(
     site: &Site,
     history: &History,
     first: bool,
-    next: Option<&str>,
+    limit: usize,
 ) -> Result<Page, ApiError> {
     let Some(of) = history.head.name.visible() else { return Err(ApiError::no_route()) };
     let public = state.access.is_public(&of);
@@ -108,20 +114,52 @@ pub(in crate::http::native) async fn name(
         }
         None => None,
     };
-    let active = loaded.as_ref().map(|loaded| view(site, &of, loaded, 1, public));
+    let active = loaded.as_ref().map(|loaded| VersionView { is_excerpt: true, ..view(site, &of, loaded, 1, public) });
     let now = state.versions.now();
-    Ok(name::page(&NameView { base: &site.base, history, active, first, next, public, now }))
+    Ok(name::page(&NameView { base: &site.base, name: &of, history, active, first, limit, public, now }))
 }
 
 fn view<'a>(site: &'a Site, name: &'a ManifestName, loaded: &'a Loaded, page: usize, public: bool) -> VersionView<'a> {
-    let manifest = loaded.manifest.manifest().ok();
-    VersionView { site, name, row: &loaded.found.row, manifest, notes: loaded.notes.as_ref(), page, public }
+    let Loaded { found, manifest, notes, selector } = loaded;
+    let (manifest, floor) = (manifest.manifest().ok(), found.floor.as_deref());
+    let is_excerpt = false;
+    VersionView {
+        site,
+        name,
+        row: &found.row,
+        manifest,
+        notes: notes.as_ref(),
+        page,
+        public,
+        selector,
+        floor,
+        is_excerpt,
+    }
+}
+
+/// Other versions with the same manifest, and whether there are more of them. Everybody gets the same page of a public
+/// name, so that shows public names only.
+async fn also(
+    state: &AppState,
+    caller: &Caller,
+    name: &ManifestName,
+    row: &VersionRow,
+) -> Result<(Vec<(ManifestName, VersionRow)>, bool), ApiError> {
+    let all = !state.access.is_public(name);
+    let visible = |of: &ManifestName| if all { state.access.may_read(caller, of) } else { state.access.is_public(of) };
+    // One more, since this version is among them.
+    let page = state.members.page(row.digest(), None, ALSO + 1, visible).await?;
+    let mut also = page.holders;
+    also.retain(|(of, other)| (of, other.number) != (name, row.number));
+    let more = page.next.is_some() || also.len() > ALSO;
+    also.truncate(ALSO);
+    Ok((also, more))
 }
 
 /// The page of one version.
 pub(in crate::http::native) async fn version(
     state: &AppState,
-    site: &Site,
+    (site, caller): (&Site, &Caller),
     target: &Target,
     page: Option<usize>,
 ) -> Result<Page, ApiError> {
@@ -133,7 +171,8 @@ pub(in crate::http::native) async fn version(
     let previous = before.filter(|row| row.state.is_complete()).map(|row| row.number);
     let public = state.access.is_public(&target.name);
     let view = view(site, &target.name, &loaded, page.unwrap_or(1).max(1), public);
-    Ok(version::page(&view, previous, &claims))
+    let (also, more) = also(state, caller, &target.name, row).await?;
+    Ok(version::page(&view, &Around { previous, claims: &claims, also: &also, more }))
 }
 
 /// What differs between two versions of a name, for a browser or a program.

@@ -27,13 +27,14 @@ pub(super) fn page(
     number: usize,
 ) -> Page {
     let changes = changes(diff);
-    let most = text::files_on_a_page(changes.iter().map(|change| change.name.as_str()));
+    let most = text::files_on_a_page(changes.iter().map(|change| 400 + 6 * change.name.as_str().len()));
     let pages = changes.len().div_ceil(most).max(1);
     let number = number.min(pages);
     let begin = (number - 1) * most;
     let end = (begin + most).min(changes.len());
     let at = |a: u64, b: u64| format!("{}/versions/{name}@{a}/diff?to={b}", site.base);
-    let version = |row: &VersionRow| html! { a href={(site.base) "/versions/" (name) "@" (row.number)} { (text::title(row)) } " " span.soft { "№ " (row.number) } };
+    let version =
+        |row: &VersionRow| html! { a href={(site.base) "/versions/" (name) "@" (row.number)} { (text::called(row)) } };
     let main = html! {
         p.crumbs { a href={(site.base) "/versions/" (name)} { (name) } }
         h1 { "What changed" }
@@ -53,7 +54,7 @@ pub(super) fn page(
     };
     let title = format!("{name}: {} to {}", text::plain_title(from), text::plain_title(to));
     let about = format!("{} added, {} removed, {} changed.", diff.added.len(), diff.removed.len(), diff.changed.len());
-    Frame { base: &site.base, title: &title, about: &about, listed: false }.page(&main)
+    Frame { base: &site.base, title: &title, about: &about, listed: false, feed: None }.page(&main)
 }
 
 fn changes(diff: &Diff) -> Vec<Change<'_>> {

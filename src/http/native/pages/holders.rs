@@ -26,7 +26,7 @@ pub(in crate::http::native) fn holders(site: &Site, holders: &Holders, next: Opt
                         td data-label="Version" {
                             a href={(base) "/versions/" (holder.name) "@" (holder.number)} {
                                 @if let Some(label) = &holder.label { (short(label)) " " }
-                                "№ " (holder.number)
+                                "#" (holder.number)
                             }
                         }
                         td data-label="State" { (holder.state.as_str()) @if holder.yanked.is_some() { ", yanked" } }
@@ -39,5 +39,5 @@ pub(in crate::http::native) fn holders(site: &Site, holders: &Holders, next: Opt
         @if let Some(next) = next { nav.pager aria-label="Pages" { a.button href=(next) rel="next" { "More versions" } } }
     };
     let about = "The names and versions that hold one manifest.";
-    Frame { base, title: &title, about, listed: false }.page(&main)
+    Frame { base, title: &title, about, listed: false, feed: None }.page(&main)
 }

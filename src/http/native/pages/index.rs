@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::layout::{Frame, Page};
 use super::site::Site;
-use super::text::{count, escaped, in_query, short, size, time};
+use super::text::{count, escaped, in_query, number, short, size, time};
 use crate::domain::{Head, VersionRow};
 
 /// What a list of names shows.
@@ -49,7 +49,8 @@ pub(in crate::http::native) fn listing(site: &Site, listing: &Listing) -> Page {
         @if listing.first && listing.query.is_empty() { (programs(site)) }
     };
     let about = "Releases to download: files, checksums, notes and history.";
-    Frame { base: &site.base, title: "Releases", about, listed: listing.first && listing.query.is_empty() }.page(&main)
+    Frame { base: &site.base, title: "Releases", about, listed: listing.first && listing.query.is_empty(), feed: None }
+        .page(&main)
 }
 
 fn nothing(site: &Site, listing: &Listing) -> Markup {
@@ -81,7 +82,7 @@ fn table(site: &Site, listing: &Listing, rows: &[(&Head, &VersionRow)]) -> Marku
                         th scope="row" { a href={(site.base) "/versions/" (head.name)} { (head.name) } }
                         td data-label="Version" {
                             @if let Some(label) = &row.summary.label { (short(label)) " " }
-                            span.soft { "№ " (row.number) }
+                            (number(row.number))
                         }
                         td data-label="Kind" { (escaped(row.summary.kind.as_str())) }
                         td.n data-label="Size" { (size(row.summary.total_bytes)) ", " (count(row.summary.files, "file")) }

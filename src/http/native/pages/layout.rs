@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::ManifestName;
 use crate::http::state::BaseUrl;
 
 const STYLE: &str = include_str!("style.css");
@@ -45,13 +46,15 @@ pub(super) struct Frame<'a> {
     pub(super) about: &'a str,
     /// Whether search engines may list the page.
     pub(super) listed: bool,
+    /// The name whose feed tells of new releases.
+    pub(super) feed: Option<&'a ManifestName>,
 }
 
 impl Frame<'_> {
     /// The page with this content.
     pub(super) fn page(&self, main: &Markup) -> Page {
         let (policy, icon) = &*CONSTANTS;
-        let Self { base, title, about, listed } = self;
+        let Self { base, title, about, listed, feed } = self;
         let markup = html! {
             (DOCTYPE)
             html lang="en" {
@@ -66,6 +69,9 @@ impl Frame<'_> {
                     meta property="og:site_name" content="Larder";
                     meta property="og:title" content=(title);
                     meta property="og:description" content=(about);
+                    @if let Some(name) = feed {
+                        link rel="alternate" type="application/atom+xml" title={"Releases of " (name)} href={(base) "/feeds/" (name) "/atom.xml"};
+                    }
                     link rel="icon" type="image/svg+xml" href=(icon);
                     style { (PreEscaped(STYLE)) }
                 }

@@ -11,8 +11,8 @@ use crate::domain::text::Escaped;
 
 /// Longest result, in bytes. Few characters of Markdown can nest many elements; such text is shown as it is.
 const MAX_HTML: usize = 192 << 10;
-/// Longest text shown as it is, in bytes.
-const MAX_PLAIN: usize = 48 << 10;
+/// Longest HTML of text shown as it is, in bytes.
+const MAX_PLAIN: usize = 96 << 10;
 /// The level of the first heading; the page has those above.
 const FIRST_LEVEL: usize = 3;
 
@@ -59,7 +59,17 @@ fn render(text: &str) -> Markup {
     if pulldown_cmark::html::write_html_fmt(&mut out, events).is_ok() {
         return PreEscaped(out.0);
     }
-    html! { div.plain { (&visible[..visible.floor_char_boundary(MAX_PLAIN)]) } }
+    html! { div.plain { (beginning(&visible)) } }
+}
+
+/// As much of a text as has at most [`MAX_PLAIN`] bytes as HTML.
+fn beginning(text: &str) -> &str {
+    let mut room = MAX_PLAIN;
+    let mut fits = |character: char| {
+        let length = if "&<>\"".contains(character) { "&quot;".len() } else { character.len_utf8() };
+        room.checked_sub(length).map(|left| room = left).is_some()
+    };
+    text.char_indices().find(|(_, character)| !fits(*character)).map_or(text, |(end, _)| &text[..end])
 }
 
 /// Whether a link leads to the web or to mail; a relative one would lead to nothing here.
@@ -151,6 +161,6 @@ mod tests {
     #[test]
     fn nesting_that_explodes_is_shown_as_it_is() {
         let html = shown(&">".repeat(60_000));
-        assert!(html.len() < 400_000 && html.contains("class=\"plain\""), "{}", html.len());
+        assert!(html.len() <= MAX_PLAIN + 100 && html.contains("class=\"plain\""), "{}", html.len());
     }
 }

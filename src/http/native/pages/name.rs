@@ -4,28 +4,36 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::layout::{Frame, Page};
-use super::version::{VersionView, badges, warnings};
+use super::version::{VersionView, badges};
+use super::warnings::lowest;
 use super::{picture, text};
 use crate::domain::head::Activation;
-use crate::domain::{Head, State, VersionRow};
+use crate::domain::{Head, ManifestName, State, VersionRow};
 use crate::service::History;
 
 /// A page of a name's history; with `view`, the active version comes first.
 pub(super) fn page(view: &NameView<'_>) -> Page {
     let NameView { history, active, base, .. } = view;
     let name = history.head.name.as_str();
+    let (table, next) = table(view);
     let main = html! {
         div.head { h1 { (name) } }
+        nav.links aria-label="More about this name" {
+            a href={(base) "/history/" (name)} { "History" }
+            a href={(base) "/feeds/" (name) "/atom.xml"} type="application/atom+xml" { "Feed" }
+            a href={(base) "/feeds/" (name) "/index.json"} { "Releases as JSON" }
+        }
         (state(&history.head))
+        @if let Some(floor) = &history.head.floor { (lowest(base, view.name, floor, false)) }
         @if let Some(active) = active { (active_section(active)) }
         @if active.is_some() { (pictures(history, view.now)) }
         section aria-labelledby="versions" {
             h2 #versions { @if view.first { "All versions" } @else { "Earlier versions" } }
-            (table(view))
-            @if view.next.is_some() || !view.first {
+            (table)
+            @if next.is_some() || !view.first {
                 nav.pager aria-label="Pages" {
                     @if !view.first { a.button href={(base) "/versions/" (name)} { "Newest versions" } }
-                    @if let Some(next) = view.next { a.button href=(next) rel="next" { "Older versions" } }
+                    @if let Some(next) = next { a.button href=(next) rel="next" { "Older versions" } }
                 }
             }
         }
@@ -38,20 +46,21 @@ pub(super) fn page(view: &NameView<'_>) -> Page {
         }
         None => (name.to_owned(), format!("The history of {name}.")),
     };
-    Frame { base, title: &title, about: &about, listed: view.public && view.first }.page(&main)
+    Frame { base, title: &title, about: &about, listed: view.public && view.first, feed: Some(view.name) }.page(&main)
 }
 
 /// What a page of a name shows.
 #[derive(Debug)]
 pub(super) struct NameView<'a> {
     pub(super) base: &'a crate::http::state::BaseUrl,
+    pub(super) name: &'a ManifestName,
     pub(super) history: &'a History,
     /// The active version, on the first page.
     pub(super) active: Option<VersionView<'a>>,
     /// Whether this is the first page.
     pub(super) first: bool,
-    /// The address of the next page.
-    pub(super) next: Option<&'a str>,
+    /// Most rows on a page.
+    pub(super) limit: usize,
     /// Whether everybody may read the name.
     pub(super) public: bool,
     /// The present time.
@@ -76,11 +85,16 @@ fn state(head: &Head) -> Markup {
 fn active_section(view: &VersionView<'_>) -> Markup {
     html! {
         section.card aria-labelledby="active" {
-            div.head { h2 #active { (text::title(view.row)) } (badges(view.row)) }
+            div.head {
+                h2 #active { a href={(view.site.base) "/versions/" (view.name) "@" (view.row.number)} { (text::title(view.row)) } " " (text::number(view.row.number)) }
+                (badges(view.row))
+            }
+            (view.warnings())
+            (view.commands())
             (view.facts())
-            (warnings(view))
+            (view.pins())
             (view.files())
-            @if let Some(command) = view.first_command() { (command) }
+            (view.documents())
         }
         (view.notes())
     }
@@ -103,31 +117,36 @@ fn pictures(history: &History, now: Timestamp) -> Markup {
     }
 }
 
-fn table(view: &NameView<'_>) -> Markup {
+/// The table of versions, and the address of the next page.
+fn table(view: &NameView<'_>) -> (Markup, Option<String>) {
     let rows = &view.history.rows;
-    html! {
-        @if rows.is_empty() { p { "There are no versions here." } }
-        @else {
-            table.cards {
-                caption { (text::count(rows.len() as u64, "version")) @if view.next.is_some() { " of more" } ", newest first" }
-                thead { tr { th scope="col" { "Version" } th scope="col" { "Active" } th scope="col" { "Size" } th scope="col" { "Published" } th scope="col" { "Changes" } } }
-                tbody {
-                    @for (at, row) in rows.iter().enumerate() { (row_of(view, row, rows.get(at + 1))) }
-                }
-            }
-        }
+    if rows.is_empty() {
+        return (html! { p { "There are no versions here." } }, None);
     }
+    let (body, shown) = text::fitting(rows.iter().enumerate().map(|(at, row)| row_of(view, row, rows.get(at + 1))));
+    let before = if shown < rows.len() { Some(rows[shown - 1].number) } else { view.history.next };
+    let next =
+        before.map(|before| format!("{}/versions/{}?before={before}&limit={}", view.base, view.name, view.limit));
+    let table = html! {
+        table.cards {
+            caption { (text::count(shown as u64, "version")) @if next.is_some() { " of more" } ", newest first" }
+            thead { tr { th scope="col" { "Version" } th scope="col" { "Active" } th scope="col" { "Size" } th scope="col" { "Published" } th scope="col" { "Changes" } } }
+            tbody { (body) }
+        }
+    };
+    (table, next)
 }
 
 fn row_of(view: &NameView<'_>, row: &VersionRow, before: Option<&VersionRow>) -> Markup {
-    let (base, name) = (view.base, &view.history.head.name);
+    let (base, name) = (view.base, view.name);
     let comparable = before.filter(|before| row.state.is_complete() && before.state.is_complete());
     html! {
         tr.(row.state.as_str()) {
             th scope="row" {
                 @if row.state.is_complete() { a href={(base) "/versions/" (name) "@" (row.number)} { (text::title(row)) } }
                 @else { (text::title(row)) }
-                " " span.soft { "№ " (row.number) } " " (badges(row))
+                @if row.summary.label.is_some() { " " (text::number(row.number)) }
+                " " (badges(row))
             }
             td data-label="Active" { (periods(&view.history.head, row)) (remarks(view, row)) }
             td.n data-label="Size" { (text::size(row.summary.total_bytes)) }
@@ -176,7 +195,7 @@ fn rolled_back(activations: &[Activation], at: usize) -> Option<u64> {
 
 /// Why the version is as it is.
 fn remarks(view: &NameView<'_>, row: &VersionRow) -> Markup {
-    let (base, name) = (view.base, &view.history.head.name);
+    let (base, name) = (view.base, view.name);
     html! {
         @if let Some(at) = row.retired_at {
             p.small {
@@ -192,9 +211,6 @@ fn remarks(view: &NameView<'_>, row: &VersionRow) -> Markup {
         }
         @for pin in &row.pins {
             p.small.soft { "Pinned by " (text::escaped(pin.by.as_str())) @if let Some(reason) = &pin.reason { ": " (text::escaped(reason)) } }
-        }
-        @if let Some(from) = row.from.as_deref().filter(|from| from.is_copy()) {
-            p.small.soft { "Copied from " (text::short(from.name.as_deref().unwrap_or_default())) @if let Some(version) = from.version { "@" (version) } }
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn timeline(activations: &[Activation], now: Timestamp) -> Option<Mar
                 title #timeline { (spoken.join("; ")) }
                 @for (lane, version) in lanes.iter().enumerate() {
                     line.rule x1=(percent(MARGIN)) x2="100%" y1=(lane as u64 * LANE + LANE / 2) y2=(lane as u64 * LANE + LANE / 2) {}
-                    text x="0" y=(lane as u64 * LANE + 15) { (version) }
+                    text x="0" y=(lane as u64 * LANE + 15) { "#" (version) }
                     @for one in activations.iter().filter(|one| one.version == *version) { (bar(one, lane)) }
                 }
             }

@@ -25,13 +25,13 @@ pub(in crate::http::native) fn problem(error: &ApiError, request: &FailedRequest
         (explanation(error))
         nav.pager aria-label="From here" {
             @if let (Some(name), true) = (&name, is_about_a_version(error)) {
-                a.button href={(request.base) "/versions/" (name)} { "The history of " (name) }
+                a.button href={(request.base) "/versions/" (name)} { "All versions of " (name) }
             }
             a.button href={(request.base) "/"} { "All releases" }
         }
         p.small.soft { "Code " code { (error.code().as_str()) } ", request " code { (request.id.as_str()) } }
     };
-    let (headers, html) = Frame { base: request.base, title, about: title, listed: false }.page(&main);
+    let (headers, html) = Frame { base: request.base, title, about: title, listed: false, feed: None }.page(&main);
     let length = HeaderValue::from(html.0.len());
     let mut response = (status, headers, html).into_response();
     let headers = response.headers_mut();
@@ -88,7 +88,8 @@ fn explanation(error: &ApiError) -> Markup {
 
 /// The name that an address of this surface is about.
 fn name_in(path: &str) -> Option<ManifestName> {
-    let rest = ["/versions/", "/manifests/", "/refs/"].iter().find_map(|prefix| path.strip_prefix(prefix))?;
+    let rest =
+        ["/versions/", "/manifests/", "/history/", "/refs/"].iter().find_map(|prefix| path.strip_prefix(prefix))?;
     let name = match (rest.split_once('@'), path.starts_with("/refs/")) {
         (Some((name, _)), _) => name,
         (None, true) => rest.rsplit_once('/')?.0,
@@ -108,6 +109,7 @@ mod tests {
             ("/versions/a/b@3", Some("a/b")),
             ("/versions/a/b@3/diff", Some("a/b")),
             ("/manifests/a@active", Some("a")),
+            ("/history/a/b@3", Some("a/b")),
             ("/refs/a/b/file", Some("a/b")),
             ("/refs/a@1/dir/file", Some("a")),
             ("/refs/a", None),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::text::Escaped;
@@ -17,9 +17,14 @@ const IN_PATH: &AsciiSet =
 const SHORT: usize = 80;
 /// Longest text that a list has at hand, in characters.
 const AT_HAND: usize = 400;
-/// Files on a page, and how many if names are longer than [`LONG`] bytes: a page stays below half a megabyte.
-const FILES: (usize, usize) = (100, 20);
-const LONG: usize = 200;
+/// Longest word in a badge, in characters.
+const WORD: usize = 64;
+/// Most files on a page.
+const FILES: usize = 100;
+/// Most bytes of a list of files, so that a page stays below half a megabyte whatever else is on it.
+const LIST: usize = 200_000;
+/// Most bytes of the rows of a table.
+const ROWS: usize = 120 << 10;
 
 /// Text of publishers, with what hides or reorders text made visible.
 pub(super) fn escaped(text: &str) -> Cow<'_, str> {
@@ -43,9 +48,41 @@ pub(super) fn short(text: &str) -> Markup {
     }
 }
 
-/// How many of the files with these names are on a page.
-pub(super) fn files_on_a_page<'a>(mut names: impl Iterator<Item = &'a str>) -> usize {
-    if names.any(|name| name.len() > LONG) { FILES.1 } else { FILES.0 }
+/// The beginning of a text of publishers that should be one word.
+pub(super) fn word(text: &str) -> Markup {
+    let shown = escaped(beginning(text, WORD));
+    let cut = beginning(&shown, WORD);
+    html! { (cut) @if cut.len() < text.len() { "…" } }
+}
+
+/// How many files are on a page of a list whose entries have at most so many bytes each. The same for every page of a
+/// list, so that pages can be counted.
+pub(super) fn files_on_a_page(entries: impl Iterator<Item = usize>) -> usize {
+    let longest = entries.max().unwrap_or(0);
+    (LIST / longest.max(1)).clamp(1, FILES)
+}
+
+/// The first of these rows that are not too long together, at least one, and how many they are.
+pub(super) fn fitting(rows: impl Iterator<Item = Markup>) -> (Markup, usize) {
+    let (mut shown, mut number) = (String::new(), 0);
+    for PreEscaped(row) in rows {
+        if number > 0 && shown.len() + row.len() > ROWS {
+            break;
+        }
+        shown.push_str(&row);
+        number += 1;
+    }
+    (PreEscaped(shown), number)
+}
+
+/// The number of a version, as it is selected: `@4` behind the name.
+pub(super) fn number(number: u64) -> Markup {
+    html! { span.soft { "#" (number) } }
+}
+
+/// What people call a version, and its number if that is something else.
+pub(super) fn called(row: &VersionRow) -> Markup {
+    html! { (title(row)) @if row.summary.label.as_deref().is_some_and(|label| !label.trim().is_empty()) { " " (number(row.number)) } }
 }
 
 /// What people call a version: its label, else its number.

@@ -5,10 +5,10 @@ use maud::{Markup, html};
 use super::layout::{Frame, Page};
 use super::site::Site;
 use super::{markdown, text};
-use crate::domain::manifest::Artifact;
+use crate::domain::head::Floor;
+use crate::domain::sums::SUMS_FILE;
 use crate::domain::{Manifest, ManifestName, State, VersionRow};
 use crate::service::ReleaseNotes;
-use crate::wire::blob_address;
 
 /// Longest label shown in full, in bytes; the manifest has longer ones.
 const MAX_LABEL: usize = 4096;
@@ -26,29 +26,54 @@ pub(super) struct VersionView<'a> {
     pub(super) page: usize,
     /// Whether everybody may read the name.
     pub(super) public: bool,
+    /// What selects the version for ever, for addresses to copy: its label if no other version can get that, else its
+    /// number.
+    pub(super) selector: &'a str,
+    /// The lowest version that should be run.
+    pub(super) floor: Option<&'a Floor>,
+    /// Whether this is the part of a name's page about its active version.
+    pub(super) is_excerpt: bool,
 }
 
-/// The page of one version. `previous` is the number of the one before, if there is one.
-pub(super) fn page(view: &VersionView<'_>, previous: Option<u64>, claims: &[Box<str>]) -> Page {
+/// What the page of a version shows beside the version.
+#[derive(Debug)]
+pub(super) struct Around<'a> {
+    /// The number of the version before, if there is one.
+    pub(super) previous: Option<u64>,
+    /// What the publisher's identity token says.
+    pub(super) claims: &'a [Box<str>],
+    /// Other versions with the same manifest.
+    pub(super) also: &'a [(ManifestName, VersionRow)],
+    /// Whether there are more of them.
+    pub(super) more: bool,
+}
+
+/// The page of one version.
+pub(super) fn page(view: &VersionView<'_>, around: &Around<'_>) -> Page {
     let VersionView { site, name, row, .. } = view;
+    let Around { previous, claims, .. } = around;
     let main = html! {
         p.crumbs { a href={(site.base) "/versions/" (name)} { (name) } }
-        div.head { h1 { (text::title(row)) } (badges(row)) }
+        div.head { h1 { (text::called(row)) } (badges(row)) }
+        (view.warnings())
+        (view.commands())
         (view.facts())
+        (view.pins())
         @if !claims.is_empty() {
-            details { summary { "What the publisher's identity token says" } ul { @for claim in claims { li { code { (text::escaped(claim)) } } } } }
+            details { summary { "What the publisher's identity token says" } ul { @for claim in *claims { li { code { (text::escaped(claim)) } } } } }
         }
         (full_label(view))
-        (warnings(view))
+        (view.documents())
         section aria-labelledby="files" { h2 #files { "Files" } (view.files()) }
         (view.notes())
+        (also(view, around))
         section aria-labelledby="compare" {
             h2 #compare { "Compare" }
             @if let Some(previous) = previous {
                 p { a href={(site.base) "/versions/" (name) "@" (previous) "/diff?to=" (row.number)} { "What changed since version " (previous) } }
             }
             form action=(format!("{}@{}/diff", name.as_str().rsplit('/').next().unwrap_or_default(), row.number)) {
-                div.field { label for="to" { "Compare with version" } input #to name="to" inputmode="numeric" required maxlength="100" placeholder="number or active"; }
+                div.field { label for="to" { "Compare with version" } input #to name="to" required maxlength="200" placeholder="number, label or active"; }
                 button { "Compare" }
             }
         }
@@ -56,7 +81,29 @@ pub(super) fn page(view: &VersionView<'_>, previous: Option<u64>, claims: &[Box<
     let title = format!("{name} {}", text::plain_title(row));
     let about =
         format!("{}, {} of {name}.", text::count(row.summary.files, "file"), text::size(row.summary.total_bytes));
-    Frame { base: &site.base, title: &title, about: &about, listed: view.public && view.page == 1 }.page(&main)
+    let listed = view.public && view.page == 1;
+    Frame { base: &site.base, title: &title, about: &about, listed, feed: Some(name) }.page(&main)
+}
+
+/// Where else the same files are.
+fn also(view: &VersionView<'_>, around: &Around<'_>) -> Markup {
+    let base = &view.site.base;
+    html! {
+        @if !around.also.is_empty() {
+            section aria-labelledby="also" {
+                h2 #also { "Also published as" }
+                ul.plain-list {
+                    @for (name, row) in around.also {
+                        li { a href={(base) "/versions/" (name) "@" (row.number)} { (name) " " (text::called(row)) } " " (badges(row)) }
+                    }
+                }
+                p.small.soft {
+                    "The same manifest, and so the same files, byte for byte. "
+                    @if around.more { a href={(base) "/manifests/" (view.row.digest())} { "All that have it" } "." }
+                }
+            }
+        }
+    }
 }
 
 /// State and marks of a version.
@@ -93,33 +140,13 @@ fn full_label(view: &VersionView<'_>) -> Markup {
     }
 }
 
-/// What speaks against the version, and what keeps it.
-pub(super) fn warnings(view: &VersionView<'_>) -> Markup {
-    let VersionView { site, name, row, .. } = view;
-    html! {
-        @if let Some(yank) = &row.yanked {
-            div.note {
-                strong { "Yanked" } " on " (text::time(yank.at)) " by " (text::escaped(yank.by.as_str())) ": " (text::escaped(&yank.reason))
-                @if let Some(instead) = yank.instead { ". Use " a href={(site.base) "/versions/" (name) "@" (instead)} { "version " (instead) } " instead." }
-            }
-        }
-        @for pin in &row.pins {
-            p.small.soft {
-                "Pinned on " (text::time(pin.at)) " by " (text::escaped(pin.by.as_str()))
-                @if let Some(reason) = &pin.reason { ": " (text::escaped(reason)) }
-            }
-        }
-    }
-}
-
 impl VersionView<'_> {
     /// Who, when, how much.
     pub(super) fn facts(&self) -> Markup {
-        let Self { site, name, row, .. } = self;
+        let row = self.row;
         let fact = |term: &str, content: Markup| html! { div { dt { (term) } dd { (content) } } };
         html! {
             dl.facts {
-                (fact("Number", html! { (row.number) }))
                 @if let Some(at) = row.published_at { (fact("Published", html! { (text::time(at)) })) }
                 (fact("Published by", html! { (text::escaped(row.created_by.as_str())) }))
                 @if let Some(at) = row.promoted_at {
@@ -128,90 +155,28 @@ impl VersionView<'_> {
                 @if let Some(by) = &row.promoted_by { (fact("Made active by", html! { (text::escaped(by.as_str())) })) }
                 (fact("Size", html! { (text::size(row.summary.total_bytes)) " in " (text::count(row.summary.files, "file")) }))
                 @if row.summary.kind.as_str() != "files" { (fact("Kind", html! { (text::escaped(row.summary.kind.as_str())) })) }
-                @if let Some(from) = &row.from { (fact("Comes from", origin(from))) }
-                (fact("Manifest", html! {
-                    a href={(site.base) "/manifests/" (name) "@" (row.number)} { code title=(row.digest()) { (text::digest(row.digest())) } }
-                }))
+                // Whoever may read a copy need not be allowed to know the name that it was made from.
+                @if let Some(from) = row.from.as_ref().filter(|from| !from.is_copy()) { (fact("Comes from", origin(from))) }
+            }
+        }
+    }
+
+    /// What programs read of this version, and where to read on.
+    pub(super) fn documents(&self) -> Markup {
+        let Self { site, name, row, .. } = self;
+        let (base, number) = (&site.base, row.number);
+        html! {
+            nav.links aria-label="Documents" {
+                a href={(base) "/refs/" (name) "@" (number) "/" (SUMS_FILE)} { (SUMS_FILE) }
+                a href={(base) "/manifests/" (name) "@" (number)} title=(row.digest()) { "Manifest" }
+                @if self.notes.is_some() { a href={(base) "/feeds/" (name) "@" (number) "/notes"} { "Notes as Markdown" } }
                 @if let Some(source) = row.summary.source {
-                    (fact("Source snapshot", html! {
-                        a href={(site.base) "/blobs/" (source) "/source-" (row.number)} download { code title=(source) { (text::digest(source)) } }
-                    }))
+                    a href={(base) "/blobs/" (source) "/" (source_name(name, number))} title=(source) download { "Source snapshot" }
                 }
+                a href={(base) "/history/" (name) "@" (number)} { "History of this version" }
+                a href={(base) "/manifests/" (row.digest())} { "Everywhere with this manifest" }
             }
         }
-    }
-
-    /// A page of the files, each with its address, its digest and a line to copy.
-    pub(super) fn files(&self) -> Markup {
-        let Some(manifest) = self.manifest else {
-            return html! { p { "This server is too old to list the files of this version; its manifest has them." } };
-        };
-        let files = &manifest.files;
-        let most = text::files_on_a_page(files.iter().map(|file| file.name.as_str()));
-        let pages = files.len().div_ceil(most).max(1);
-        let page = self.page.min(pages);
-        let begin = (page - 1) * most;
-        let end = (begin + most).min(files.len());
-        let at = |page: usize| format!("{}/versions/{}@{}?page={page}", self.site.base, self.name, self.row.number);
-        html! {
-            ul.files { @for file in &files[begin..end] { (self.file(file)) } }
-            @if pages > 1 {
-                nav.pager aria-label="Files" {
-                    span { "Files " (begin + 1) "–" (end) " of " (files.len()) }
-                    @if begin > 0 { a.button href=(at(page - 1)) rel="prev" { "Previous" } }
-                    @if end < files.len() { a.button href=(at(page + 1)) rel="next" { "Next" } }
-                }
-            }
-        }
-    }
-
-    fn file(&self, file: &Artifact) -> Markup {
-        let path = format!("/refs/{}@{}/{}", self.name, self.row.number, text::in_path(file.name.as_str()));
-        let shown = text::escaped(file.name.as_str());
-        let platform: Vec<_> =
-            [&file.platform, &file.arch].into_iter().flatten().map(|word| text::short(word)).collect();
-        html! {
-            li {
-                div.line {
-                    span {
-                        a.file href={(self.site.base) (path)} download { (shown) }
-                        @for word in &platform { " " span.badge { (word) } }
-                    }
-                    span.n.soft { (text::size(file.blob.size)) }
-                }
-                details {
-                    summary { code { (text::digest(file.blob.digest)) } "… and command" span.hidden { " for " (shown) } }
-                    (text::copyable("the digest", &file.blob.digest.to_string()))
-                    (text::copyable("the command", &self.command(&path, file)))
-                    @if let Some(media_type) = &file.media_type { p.small.soft { (text::escaped(media_type)) } }
-                    p.small { a href={(self.site.base) "/" (blob_address(file))} download { "The same bytes by their digest" } }
-                }
-            }
-        }
-    }
-
-    /// The command that downloads a file under its own name.
-    fn command(&self, path: &str, file: &Artifact) -> String {
-        let (site, base) = (&self.site.absolute, file.name.base());
-        let encoded = path.rsplit('/').next().unwrap_or_default();
-        // Else curl would save it under the encoded name.
-        if encoded == base { format!("curl -fLO {site}{path}") } else { format!("curl -fLJO {site}{path}") }
-    }
-
-    /// A command for the first file. Its address stays right whatever is active, unless the file is named after the
-    /// version.
-    pub(super) fn first_command(&self) -> Option<Markup> {
-        let file = self.manifest?.files.iter().find(|file| !file.name.as_str().contains('/'))?;
-        let label = self.row.summary.label.as_deref().unwrap_or_default().trim_start_matches('v');
-        let moves = label.is_empty() || !file.name.as_str().contains(label);
-        let version = if moves { String::new() } else { format!("@{}", self.row.number) };
-        let path = format!("/refs/{}{version}/{}", self.name, text::in_path(file.name.as_str()));
-        let about = if moves {
-            "From a terminal, always the active version:"
-        } else {
-            "From a terminal, exactly this version:"
-        };
-        Some(html! { p.small.soft { (about) } (text::copyable("the command", &self.command(&path, file))) })
     }
 
     pub(super) fn notes(&self) -> Markup {
@@ -234,11 +199,14 @@ impl VersionView<'_> {
     }
 }
 
+/// The name under which the source snapshot of a version is saved.
+fn source_name(name: &ManifestName, number: u64) -> String {
+    format!("{}-{number}-source", name.as_str().rsplit('/').next().unwrap_or_default())
+}
+
 fn origin(from: &crate::domain::Origin) -> Markup {
     html! {
-        @if let Some(url) = &from.url { (text::short(url)) " " }
-        @if let Some(name) = &from.name { (text::short(name)) }
-        @if let Some(version) = from.version { "@" (version) }
+        @if let Some(url) = &from.url { (text::short(url)) }
         @if let Some(at) = from.published_at { ", published there " (text::time(at)) }
     }
 }

@@ -2,10 +2,9 @@
 
 use axum::Json;
 use axum::extract::{FromRequestParts as _, Query, Request};
-use axum::http::header::{CONTENT_LOCATION, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, VARY};
+use axum::http::header::{CONTENT_LOCATION, HeaderName, HeaderValue, VARY};
 use axum::http::{StatusCode, Uri};
-use axum::response::{Html, IntoResponse as _, Response};
-use maud::{DOCTYPE, html};
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -13,14 +12,14 @@ use super::redirect;
 use crate::access::Caller;
 use crate::domain::manifest::Artifact;
 use crate::domain::platform::{Choice, Stated, Traits, choose};
-use crate::domain::text::Escaped;
 use crate::domain::{ManifestName, Target};
 use crate::http::error::ApiError;
 use crate::http::extract::Rest;
+use crate::http::native::pages::{self, Site};
 use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::set_freshness;
+use crate::http::serving::origin::Origin;
 use crate::http::serving::reading::Reading;
-use crate::http::serving::rendered::origin;
 use crate::http::state::AppState;
 use crate::protocol::AsOf;
 use crate::service::{ResolveError, Resolved};
@@ -29,8 +28,6 @@ use crate::wire::{Code, PlatformFile, PlatformFiles, file_address, headers};
 const FALLBACK: HeaderName = HeaderName::from_static(headers::FALLBACK);
 /// Most files that an answer lists.
 const MAX_LISTED: usize = 100;
-/// A page without scripts and styles.
-const POLICY: &str = "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 #[derive(Deserialize)]
 struct Wanted {
@@ -96,11 +93,9 @@ pub(super) async fn follow(
     let (found, loaded) = state.resolve.manifest(target, fresh).await?;
     let files = &loaded.manifest()?.files;
     let Choice { files: chosen, fallback } = choose(files, &wanted);
-    let list = List {
-        origin: origin(&state.base, &request.headers, request.uri.authority().map(AsRef::as_ref)),
-        found: &found,
-        target,
-    };
+    let origin = Origin::of(&state.base, &request.headers, request.uri.authority());
+    let list =
+        List { origin: origin.address.clone().unwrap_or_else(|| "http://localhost".to_owned()), found: &found, target };
     let mut response = match *chosen.as_slice() {
         [] => return Err(list.none(files, &wanted)),
         [one] => {
@@ -110,9 +105,15 @@ pub(super) async fn follow(
             response.headers_mut().insert(CONTENT_LOCATION, exact);
             response
         }
-        _ => list.several(&chosen, html),
+        _ if html => {
+            let Ok(site) = Site::from_request_parts(&mut request, state).await;
+            list.page(&site, &chosen)
+        }
+        _ => list.several(&chosen),
     };
-    set_freshness(response.headers_mut(), reading.freshness(&found), reading.is_public);
+    // A list has the host in it that was asked.
+    let is_for_all = origin.is_configured || chosen.len() == 1;
+    set_freshness(response.headers_mut(), reading.freshness(&found), reading.is_public && is_for_all);
     if let Some(fallback) = fallback {
         response.headers_mut().insert(FALLBACK, HeaderValue::from_static(fallback));
     }
@@ -145,33 +146,24 @@ impl List<'_> {
     }
 
     /// Several files suit: 300, with all of them.
-    fn several(&self, chosen: &[&Artifact], html: bool) -> Response {
+    fn several(&self, chosen: &[&Artifact]) -> Response {
+        let (files, more) = self.listed(chosen);
+        let body = PlatformFiles { version: self.found.row.number, files, more };
+        (StatusCode::MULTIPLE_CHOICES, [(VARY, "Accept")], Json(body)).into_response()
+    }
+
+    /// The same for a browser.
+    fn page(&self, site: &Site, chosen: &[&Artifact]) -> Response {
+        let (files, more) = self.listed(chosen);
+        let page = pages::choices(site, (&self.target.name, &self.found.row), &files, more);
+        (StatusCode::MULTIPLE_CHOICES, [(VARY, "Accept")], page).into_response()
+    }
+
+    /// The first of these files, and how many more there are.
+    fn listed(&self, chosen: &[&Artifact]) -> (Vec<PlatformFile>, usize) {
         let listed: Vec<_> = chosen.iter().take(MAX_LISTED).filter_map(|file| self.file(file)).collect();
         let more = chosen.len() - listed.len();
-        let vary = [(VARY, "Accept")];
-        if !html {
-            let body = PlatformFiles { version: self.found.row.number, files: listed, more };
-            return (StatusCode::MULTIPLE_CHOICES, vary, Json(body)).into_response();
-        }
-        let title = format!("Files of {}@{}", self.target.name, self.found.row.number);
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head { meta charset="utf-8"; meta name="viewport" content="width=device-width"; title { (title) } }
-                body {
-                    h1 { (title) }
-                    p { "Several files are for this platform:" }
-                    ul {
-                        @for file in &listed {
-                            li { a href=(file.url) { (Escaped::new(&file.name)) } " (" (file.size) " bytes)" }
-                        }
-                    }
-                    @if more > 0 { p { "And " (more) " more." } }
-                }
-            }
-        };
-        let policy = [(CONTENT_SECURITY_POLICY, POLICY)];
-        (StatusCode::MULTIPLE_CHOICES, vary, policy, Html(page.into_string())).into_response()
+        (listed, more)
     }
 
     /// No file suits: 404, with those for other platforms.
