@@ -8,4 +8,5 @@ pub(super) mod notices;
 mod parts;
 pub(super) mod reading;
 pub(super) mod rendered;
+pub(super) mod rendering;
 pub(super) mod response_cache;

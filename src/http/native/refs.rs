@@ -119,14 +119,17 @@ async fn follow(
         && let Some(target) = platforms::target(&state, &caller, &rest, fresh).await?
     {
         let reading = Reading::new(&state.resolve, &state.access, &caller, target, fresh).await?;
-        return platforms::follow(&state, &reading, fresh, request).await;
+        return platforms::follow((&state, &caller), &reading, fresh, request).await;
     }
     let (target, file) = rest.file()?;
     let reading = Reading::new(&state.resolve, &state.access, &caller, target, fresh).await?;
     let (found, loaded) = state.resolve.manifest(reading.target(), fresh).await?;
     match loaded.file(&file)? {
         Some(artifact) => redirect(&state, &reading, &found, artifact, true),
-        None => checksums::answer(&state, &reading, &file, (&found, &loaded), &request),
+        None => {
+            let (request, _) = request.into_parts();
+            checksums::answer((&state, &caller), &reading, &file, (&found, &loaded), &request).await
+        }
     }
 }
 

@@ -146,7 +146,7 @@ async fn show(
         }
         (Some("diff"), true) => {
             let to = query.to.as_deref().unwrap_or("active").parse()?;
-            browse::compare(&state, (&site, html), (&target, to), query.page, headers).await
+            browse::compare((&state, &caller), (&site, html), (&target, to), query.page, headers).await
         }
         (Some("promote" | "pin" | "copy" | "yank" | "floor"), _) => Err(not_allowed(tail.as_deref())),
         (Some(_), _) => Err(ApiError::no_route()),
@@ -196,7 +196,7 @@ async fn history(
         headers.insert(LINK, link);
     }
     if let Some(site) = site {
-        let page = browse::name(state, site, &history, query.before.is_none(), next.as_deref()).await?;
+        let page = browse::name(state, site, history, query.before.is_none(), next.as_deref()).await?;
         return Ok((headers, page).into_response());
     }
     let body = History {

@@ -3,7 +3,7 @@
 use axum::http::header::{CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::access::{Access, Caller};
-use crate::domain::{ManifestName, Selector, Target};
+use crate::domain::{ManifestName, Target};
 use crate::http::error::ApiError;
 use crate::http::rfc::caching::Freshness;
 use crate::http::state::BaseUrl;
@@ -59,7 +59,7 @@ impl Reading {
     /// the same version has any number of addresses like this one, which could displace other responses from the cache.
     pub(in crate::http) fn heads(&self, found: &Resolved) -> Option<Vec<(ManifestName, u64)>> {
         match &self.following {
-            None if matches!(self.asked.selector, Selector::Range(_) | Selector::At(_)) => None,
+            None if self.asked.selector.has_many_spellings() => None,
             None => Some(vec![(self.asked.name.clone(), found.generation)]),
             Some(following) => following.is_complete.then(|| following.heads.clone()),
         }

@@ -21,6 +21,7 @@ use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::set_freshness;
 use crate::http::serving::reading::Reading;
 use crate::http::serving::rendered::origin;
+use crate::http::serving::rendering::render;
 use crate::http::state::AppState;
 use crate::protocol::AsOf;
 use crate::service::{ResolveError, Resolved};
@@ -79,7 +80,7 @@ pub(super) async fn target(
 }
 
 pub(super) async fn follow(
-    state: &AppState,
+    (state, caller): (&AppState, &Caller),
     reading: &Reading,
     fresh: AsOf,
     request: Request,
@@ -95,7 +96,8 @@ pub(super) async fn follow(
     let target = reading.target();
     let (found, loaded) = state.resolve.manifest(target, fresh).await?;
     let files = &loaded.manifest()?.files;
-    let Choice { files: chosen, fallback } = choose(files, &wanted);
+    let choice = render(state, caller, loaded.bytes.len() as u64, || choose(files, &wanted)).await?;
+    let Choice { files: chosen, fallback } = choice;
     let list = List {
         origin: origin(&state.base, &request.headers, request.uri.authority().map(AsRef::as_ref)),
         found: &found,
