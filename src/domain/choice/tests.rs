@@ -117,7 +117,9 @@ fn staged_versions_are_found_by_their_label_only() {
         assert_eq!(number(selector, &versions), read, "{selector}");
         let parsed = selector.parse().unwrap();
         let mut choice = Choice::to_promote(&parsed);
-        versions.iter().for_each(|version| choice.offer(version));
+        for version in &versions {
+            choice.offer(version);
+        }
         assert_eq!(choice.chosen().map(|chosen| chosen.number), promoted, "{selector}");
     }
     let yanked = yanked(1, "v1.0.0");

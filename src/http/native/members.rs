@@ -53,8 +53,8 @@ pub(super) async fn show(
         headers.insert(LINK, link);
     }
     let held_by: Vec<Holder> = found.holders.iter().map(|(name, row)| Holder::of(name, row)).collect();
-    let size = found.holders.first().map(|(_, row)| row.summary.manifest.size);
-    let holders = Holders { digest, size, held_by, next };
+    let bytes = found.holders.first().map(|(_, row)| row.summary.manifest.size);
+    let holders = Holders { digest, size: bytes, held_by, next };
     if html.0 {
         return Ok((headers, pages::holders(&site, &holders, address.as_deref())).into_response());
     }
