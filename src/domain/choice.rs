@@ -11,6 +11,8 @@ use super::label::{Candidate, Label, Standing, is_stable};
 #[derive(Debug)]
 pub struct Choice<'a> {
     selector: &'a Selector,
+    /// Whether a staged version with the label is as good as a released one.
+    staged_counts: bool,
     best: Option<Rank>,
     /// Candidates with exactly the label that the selector names.
     holders: u64,
@@ -21,8 +23,11 @@ pub struct Choice<'a> {
 pub struct Chosen {
     /// Number of the version.
     pub number: u64,
-    /// Whether it has exactly the label that the selector names, and is the only version that ever had it.
+    /// Whether it has exactly the label that the selector names, and is the only version that ever had it, and no version
+    /// with another label can be chosen in its place.
     pub is_sole_holder: bool,
+    /// Whether the selector names it by its label, rather than as the highest of several.
+    pub is_by_label: bool,
 }
 
 /// How well a candidate fits: better ones are greater.
@@ -34,10 +39,12 @@ struct Rank {
     number: u64,
 }
 
-/// In which way a candidate fits, the best last. A label counts before a line, the label as it is written before the same
-/// version number with or without a `v`, and a version that can be had before one that cannot.
+/// In which way a candidate fits, the best last. The label as it is written counts before the same version number with or
+/// without a `v`, and of one label the version that most readers should get. A label that is a line as well counts before
+/// the line only if its version is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
+    BeforeLine(Availability),
     Ordered,
     SameNumber(Availability),
     SameLabel(Availability),
@@ -47,7 +54,8 @@ enum Fit {
 enum Availability {
     Gone,
     Yanked,
-    Readable,
+    Staged,
+    Released,
 }
 
 impl Rank {
@@ -65,7 +73,13 @@ impl<'a> Choice<'a> {
     /// A choice for a selector for which [`Selector::is_by_label`] holds. Any other selects nothing.
     #[must_use]
     pub fn new(selector: &'a Selector) -> Self {
-        Self { selector, best: None, holders: 0 }
+        Self { selector, staged_counts: false, best: None, holders: 0 }
+    }
+
+    /// A choice of what is to become active: of staged and released versions with one label, the newest.
+    #[must_use]
+    pub fn to_promote(selector: &'a Selector) -> Self {
+        Self { staged_counts: true, ..Self::new(selector) }
     }
 
     /// Considers one more version.
@@ -74,7 +88,7 @@ impl<'a> Choice<'a> {
             self.holders += u64::from(candidate.has_label(label.as_str()));
         }
         let number = candidate.number;
-        let Some((fit, precedence)) = fit(self.selector, candidate) else { return };
+        let Some((fit, precedence)) = fit(self.selector, candidate, self.staged_counts) else { return };
         if self.best.as_ref().is_none_or(|best| best.compare(fit, precedence, number).is_lt()) {
             self.best = Some(Rank { fit, precedence: precedence.cloned(), number });
         }
@@ -84,40 +98,44 @@ impl<'a> Choice<'a> {
     #[must_use]
     pub fn chosen(&self) -> Option<Chosen> {
         let best = self.best.as_ref()?;
-        let is_sole_holder = matches!(best.fit, Fit::SameLabel(_)) && self.holders == 1;
-        Some(Chosen { number: best.number, is_sole_holder })
+        let has_line = matches!(self.selector, Selector::Label(label) if label.line().is_some());
+        let is_sole_holder = matches!(best.fit, Fit::SameLabel(_)) && self.holders == 1 && !has_line;
+        Some(Chosen { number: best.number, is_sole_holder, is_by_label: best.fit != Fit::Ordered })
     }
 }
 
 /// How a candidate fits a selector, and the version number that counts if others fit equally well.
-fn fit<'c>(selector: &Selector, candidate: &'c Candidate) -> Option<(Fit, Option<&'c Version>)> {
+fn fit<'c>(selector: &Selector, candidate: &'c Candidate, staged_counts: bool) -> Option<(Fit, Option<&'c Version>)> {
     let by_number = |accepts: &dyn Fn(&Version) -> bool| {
-        let version = candidate.precedence.as_ref().filter(|version| candidate.is_eligible() && accepts(version));
+        let version = candidate.precedence.as_ref().filter(|version| candidate.is_offered() && accepts(version));
         version.map(|version| (Fit::Ordered, Some(version)))
     };
     match selector {
         Selector::Label(label) => {
-            let exact = by_label(label, candidate).map(|fit| (fit, None));
+            let exact = by_label(label, candidate, staged_counts).map(|fit| (fit, None));
             exact.or_else(|| by_number(&|version| label.line().is_some_and(|line| line.contains(version))))
         }
         Selector::Range(range) => by_number(&|version| range.contains(version)),
         Selector::Stable => by_number(&is_stable),
         Selector::Newest => by_number(&|_| true),
-        Selector::Next => {
-            (candidate.standing == Standing::Staged && candidate.is_eligible()).then_some((Fit::Ordered, None))
-        }
+        Selector::Next => (candidate.standing == Standing::Staged && !candidate.yanked).then_some((Fit::Ordered, None)),
         Selector::Active | Selector::Previous | Selector::Number(_) | Selector::Manifest(_) | Selector::At(_) => None,
     }
 }
 
-fn by_label(label: &Label, candidate: &Candidate) -> Option<Fit> {
+fn by_label(label: &Label, candidate: &Candidate, staged_counts: bool) -> Option<Fit> {
     let own = candidate.label.as_deref().filter(|own| label.means(own))?;
     let availability = match candidate.standing {
         Standing::Gone => Availability::Gone,
         Standing::Released | Standing::Staged if candidate.yanked => Availability::Yanked,
-        Standing::Released | Standing::Staged => Availability::Readable,
+        Standing::Staged if !staged_counts => Availability::Staged,
+        Standing::Released | Standing::Staged => Availability::Released,
     };
-    Some(if own == label.as_str() { Fit::SameLabel(availability) } else { Fit::SameNumber(availability) })
+    Some(match own == label.as_str() {
+        true if availability < Availability::Released && label.line().is_some() => Fit::BeforeLine(availability),
+        true => Fit::SameLabel(availability),
+        false => Fit::SameNumber(availability),
+    })
 }
 
 /// The labels that a name has to offer: the highest few of those that can be selected.
@@ -139,7 +157,7 @@ impl Survey {
     /// Considers one more version.
     pub fn offer(&mut self, candidate: &Candidate) {
         let Some(label) = candidate.label.as_deref().filter(|label| label.parse::<Label>().is_ok()) else { return };
-        if !candidate.is_eligible() {
+        if !candidate.is_offered() {
             return;
         }
         self.selectable += 1;

@@ -189,6 +189,14 @@ pub enum Rejection {
     PinsFull(u64),
 }
 
+impl Rejection {
+    /// The label of `holder` is taken.
+    #[must_use]
+    pub fn taken(holder: VersionRow) -> Self {
+        Self::LabelTaken { label: holder.summary.label.unwrap_or_default(), number: holder.number }
+    }
+}
+
 /// Inputs for judging a change, besides the newest head.
 #[derive(Debug, Clone)]
 pub struct Judgement {
@@ -293,8 +301,7 @@ impl Head {
         if let (Some(summary), Some(holder)) = (change.published(row.as_ref()), label_holder)
             && holder.digest() != summary.manifest.digest
         {
-            let label = holder.summary.label.unwrap_or_default();
-            return Err(Rejection::LabelTaken { label, number: holder.number });
+            return Err(Rejection::taken(holder));
         }
         let mut draft = Draft::new(current, name, operation, now);
         let row = draft.apply(change, row, instead, everything).map_err(|rejection| {

@@ -42,6 +42,13 @@ impl Selector {
         !matches!(self, Self::Number(_) | Self::Manifest(_))
     }
 
+    /// Whether there are any number of selectors of this kind for the same version, so that whoever keeps something for
+    /// each of them could be made to keep the same thing many times.
+    #[must_use]
+    pub fn has_many_spellings(&self) -> bool {
+        matches!(self, Self::Range(_) | Self::At(_))
+    }
+
     /// Whether it selects by the labels or states of versions, which takes a look at all of them.
     #[must_use]
     pub fn is_by_label(&self) -> bool {

@@ -9,4 +9,5 @@ pub(super) mod origin;
 mod parts;
 pub(super) mod reading;
 pub(super) mod rendered;
+pub(super) mod rendering;
 pub(super) mod response_cache;

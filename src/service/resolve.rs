@@ -127,7 +127,7 @@ fn offer(target: &Target, highest: &[Box<str>], selectable: u64) -> String {
     let name = &target.name;
     match highest {
         _ if target.selector == Selector::Next => "none is staged".to_owned(),
-        [] => format!("none of its labels can be selected; ask for {name} or, by its number, {name}@N"),
+        [] => format!("none of its releases has a label that selects; ask for {name} or, by its number, {name}@N"),
         [first, ..] => {
             let more = selectable.saturating_sub(highest.len() as u64);
             let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
@@ -204,7 +204,11 @@ impl Resolve {
     }
 
     async fn by_label(&self, target: &Target, head: &Head) -> Result<Resolved, ResolveError> {
-        if let Some(Selected { row, is_sole_holder }) = self.heads.select_by_label(head, &target.selector).await? {
+        let selected = self.heads.select_by_label(head, &target.selector).await?;
+        // What is the highest of a name that was withdrawn from its readers, is not offered to them, either.
+        if let Some(Selected { row, is_sole_holder, .. }) =
+            selected.filter(|selected| selected.is_by_label || head.deleted.is_none())
+        {
             let is_fixed = is_sole_holder && self.heads.policy(&target.name).labels == Labels::Once;
             let (generation, changed, floor) = (head.generation, LastChange::Unknown, head.floor.clone());
             return Ok(Resolved { row, generation, changed, is_fixed, floor });

@@ -5,4 +5,5 @@ mod changes;
 mod docs;
 mod members;
 mod programs;
+mod races;
 mod warnings;

@@ -22,6 +22,7 @@ mod pages;
 mod parts;
 mod paths;
 mod platforms;
+mod private;
 mod public_url;
 mod ranges;
 mod refs;

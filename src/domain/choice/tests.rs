@@ -47,14 +47,15 @@ fn selectors_choose_the_highest_version_that_fits() {
         ("1.4.0", Some(1)),
         ("v1.4.10", Some(2)),
         ("v1.4", Some(2)),
-        ("v1", Some(7)),
+        ("v1.5.0", Some(7)),
+        ("v1", Some(2)),
         ("v0", Some(6)),
         ("v0.9", Some(6)),
         ("v2", None),
-        ("^1.4", Some(7)),
+        ("^1.4", Some(2)),
         ("~1.4.1", Some(2)),
         ("^3", None),
-        ("stable", Some(7)),
+        ("stable", Some(2)),
         ("newest", Some(3)),
         ("next", Some(8)),
         ("nightly", Some(5)),
@@ -101,6 +102,41 @@ fn yanked_and_retired_versions_are_no_part_of_lines_and_ranges() {
 }
 
 #[test]
+fn staged_versions_are_found_by_their_label_only() {
+    let staged = |number, label| version(number, label, Standing::Staged);
+    let versions = [released(1, "v1.0.0"), staged(2, "v1.1.0"), staged(3, "v1.0.0"), staged(4, "v2.0.0")];
+    for (selector, read, promoted) in [
+        ("v1.1.0", Some(2), Some(2)),
+        ("v1.0.0", Some(1), Some(3)),
+        ("v1", Some(1), Some(1)),
+        ("stable", Some(1), Some(1)),
+        ("newest", Some(1), Some(1)),
+        ("^2", None, None),
+        ("next", Some(4), Some(4)),
+    ] {
+        assert_eq!(number(selector, &versions), read, "{selector}");
+        let parsed = selector.parse().unwrap();
+        let mut choice = Choice::to_promote(&parsed);
+        for version in &versions {
+            choice.offer(version);
+        }
+        assert_eq!(choice.chosen().map(|chosen| chosen.number), promoted, "{selector}");
+    }
+    let yanked = yanked(1, "v1.0.0");
+    assert_eq!(number("v1.0.0", &[yanked, staged(2, "v1.0.0")]), Some(2));
+}
+
+#[test]
+fn a_label_that_is_a_line_counts_before_it_only_while_it_is_offered() {
+    let gone = version(3, "v1", Standing::Gone);
+    for own in [gone.clone(), yanked(3, "v1"), version(3, "v1", Standing::Staged)] {
+        assert_eq!(number("v1", &[released(1, "v1.4.0"), own.clone()]), Some(1), "{own:?}");
+        assert_eq!(number("v1", &[own]), Some(3));
+    }
+    assert_eq!(number("v1", &[released(1, "v1.4.0"), gone, released(4, "v1")]), Some(4));
+}
+
+#[test]
 fn of_equal_precedence_the_higher_number_counts() {
     let versions = [released(1, "v1.0.0+b.9"), released(2, "1.0.0"), released(3, "v1.0.0+a")];
     assert_eq!(number("stable", &versions), Some(3));
@@ -111,7 +147,7 @@ fn of_equal_precedence_the_higher_number_counts() {
 fn a_sole_holder_is_the_only_version_that_ever_had_exactly_this_label() {
     let sole = |selector, versions: &[Candidate]| choose(selector, versions).unwrap().is_sole_holder;
     assert!(sole("v1.0.0", &[released(1, "v1.0.0"), released(2, "v1.0.1")]));
-    assert!(sole("v1", &[released(1, "v1"), released(2, "v1.0.1")]));
+    assert!(!sole("v1", &[released(1, "v1"), released(2, "v1.0.1")]), "once 1 is yanked, the line counts");
     assert!(!sole("v1.0.0", &[released(1, "v1.0.0"), version(2, "v1.0.0", Standing::Gone)]));
     assert!(!sole("v1.0.0", &[released(1, "1.0.0")]), "another version may still get the label");
     assert!(!sole("v1", &[released(1, "v1.0.0")]));

@@ -80,10 +80,10 @@ impl Candidate {
         Some(Stored { number: row.number, label, standing, yanked: row.yanked.is_some() }.into())
     }
 
-    /// Whether a range may select it: complete, not retired, not yanked.
+    /// Whether lines, ranges and lists of releases offer it: it is or was active, and was neither retired nor yanked.
     #[must_use]
-    pub fn is_eligible(&self) -> bool {
-        self.standing != Standing::Gone && !self.yanked
+    pub fn is_offered(&self) -> bool {
+        self.standing == Standing::Released && !self.yanked
     }
 
     /// Whether it has exactly this label.

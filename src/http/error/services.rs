@@ -184,15 +184,7 @@ impl From<Rejection> for ApiError {
                     format!("Version {number} is a draft, which is published by its version.json or not at all.");
                 Self::new(StatusCode::CONFLICT, Code::VersionState, detail).with("version", number)
             }
-            Rejection::Active(number) => {
-                let detail = format!(
-                    "Version {number} is active. Promote another version first, or go back to the content before in the \
-                     same step with ?rollback=true (larder yank --rollback)."
-                );
-                Self::new(StatusCode::CONFLICT, Code::VersionState, detail)
-                    .with("version", number)
-                    .with("state", "active")
-            }
+            Rejection::Active(number) => Self::active(number),
             Rejection::Yanked(row) => Self::yanked(&row),
             Rejection::Pinned(number) => {
                 let detail = format!("Version {number} is pinned; take the pin away first.");
@@ -207,6 +199,14 @@ impl From<Rejection> for ApiError {
 }
 
 impl ApiError {
+    fn active(number: u64) -> Self {
+        let detail = format!(
+            "Version {number} is active. Promote another version first, or go back to the content before in the same step \
+             with ?rollback=true (larder yank --rollback)."
+        );
+        Self::new(StatusCode::CONFLICT, Code::VersionState, detail).with("version", number).with("state", "active")
+    }
+
     fn deleted(detail: String, at: Timestamp, by: &Subject, reason: String) -> Self {
         Self::new(StatusCode::GONE, Code::ManifestDeleted, detail)
             .with("deleted_at", at.to_string())

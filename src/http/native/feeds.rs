@@ -41,8 +41,8 @@ pub(super) fn describe(document: &mut Document) {
     let list = |id, summary, about| {
         Operation::new("get", id, summary).about(about).by_policy().fails(&[400, 401, 403, 404, 410, 412, 500, 503])
     };
-    let about = "A release is a version that is or was active, is neither retired nor yanked, and has a label that is one \
-                 word. Behind a selector, the list ends with that version.";
+    let about = "A release is a version that is or was active, is neither retired nor yanked, and has a label that selects \
+                 it. Behind a selector, the list ends with that version.";
     let labels = list("versionsText", "The labels of all releases, oldest first", about);
     let labels = labels.answers(200, "One label a line.", FIELDS, [text("text/plain")]);
     document.path("/feeds/{target}/versions.txt", &[&p::TARGET], [labels]);
@@ -73,6 +73,7 @@ const INDEX_FIELDS: &[&Field] = &[&p::ETAG, &p::CONTENT_LOCATION, &p::CACHE_CONT
 /// A request for a feed.
 struct Asked<'a> {
     state: &'a AppState,
+    caller: &'a Caller,
     target: Target,
     /// The number of the version that a selector selects.
     selected: Option<u64>,
@@ -92,7 +93,7 @@ async fn feed(
     caller.require_read(&state.access, &target.name)?;
     let (request, _) = request.into_parts();
     let selected = if target.explicit { Some(state.resolve.row(&target, fresh).await?.row.number) } else { None };
-    let asked = Asked { state: &state, target, selected, fresh, request: &request };
+    let asked = Asked { state: &state, caller: &caller, target, selected, fresh, request: &request };
     match format.as_str() {
         "versions.txt" => labels::text(&asked).await,
         "versions.json" => labels::json(&asked).await,
@@ -147,7 +148,7 @@ impl Asked<'_> {
             public: self.state.access.is_public(name) && is_for_all,
             headers,
             heads: Some(vec![(name.clone(), head.generation)]),
-            is_cacheable: is_for_all,
+            is_cacheable: is_for_all && !self.target.selector.has_many_spellings(),
         };
         document.answer(&self.request.headers)
     }

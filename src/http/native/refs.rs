@@ -119,15 +119,16 @@ async fn follow(
         && let Some(target) = platforms::target(&state, &caller, &rest, fresh).await?
     {
         let reading = Reading::new(&state.resolve, &state.access, &caller, target, fresh).await?;
-        return platforms::follow(&state, &reading, fresh, request).await;
+        return platforms::follow((&state, &caller), &reading, fresh, request).await;
     }
     let (target, file) = rest.file()?;
     let reading = Reading::new(&state.resolve, &state.access, &caller, target, fresh).await?;
     let (found, loaded) = state.resolve.manifest(reading.target(), fresh).await?;
-    match loaded.file(&file)? {
-        Some(artifact) => redirect(&state, &reading, &found, artifact, true),
-        None => checksums::answer(&state, &reading, &file, (&found, &loaded), &request),
+    if let Some(artifact) = loaded.file(&file)? {
+        return redirect(&state, &reading, &found, artifact, true);
     }
+    let (request, _) = request.into_parts();
+    checksums::answer((&state, &caller), &reading, &file, (&found, &loaded), &request).await
 }
 
 /// The redirect to a file. `by_address` says whether the address alone, without a query, decides about it.

@@ -146,7 +146,7 @@ async fn show(
         }
         (Some("diff"), true) => {
             let to = query.to.as_deref().unwrap_or("active").parse()?;
-            browse::compare(&state, (&site, html), (&target, to), query.page, headers).await
+            browse::compare((&state, &caller), (&site, html), (&target, to), query.page, headers).await
         }
         (Some("promote" | "pin" | "copy" | "yank" | "floor"), _) => Err(not_allowed(tail.as_deref())),
         (Some(_), _) => Err(ApiError::no_route()),
@@ -190,7 +190,7 @@ async fn history(
     let history = state.versions.history(name, query.before, limit).await?;
     let history = history.ok_or_else(|| ResolveError::NoSuchName(name.clone()))?;
     if let Some(site) = site {
-        let page = browse::name(state, site, &history, query.before.is_none(), limit).await?;
+        let page = browse::name(state, site, history, query.before.is_none(), limit).await?;
         return Ok((headers, page).into_response());
     }
     if let Some(before) = history.next {

@@ -3,7 +3,7 @@
 use axum::http::header::{CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::access::{Access, Caller};
-use crate::domain::{ManifestName, Selector, Target};
+use crate::domain::{ManifestName, Permission, Target};
 use crate::http::error::ApiError;
 use crate::http::rfc::caching::Freshness;
 use crate::http::state::BaseUrl;
@@ -42,7 +42,11 @@ impl Reading {
         let mut following = None;
         if let Some(followed) = resolve.followed(&target) {
             for name in followed.iter() {
-                caller.require_read(access, name)?;
+                // Who may not read it need not be told its name, either.
+                if !access.may_read(caller, name) {
+                    let scope = format!("to all names that {} follows", target.name);
+                    return Err(caller.refuse(Permission::Read, &scope));
+                }
                 is_public &= access.is_public(name);
             }
             following = resolve.follow(&target.name, &followed, fresh).await?;
@@ -59,7 +63,7 @@ impl Reading {
     /// the same version has any number of addresses like this one, which could displace other responses from the cache.
     pub(in crate::http) fn heads(&self, found: &Resolved) -> Option<Vec<(ManifestName, u64)>> {
         match &self.following {
-            None if matches!(self.asked.selector, Selector::Range(_) | Selector::At(_)) => None,
+            None if self.asked.selector.has_many_spellings() => None,
             None => Some(vec![(self.asked.name.clone(), found.generation)]),
             Some(following) => following.is_complete.then(|| following.heads.clone()),
         }

@@ -1,9 +1,9 @@
 //! What a change is judged by, besides the newest head.
 
-use super::Heads;
+use super::{ChangeError, Heads};
 use crate::domain::head::Judgement;
 use crate::domain::policy::Labels;
-use crate::domain::{Change, Head, LogName, NamePolicy, Operation, VersionRow};
+use crate::domain::{Change, Head, LogName, NamePolicy, Operation, Rejection, Summary, VersionRow};
 use crate::store::StoreError;
 
 impl Heads {
@@ -34,9 +34,11 @@ impl Heads {
             Change::Yank { rollback: true, .. } => judgement.instead = self.rollback_target(head).await?,
             _ => {}
         }
-        if let Some(selector) = change.selector() {
-            judgement.row = self.select(head, &selector).await?;
-        }
+        judgement.row = match (change, change.selector()) {
+            (Change::Promote { .. }, Some(selector)) => self.select_to_promote(head, &selector).await?,
+            (_, Some(selector)) => self.select(head, &selector).await?,
+            (_, None) => judgement.row,
+        };
         judgement.label_holder = self.holder(name, head, change, judgement.row.as_ref()).await?;
         Ok(judgement)
     }
@@ -50,10 +52,32 @@ impl Heads {
         change: &Change,
         row: Option<&VersionRow>,
     ) -> Result<Option<VersionRow>, StoreError> {
-        let published = change.published(row).filter(|summary| !summary.label_cut);
-        match published.and_then(|summary| summary.label.as_deref()) {
+        match change.published(row) {
+            Some(published) => self.holder_of(name, head, published).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn holder_of(
+        &self,
+        name: &LogName,
+        head: &Head,
+        published: &Summary,
+    ) -> Result<Option<VersionRow>, StoreError> {
+        match published.label.as_deref().filter(|_| !published.label_cut) {
             Some(label) if self.policy(name).labels == Labels::Once => self.label_holder(head, label).await,
             _ => Ok(None),
+        }
+    }
+
+    /// Fails if a publish of a manifest with this summary would be refused because of its label.
+    ///
+    /// # Errors
+    /// [`Rejection::LabelTaken`], or when the store fails.
+    pub async fn require_label(&self, name: &LogName, head: &Head, published: &Summary) -> Result<(), ChangeError> {
+        match self.holder_of(name, head, published).await? {
+            Some(holder) if holder.digest() != published.manifest.digest => Err(Rejection::taken(holder).into()),
+            _ => Ok(()),
         }
     }
 }

@@ -11,13 +11,15 @@ use moka::sync::Cache;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use tokio::time::Duration;
 
 use super::digests::DigestIndex;
 use super::labels::{self, LabelIndex};
 use crate::domain::head::{FAN_OUT, INLINE_KEEP, INLINE_MAX, SegmentRef};
 use crate::domain::{Carried, Descriptor, Digest, Head, LogName, State, VersionRow};
 use crate::layout::LayoutKey;
-use crate::store::{ObjectStore, StoreError, StoreErrorKind};
+use crate::protocol::flights::Flights;
+use crate::store::{Key, ObjectStore, StoreError, StoreErrorKind};
 
 /// Maximum number of rows in a segment: the size reached by merging from tier to tier.
 const MAX_ROWS: usize = (INLINE_MAX - INLINE_KEEP) * FAN_OUT.pow(MAX_TIER);
@@ -34,6 +36,9 @@ const INDEXED_ROWS: u64 = 1_000_000;
 const UNINDEXED_ROWS: u64 = 64;
 /// Memory for label indexes, in bytes.
 const INDEXED_LABELS: u64 = 32 << 20;
+
+/// Maximum age of a read in flight that a caller joins. Segments never change, so what it reads is valid at any age.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Format of the documents under segment keys that this binary reads and writes.
 const FORMAT: u32 = 1;
@@ -55,6 +60,8 @@ pub(super) struct Segments {
     indexes: Cache<Digest, Arc<DigestIndex>>,
     /// By the digest of the segment.
     labels: Cache<Digest, Arc<LabelIndex>>,
+    /// Many who begin to read a long history at once read each segment once.
+    reads: Flights<Key, Rows>,
     /// Held while an index is built, so that many who look for digests read each segment once, and one at a time.
     indexing: Mutex<()>,
 }
@@ -67,7 +74,7 @@ impl Segments {
         let indexes = Cache::builder().max_capacity(INDEXED_ROWS).weigher(weigh).build();
         let weigh = |_: &Digest, index: &Arc<LabelIndex>| index.weight();
         let labels = Cache::builder().max_capacity(INDEXED_LABELS).weigher(weigh).build();
-        Self { store, remembered, indexes, labels, indexing: Mutex::default() }
+        Self { store, remembered, indexes, labels, reads: Flights::default(), indexing: Mutex::default() }
     }
 
     /// The row of this number, or `None`.
@@ -261,11 +268,17 @@ impl Segments {
         if let Some(rows) = self.remembered.get(&segment.digest) {
             return Ok(rows);
         }
-        let segment_document: Segment<Vec<VersionRow>> =
-            document(&*self.store, &head.name, segment.digest, MAX_SEGMENT).await?;
-        let rows = Arc::new(segment_document.rows);
-        self.remembered.insert(segment.digest, Arc::clone(&rows));
-        Ok(rows)
+        let digest = segment.digest;
+        let read = || {
+            let (store, name, remembered) = (Arc::clone(&self.store), head.name.clone(), self.remembered.clone());
+            async move {
+                let read: Segment<Vec<VersionRow>> = document(&*store, &name, digest, MAX_SEGMENT).await?;
+                let rows = Arc::new(read.rows);
+                remembered.insert(digest, Arc::clone(&rows));
+                Ok(rows)
+            }
+        };
+        self.reads.join(&LayoutKey::Segment(head.name.clone(), digest).key(), PATIENCE, read).await
     }
 }
 

@@ -18,8 +18,10 @@ use crate::domain::{Head, Selector, VersionRow};
 pub struct Selected {
     /// The version's row, in any state.
     pub row: VersionRow,
-    /// Whether the selector is a label that no other version of the name ever had.
+    /// Whether the selector is a label that no other version of the name ever had, and never selects anything else.
     pub is_sole_holder: bool,
+    /// Whether the selector is the label of the version, rather than a line, a range or a word.
+    pub is_by_label: bool,
 }
 
 impl Heads {
@@ -54,11 +56,26 @@ impl Heads {
     /// # Errors
     /// When the store fails.
     pub async fn select_by_label(&self, head: &Head, selector: &Selector) -> Result<Option<Selected>, StoreError> {
-        let mut choice = Choice::new(selector);
+        self.choose(head, Choice::new(selector)).await
+    }
+
+    /// The version that is to become active, if a selector says which. Staged versions count as much as others here.
+    pub(super) async fn select_to_promote(
+        &self,
+        head: &Head,
+        selector: &Selector,
+    ) -> Result<Option<VersionRow>, StoreError> {
+        if selector.is_by_label() {
+            return Ok(self.choose(head, Choice::to_promote(selector)).await?.map(|selected| selected.row));
+        }
+        self.select(head, selector).await
+    }
+
+    async fn choose(&self, head: &Head, mut choice: Choice<'_>) -> Result<Option<Selected>, StoreError> {
         self.each_candidate(head, |candidate| choice.offer(candidate)).await?;
         let Some(chosen) = choice.chosen() else { return Ok(None) };
         let row = self.segments.row(head, chosen.number).await?;
-        Ok(row.map(|row| Selected { row, is_sole_holder: chosen.is_sole_holder }))
+        Ok(row.map(|row| Selected { row, is_sole_holder: chosen.is_sole_holder, is_by_label: chosen.is_by_label }))
     }
 
     /// What there is to select by label.
@@ -86,8 +103,16 @@ impl Heads {
         }
     }
 
-    /// Visits every version that is or was complete once, as it is now, in no particular order.
-    async fn each_candidate(&self, head: &Head, mut visit: impl FnMut(&Candidate)) -> Result<(), StoreError> {
+    /// Visits every version that is or was complete once, as it is now, in no particular order. Reads no rows but those of
+    /// segments without a label index.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn each_candidate(
+        &self,
+        head: &Head,
+        mut visit: impl FnMut(&Candidate) + Send,
+    ) -> Result<(), StoreError> {
         head.rows.iter().filter_map(Candidate::of).for_each(|candidate| visit(&candidate));
         let inline = |number| head.rows.binary_search_by_key(&number, |row| row.number).is_ok();
         let mut newer: Vec<(&SegmentRef, Arc<LabelIndex>)> = Vec::with_capacity(head.segments.len());

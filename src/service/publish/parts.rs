@@ -16,7 +16,7 @@ use super::{Document, LONG, Publish, PublishError, PublishOptions, Receipt};
 use crate::domain::head::Change;
 use crate::domain::manifest::Limits;
 use crate::domain::manifest::parts::{Part, Parts};
-use crate::domain::{Author, Digest, ManifestError, ManifestName, Rejection, State, Summary, VersionRow};
+use crate::domain::{Author, Descriptor, Digest, ManifestError, ManifestName, Rejection, State, Summary, VersionRow};
 use crate::protocol::ChangeError;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -140,7 +140,7 @@ impl Publish {
             let bytes = Bytes::from(parts.compose().map_err(PartsError::from)?);
             complete(self.check(name, &row).await?)?;
             let document = self.checked(bytes).await?;
-            self.holds(name, options).await?;
+            self.holds(name, options, &document).await?;
             if self.replace_parts(name, &row, document, by).await? {
                 return Ok(());
             }
@@ -163,17 +163,29 @@ impl Publish {
             Ok(_) | Err(ChangeError::Rejected(Rejection::WrongState { .. })) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        complete(self.secure(&manifest, &Receipt::new(changed), bytes).await?).map(|()| true)
+        let receipt = Receipt::new(changed);
+        let indexed = self.members.try_add(&receipt.name, &receipt.row);
+        let (bad, ()) = tokio::join!(self.secure(&manifest, &receipt, bytes), indexed);
+        complete(bad?).map(|()| true)
     }
 
-    /// Fails if the precondition of a completion does not hold, before anything is changed; the commit decides.
-    async fn holds(&self, name: &ManifestName, options: &PublishOptions) -> Result<(), PublishError> {
+    /// Fails if the commit of a completion would be refused, before anything is changed, so that the draft keeps its parts;
+    /// the commit decides.
+    async fn holds(
+        &self,
+        name: &ManifestName,
+        options: &PublishOptions,
+        document: &Document,
+    ) -> Result<(), PublishError> {
         let head = self.heads.current_durable(name).await?;
-        let current: Option<Digest> = head.and_then(|head| head.active().map(VersionRow::digest));
-        if options.expect.holds(current) {
-            return Ok(());
+        let current: Option<Digest> = head.as_ref().and_then(|head| head.active().map(VersionRow::digest));
+        if !options.expect.holds(current) {
+            return Err(ChangeError::Rejected(Rejection::Precondition { current }).into());
         }
-        Err(ChangeError::Rejected(Rejection::Precondition { current }).into())
+        let Some(head) = head else { return Ok(()) };
+        let descriptor = Descriptor { digest: Digest::of(&document.bytes), size: document.bytes.len() as u64 };
+        let summary = Summary::of(&document.manifest, descriptor);
+        self.heads.require_label(name, &head, &summary).await.map_err(PublishError::from)
     }
 
     async fn read_part(&self, bytes: Bytes) -> Result<Part, PublishError> {

@@ -1,7 +1,9 @@
 //! The releases of a name: the versions that are offered to programs and readers in lists, each under its label.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use crate::domain::label::{Candidate, Label, Standing};
 use crate::domain::text::first_hidden;
 use crate::domain::{Head, ManifestName, State, VersionRow};
 use crate::protocol::AsOf;
@@ -9,9 +11,7 @@ use crate::service::{ResolveError, Versions};
 
 /// Rows examined for one page, beyond those that it shows.
 const MAX_EXAMINED: usize = 4096;
-/// Rows that are read at once for a list of labels.
-const READ_AT_ONCE: usize = 1000;
-/// Most rows that a list of labels is made of, the newest ones.
+/// Most versions that a list of labels is made of, the newest ones.
 pub const MAX_LABELS: usize = 20_000;
 
 /// Which releases are wanted.
@@ -40,13 +40,13 @@ pub struct ReleasePage {
     pub next: Option<u64>,
 }
 
-/// The labels of all releases.
+/// The labels of all releases that can be selected by them.
 #[derive(Debug, Clone)]
 pub struct ReleaseLabels {
     /// The head that they belong to.
     pub head: Arc<Head>,
     /// Each label once, with the number of the newest version that has it; oldest first.
-    pub labels: Vec<(u64, String)>,
+    pub labels: Vec<(u64, Box<str>)>,
 }
 
 /// The label of a release. `None` for versions that are not one: those that were never active, were retired or yanked, and
@@ -58,6 +58,12 @@ pub fn release_label(row: &VersionRow, with_yanked: bool) -> Option<&str> {
     let label = row.summary.label.as_deref().filter(|_| is_offered && !row.summary.label_cut)?;
     let is_word = !label.is_empty() && !label.contains(char::is_whitespace) && first_hidden(label).is_none();
     is_word.then_some(label)
+}
+
+/// Whether `NAME@LABEL` is a version with this label, so that programs can be told to ask for it. A label `17` is not one:
+/// `NAME@17` is the version with this number, whatever its label.
+fn selects(label: &str) -> bool {
+    label.parse::<Label>().is_ok()
 }
 
 impl Versions {
@@ -91,8 +97,7 @@ impl Versions {
         Ok(ReleasePage { head, rows, next })
     }
 
-    /// The labels of the releases with lower numbers than `before`, of the newest [`MAX_LABELS`] versions. Holds the rows
-    /// of one page at a time.
+    /// The labels that select releases with lower numbers than `before`, of the newest [`MAX_LABELS`] of them.
     ///
     /// # Errors
     /// As [`Versions::releases`].
@@ -103,31 +108,35 @@ impl Versions {
         fresh: AsOf,
     ) -> Result<ReleaseLabels, ResolveError> {
         let head = self.readable_head(name, fresh).await?;
-        let mut before = before.unwrap_or(u64::MAX);
-        let mut labels: Vec<(u64, String)> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        let mut examined = 0;
-        while examined < MAX_LABELS {
-            let rows = self.heads.rows(&head, before, READ_AT_ONCE).await?;
-            let Some(last) = rows.last() else { break };
-            before = last.number;
-            examined += rows.len();
-            for row in &rows {
-                if let Some(label) = release_label(row, false)
-                    && seen.insert(label.to_owned())
-                {
-                    labels.push((row.number, label.to_owned()));
+        let before = before.unwrap_or(u64::MAX);
+        let mut newest: BTreeMap<u64, Box<str>> = BTreeMap::new();
+        let visit = |candidate: &Candidate| {
+            let number = candidate.number;
+            let is_old =
+                newest.len() == MAX_LABELS && newest.first_key_value().is_some_and(|(first, _)| number < *first);
+            if let Some(label) = candidate.label.as_deref().filter(|label| selects(label))
+                && candidate.is_offered()
+                && number < before
+                && !is_old
+            {
+                newest.insert(number, label.into());
+                if newest.len() > MAX_LABELS {
+                    newest.pop_first();
                 }
             }
-        }
+        };
+        self.heads.each_candidate(&head, visit).await?;
+        let mut seen = HashSet::new();
+        let mut labels: Vec<_> = newest.iter().rev().filter(|(_, label)| seen.insert(&***label)).collect();
         labels.reverse();
+        let labels = labels.into_iter().map(|(number, label)| (*number, label.clone())).collect();
         Ok(ReleaseLabels { head, labels })
     }
 
     /// The number of the newest release with this label; of one that was yanked if there is no other.
     ///
     /// # Errors
-    /// As [`Versions::releases`], and [`ResolveError`] if there is none among the newest [`MAX_LABELS`] versions.
+    /// As [`Versions::releases`].
     pub async fn release_number(
         &self,
         name: &ManifestName,
@@ -135,20 +144,14 @@ impl Versions {
         fresh: AsOf,
     ) -> Result<Option<u64>, ResolveError> {
         let head = self.readable_head(name, fresh).await?;
-        let (mut before, mut examined, mut yanked) = (u64::MAX, 0, None);
-        while examined < MAX_LABELS {
-            let rows = self.heads.rows(&head, before, READ_AT_ONCE).await?;
-            let Some(last) = rows.last() else { break };
-            before = last.number;
-            examined += rows.len();
-            for row in rows.iter().filter(|row| release_label(row, true) == Some(label)) {
-                if row.yanked.is_none() {
-                    return Ok(Some(row.number));
-                }
-                yanked = yanked.or(Some(row.number));
+        let mut newest = None;
+        let visit = |candidate: &Candidate| {
+            if candidate.standing == Standing::Released && candidate.has_label(label) {
+                newest = newest.max(Some((!candidate.yanked, candidate.number)));
             }
-        }
-        Ok(yanked)
+        };
+        self.heads.each_candidate(&head, visit).await?;
+        Ok(newest.map(|(_, number)| number))
     }
 
     /// The newest head of a name that was not deleted.

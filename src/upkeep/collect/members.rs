@@ -93,9 +93,19 @@ impl Collect {
             .buffer_unordered(run.jobs)
             .try_for_each(|_| std::future::ready(Ok(())))
             .await?;
-        // A version that is no root never becomes one again, and its number is not used again. Names that were not marked
-        // are of another store.
-        let over = part.listed.iter().filter(|member| !roots.contains(*member) && live.has_begun(&member.1, member.2));
+        // A version that is no root never becomes one again, and its number is not used again; but a draft may have got its
+        // manifest since it was marked. Names that were not marked are of another store.
+        let open: HashSet<(&LogName, u64)> = live
+            .roots()
+            .iter()
+            .filter(|root| matches!(root.verdict, Verdict::Prepared))
+            .map(|root| (&root.name, root.version))
+            .collect();
+        let is_over = |(manifest, name, number): &&Member| {
+            let is_root = roots.contains(&(*manifest, name.clone(), *number)) || open.contains(&(name, *number));
+            !is_root && live.has_begun(name, *number)
+        };
+        let over = part.listed.iter().filter(is_over);
         let over: Vec<Key> = over.filter_map(|(digest, name, number)| layout::member(*digest, name, *number)).collect();
         self.delete(run, &over).await
     }

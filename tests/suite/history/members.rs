@@ -119,6 +119,24 @@ async fn entries_of_versions_that_have_ended_are_deleted_and_others_are_left_alo
     assert_eq!(left, expected, "what names no version of this store is not this store's to judge");
 }
 
+/// A release of parts gets its manifest, and with it its entry, when it is completed; that may be after a collector read
+/// the head.
+#[tokio::test]
+async fn the_entry_of_a_draft_is_kept_while_it_is_open() {
+    let backend = marked();
+    let services = Services::over(&backend.store());
+    let (main, by) = (name("main"), (&*ACTOR).into());
+    let parts = ["linux".to_owned()].into();
+    let (row, _) = services.publish.begin_parts(&main, "v1", &parts, &by).await.unwrap();
+    let entry = layout::member(Digest::of(b"made of parts"), &main.clone().into(), row.number).unwrap();
+    backend.plant(&entry, b"");
+    collect(&backend.store(), patient()).await.unwrap();
+    assert_eq!(keys(&backend.store(), "aux/members/", None, None).await, [entry.to_string()]);
+    services.publish.abort(&main, row.number, &*ACTOR).await.unwrap();
+    collect(&backend.store(), patient()).await.unwrap();
+    assert!(keys(&backend.store(), "aux/members/", None, None).await.is_empty());
+}
+
 #[tokio::test]
 async fn an_index_costs_a_publish_one_create_and_a_page_one_listing() {
     let backend = FsBackend::quick();

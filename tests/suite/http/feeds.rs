@@ -66,6 +66,22 @@ async fn only_what_was_released_under_a_label_is_listed() {
     assert_eq!(lines(&server, "/feeds/main/versions.txt").await, ["v2"]);
 }
 
+/// Programs put what is listed behind an `@`: `@2` is the second version, whatever its label is.
+#[tokio::test]
+async fn every_listed_label_selects_the_version_with_this_label() {
+    let server = TestServer::start().await;
+    for label in ["v1.0.0", "3", "20261129", "main:abc1234", "a/b", "stable", "1.4", "1.4.0", "nightly"] {
+        release(&server, "main", label, None).await;
+    }
+    let listed = lines(&server, "/feeds/main/versions.txt").await;
+    assert_eq!(listed, ["v1.0.0", "1.4.0", "nightly"]);
+    for label in listed {
+        let answer = server.get(&format!("/manifests/main@{label}")).await.expect(200);
+        assert_eq!(answer.header("larder-label"), label);
+    }
+    assert_eq!(server.get("/feeds/main/index.json").await.json().as_array().unwrap().len(), 9);
+}
+
 #[tokio::test]
 async fn the_index_has_files_and_digests() {
     let server = three().await;

@@ -1,6 +1,8 @@
 //! One release made of parts that several jobs send.
 
+use larder::config::NameRule;
 use larder::domain::Digest;
+use larder::domain::policy::Labels;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -189,4 +191,42 @@ async fn a_release_of_parts_is_staged_listed_and_given_up() {
     let gone = gone.problem(404, "VERSION_UNKNOWN");
     assert!(gone["detail"].as_str().unwrap().contains("not completed in time"), "{gone}");
     assert_eq!(begin(&server, "v3", &["b"]).await.expect(201).json()["version"], 4, "a new one may have other parts");
+}
+
+#[tokio::test]
+async fn a_release_of_parts_is_found_by_its_hash_at_once() {
+    let server = TestServer::start().await;
+    begin(&server, "v1", &["linux"]).await.expect(201);
+    server.put_blob(b"l").await;
+    server.put("/sessions/main@1/parts/linux", part(&[("f", b"l")], &json!({}))).await.expect(200);
+    let receipt = server.put("/sessions/main@1", "").await.expect(201).json();
+    let holders = server.get(&format!("/manifests/{}", receipt["manifest"].as_str().unwrap())).await.expect(200).json();
+    assert_eq!((&holders["held_by"][0]["name"], &holders["held_by"][0]["number"]), (&json!("main"), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_draft_whose_label_was_taken_keeps_its_parts() {
+    let server = TestServer::with(|config| {
+        let matches = vec!["main".parse().unwrap()];
+        config.names = vec![NameRule { matches, labels: Some(Labels::Once), ..NameRule::default() }];
+    })
+    .await;
+    for bytes in [&b"l"[..], b"m", b"other"] {
+        server.put_blob(bytes).await;
+    }
+    begin(&server, "v1", &["linux"]).await.expect(201);
+    server.put("/sessions/main@1/parts/linux", part(&[("f", b"l")], &json!({}))).await.expect(200);
+    let publish = async |bytes: &[u8]| {
+        let plain = part(&[("f", bytes)], &json!({"version": "v1"}));
+        server.put("/manifests/main", plain).await.expect(201).json()["version"].clone()
+    };
+    let taken = publish(b"other").await;
+    let problem = server.put("/sessions/main@1", "").await.problem(409, "LABEL_TAKEN");
+    assert_eq!(problem["version"], taken);
+    // Nothing was lost by the attempt: the part can still be replaced, and the draft be given up.
+    let session = server.put("/sessions/main@1/parts/linux", part(&[("f", b"m")], &json!({}))).await.expect(200).json();
+    assert_eq!(session["parts"], json!({"done": ["linux"], "waiting": []}));
+    server.put("/sessions/main@1", "").await.problem(409, "LABEL_TAKEN");
+    send(server.request(Method::DELETE, "/sessions/main@1")).await.expect(204);
+    assert_eq!(server.get("/manifests/main@v1").await.expect(200).header("larder-version"), taken.to_string());
 }

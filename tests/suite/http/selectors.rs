@@ -118,6 +118,38 @@ async fn the_newest_staged_version_is_next() {
     assert_eq!(server.get("/manifests/tool@next").await.expect(200).header("larder-version"), "2");
 }
 
+/// Readers who choose by version get what was released, and lists tell them of nothing else.
+#[tokio::test]
+async fn a_staged_version_is_offered_to_nobody() {
+    let server = with_labels(&["v1.0.0"]).await;
+    for label in ["v1.1.0", "v1.0.0", "v1"] {
+        server.put_blob(label.as_bytes()).await;
+        let mut document = manifest(&[("staged", label.as_bytes())]);
+        document["version"] = label.into();
+        server.put("/manifests/tool?activate=false", document.to_string()).await.expect(201);
+    }
+    let number = async |selector: &str| {
+        server.get(&format!("/manifests/tool@{selector}")).await.expect(200).header("larder-version").to_owned()
+    };
+    for selector in ["v1", "v1.0", "stable", "newest", "%5E1", "v1.0.0", "1.0.0"] {
+        assert_eq!(number(selector).await, "1", "{selector}");
+    }
+    let problem = server.get("/manifests/tool@v2").await.problem(404, "VERSION_UNKNOWN");
+    assert_eq!(problem["labels"], json!(["v1.0.0"]));
+    assert_eq!(server.get("/feeds/tool/versions.txt").await.text(), "v1.0.0\n");
+    assert_eq!(server.get("/feeds/tool/index.json").await.json().as_array().unwrap().len(), 1);
+    // Testers find it, and whoever promotes it means what was staged.
+    assert_eq!((number("v1.1.0").await, number("2").await, number("next").await), ("2".into(), "2".into(), "4".into()));
+    let promoted = server.post("/versions/tool@v1.0.0/promote", &Value::Null).await.expect(200).json();
+    assert_eq!(promoted["version"], 3);
+    assert_eq!(number("v1.0.0").await, "3");
+    server.post("/versions/tool@v1.1.0/promote", &Value::Null).await.expect(200);
+    for selector in ["v1", "stable", "newest", "%5E1"] {
+        assert_eq!(number(selector).await, "2", "{selector}");
+    }
+    assert_eq!(server.get("/feeds/tool/versions.txt").await.text(), "v1.1.0\nv1.0.0\n");
+}
+
 #[tokio::test]
 async fn a_selector_that_selects_nothing_is_answered_with_what_there_is() {
     let labels: Vec<_> = (0..12).map(|minor| format!("v1.{minor}.0")).collect();
@@ -133,7 +165,7 @@ async fn a_selector_that_selects_nothing_is_answered_with_what_there_is() {
     assert_eq!(problem["labels"], highest);
     publish(&server, "branch", "main:abc1234", "").await.expect(201);
     let problem = server.get("/manifests/branch@stable").await.problem(404, "VERSION_UNKNOWN");
-    assert!(problem["detail"].as_str().unwrap().contains("none of its labels can be selected"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("none of its releases has a label that selects"), "{problem}");
     let problem = server.get("/manifests/branch@main:abc1234").await.problem(400, "SELECTOR_INVALID");
     assert!(problem["detail"].as_str().unwrap().contains("beginning with a letter"), "{problem}");
     server.get("/manifests/none@v1").await.problem(404, "MANIFEST_UNKNOWN");
@@ -297,7 +329,8 @@ async fn whoever_reads_a_name_that_follows_another_must_be_allowed_to_read_both(
     publish(&server, "tool/stable", "v2.0.0", "").await.expect(201);
     for path in ["/manifests/tool/beta", "/refs/tool/beta/file"] {
         for _ in 0..2 {
-            send(server.anonymous(Method::GET, path)).await.problem(401, "UNAUTHORIZED");
+            let problem = send(server.anonymous(Method::GET, path)).await.problem(401, "UNAUTHORIZED");
+            assert!(!problem["detail"].as_str().unwrap().contains("tool/stable"), "{problem}");
             let answer = send(server.request(Method::GET, path)).await;
             assert_eq!(answer.header("larder-resolved"), "tool/stable@1", "{path}");
             assert!(answer.header("cache-control").starts_with("private"), "{answer:?}");

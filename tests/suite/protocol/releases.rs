@@ -26,7 +26,8 @@ async fn a_long_history_is_listed_with_few_reads() {
     let reader = Services::over(&faulty.store());
     let listed = async || reader.versions.release_labels(&main, None, AsOf::Now).await.unwrap().labels;
     let labels = listed().await;
-    let expected: Vec<_> = (1..=VERSIONS).map(|version| (version as u64, format!("v{version}"))).collect();
+    let expected: Vec<_> =
+        (1..=VERSIONS).map(|version| (version as u64, format!("v{version}").into_boxed_str())).collect();
     assert!(labels == expected, "{} labels", labels.len());
     let head = reader.heads.current(&main).await.unwrap().unwrap();
     let cold = faulty.total();

@@ -1,5 +1,7 @@
 //! `index.json`: releases with their files, as programs that install versions read it.
 
+use std::sync::Arc;
+
 use axum::extract::Query;
 use axum::http::header::{HeaderValue, LINK};
 use axum::response::Response;
@@ -8,6 +10,7 @@ use serde::Deserialize;
 use super::Asked;
 use crate::domain::VersionRow;
 use crate::http::error::ApiError;
+use crate::http::serving::rendering::render;
 use crate::protocol::LoadedManifest;
 use crate::service::versions::releases::{ReleasePage, ReleaseQuery, release_label};
 use crate::wire::feeds::Yanked;
@@ -39,24 +42,29 @@ pub(super) async fn page(asked: &Asked<'_>) -> Result<Response, ApiError> {
     };
     let ReleasePage { head, rows, mut next } = asked.state.versions.releases(name, query).await?;
     let origin = asked.origin();
-    let (mut entries, mut read) = (Vec::new(), 0);
+    let (mut entries, mut read): (Vec<(&VersionRow, Arc<LoadedManifest>)>, u64) = (Vec::new(), 0);
     for row in &rows {
         read += row.summary.manifest.size;
         if read > MAX_MANIFESTS
-            && let Some(last) = entries.last()
+            && let Some((last, _)) = entries.last()
         {
-            let last: &IndexEntry = last;
             next = Some(last.number);
             break;
         }
         // One that was retired and collected since its row was read is left out.
         let Some(loaded) = asked.state.resolve.manifest_of(row).await? else { continue };
-        entries.extend(entry(&format!("{origin}/refs/{name}"), &format!("{origin}/feeds/{name}"), row, &loaded));
+        entries.push((row, loaded));
     }
-    let mut bytes = serde_json::to_vec(&entries).map_err(ApiError::internal)?;
-    bytes.push(b'\n');
+    let addresses = (format!("{origin}/refs/{name}"), format!("{origin}/feeds/{name}"));
     let newest = rows.first().map(|row| row.number);
-    let mut response = asked.answer(&head, newest, ("index.json", "application/json"), bytes, true)?;
+    let make = || {
+        let entries: Vec<IndexEntry> =
+            entries.iter().filter_map(|(row, loaded)| entry(&addresses.0, &addresses.1, row, loaded)).collect();
+        let mut bytes = serde_json::to_vec(&entries).map_err(ApiError::internal)?;
+        bytes.push(b'\n');
+        asked.answer(&head, newest, ("index.json", "application/json"), bytes, true)
+    };
+    let mut response = render(asked.state, asked.caller, read, make).await??;
     if let Some(next) = next {
         let selected = asked.selected.map(|number| format!("@{number}")).unwrap_or_default();
         let yanked = if yanked { "&yanked=true" } else { "" };

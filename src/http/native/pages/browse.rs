@@ -13,8 +13,9 @@ use super::version::{Around, VersionView};
 use super::{Listing, Site, diff, index, listing, name, version};
 use crate::access::Caller;
 use crate::domain::manifest::diff::Diff;
-use crate::domain::{Head, ManifestName, Selector, Target, VersionRow};
+use crate::domain::{Head, ManifestName, Origin, Selector, Target, VersionRow};
 use crate::http::error::ApiError;
+use crate::http::serving::rendering::render;
 use crate::http::state::AppState;
 use crate::protocol::{AsOf, LoadedManifest};
 use crate::service::{History, ReleaseNotes, ResolveError, Resolved};
@@ -83,7 +84,8 @@ struct Loaded {
 }
 
 async fn load(state: &AppState, target: &Target, fresh: AsOf) -> Result<Loaded, ResolveError> {
-    let (found, manifest) = state.resolve.manifest(target, fresh).await?;
+    let (mut found, manifest) = state.resolve.manifest(target, fresh).await?;
+    withhold_origin(state, &mut found.row);
     // A manifest of a newer format can be served, but says nothing to this binary.
     let notes = if manifest.manifest().is_ok() { state.notes.of(&found, &manifest).await? } else { None };
     let label = state.resolve.fixed_label(&target.name, &found.row).await?;
@@ -91,16 +93,27 @@ async fn load(state: &AppState, target: &Target, fresh: AsOf) -> Result<Loaded, 
     Ok(Loaded { found, manifest, notes, selector })
 }
 
+/// Leaves out the name that a copy was made from, unless everybody may read it: readers of the copy need not be allowed to
+/// know of the other name.
+fn withhold_origin(state: &AppState, row: &mut VersionRow) {
+    let may_be_told = |name: &str| name.parse().is_ok_and(|name: ManifestName| state.access.is_public(&name));
+    let is_withheld = |from: &Origin| from.is_copy() && !from.name.as_deref().is_some_and(may_be_told);
+    if row.from.as_deref().is_some_and(is_withheld) {
+        row.from = None;
+    }
+}
+
 /// The page of a name.
 pub(in crate::http::native) async fn name(
     state: &AppState,
     site: &Site,
-    history: &History,
+    mut history: History,
     first: bool,
     limit: usize,
 ) -> Result<Page, ApiError> {
     let Some(of) = history.head.name.visible() else { return Err(ApiError::no_route()) };
     let public = state.access.is_public(&of);
+    history.rows.iter_mut().for_each(|row| withhold_origin(state, row));
     let active = history.head.active().filter(|_| first);
     let loaded = match active {
         Some(row) => {
@@ -116,7 +129,7 @@ pub(in crate::http::native) async fn name(
     };
     let active = loaded.as_ref().map(|loaded| VersionView { is_excerpt: true, ..view(site, &of, loaded, 1, public) });
     let now = state.versions.now();
-    Ok(name::page(&NameView { base: &site.base, name: &of, history, active, first, limit, public, now }))
+    Ok(name::page(&NameView { base: &site.base, name: &of, history: &history, active, first, limit, public, now }))
 }
 
 fn view<'a>(site: &'a Site, name: &'a ManifestName, loaded: &'a Loaded, page: usize, public: bool) -> VersionView<'a> {
@@ -177,7 +190,7 @@ pub(in crate::http::native) async fn version(
 
 /// What differs between two versions of a name, for a browser or a program.
 pub(in crate::http::native) async fn compare(
-    state: &AppState,
+    (state, caller): (&AppState, &Caller),
     (site, html): (&Site, bool),
     (from, to): (&Target, Selector),
     page: Option<usize>,
@@ -186,11 +199,16 @@ pub(in crate::http::native) async fn compare(
     let to = Target { name: from.name.clone(), selector: to, explicit: true };
     let (old, old_manifest) = state.resolve.manifest(from, AsOf::Now).await?;
     let (new, new_manifest) = state.resolve.manifest(&to, AsOf::Now).await?;
-    let diff = Diff::between(old_manifest.manifest()?, new_manifest.manifest()?);
+    let manifests = (old_manifest.manifest()?, new_manifest.manifest()?);
     let rows: (&VersionRow, &VersionRow) = (&old.row, &new.row);
     let page = page.unwrap_or(1).max(1);
-    if html {
-        return Ok((headers, diff::page(site, &from.name, rows, &diff, page)).into_response());
-    }
-    Ok((headers, Json(VersionDiff::new(&from.name, (rows.0.number, rows.1.number), diff, page))).into_response())
+    let bytes = (old_manifest.bytes.len() + new_manifest.bytes.len()) as u64;
+    render(state, caller, bytes, || {
+        let diff = Diff::between(manifests.0, manifests.1);
+        if html {
+            return (headers, diff::page(site, &from.name, rows, &diff, page)).into_response();
+        }
+        (headers, Json(VersionDiff::new(&from.name, (rows.0.number, rows.1.number), diff, page))).into_response()
+    })
+    .await
 }

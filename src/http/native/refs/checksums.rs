@@ -1,11 +1,13 @@
 //! `SHA256SUMS` and `FILE.sha256`, made of the manifest of the version that is asked for.
 
-use axum::extract::{Query, Request};
+use axum::extract::Query;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::platforms;
+use crate::access::Caller;
 use crate::domain::FileName;
 use crate::domain::manifest::Artifact;
 use crate::domain::platform::{Stated, Traits, choose};
@@ -13,6 +15,7 @@ use crate::domain::sums::{SUM_SUFFIX, SUMS_FILE, SumFormat, UnknownSumFormat, su
 use crate::http::error::ApiError;
 use crate::http::serving::reading::Reading;
 use crate::http::serving::rendered::Rendered;
+use crate::http::serving::rendering::render;
 use crate::http::state::AppState;
 use crate::protocol::LoadedManifest;
 use crate::service::{ResolveError, Resolved};
@@ -24,24 +27,36 @@ struct Format {
 }
 
 /// The answer for a file that the version does not have: digests, if that is what its name stands for.
-pub(super) fn answer(
+pub(super) async fn answer(
+    (state, caller): (&AppState, &Caller),
+    reading: &Reading,
+    file: &FileName,
+    (found, loaded): (&Resolved, &LoadedManifest),
+    request: &Parts,
+) -> Result<Response, ApiError> {
+    // One file is found without a look at the others.
+    let bytes = if file.as_str() == SUMS_FILE { loaded.bytes.len() as u64 } else { 0 };
+    render(state, caller, bytes, || make(state, reading, file, (found, loaded), request)).await?
+}
+
+fn make(
     state: &AppState,
     reading: &Reading,
     file: &FileName,
     (found, loaded): (&Resolved, &LoadedManifest),
-    request: &Request,
+    request: &Parts,
 ) -> Result<Response, ApiError> {
     let target = reading.target();
     let unknown = || ResolveError::NoSuchFile { target: target.clone(), file: file.clone() };
-    let format = format(request.uri());
-    let Some(files) = summed(file, loaded, request.uri())?.filter(|files| !files.is_empty()) else {
+    let format = format(&request.uri);
+    let Some(files) = summed(file, loaded, &request.uri)?.filter(|files| !files.is_empty()) else {
         return Err(unknown().into());
     };
     let format = format.map_err(|why| {
         ApiError::bad_request(Code::QueryInvalid, format!("The query parameter `format` is wrong: {why}."))
     })?;
     let text = sums(files.iter().map(|file| (&file.name, file.blob)), format);
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let address = file_address(&target.name, found.row.number, file);
     let mut headers = HeaderMap::with_capacity(16);
     reading.describe(found, &mut headers);
@@ -55,7 +70,7 @@ pub(super) fn answer(
         heads: reading.heads(found),
         is_cacheable: true,
     };
-    document.answer(request.headers())
+    document.answer(&request.headers)
 }
 
 fn format(uri: &Uri) -> Result<SumFormat, UnknownSumFormat> {

@@ -20,6 +20,7 @@ use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::set_freshness;
 use crate::http::serving::origin::Origin;
 use crate::http::serving::reading::Reading;
+use crate::http::serving::rendering::render;
 use crate::http::state::AppState;
 use crate::protocol::AsOf;
 use crate::service::{ResolveError, Resolved};
@@ -76,7 +77,7 @@ pub(super) async fn target(
 }
 
 pub(super) async fn follow(
-    state: &AppState,
+    (state, caller): (&AppState, &Caller),
     reading: &Reading,
     fresh: AsOf,
     request: Request,
@@ -92,7 +93,8 @@ pub(super) async fn follow(
     let target = reading.target();
     let (found, loaded) = state.resolve.manifest(target, fresh).await?;
     let files = &loaded.manifest()?.files;
-    let Choice { files: chosen, fallback } = choose(files, &wanted);
+    let choice = render(state, caller, loaded.bytes.len() as u64, || choose(files, &wanted)).await?;
+    let Choice { files: chosen, fallback } = choice;
     let origin = Origin::of(&state.base, &request.headers, request.uri.authority());
     let list =
         List { origin: origin.address.clone().unwrap_or_else(|| "http://localhost".to_owned()), found: &found, target };

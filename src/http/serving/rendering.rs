@@ -1,0 +1,50 @@
+//! Making documents that take milliseconds of a processor.
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::intake::turn;
+use crate::access::Caller;
+use crate::domain::Head;
+use crate::http::error::ApiError;
+use crate::http::state::AppState;
+use crate::shares::Grant;
+
+/// Size of what a document is made of, in bytes of manifests and rows, from which making it takes more than about a
+/// millisecond.
+const LONG: u64 = 64 << 10;
+/// Number of versions from which a walk through all of them counts as long.
+const MANY_VERSIONS: u64 = 1024;
+
+/// Makes a document of so many bytes of manifests or rows. If they are many, callers take turns, and the thread serves
+/// nobody else meanwhile: whoever asks for large documents again and again delays others who do, but nobody beside them.
+///
+/// # Errors
+/// [`ApiError::busy`] if the caller did not get a turn.
+pub(in crate::http) async fn render<T>(
+    state: &AppState,
+    caller: &Caller,
+    bytes: u64,
+    make: impl FnOnce() -> T + Send,
+) -> Result<T, ApiError> {
+    if bytes <= LONG {
+        return Ok(make());
+    }
+    let _turn = turn(state, caller).await?;
+    Ok(match Handle::current().runtime_flavor() {
+        // Other tasks move to another thread.
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(make),
+        _ => make(),
+    })
+}
+
+/// A turn to walk through all versions of a name, if they are many; hold it until the answer is made.
+///
+/// # Errors
+/// As [`render`].
+pub(in crate::http) async fn turn_to_walk(
+    state: &AppState,
+    caller: &Caller,
+    head: &Head,
+) -> Result<Option<Grant>, ApiError> {
+    if head.next_version <= MANY_VERSIONS { Ok(None) } else { turn(state, caller).await.map(Some) }
+}
