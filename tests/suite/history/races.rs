@@ -43,7 +43,9 @@ async fn promotions_and_a_yank_at_once_leave_a_right_history() {
         let promote = async |number: u64| server.post(&format!("/versions/tool@{number}/promote"), &Value::Null).await;
         let yank = server.put("/versions/tool@3/yank?rollback=true", json!({"reason": "bad"}).to_string());
         let (first, second, yanked) = tokio::join!(promote(1), promote(2), yank);
-        (first.expect(200), second.expect(200), yanked.expect(200));
+        first.expect(200);
+        second.expect(200);
+        yanked.expect(200);
         let active = server.get("/versions/tool@active").await.expect(200).json();
         assert!(active["number"] == 1 || active["number"] == 2, "round {round}: {active}");
         assert_eq!(server.get("/versions/tool@3").await.json()["yanked"]["reason"], "bad", "round {round}");
