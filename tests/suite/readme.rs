@@ -175,7 +175,8 @@ pub fn commands(text: &str) -> Vec<String> {
             .replace(" SHELL", " bash")
             .replace("$channel", "main")
             .replace("$version", "v1.4.0")
-            .replace("$manifest", &format!("sha256:{:064}", 0))
+            .replace("$manifest", "sha256:HEX")
+            .replace("sha256:HEX", &format!("sha256:{:064}", 0))
             .replace("$1", "main")
     });
     // `docker run … larder` names an image.
