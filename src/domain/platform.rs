@@ -1,6 +1,6 @@
 //! Which file of a release is for which platform: spellings of platforms, and the choice among files.
 //!
-//! What a manifest states of a file counts. What it does not state is read from the file's name, see [`detect`].
+//! What a manifest states of a file counts. What it does not state is read from the file's name, see [`detect()`].
 
 mod detect;
 mod words;
