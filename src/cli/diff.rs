@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
     old: Target,
 
-    /// The new version: a version, or @SELECTOR or a number for the same name (default: the active one)
+    /// The new version: as the old one, or @SELECTOR or NUMBER of the same name (default: the active one)
     #[arg(value_name = "NEW", add = ArgValueCompleter::new(complete::names))]
     new: Option<Other>,
 
