@@ -51,7 +51,7 @@ fn every_command_of_the_guide_exists() {
     assert!(readme::commands_exist(GUIDE, &["sh walkthrough"]) > 4);
 }
 
-/// A server with three versions of a name, labelled by their numbers. `file` makes the files.
+/// A server with three versions of a name, labelled `1.0.0`, `2.0.0` and `3.0.0`. `file` makes the files.
 fn scene(file: impl Fn(u8, &str) -> Vec<u8>) -> ServerProcess {
     let server = ServerProcess::start();
     for version in 1..=3 {
@@ -59,7 +59,7 @@ fn scene(file: impl Fn(u8, &str) -> Vec<u8>) -> ServerProcess {
         for platform in ["linux-amd64", "linux-arm64", "darwin-universal"] {
             fs::write(files.path().join(format!("tool-{platform}.tar.gz")), file(version, platform)).unwrap();
         }
-        let publish = format!("publish tool --detect --label {version} --meta notes=Notes-{version} .");
+        let publish = format!("publish tool --detect --label {version}.0.0 --meta notes=Notes-{version} .");
         server.larder(&publish).within(&files).ok();
     }
     server
@@ -88,10 +88,10 @@ fn mise_lists_versions_and_installs_them() {
     let mut variables = variables([("MISE_YES", "1"), ("MISE_TRUSTED_CONFIG_PATHS", "/")]);
     variables.push(("MISE_DATA_DIR".into(), home.path().join("data").display().to_string()));
     let run = |script: &str| printed(&in_bash(script, home.path(), &variables));
-    assert_eq!(run("mise ls-remote http:tool 2> /dev/null"), "1\n2\n3\n");
+    assert_eq!(run("mise ls-remote http:tool 2> /dev/null"), "1.0.0\n2.0.0\n3.0.0\n");
     run("mise install");
     assert_eq!(run("mise exec -- tool 2> /dev/null"), "version 3\n");
-    fs::write(home.path().join("mise.toml"), config.replace("\"latest\"", "\"2\"")).unwrap();
+    fs::write(home.path().join("mise.toml"), config.replace("\"latest\"", "\"2.0.0\"")).unwrap();
     run("mise install");
     assert_eq!(run("mise exec -- tool 2> /dev/null"), "version 2\n");
     run("mise lock --platform linux-x64");
@@ -115,7 +115,8 @@ fn feedparser_finds_nothing_wrong_with_the_feed() {
     let output = python.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let entry = |number: u8| json!([format!("tool@{number}"), number.to_string(), format!("Notes-{number}"), true]);
+    let entry =
+        |number: u8| json!([format!("tool@{number}"), format!("{number}.0.0"), format!("Notes-{number}"), true]);
     assert_eq!(
         found,
         json!({"bozo": false, "version": "atom10", "title": "tool", "entries": [entry(3), entry(2), entry(1)]})
