@@ -16,6 +16,7 @@ use crate::http::extract::{Params, Rest};
 use crate::http::openapi::{Document, Operation, json_of, text};
 use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::{Freshness, set_freshness};
+use crate::http::serving::intake;
 use crate::http::state::AppState;
 use crate::protocol::AsOf;
 use crate::service::{HistoryEntry, HistoryQuery, ResolveError};
@@ -65,7 +66,10 @@ async fn show(
     let version = version(&state, &target).await?;
     let limit = page.limit.unwrap_or(limits::CHANGES).clamp(1, if html { browse::ROWS } else { limits::MAX_CHANGES });
     let query = HistoryQuery { before: page.before, limit, steps: page.all, version };
+    // A page reads a head for each change, which the store has and no cache: those who ask for many take turns.
+    let turn = intake::turn(&state, &caller).await?;
     let found = state.histories.page(&target.name, query).await?;
+    drop(turn);
     let found = found.ok_or_else(|| ResolveError::NoSuchName(target.name.clone()))?;
     let mut headers = HeaderMap::new();
     headers.insert(VARY, HeaderValue::from_static("Accept"));
