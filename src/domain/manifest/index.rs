@@ -54,17 +54,7 @@ mod tests {
 
     #[test]
     fn a_unique_name_is_found_in_either_unicode_form() {
-        let file = |name: &str| Artifact {
-            name: name.parse().unwrap(),
-            blob: Descriptor { digest: Digest::of(b""), size: 0 },
-            media_type: None,
-            platform: None,
-            arch: None,
-            libc: None,
-            format: None,
-            kind: None,
-            executable: false,
-        };
+        let file = |name: &str| Artifact::of(name.parse().unwrap(), Descriptor { digest: Digest::of(b""), size: 0 });
         let (nfc, nfd) = ("na\u{ef}ve.txt", "nai\u{308}ve.txt");
         let find = |files: &[&str], name: &str| {
             let files: Vec<_> = files.iter().map(|name| file(name)).collect();

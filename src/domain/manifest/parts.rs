@@ -100,17 +100,9 @@ impl Parts {
     pub fn manifest(&self) -> Manifest {
         let all = || self.parts.values().flatten().flat_map(|part| part.artifacts.iter().rev());
         let mut names = HashSet::new();
-        let newest = all().filter(|artifact| names.insert(&artifact.name)).map(|artifact| Artifact {
-            name: artifact.name.clone(),
-            blob: artifact.descriptor(),
-            media_type: None,
-            platform: None,
-            arch: None,
-            libc: None,
-            format: None,
-            kind: None,
-            executable: false,
-        });
+        let newest = all()
+            .filter(|artifact| names.insert(&artifact.name))
+            .map(|artifact| Artifact::of(artifact.name.clone(), artifact.descriptor()));
         Manifest {
             media_type: Cow::Borrowed(MEDIA_TYPE),
             label: self.label.clone(),
