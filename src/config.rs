@@ -108,7 +108,7 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 17] = [
+const OWN_PATHS: [&str; 18] = [
     "assets",
     "auth",
     "blobs",
@@ -125,6 +125,7 @@ const OWN_PATHS: [&str; 17] = [
     "robots.txt",
     "sessions",
     "uploads",
+    "v2",
     "versions",
 ];
 

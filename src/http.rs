@@ -12,6 +12,7 @@ mod expectation;
 mod extract;
 mod layers;
 mod native;
+mod oci;
 mod openapi;
 mod request_id;
 pub mod rfc;
@@ -35,7 +36,7 @@ use crate::service::Resolve;
 
 /// All surfaces. The last one is the fallback for requests that match no other.
 fn surfaces() -> Vec<Surface<AppState>> {
-    vec![assets::surface(), native::surface()]
+    vec![assets::surface(), oci::surface(), native::surface()]
 }
 
 /// The application: every surface wrapped in its layers.

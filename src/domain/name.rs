@@ -56,6 +56,9 @@ impl NameError {
     fn segment(segment: &str, rule: &'static str) -> Self {
         Self::Segment { segment: segment.chars().take(64).collect(), rule }
     }
+    pub(in crate::domain) fn no_tag(text: &str) -> Self {
+        Self::segment(text, TAG_RULE)
+    }
     fn hidden(segment: &str, character: char) -> Self {
         Self::Hidden { segment: segment.chars().take(64).collect(), character }
     }

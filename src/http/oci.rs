@@ -1,0 +1,99 @@
+//! `/v2/…`: the registry protocol of container clients (OCI distribution specification 1.1).
+//!
+//! The tag `R:T` is the name `R/T`, so versions, rollback, retention and history hold for images as they do for files.
+//! Repository names may hold segments such as `blobs` and `manifests`, so addresses are read from their end.
+
+mod address;
+mod blobs;
+mod errors;
+mod manifests;
+mod uploads;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, Uri};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use serde_json::{Value, json};
+
+use self::address::Address;
+use super::error::{ApiError, problems};
+use super::extract::{RequestedFreshness, Rest};
+use super::rfc::hardening::Hardening;
+use super::state::AppState;
+use super::surface::{Hosts, Surface, SurfaceProperties};
+use crate::access::Caller;
+use crate::protocol::AsOf;
+
+/// What old clients look for in every response.
+const API_VERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("docker-distribution-api-version"), HeaderValue::from_static("registry/2.0"));
+
+/// The digest of what is sent, or was stored.
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// The surface: any host, everything below `/v2`, errors as the specification has them.
+pub(super) fn surface() -> Surface<AppState> {
+    Surface {
+        routes: routes(),
+        hosts: Hosts::Any,
+        prefix: "/v2",
+        describe,
+        properties: SurfaceProperties {
+            name: "oci",
+            render: errors::render,
+            page: None,
+            challenge: problems::challenge,
+            blobs: None,
+            hardening: Hardening::Artefact,
+            cors: true,
+            quiet: &[],
+        },
+    }
+}
+
+fn routes() -> Router<AppState> {
+    Router::new().route("/v2", get(ping)).route("/v2/", get(ping)).route("/v2/{*rest}", any(dispatch))
+}
+
+/// What a handler gets of a request.
+pub(super) struct OciRequest {
+    pub(super) state: AppState,
+    pub(super) caller: Caller,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) fresh: AsOf,
+    pub(super) body: Body,
+}
+
+async fn ping() -> Response {
+    ([API_VERSION], axum::Json(json!({}))).into_response()
+}
+
+async fn dispatch(
+    State(state): State<AppState>,
+    caller: Caller,
+    RequestedFreshness(fresh): RequestedFreshness,
+    rest: Rest,
+    (method, uri, headers): (Method, Uri, HeaderMap),
+    body: Body,
+) -> Result<Response, ApiError> {
+    let address = rest.0.parse::<Address>()?;
+    let request = OciRequest { state, caller, method, uri, headers, fresh, body };
+    let mut response = match address {
+        Address::Blob(repository, digest) => blobs::answer(request, &repository, digest).await,
+        Address::Uploads(repository) => uploads::begin(request, repository).await,
+        Address::Upload(repository, id) => uploads::answer(request, repository, &id).await,
+        Address::Manifest(repository, reference) => manifests::answer(request, repository, reference).await,
+        Address::Tags(_) | Address::Referrers(..) => Err(ApiError::no_route()),
+    }?;
+    response.headers_mut().extend([API_VERSION]);
+    Ok(response)
+}
+
+fn describe() -> Value {
+    json!({})
+}
