@@ -14,6 +14,7 @@ pub mod parts;
 pub mod portability;
 mod problems;
 pub mod release;
+pub mod rendering;
 
 use std::borrow::Cow;
 use std::collections::HashSet;

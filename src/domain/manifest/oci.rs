@@ -48,7 +48,7 @@ const FOREIGN: [&str; 4] = [
 /// Annotation with the version of what a manifest packages.
 const VERSION: &str = "org.opencontainers.image.version";
 /// Annotation with the file name of a layer, or the title of what a manifest packages.
-const TITLE: &str = "org.opencontainers.image.title";
+pub(super) const TITLE: &str = "org.opencontainers.image.title";
 
 /// Whether a media type is that of a manifest or an index.
 #[must_use]
@@ -123,6 +123,12 @@ pub fn listed(bytes: &[u8]) -> Result<Vec<Listed>, ReadError> {
         listed.push(Listed { child, os, architecture, variant });
     }
     Ok(listed)
+}
+
+/// The configuration of a manifest, if it has this media type and can be read.
+pub(super) fn config_of_type(bytes: &[u8], media_type: &str) -> Option<Descriptor> {
+    let config = Document::parse(bytes).ok()?.config?;
+    (config.media_type.as_deref() == Some(media_type)).then(|| config.descriptor().ok())?
 }
 
 /// A manifest or an index, as far as Larder looks at it. Members that are `null` count as absent.
