@@ -1,0 +1,8 @@
+//! The registry protocol of container clients, under `/v2/`: what the specification asks for, what each client sends, and
+//! the clients themselves.
+
+mod access;
+mod conformance;
+mod image;
+mod recorded;
+mod registry;
