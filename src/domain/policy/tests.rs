@@ -137,6 +137,7 @@ fn versions_are_kept_for_their_labels_unless_they_were_never_complete() {
             total_bytes: 0,
             entrypoint: None,
             source: None,
+            subject: None,
         };
         VersionRow {
             state,
