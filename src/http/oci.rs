@@ -4,6 +4,7 @@
 //! Repository names may hold segments such as `blobs` and `manifests`, so addresses are read from their end.
 
 mod address;
+mod authentication;
 mod blobs;
 mod errors;
 mod lists;
@@ -15,12 +16,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, Uri};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{any, get};
 use serde_json::{Value, json};
 
 use self::address::Address;
-use super::error::{ApiError, problems};
+use super::error::ApiError;
 use super::extract::{RequestedFreshness, Rest};
 use super::rfc::hardening::Hardening;
 use super::state::AppState;
@@ -36,6 +37,9 @@ const API_VERSION: (HeaderName, HeaderValue) =
 /// The digest of what is sent, or was stored.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
+/// Name of the surface, which grants may be limited to.
+const SURFACE: &str = "oci";
+
 /// The surface: any host, everything below `/v2`, errors as the specification has them.
 pub(super) fn surface() -> Surface<AppState> {
     Surface {
@@ -44,10 +48,11 @@ pub(super) fn surface() -> Surface<AppState> {
         prefix: "/v2",
         describe,
         properties: SurfaceProperties {
-            name: "oci",
+            name: SURFACE,
             render: errors::render,
             page: None,
-            challenge: problems::challenge,
+            challenge: authentication::challenge,
+            login: true,
             blobs: None,
             hardening: Hardening::Artefact,
             cors: true,
@@ -57,9 +62,13 @@ pub(super) fn surface() -> Surface<AppState> {
 }
 
 fn routes() -> Router<AppState> {
+    let ping = || get(authentication::ping);
+    // Clients that would rather send their credentials in a form use GET when they are told that there is no such thing.
+    let token = get(authentication::token).fallback(async || ApiError::no_route());
     Router::new()
-        .route("/v2", get(ping))
-        .route("/v2/", get(ping))
+        .route("/v2", ping())
+        .route("/v2/", ping())
+        .route("/v2/token", token)
         .route("/v2/_catalog", get(lists::catalog))
         .route("/v2/{*rest}", any(dispatch))
 }
@@ -72,10 +81,6 @@ pub(super) struct OciRequest {
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
     pub(super) fresh: AsOf,
-}
-
-async fn ping() -> Response {
-    ([API_VERSION], axum::Json(json!({}))).into_response()
 }
 
 async fn dispatch(
