@@ -54,14 +54,23 @@ pub enum Check {
         /// Size of the stored bytes.
         actual: u64,
     },
+    /// Bytes are stored, but they are not the manifest that another manifest says they are.
+    Unreadable {
+        /// The descriptor in the manifest.
+        stated: Descriptor,
+        /// What is wrong with them.
+        why: Box<str>,
+    },
 }
 
 impl Check {
-    /// Whether this check failed for `digest`: the blob is missing or has the wrong size.
+    /// Whether this check failed for `digest`: the blob is missing, has the wrong size or is no manifest.
     pub(super) fn refuses(&self, digest: Digest) -> bool {
         match self {
             Self::Present(_) => false,
-            Self::Missing(blob) | Self::WrongSize { stated: blob, .. } => blob.digest == digest,
+            Self::Missing(blob) | Self::WrongSize { stated: blob, .. } | Self::Unreadable { stated: blob, .. } => {
+                blob.digest == digest
+            }
         }
     }
 }
@@ -199,7 +208,9 @@ impl Blobs {
         // of damaged bytes: a blob reported as stored must have bytes that may be relied on.
         match self.secure_one(Descriptor { digest, size }).await? {
             Check::Present(_) => Ok(created),
-            Check::Missing(_) | Check::WrongSize { .. } => Err(BlobError::Store(contended(digest))),
+            Check::Missing(_) | Check::WrongSize { .. } | Check::Unreadable { .. } => {
+                Err(BlobError::Store(contended(digest)))
+            }
         }
     }
 
@@ -238,7 +249,7 @@ impl Blobs {
                 Ok(Some(created.unwrap_or(Created::AlreadyExists)))
             }
             // The parts are consumed, so bytes that are lost now can only be uploaded again.
-            Check::Missing(_) | Check::WrongSize { .. } => Ok(None),
+            Check::Missing(_) | Check::WrongSize { .. } | Check::Unreadable { .. } => Ok(None),
         }
     }
 

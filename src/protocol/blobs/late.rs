@@ -115,7 +115,7 @@ impl Blobs {
                 self.store.persist(&[key]).await?;
                 Ok(created)
             }
-            Check::Missing(_) | Check::WrongSize { .. } => Err(contended(blob.digest)),
+            Check::Missing(_) | Check::WrongSize { .. } | Check::Unreadable { .. } => Err(contended(blob.digest)),
         }
     }
 }

@@ -82,7 +82,7 @@ fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {
     let (mut missing, mut wrong_size) = (Vec::new(), Vec::new());
     for check in checks {
         match check {
-            Check::Present(_) => {}
+            Check::Present(_) | Check::Unreadable { .. } => {}
             Check::Missing(blob) => missing.push(blob),
             Check::WrongSize { stated, actual } => wrong_size.push((stated, actual)),
         }
@@ -93,6 +93,14 @@ fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {
 pub(super) fn complete(checks: Vec<Check>) -> Result<(), PublishError> {
     if checks.is_empty() {
         return Ok(());
+    }
+    let unreadable = checks.iter().filter_map(|check| match check {
+        Check::Unreadable { stated, why } => Some(format!("{}: {why}", stated.digest)),
+        _ => None,
+    });
+    let unreadable: Vec<String> = unreadable.collect();
+    if !unreadable.is_empty() {
+        return Err(ManifestError::Invalid(unreadable).into());
     }
     let (missing, wrong_size) = sort(checks);
     Err(PublishError::Blobs { missing, wrong_size })
