@@ -6,6 +6,7 @@
 //! document, and happens at publish only. If reading applied the rules of publishing, every rule added later would turn
 //! old releases into a corrupt store, and every rule relaxed later would do so for older binaries.
 
+pub mod composed;
 pub mod diff;
 mod index;
 mod kind;
@@ -15,6 +16,7 @@ pub mod portability;
 mod problems;
 pub mod release;
 pub mod rendering;
+mod tree;
 
 use std::borrow::Cow;
 use std::collections::HashSet;

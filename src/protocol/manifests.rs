@@ -5,6 +5,8 @@
 //! format. What a manifest needs is determined the same way for all formats: its blobs, the manifests it names, and
 //! what those need in turn.
 
+mod composition;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use moka::sync::Cache;
 use tokio::time::Duration;
 
 use crate::domain::manifest::{
-    Artifact, Child, Descriptor, FORMATS, FileIndex, Format, Limits, MAX_CHILD, ReadError, rendering,
+    Artifact, Child, Descriptor, FORMATS, FileIndex, Format, Limits, MAX_CHILD, ReadError, oci, rendering,
 };
 use crate::domain::{Digest, FileName, Manifest, ManifestError};
 use crate::protocol::Blobs;
@@ -39,7 +41,7 @@ pub struct LoadedManifest {
 }
 
 /// A manifest as interpreted by its format.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Contents {
     digest: Digest,
     read: Result<Manifest, ReadError>,
@@ -58,7 +60,7 @@ impl LoadedManifest {
         Self { bytes, contents, index }
     }
 
-    /// The interpreted manifest.
+    /// The interpreted manifest. An index has the files of the manifests that it lists.
     ///
     /// # Errors
     /// [`StoreErrorKind::Newer`] when only a newer binary can read it, [`StoreErrorKind::Corrupt`] when the bytes are
@@ -67,7 +69,8 @@ impl LoadedManifest {
         self.contents.get()
     }
 
-    /// The file of this name, or `None`. A name in its other Unicode form is found if it is unique.
+    /// The file of this name, or `None`. A name in its other Unicode form is found if it is unique. A file of an index is
+    /// found by its bare name, too, if it is the first of that name, and below `OS-ARCH[-VARIANT]/`.
     ///
     /// # Errors
     /// As [`LoadedManifest::manifest`].
@@ -118,6 +121,8 @@ impl Secured {
 struct ReadAs {
     digest: Digest,
     media_type: Option<Box<str>>,
+    /// Whether an index has the files of the manifests that it lists.
+    composed: bool,
 }
 
 /// The manifests in a store.
@@ -139,8 +144,12 @@ impl Manifests {
     /// Manifests stored among `blobs`, in these formats. The first one applies to documents without a media type.
     #[must_use]
     pub fn with_formats(blobs: Arc<Blobs>, formats: &'static [Format]) -> Self {
-        let weigh =
-            |_: &ReadAs, loaded: &Arc<LoadedManifest>| u32::try_from(1024 + loaded.bytes.len() * 4).unwrap_or(u32::MAX);
+        let weigh = |read: &ReadAs, loaded: &Arc<LoadedManifest>| {
+            // Files that are not in the bytes have up to three aliases each.
+            let files = loaded.manifest().map_or(0, |manifest| manifest.files.len());
+            let composed = if read.composed { files * 1024 } else { 0 };
+            u32::try_from(1024 + loaded.bytes.len() * 4 + composed).unwrap_or(u32::MAX)
+        };
         let remembered = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
         Self { blobs, formats, remembered, reads: Flights::default() }
     }
@@ -167,8 +176,9 @@ impl Manifests {
         (Format::among(self.formats, media_type)?.read)(bytes)
     }
 
-    /// Reads a manifest and verifies its digest. `None` when its bytes are gone. Concurrent callers share one read from
-    /// the store.
+    /// Reads a manifest and verifies its digest. `None` when its bytes are gone. An index gets the files of the manifests
+    /// that it lists and that are there, which costs a read of each of them, once. Concurrent callers share one read
+    /// from the store.
     ///
     /// # Errors
     /// When the store fails, or holds other bytes than were published.
@@ -177,7 +187,24 @@ impl Manifests {
         descriptor: Descriptor,
         media_type: Option<&str>,
     ) -> Result<Option<Arc<LoadedManifest>>, StoreError> {
-        let key = ReadAs { digest: descriptor.digest, media_type: media_type.map(Into::into) };
+        let Some(loaded) = self.load_alone(descriptor, media_type).await? else { return Ok(None) };
+        if !loaded.manifest().is_ok_and(|manifest| oci::is_index(&manifest.media_type)) {
+            return Ok(Some(loaded));
+        }
+        let key = ReadAs { digest: descriptor.digest, media_type: media_type.map(Into::into), composed: true };
+        self.composed(loaded, key).await
+    }
+
+    /// Like [`Manifests::load`], for callers who need no files: an index has none then, and no other manifest is read.
+    ///
+    /// # Errors
+    /// As [`Manifests::load`].
+    pub async fn load_alone(
+        self: &Arc<Self>,
+        descriptor: Descriptor,
+        media_type: Option<&str>,
+    ) -> Result<Option<Arc<LoadedManifest>>, StoreError> {
+        let key = ReadAs { digest: descriptor.digest, media_type: media_type.map(Into::into), composed: false };
         if let Some(loaded) = self.remembered.get(&key) {
             return Ok(Some(loaded));
         }
