@@ -70,9 +70,11 @@ pub(super) async fn answer(request: OciRequest, repository: RepositoryName, id: 
     request.require(Permission::Upload, &repository)?;
     let upload = request.state.chunks.find(id, &repository, &request.caller.subject()).await?;
     match request.method {
+        Method::PATCH if upload.is_over() => Err(ChunkError::Unknown.into()),
         Method::PATCH => patch(request, &repository, upload).await,
         Method::PUT => put(request, &repository, upload).await,
         Method::DELETE => cancel(&request.state, upload).await,
+        _ if upload.is_over() => Err(ChunkError::Unknown.into()),
         _ => standing(&request.state, &repository, &upload, StatusCode::NO_CONTENT),
     }
 }
@@ -95,7 +97,8 @@ async fn put(request: OciRequest, repository: &RepositoryName, upload: ChunkedUp
     let digest = UploadQuery::read(&request.uri)?.digest()?.ok_or_else(|| {
         ApiError::bad_request(Code::DigestInvalid, "State the digest of the whole blob: PUT …?digest=sha256:HEX.")
     })?;
-    let has_body = !request.body.is_end_stream();
+    // The repetition of a request whose reply was lost needs no bytes.
+    let has_body = !upload.is_over() && !request.body.is_end_stream();
     if has_body && upload.offset() == 0 {
         ContentRange::read(&request.headers)?
             .check(&request.headers, 0)
@@ -103,8 +106,11 @@ async fn put(request: OciRequest, repository: &RepositoryName, upload: ChunkedUp
         return whole(request, repository, digest).await;
     }
     let OciRequest { state, caller, headers, body, .. } = request;
-    let chunk = Chunk::new(&state, repository, upload, &headers, body)?;
-    let upload = if has_body { append(&state, &caller, repository, chunk).await? } else { chunk.upload };
+    let upload = if has_body {
+        append(&state, &caller, repository, Chunk::new(&state, repository, upload, &headers, body)?).await?
+    } else {
+        upload
+    };
     let chunks = Arc::clone(&state.chunks);
     let created = run_to_completion(&state.tasks, async move { Ok(chunks.finish(&upload, digest).await?) }).await?;
     count(created);
