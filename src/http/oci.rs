@@ -107,6 +107,11 @@ async fn dispatch(
 }
 
 impl OciRequest {
+    /// Fails unless the caller has this permission for some tag that the repository could have.
+    fn require(&self, wanted: Permission, repository: &RepositoryName) -> Result<(), ApiError> {
+        self.caller.require_in_repository(wanted, repository)
+    }
+
     /// What to answer if the caller finds nothing in a repository: `unknown`, unless there may be something that the caller
     /// must not see. Clients send credentials only once they are asked for them.
     fn absent(&self, repository: &RepositoryName, unknown: ApiError) -> ApiError {
