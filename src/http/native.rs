@@ -43,7 +43,7 @@ pub(super) fn surface() -> Surface<AppState> {
             render: problems::render,
             page: Some(pages::problem),
             challenge: problems::challenge,
-            blobs: Some("/blobs/"),
+            blobs: Some(blobs::end_of_digest),
             hardening: Hardening::Artefact,
             cors: true,
             quiet: health::QUIET,

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::error::{ApiError, Denial};
 use super::request_id::RequestId;
 use super::rfc::hardening::Hardening;
+use super::serving::response_cache::EndOfDigest;
 use super::state::BaseUrl;
 
 /// Predicate: whether a host, in lower case and without a port, belongs to a surface.
@@ -67,9 +68,9 @@ pub(super) struct SurfaceProperties {
     pub(super) page: Option<fn(&ApiError, &FailedRequest<'_>) -> Response<Body>>,
     /// The value of `WWW-Authenticate` for a denial.
     pub(super) challenge: fn(Denial) -> &'static str,
-    /// What precedes the digest in addresses of blobs, such as `/blobs/`; `None` if the surface has none. What follows the
-    /// digest must be what `serving::download` reads.
-    pub(super) blobs: Option<&'static str>,
+    /// Recognises addresses of blobs; `None` if the surface has none. What follows the digest must be what
+    /// `serving::download` reads.
+    pub(super) blobs: Option<EndOfDigest>,
     /// What stored bytes may do in a browser.
     pub(super) hardening: Hardening,
     /// Whether scripts of other origins may read responses (CORS).

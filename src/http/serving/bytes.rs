@@ -100,10 +100,17 @@ pub(in crate::http) async fn head(
     options: BlobOptions<'_>,
     request: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_absent(blobs, digest))?;
-    let answer = blob_headers(digest, meta.size, options);
-    let judged = judged(request, digest, options.modified, &answer)?;
-    Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
+    let found = blobs.look(digest).await?.ok_or_else(|| ApiError::blob_absent(blobs, digest))?;
+    let answer = blob_headers(digest, found.meta.size, options);
+    if let Some(response) = judged(request, digest, options.modified, &answer)? {
+        return Ok(response);
+    }
+    let cacheable = (options.public && !is_conditional(request, options)).then(|| {
+        // Without a file nothing says that the bytes are gone.
+        let valid_for = if found.file.is_some() { None } else { Some(blobs.max_staleness()) };
+        Extension(Cacheable::without_body(found.file).valid_for(valid_for))
+    });
+    Ok((cacheable, answer).into_response())
 }
 
 /// Redirects the client to the store if that is how blobs are delivered. Clients with credentials are excluded: many
