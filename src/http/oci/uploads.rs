@@ -107,7 +107,7 @@ async fn put(request: OciRequest, body: Body, repository: &RepositoryName, uploa
         ContentRange::read(&request.headers)?
             .check(&request.headers, 0)
             .map_err(|()| out_of_order(repository, &upload))?;
-        return whole(request, repository, digest).await;
+        return whole(request, body, repository, digest).await;
     }
     let OciRequest { state, caller, headers, .. } = request;
     let upload = if has_body {
