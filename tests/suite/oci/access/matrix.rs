@@ -142,12 +142,13 @@ fn may_read_untagged(private: Private, who: &str) -> bool {
 /// Asserts that an answer about something hidden is that about something that never existed.
 fn assert_same(hidden: &Answer, unknown: &Answer, digest: &str) {
     assert_eq!(hidden.status, unknown.status, "{}", hidden.text());
-    assert_eq!(hidden.headers.get("www-authenticate"), unknown.headers.get("www-authenticate"));
-    let text = |answer: &Answer, digest: &str| {
+    assert_eq!(hidden.headers.contains_key("www-authenticate"), unknown.headers.contains_key("www-authenticate"));
+    let text = |answer: &Answer| {
         let error = answer.json()["errors"][0].clone();
-        format!("{} {}", error["code"], error["message"]).replace(digest, "DIGEST")
+        let text = format!("{} {}", error["code"], error["message"]).replace(digest, "IT");
+        text.replace(&Digest::of(b"unknown").to_string(), "IT").replace("team/none", "IT")
     };
-    assert_eq!(text(hidden, digest), text(unknown, &Digest::of(b"unknown").to_string()));
+    assert_eq!(text(hidden), text(unknown));
 }
 
 async fn check_blobs(registry: &Registry, contents: &Contents, (private, reads): (Private, Reads), who: &str) {
@@ -192,7 +193,7 @@ async fn lists_show_nothing_that_may_not_be_read() {
                 assert_eq!(answer.text().contains("\"secret\""), sees("secret"), "{who}, {private:?}");
             } else {
                 assert_eq!(answer.status, refusal(who), "{who}, {private:?}");
-                assert_same(&answer, &ask(&registry, "/v2/team/none/tags/list").await, "");
+                assert_same(&answer, &ask(&registry, "/v2/team/none/tags/list").await, REPOSITORY);
             }
             let path = format!("/v2/{REPOSITORY}/referrers/{}", contents.open.digest());
             let answer = ask(&registry, &path).await;
