@@ -9,6 +9,7 @@
 pub mod composed;
 pub mod diff;
 mod index;
+pub mod index_walk;
 mod kind;
 pub mod oci;
 pub mod parts;

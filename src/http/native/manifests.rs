@@ -19,6 +19,7 @@ use super::pages::{self, Site};
 use super::parameters as p;
 use super::reasons;
 use crate::access::{Access, Caller};
+use crate::domain::manifest::release;
 use crate::domain::{ManifestName, Permission, Selector, Target};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
@@ -251,7 +252,9 @@ fn manifest_headers(base: &BaseUrl, reading: &Reading, found: &Resolved) -> Head
     let digest = found.row.digest();
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(ETAG, HeaderValue::try_from(etag(digest)).expect("a digest is legal in a header"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let media_type = found.row.summary.media_type.as_deref().unwrap_or(release::MEDIA_TYPE);
+    let media_type = HeaderValue::from_str(media_type);
+    headers.insert(CONTENT_TYPE, media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(found.row.summary.manifest.size));
     state_digest(&mut headers, digest);
     headers.extend(last_change::date(found).map(|date| (LAST_MODIFIED, date.header())));
