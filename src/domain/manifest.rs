@@ -34,6 +34,9 @@ use super::{Digest, FileName};
 /// 6).
 pub const MAX_SIZE: u64 = (1 << 53) - 1;
 
+/// Maximum size of a manifest that another one names, in bytes: what every registry client accepts.
+pub const MAX_CHILD: u64 = 4 << 20;
+
 /// All formats that this binary knows. The first one is the default for documents without a stated media type.
 pub static FORMATS: &[Format] = &[release::FORMAT, parts::FORMAT, oci::FORMAT];
 

@@ -12,6 +12,7 @@ mod damaged;
 mod intake;
 mod late;
 mod reading;
+mod sound;
 
 use std::sync::Arc;
 
@@ -27,10 +28,12 @@ use crate::layout::{self, LayoutKey};
 use crate::protocol::absences::Absences;
 use crate::store::{Created, Key, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, StoreError, StoreErrorKind};
 pub(crate) use copies::BlobCopies;
+use sound::SoundFiles;
 
 pub use cache::BlobCache;
 pub use damaged::Damaged;
 pub use intake::{BlobError, BlobIntake, BlobUpload};
+pub(super) use late::incoming;
 pub use late::{Incoming, LateUpload};
 
 /// Digests looked up with one call to the store.
@@ -54,23 +57,14 @@ pub enum Check {
         /// Size of the stored bytes.
         actual: u64,
     },
-    /// Bytes are stored, but they are not the manifest that another manifest says they are.
-    Unreadable {
-        /// The descriptor in the manifest.
-        stated: Descriptor,
-        /// What is wrong with them.
-        why: Box<str>,
-    },
 }
 
 impl Check {
-    /// Whether this check failed for `digest`: the blob is missing, has the wrong size or is no manifest.
+    /// Whether this check failed for `digest`: the blob is missing or has the wrong size.
     pub(super) fn refuses(&self, digest: Digest) -> bool {
         match self {
             Self::Present(_) => false,
-            Self::Missing(blob) | Self::WrongSize { stated: blob, .. } | Self::Unreadable { stated: blob, .. } => {
-                blob.digest == digest
-            }
+            Self::Missing(blob) | Self::WrongSize { stated: blob, .. } => blob.digest == digest,
         }
     }
 }
@@ -93,6 +87,7 @@ pub struct Blobs {
     max_staleness: Duration,
     absent: Absences<Digest>,
     damaged: Option<Arc<Damaged>>,
+    sound: SoundFiles,
 }
 
 impl Blobs {
@@ -100,8 +95,8 @@ impl Blobs {
     /// is written that makes it young again; half of the collector's minimum age is a good value.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, seen_after: SignedDuration) -> Self {
-        let absent = Absences::default();
-        Self { store, clock, seen_after, cache: None, max_staleness: Duration::ZERO, absent, damaged: None }
+        let (absent, sound) = Default::default();
+        Self { store, clock, seen_after, cache: None, max_staleness: Duration::ZERO, absent, damaged: None, sound }
     }
 
     /// Sets how long [`Blobs::is_recently_absent`] may answer from memory.
@@ -208,9 +203,7 @@ impl Blobs {
         // of damaged bytes: a blob reported as stored must have bytes that may be relied on.
         match self.secure_one(Descriptor { digest, size }).await? {
             Check::Present(_) => Ok(created),
-            Check::Missing(_) | Check::WrongSize { .. } | Check::Unreadable { .. } => {
-                Err(BlobError::Store(contended(digest)))
-            }
+            Check::Missing(_) | Check::WrongSize { .. } => Err(BlobError::Store(contended(digest))),
         }
     }
 
@@ -249,7 +242,7 @@ impl Blobs {
                 Ok(Some(created.unwrap_or(Created::AlreadyExists)))
             }
             // The parts are consumed, so bytes that are lost now can only be uploaded again.
-            Check::Missing(_) | Check::WrongSize { .. } | Check::Unreadable { .. } => Ok(None),
+            Check::Missing(_) | Check::WrongSize { .. } => Ok(None),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::domain::manifest::parts::ComposeError;
 use crate::domain::{Digest, ManifestError};
 use crate::protocol::ChangeError;
 use crate::protocol::blobs::Check;
+use crate::protocol::manifests::Secured;
 use crate::store::StoreError;
 
 /// Why a publish failed.
@@ -82,7 +83,7 @@ fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {
     let (mut missing, mut wrong_size) = (Vec::new(), Vec::new());
     for check in checks {
         match check {
-            Check::Present(_) | Check::Unreadable { .. } => {}
+            Check::Present(_) => {}
             Check::Missing(blob) => missing.push(blob),
             Check::WrongSize { stated, actual } => wrong_size.push((stated, actual)),
         }
@@ -90,18 +91,15 @@ fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {
     (missing, wrong_size)
 }
 
-pub(super) fn complete(checks: Vec<Check>) -> Result<(), PublishError> {
-    if checks.is_empty() {
+/// Fails unless everything that a manifest needs is there, and is what it is stated to be.
+pub(super) fn complete(secured: Secured) -> Result<(), PublishError> {
+    if !secured.malformed.is_empty() {
+        let problem = |(digest, why): (Digest, String)| format!("it names {digest}, which is no such manifest: {why}");
+        return Err(ManifestError::Invalid(secured.malformed.into_iter().map(problem).collect()).into());
+    }
+    if secured.bad.is_empty() {
         return Ok(());
     }
-    let unreadable = checks.iter().filter_map(|check| match check {
-        Check::Unreadable { stated, why } => Some(format!("{}: {why}", stated.digest)),
-        _ => None,
-    });
-    let unreadable: Vec<String> = unreadable.collect();
-    if !unreadable.is_empty() {
-        return Err(ManifestError::Invalid(unreadable).into());
-    }
-    let (missing, wrong_size) = sort(checks);
+    let (missing, wrong_size) = sort(secured.bad);
     Err(PublishError::Blobs { missing, wrong_size })
 }
