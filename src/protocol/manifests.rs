@@ -69,6 +69,13 @@ impl LoadedManifest {
         self.contents.get()
     }
 
+    /// A measure of the work that a look at all files is, in bytes of a manifest that has them.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        let files = self.contents.read.as_ref().map_or(0, |manifest| manifest.files.len());
+        self.bytes.len().max(files * 200) as u64
+    }
+
     /// The file of this name, or `None`. A name in its other Unicode form is found if it is unique. A file of an index is
     /// found by its bare name, too, if it is the first of that name, and below `OS-ARCH[-VARIANT]/`.
     ///
