@@ -101,7 +101,7 @@ fn describe_read(get: bool) -> Operation {
     let operation = if get {
         Operation::new("get", "getManifest", "A manifest, exactly as it was published")
             .about(
-                "With `sha256:HEX` in place of a name: the names and versions that hold the manifest with this digest, as \
+                "An OCI image manifest or index has its own media type. With `sha256:HEX` in place of a name: the names and versions that hold the manifest with this digest, as \
                  far as the caller may read them, a page at a time.",
             )
             .answers(
@@ -131,7 +131,7 @@ fn describe_publish() -> Operation {
     Operation::new("put", "publish", "Publish a version of a name")
         .by_token(
             "The address is a name without a selector. The bytes of the manifest are kept and served exactly as they are \
-             sent. All blobs must be there; 409 lists those that are not. Readers see all files of the version or none. \
+             sent. An OCI image manifest or index is told from a release by its shape. All blobs must be there; 409 lists those that are not. Readers see all files of the version or none. \
              Needs `publish`.",
         )
         .takes(&[&p::ACTIVATE, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
