@@ -23,7 +23,7 @@ use crate::domain::head::Change;
 use crate::domain::manifest::{Descriptor, Limits, oci, rendering};
 use crate::domain::{
     Author, Digest, Expect, Head, LogName, Manifest, ManifestError, ManifestName, Origin, Rejection, RepositoryName,
-    Selector, State, Summary, VersionRow,
+    Selector, State, VersionRow,
 };
 use crate::protocol::blobs::Check;
 use crate::protocol::manifests::Secured;
@@ -277,7 +277,7 @@ impl Publish {
             return Ok((receipt, Secured::default()));
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
-        let summary = Summary::of(&manifest, descriptor);
+        let summary = self.manifests.summarise(&bytes, &manifest, descriptor).await?;
         let (resumed, from) = match resume {
             Resume::OwnSession(from) => (self.own_session(name, descriptor.digest, options, by).await?, from),
             Resume::Never(from) => (None, from),
@@ -381,7 +381,7 @@ impl Publish {
         if !own.is_empty() {
             return Ok(Secured { bad: own, ..Secured::default() });
         }
-        match self.manifests.load(descriptor, row.summary.media_type.as_deref()).await? {
+        match self.manifests.load_alone(descriptor, row.summary.media_type.as_deref()).await? {
             Some(loaded) => {
                 let beyond = self.heads.needs(name, row).await?;
                 self.within_limit(self.manifests.secure(loaded.manifest()?, beyond, self.limits.artifacts).await?)

@@ -2,6 +2,7 @@
 //! the clients themselves.
 
 mod access;
+mod bridge;
 mod conformance;
 mod image;
 mod recorded;
