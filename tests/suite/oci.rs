@@ -1,7 +1,9 @@
 //! The registry protocol of container clients, under `/v2/`: what the specification asks for, what each client sends, and
 //! the clients themselves.
 
+mod blobs;
 mod conformance;
 mod image;
 mod recorded;
-mod registry;
+pub mod registry;
+mod uploads;
