@@ -162,7 +162,7 @@ async fn who_asks_for_what_is_not_there_is_told_so_by_a_code() {
     registry.assert_blob(PUBLIC, b"absent").await;
     for method in ["DELETE", "PUT", "POST", "PATCH"] {
         let answer = Registry::of(&server).ask(method, &path, &[], "").await;
-        assert_eq!(answer.header("allow"), "GET,HEAD");
+        assert!(answer.header("allow").starts_with("GET,HEAD"), "{answer:?}");
         refused(answer, 405, "UNSUPPORTED");
     }
 }

@@ -384,7 +384,6 @@ fn memory_of(chunks: usize) -> usize {
         }
         assert_eq!(closing.join().unwrap(), 201);
     });
-    println!("{chunks} chunks: {} MiB more than idle", (most.saturating_sub(before)) >> 20);
     most.saturating_sub(before)
 }
 
