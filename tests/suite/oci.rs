@@ -3,7 +3,9 @@
 
 mod access;
 mod bridge;
+mod blobs;
 mod conformance;
 mod image;
 mod recorded;
-mod registry;
+pub mod registry;
+mod uploads;
