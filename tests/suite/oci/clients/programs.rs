@@ -52,6 +52,7 @@ impl Home {
         );
         fs::write(directory.path().join("storage.conf"), storage).unwrap();
         fs::create_dir(directory.path().join("xdg")).unwrap();
+        fs::write(directory.path().join("auth.json"), "{}").unwrap();
         Self { directory }
     }
 
