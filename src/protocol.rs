@@ -5,6 +5,7 @@
 
 mod absences;
 pub mod blobs;
+pub mod chunks;
 pub mod documents;
 mod flights;
 pub mod heads;
@@ -17,6 +18,7 @@ mod token_marks;
 pub mod uploads;
 
 pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs, Damaged, Incoming, LateUpload};
+pub use chunks::{ChunkAppend, ChunkError, ChunkLimits, ChunkedUpload, Chunks};
 pub use heads::{AsOf, ChangeError, Changed, Heads};
 pub use key_ring::{DerivedKey, KeyRing};
 pub use manifests::{Closure, LoadedManifest, ManifestWalk, Manifests};

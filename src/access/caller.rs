@@ -4,7 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
-use crate::domain::{Author, ManifestName, NamePattern, Permission, Subject};
+use crate::domain::pattern::Reach;
+use crate::domain::{Author, ManifestName, NamePattern, Permission, RepositoryName, Subject};
 
 /// A set of permissions, independent of the provider that granted it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,10 @@ impl Grant {
 
     fn reaches(&self, name: &ManifestName) -> bool {
         self.names.iter().any(|pattern| pattern.matches(name))
+    }
+
+    fn reaches_into(&self, repository: &RepositoryName) -> bool {
+        self.names.iter().any(|pattern| pattern.reach(repository) != Reach::None)
     }
 }
 
@@ -144,6 +149,12 @@ impl Caller {
     #[must_use]
     pub fn may(&self, wanted: Permission, name: &ManifestName) -> bool {
         self.granting(wanted).any(|grant| grant.reaches(name))
+    }
+
+    /// Whether the caller has this permission for any tag that `repository` could have.
+    #[must_use]
+    pub fn may_in_repository(&self, wanted: Permission, repository: &RepositoryName) -> bool {
+        self.granting(wanted).any(|grant| grant.reaches_into(repository))
     }
 
     fn granting(&self, wanted: Permission) -> impl Iterator<Item = &Grant> {

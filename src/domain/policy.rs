@@ -8,8 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use super::pattern::Reach;
 use super::retention::Verdict;
-use super::{Cas, Glob, ManifestName, NamePattern, Reads, Retention, VersionRow};
+use super::{Cas, Glob, LogName, ManifestName, NamePattern, Reads, RepositoryName, Retention, VersionRow};
 
 /// How often the same label may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -147,6 +148,11 @@ impl PolicyRule {
         self.matches.iter().find(|pattern| pattern.matches(name))
     }
 
+    /// How many of a repository's tags the rule applies to.
+    fn reach(&self, repository: &RepositoryName) -> Reach {
+        self.matches.iter().map(|pattern| pattern.reach(repository)).max().unwrap_or(Reach::None)
+    }
+
     /// Whether this rule provably matches every name that `other` matches.
     fn covers(&self, other: &Self) -> bool {
         let is_covered = |one: &NamePattern| self.matches.iter().any(|pattern| pattern.covers(one));
@@ -172,7 +178,44 @@ impl Policies {
         Self { rules, default: Arc::default(), alone }
     }
 
-    /// The policy of a name. Names derived from another one, such as hidden logs, share its policy.
+    /// The policy of a log: that of its name, or, for what is untagged in a repository, what all tags of the repository
+    /// have in common.
+    ///
+    /// A rule governs what is untagged if it applies to *every* tag. Who may read it is decided more strictly: a rule
+    /// that applies to only some tags counts, too, if it requires a token, because manifests without a tag may be theirs.
+    #[must_use]
+    pub fn of_log(&self, log: &LogName) -> Arc<NamePolicy> {
+        match log.split_hidden().and_then(|_| RepositoryName::of(log)) {
+            Some(repository) => self.of_untagged(&repository),
+            None => self.of(&log.governing()),
+        }
+    }
+
+    fn of_untagged(&self, repository: &RepositoryName) -> Arc<NamePolicy> {
+        let mut governing = Vec::new();
+        let mut read = None;
+        let mut is_decided = false;
+        for (at, rule) in self.rules.iter().enumerate() {
+            let reach = rule.reach(repository);
+            if reach == Reach::Every {
+                governing.push(at);
+            }
+            if let Some(stated) = rule.keys.read.filter(|_| reach != Reach::None && !is_decided) {
+                read = read.max(Some(stated));
+                is_decided = reach == Reach::Every;
+            }
+        }
+        match *governing {
+            [] if read.unwrap_or_default() == Reads::default() => Arc::clone(&self.default),
+            [only] if read.unwrap_or_default() == self.alone[only].read => Arc::clone(&self.alone[only]),
+            _ => {
+                let first = PolicyKeys { read, ..PolicyKeys::default() };
+                Arc::new(governing.iter().fold(first, |keys, at| keys.or(&self.rules[*at].keys)).policy())
+            }
+        }
+    }
+
+    /// The policy of a name.
     #[must_use]
     pub fn of(&self, name: &ManifestName) -> Arc<NamePolicy> {
         let mut matching = self.matching(name);

@@ -25,6 +25,7 @@ use super::rfc::hardening::Hardening;
 use super::state::AppState;
 use super::surface::{Hosts, Surface, SurfaceProperties};
 use crate::access::Caller;
+use crate::domain::{Permission, RepositoryName};
 use crate::protocol::AsOf;
 
 /// What old clients look for in every response.
@@ -67,6 +68,17 @@ pub(super) struct OciRequest {
     pub(super) headers: HeaderMap,
     pub(super) fresh: AsOf,
     pub(super) body: Body,
+}
+
+impl OciRequest {
+    /// Fails unless the caller has this permission for some tag that the repository could have.
+    fn require(&self, wanted: Permission, repository: &RepositoryName) -> Result<(), ApiError> {
+        if self.caller.may_in_repository(wanted, repository) {
+            Ok(())
+        } else {
+            Err(self.caller.refuse(wanted, &format!("to {repository}")))
+        }
+    }
 }
 
 async fn ping() -> Response {

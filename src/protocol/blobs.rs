@@ -31,6 +31,7 @@ pub(crate) use copies::BlobCopies;
 pub use cache::BlobCache;
 pub use damaged::Damaged;
 pub use intake::{BlobError, BlobIntake, BlobUpload};
+pub(super) use late::incoming;
 pub use late::{Incoming, LateUpload};
 
 /// Digests looked up with one call to the store.

@@ -71,6 +71,47 @@ fn a_key_that_an_earlier_rule_always_sets_is_found() {
 }
 
 #[test]
+fn a_rule_governs_what_is_untagged_if_it_applies_to_every_tag() {
+    let policies = Policies::new(vec![
+        rule(&["a/b/v*", "a/b/main"], keep_last(1)),
+        rule(&["a/b"], keep_last(2)),
+        rule(&["a/b/*"], keep_last(3)),
+        rule(&["a/**"], PolicyKeys { cas: Some(Cas::Required), ..keep_last(4) }),
+    ]);
+    let log = |name: &str| policies.of_log(&name.parse().unwrap());
+    assert_eq!((log("a/b/@untagged/00").retention.keep_last, log("a/b/@untagged/00").cas), (3, Cas::Required));
+    assert_eq!(log("a/b/c/@untagged/00").retention.keep_last, 4);
+    assert_eq!(log("b/@untagged/00"), Arc::default());
+    assert_eq!(log("a/b/v1"), policies.of(&"a/b/v1".parse().unwrap()), "others have the policy of their name");
+    assert_eq!(log("a/b/@other/00").retention.keep_last, 2, "as have logs of other kinds");
+}
+
+#[test]
+fn what_is_untagged_is_read_as_strictly_as_the_strictest_tag() {
+    let public = || PolicyKeys { read: Some(Reads::Public), ..PolicyKeys::default() };
+    let untagged = |rules: &[(&str, PolicyKeys)]| {
+        let rules = rules.iter().map(|(pattern, keys)| rule(&[pattern], keys.clone())).collect();
+        Policies::new(rules).of_log(&"a/b/@untagged/00".parse().unwrap()).read
+    };
+    for rules in [
+        &[("a/b/secret", PRIVATE)][..],
+        &[("a/b/secret", PRIVATE), ("a/**", public())],
+        &[("a/b/open", public()), ("**", PRIVATE)],
+        &[("a/b/*", keep_last(1)), ("a/b/secret", PRIVATE), ("**", public())],
+        &[("**", PRIVATE), ("a/b/open", public())],
+    ] {
+        assert_eq!(untagged(rules), Reads::Token, "{rules:?}");
+    }
+    for rules in [
+        &[("a/b/*", public()), ("a/b/secret", PRIVATE)][..],
+        &[("a/b", PRIVATE), ("a/c/*", PRIVATE), ("a/b/c/*", PRIVATE)],
+        &[],
+    ] {
+        assert_eq!(untagged(rules), Reads::Public, "{rules:?}");
+    }
+}
+
+#[test]
 fn what_is_in_force_changes_for_all_who_share_it() {
     let live = LivePolicies::default();
     let shared = live.clone();

@@ -7,10 +7,10 @@ use crate::domain::{Change, Head, LogName, NamePolicy, Operation, Rejection, Sum
 use crate::store::StoreError;
 
 impl Heads {
-    /// The policy of a name, as it is now.
+    /// The policy of a log, as it is now.
     #[must_use]
     pub fn policy(&self, name: &LogName) -> std::sync::Arc<NamePolicy> {
-        self.policies.current().of(&name.governing())
+        self.policies.current().of_log(name)
     }
 
     /// Reads what the change needs to be judged by.

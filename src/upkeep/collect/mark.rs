@@ -222,7 +222,7 @@ impl Collect {
         head: &Head,
         rows: &[VersionRow],
     ) -> Result<Vec<Verdict>, CollectError> {
-        let rules = run.policies.of(&head.name.governing());
+        let rules = run.policies.of_log(&head.name);
         if expiry == Expiry::Leave || !run.may_expire() {
             return Ok(rules.judge(rows, |_| SignedDuration::MIN));
         }
