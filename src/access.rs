@@ -20,7 +20,7 @@ use crate::config;
 use crate::domain::{Cas, LivePolicies, LogName, ManifestName, Permission, Policies, Reads, RepositoryName};
 
 pub use caller::{Caller, Disregarded, Grant, Grants, Scope};
-pub use credentials::Credentials;
+pub use credentials::{ANONYMOUS_TOKEN, Credentials};
 use keyless::KeylessParts;
 pub use keyless::{
     Claims, ExchangeError, Exchanged, Explanation, Granted, Keyless, KeylessBackend, Mismatch, NearMiss, TicketKey,

@@ -139,6 +139,13 @@ impl Caller {
         Author { subject: self.subject(), via, claims: self.claims.clone().unwrap_or_default(), reason: None }
     }
 
+    /// When the last of the caller's grants ends; `None` for never.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        let ends: Option<Vec<_>> = self.grants.iter().map(|grant| grant.until).collect();
+        ends?.into_iter().max()
+    }
+
     /// Whether the caller has this permission for any name at all.
     #[must_use]
     pub fn may_somewhere(&self, wanted: Permission) -> bool {

@@ -4,6 +4,7 @@
 //! Repository names may hold segments such as `blobs` and `manifests`, so addresses are read from their end.
 
 mod address;
+mod authentication;
 mod blobs;
 mod errors;
 mod manifests;
@@ -14,12 +15,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, Uri};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{any, get};
 use serde_json::{Value, json};
 
 use self::address::Address;
-use super::error::{ApiError, problems};
+use super::error::ApiError;
 use super::extract::{RequestedFreshness, Rest};
 use super::rfc::hardening::Hardening;
 use super::state::AppState;
@@ -35,6 +36,9 @@ const API_VERSION: (HeaderName, HeaderValue) =
 /// The digest of what is sent, or was stored.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
+/// Name of the surface, which grants may be limited to.
+const SURFACE: &str = "oci";
+
 /// The surface: any host, everything below `/v2`, errors as the specification has them.
 pub(super) fn surface() -> Surface<AppState> {
     Surface {
@@ -43,10 +47,11 @@ pub(super) fn surface() -> Surface<AppState> {
         prefix: "/v2",
         describe,
         properties: SurfaceProperties {
-            name: "oci",
+            name: SURFACE,
             render: errors::render,
             page: None,
-            challenge: problems::challenge,
+            challenge: authentication::challenge,
+            login: true,
             blobs: None,
             hardening: Hardening::Artefact,
             cors: true,
@@ -56,7 +61,14 @@ pub(super) fn surface() -> Surface<AppState> {
 }
 
 fn routes() -> Router<AppState> {
-    Router::new().route("/v2", get(ping)).route("/v2/", get(ping)).route("/v2/{*rest}", any(dispatch))
+    let ping = || get(authentication::ping);
+    // Clients that would rather send their credentials in a form use GET when they are told that there is no such thing.
+    let token = get(authentication::token).fallback(async || ApiError::no_route());
+    Router::new()
+        .route("/v2", ping())
+        .route("/v2/", ping())
+        .route("/v2/token", token)
+        .route("/v2/{*rest}", any(dispatch))
 }
 
 /// What a handler gets of a request.
@@ -79,10 +91,6 @@ impl OciRequest {
             Err(self.caller.refuse(wanted, &format!("to {repository}")))
         }
     }
-}
-
-async fn ping() -> Response {
-    ([API_VERSION], axum::Json(json!({}))).into_response()
 }
 
 async fn dispatch(

@@ -169,6 +169,9 @@ impl Publish {
         by: &Author,
         from: Option<Origin>,
     ) -> Result<Receipt, PublishError> {
+        if options.activate {
+            self.heads.require_movable(name, &document.bytes).await?;
+        }
         let (receipt, bad) = match Box::pin(self.protect(name, document, &options, by, Resume::Never(from))).await? {
             (receipt, _) if receipt.unchanged => return Ok(receipt),
             prepared => prepared,

@@ -108,6 +108,8 @@ codes! {
     StoreReadOnly = "STORE_READ_ONLY",
     /// The store was written by a newer version than this server.
     StoreTooNew = "STORE_TOO_NEW",
+    /// The name is immutable and leads to other content.
+    TagImmutable = "TAG_IMMUTABLE",
     /// A body was sent too slowly or paused for too long.
     Timeout = "TIMEOUT",
     /// A token is required, or the one that was sent is not known.

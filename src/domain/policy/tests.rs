@@ -1,4 +1,6 @@
 use super::*;
+use crate::domain::manifest::Kind;
+use crate::domain::{Descriptor, Digest, State, Subject, Summary};
 
 fn rule(patterns: &[&str], keys: PolicyKeys) -> PolicyRule {
     PolicyRule { matches: patterns.iter().map(|pattern| pattern.parse().unwrap()).collect(), keys }
@@ -15,6 +17,8 @@ const PRIVATE: PolicyKeys = PolicyKeys {
     keep_for: None,
     staged_for: None,
     prepared_for: None,
+    untagged_for: None,
+    tags: None,
     labels: None,
     keep_labels: None,
     follow: None,
@@ -49,6 +53,8 @@ fn a_rule_leaves_the_keys_that_it_does_not_set_to_later_rules() {
         ("keep_for", Some(2)),
         ("staged_for", None),
         ("prepared_for", None),
+        ("untagged_for", None),
+        ("tags", None),
         ("labels", None),
         ("keep_labels", None),
         ("follow", None),
@@ -121,28 +127,27 @@ fn what_is_in_force_changes_for_all_who_share_it() {
     assert_eq!(before.of(&name).read, Reads::Public, "what somebody holds does not change");
 }
 
+fn row(number: u64, state: State, label: &str) -> VersionRow {
+    let manifest = Descriptor { digest: Digest::of(b"x"), size: 1 };
+    let summary = Summary {
+        manifest,
+        media_type: None,
+        label: Some(label.into()),
+        label_cut: false,
+        kind: Kind::Files,
+        files: 0,
+        total_bytes: 0,
+        entrypoint: None,
+        source: None,
+    };
+    VersionRow {
+        state,
+        ..VersionRow::prepared(number, summary, Subject::token("ci").unwrap(), jiff::Timestamp::default())
+    }
+}
+
 #[test]
 fn versions_are_kept_for_their_labels_unless_they_were_never_complete() {
-    use crate::domain::manifest::Kind;
-    use crate::domain::{Descriptor, Digest, State, Subject, Summary};
-    let row = |number, state: State, label: &str| {
-        let manifest = Descriptor { digest: Digest::of(b"x"), size: 1 };
-        let summary = Summary {
-            manifest,
-            media_type: None,
-            label: Some(label.into()),
-            label_cut: false,
-            kind: Kind::Files,
-            files: 0,
-            total_bytes: 0,
-            entrypoint: None,
-            source: None,
-        };
-        VersionRow {
-            state,
-            ..VersionRow::prepared(number, summary, Subject::token("ci").unwrap(), jiff::Timestamp::default())
-        }
-    };
     let rows = [
         row(1, State::Archived, "v1.0.0"),
         row(2, State::Archived, "main:abc"),
@@ -165,4 +170,18 @@ fn versions_are_kept_for_their_labels_unless_they_were_never_complete() {
     assert_eq!(policy(&[]).judge(&rows, long_ago), [archive, archive, staging, prepared, active]);
     let just_now = |_: &VersionRow| SignedDuration::MIN;
     assert_eq!(policy(&["v*"]).judge(&rows, just_now)[0], Verdict::KeepFor, "the other reasons come first");
+}
+
+#[test]
+fn what_is_untagged_is_kept_for_its_own_time_or_for_what_it_describes() {
+    let hours = SignedDuration::from_hours;
+    let policy = NamePolicy { keep_labels: ["v*".parse().unwrap()].into(), ..NamePolicy::default() };
+    let rows = [row(1, State::Ready, "v1"), row(2, State::Ready, ""), row(3, State::Prepared, "")];
+    let judge = |age| policy.judge_untagged(&rows, |_| age, |row| row.number == 2);
+    let prepared = Verdict::Prepared;
+    assert_eq!(judge(hours(1)), [Verdict::Untagged, Verdict::Untagged, prepared]);
+    let over = Verdict::PreparationExpired;
+    assert_eq!(judge(hours(24 * 7 - 1)), [Verdict::Untagged, Verdict::Untagged, over], "a week by default");
+    assert_eq!(judge(hours(24 * 7)), [Verdict::UntaggedExpired, Verdict::Attached, over], "labels keep nothing here");
+    assert!(Verdict::UntaggedExpired.is_over() && !Verdict::Attached.is_over() && !Verdict::Untagged.is_over());
 }

@@ -36,7 +36,7 @@ fn code(error: &ApiError) -> &str {
         Code::UploadInvalid | Code::UploadOffset | Code::UploadComplete | Code::RangeInvalid => "BLOB_UPLOAD_INVALID",
         Code::ManifestDeleted | Code::VersionRetired | Code::VersionUnknown | Code::FileUnknown => "MANIFEST_UNKNOWN",
         Code::PreconditionRequired | Code::PreconditionFailed | Code::VersionPinned | Code::VersionState => "DENIED",
-        Code::LabelTaken | Code::VersionYanked => "DENIED",
+        Code::LabelTaken | Code::VersionYanked | Code::TagImmutable => "DENIED",
         Code::MethodNotAllowed | Code::NotFound => "UNSUPPORTED",
         code if error.status() == StatusCode::SERVICE_UNAVAILABLE => match code {
             Code::Unavailable => "UNAVAILABLE",
