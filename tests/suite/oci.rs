@@ -3,6 +3,8 @@
 
 mod clients;
 mod conformance;
+mod crowds;
+mod guide;
 mod image;
 mod recorded;
 mod registry;

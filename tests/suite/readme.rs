@@ -35,6 +35,7 @@ const GUIDES: [(&str, &[&str]); 3] = [
 const TESTED_ELSEWHERE: &[&str] = &[
     "docs/assets.md",
     "docs/clients.md",
+    "docs/containers.md",
     "docs/downloads.md",
     "docs/history.md",
     "docs/keyless.md",

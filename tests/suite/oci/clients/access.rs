@@ -1,7 +1,5 @@
 //! Who may pull and push, as clients tell their users; rollback, listing and deleting.
 
-use std::rc::Rc;
-
 use super::daemons::{Ctr, Daemons, Docker};
 use super::place::Place;
 use super::programs::{Buildah, Client, Home, Podman, Skopeo};
@@ -96,7 +94,6 @@ fn a_tag_is_moved_rolled_back_listed_and_deleted() {
     assert!(docker.pull(&latest).ok().contains(&old.digest().to_string()));
     let history = place.client("versions team/app/latest --json").ok().json();
     assert_eq!(history["versions"].as_array().unwrap().len(), 3, "{history:#}");
-    drop(Rc::clone(&daemons));
     place.verify();
 }
 
