@@ -14,6 +14,7 @@ pub(crate) mod listing;
 pub mod log;
 pub mod manifests;
 mod members;
+mod membership;
 mod token_marks;
 pub mod uploads;
 
@@ -23,5 +24,6 @@ pub use heads::{AsOf, ChangeError, Changed, Heads};
 pub use key_ring::{DerivedKey, KeyRing};
 pub use manifests::{Closure, LoadedManifest, ManifestWalk, Manifests};
 pub use members::MemberIndex;
+pub use membership::{Holding, Member, Membership};
 pub use token_marks::{TokenMark, TokenMarks};
 pub use uploads::{Append, UploadError, UploadLimits, Uploads};

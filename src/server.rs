@@ -24,7 +24,9 @@ use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, app}
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, Manifests, UploadLimits, Uploads};
-use crate::service::{Assets, Histories, Members, Names, Notes, Publish, PublishLimits, Resolve, Versions};
+use crate::service::{
+    Assets, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Versions,
+};
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
 use crate::upkeep::collect::Runs;
@@ -226,8 +228,11 @@ fn state(
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
     let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
+    let repositories =
+        Repositories::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&publish), Arc::clone(&versions));
     AppState::from(Parts {
         access,
+        repositories: Arc::new(repositories),
         notes: Arc::new(Notes::new(Arc::clone(&blobs))),
         assets: Arc::new(Assets::new(Arc::clone(&publish), Arc::clone(&resolve), Arc::clone(&blobs))),
         asset_paths: Arc::new(config.assets.clone()),

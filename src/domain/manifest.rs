@@ -6,6 +6,7 @@
 //! document, and happens at publish only. If reading applied the rules of publishing, every rule added later would turn
 //! old releases into a corrupt store, and every rule relaxed later would do so for older binaries.
 
+pub mod composed;
 pub mod diff;
 mod index;
 mod kind;
@@ -15,6 +16,7 @@ pub mod portability;
 mod problems;
 pub mod release;
 pub mod rendering;
+mod tree;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -30,6 +32,9 @@ use super::{Digest, FileName};
 /// Maximum size of a blob that may be published: the largest integer that every JSON reader preserves (RFC 8259 section
 /// 6).
 pub const MAX_SIZE: u64 = (1 << 53) - 1;
+
+/// Maximum size of a manifest that another one names, in bytes: what every registry client accepts.
+pub const MAX_CHILD: u64 = 4 << 20;
 
 /// All formats that this binary knows. The first one is the default for documents without a stated media type.
 pub static FORMATS: &[Format] = &[release::FORMAT, parts::FORMAT, oci::FORMAT];

@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::surface::RoutedSurface;
 use crate::access::{Access, Caller, Credentials, Disregarded, Identity};
 use crate::domain::Permission;
-use crate::domain::{Digest, FileName, ManifestName, Target};
+use crate::domain::{Digest, FileName, ManifestName, RepositoryName, Target};
 use crate::protocol::AsOf;
 use crate::wire::Code;
 
@@ -135,6 +135,19 @@ impl Caller {
     /// Fails unless the caller has this permission for at least one name.
     pub(super) fn require_somewhere(&self, wanted: Permission) -> Result<(), ApiError> {
         if self.may_somewhere(wanted) { Ok(()) } else { Err(self.refuse(wanted, "to any name")) }
+    }
+
+    /// Fails unless the caller has this permission for any tag that `repository` could have.
+    pub(super) fn require_in_repository(
+        &self,
+        wanted: Permission,
+        repository: &RepositoryName,
+    ) -> Result<(), ApiError> {
+        if self.may_in_repository(wanted, repository) {
+            Ok(())
+        } else {
+            Err(self.refuse(wanted, &format!("to any tag of {repository}")))
+        }
     }
 
     /// Fails unless the caller may read what is published under `name`.

@@ -250,7 +250,7 @@ impl RequestRecord {
         if let Some(source) = response.extensions_mut().remove::<Cacheable>()
             && let Some(route) = self.route.clone()
             && let Some(key) = self.surface.key(self.host.as_deref(), &self.uri)
-            && self.method == Method::GET
+            && matches!(self.method, Method::GET | Method::HEAD)
         {
             context.responses.remember(
                 &key,

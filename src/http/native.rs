@@ -44,7 +44,7 @@ pub(super) fn surface() -> Surface<AppState> {
             page: Some(pages::problem),
             challenge: problems::challenge,
             login: false,
-            blobs: Some("/blobs/"),
+            blobs: Some(blobs::end_of_digest),
             hardening: Hardening::Artefact,
             cors: true,
             quiet: health::QUIET,

@@ -7,6 +7,7 @@ mod address;
 mod authentication;
 mod blobs;
 mod errors;
+mod lists;
 mod manifests;
 mod uploads;
 
@@ -26,7 +27,7 @@ use super::rfc::hardening::Hardening;
 use super::state::AppState;
 use super::surface::{Hosts, Surface, SurfaceProperties};
 use crate::access::Caller;
-use crate::domain::{Permission, RepositoryName};
+use crate::domain::{Digest, Permission, RepositoryName};
 use crate::protocol::AsOf;
 
 /// What old clients look for in every response.
@@ -68,6 +69,7 @@ fn routes() -> Router<AppState> {
         .route("/v2", ping())
         .route("/v2/", ping())
         .route("/v2/token", token)
+        .route("/v2/_catalog", get(lists::catalog))
         .route("/v2/{*rest}", any(dispatch))
 }
 
@@ -79,18 +81,6 @@ pub(super) struct OciRequest {
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
     pub(super) fresh: AsOf,
-    pub(super) body: Body,
-}
-
-impl OciRequest {
-    /// Fails unless the caller has this permission for some tag that the repository could have.
-    fn require(&self, wanted: Permission, repository: &RepositoryName) -> Result<(), ApiError> {
-        if self.caller.may_in_repository(wanted, repository) {
-            Ok(())
-        } else {
-            Err(self.caller.refuse(wanted, &format!("to {repository}")))
-        }
-    }
 }
 
 async fn dispatch(
@@ -102,16 +92,41 @@ async fn dispatch(
     body: Body,
 ) -> Result<Response, ApiError> {
     let address = rest.0.parse::<Address>()?;
-    let request = OciRequest { state, caller, method, uri, headers, fresh, body };
+    let request = OciRequest { state, caller, method, uri, headers, fresh };
     let mut response = match address {
         Address::Blob(repository, digest) => blobs::answer(request, &repository, digest).await,
-        Address::Uploads(repository) => uploads::begin(request, repository).await,
-        Address::Upload(repository, id) => uploads::answer(request, repository, &id).await,
-        Address::Manifest(repository, reference) => manifests::answer(request, repository, reference).await,
-        Address::Tags(_) | Address::Referrers(..) => Err(ApiError::no_route()),
-    }?;
+        Address::Uploads(repository) => uploads::begin(request, body, repository).await,
+        Address::Upload(repository, id) => uploads::answer(request, body, repository, &id).await,
+        Address::Manifest(repository, reference) => manifests::answer(request, body, repository, reference).await,
+        Address::Tags(repository) => lists::tags(request, repository).await,
+        Address::Referrers(repository, subject) => lists::referrers(request, repository, subject).await,
+    }
+    .map_err(errors::as_registry)?;
     response.headers_mut().extend([API_VERSION]);
     Ok(response)
+}
+
+impl OciRequest {
+    /// Fails unless the caller has this permission for some tag that the repository could have.
+    fn require(&self, wanted: Permission, repository: &RepositoryName) -> Result<(), ApiError> {
+        self.caller.require_in_repository(wanted, repository)
+    }
+
+    /// What to answer if the caller finds nothing in a repository: `unknown`, unless there may be something that the caller
+    /// must not see. Clients send credentials only once they are asked for them.
+    fn absent(&self, repository: &RepositoryName, unknown: ApiError) -> ApiError {
+        self.require_visible(repository).err().unwrap_or(unknown)
+    }
+
+    /// Fails unless the caller may read what is untagged in a repository.
+    fn require_visible(&self, repository: &RepositoryName) -> Result<(), ApiError> {
+        // Which of the hidden logs makes no difference.
+        let untagged = repository.untagged(Digest::of(b""));
+        if self.state.access.may_read_log(&self.caller, &untagged) {
+            return Ok(());
+        }
+        Err(self.caller.refuse(Permission::Read, &format!("to {repository}")))
+    }
 }
 
 fn describe() -> Value {

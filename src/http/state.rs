@@ -11,7 +11,7 @@ use super::rfc::body::BodyLimits;
 use crate::access::Access;
 use crate::config::{self, Config, Duration, PublicUrl};
 use crate::protocol::{Blobs, Chunks, Uploads};
-use crate::service::{Assets, Histories, Members, Names, Notes, Publish, Resolve, Versions};
+use crate::service::{Assets, Histories, Members, Names, Notes, Publish, Repositories, Resolve, Versions};
 use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
@@ -41,6 +41,8 @@ pub struct Parts {
     pub histories: Arc<Histories>,
     /// Versions found by the digest of their manifest.
     pub members: Arc<Members>,
+    /// Repositories as registry clients see them.
+    pub repositories: Arc<Repositories>,
     /// Publishing of flat layouts.
     pub assets: Arc<Assets>,
     /// Which flat paths stand for which names.

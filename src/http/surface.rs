@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::error::{ApiError, Denial};
 use super::request_id::RequestId;
 use super::rfc::hardening::Hardening;
+use super::serving::response_cache::EndOfDigest;
 use super::state::BaseUrl;
 
 /// Predicate: whether a host, in lower case and without a port, belongs to a surface.
@@ -70,9 +71,9 @@ pub(super) struct SurfaceProperties {
     /// Whether clients log in with a user and a password: any user, and a token as the password. Elsewhere only bearer tokens
     /// count, because a browser resends a password on its own, even for forms on other sites.
     pub(super) login: bool,
-    /// What precedes the digest in addresses of blobs, such as `/blobs/`; `None` if the surface has none. What follows the
-    /// digest must be what `serving::download` reads.
-    pub(super) blobs: Option<&'static str>,
+    /// Recognises addresses of blobs; `None` if the surface has none. What follows the digest must be what
+    /// `serving::download` reads.
+    pub(super) blobs: Option<EndOfDigest>,
     /// What stored bytes may do in a browser.
     pub(super) hardening: Hardening,
     /// Whether scripts of other origins may read responses (CORS).

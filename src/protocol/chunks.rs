@@ -86,6 +86,8 @@ pub struct ChunkedUpload {
     number: u32,
     /// `None` while there are no chunks.
     last: Option<Record>,
+    /// Its address says that there were chunks, and none is there any more.
+    is_over: bool,
 }
 
 impl ChunkedUpload {
@@ -93,6 +95,12 @@ impl ChunkedUpload {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.last.as_ref().map_or(0, |last| last.offset)
+    }
+
+    /// Whether it was closed or cancelled. Not known of uploads that never had a chunk.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// The random number that identifies it.
@@ -139,7 +147,7 @@ impl Chunks {
     pub async fn begin(&self, repository: &RepositoryName, owner: &Subject) -> Result<ChunkedUpload, StoreError> {
         let key = self.keys.signing(ticket::PURPOSE).await?;
         let ticket = Ticket::seal(&key, self.clock.now(), repository, owner)?;
-        Ok(ChunkedUpload { ticket, owner: owner.clone(), number: 0, last: None })
+        Ok(ChunkedUpload { ticket, owner: owner.clone(), number: 0, last: None, is_over: false })
     }
 
     /// The current state of an upload, by its address.
@@ -160,7 +168,7 @@ impl Chunks {
             return Err(ChunkError::Unknown);
         }
         let (number, last) = self.records(ticket.id).newest(hint).await?.map_or((0, None), |(n, last)| (n, Some(last)));
-        Ok(ChunkedUpload { ticket, owner: owner.clone(), number, last })
+        Ok(ChunkedUpload { ticket, owner: owner.clone(), number, is_over: hint > number && number == 0, last })
     }
 
     /// Begins to append. Its buffers count against the share of the owner of the upload.
@@ -168,6 +176,9 @@ impl Chunks {
     /// # Errors
     /// [`ChunkError::TooMany`], [`ChunkError::Unknown`], or when the store fails.
     pub async fn append(self: &Arc<Self>, upload: ChunkedUpload) -> Result<ChunkAppend, ChunkError> {
+        if upload.is_over {
+            return Err(ChunkError::Unknown);
+        }
         if upload.number >= MAX_CHUNKS {
             return Err(ChunkError::TooMany { limit: MAX_CHUNKS });
         }
@@ -188,13 +199,15 @@ impl Chunks {
         // If some are gone, another request that closed the upload has deleted them.
         let chunks = self.records(upload.id()).all(upload.number, upload.last.as_ref()).await?;
         let stored = match &chunks {
-            Some(chunks) if actual == digest => self.store_blob(upload, digest, chunks).await?,
+            Some(chunks) if actual == digest && !upload.is_over => self.store_blob(upload, digest, chunks).await?,
             Some(_) | None => None,
         };
         let stored = match stored {
             Some(created) => Ok(created),
             None if self.blobs.rely_on(digest).await?.is_some() => Ok(Created::AlreadyExists),
-            None if actual != digest => Err(BlobError::DigestMismatch { expected: digest, actual }.into()),
+            None if actual != digest && !upload.is_over => {
+                Err(BlobError::DigestMismatch { expected: digest, actual }.into())
+            }
             None => Err(ChunkError::Unknown),
         };
         if let Err(error) = self.forget(upload, &chunks.unwrap_or_default()).await {

@@ -72,6 +72,8 @@ codes! {
     MethodNotAllowed = "METHOD_NOT_ALLOWED",
     /// A name is malformed.
     NameInvalid = "NAME_INVALID",
+    /// The repository does not exist.
+    NameUnknown = "NAME_UNKNOWN",
     /// The address does not exist.
     NotFound = "NOT_FOUND",
     /// The release has no part of this name.

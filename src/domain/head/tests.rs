@@ -27,6 +27,7 @@ fn summary(seed: u64) -> Summary {
         total_bytes: 1,
         entrypoint: None,
         source: None,
+        subject: None,
     }
 }
 

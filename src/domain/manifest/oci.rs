@@ -87,27 +87,13 @@ pub fn media_type_by_shape(bytes: &[u8]) -> Option<&'static str> {
     (document.media_type.is_some() || shape.artifacts.is_none()).then_some(media_type)
 }
 
-/// One of the manifests that an index lists, with the platform that it is for.
+/// One of the manifests that an index lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// The manifest.
     pub child: Child,
-    /// Operating system (`linux`), if stated.
-    pub os: Option<String>,
-    /// Architecture (`arm64`), if stated.
-    pub architecture: Option<String>,
-    /// Variant of the architecture (`v8`), if stated.
-    pub variant: Option<String>,
-}
-
-impl Listed {
-    /// Whether it describes another manifest of the index (such as the attestations of builders) rather than being one
-    /// of the things to choose from.
-    #[must_use]
-    pub fn is_attestation(&self) -> bool {
-        let unknown = |text: &Option<String>| text.as_deref() == Some("unknown");
-        unknown(&self.os) && unknown(&self.architecture)
-    }
+    /// The platform that it is for, as far as it is stated.
+    pub platform: Platform,
 }
 
 /// The manifests that an index lists, in its order. Empty for other documents.
@@ -119,8 +105,7 @@ pub fn listed(bytes: &[u8]) -> Result<Vec<Listed>, ReadError> {
     let mut listed = Vec::new();
     for manifest in manifests {
         let Some(child) = manifest.child()? else { continue };
-        let Platform { os, architecture, variant } = manifest.platform.unwrap_or_default();
-        listed.push(Listed { child, os, architecture, variant });
+        listed.push(Listed { child, platform: manifest.platform.unwrap_or_default() });
     }
     Ok(listed)
 }
@@ -169,14 +154,28 @@ struct Stated {
     platform: Option<Platform>,
 }
 
-#[derive(Default, Deserialize)]
-struct Platform {
+/// The platform of a manifest (image-spec `image-index.md`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Platform {
+    /// Operating system (`linux`), if stated.
     #[serde(default, deserialize_with = "text")]
-    os: Option<String>,
+    pub os: Option<String>,
+    /// Architecture (`arm64`), if stated.
     #[serde(default, deserialize_with = "text")]
-    architecture: Option<String>,
+    pub architecture: Option<String>,
+    /// Variant of the architecture (`v8`), if stated.
     #[serde(default, deserialize_with = "text")]
-    variant: Option<String>,
+    pub variant: Option<String>,
+}
+
+impl Platform {
+    /// Whether it marks a manifest that describes another one of the index, such as the attestations of builders,
+    /// rather than being one of those to choose from.
+    #[must_use]
+    pub fn is_attestation(&self) -> bool {
+        let unknown = |text: &Option<String>| text.as_deref() == Some("unknown");
+        unknown(&self.os) && unknown(&self.architecture)
+    }
 }
 
 /// Annotations by name. A value that is not a text counts as absent.

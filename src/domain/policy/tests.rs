@@ -139,6 +139,7 @@ fn row(number: u64, state: State, label: &str) -> VersionRow {
         total_bytes: 0,
         entrypoint: None,
         source: None,
+        subject: None,
     };
     VersionRow {
         state,

@@ -21,7 +21,7 @@ use crate::http::rfc::hardening::Hardening;
 use crate::http::rfc::range::MAX_RANGES;
 use crate::http::serving::bytes::{self, BlobOptions};
 use crate::http::serving::download::Download;
-use crate::http::serving::intake;
+use crate::http::serving::{intake, response_cache};
 use crate::http::state::{AppState, BaseUrl, Delivery};
 use crate::store::Created;
 use crate::wire::limits::MISSING_DIGESTS;
@@ -32,6 +32,12 @@ const MAX_QUESTION: u64 = 2 << 20;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/blobs/missing", post(missing)).route("/blobs/{*digest}", get(read).head(head).put(upload))
+}
+
+/// Where the digest ends in the address of a blob.
+pub(super) fn end_of_digest(address: &str) -> Option<usize> {
+    const BLOBS: &str = "/blobs/";
+    response_cache::end_of_digest(address.strip_prefix(BLOBS).map(|_| address)?, BLOBS.len(), &['/', '?'])
 }
 
 /// Headers of every full response with a blob.

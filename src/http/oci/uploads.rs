@@ -31,7 +31,7 @@ const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 
 /// Answers a request that begins an upload, sends a blob in one request, or mounts one.
-pub(super) async fn begin(request: OciRequest, repository: RepositoryName) -> Result<Response, ApiError> {
+pub(super) async fn begin(request: OciRequest, body: Body, repository: RepositoryName) -> Result<Response, ApiError> {
     if request.method != Method::POST {
         return Err(ApiError::method_not_allowed_but("POST"));
     }
@@ -44,7 +44,7 @@ pub(super) async fn begin(request: OciRequest, repository: RepositoryName) -> Re
         return stored(&repository, digest);
     }
     if let Some(digest) = query.digest()? {
-        return whole(request, &repository, digest).await;
+        return whole(request, body, &repository, digest).await;
     }
     let upload = request.state.chunks.begin(&repository, &request.caller.subject()).await?;
     standing(&request.state, &repository, &upload, StatusCode::ACCEPTED)
@@ -62,7 +62,11 @@ async fn mount(state: &AppState, caller: &Caller, query: &UploadQuery, digest: D
 }
 
 /// Answers a request about an upload that was begun.
-pub(super) async fn answer(request: OciRequest, repository: RepositoryName, id: &str) -> Result<Response, ApiError> {
+pub(super) async fn answer(
+    request: OciRequest,
+    body: Body,
+    repository: RepositoryName,
+    id: &str) -> Result<Response, ApiError> {
     let is_known = [Method::GET, Method::HEAD, Method::PATCH, Method::PUT, Method::DELETE].contains(&request.method);
     if !is_known {
         return Err(ApiError::method_not_allowed_but("GET,HEAD,PATCH,PUT,DELETE"));
@@ -70,9 +74,11 @@ pub(super) async fn answer(request: OciRequest, repository: RepositoryName, id: 
     request.require(Permission::Upload, &repository)?;
     let upload = request.state.chunks.find(id, &repository, &request.caller.subject()).await?;
     match request.method {
-        Method::PATCH => patch(request, &repository, upload).await,
-        Method::PUT => put(request, &repository, upload).await,
+        Method::PATCH if upload.is_over() => Err(ChunkError::Unknown.into()),
+        Method::PATCH => patch(request, body, &repository, upload).await,
+        Method::PUT => put(request, body, &repository, upload).await,
         Method::DELETE => cancel(&request.state, upload).await,
+        _ if upload.is_over() => Err(ChunkError::Unknown.into()),
         _ => standing(&request.state, &repository, &upload, StatusCode::NO_CONTENT),
     }
 }
@@ -83,28 +89,32 @@ async fn cancel(state: &AppState, upload: ChunkedUpload) -> Result<Response, Api
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn patch(request: OciRequest, repository: &RepositoryName, upload: ChunkedUpload) -> Result<Response, ApiError> {
-    let OciRequest { state, caller, headers, body, .. } = request;
+async fn patch(request: OciRequest, body: Body, repository: &RepositoryName, upload: ChunkedUpload) -> Result<Response, ApiError> {
+    let OciRequest { state, caller, headers, .. } = request;
     let chunk = Chunk::new(&state, repository, upload, &headers, body)?;
     let upload = append(&state, &caller, repository, chunk).await?;
     standing(&state, repository, &upload, StatusCode::ACCEPTED)
 }
 
 /// Closes an upload, with the last bytes or without.
-async fn put(request: OciRequest, repository: &RepositoryName, upload: ChunkedUpload) -> Result<Response, ApiError> {
+async fn put(request: OciRequest, body: Body, repository: &RepositoryName, upload: ChunkedUpload) -> Result<Response, ApiError> {
     let digest = UploadQuery::read(&request.uri)?.digest()?.ok_or_else(|| {
         ApiError::bad_request(Code::DigestInvalid, "State the digest of the whole blob: PUT …?digest=sha256:HEX.")
     })?;
-    let has_body = !request.body.is_end_stream();
+    // The repetition of a request whose reply was lost needs no bytes.
+    let has_body = !upload.is_over() && !body.is_end_stream();
     if has_body && upload.offset() == 0 {
         ContentRange::read(&request.headers)?
             .check(&request.headers, 0)
             .map_err(|()| out_of_order(repository, &upload))?;
-        return whole(request, repository, digest).await;
+        return whole(request, body, repository, digest).await;
     }
-    let OciRequest { state, caller, headers, body, .. } = request;
-    let chunk = Chunk::new(&state, repository, upload, &headers, body)?;
-    let upload = if has_body { append(&state, &caller, repository, chunk).await? } else { chunk.upload };
+    let OciRequest { state, caller, headers, .. } = request;
+    let upload = if has_body {
+        append(&state, &caller, repository, Chunk::new(&state, repository, upload, &headers, body)?).await?
+    } else {
+        upload
+    };
     let chunks = Arc::clone(&state.chunks);
     let created = run_to_completion(&state.tasks, async move { Ok(chunks.finish(&upload, digest).await?) }).await?;
     count(created);
@@ -112,8 +122,8 @@ async fn put(request: OciRequest, repository: &RepositoryName, upload: ChunkedUp
 }
 
 /// Takes in a blob whose digest is known before its first byte.
-async fn whole(request: OciRequest, repository: &RepositoryName, digest: Digest) -> Result<Response, ApiError> {
-    let OciRequest { state, caller, mut headers, body, .. } = request;
+async fn whole(request: OciRequest, body: Body, repository: &RepositoryName, digest: Digest) -> Result<Response, ApiError> {
+    let OciRequest { state, caller, mut headers, .. } = request;
     headers.remove(CONTENT_RANGE);
     let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));
     count(intake::blob(&state, &caller, digest, &headers, &mut body).await?);

@@ -101,8 +101,17 @@ pub(in crate::http) async fn head(
     options: BlobOptions<'_>,
     request: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_absent(blobs, digest))?;
-    head_of(digest, meta.size, options, request)
+    let found = blobs.look(digest).await?.ok_or_else(|| ApiError::blob_absent(blobs, digest))?;
+    let answer = blob_headers(digest, found.meta.size, options);
+    if let Some(response) = judged(request, digest, options.modified, &answer)? {
+        return Ok(response);
+    }
+    let cacheable = (options.public && !is_conditional(request, options)).then(|| {
+        // Without a file nothing says that the bytes are gone.
+        let valid_for = if found.file.is_some() { None } else { Some(blobs.max_staleness()) };
+        Extension(Cacheable::without_body(found.file).valid_for(valid_for))
+    });
+    Ok((cacheable, answer).into_response())
 }
 
 /// The same of a blob whose size is known.

@@ -1,9 +1,8 @@
 //! The layers of a manifest that are files with a name.
 
-use std::collections::HashSet;
-
 use super::super::Artifact;
 use super::super::release::is_media_type;
+use super::super::tree::Tree;
 use super::{Document, Stated, TITLE, VERSION, annotation};
 use crate::domain::FileName;
 
@@ -33,19 +32,15 @@ pub(super) fn of(document: &Document) -> Vec<Artifact> {
 /// The files among these, without names that are not legal or that a directory of files cannot hold beside an earlier
 /// one.
 fn distinct<'a>(layers: impl Iterator<Item = (&'a str, &'a Stated)>) -> Vec<Artifact> {
-    let (mut names, mut directories) = (HashSet::new(), HashSet::new());
+    let mut names = Tree::default();
     let mut files = Vec::new();
     for (title, layer) in layers {
-        let Ok(name) = title.parse::<FileName>() else { continue };
+        let Some(name) = title.parse().ok().filter(|name: &FileName| name.check().is_ok()) else { continue };
         let Ok(blob) = layer.descriptor() else { continue };
-        let parents = || title.match_indices('/').map(|(at, _)| &title[..at]);
-        let fits = !directories.contains(title) && !parents().any(|parent| names.contains(parent));
-        if name.check().is_err() || !fits || !names.insert(title) {
-            continue;
+        if names.add(&name) {
+            let media_type = layer.media_type.clone().filter(|text| is_media_type(text));
+            files.push(Artifact { media_type, ..Artifact::of(name, blob) });
         }
-        directories.extend(parents());
-        let media_type = layer.media_type.clone().filter(|text| is_media_type(text));
-        files.push(Artifact { media_type, ..Artifact::of(name, blob) });
     }
     files
 }

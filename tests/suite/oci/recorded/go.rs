@@ -99,12 +99,13 @@ async fn regctl_sends_chunks_goes_on_after_an_interruption_and_deletes_a_tag() {
     let server = TestServer::start().await;
     let registry = Registry::of(&server).anonymous();
     let pusher = log_in(&registry, Some(&server.token), &challenge(&registry, "POST", UPLOADS).await, &[BOTH]).await;
-    let bytes: Vec<u8> = (0..5_u32 << 18).flat_map(u32::to_le_bytes).collect();
-    let (digest, chunk) = (Digest::of(&bytes), 1 << 20);
     let begun = pusher.ask("POST", UPLOADS, &[], "").await.expect(202);
     let mut upload = location(&begun);
+    // It sends chunks of 1 MiB unless it is asked for longer ones.
     let least = begun.headers.get("oci-chunk-min-length").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
-    assert!(least <= chunk, "regctl sends chunks of {chunk} bytes, not of {least}");
+    let chunk = least.max(1 << 20);
+    let bytes: Vec<u8> = (0..u32::try_from(3 * chunk / 4).unwrap()).flat_map(u32::to_le_bytes).collect();
+    let digest = Digest::of(&bytes);
     for start in (0..bytes.len()).step_by(chunk) {
         let place = format!("{start}-{}", start + chunk - 1);
         let headers = [OCTETS, ("content-range", place.as_str())];
