@@ -4,8 +4,8 @@
 //! of them needs a network.
 
 mod access;
-mod daemons;
+pub mod daemons;
 mod matrix;
-mod place;
-mod programs;
+pub mod place;
+pub mod programs;
 mod python;

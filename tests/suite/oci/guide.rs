@@ -1,7 +1,14 @@
 //! `docs/containers.md`: its blocks work as they stand there.
 
+use std::fs;
+
+use super::clients::daemons::background;
+use super::clients::place::Place;
+use super::clients::programs::{Client as _, Home, Skopeo};
+use super::image::Image;
 use crate::readme;
-use crate::support::process::free_port;
+use crate::support::deployment::{TOKEN, is_up};
+use crate::support::process::{free_port, until};
 
 const GUIDE: &str = include_str!("../../../docs/containers.md");
 /// What the walk-through must show, in this order.
@@ -44,6 +51,33 @@ fn the_walk_through_works_as_it_stands() {
     {
         assert!(shown.contains(&format!("{pulled}: hello from {text}\n")), "{pulled} in\n{shown}");
     }
+}
+
+#[test]
+#[ignore = "needs nginx and skopeo: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+fn the_proxy_of_the_guide_lets_clients_push_and_pull() {
+    let (place, home, port) = (Place::directory(), Home::new(), free_port());
+    let block = readme::blocks(GUIDE, "nginx").concat().replace("127.0.0.1:8080", &place.host(0));
+    let path = home.path().display();
+    let temporary =
+        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {path}/{kind};\n"));
+    let config = format!(
+        "daemon off;\nuser root;\npid {path}/nginx.pid;\nerror_log {path}/error.log;\nevents {{}}\n\
+         http {{\naccess_log off;\n{}server {{\nlisten 127.0.0.1:{port};\n{block}\n}}\n}}\n",
+        temporary.concat()
+    );
+    fs::write(home.path().join("nginx.conf"), config).unwrap();
+    let file = format!("{path}/nginx.conf");
+    let _nginx = background(&home, &["nginx", "-p", &path.to_string(), "-c", &file]);
+    until("nginx listens", || is_up(port));
+    let skopeo = Skopeo(Home::new());
+    // More than nginx takes unless it is told to.
+    let large = Image::of(&"large ".repeat(1 << 20));
+    let host = format!("127.0.0.1:{port}");
+    skopeo.push(&large, &format!("{host}/team/app:1")).fails();
+    skopeo.log_in(&host, TOKEN).ok();
+    skopeo.push(&large, &format!("{host}/team/app:1")).ok();
+    assert!(skopeo.pull(&format!("{host}/team/app:1")).ok().contains(&large.digest().to_string()));
 }
 
 #[test]

@@ -32,7 +32,7 @@ const HELPERS: [(&str, &str); 7] = [
     ("tests/suite/oci/clients/matrix.rs", "fn pushed_and_pulled"),
 ];
 /// What [`HELPERS`] are called by, and clients of containers.
-const CALLS: [(&str, &str); 17] = [
+const CALLS: [(&str, &str); 18] = [
     ("transcript(&", "bash"),
     ("walk_through(&", "bash"),
     ("in_bash(", "bash"),
@@ -42,6 +42,7 @@ const CALLS: [(&str, &str); 17] = [
     ("Buildah(Home::", "buildah"),
     ("Daemons::start(", "docker"),
     ("Daemons::start(", "containerd"),
+    ("background(&home, &[\"nginx\"", "nginx"),
     ("Oras(Home::", "python3"),
     ("Helm(Home::", "python3"),
     ("pushed_and_pulled(", "skopeo"),

@@ -58,7 +58,7 @@ impl Daemons {
 }
 
 /// Starts a daemon in the background; what it logs is in its home.
-fn background(home: &Home, words: &[&str]) -> Ended {
+pub fn background(home: &Home, words: &[&str]) -> Ended {
     let log = fs::File::create(home.path().join(format!("{}.log", words[0]))).unwrap();
     let mut command = Command::new(words[0]);
     let path = std::env::var("PATH").unwrap_or_default();
