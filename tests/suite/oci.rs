@@ -4,7 +4,10 @@
 mod access;
 mod bridge;
 mod blobs;
+mod clients;
 mod conformance;
+mod crowds;
+mod guide;
 mod image;
 mod recorded;
 pub mod registry;
