@@ -43,6 +43,7 @@ pub(super) fn surface() -> Surface<AppState> {
             render: problems::render,
             page: Some(pages::problem),
             challenge: problems::challenge,
+            login: false,
             blobs: Some(blobs::end_of_digest),
             hardening: Hardening::Artefact,
             cors: true,

@@ -33,6 +33,7 @@ use sound::SoundFiles;
 pub use cache::BlobCache;
 pub use damaged::Damaged;
 pub use intake::{BlobError, BlobIntake, BlobUpload};
+pub(super) use late::incoming;
 pub use late::{Incoming, LateUpload};
 
 /// Digests looked up with one call to the store.
