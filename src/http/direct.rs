@@ -14,6 +14,7 @@ use axum::body::Bytes;
 
 use super::request_id::RequestIdText;
 use super::rfc::framing;
+use crate::access::Credentials;
 use crate::clock::{Clock as _, SystemClock};
 
 /// Most fields in a head, as in the HTTP library.
@@ -69,6 +70,8 @@ pub(super) struct PlainRequest<'a> {
     pub(super) host: &'a str,
     /// The value of `If-None-Match`.
     pub(super) held: Option<&'a [u8]>,
+    /// Whether it states that its sender is nobody, which counts where clients log in.
+    pub(super) is_nobodys: bool,
 }
 
 impl<'a> ReadHead<'a> {
@@ -88,8 +91,8 @@ impl<'a> ReadHead<'a> {
         let target = head.path.filter(|target| target.starts_with('/') && framing::is_short(target));
         match (Fields::read(head.headers), target) {
             (None, _) => Self::Other,
-            (Some(Fields { is_plain: true, host: Some(host), held }), Some(target)) => {
-                Self::Plain(PlainRequest { is_head, target, host, held })
+            (Some(Fields { is_plain: true, host: Some(host), held, is_nobodys }), Some(target)) => {
+                Self::Plain(PlainRequest { is_head, target, host, held, is_nobodys })
             }
             _ => Self::Alone,
         }
@@ -102,6 +105,7 @@ struct Fields<'a> {
     is_plain: bool,
     host: Option<&'a str>,
     held: Option<&'a [u8]>,
+    is_nobodys: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -116,6 +120,9 @@ impl<'a> Fields<'a> {
                 read.host = host;
             } else if is("if-none-match") {
                 read.is_plain &= read.held.replace(field.value).is_none();
+            } else if is("authorization") {
+                read.is_plain &= !read.is_nobodys && Credentials::are_of_nobody(field.value);
+                read.is_nobodys = true;
             } else if is("connection") {
                 read.is_plain &= field.value.eq_ignore_ascii_case(b"keep-alive");
             } else if FRAMING.iter().any(|name| is(name)) {
@@ -193,7 +200,11 @@ mod tests {
     #[test]
     fn only_whole_heads_without_anything_special_are_plain() {
         let read = |head: &'static str| ReadHead::of(head.as_bytes());
-        let plain = |is_head, target, host, held| ReadHead::Plain(PlainRequest { is_head, target, host, held });
+        let plain = |is_head, target, host, held| {
+            ReadHead::Plain(PlainRequest { is_head, target, host, held, is_nobodys: false })
+        };
+        let nobody = read("GET / HTTP/1.1\r\nhost: x\r\nauthorization: bearer larder-anonymous\r\n\r\n");
+        assert!(matches!(nobody, ReadHead::Plain(PlainRequest { is_nobodys: true, .. })), "{nobody:?}");
         assert_eq!(read("GET /a?b HTTP/1.1\r\nHost: x:1\r\n\r\n"), plain(false, "/a?b", "x:1", None));
         let held = "HEAD / HTTP/1.1\r\nhost: x\r\nConnection: Keep-Alive\r\nIf-None-Match: \"y\"\r\nvia: z\r\n\r\n";
         assert_eq!(read(held), plain(true, "/", "x", Some(b"\"y\"")));

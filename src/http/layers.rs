@@ -38,6 +38,7 @@ use super::rfc::forwarded;
 use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, ResponseCache};
 use super::state::BaseUrl;
 use super::surface::{self, Challenge, FailedRequest, RoutedSurface, SurfaceProperties};
+use crate::access::Credentials;
 use meters::Meters;
 
 /// Response headers that scripts of other origins may read (CORS).
@@ -80,6 +81,9 @@ impl RequestContext {
     /// A cached response to this request, or `None` if a handler must run.
     pub(super) fn cached<B>(&self, surface: SurfaceContext, request: &axum::http::Request<B>) -> Option<Response> {
         let key = surface.key(surface.host(request).as_deref(), request.uri().path_and_query()?.as_str())?;
+        if surface.has_credentials(request.headers()) {
+            return None;
+        }
         let (mut response, route) = self.responses.find(&key, request)?;
         let record = RequestRecord::new(surface, request, Some(route), self.responses.epoch());
         record.observe(self, &response);
@@ -110,6 +114,12 @@ impl RequestContext {
 }
 
 impl SurfaceContext {
+    /// Whether a request has credentials that may be somebody's.
+    fn has_credentials(&self, headers: &HeaderMap) -> bool {
+        let nobody = |value: &HeaderValue| self.surface.login && Credentials::are_of_nobody(value.as_bytes());
+        headers.get(AUTHORIZATION).is_some_and(|value| !nobody(value))
+    }
+
     /// The response-cache key of a request for this path and query; `None` if the request cannot be cached.
     fn key<'a>(&self, host: Option<&str>, target: &'a str) -> Option<CacheKey<'a>> {
         (self.by_host == host.is_some()).then(|| CacheKey::new(self.surface.name, host, self.surface.blobs, target))
@@ -210,6 +220,8 @@ struct RequestRecord {
     preflight: bool,
     /// Whether the request has credentials, of whatever kind.
     has_credentials: bool,
+    /// Whether they may be somebody's.
+    is_somebody: bool,
     /// Set only where clients log in.
     asked: Option<AskedOrigin>,
     /// Whether errors are rendered as pages.
@@ -230,6 +242,7 @@ impl RequestRecord {
         let preflight = *method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         let host = surface.host(request).map(Into::into);
         let has_credentials = request.headers().contains_key(AUTHORIZATION);
+        let is_somebody = has_credentials && surface.has_credentials(request.headers());
         let asked = surface.surface.login.then(|| AskedOrigin::of(request.headers()));
         let page = surface.surface.page.is_some() && method.is_safe() && prefers_html(request.headers());
         Self {
@@ -242,6 +255,7 @@ impl RequestRecord {
             epoch,
             preflight,
             has_credentials,
+            is_somebody,
             asked,
             page,
             began: Instant::now(),
@@ -257,9 +271,6 @@ impl RequestRecord {
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
             self.render(context, &error, &mut response);
         }
-        if self.has_credentials && self.method.is_safe() {
-            vary_by_credentials(response.headers_mut());
-        }
         self.surface.surface.hardening.on_every_answer(response.headers_mut());
         if let Some(source) = response.extensions_mut().remove::<Cacheable>()
             && let Some(route) = self.route.clone()
@@ -274,6 +285,9 @@ impl RequestRecord {
                 response.status(),
                 response.headers().clone(),
             );
+        }
+        if self.is_somebody && self.method.is_safe() {
+            vary_by_credentials(response.headers_mut());
         }
         self.id.stamp(response.headers_mut());
         response

@@ -13,6 +13,9 @@ impl RequestContext {
     /// The cached response to a plain request, or `None` if it takes more than that.
     pub(in crate::http) fn direct(&self, place: SurfaceContext, asked: &PlainRequest<'_>) -> Option<DirectAnswer> {
         let began = Instant::now();
+        if asked.is_nobodys && !place.surface.login {
+            return None;
+        }
         let host = if place.by_host { Some(surface::normal_host(asked.host)) } else { None };
         let key = place.key(host.as_deref(), asked.target)?;
         let hit = self.responses.lookup(&key, !asked.is_head, asked.held)?;

@@ -23,8 +23,8 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::MatchedPath;
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::Stream;
@@ -131,7 +131,8 @@ impl ResponseCache {
         self.sources.epoch()
     }
 
-    /// Looks up the response to a request, with its route. A hit requires that a handler would return the same.
+    /// Looks up the response to a request without credentials, with its route. A hit requires that a handler would return
+    /// the same.
     pub(in crate::http) fn find<B>(
         &self,
         key: &CacheKey<'_>,
@@ -142,7 +143,7 @@ impl ResponseCache {
             return None;
         }
         let asked = request.headers();
-        if [AUTHORIZATION, CACHE_CONTROL, IF_MATCH, RANGE].iter().any(|special| asked.contains_key(special)) {
+        if [CACHE_CONTROL, IF_MATCH, RANGE].iter().any(|special| asked.contains_key(special)) {
             return None;
         }
         let mut held = asked.get_all(IF_NONE_MATCH).iter();
