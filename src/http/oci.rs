@@ -53,7 +53,7 @@ pub(super) fn surface() -> Surface<AppState> {
             page: None,
             challenge: authentication::challenge,
             login: true,
-            blobs: None,
+            blobs: Some(blobs::end_of_digest),
             hardening: Hardening::Artefact,
             cors: true,
             quiet: &[],
