@@ -2,8 +2,8 @@
 //! the clients themselves.
 
 mod access;
-mod bridge;
 mod blobs;
+mod bridge;
 mod clients;
 mod conformance;
 mod crowds;
