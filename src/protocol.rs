@@ -13,6 +13,7 @@ mod key_ring;
 pub(crate) mod listing;
 pub mod log;
 pub mod manifests;
+pub(crate) mod marks;
 mod members;
 mod membership;
 mod token_marks;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use crate::domain::{Head, ManifestName};
+use crate::domain::{Head, LogName, ManifestName};
 use crate::layout::{self, LayoutKey};
+use crate::protocol::marks::{self, Wanted};
 use crate::protocol::{AsOf, Heads};
-use crate::store::{Key, List, ObjectStore, StoreError, StoreErrorKind};
+use crate::store::{Key, ObjectStore, StoreError, StoreErrorKind};
 
 /// Heads read concurrently for one page.
 const LOOKUPS: usize = 16;
@@ -55,11 +56,8 @@ impl Names {
     ) -> Result<NamePage, StoreError> {
         let Some(keys) = layout::names(prefix) else { return Ok(NamePage { heads: Vec::new(), next: None }) };
         let start_after = after.map(|name| LayoutKey::Name(name.clone().into()).key());
-        let listing = self.store.list(&keys, List { start_after, past_strays: true, ..List::default() });
         let visible = &visible;
-        let mut found = listing
-            .map(|listed| listed.and_then(|meta| visible_name(&meta.key)))
-            .try_filter_map(|name| std::future::ready(Ok(name)))
+        let mut found = marks::list(&*self.store, keys, start_after, visible_name)
             .try_filter(|name| std::future::ready(name.as_str().starts_with(prefix) && visible(name)))
             .scan(0, |looked_up, listed| {
                 *looked_up += usize::from(listed.is_ok());
@@ -102,10 +100,11 @@ impl Names {
 }
 
 /// The name that a mark stands for, unless it belongs to a hidden log.
-fn visible_name(key: &Key) -> Result<Option<ManifestName>, StoreError> {
-    match LayoutKey::parse(key) {
-        Some(LayoutKey::Name(name)) => Ok(name.visible()),
-        _ => Err(StoreError::new(StoreErrorKind::Stray, key, "not the mark of a name; move it out of the store")),
+fn visible_name(log: &LogName, key: &Key) -> Wanted<ManifestName> {
+    match (log.visible(), marks::behind_hidden(key)) {
+        (Some(name), _) => Wanted::Yes(name),
+        (None, Some(behind)) => Wanted::NotBefore(behind),
+        (None, None) => Wanted::No,
     }
 }
 

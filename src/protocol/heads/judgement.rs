@@ -66,7 +66,10 @@ impl Heads {
         published: &Summary,
     ) -> Result<Option<VersionRow>, StoreError> {
         match published.label.as_deref().filter(|_| !published.label_cut) {
-            Some(label) if self.policy(name).labels == Labels::Once => self.label_holder(head, label).await,
+            // Of what is untagged, labels select nothing, and parts of one release have the same.
+            Some(label) if name.visible().is_some() && self.policy(name).labels == Labels::Once => {
+                self.label_holder(head, label).await
+            }
             _ => Ok(None),
         }
     }

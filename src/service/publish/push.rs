@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::error::complete;
+use super::secure::held;
 use super::{Document, Publish, PublishError, PublishOptions, Receipt};
 use crate::domain::head::Change;
 use crate::domain::manifest::Descriptor;
@@ -74,8 +75,15 @@ impl Publish {
             let change = Change::Prepare { summary: summary.clone(), from: None, expect: options.expect.clone() };
             prepared.push(Receipt::new(self.heads.change(log, &change, by.clone()).await?));
         }
-        for receipt in prepared.iter().filter(|receipt| !receipt.unchanged) {
-            complete(self.secure(manifest, receipt, bytes.clone()).await?)?;
+        let mut changed = prepared.iter().filter(|receipt| !receipt.unchanged);
+        let Some(first) = changed.next() else { return Ok(()) };
+        // All of them are roots by now, so looking once is enough for all.
+        let secured = self.secure(manifest, first, bytes.clone()).await?;
+        let children = secured.children.clone();
+        complete(secured)?;
+        for receipt in changed {
+            let held = held(receipt, bytes).chain(children.iter().copied());
+            self.index((&receipt.name, receipt.row.number), held, receipt.row.summary.subject).await?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ impl Publish {
     ) -> Result<Secured, PublishError> {
         let version = (&receipt.name, receipt.row.number);
         let needs = self.needs(receipt).await?;
-        let held = std::iter::once(receipt.row.digest()).chain(rendered(receipt, &bytes));
+        let held = held(receipt, &bytes);
         let subject = receipt.row.summary.subject;
         let (secured, indexed) =
             tokio::join!(self.secure_bytes(manifest, needs, bytes.clone()), self.index(version, held, subject));
@@ -106,6 +106,11 @@ impl Publish {
             None => Ok(Secured { bad: vec![Check::Missing(descriptor)], ..Secured::default() }),
         }
     }
+}
+
+/// The manifests that a version holds, besides those that its own names.
+pub(super) fn held(receipt: &Receipt, bytes: &[u8]) -> impl Iterator<Item = Digest> + use<> {
+    std::iter::once(receipt.row.digest()).chain(rendered(receipt, bytes))
 }
 
 /// The digest of what shows a release to the clients of its repository.

@@ -10,17 +10,16 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Repositories;
-use crate::domain::{ManifestName, RepositoryName};
-use crate::layout::{self, LayoutKey};
+use crate::domain::{LogName, ManifestName, RepositoryName};
+use crate::layout;
 use crate::protocol::AsOf;
-use crate::store::{Key, List, StoreError, StoreErrorKind};
+use crate::protocol::marks::{self, Wanted};
+use crate::store::{Key, StoreError, StoreErrorKind};
 
 /// Heads read concurrently for one page.
 const LOOKUPS: usize = 16;
 /// Repositories looked at concurrently for one page, each of which takes a listing.
 const LISTINGS: usize = 4;
-/// Consecutive marks of a deeper repository after which a listing of tags goes on behind it.
-const SKIPPED_AFTER: u32 = 64;
 /// How long the list of all repositories is kept: it takes a listing of all names.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 
@@ -97,32 +96,22 @@ impl Repositories {
         visible: &(impl Fn(&ManifestName) -> bool + Send + Sync),
     ) -> Result<Vec<(String, ManifestName)>, StoreError> {
         let Some(prefix) = layout::names(&format!("{repository}/")) else { return Ok(Vec::new()) };
-        let (mut tags, mut start_after) = (Vec::new(), None);
-        'listing: loop {
-            let mut listing = self.store.list(&prefix, List { start_after, past_strays: true, ..List::default() });
-            let mut deeper = 0;
-            while let Some(listed) = listing.next().await {
-                let key = match listed {
-                    Err(error) if error.kind == StoreErrorKind::Stray => continue,
-                    listed => listed?.key,
-                };
-                let Some(LayoutKey::Name(log)) = LayoutKey::parse(&key) else { continue };
-                if let Some((tag, name)) = repository.tag_of(&log).zip(log.visible()) {
-                    deeper = 0;
-                    if visible(&name) {
-                        tags.push((tag.to_owned(), name));
-                    }
-                    continue;
-                }
-                deeper += 1;
-                if deeper == SKIPPED_AFTER {
-                    start_after = behind(prefix.as_str(), &key);
-                    continue 'listing;
-                }
+        let wanted = |log: &LogName, key: &Key| match repository.tag_of(log).zip(log.visible()) {
+            Some((tag, name)) if visible(&name) => Wanted::Yes((tag.to_owned(), name)),
+            Some(_) => Wanted::No,
+            None => marks::behind_segment(&prefix, key).map_or(Wanted::No, Wanted::NotBefore),
+        };
+        let mut listing = marks::list(&*self.store, prefix.clone(), None, wanted).boxed();
+        let mut tags = Vec::new();
+        while let Some(listed) = listing.next().await {
+            match listed {
+                Err(error) if error.kind == StoreErrorKind::Stray => {}
+                listed => tags.push(listed?),
             }
-            tags.sort_unstable();
-            return Ok(tags);
         }
+        drop(listing);
+        tags.sort_unstable();
+        Ok(tags)
     }
 
     /// At most `limit` repositories after `last` with an active tag that `visible` lets the caller see. Those of which
@@ -168,25 +157,21 @@ impl Repositories {
         let asked = Instant::now();
         let mut all = BTreeSet::new();
         let Some(prefix) = layout::names("") else { return Ok(Arc::default()) };
-        let mut listing = self.store.list(&prefix, List { past_strays: true, ..List::default() });
+        let wanted = |log: &LogName, key: &Key| match (log.visible(), marks::behind_hidden(key)) {
+            (Some(name), _) => RepositoryName::of(&name).map_or(Wanted::No, Wanted::Yes),
+            (None, Some(behind)) => Wanted::NotBefore(behind),
+            (None, None) => Wanted::No,
+        };
+        let mut listing = marks::list(&*self.store, prefix, None, wanted).boxed();
         while let Some(listed) = listing.next().await {
-            let key = match listed {
-                Err(error) if error.kind == StoreErrorKind::Stray => continue,
-                listed => listed?.key,
-            };
-            let Some(LayoutKey::Name(log)) = LayoutKey::parse(&key) else { continue };
-            all.extend(log.visible().and_then(|name| RepositoryName::of(&name)));
+            match listed {
+                Err(error) if error.kind == StoreErrorKind::Stray => {}
+                listed => drop(all.insert(listed?)),
+            }
         }
         drop(listing);
         let all = Arc::new(all);
         *known = Some((asked, Arc::clone(&all)));
         Ok(all)
     }
-}
-
-/// A key behind all those that share the next segment after `prefix` with this one.
-fn behind(prefix: &str, key: &Key) -> Option<Key> {
-    let segment = key.as_str().strip_prefix(prefix)?.split('/').next()?;
-    // `0` follows `/`, and no mark is this key: marks end in `@`.
-    format!("{prefix}{segment}0").parse().ok()
 }
