@@ -17,10 +17,10 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::domain::{Cas, LivePolicies, ManifestName, Permission, Policies, Reads};
+use crate::domain::{Cas, LivePolicies, LogName, ManifestName, Permission, Policies, Reads, RepositoryName};
 
 pub use caller::{Caller, Disregarded, Grant, Grants, Scope};
-pub use credentials::Credentials;
+pub use credentials::{ANONYMOUS_TOKEN, Credentials};
 use keyless::KeylessParts;
 pub use keyless::{
     Claims, ExchangeError, Exchanged, Explanation, Granted, Keyless, KeylessBackend, Mismatch, NearMiss, TicketKey,
@@ -177,6 +177,23 @@ impl Access {
     #[must_use]
     pub fn is_public(&self, name: &ManifestName) -> bool {
         self.policies.current().of(name).read == Reads::Public
+    }
+
+    /// Whether `caller` may read what a log holds. What is untagged in a repository may be read by everyone who may read
+    /// any of its tags: pushers of one tag must find the parts that they pushed by digest before.
+    #[must_use]
+    pub fn may_read_log(&self, caller: &Caller, log: &LogName) -> bool {
+        self.is_public_log(log)
+            || match log.visible() {
+                Some(name) => caller.may(Permission::Read, &name),
+                None => RepositoryName::of(log).is_some_and(|of| caller.may_in_repository(Permission::Read, &of)),
+            }
+    }
+
+    /// Whether what a log holds can be read without credentials, so that shared caches may store it.
+    #[must_use]
+    pub fn is_public_log(&self, log: &LogName) -> bool {
+        self.policies.current().of_log(log).read == Reads::Public
     }
 
     /// Whether `caller` may read blobs by their digest.

@@ -38,9 +38,9 @@ use crate::domain::{Digest, LogName, RunId, UploadId};
 use crate::store::{Key, Prefix};
 use spelling::{parse_generation, parse_name, spell_generation, spell_name};
 
-pub use members::{all_members, before_members, member, members, parse_member};
+pub use members::{MEMBERS, REFERRERS, VersionIndex};
 
-pub use areas::{AREAS, Area, AreaPath, Copying, Verifying, area_of, incoming, is_stranger, states, temporary};
+pub use areas::{AREAS, Area, AreaPath, Copying, Verifying, area_of, chunks, incoming, is_stranger, states, temporary};
 
 /// Every kind of object in the store, with the values that its key encodes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 mod absences;
 pub mod blobs;
+pub mod chunks;
 pub mod documents;
 mod flights;
 pub mod heads;
@@ -13,13 +14,16 @@ pub(crate) mod listing;
 pub mod log;
 pub mod manifests;
 mod members;
+mod membership;
 mod token_marks;
 pub mod uploads;
 
 pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs, Damaged, Incoming, LateUpload};
+pub use chunks::{ChunkAppend, ChunkError, ChunkLimits, ChunkedUpload, Chunks};
 pub use heads::{AsOf, ChangeError, Changed, Heads};
 pub use key_ring::{DerivedKey, KeyRing};
 pub use manifests::{Closure, LoadedManifest, ManifestWalk, Manifests};
 pub use members::MemberIndex;
+pub use membership::{Holding, Member, Membership};
 pub use token_marks::{TokenMark, TokenMarks};
 pub use uploads::{Append, UploadError, UploadLimits, Uploads};

@@ -23,8 +23,10 @@ use crate::domain::LivePolicies;
 use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, app};
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
-use crate::protocol::{BlobCache, Blobs, Damaged, Heads, Manifests, UploadLimits, Uploads};
-use crate::service::{Assets, Histories, Members, Names, Notes, Publish, PublishLimits, Resolve, Versions};
+use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, Manifests, UploadLimits, Uploads};
+use crate::service::{
+    Assets, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Versions,
+};
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
 use crate::upkeep::collect::Runs;
@@ -211,7 +213,7 @@ fn state(
             .with_max_staleness(config.heads.max_staleness.std())
             .with_policies(access.policies().clone()),
     );
-    let blobs = Blobs::new(Arc::clone(store), clock, seen_after).with_cache(cache).with_damaged(damaged);
+    let blobs = Blobs::new(Arc::clone(store), Arc::clone(&clock), seen_after).with_cache(cache).with_damaged(damaged);
     let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));
     let upload_limits = UploadLimits {
         part_size: config.limits.upload_part.bytes(),
@@ -219,17 +221,24 @@ fn state(
         memory: config.limits.upload_memory.bytes(),
     };
     let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits));
+    let chunk_limits =
+        ChunkLimits { blob_size: upload_limits.blob_size, kept_for: config.collector.uploads_for.signed() };
+    let chunks = Arc::new(Chunks::new(Arc::clone(store), Arc::clone(&blobs), clock, chunk_limits));
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
     let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
+    let repositories =
+        Repositories::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&publish), Arc::clone(&versions));
     AppState::from(Parts {
         access,
+        repositories: Arc::new(repositories),
         notes: Arc::new(Notes::new(Arc::clone(&blobs))),
         assets: Arc::new(Assets::new(Arc::clone(&publish), Arc::clone(&resolve), Arc::clone(&blobs))),
         asset_paths: Arc::new(config.assets.clone()),
         blobs,
         uploads,
+        chunks,
         publish,
         resolve,
         versions,

@@ -9,6 +9,7 @@ pub mod members;
 pub mod names;
 pub mod notes;
 pub mod publish;
+pub mod repositories;
 pub mod resolve;
 pub mod versions;
 
@@ -18,5 +19,6 @@ pub use members::{HolderPage, Members};
 pub use names::{NamePage, Names};
 pub use notes::{Notes, ReleaseNotes};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
+pub use repositories::Repositories;
 pub use resolve::{Following, LastChange, Resolve, ResolveError, Resolved};
 pub use versions::{History, Versions};

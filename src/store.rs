@@ -49,6 +49,15 @@ pub struct ObjectMeta {
     pub modified: Timestamp,
 }
 
+/// An object that was looked up.
+#[derive(Debug, Clone)]
+pub struct FoundObject {
+    /// Its metadata.
+    pub meta: ObjectMeta,
+    /// Its file, if the backend has one.
+    pub file: Option<Arc<std::fs::File>>,
+}
+
 /// A half-open range of bytes. The caller guarantees `start <= end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
@@ -82,12 +91,10 @@ pub struct FileSlice {
     pub bytes: Option<Bytes>,
 }
 
-impl FileSlice {
-    /// Whether the file is still linked, so that it could be reopened by name.
-    #[must_use]
-    pub fn has_name(&self) -> bool {
-        rustix::fs::fstat(&*self.file).is_ok_and(|stat| stat.st_nlink > 0)
-    }
+/// Whether a file is still linked, so that it could be opened again by its name.
+#[must_use]
+pub fn has_name(file: &std::fs::File) -> bool {
+    rustix::fs::fstat(file).is_ok_and(|stat| stat.st_nlink > 0)
 }
 
 impl fmt::Debug for Object {
@@ -192,6 +199,12 @@ const LISTED_AT_ONCE: usize = 16;
 pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Metadata of the object under `key`, or `None`. Sees every object whose creation finished before the call.
     async fn head(&self, key: &Key) -> Result<Option<ObjectMeta>>;
+
+    /// Like [`ObjectStore::head`], with the object's file, if it is a file of this machine. It may be open for nothing but
+    /// looking at its metadata.
+    async fn find(&self, key: &Key) -> Result<Option<FoundObject>> {
+        Ok(self.head(key).await?.map(|meta| FoundObject { meta, file: None }))
+    }
 
     /// Opens the object under `key`, or a range of it that must start within it. `None` if there is no such object. If
     /// the object is deleted while it is read, the body is either complete or ends with an error, never short.

@@ -4,7 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
-use crate::domain::{Author, ManifestName, NamePattern, Permission, Subject};
+use crate::domain::pattern::Reach;
+use crate::domain::{Author, ManifestName, NamePattern, Permission, RepositoryName, Subject};
 
 /// A set of permissions, independent of the provider that granted it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,10 @@ impl Grant {
 
     fn reaches(&self, name: &ManifestName) -> bool {
         self.names.iter().any(|pattern| pattern.matches(name))
+    }
+
+    fn reaches_into(&self, repository: &RepositoryName) -> bool {
+        self.names.iter().any(|pattern| pattern.reach(repository) != Reach::None)
     }
 }
 
@@ -134,6 +139,13 @@ impl Caller {
         Author { subject: self.subject(), via, claims: self.claims.clone().unwrap_or_default(), reason: None }
     }
 
+    /// When the last of the caller's grants ends; `None` for never.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        let ends: Option<Vec<_>> = self.grants.iter().map(|grant| grant.until).collect();
+        ends?.into_iter().max()
+    }
+
     /// Whether the caller has this permission for any name at all.
     #[must_use]
     pub fn may_somewhere(&self, wanted: Permission) -> bool {
@@ -144,6 +156,12 @@ impl Caller {
     #[must_use]
     pub fn may(&self, wanted: Permission, name: &ManifestName) -> bool {
         self.granting(wanted).any(|grant| grant.reaches(name))
+    }
+
+    /// Whether the caller has this permission for any tag that `repository` could have.
+    #[must_use]
+    pub fn may_in_repository(&self, wanted: Permission, repository: &RepositoryName) -> bool {
+        self.granting(wanted).any(|grant| grant.reaches_into(repository))
     }
 
     fn granting(&self, wanted: Permission) -> impl Iterator<Item = &Grant> {

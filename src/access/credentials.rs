@@ -5,6 +5,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+/// The token that container clients are given who log in as nobody. It grants nothing.
+pub const ANONYMOUS_TOKEN: &str = "larder-anonymous";
+
 /// The content of an `Authorization` header field.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials<'a> {
@@ -35,6 +38,24 @@ impl<'a> Credentials<'a> {
         let (user, password) = pair.split_once(':')?;
         Some(Self::Basic { user: user.to_owned(), password: password.to_owned() })
     }
+
+    /// The same, taking a password for a token, whoever the user. For clients that know nothing but users and passwords.
+    #[must_use]
+    pub fn as_token(&self) -> Credentials<'_> {
+        match self {
+            Self::Bearer(token) => Credentials::Bearer(token),
+            Self::Basic { password, .. } => Credentials::Bearer(password),
+        }
+    }
+
+    /// Whether they state that the sender is nobody: [`ANONYMOUS_TOKEN`], or neither user nor password.
+    #[must_use]
+    pub fn are_anonymous(&self) -> bool {
+        match self {
+            Self::Bearer(token) => *token == ANONYMOUS_TOKEN,
+            Self::Basic { user, password } => password == ANONYMOUS_TOKEN || (user.is_empty() && password.is_empty()),
+        }
+    }
 }
 
 /// Prints nothing of them, so that they cannot end up in logs: a user name may be a token too.
@@ -59,6 +80,13 @@ mod tests {
         let basic = Credentials::parse("BASIC eDp5Ono=").unwrap();
         assert_eq!(basic, Credentials::Basic { user: "x".into(), password: "y:z".into() });
         assert_eq!(format!("{basic:?} {bearer:?}"), "Basic(..) Some(Bearer(..))");
+        assert_eq!(
+            (basic.as_token(), Credentials::Bearer("abc").as_token()),
+            (Credentials::Bearer("y:z"), Credentials::Bearer("abc"))
+        );
+        for (value, anonymous) in [("Basic Og==", true), ("Bearer larder-anonymous", true), ("Basic eDo=", false)] {
+            assert_eq!(Credentials::parse(value).unwrap().are_anonymous(), anonymous, "{value}");
+        }
         for bad in ["", "abc", "Digest abc", "Basic", "Basic ????", "Basic eHk=", "Basic /////w=="] {
             assert_eq!(Credentials::parse(bad), None, "{bad}");
         }

@@ -68,6 +68,24 @@ async fn a_token_reaches_as_far_as_its_grant() {
 }
 
 #[tokio::test]
+async fn what_is_untagged_is_for_those_who_may_read_or_publish_a_tag() {
+    let access = access("miren/app/v*", &[Permission::Publish, Permission::Read]);
+    let caller = identify(&access, "secret").await.unwrap();
+    for (repository, may) in [("miren/app", true), ("miren", false), ("miren/app/x", false), ("other", false)] {
+        let name = repository.parse().unwrap();
+        assert_eq!(caller.may_in_repository(Permission::Publish, &name), may, "{repository}");
+        assert!(!caller.may_in_repository(Permission::Retire, &name), "{repository}");
+        let log = name.untagged(crate::domain::Digest::of(b"x"));
+        assert_eq!(access.may_read_log(&caller, &log), may, "{repository}");
+        assert!(!access.is_public_log(&log) && !access.may_read_log(&Caller::anonymous(), &log), "{repository}");
+    }
+    for (tag, may) in [("miren/app/v1", true), ("miren/app/main", false), ("open/main", true)] {
+        assert_eq!(access.may_read_log(&caller, &tag.parse().unwrap()), may, "{tag}");
+    }
+    assert!(access.may_read_log(&Caller::anonymous(), &"open/@untagged/00".parse().unwrap()));
+}
+
+#[tokio::test]
 async fn other_tokens_are_nobody_and_the_admin_may_everything() {
     let access = access("miren/*", &[Permission::Publish]);
     for wrong in ["", "secre", "secret ", "SECRET"] {

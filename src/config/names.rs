@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::Duration;
-use crate::domain::policy::{Labels, PolicyKeys};
+use crate::domain::policy::{Labels, PolicyKeys, Tags};
 use crate::domain::{Cas, Glob, ManifestName, NamePattern, NamePolicy, PolicyRule, Reads};
 
 /// Maximum number of patterns in `keep_labels`.
@@ -38,6 +38,12 @@ pub struct NameRule {
     /// Time limit for completing a prepared version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared_for: Option<Duration>,
+    /// How long a manifest without a tag is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untagged_for: Option<Duration>,
+    /// Whether other content may become active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Tags>,
     /// How often the same label may be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Labels>,
@@ -64,6 +70,8 @@ impl NameRule {
             keep_for: written(retention.keep_for),
             staged_for: written(retention.staged_for),
             prepared_for: written(retention.prepared_for),
+            untagged_for: written(policy.untagged_for),
+            tags: Some(policy.tags),
             labels: Some(policy.labels),
             keep_labels: Some(policy.keep_labels.to_vec()),
             follow: Some(policy.follow.to_vec()),
@@ -80,6 +88,8 @@ impl NameRule {
             keep_for: self.keep_for.map(Duration::signed),
             staged_for: self.staged_for.map(Duration::signed),
             prepared_for: self.prepared_for.map(Duration::signed),
+            untagged_for: self.untagged_for.map(Duration::signed),
+            tags: self.tags,
             labels: self.labels,
             keep_labels: self.keep_labels.as_deref().map(Into::into),
             follow: self.follow.as_deref().map(Into::into),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::{Access, Config};
+use super::{Access, Config, PublicUrl};
 use crate::domain::policy::PolicyKeys;
 
 impl Config {
@@ -18,7 +18,14 @@ impl Config {
             let (rule, earlier) = (rule + 1, earlier + 1);
             format!("{key} in rule {rule} of [[names]] never counts: rule {earlier} sets it for all of these names")
         });
-        idle.chain(shadowed).chain(self.access.remarks(now)).collect()
+        let path = self.server.public_url.as_ref().map(PublicUrl::path).filter(|path| !path.is_empty());
+        let rooted = path.map(|path| {
+            format!(
+                "container clients look for /v2/ at the root of a host: below the path {path} of server.public_url they find \
+                 nothing, unless a proxy passes /v2/ on as well"
+            )
+        });
+        idle.chain(shadowed).chain(rooted).chain(self.access.remarks(now)).collect()
     }
 }
 

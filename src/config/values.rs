@@ -114,6 +114,12 @@ impl PublicUrl {
         &self.text
     }
 
+    /// Scheme and authority, such as `https://example.org`.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.text[..self.origin]
+    }
+
     /// The path below which the server appears, such as `/larder`. Empty if that is the root of the host.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -19,6 +19,7 @@ mod size;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::policy::Tags;
 use super::version::{State, VersionRow};
 use super::{Carried, Descriptor, Digest, LogName, Subject};
 pub use activation::{Activation, MAX_ACTIVATIONS};
@@ -172,6 +173,14 @@ pub enum Rejection {
         /// The version that has it.
         number: u64,
     },
+    /// The policy of the name lets it lead elsewhere only after it was withdrawn or deleted.
+    #[error("version {active} is active, and the name is immutable")]
+    TagImmutable {
+        /// Number of the active version.
+        active: u64,
+        /// Digest of its manifest.
+        current: Digest,
+    },
     /// A draft has parts, and no manifest that could be published.
     #[error("version {0} is a draft")]
     Draft(u64),
@@ -190,6 +199,12 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// The name has to keep leading to `active`.
+    #[must_use]
+    pub fn immutable(active: &VersionRow) -> Self {
+        Self::TagImmutable { active: active.number, current: active.digest() }
+    }
+
     /// The label of `holder` is taken.
     #[must_use]
     pub fn taken(holder: VersionRow) -> Self {
@@ -209,6 +224,8 @@ pub struct Judgement {
     pub everything: Vec<VersionRow>,
     /// For a publish under a policy that allows each label only once: the newest version that ever had the label.
     pub label_holder: Option<VersionRow>,
+    /// Whether other content may become active while a version is.
+    pub tags: Tags,
     /// The subject that requests the change, and the operation's id.
     pub operation: Operation,
     /// The present time, by the corrected clock.
@@ -219,7 +236,8 @@ impl Judgement {
     /// Creates a judgement for a change that needs only the head itself.
     #[must_use]
     pub fn new(operation: Operation, now: Timestamp) -> Self {
-        Self { row: None, instead: None, everything: Vec::new(), label_holder: None, operation, now }
+        let (everything, tags) = (Vec::new(), Tags::default());
+        Self { row: None, instead: None, everything, label_holder: None, tags, operation, now }
     }
 }
 
@@ -290,7 +308,7 @@ impl Head {
         change: &Change,
         judgement: Judgement,
     ) -> Result<Outcome, Rejection> {
-        let Judgement { row, instead, everything, label_holder, operation, now } = judgement;
+        let Judgement { row, instead, everything, label_holder, tags, operation, now } = judgement;
         if let Some(unchanged) = current.and_then(|head| change.already(head, row.as_ref())) {
             return Ok(Outcome::Unchanged(Some(unchanged)));
         }
@@ -311,6 +329,9 @@ impl Head {
                 (rejection, _) => rejection,
             }
         })?;
+        if tags == Tags::Immutable {
+            draft.require_same_content(current.and_then(Self::active))?;
+        }
         Ok(draft.finish(row))
     }
 }

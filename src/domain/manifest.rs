@@ -6,12 +6,17 @@
 //! document, and happens at publish only. If reading applied the rules of publishing, every rule added later would turn
 //! old releases into a corrupt store, and every rule relaxed later would do so for older binaries.
 
+pub mod composed;
 pub mod diff;
 mod index;
 mod kind;
+pub mod oci;
 pub mod parts;
 pub mod portability;
+mod problems;
 pub mod release;
+pub mod rendering;
+mod tree;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -28,8 +33,11 @@ use super::{Digest, FileName};
 /// 6).
 pub const MAX_SIZE: u64 = (1 << 53) - 1;
 
+/// Maximum size of a manifest that another one names, in bytes: what every registry client accepts.
+pub const MAX_CHILD: u64 = 4 << 20;
+
 /// All formats that this binary knows. The first one is the default for documents without a stated media type.
-pub static FORMATS: &[Format] = &[release::FORMAT, parts::FORMAT];
+pub static FORMATS: &[Format] = &[release::FORMAT, parts::FORMAT, oci::FORMAT];
 
 /// Digest and size of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -111,10 +119,15 @@ impl Manifest {
         self.blobs.iter().copied().chain(self.children.iter().map(|child| child.blob)).collect()
     }
 
-    /// Total size of all files, in bytes.
+    /// Total size of all files, in bytes; of an OCI manifest that of its configuration and layers, with or without
+    /// a file name. The manifests that an index lists are not counted.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
-        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.blob.size))
+        let add = |sum: u64, blob: &Descriptor| sum.saturating_add(blob.size);
+        if oci::is_oci(&self.media_type) {
+            return self.blobs.iter().fold(0, add);
+        }
+        self.files.iter().map(|file| &file.blob).fold(0, add)
     }
 }
 
@@ -142,6 +155,12 @@ pub struct Format {
 }
 
 impl Format {
+    /// The format of a document whose media type nobody stated: by its shape, else the first of the [`FORMATS`].
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> &'static Self {
+        if oci::media_type_by_shape(bytes).is_some() { &oci::FORMAT } else { &FORMATS[0] }
+    }
+
     /// The format for this media type, or the first of `formats` if there is none.
     ///
     /// # Errors

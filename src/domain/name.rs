@@ -99,7 +99,7 @@ impl LogName {
         self.split_hidden().is_none().then(|| ManifestName(self.clone()))
     }
 
-    /// The manifest name whose policies apply: the log's own, or the parent's if it is hidden.
+    /// The log's own manifest name, or the parent's if it is hidden.
     #[must_use]
     pub fn governing(&self) -> ManifestName {
         ManifestName(Self(self.split_hidden().map_or(&*self.0, |(parent, _)| parent).into()))

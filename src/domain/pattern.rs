@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::ManifestName;
+use super::{ManifestName, RepositoryName};
 
 /// A pattern for manifest names: `*` matches within one segment, `**` as a whole segment matches any number of
 /// segments, and everything else matches itself.
@@ -25,6 +25,13 @@ impl NamePattern {
         match_segments(Some(&self.0), Some(name.as_str()))
     }
 
+    /// How many of the tags that a repository could have are among the names that the pattern matches. Exact for one
+    /// pattern; several patterns that match every tag together are not recognised.
+    #[must_use]
+    pub fn reach(&self, repository: &RepositoryName) -> Reach {
+        reach_segments(&self.0, repository.as_str())
+    }
+
     /// Whether this pattern provably matches every name that `other` matches. May be `false` in non-obvious cases.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
@@ -37,6 +44,17 @@ impl NamePattern {
             other.0.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     }
+}
+
+/// How many of the names directly below a repository a pattern matches, that is, of its tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// No name that a tag of the repository can have.
+    None,
+    /// Some of them.
+    Some,
+    /// Every one.
+    Every,
 }
 
 /// Splits off the first segment.
@@ -63,6 +81,39 @@ fn match_segments(pattern: Option<&str>, segments: Option<&str>) -> bool {
         let (first, others) = split_first(segments);
         match_segment(head, first) && match_segments(behind, others)
     })
+}
+
+/// As [`match_segments`], for the remaining segments of a repository and one more: any tag.
+fn reach_segments(pattern: &str, repository: &str) -> Reach {
+    let (head, behind) = split_first(pattern);
+    if head != "**" {
+        let (first, others) = split_first(repository);
+        let behind = behind.filter(|_| match_segment(head, first));
+        return behind.map_or(Reach::None, |behind| reach_rest(behind, others));
+    }
+    let Some(behind) = behind else { return Reach::Every };
+    let mut reach = reach_tag(behind);
+    let mut left = Some(repository);
+    while let Some(segments) = left {
+        reach = reach.max(reach_segments(behind, segments));
+        left = split_first(segments).1;
+    }
+    reach
+}
+
+fn reach_rest(pattern: &str, repository: Option<&str>) -> Reach {
+    repository.map_or_else(|| reach_tag(pattern), |segments| reach_segments(pattern, segments))
+}
+
+/// How many tags a pattern matches.
+fn reach_tag(pattern: &str) -> Reach {
+    let mut only = pattern.split('/').filter(|segment| *segment != "**");
+    match (only.next(), only.next()) {
+        (None, _) | (Some("*"), None) => Reach::Every,
+        // A tag starts with a letter, a digit or an underscore.
+        (Some(segment), None) if !segment.starts_with(['.', '-']) => Reach::Some,
+        _ => Reach::None,
+    }
 }
 
 /// Matches `*` wildcards within one segment: the first and the last literal piece are anchored, those in between are
@@ -158,6 +209,41 @@ mod tests {
         assert!(matches("a/**/z", "a/z"));
         assert!(matches("a/**/z", "a/b/c/z"));
         assert!(!matches("a/**/z", "a/b/c"));
+    }
+
+    #[test]
+    fn how_many_tags_of_a_repository_match_is_exact() {
+        let reach = |pattern: &str, of: &str| pattern.parse::<NamePattern>().unwrap().reach(&of.parse().unwrap());
+        for pattern in ["**", "a/b/*", "a/**", "*/b/**", "a/**/*", "**/*", "*/*/*", "a/b/**/*", "**/b/**", "**/b/*"] {
+            assert_eq!(reach(pattern, "a/b"), Reach::Every, "{pattern}");
+        }
+        for pattern in ["a/b/v*", "a/b/main", "**/main", "a/**/x*", "**/b/**/x", "*/*/*1", "a/b/_", "a/b/**/v1"] {
+            assert_eq!(reach(pattern, "a/b"), Reach::Some, "{pattern}");
+        }
+        for pattern in ["a/b", "a/*", "*", "a/b/*/*", "a/b/.x", "a/b/-*", "b/**", "**/c/*", "a/b/c/**/d", "*/a/*"] {
+            assert_eq!(reach(pattern, "a/b"), Reach::None, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_reach_agrees_with_what_matches() {
+        let segments = ["a", "b", "*", "**", "a*", ".a"];
+        let one = segments.iter().map(|one| (*one).to_owned());
+        let two = segments.iter().flat_map(|one| segments.iter().map(move |two| format!("{one}/{two}")));
+        let three = two.clone().flat_map(|two| segments.iter().map(move |three| format!("{two}/{three}")));
+        let tags = ["a", "b", "ax", "B", "_", "0.a-"];
+        for pattern in one.chain(two.clone()).chain(three) {
+            let Ok(pattern) = pattern.parse::<NamePattern>() else { continue };
+            for repository in ["a", "b", "a/b", "a/a/b"] {
+                let matched = tags.iter().filter(|tag| matches(&pattern.0, &format!("{repository}/{tag}"))).count();
+                let reach = match matched {
+                    0 => Reach::None,
+                    some if some < tags.len() => Reach::Some,
+                    _ => Reach::Every,
+                };
+                assert_eq!(pattern.reach(&repository.parse().unwrap()), reach, "{pattern} over {repository}");
+            }
+        }
     }
 
     #[test]

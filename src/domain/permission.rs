@@ -38,8 +38,8 @@ impl Permission {
     }
 }
 
-/// Who may read a name or blobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Who may read a name or blobs. The order is that of strictness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reads {
     /// Everyone, without credentials.

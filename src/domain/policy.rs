@@ -8,8 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use super::pattern::Reach;
 use super::retention::Verdict;
-use super::{Cas, Glob, ManifestName, NamePattern, Reads, Retention, VersionRow};
+use super::{Cas, Glob, LogName, ManifestName, NamePattern, Reads, RepositoryName, Retention, VersionRow};
 
 /// How often the same label may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -22,8 +23,20 @@ pub enum Labels {
     Once,
 }
 
+/// Whether a name, once it leads somewhere, may lead elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tags {
+    /// It may.
+    #[default]
+    Mutable,
+    /// While a version is active, no version with other content becomes active. The name must be withdrawn or deleted
+    /// first.
+    Immutable,
+}
+
 /// The policy of one name.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePolicy {
     /// Who may read the name.
     pub read: Reads,
@@ -31,6 +44,10 @@ pub struct NamePolicy {
     pub cas: Cas,
     /// How long versions are kept.
     pub retention: Retention,
+    /// How long a manifest without a tag is kept after it was pushed by its digest. Only in policies of repositories.
+    pub untagged_for: SignedDuration,
+    /// Whether another content may become active.
+    pub tags: Tags,
     /// How often the same label may be used.
     pub labels: Labels,
     /// Versions whose label any of these matches are kept, however old they are.
@@ -38,6 +55,15 @@ pub struct NamePolicy {
     /// Names whose active version readers get if its label is higher.
     pub follow: Arc<[ManifestName]>,
 }
+
+impl Default for NamePolicy {
+    fn default() -> Self {
+        PolicyKeys::default().policy()
+    }
+}
+
+/// [`NamePolicy::untagged_for`] where no rule sets it.
+const UNTAGGED_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 impl NamePolicy {
     /// As [`Retention::judge`], keeping versions for their labels as well.
@@ -49,6 +75,29 @@ impl NamePolicy {
             if expires && self.keeps_label(row) {
                 *verdict = Verdict::KeepLabels;
             }
+        }
+        verdicts
+    }
+
+    /// As [`Retention::judge`], for the roots of a hidden log of a repository. What is staged there is a manifest without a
+    /// tag, kept for [`NamePolicy::untagged_for`]; and if it describes another manifest, for as long as that one is there,
+    /// which `is_attached` says. It is asked only of rows that would expire.
+    #[must_use]
+    pub fn judge_untagged(
+        &self,
+        rows: &[VersionRow],
+        age: impl Fn(&VersionRow) -> SignedDuration,
+        is_attached: impl Fn(&VersionRow) -> bool,
+    ) -> Vec<Verdict> {
+        let retention = Retention { staged_for: self.untagged_for, ..self.retention };
+        let mut verdicts = retention.judge(rows, age);
+        for (verdict, row) in verdicts.iter_mut().zip(rows) {
+            *verdict = match *verdict {
+                Verdict::Staged => Verdict::Untagged,
+                Verdict::StagingExpired if is_attached(row) => Verdict::Attached,
+                Verdict::StagingExpired => Verdict::UntaggedExpired,
+                other => other,
+            };
         }
         verdicts
     }
@@ -73,6 +122,10 @@ pub struct PolicyKeys {
     pub staged_for: Option<SignedDuration>,
     /// [`Retention::prepared_for`]
     pub prepared_for: Option<SignedDuration>,
+    /// [`NamePolicy::untagged_for`]
+    pub untagged_for: Option<SignedDuration>,
+    /// [`NamePolicy::tags`]
+    pub tags: Option<Tags>,
     /// [`NamePolicy::labels`]
     pub labels: Option<Labels>,
     /// [`NamePolicy::keep_labels`]
@@ -85,13 +138,15 @@ pub struct PolicyKeys {
 type IsSet = fn(&PolicyKeys) -> bool;
 
 /// All keys, as configurations spell them.
-const KEYS: [(&str, IsSet); 9] = [
+const KEYS: [(&str, IsSet); 11] = [
     ("read", |keys| keys.read.is_some()),
     ("cas", |keys| keys.cas.is_some()),
     ("keep_last", |keys| keys.keep_last.is_some()),
     ("keep_for", |keys| keys.keep_for.is_some()),
     ("staged_for", |keys| keys.staged_for.is_some()),
     ("prepared_for", |keys| keys.prepared_for.is_some()),
+    ("untagged_for", |keys| keys.untagged_for.is_some()),
+    ("tags", |keys| keys.tags.is_some()),
     ("labels", |keys| keys.labels.is_some()),
     ("keep_labels", |keys| keys.keep_labels.is_some()),
     ("follow", |keys| keys.follow.is_some()),
@@ -107,6 +162,8 @@ impl PolicyKeys {
             keep_for: self.keep_for.or(later.keep_for),
             staged_for: self.staged_for.or(later.staged_for),
             prepared_for: self.prepared_for.or(later.prepared_for),
+            untagged_for: self.untagged_for.or(later.untagged_for),
+            tags: self.tags.or(later.tags),
             labels: self.labels.or(later.labels),
             keep_labels: self.keep_labels.as_ref().or(later.keep_labels.as_ref()).map(Arc::clone),
             follow: self.follow.as_ref().or(later.follow.as_ref()).map(Arc::clone),
@@ -124,6 +181,8 @@ impl PolicyKeys {
                 staged_for: self.staged_for.unwrap_or(default.staged_for),
                 prepared_for: self.prepared_for.unwrap_or(default.prepared_for),
             },
+            untagged_for: self.untagged_for.unwrap_or(UNTAGGED_FOR),
+            tags: self.tags.unwrap_or_default(),
             labels: self.labels.unwrap_or_default(),
             keep_labels: self.keep_labels.clone().unwrap_or_default(),
             follow: self.follow.clone().unwrap_or_default(),
@@ -145,6 +204,11 @@ impl PolicyRule {
     #[must_use]
     pub fn pattern_for(&self, name: &ManifestName) -> Option<&NamePattern> {
         self.matches.iter().find(|pattern| pattern.matches(name))
+    }
+
+    /// How many of a repository's tags the rule applies to.
+    fn reach(&self, repository: &RepositoryName) -> Reach {
+        self.matches.iter().map(|pattern| pattern.reach(repository)).max().unwrap_or(Reach::None)
     }
 
     /// Whether this rule provably matches every name that `other` matches.
@@ -172,7 +236,44 @@ impl Policies {
         Self { rules, default: Arc::default(), alone }
     }
 
-    /// The policy of a name. Names derived from another one, such as hidden logs, share its policy.
+    /// The policy of a log: that of its name, or, for what is untagged in a repository, what all tags of the repository
+    /// have in common.
+    ///
+    /// A rule governs what is untagged if it applies to *every* tag. Who may read it is decided more strictly: a rule
+    /// that applies to only some tags counts, too, if it requires a token, because manifests without a tag may be theirs.
+    #[must_use]
+    pub fn of_log(&self, log: &LogName) -> Arc<NamePolicy> {
+        match log.split_hidden().and_then(|_| RepositoryName::of(log)) {
+            Some(repository) => self.of_untagged(&repository),
+            None => self.of(&log.governing()),
+        }
+    }
+
+    fn of_untagged(&self, repository: &RepositoryName) -> Arc<NamePolicy> {
+        let mut governing = Vec::new();
+        let mut read = None;
+        let mut is_decided = false;
+        for (at, rule) in self.rules.iter().enumerate() {
+            let reach = rule.reach(repository);
+            if reach == Reach::Every {
+                governing.push(at);
+            }
+            if let Some(stated) = rule.keys.read.filter(|_| reach != Reach::None && !is_decided) {
+                read = read.max(Some(stated));
+                is_decided = reach == Reach::Every;
+            }
+        }
+        match *governing {
+            [] if read.unwrap_or_default() == Reads::default() => Arc::clone(&self.default),
+            [only] if read.unwrap_or_default() == self.alone[only].read => Arc::clone(&self.alone[only]),
+            _ => {
+                let first = PolicyKeys { read, ..PolicyKeys::default() };
+                Arc::new(governing.iter().fold(first, |keys, at| keys.or(&self.rules[*at].keys)).policy())
+            }
+        }
+    }
+
+    /// The policy of a name.
     #[must_use]
     pub fn of(&self, name: &ManifestName) -> Arc<NamePolicy> {
         let mut matching = self.matching(name);

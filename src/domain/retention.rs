@@ -46,6 +46,11 @@ pub enum Verdict {
     KeepLabels,
     /// Kept: it was staged less than [`Retention::staged_for`] ago.
     Staged,
+    /// Kept: it has no tag, and was pushed by its digest less than
+    /// [`NamePolicy::untagged_for`](super::NamePolicy::untagged_for) ago.
+    Untagged,
+    /// Kept: it describes a manifest that is there.
+    Attached,
     /// Kept: it was prepared less than [`Retention::prepared_for`] ago.
     Prepared,
     /// Kept: a newer Larder gave it a state that this one does not know.
@@ -54,6 +59,8 @@ pub enum Verdict {
     ArchiveExpired,
     /// Expired: staged too long ago.
     StagingExpired,
+    /// Expired: without a tag for too long.
+    UntaggedExpired,
     /// Expired: not completed in time.
     PreparationExpired,
 }
@@ -62,7 +69,7 @@ impl Verdict {
     /// Whether the version has expired.
     #[must_use]
     pub fn is_over(self) -> bool {
-        matches!(self, Self::ArchiveExpired | Self::StagingExpired | Self::PreparationExpired)
+        matches!(self, Self::ArchiveExpired | Self::StagingExpired | Self::UntaggedExpired | Self::PreparationExpired)
     }
 }
 
@@ -75,10 +82,13 @@ impl fmt::Display for Verdict {
             Self::KeepFor => "archived not long ago",
             Self::KeepLabels => "of a label that is kept",
             Self::Staged => "staged not long ago",
+            Self::Untagged => "pushed not long ago, without a tag",
+            Self::Attached => "about a manifest that is there",
             Self::Prepared => "being published",
             Self::UnknownState => "in a state that only a newer larder knows",
             Self::ArchiveExpired => "archived longer ago than it is kept",
             Self::StagingExpired => "staged longer ago than it is kept",
+            Self::UntaggedExpired => "without a tag for longer than it is kept",
             Self::PreparationExpired => "not completed in time",
         })
     }

@@ -40,6 +40,9 @@ pub struct Summary {
     /// Digest of the source snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Digest>,
+    /// Digest of the manifest that this one describes. It does not keep that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Digest>,
 }
 
 /// Maximum length of the version text in a row, in characters; the manifest has the full text.
@@ -59,6 +62,7 @@ impl Summary {
             total_bytes: manifest.total_bytes(),
             entrypoint: manifest.entrypoint.clone(),
             source: manifest.source.map(|source| source.digest),
+            subject: manifest.subject.map(|subject| subject.digest),
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn surface() -> Surface<AppState> {
             render: problems::render,
             page: None,
             challenge: problems::challenge,
+            login: false,
             blobs: None,
             hardening: Hardening::Artefact,
             cors: true,

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use crate::domain::Digest;
+use crate::domain::{Digest, ManifestName, RepositoryName};
 use crate::protocol::Blobs;
 use crate::wire::Code;
 
@@ -66,6 +66,12 @@ impl ApiError {
         self
     }
 
+    /// The same error under another status.
+    #[must_use]
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     fn denied(self, denial: Denial) -> Self {
         Self { denial: Some(denial), ..self }
     }
@@ -107,6 +113,21 @@ impl ApiError {
     pub(super) fn manifest_held_by_nobody(digest: Digest) -> Self {
         let detail = format!("No version that may be read here has the manifest {digest}.");
         Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, detail).with("digest", digest.to_string())
+    }
+
+    pub(super) fn manifest_unknown(repository: &RepositoryName, digest: Digest) -> Self {
+        let detail = format!("The repository {repository} has no manifest {digest}.");
+        Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, detail).with("digest", digest.to_string())
+    }
+
+    pub(super) fn tag_unknown(tag: &ManifestName) -> Self {
+        let detail = format!("Nothing that registry clients read is published as {tag}.");
+        Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, detail)
+    }
+
+    pub(super) fn repository_unknown(repository: &RepositoryName) -> Self {
+        let detail = format!("There is no repository {repository}, or none of its tags is active.");
+        Self::new(StatusCode::NOT_FOUND, Code::NameUnknown, detail)
     }
 
     pub(super) fn session_unknown() -> Self {

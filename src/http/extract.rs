@@ -8,10 +8,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::error::ApiError;
-use super::surface::SurfaceName;
+use super::surface::RoutedSurface;
 use crate::access::{Access, Caller, Credentials, Disregarded, Identity};
 use crate::domain::Permission;
-use crate::domain::{Digest, FileName, ManifestName, Target};
+use crate::domain::{Digest, FileName, ManifestName, RepositoryName, Target};
 use crate::protocol::AsOf;
 use crate::wire::Code;
 
@@ -90,10 +90,15 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Some(value) = parts.headers.get(AUTHORIZATION) else { return Ok(Self::anonymous()) };
-        let surface = parts.extensions.get::<SurfaceName>().ok_or_else(|| ApiError::internal("no surface"))?;
-        let disregarded = match value.to_str().ok().and_then(Credentials::parse) {
+        let surface = parts.extensions.get::<RoutedSurface>().ok_or_else(|| ApiError::internal("no surface"))?;
+        let sent = value.to_str().ok().and_then(Credentials::parse);
+        if surface.login && sent.as_ref().is_some_and(Credentials::are_anonymous) {
+            return Ok(Self::anonymous());
+        }
+        let credentials = if surface.login { sent.as_ref().map(Credentials::as_token) } else { sent.clone() };
+        let disregarded = match credentials {
             None => Disregarded::Unreadable,
-            Some(credentials) => match Arc::<Access>::from_ref(state).identify(&credentials, surface.0).await {
+            Some(credentials) => match Arc::<Access>::from_ref(state).identify(&credentials, surface.name).await {
                 Identity::Known(caller) => {
                     tracing::Span::current().record("subject", tracing::field::display(caller.subject()));
                     return Ok(caller);
@@ -130,6 +135,19 @@ impl Caller {
     /// Fails unless the caller has this permission for at least one name.
     pub(super) fn require_somewhere(&self, wanted: Permission) -> Result<(), ApiError> {
         if self.may_somewhere(wanted) { Ok(()) } else { Err(self.refuse(wanted, "to any name")) }
+    }
+
+    /// Fails unless the caller has this permission for any tag that `repository` could have.
+    pub(super) fn require_in_repository(
+        &self,
+        wanted: Permission,
+        repository: &RepositoryName,
+    ) -> Result<(), ApiError> {
+        if self.may_in_repository(wanted, repository) {
+            Ok(())
+        } else {
+            Err(self.refuse(wanted, &format!("to any tag of {repository}")))
+        }
     }
 
     /// Fails unless the caller may read what is published under `name`.

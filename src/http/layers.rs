@@ -16,9 +16,10 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, AUTHORIZATION,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, AUTHORIZATION, HOST,
     HeaderMap, HeaderValue, VARY, WWW_AUTHENTICATE,
 };
+use axum::http::uri::Authority;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use tokio::time::Instant;
@@ -28,12 +29,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::error::ApiError;
+use super::error::{ApiError, Denial};
 use super::request_id::RequestId;
 use super::rfc::accept::prefers_html;
+use super::rfc::forwarded;
 use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, ResponseCache};
 use super::state::BaseUrl;
-use super::surface::{self, FailedRequest, SurfaceName, SurfaceProperties};
+use super::surface::{self, Challenge, FailedRequest, RoutedSurface, SurfaceProperties};
 use meters::Meters;
 
 /// Response headers that scripts of other origins may read (CORS).
@@ -139,7 +141,8 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let route = request.extensions().get::<MatchedPath>().cloned();
         let record = RequestRecord::new(self.surface, &request, route, self.context.responses.epoch());
-        request.extensions_mut().insert(SurfaceName(self.surface.surface.name));
+        let SurfaceProperties { name, login, .. } = self.surface.surface;
+        request.extensions_mut().insert(RoutedSurface { name, login });
         let context = Arc::clone(&self.context);
         InstrumentedFuture { handling: self.inner.call(request), record, context }
     }
@@ -163,6 +166,20 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Instru
     }
 }
 
+/// How the client reached the server, as the request says.
+#[derive(Debug)]
+struct AskedOrigin {
+    host: Option<HeaderValue>,
+    /// Whether a proxy says that it was by HTTPS.
+    is_https: bool,
+}
+
+impl AskedOrigin {
+    fn of(headers: &HeaderMap) -> Self {
+        Self { host: headers.get(HOST).cloned(), is_https: forwarded::is_https(headers) }
+    }
+}
+
 /// What is kept of a request until its response is ready.
 #[derive(Debug)]
 struct RequestRecord {
@@ -179,6 +196,8 @@ struct RequestRecord {
     preflight: bool,
     /// Whether the request has credentials, of whatever kind.
     has_credentials: bool,
+    /// Set only where clients log in.
+    asked: Option<AskedOrigin>,
     /// Whether errors are rendered as pages.
     page: bool,
     began: Instant,
@@ -197,6 +216,7 @@ impl RequestRecord {
         let preflight = *method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         let host = surface.host(request).map(Into::into);
         let has_credentials = request.headers().contains_key(AUTHORIZATION);
+        let asked = surface.surface.login.then(|| AskedOrigin::of(request.headers()));
         let page = surface.surface.page.is_some() && method.is_safe() && prefers_html(request.headers());
         Self {
             id,
@@ -208,6 +228,7 @@ impl RequestRecord {
             epoch,
             preflight,
             has_credentials,
+            asked,
             page,
             began: Instant::now(),
             span,
@@ -229,7 +250,7 @@ impl RequestRecord {
         if let Some(source) = response.extensions_mut().remove::<Cacheable>()
             && let Some(route) = self.route.clone()
             && let Some(key) = self.surface.key(self.host.as_deref(), &self.uri)
-            && self.method == Method::GET
+            && matches!(self.method, Method::GET | Method::HEAD)
         {
             context.responses.remember(
                 &key,
@@ -254,10 +275,19 @@ impl RequestRecord {
         };
         let (rendered, body) = rendered.into_parts();
         response.headers_mut().extend(rendered.headers);
-        if let Some(denial) = error.denial() {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static((surface.challenge)(denial)));
+        if let Some(denial) = error.denial()
+            && let Some(challenge) = (surface.challenge)(&self.challenge(&context.base, denial))
+        {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         *response.body_mut() = body;
+    }
+
+    fn challenge<'a>(&'a self, base: &'a BaseUrl, denial: Denial) -> Challenge<'a> {
+        let host = self.asked.as_ref().and_then(|asked| asked.host.as_ref()?.to_str().ok());
+        let authority = self.asked.as_ref().and_then(|_| self.uri.authority().map(Authority::as_str)).or(host);
+        let is_https = self.asked.as_ref().is_some_and(|asked| asked.is_https);
+        Challenge { denial, base, uri: &self.uri, authority, is_https, has_credentials: self.has_credentials }
     }
 
     /// Writes the log line and counts the request.

@@ -4,8 +4,10 @@
 //! Repository names may hold segments such as `blobs` and `manifests`, so addresses are read from their end.
 
 mod address;
+mod authentication;
 mod blobs;
 mod errors;
+mod lists;
 mod manifests;
 mod uploads;
 
@@ -14,17 +16,18 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, Uri};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{any, get};
 use serde_json::{Value, json};
 
 use self::address::Address;
-use super::error::{ApiError, problems};
+use super::error::ApiError;
 use super::extract::{RequestedFreshness, Rest};
 use super::rfc::hardening::Hardening;
 use super::state::AppState;
 use super::surface::{Hosts, Surface, SurfaceProperties};
 use crate::access::Caller;
+use crate::domain::{Digest, Permission, RepositoryName};
 use crate::protocol::AsOf;
 
 /// What old clients look for in every response.
@@ -34,6 +37,9 @@ const API_VERSION: (HeaderName, HeaderValue) =
 /// The digest of what is sent, or was stored.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
+/// Name of the surface, which grants may be limited to.
+const SURFACE: &str = "oci";
+
 /// The surface: any host, everything below `/v2`, errors as the specification has them.
 pub(super) fn surface() -> Surface<AppState> {
     Surface {
@@ -42,10 +48,11 @@ pub(super) fn surface() -> Surface<AppState> {
         prefix: "/v2",
         describe,
         properties: SurfaceProperties {
-            name: "oci",
+            name: SURFACE,
             render: errors::render,
             page: None,
-            challenge: problems::challenge,
+            challenge: authentication::challenge,
+            login: true,
             blobs: None,
             hardening: Hardening::Artefact,
             cors: true,
@@ -55,7 +62,15 @@ pub(super) fn surface() -> Surface<AppState> {
 }
 
 fn routes() -> Router<AppState> {
-    Router::new().route("/v2", get(ping)).route("/v2/", get(ping)).route("/v2/{*rest}", any(dispatch))
+    let ping = || get(authentication::ping);
+    // Clients that would rather send their credentials in a form use GET when they are told that there is no such thing.
+    let token = get(authentication::token).fallback(async || ApiError::no_route());
+    Router::new()
+        .route("/v2", ping())
+        .route("/v2/", ping())
+        .route("/v2/token", token)
+        .route("/v2/_catalog", get(lists::catalog))
+        .route("/v2/{*rest}", any(dispatch))
 }
 
 /// What a handler gets of a request.
@@ -66,11 +81,6 @@ pub(super) struct OciRequest {
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
     pub(super) fresh: AsOf,
-    pub(super) body: Body,
-}
-
-async fn ping() -> Response {
-    ([API_VERSION], axum::Json(json!({}))).into_response()
 }
 
 async fn dispatch(
@@ -82,16 +92,41 @@ async fn dispatch(
     body: Body,
 ) -> Result<Response, ApiError> {
     let address = rest.0.parse::<Address>()?;
-    let request = OciRequest { state, caller, method, uri, headers, fresh, body };
+    let request = OciRequest { state, caller, method, uri, headers, fresh };
     let mut response = match address {
         Address::Blob(repository, digest) => blobs::answer(request, &repository, digest).await,
-        Address::Uploads(repository) => uploads::begin(request, repository).await,
-        Address::Upload(repository, id) => uploads::answer(request, repository, &id).await,
-        Address::Manifest(repository, reference) => manifests::answer(request, repository, reference).await,
-        Address::Tags(_) | Address::Referrers(..) => Err(ApiError::no_route()),
-    }?;
+        Address::Uploads(repository) => uploads::begin(request, body, repository).await,
+        Address::Upload(repository, id) => uploads::answer(request, body, repository, &id).await,
+        Address::Manifest(repository, reference) => manifests::answer(request, body, repository, reference).await,
+        Address::Tags(repository) => lists::tags(request, repository).await,
+        Address::Referrers(repository, subject) => lists::referrers(request, repository, subject).await,
+    }
+    .map_err(errors::as_registry)?;
     response.headers_mut().extend([API_VERSION]);
     Ok(response)
+}
+
+impl OciRequest {
+    /// Fails unless the caller has this permission for some tag that the repository could have.
+    fn require(&self, wanted: Permission, repository: &RepositoryName) -> Result<(), ApiError> {
+        self.caller.require_in_repository(wanted, repository)
+    }
+
+    /// What to answer if the caller finds nothing in a repository: `unknown`, unless there may be something that the caller
+    /// must not see. Clients send credentials only once they are asked for them.
+    fn absent(&self, repository: &RepositoryName, unknown: ApiError) -> ApiError {
+        self.require_visible(repository).err().unwrap_or(unknown)
+    }
+
+    /// Fails unless the caller may read what is untagged in a repository.
+    fn require_visible(&self, repository: &RepositoryName) -> Result<(), ApiError> {
+        // Which of the hidden logs makes no difference.
+        let untagged = repository.untagged(Digest::of(b""));
+        if self.state.access.may_read_log(&self.caller, &untagged) {
+            return Ok(());
+        }
+        Err(self.caller.refuse(Permission::Read, &format!("to {repository}")))
+    }
 }
 
 fn describe() -> Value {

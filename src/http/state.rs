@@ -10,8 +10,8 @@ use tokio_util::task::TaskTracker;
 use super::rfc::body::BodyLimits;
 use crate::access::Access;
 use crate::config::{self, Config, Duration, PublicUrl};
-use crate::protocol::{Blobs, Uploads};
-use crate::service::{Assets, Histories, Members, Names, Notes, Publish, Resolve, Versions};
+use crate::protocol::{Blobs, Chunks, Uploads};
+use crate::service::{Assets, Histories, Members, Names, Notes, Publish, Repositories, Resolve, Versions};
 use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
@@ -29,6 +29,8 @@ pub struct Parts {
     pub blobs: Arc<Blobs>,
     /// Resumable uploads, over several requests and servers.
     pub uploads: Arc<Uploads>,
+    /// Uploads in chunks whose digest is stated last.
+    pub chunks: Arc<Chunks>,
     /// Publishing: in one request, or prepared and committed in a session.
     pub publish: Arc<Publish>,
     /// Resolution of `NAME[@SELECTOR]` to a version and its manifest.
@@ -39,6 +41,8 @@ pub struct Parts {
     pub histories: Arc<Histories>,
     /// Versions found by the digest of their manifest.
     pub members: Arc<Members>,
+    /// Repositories as registry clients see them.
+    pub repositories: Arc<Repositories>,
     /// Publishing of flat layouts.
     pub assets: Arc<Assets>,
     /// Which flat paths stand for which names.

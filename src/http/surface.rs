@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::HOST;
+use axum::http::header::{HOST, HeaderValue};
 use axum::http::uri::Authority;
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, Uri};
 use serde_json::Value;
 
 use super::error::{ApiError, Denial};
 use super::request_id::RequestId;
 use super::rfc::hardening::Hardening;
+use super::serving::response_cache::EndOfDigest;
 use super::state::BaseUrl;
 
 /// Predicate: whether a host, in lower case and without a port, belongs to a surface.
@@ -65,11 +66,14 @@ pub(super) struct SurfaceProperties {
     pub(super) render: fn(&ApiError, &RequestId) -> Response<Body>,
     /// Renders the whole response for an error to a request that prefers a page, if the surface has pages.
     pub(super) page: Option<fn(&ApiError, &FailedRequest<'_>) -> Response<Body>>,
-    /// The value of `WWW-Authenticate` for a denial.
-    pub(super) challenge: fn(Denial) -> &'static str,
-    /// What precedes the digest in addresses of blobs, such as `/blobs/`; `None` if the surface has none. What follows the
-    /// digest must be what `serving::download` reads.
-    pub(super) blobs: Option<&'static str>,
+    /// The value of `WWW-Authenticate` for a denial; `None` for none.
+    pub(super) challenge: fn(&Challenge<'_>) -> Option<HeaderValue>,
+    /// Whether clients log in with a user and a password: any user, and a token as the password. Elsewhere only bearer tokens
+    /// count, because a browser resends a password on its own, even for forms on other sites.
+    pub(super) login: bool,
+    /// Recognises addresses of blobs; `None` if the surface has none. What follows the digest must be what
+    /// `serving::download` reads.
+    pub(super) blobs: Option<EndOfDigest>,
     /// What stored bytes may do in a browser.
     pub(super) hardening: Hardening,
     /// Whether scripts of other origins may read responses (CORS).
@@ -88,9 +92,30 @@ pub(super) struct FailedRequest<'a> {
     pub(super) path: &'a str,
 }
 
-/// Request extension: the name of the surface that the request was routed to.
+/// What a challenge needs to know of the request that was denied.
+#[derive(Debug)]
+pub(super) struct Challenge<'a> {
+    pub(super) denial: Denial,
+    /// What links begin with.
+    pub(super) base: &'a BaseUrl,
+    /// The address that was asked for, its path still percent-encoded.
+    pub(super) uri: &'a Uri,
+    /// Host and port that the client asked. Known only to surfaces with [`SurfaceProperties::login`].
+    pub(super) authority: Option<&'a str>,
+    /// Whether a proxy says that the client came by HTTPS. Known only to surfaces with [`SurfaceProperties::login`].
+    pub(super) is_https: bool,
+    /// Whether the request had credentials, of whatever kind.
+    pub(super) has_credentials: bool,
+}
+
+/// Request extension: the surface that the request was routed to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SurfaceName(pub(super) &'static str);
+pub(super) struct RoutedSurface {
+    /// [`SurfaceProperties::name`]
+    pub(super) name: &'static str,
+    /// [`SurfaceProperties::login`]
+    pub(super) login: bool,
+}
 
 impl Hosts {
     fn are_owned(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::LayoutKey;
 use super::spelling::{parse_generation, spell_generation};
+use crate::domain::UploadId;
 use crate::store::{Key, Prefix};
 
 /// How `larder copy-store` treats an area.
@@ -101,6 +102,15 @@ pub fn incoming() -> Prefix {
     super::prefix(&format!("tmp/{INCOMING}/"))
 }
 
+/// The area below `tmp/` of the records of uploads that arrive in chunks.
+const CHUNKS: &str = "chunks";
+
+/// The prefix of the records of all uploads that arrive in chunks.
+#[must_use]
+pub fn chunks() -> Prefix {
+    super::prefix(&format!("tmp/{CHUNKS}/"))
+}
+
 /// Separates an area from the generation in the keys of the log that it keeps.
 const STATES: &str = "@/";
 
@@ -150,6 +160,21 @@ impl AreaPath {
     pub fn is_incoming(&self) -> bool {
         let id = self.0.strip_prefix(INCOMING).and_then(|rest| rest.strip_prefix('/'));
         id.and_then(|id| u128::from_str_radix(id, 16).ok()).is_some_and(|id| Self::of_incoming(id) == *self)
+    }
+
+    /// The path of the record of one chunk of an upload; chunks are numbered from 1, to at most [`super::MAX_STEP`].
+    #[must_use]
+    pub fn of_chunk(upload: UploadId, number: u32) -> Self {
+        Self(format!("{CHUNKS}/{upload}.{number:05}").into())
+    }
+
+    /// Whether this is the path of the record of a chunk.
+    #[must_use]
+    pub fn is_chunk(&self) -> bool {
+        let rest = self.0.strip_prefix(CHUNKS).and_then(|rest| rest.strip_prefix('/'));
+        let parts = rest.and_then(|rest| rest.split_once('.'));
+        let read = parts.and_then(|(upload, number)| Some(Self::of_chunk(upload.parse().ok()?, number.parse().ok()?)));
+        read.is_some_and(|read| read == *self)
     }
 
     /// The path of one state of an area's log. `None` if the area's name is not legal.

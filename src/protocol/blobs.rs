@@ -12,6 +12,7 @@ mod damaged;
 mod intake;
 mod late;
 mod reading;
+mod sound;
 
 use std::sync::Arc;
 
@@ -27,10 +28,12 @@ use crate::layout::{self, LayoutKey};
 use crate::protocol::absences::Absences;
 use crate::store::{Created, Key, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, StoreError, StoreErrorKind};
 pub(crate) use copies::BlobCopies;
+use sound::SoundFiles;
 
 pub use cache::BlobCache;
 pub use damaged::Damaged;
 pub use intake::{BlobError, BlobIntake, BlobUpload};
+pub(super) use late::incoming;
 pub use late::{Incoming, LateUpload};
 
 /// Digests looked up with one call to the store.
@@ -84,6 +87,7 @@ pub struct Blobs {
     max_staleness: Duration,
     absent: Absences<Digest>,
     damaged: Option<Arc<Damaged>>,
+    sound: SoundFiles,
 }
 
 impl Blobs {
@@ -91,8 +95,8 @@ impl Blobs {
     /// is written that makes it young again; half of the collector's minimum age is a good value.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, seen_after: SignedDuration) -> Self {
-        let absent = Absences::default();
-        Self { store, clock, seen_after, cache: None, max_staleness: Duration::ZERO, absent, damaged: None }
+        let (absent, sound) = Default::default();
+        Self { store, clock, seen_after, cache: None, max_staleness: Duration::ZERO, absent, damaged: None, sound }
     }
 
     /// Sets how long [`Blobs::is_recently_absent`] may answer from memory.

@@ -132,6 +132,12 @@ impl Heads {
         Self { max_staleness, ..self }
     }
 
+    /// How stale [`AsOf::Recent`] answers may be.
+    #[must_use]
+    pub fn max_staleness(&self) -> Duration {
+        self.max_staleness
+    }
+
     /// The newest head, as fresh as requested, or `None` when the name has never existed. Concurrent callers with
     /// [`AsOf::Recent`] share one request to the store.
     ///

@@ -5,6 +5,8 @@
 //! format. What a manifest needs is determined the same way for all formats: its blobs, the manifests it names, and
 //! what those need in turn.
 
+mod composition;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -12,7 +14,9 @@ use bytes::Bytes;
 use moka::sync::Cache;
 use tokio::time::Duration;
 
-use crate::domain::manifest::{Artifact, Child, Descriptor, FORMATS, FileIndex, Format, Limits, ReadError};
+use crate::domain::manifest::{
+    Artifact, Child, Descriptor, FORMATS, FileIndex, Format, Limits, MAX_CHILD, ReadError, oci, rendering,
+};
 use crate::domain::{Digest, FileName, Manifest, ManifestError};
 use crate::protocol::Blobs;
 use crate::protocol::blobs::Check;
@@ -37,7 +41,7 @@ pub struct LoadedManifest {
 }
 
 /// A manifest as interpreted by its format.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Contents {
     digest: Digest,
     read: Result<Manifest, ReadError>,
@@ -56,7 +60,7 @@ impl LoadedManifest {
         Self { bytes, contents, index }
     }
 
-    /// The interpreted manifest.
+    /// The interpreted manifest. An index has the files of the manifests that it lists.
     ///
     /// # Errors
     /// [`StoreErrorKind::Newer`] when only a newer binary can read it, [`StoreErrorKind::Corrupt`] when the bytes are
@@ -65,7 +69,8 @@ impl LoadedManifest {
         self.contents.get()
     }
 
-    /// The file of this name, or `None`. A name in its other Unicode form is found if it is unique.
+    /// The file of this name, or `None`. A name in its other Unicode form is found if it is unique. A file of an index is
+    /// found by its bare name, too, if it is the first of that name, and below `OS-ARCH[-VARIANT]/`.
     ///
     /// # Errors
     /// As [`LoadedManifest::manifest`].
@@ -82,6 +87,33 @@ pub struct Closure {
     pub needed: Vec<Descriptor>,
     /// The manifests among them that have no bytes, so that what they need is unknown.
     pub absent: Vec<Descriptor>,
+    /// Manifests named by others whose bytes are not of the type that those state. No complete version has any.
+    pub malformed: Vec<Descriptor>,
+    /// The manifests among them besides the root, each once.
+    pub children: Vec<Digest>,
+    /// What shows the files of the root to container clients. It is computed when asked for, and needs nothing.
+    pub rendering: Option<Digest>,
+}
+
+/// The result of securing what a manifest needs.
+#[derive(Debug, Default)]
+pub struct Secured {
+    /// The checks that failed; empty when everything is present.
+    pub bad: Vec<Check>,
+    /// The manifests that it names, directly or not, each once.
+    pub children: Vec<Digest>,
+    /// Those of them whose bytes are not what the manifest that names them states, each with the reason.
+    pub malformed: Vec<(Digest, String)>,
+    /// Number of blobs and manifests that were looked at.
+    pub total: usize,
+}
+
+impl Secured {
+    /// Whether everything is there, and is what it is stated to be.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.bad.is_empty() && self.malformed.is_empty()
+    }
 }
 
 /// The cache key of a manifest: the same bytes mean something else under another media type.
@@ -89,6 +121,8 @@ pub struct Closure {
 struct ReadAs {
     digest: Digest,
     media_type: Option<Box<str>>,
+    /// Whether an index has the files of the manifests that it lists.
+    composed: bool,
 }
 
 /// The manifests in a store.
@@ -110,8 +144,12 @@ impl Manifests {
     /// Manifests stored among `blobs`, in these formats. The first one applies to documents without a media type.
     #[must_use]
     pub fn with_formats(blobs: Arc<Blobs>, formats: &'static [Format]) -> Self {
-        let weigh =
-            |_: &ReadAs, loaded: &Arc<LoadedManifest>| u32::try_from(1024 + loaded.bytes.len() * 4).unwrap_or(u32::MAX);
+        let weigh = |read: &ReadAs, loaded: &Arc<LoadedManifest>| {
+            // Files that are not in the bytes have up to three aliases each.
+            let files = loaded.manifest().map_or(0, |manifest| manifest.files.len());
+            let composed = if read.composed { files * 1024 } else { 0 };
+            u32::try_from(1024 + loaded.bytes.len() * 4 + composed).unwrap_or(u32::MAX)
+        };
         let remembered = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
         Self { blobs, formats, remembered, reads: Flights::default() }
     }
@@ -138,8 +176,9 @@ impl Manifests {
         (Format::among(self.formats, media_type)?.read)(bytes)
     }
 
-    /// Reads a manifest and verifies its digest. `None` when its bytes are gone. Concurrent callers share one read from
-    /// the store.
+    /// Reads a manifest and verifies its digest. `None` when its bytes are gone. An index gets the files of the manifests
+    /// that it lists and that are there, which costs a read of each of them, once. Concurrent callers share one read
+    /// from the store.
     ///
     /// # Errors
     /// When the store fails, or holds other bytes than were published.
@@ -148,7 +187,24 @@ impl Manifests {
         descriptor: Descriptor,
         media_type: Option<&str>,
     ) -> Result<Option<Arc<LoadedManifest>>, StoreError> {
-        let key = ReadAs { digest: descriptor.digest, media_type: media_type.map(Into::into) };
+        let Some(loaded) = self.load_alone(descriptor, media_type).await? else { return Ok(None) };
+        if !loaded.manifest().is_ok_and(|manifest| oci::is_index(&manifest.media_type)) {
+            return Ok(Some(loaded));
+        }
+        let key = ReadAs { digest: descriptor.digest, media_type: media_type.map(Into::into), composed: true };
+        self.composed(loaded, key).await
+    }
+
+    /// Like [`Manifests::load`], for callers who need no files: an index has none then, and no other manifest is read.
+    ///
+    /// # Errors
+    /// As [`Manifests::load`].
+    pub async fn load_alone(
+        self: &Arc<Self>,
+        descriptor: Descriptor,
+        media_type: Option<&str>,
+    ) -> Result<Option<Arc<LoadedManifest>>, StoreError> {
+        let key = ReadAs { digest: descriptor.digest, media_type: media_type.map(Into::into), composed: false };
         if let Some(loaded) = self.remembered.get(&key) {
             return Ok(Some(loaded));
         }
@@ -193,57 +249,115 @@ impl Manifests {
     /// # Errors
     /// When the store fails, or a manifest cannot be read: what is needed is then unknown.
     pub async fn closure(&self, root: Descriptor, media_type: Option<&str>) -> Result<Closure, StoreError> {
-        let mut closure = Closure::default();
+        let mut closure = Closure { needed: vec![root], ..Closure::default() };
+        let Some((bytes, contents)) = self.read(root, media_type).await? else {
+            closure.absent.push(root);
+            return Ok(closure);
+        };
+        if media_type.is_none() {
+            closure.rendering = rendering::render(&bytes).map(|bytes| Digest::of(&bytes));
+        }
         let mut walk = ManifestWalk::default();
-        walk.add([Child { blob: root, media_type: media_type.map(Into::into) }]);
-        while let Some(Child { blob, media_type }) = walk.pop() {
-            closure.needed.push(blob);
-            let Some((_, contents)) = self.read(blob, media_type.as_deref()).await? else {
-                closure.absent.push(blob);
-                continue;
-            };
-            let manifest = contents.get()?;
-            closure.needed.extend(&manifest.blobs);
-            walk.add(manifest.children.iter().cloned());
+        let manifest = contents.get()?;
+        closure.needed.extend(&manifest.blobs);
+        walk.add(manifest.children.iter().cloned());
+        while let Some(child) = walk.pop() {
+            closure.needed.push(child.blob);
+            closure.children.push(child.blob.digest);
+            match self.read_child(&child).await? {
+                ReadChild::Absent => closure.absent.push(child.blob),
+                ReadChild::Malformed(_) => closure.malformed.push(child.blob),
+                ReadChild::Manifest(manifest) => {
+                    closure.needed.extend(&manifest.blobs);
+                    walk.add(manifest.children.iter().cloned());
+                }
+            }
         }
         Ok(closure)
     }
 
     /// Ensures that everything a manifest needs, and `more`, has bytes that may be relied on (protocol step P2; see
-    /// [`Blobs::secure`]). Returns the checks that failed; empty when everything is present.
+    /// [`Blobs::secure`]). Stops once it would look at more than `limit` blobs and manifests.
     ///
     /// Works from the top down: a manifest is read only after its own bytes were secured, as the needs of a root are
     /// only looked at after its head was created (P1). Otherwise a collector could delete them between the two.
     ///
     /// # Errors
     /// When the store fails, or a manifest cannot be read.
-    pub async fn secure(&self, manifest: &Manifest, more: Vec<Descriptor>) -> Result<Vec<Check>, StoreError> {
+    pub async fn secure(
+        &self,
+        manifest: &Manifest,
+        more: Vec<Descriptor>,
+        limit: usize,
+    ) -> Result<Secured, StoreError> {
         let mut blobs = manifest.roots();
         blobs.extend(more);
         let mut walk = ManifestWalk::default();
         walk.add(manifest.children.iter().cloned());
+        let mut secured = Secured { total: blobs.len(), ..Secured::default() };
         if walk.is_done() {
-            return self.blobs.secure(blobs).await;
+            secured.bad = self.blobs.secure(blobs).await?;
+            return Ok(secured);
         }
         // Checks and reports each blob only once, however many manifests name it.
         let mut looked_at: HashSet<Descriptor> = blobs.iter().copied().collect();
-        let mut bad = self.blobs.secure(blobs).await?;
-        while let Some(Child { blob, media_type }) = walk.pop() {
-            if bad.iter().any(|check| check.refuses(blob.digest)) {
+        secured.bad = self.blobs.secure(blobs).await?;
+        while let Some(child) = walk.pop() {
+            secured.children.push(child.blob.digest);
+            if secured.bad.iter().any(|check| check.refuses(child.blob.digest)) {
                 continue;
             }
-            let Some((_, contents)) = self.read(blob, media_type.as_deref()).await? else {
-                bad.push(Check::Missing(blob));
-                continue;
+            let manifest = match self.read_child(&child).await? {
+                ReadChild::Absent => {
+                    secured.bad.push(Check::Missing(child.blob));
+                    continue;
+                }
+                ReadChild::Malformed(why) => {
+                    secured.malformed.push((child.blob.digest, why));
+                    continue;
+                }
+                ReadChild::Manifest(manifest) => manifest,
             };
-            let manifest = contents.get()?;
             let mut blobs = manifest.roots();
             blobs.retain(|blob| looked_at.insert(*blob));
-            bad.extend(self.blobs.secure(blobs).await?);
+            secured.total += blobs.len();
+            if secured.total > limit {
+                return Ok(secured);
+            }
+            secured.bad.extend(self.blobs.secure(blobs).await?);
             walk.add(manifest.children.iter().cloned());
         }
-        Ok(bad)
+        Ok(secured)
     }
+
+    /// Reads a manifest that another one names. Its bytes may be anybody's, unless the version is complete.
+    async fn read_child(&self, child: &Child) -> Result<ReadChild, StoreError> {
+        if child.blob.size > MAX_CHILD {
+            return Ok(ReadChild::Malformed(format!("it has more than {MAX_CHILD} bytes")));
+        }
+        let Some((_, contents)) = self.read(child.blob, child.media_type.as_deref()).await? else {
+            return Ok(ReadChild::Absent);
+        };
+        match contents.read {
+            Ok(manifest) if Some(&*manifest.media_type) == child.media_type.as_deref() => {
+                Ok(ReadChild::Manifest(Box::new(manifest)))
+            }
+            Ok(manifest) => Ok(ReadChild::Malformed(format!("it is of the type {}", manifest.media_type))),
+            Err(ReadError::Malformed(why)) => Ok(ReadChild::Malformed(why)),
+            // A newer binary may know it.
+            Err(error @ ReadError::UnknownFormat(_)) => Err(unreadable(child.blob.digest, error)),
+        }
+    }
+}
+
+/// A manifest that another one names.
+enum ReadChild {
+    /// It has no bytes.
+    Absent,
+    /// Its bytes are not what is stated; holds the reason.
+    Malformed(String),
+    /// It can be read.
+    Manifest(Box<Manifest>),
 }
 
 /// The manifests still to be read, each once. Cycles are impossible because a manifest cannot contain its own digest,

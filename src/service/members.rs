@@ -49,12 +49,12 @@ impl Members {
         limit: usize,
         visible: impl Fn(&ManifestName) -> bool + Send + Sync,
     ) -> Result<HolderPage, StoreError> {
-        let start_after = after.and_then(|(name, number)| layout::member(manifest, &name.into(), number));
+        let start_after = after.and_then(|(name, number)| layout::MEMBERS.key(manifest, &name.into(), number));
         let options = List { start_after, past_strays: true, ..List::default() };
         let visible = &visible;
         let mut found = self
             .store
-            .list(&layout::members(manifest), options)
+            .list(&layout::MEMBERS.of(manifest), options)
             // What is no entry says nothing, and belongs to others.
             .try_filter_map(|meta| std::future::ready(Ok(entry(&meta.key))))
             .filter(|listed| std::future::ready(!matches!(listed, Err(error) if error.kind == StoreErrorKind::Stray)))
@@ -92,6 +92,6 @@ impl Members {
 
 /// The version that an entry names, unless it belongs to a hidden log.
 fn entry(key: &Key) -> Option<(ManifestName, u64)> {
-    let (_, name, number) = layout::parse_member(key)?;
+    let (_, name, number) = layout::MEMBERS.parse(key)?;
     Some((name.visible()?, number))
 }

@@ -7,6 +7,7 @@
 mod drafts;
 mod error;
 mod parts;
+mod push;
 mod sessions;
 
 use std::sync::Arc;
@@ -17,13 +18,15 @@ pub use self::drafts::DraftKey;
 pub use self::error::{PartsError, PublishError};
 use self::error::{complete, to_upload};
 pub use self::parts::Progress;
+pub use self::push::Pushed;
 use crate::domain::head::Change;
-use crate::domain::manifest::{Descriptor, Limits};
+use crate::domain::manifest::{Descriptor, Limits, oci, rendering};
 use crate::domain::{
-    Author, Digest, Expect, Head, LogName, Manifest, ManifestName, Origin, Rejection, Selector, State, Summary,
-    VersionRow,
+    Author, Digest, Expect, Head, LogName, Manifest, ManifestError, ManifestName, Origin, Rejection, RepositoryName,
+    Selector, State, Summary, VersionRow,
 };
 use crate::protocol::blobs::Check;
+use crate::protocol::manifests::Secured;
 use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests, MemberIndex};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -169,12 +172,16 @@ impl Publish {
         by: &Author,
         from: Option<Origin>,
     ) -> Result<Receipt, PublishError> {
-        let (receipt, bad) = match Box::pin(self.protect(name, document, &options, by, Resume::Never(from))).await? {
+        if options.activate {
+            self.heads.require_movable(name, &document.bytes).await?;
+        }
+        let (receipt, secured) = match Box::pin(self.protect(name, document, &options, by, Resume::Never(from))).await?
+        {
             (receipt, _) if receipt.unchanged => return Ok(receipt),
             prepared => prepared,
         };
         let number = receipt.row.number;
-        let result = match complete(bad) {
+        let result = match complete(secured) {
             Ok(()) => Box::pin(self.commit_head(name, number, options, by)).await,
             Err(error) => Err(error),
         };
@@ -193,7 +200,7 @@ impl Publish {
         if row.state != State::Prepared {
             return Ok((row, Vec::new()));
         }
-        let missing = to_upload(self.check(name, &row).await?);
+        let missing = to_upload(self.check(name, &row).await?.bad);
         Ok((row, missing))
     }
 
@@ -212,7 +219,10 @@ impl Publish {
         Box::pin(self.assemble(name, number, &options, &by)).await?;
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
-            complete(self.check(name, &row).await?)?;
+            let secured = self.check(name, &row).await?;
+            let children = secured.children.clone();
+            complete(secured)?;
+            self.index((name, number), children, None).await?;
         }
         self.commit_head(name, number, options, &by).await
     }
@@ -221,17 +231,18 @@ impl Publish {
     ///
     /// # Errors
     /// A [`ChangeError`].
-    pub async fn abort(
-        &self,
-        name: &ManifestName,
-        number: u64,
-        by: impl Into<Author> + Send,
-    ) -> Result<(), ChangeError> {
+    pub async fn abort(&self, name: &LogName, number: u64, by: impl Into<Author> + Send) -> Result<(), ChangeError> {
         self.heads.change(name, &Change::Abort { number }, by).await.map(|_| ())
     }
 
     /// Checks a manifest sent by a client against the rules for publishing.
     async fn checked(&self, bytes: Bytes) -> Result<Document, PublishError> {
+        let media_type = oci::media_type_by_shape(&bytes);
+        self.checked_as(bytes, media_type).await
+    }
+
+    /// Checks a manifest of this media type; `None` stands for a release in Larder's own format.
+    async fn checked_as(&self, bytes: Bytes, media_type: Option<&'static str>) -> Result<Document, PublishError> {
         let limit = self.limits.manifest_bytes;
         if bytes.len() as u64 > limit {
             return Err(PublishError::TooLarge { limit });
@@ -239,8 +250,8 @@ impl Publish {
         let (manifests, limits) = (Arc::clone(&self.manifests), Limits { files: self.limits.artifacts });
         let is_long = bytes.len() > LONG;
         let read = move || {
-            manifests.check(&bytes, None, limits)?;
-            let manifest = manifests.understand(&bytes, None)?;
+            manifests.check(&bytes, media_type, limits)?;
+            let manifest = manifests.understand(&bytes, media_type)?;
             Ok(Document { bytes, manifest })
         };
         if !is_long {
@@ -259,11 +270,11 @@ impl Publish {
         options: &PublishOptions,
         by: &Author,
         resume: Resume,
-    ) -> Result<(Receipt, Vec<Check>), PublishError> {
+    ) -> Result<(Receipt, Secured), PublishError> {
         if let Some(receipt) = self.unchanged(name, Digest::of(&bytes), options.activate).await?
             && self.is_whole(&manifest, &receipt).await?
         {
-            return Ok((receipt, Vec::new()));
+            return Ok((receipt, Secured::default()));
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = Summary::of(&manifest, descriptor);
@@ -277,37 +288,85 @@ impl Publish {
             Some(receipt) => (receipt, false),
             None => (Receipt::new(self.heads.change(name, &change, by).await?), true),
         };
-        let indexed = self.members.try_add(&receipt.name, &receipt.row);
-        match tokio::join!(self.secure(&manifest, &receipt, bytes), indexed).0 {
-            Ok(bad) => Ok((receipt, bad)),
+        match self.secure(&manifest, &receipt, bytes).await {
+            Ok(secured) => Ok((receipt, secured)),
             Err(error) => {
                 // A session that was open before stays open: its client may repeat the request.
                 if is_new {
                     self.abort_quietly(name, receipt.row.number, by).await;
                 }
-                Err(error.into())
+                Err(error)
             }
         }
     }
 
-    /// Step P2 for a manifest whose bytes are at hand: if they are missing they are stored again.
-    async fn secure(&self, manifest: &Manifest, receipt: &Receipt, bytes: Bytes) -> Result<Vec<Check>, StoreError> {
-        let descriptor = receipt.row.summary.manifest;
+    /// Step P2 for a manifest whose bytes are at hand, and the entries by which the version is found by the digests of its
+    /// manifests.
+    async fn secure(&self, manifest: &Manifest, receipt: &Receipt, bytes: Bytes) -> Result<Secured, PublishError> {
+        let version = (&receipt.name, receipt.row.number);
+        let needs = self.needs(receipt).await?;
+        let held = std::iter::once(receipt.row.digest()).chain(rendered(receipt, &bytes));
+        let subject = receipt.row.summary.subject;
+        let (secured, indexed) =
+            tokio::join!(self.secure_bytes(manifest, needs, bytes.clone()), self.index(version, held, subject));
+        let secured = secured?;
+        indexed?;
+        if secured.is_whole() && !secured.children.is_empty() {
+            self.index(version, secured.children.iter().copied(), None).await?;
+        }
+        Ok(secured)
+    }
+
+    /// Step P2: if the bytes of the manifest are missing they are stored again.
+    async fn secure_bytes(
+        &self,
+        manifest: &Manifest,
+        needs: Vec<Descriptor>,
+        bytes: Bytes,
+    ) -> Result<Secured, PublishError> {
+        let descriptor = Descriptor { digest: Digest::of(&bytes), size: bytes.len() as u64 };
         for _ in 0..MAX_PUTS {
             if self.blobs.secure(vec![descriptor]).await?.is_empty() {
-                return self.manifests.secure(manifest, self.needs(receipt).await?).await;
+                return self.within_limit(self.manifests.secure(manifest, needs, self.limits.artifacts).await?);
             }
             self.blobs.put(bytes.clone()).await?;
         }
         let why = "the manifest is being collected faster than it can be stored";
-        Err(StoreError::new(StoreErrorKind::Unavailable, descriptor.digest, why))
+        Err(StoreError::new(StoreErrorKind::Unavailable, descriptor.digest, why).into())
+    }
+
+    fn within_limit(&self, secured: Secured) -> Result<Secured, PublishError> {
+        let limit = self.limits.artifacts;
+        if secured.total <= limit {
+            return Ok(secured);
+        }
+        let problem =
+            format!("it names more than {limit} blobs and manifests in all, which is the limit of this server");
+        Err(ManifestError::Invalid(vec![problem]).into())
+    }
+
+    /// Adds entries by which a version is found by the digests of manifests. Clients of repositories rely on them; of other
+    /// names only those who look for a release by its hash.
+    async fn index(
+        &self,
+        (name, number): (&LogName, u64),
+        held: impl IntoIterator<Item = Digest>,
+        subject: Option<Digest>,
+    ) -> Result<(), PublishError> {
+        match self.members.add((name, number), held, subject).await {
+            Err(error) if RepositoryName::of(name).is_none() => {
+                tracing::warn!(manifest.name = %name, version = number, %error, "a release cannot be found by its digest yet");
+                Ok(())
+            }
+            added => Ok(added?),
+        }
     }
 
     /// Whether everything that a published version needs is still stored. If not, publishing it again repairs it.
     async fn is_whole(&self, manifest: &Manifest, receipt: &Receipt) -> Result<bool, StoreError> {
         let mut beyond = self.needs(receipt).await?;
         beyond.push(receipt.row.summary.manifest);
-        Ok(self.manifests.secure(manifest, beyond).await?.is_empty())
+        Ok(self.manifests.secure(manifest, beyond, usize::MAX).await?.is_whole())
     }
 
     /// The blobs that a version needs beyond its manifest.
@@ -316,25 +375,25 @@ impl Publish {
     }
 
     /// Step P2 for a version that was prepared earlier.
-    async fn check(&self, name: &LogName, row: &VersionRow) -> Result<Vec<Check>, PublishError> {
+    async fn check(&self, name: &LogName, row: &VersionRow) -> Result<Secured, PublishError> {
         let descriptor = row.summary.manifest;
         let own = self.blobs.secure(vec![descriptor]).await?;
         if !own.is_empty() {
-            return Ok(own);
+            return Ok(Secured { bad: own, ..Secured::default() });
         }
         match self.manifests.load(descriptor, row.summary.media_type.as_deref()).await? {
             Some(loaded) => {
                 let beyond = self.heads.needs(name, row).await?;
-                Ok(self.manifests.secure(loaded.manifest()?, beyond).await?)
+                self.within_limit(self.manifests.secure(loaded.manifest()?, beyond, self.limits.artifacts).await?)
             }
             // The version was aborted and its manifest collected in between.
-            None => Ok(vec![Check::Missing(descriptor)]),
+            None => Ok(Secured { bad: vec![Check::Missing(descriptor)], ..Secured::default() }),
         }
     }
 
     async fn commit_head(
         &self,
-        name: &ManifestName,
+        name: &LogName,
         number: u64,
         options: PublishOptions,
         by: &Author,
@@ -345,12 +404,7 @@ impl Publish {
 
     /// The version that makes this publish a no-op: the same manifest is active already, or staged if that was
     /// requested.
-    async fn unchanged(
-        &self,
-        name: &ManifestName,
-        digest: Digest,
-        activate: bool,
-    ) -> Result<Option<Receipt>, StoreError> {
+    async fn unchanged(&self, name: &LogName, digest: Digest, activate: bool) -> Result<Option<Receipt>, StoreError> {
         let Some(head) = self.heads.current_durable(name).await? else { return Ok(None) };
         let wanted = |row: &&VersionRow| {
             row.digest() == digest && (row.state == State::Active || (!activate && row.state == State::Ready))
@@ -384,9 +438,15 @@ impl Publish {
 
     /// Aborts a version after a failure; the client gets that failure rather than this one. If the abort fails too, the
     /// collector aborts the version when its time is up (C0).
-    async fn abort_quietly(&self, name: &ManifestName, number: u64, by: &Author) {
+    async fn abort_quietly(&self, name: &LogName, number: u64, by: &Author) {
         if let Err(error) = self.abort(name, number, by).await {
             tracing::warn!(manifest.name = %name, version = number, %error, "could not abort a failed publish");
         }
     }
+}
+
+/// The digest of what shows a release to the clients of its repository.
+fn rendered(receipt: &Receipt, bytes: &[u8]) -> Option<Digest> {
+    let is_shown = receipt.row.summary.media_type.is_none() && RepositoryName::of(&receipt.name).is_some();
+    is_shown.then(|| rendering::render(bytes)).flatten().map(|bytes| Digest::of(&bytes))
 }

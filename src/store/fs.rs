@@ -30,7 +30,7 @@ use rustix::fs::{AtFlags, FileType, statat, unlinkat};
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
-use super::{ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, Upload};
+use super::{ByteRange, Created, FoundObject, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, Upload};
 use directories::Directories;
 use pieces::Pieces;
 use staging::Staged;
@@ -138,19 +138,24 @@ impl Inner {
         self.objects.join(key.as_str())
     }
 
-    /// Metadata of an object, which need not be readable. May block.
-    fn meta(&self, key: &Key) -> io::Result<Option<fs::Metadata>> {
+    /// An object, which need not be readable, opened only to look at its metadata. May block.
+    fn look(&self, key: &Key) -> io::Result<Option<(fs::File, fs::Metadata)>> {
         self.steps.before(Step::Open)?;
-        let found = open::object(&self.objects, key, open::LOOK)?;
-        let metadata = found.map(|file| file.metadata()).transpose()?;
-        Ok(metadata.filter(fs::Metadata::is_file))
+        regular(open::object(&self.objects, key, open::LOOK)?)
     }
 
-    /// Like [`Inner::meta`], if the kernel has the whole path cached. `None` is inconclusive. Never blocks.
-    fn meta_cached(&self, key: &Key) -> io::Result<Option<fs::Metadata>> {
+    /// Like [`Inner::look`], if the kernel has the whole path cached. `None` is inconclusive. Never blocks.
+    fn look_cached(&self, key: &Key) -> io::Result<Option<(fs::File, fs::Metadata)>> {
         let Some(file) = open::cached(&self.objects, key, open::LOOK) else { return Ok(None) };
         self.steps.before(Step::Open)?;
-        Ok(Some(file.metadata()?).filter(fs::Metadata::is_file))
+        regular(Some(file))
+    }
+
+    /// What was found under a key, if this process may read it.
+    fn readable(&self, key: &Key, found: Option<(fs::File, fs::Metadata)>) -> io::Result<Option<FoundObject>> {
+        let Some((file, metadata)) = found else { return Ok(None) };
+        let meta = self.readable_meta(key, &metadata)?;
+        Ok(Some(FoundObject { meta, file: Some(Arc::new(file)) }))
     }
 
     fn readable_meta(&self, key: &Key, metadata: &fs::Metadata) -> io::Result<ObjectMeta> {
@@ -183,7 +188,7 @@ impl Inner {
     }
 
     fn create(&self, key: &Key, bytes: &[u8]) -> io::Result<Created> {
-        if self.meta(key)?.is_some() {
+        if self.look(key)?.is_some() {
             return self.found(key);
         }
         let mut staged = self.stage()?;
@@ -278,13 +283,14 @@ impl ObjectStore for FsStore {
     }
 
     async fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
-        let readable = |inner: &Inner, key: &Key, meta: Option<fs::Metadata>| {
-            meta.map(|meta| inner.readable_meta(key, &meta)).transpose()
-        };
-        let meta = self.inner.meta_cached(key).and_then(|meta| readable(&self.inner, key, meta));
-        match meta.map_err(|error| StoreError::io(key, error))? {
-            Some(meta) => Ok(Some(meta)),
-            None => self.on(key, move |inner, key| readable(&inner, &key, inner.meta(&key)?)).await,
+        Ok(self.find(key).await?.map(|found| found.meta))
+    }
+
+    async fn find(&self, key: &Key) -> Result<Option<FoundObject>> {
+        let found = self.inner.look_cached(key).and_then(|found| self.inner.readable(key, found));
+        match found.map_err(|error| StoreError::io(key, error))? {
+            Some(found) => Ok(Some(found)),
+            None => self.on(key, move |inner, key| inner.readable(&key, inner.look(&key)?)).await,
         }
     }
 
@@ -382,6 +388,13 @@ fn absent_is_none<T>(objects: &Path, result: io::Result<T>) -> io::Result<Option
         }
         Err(error) => Err(error),
     }
+}
+
+/// An open file with its metadata, if it is a regular one.
+fn regular(file: Option<fs::File>) -> io::Result<Option<(fs::File, fs::Metadata)>> {
+    let Some(file) = file else { return Ok(None) };
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file().then_some((file, metadata)))
 }
 
 fn object_meta(key: Key, metadata: &fs::Metadata) -> ObjectMeta {

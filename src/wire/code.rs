@@ -72,6 +72,8 @@ codes! {
     MethodNotAllowed = "METHOD_NOT_ALLOWED",
     /// A name is malformed.
     NameInvalid = "NAME_INVALID",
+    /// The repository does not exist.
+    NameUnknown = "NAME_UNKNOWN",
     /// The address does not exist.
     NotFound = "NOT_FOUND",
     /// The release has no part of this name.
@@ -108,6 +110,8 @@ codes! {
     StoreReadOnly = "STORE_READ_ONLY",
     /// The store was written by a newer version than this server.
     StoreTooNew = "STORE_TOO_NEW",
+    /// The name is immutable and leads to other content.
+    TagImmutable = "TAG_IMMUTABLE",
     /// A body was sent too slowly or paused for too long.
     Timeout = "TIMEOUT",
     /// A token is required, or the one that was sent is not known.

@@ -1,6 +1,7 @@
 //! Formats of manifests: what was published stays readable whatever the rules become, manifests that name manifests are
 //! followed, and what only a newer binary can read is left alone.
 
+mod indexes;
 mod newer;
 mod older;
 mod trees;

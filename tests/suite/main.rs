@@ -18,6 +18,7 @@ mod http;
 mod model;
 mod moving;
 mod newer;
+mod oci;
 mod openapi;
 mod protocol;
 mod races;

@@ -2,6 +2,7 @@
 
 mod absences;
 mod areas;
+mod chunks;
 mod collected;
 mod costs;
 mod crashes;

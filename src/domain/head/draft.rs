@@ -147,6 +147,14 @@ impl Draft {
         Ok(self.activate(row))
     }
 
+    /// Checks that readers who get what was active before get the same content now, or nothing.
+    pub(super) fn require_same_content(&self, before: Option<&VersionRow>) -> Result<(), Rejection> {
+        match (before, self.head.active()) {
+            (Some(old), Some(new)) if old.digest() != new.digest() => Err(Rejection::immutable(old)),
+            _ => Ok(()),
+        }
+    }
+
     fn activate(&mut self, mut row: VersionRow) -> VersionRow {
         let now = self.head.time;
         match self.archive() {

@@ -6,6 +6,7 @@ use super::*;
 mod away;
 mod drafts;
 mod format;
+mod immutable;
 mod labels;
 mod sequences;
 mod warnings;
@@ -26,6 +27,7 @@ fn summary(seed: u64) -> Summary {
         total_bytes: 1,
         entrypoint: None,
         source: None,
+        subject: None,
     }
 }
 
@@ -71,6 +73,7 @@ struct Log {
     head: Option<Head>,
     spilled: Vec<VersionRow>,
     now: i64,
+    tags: Tags,
 }
 
 impl Log {
@@ -122,7 +125,8 @@ impl Log {
         };
         let operation = Operation::new("id".into(), change.action(), Subject::admin());
         let instead = self.pick(&Selector::Previous).filter(|row| row.state.is_complete() && row.yanked.is_none());
-        let judgement = Judgement { row, instead, everything, ..Judgement::new(operation, at(self.now)) };
+        let base = Judgement::new(operation, at(self.now));
+        let judgement = Judgement { row, instead, everything, tags: self.tags, ..base };
         Head::next(self.head.as_ref(), &name(), change, judgement)
     }
 

@@ -27,6 +27,16 @@ impl FileIndex {
         Self { exact, composed }
     }
 
+    /// Further names under which files are found, with the positions of the files. They give way to the files' own names
+    /// and to each other in their order.
+    #[must_use]
+    pub fn with_aliases(mut self, aliases: Vec<(FileName, usize)>) -> Self {
+        for (name, at) in aliases {
+            self.exact.entry(name).or_insert(at);
+        }
+        self
+    }
+
     /// The position of the file of this name.
     #[must_use]
     pub fn find(&self, name: &FileName) -> Option<usize> {

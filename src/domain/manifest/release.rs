@@ -146,13 +146,13 @@ fn first_of_each_name(mut artifacts: Vec<Artifact>) -> Vec<Artifact> {
 }
 
 /// `type/subtype` with optional parameters (RFC 9110 section 8.3.1), limited to characters that a header may carry.
-fn is_media_type(text: &str) -> bool {
+pub(super) fn is_media_type(text: &str) -> bool {
     let printable = text.bytes().all(|b| (b' '..=b'~').contains(&b));
     printable && text.len() <= MAX_MEDIA_TYPE && MediaType::essence_of(text).is_ok()
 }
 
 /// Deserialises a string; anything else counts as absent.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     deserializer.deserialize_any(OptionalText)
 }
 

@@ -1,4 +1,6 @@
 use super::*;
+use crate::domain::manifest::Kind;
+use crate::domain::{Descriptor, Digest, State, Subject, Summary};
 
 fn rule(patterns: &[&str], keys: PolicyKeys) -> PolicyRule {
     PolicyRule { matches: patterns.iter().map(|pattern| pattern.parse().unwrap()).collect(), keys }
@@ -15,6 +17,8 @@ const PRIVATE: PolicyKeys = PolicyKeys {
     keep_for: None,
     staged_for: None,
     prepared_for: None,
+    untagged_for: None,
+    tags: None,
     labels: None,
     keep_labels: None,
     follow: None,
@@ -49,6 +53,8 @@ fn a_rule_leaves_the_keys_that_it_does_not_set_to_later_rules() {
         ("keep_for", Some(2)),
         ("staged_for", None),
         ("prepared_for", None),
+        ("untagged_for", None),
+        ("tags", None),
         ("labels", None),
         ("keep_labels", None),
         ("follow", None),
@@ -71,6 +77,47 @@ fn a_key_that_an_earlier_rule_always_sets_is_found() {
 }
 
 #[test]
+fn a_rule_governs_what_is_untagged_if_it_applies_to_every_tag() {
+    let policies = Policies::new(vec![
+        rule(&["a/b/v*", "a/b/main"], keep_last(1)),
+        rule(&["a/b"], keep_last(2)),
+        rule(&["a/b/*"], keep_last(3)),
+        rule(&["a/**"], PolicyKeys { cas: Some(Cas::Required), ..keep_last(4) }),
+    ]);
+    let log = |name: &str| policies.of_log(&name.parse().unwrap());
+    assert_eq!((log("a/b/@untagged/00").retention.keep_last, log("a/b/@untagged/00").cas), (3, Cas::Required));
+    assert_eq!(log("a/b/c/@untagged/00").retention.keep_last, 4);
+    assert_eq!(log("b/@untagged/00"), Arc::default());
+    assert_eq!(log("a/b/v1"), policies.of(&"a/b/v1".parse().unwrap()), "others have the policy of their name");
+    assert_eq!(log("a/b/@other/00").retention.keep_last, 2, "as have logs of other kinds");
+}
+
+#[test]
+fn what_is_untagged_is_read_as_strictly_as_the_strictest_tag() {
+    let public = || PolicyKeys { read: Some(Reads::Public), ..PolicyKeys::default() };
+    let untagged = |rules: &[(&str, PolicyKeys)]| {
+        let rules = rules.iter().map(|(pattern, keys)| rule(&[pattern], keys.clone())).collect();
+        Policies::new(rules).of_log(&"a/b/@untagged/00".parse().unwrap()).read
+    };
+    for rules in [
+        &[("a/b/secret", PRIVATE)][..],
+        &[("a/b/secret", PRIVATE), ("a/**", public())],
+        &[("a/b/open", public()), ("**", PRIVATE)],
+        &[("a/b/*", keep_last(1)), ("a/b/secret", PRIVATE), ("**", public())],
+        &[("**", PRIVATE), ("a/b/open", public())],
+    ] {
+        assert_eq!(untagged(rules), Reads::Token, "{rules:?}");
+    }
+    for rules in [
+        &[("a/b/*", public()), ("a/b/secret", PRIVATE)][..],
+        &[("a/b", PRIVATE), ("a/c/*", PRIVATE), ("a/b/c/*", PRIVATE)],
+        &[],
+    ] {
+        assert_eq!(untagged(rules), Reads::Public, "{rules:?}");
+    }
+}
+
+#[test]
 fn what_is_in_force_changes_for_all_who_share_it() {
     let live = LivePolicies::default();
     let shared = live.clone();
@@ -80,28 +127,28 @@ fn what_is_in_force_changes_for_all_who_share_it() {
     assert_eq!(before.of(&name).read, Reads::Public, "what somebody holds does not change");
 }
 
+fn row(number: u64, state: State, label: &str) -> VersionRow {
+    let manifest = Descriptor { digest: Digest::of(b"x"), size: 1 };
+    let summary = Summary {
+        manifest,
+        media_type: None,
+        label: Some(label.into()),
+        label_cut: false,
+        kind: Kind::Files,
+        files: 0,
+        total_bytes: 0,
+        entrypoint: None,
+        source: None,
+        subject: None,
+    };
+    VersionRow {
+        state,
+        ..VersionRow::prepared(number, summary, Subject::token("ci").unwrap(), jiff::Timestamp::default())
+    }
+}
+
 #[test]
 fn versions_are_kept_for_their_labels_unless_they_were_never_complete() {
-    use crate::domain::manifest::Kind;
-    use crate::domain::{Descriptor, Digest, State, Subject, Summary};
-    let row = |number, state: State, label: &str| {
-        let manifest = Descriptor { digest: Digest::of(b"x"), size: 1 };
-        let summary = Summary {
-            manifest,
-            media_type: None,
-            label: Some(label.into()),
-            label_cut: false,
-            kind: Kind::Files,
-            files: 0,
-            total_bytes: 0,
-            entrypoint: None,
-            source: None,
-        };
-        VersionRow {
-            state,
-            ..VersionRow::prepared(number, summary, Subject::token("ci").unwrap(), jiff::Timestamp::default())
-        }
-    };
     let rows = [
         row(1, State::Archived, "v1.0.0"),
         row(2, State::Archived, "main:abc"),
@@ -124,4 +171,18 @@ fn versions_are_kept_for_their_labels_unless_they_were_never_complete() {
     assert_eq!(policy(&[]).judge(&rows, long_ago), [archive, archive, staging, prepared, active]);
     let just_now = |_: &VersionRow| SignedDuration::MIN;
     assert_eq!(policy(&["v*"]).judge(&rows, just_now)[0], Verdict::KeepFor, "the other reasons come first");
+}
+
+#[test]
+fn what_is_untagged_is_kept_for_its_own_time_or_for_what_it_describes() {
+    let hours = SignedDuration::from_hours;
+    let policy = NamePolicy { keep_labels: ["v*".parse().unwrap()].into(), ..NamePolicy::default() };
+    let rows = [row(1, State::Ready, "v1"), row(2, State::Ready, ""), row(3, State::Prepared, "")];
+    let judge = |age| policy.judge_untagged(&rows, |_| age, |row| row.number == 2);
+    let prepared = Verdict::Prepared;
+    assert_eq!(judge(hours(1)), [Verdict::Untagged, Verdict::Untagged, prepared]);
+    let over = Verdict::PreparationExpired;
+    assert_eq!(judge(hours(24 * 7 - 1)), [Verdict::Untagged, Verdict::Untagged, over], "a week by default");
+    assert_eq!(judge(hours(24 * 7)), [Verdict::UntaggedExpired, Verdict::Attached, over], "labels keep nothing here");
+    assert!(Verdict::UntaggedExpired.is_over() && !Verdict::Attached.is_over() && !Verdict::Untagged.is_over());
 }

@@ -16,6 +16,7 @@ fn row(number: u64, state: State, pinned: bool) -> VersionRow {
         total_bytes: 1,
         entrypoint: None,
         source: None,
+        subject: None,
     };
     let mut row = VersionRow::prepared(number, summary, Subject::admin(), Timestamp::UNIX_EPOCH);
     row.state = state;

@@ -67,7 +67,11 @@ fn surface(world: &World, title: &'static str, hosts: Hosts, prefix: &'static st
                 ([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))], body).into_response()
             },
             page: None,
-            challenge: |denial| if denial == Denial::Missing { "Basic realm=\"test\"" } else { "Basic" },
+            challenge: |challenge| {
+                let missing = challenge.denial == Denial::Missing;
+                Some(HeaderValue::from_static(if missing { "Basic realm=\"test\"" } else { "Basic" }))
+            },
+            login: false,
             blobs: None,
             hardening: Hardening::Page,
             cors: false,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{ApiError, Denial};
 use crate::domain::text::escape_json;
 use crate::http::request_id::RequestId;
+use crate::http::surface::Challenge;
 use crate::wire::ProblemDetails;
 
 /// Renders an error as problem details.
@@ -39,10 +40,10 @@ pub(in crate::http) fn render(error: &ApiError, id: &RequestId) -> Response {
 }
 
 /// The `WWW-Authenticate` value for bearer tokens (RFC 6750 section 3).
-pub(in crate::http) fn challenge(denial: Denial) -> &'static str {
-    match denial {
+pub(in crate::http) fn challenge(challenge: &Challenge<'_>) -> Option<HeaderValue> {
+    Some(HeaderValue::from_static(match challenge.denial {
         Denial::Missing => "Bearer realm=\"larder\"",
         Denial::Unknown => "Bearer realm=\"larder\", error=\"invalid_token\"",
         Denial::Insufficient => "Bearer realm=\"larder\", error=\"insufficient_scope\"",
-    }
+    }))
 }

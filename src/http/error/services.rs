@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ApiError;
 use crate::domain::head::Rejection;
 use crate::domain::text::Escaped;
-use crate::domain::{Descriptor, DigestError, ManifestError, NameError, SelectorError, Subject, VersionRow};
+use crate::domain::{Descriptor, Digest, DigestError, ManifestError, NameError, SelectorError, Subject, VersionRow};
 use crate::protocol::{BlobError, ChangeError};
 use crate::service::assets::{AssetError, Different, Incomplete};
 use crate::service::versions::{CopyError, YankError};
@@ -179,6 +179,7 @@ impl From<Rejection> for ApiError {
                     .with("state", state.as_str())
             }
             Rejection::LabelTaken { label, number } => Self::label_taken(label, number),
+            Rejection::TagImmutable { active, current } => Self::tag_immutable(active, current),
             Rejection::Draft(number) => {
                 let detail =
                     format!("Version {number} is a draft, which is published by its version.json or not at all.");
@@ -221,6 +222,15 @@ impl ApiError {
             Escaped::new(&label),
         );
         Self::new(StatusCode::CONFLICT, Code::LabelTaken, detail).with("version", number).with("label", label)
+    }
+
+    fn tag_immutable(active: u64, current: Digest) -> Self {
+        let detail = format!(
+            "Version {active} is active, and this name is immutable: nothing else may become active. Publish under a new name              (tag), or delete this one first, which needs `retire`."
+        );
+        Self::new(StatusCode::CONFLICT, Code::TagImmutable, detail)
+            .with("version", active)
+            .with("current", current.to_string())
     }
 
     fn yanked(row: &VersionRow) -> Self {

@@ -21,9 +21,8 @@ use crate::http::rfc::hardening::Hardening;
 use crate::http::rfc::range::MAX_RANGES;
 use crate::http::serving::bytes::{self, BlobOptions};
 use crate::http::serving::download::Download;
-use crate::http::serving::intake;
+use crate::http::serving::{intake, response_cache};
 use crate::http::state::{AppState, BaseUrl, Delivery};
-use crate::protocol::{AsOf, Blobs};
 use crate::store::Created;
 use crate::wire::limits::MISSING_DIGESTS;
 use crate::wire::{Code, MissingBlobs, MissingQuestion, StoredBlob};
@@ -33,6 +32,12 @@ const MAX_QUESTION: u64 = 2 << 20;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/blobs/missing", post(missing)).route("/blobs/{*digest}", get(read).head(head).put(upload))
+}
+
+/// Where the digest ends in the address of a blob.
+pub(super) fn end_of_digest(address: &str) -> Option<usize> {
+    const BLOBS: &str = "/blobs/";
+    response_cache::end_of_digest(address.strip_prefix(BLOBS).map(|_| address)?, BLOBS.len(), &['/', '?'])
 }
 
 /// Headers of every full response with a blob.
@@ -150,7 +155,7 @@ async fn read(
 ) -> Result<Response, ApiError> {
     let (digest, download) = blob(&rest, &uri)?;
     require_blob_read(&state.access, &caller)?;
-    refuse_if_recently_absent(&state.blobs, digest, &caller, fresh).await?;
+    bytes::refuse_if_recently_absent(&state.blobs, digest, &caller, fresh).await?;
     bytes::get(&state.blobs, digest, options(&download, &state.access, state.delivery), &headers).await
 }
 
@@ -164,24 +169,8 @@ async fn head(
 ) -> Result<Response, ApiError> {
     let (digest, download) = blob(&rest, &uri)?;
     require_blob_read(&state.access, &caller)?;
-    refuse_if_recently_absent(&state.blobs, digest, &caller, fresh).await?;
+    bytes::refuse_if_recently_absent(&state.blobs, digest, &caller, fresh).await?;
     bytes::head(&state.blobs, digest, options(&download, &state.access, Delivery::Stream), &headers).await
-}
-
-/// Answers anonymous readers of an unknown digest without a search. Those with a token may be about to upload it, or have
-/// just done so through another server.
-async fn refuse_if_recently_absent(
-    blobs: &Blobs,
-    digest: Digest,
-    caller: &Caller,
-    fresh: AsOf,
-) -> Result<(), ApiError> {
-    let from_memory = fresh == AsOf::Recent && caller.is_anonymous();
-    if from_memory && blobs.is_recently_absent(digest).await? {
-        Err(ApiError::blob_absent(blobs, digest))
-    } else {
-        Ok(())
-    }
 }
 
 fn options<'a>(download: &'a Download, access: &Access, delivery: Delivery) -> BlobOptions<'a> {

@@ -31,6 +31,20 @@ pub(super) enum Address {
     Referrers(RepositoryName, Digest),
 }
 
+impl Address {
+    /// The repository that it is in.
+    pub(super) fn into_repository(self) -> RepositoryName {
+        match self {
+            Self::Blob(repository, _)
+            | Self::Uploads(repository)
+            | Self::Upload(repository, _)
+            | Self::Manifest(repository, _)
+            | Self::Tags(repository)
+            | Self::Referrers(repository, _) => repository,
+        }
+    }
+}
+
 impl FromStr for Address {
     type Err = ApiError;
 

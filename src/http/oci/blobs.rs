@@ -1,19 +1,125 @@
 //! `R/blobs/D`: the same bytes as `/blobs/D`.
 
-use axum::http::Method;
-use axum::response::Response;
+use axum::http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RANGE};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 
-use super::OciRequest;
-use crate::domain::{Digest, RepositoryName};
+use super::{CONTENT_DIGEST, OciRequest};
+use crate::access::{Access, Caller};
+use crate::domain::{Digest, Permission, RepositoryName};
 use crate::http::error::ApiError;
+use crate::http::rfc::caching::Freshness;
+use crate::http::rfc::hardening::Hardening;
+use crate::http::serving::bytes::{self, BlobOptions};
+use crate::http::serving::download::Download;
+use crate::http::state::{AppState, Delivery};
+use crate::protocol::AsOf;
 
+/// Answers a request for a blob.
 pub(super) async fn answer(
     request: OciRequest,
-    _repository: &RepositoryName,
-    _digest: Digest,
+    repository: &RepositoryName,
+    digest: Digest,
 ) -> Result<Response, ApiError> {
-    match request.method {
-        Method::GET | Method::HEAD => Err(ApiError::no_route()),
+    let OciRequest { state, caller, method, headers, fresh, .. } = request;
+    let wanted = Wanted { state, caller, headers, fresh, repository, digest };
+    let mut response = match method {
+        Method::GET => get(&wanted).await,
+        Method::HEAD => head(&wanted).await,
+        // What no version needs is deleted by the collector. Deleting a blob could take it from another repository.
         _ => Err(ApiError::method_not_allowed_but("GET,HEAD")),
+    }?;
+    response.headers_mut().insert(CONTENT_DIGEST, digest_header(digest));
+    Ok(response)
+}
+
+/// A blob that a request asks for.
+struct Wanted<'a> {
+    state: AppState,
+    caller: Caller,
+    headers: HeaderMap,
+    fresh: AsOf,
+    repository: &'a RepositoryName,
+    digest: Digest,
+}
+
+/// A digest as the value of a header.
+pub(super) fn digest_header(digest: Digest) -> HeaderValue {
+    HeaderValue::try_from(digest.to_string()).expect("a digest is legal in a header")
+}
+
+/// Whether the caller may read a blob through a repository.
+pub(super) fn may_read_through(
+    (access, caller): (&Access, &Caller),
+    repository: &RepositoryName,
+    digest: Digest,
+) -> bool {
+    access.may_read_log(caller, &repository.untagged(digest)) && access.may_read_blobs(caller)
+}
+
+async fn get(wanted: &Wanted<'_>) -> Result<Response, ApiError> {
+    let Wanted { state, caller, headers, fresh, digest, .. } = wanted;
+    wanted.require_read()?;
+    bytes::refuse_if_recently_absent(&state.blobs, *digest, caller, *fresh).await?;
+    if has_reversed_range(headers) {
+        let meta = state.blobs.stat(*digest).await?.ok_or_else(|| ApiError::blob_absent(&state.blobs, *digest))?;
+        return Err(ApiError::range_not_satisfiable(meta.size));
     }
+    let download = Download::default();
+    bytes::get(&state.blobs, *digest, wanted.options(&download, state.delivery), headers).await
+}
+
+/// Whoever may upload to the repository asks whether the blob has to be sent. They rely on the answer, so condemned bytes
+/// do not count, and the use is recorded. Others just read.
+async fn head(wanted: &Wanted<'_>) -> Result<Response, ApiError> {
+    let Wanted { state, caller, headers, fresh, digest, repository } = wanted;
+    let download = Download::default();
+    let options = wanted.options(&download, Delivery::Stream);
+    if caller.may_in_repository(Permission::Upload, repository) {
+        let size = state.blobs.rely_on(*digest).await?.ok_or_else(|| ApiError::blob_absent(&state.blobs, *digest))?;
+        return bytes::head_of(*digest, size, options, headers);
+    }
+    wanted.require_read()?;
+    bytes::refuse_if_recently_absent(&state.blobs, *digest, caller, *fresh).await?;
+    bytes::head(&state.blobs, *digest, options, headers).await
+}
+
+impl Wanted<'_> {
+    fn require_read(&self) -> Result<(), ApiError> {
+        if may_read_through((&self.state.access, &self.caller), self.repository, self.digest) {
+            Ok(())
+        } else {
+            Err(self.caller.refuse(Permission::Read, &format!("to {}", self.repository)))
+        }
+    }
+
+    fn options<'a>(&self, download: &'a Download, delivery: Delivery) -> BlobOptions<'a> {
+        let access = &self.state.access;
+        BlobOptions {
+            download,
+            public: access.blobs_are_public() && access.is_public_log(&self.repository.untagged(self.digest)),
+            delivery,
+            freshness: Freshness::Immutable,
+            modified: None,
+            hardening: Hardening::Artefact,
+            ranges: 1,
+        }
+    }
+}
+
+/// Whether a range ends before it begins, like `bytes=500-0`. HTTP has such a field ignored, but tests of registries
+/// expect 416.
+fn has_reversed_range(headers: &HeaderMap) -> bool {
+    let text = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(|text| text.strip_prefix("bytes="));
+    let Some((first, last)) = text.and_then(|text| text.split_once('-')) else { return false };
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    matches!((number(first), number(last)), (Some(first), Some(last)) if first > last)
+}
+
+/// The answer to a blob that was stored, or was there.
+pub(super) fn stored(repository: &RepositoryName, digest: Digest) -> Result<Response, ApiError> {
+    let location = HeaderValue::try_from(format!("/v2/{repository}/blobs/{digest}")).map_err(ApiError::internal)?;
+    let headers =
+        [(LOCATION, location), (CONTENT_DIGEST, digest_header(digest)), (CONTENT_LENGTH, HeaderValue::from(0))];
+    Ok((StatusCode::CREATED, headers).into_response())
 }

@@ -29,6 +29,18 @@ pub(super) fn render(error: &ApiError, id: &RequestId) -> Response {
     response
 }
 
+/// The error with the status that registry clients expect for it: they know neither 410 nor 422, and repeat a 409.
+pub(super) fn as_registry(error: ApiError) -> ApiError {
+    let status = match (error.status(), error.code()) {
+        (StatusCode::GONE, _) => StatusCode::NOT_FOUND,
+        (StatusCode::CONFLICT, Code::ManifestBlobUnknown | Code::SizeInvalid) => StatusCode::BAD_REQUEST,
+        (StatusCode::CONFLICT | StatusCode::PRECONDITION_REQUIRED, _) => StatusCode::FORBIDDEN,
+        (StatusCode::UNPROCESSABLE_ENTITY, _) => StatusCode::BAD_REQUEST,
+        (status, _) => status,
+    };
+    error.with_status(status)
+}
+
 /// The code of the specification for an error. Clients decide by it whether to repeat a request.
 fn code(error: &ApiError) -> &str {
     match error.code() {
@@ -36,7 +48,7 @@ fn code(error: &ApiError) -> &str {
         Code::UploadInvalid | Code::UploadOffset | Code::UploadComplete | Code::RangeInvalid => "BLOB_UPLOAD_INVALID",
         Code::ManifestDeleted | Code::VersionRetired | Code::VersionUnknown | Code::FileUnknown => "MANIFEST_UNKNOWN",
         Code::PreconditionRequired | Code::PreconditionFailed | Code::VersionPinned | Code::VersionState => "DENIED",
-        Code::LabelTaken | Code::VersionYanked => "DENIED",
+        Code::LabelTaken | Code::VersionYanked | Code::TagImmutable => "DENIED",
         Code::MethodNotAllowed | Code::NotFound => "UNSUPPORTED",
         code if error.status() == StatusCode::SERVICE_UNAVAILABLE => match code {
             Code::Unavailable => "UNAVAILABLE",

@@ -1,4 +1,4 @@
-//! The client that a trusted proxy acted for (`X-Forwarded-For`, and `Forwarded` of RFC 7239).
+//! The client that a trusted proxy acted for (`X-Forwarded-For`, and `Forwarded` of RFC 7239), and whether it came by HTTPS.
 //!
 //! Each proxy appends the address it was called from, so a list is believed from its end, up to the first address that
 //! is no trusted proxy: whatever is before that was written by the client.
@@ -27,6 +27,18 @@ pub fn client(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Optio
         }
     }
     furthest
+}
+
+/// Whether any proxy says that it was asked by HTTPS (`X-Forwarded-Proto`, or `proto` in `Forwarded`). Whoever sends the
+/// request can say so, too: use it only for what concerns nobody else.
+#[must_use]
+pub fn is_https(headers: &HeaderMap) -> bool {
+    let values = |name: &'static str| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    let is = |scheme: &str| scheme.trim().trim_matches('"').eq_ignore_ascii_case("https");
+    let mut protos = values("x-forwarded-proto").flat_map(|value| value.split(','));
+    let pairs = values("forwarded").flat_map(|value| value.split([',', ';']));
+    let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
+    protos.any(is) || pairs.any(|(name, value)| name.trim().eq_ignore_ascii_case("proto") && is(value))
 }
 
 /// An address, with or without a port and brackets.
@@ -69,6 +81,22 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(client(&[("x-forwarded-for", value)]).as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn one_proxy_that_ends_tls_is_enough() {
+        let says_https = |name: &'static str, value: &str| {
+            is_https(&[(HeaderName::from_static(name), value.parse().unwrap())].into_iter().collect())
+        };
+        for value in ["https", "HTTPS", "http, https", "https,http"] {
+            assert!(says_https("x-forwarded-proto", value), "{value}");
+        }
+        for value in ["proto=https", "for=192.0.2.1; Proto=\"https\"", "proto=http, for=x;proto=https"] {
+            assert!(says_https("forwarded", value), "{value}");
+        }
+        for (name, value) in [("x-forwarded-proto", "http"), ("forwarded", "for=https"), ("x-forwarded-for", "https")] {
+            assert!(!says_https(name, value), "{value}");
         }
     }
 

@@ -17,6 +17,7 @@ use futures_util::TryStreamExt as _;
 use super::download::Download;
 use super::parts;
 use super::response_cache::Cacheable;
+use crate::access::Caller;
 use crate::domain::Digest;
 use crate::http::error::ApiError;
 use crate::http::rfc::caching::{Freshness, set_freshness};
@@ -25,7 +26,7 @@ use crate::http::rfc::digests::{state_digest, withdraw_digest};
 use crate::http::rfc::hardening::{Hardening, defuse, disposition};
 use crate::http::rfc::range::{self, RangeOutcome};
 use crate::http::state::Delivery;
-use crate::protocol::Blobs;
+use crate::protocol::{AsOf, Blobs};
 use crate::store::{Object, PresignOptions};
 
 /// How a surface serves a blob.
@@ -100,10 +101,45 @@ pub(in crate::http) async fn head(
     options: BlobOptions<'_>,
     request: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let meta = blobs.stat(digest).await?.ok_or_else(|| ApiError::blob_absent(blobs, digest))?;
-    let answer = blob_headers(digest, meta.size, options);
+    let found = blobs.look(digest).await?.ok_or_else(|| ApiError::blob_absent(blobs, digest))?;
+    let answer = blob_headers(digest, found.meta.size, options);
+    if let Some(response) = judged(request, digest, options.modified, &answer)? {
+        return Ok(response);
+    }
+    let cacheable = (options.public && !is_conditional(request, options)).then(|| {
+        // Without a file nothing says that the bytes are gone.
+        let valid_for = if found.file.is_some() { None } else { Some(blobs.max_staleness()) };
+        Extension(Cacheable::without_body(found.file).valid_for(valid_for))
+    });
+    Ok((cacheable, answer).into_response())
+}
+
+/// The same of a blob whose size is known.
+pub(in crate::http) fn head_of(
+    digest: Digest,
+    size: u64,
+    options: BlobOptions<'_>,
+    request: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let answer = blob_headers(digest, size, options);
     let judged = judged(request, digest, options.modified, &answer)?;
     Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
+}
+
+/// Answers anonymous readers of an unknown digest without a search. Those with a token may be about to upload it, or have
+/// just done so through another server.
+pub(in crate::http) async fn refuse_if_recently_absent(
+    blobs: &Blobs,
+    digest: Digest,
+    caller: &Caller,
+    fresh: AsOf,
+) -> Result<(), ApiError> {
+    let from_memory = fresh == AsOf::Recent && caller.is_anonymous();
+    if from_memory && blobs.is_recently_absent(digest).await? {
+        Err(ApiError::blob_absent(blobs, digest))
+    } else {
+        Ok(())
+    }
 }
 
 /// Redirects the client to the store if that is how blobs are delivered. Clients with credentials are excluded: many

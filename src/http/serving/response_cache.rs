@@ -9,9 +9,11 @@
 //! Nobody can displace other responses by asking for the same thing under ever new addresses: a blob has one entry
 //! whatever its address says besides the digest, and of names only addresses without a query are cached.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+mod entries;
+mod key;
+
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, Weak};
@@ -24,50 +26,49 @@ use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH,
     IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
-use axum::http::{Method, Request, Response, StatusCode, Uri};
+use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::Stream;
+use rustix::process::{Resource, getrlimit};
 use tokio::time::Instant;
 
 use super::download::Download;
 use crate::domain::ManifestName;
 use crate::http::rfc::digests::withdraw_digest;
-use crate::store::FileSlice;
+use crate::store::{FileSlice, has_name};
+use entries::Entries;
+pub(in crate::http) use key::{CacheKey, EndOfDigest, end_of_digest};
 
-/// Total weight of the cached responses, in bytes.
-const REMEMBERED_BYTES: usize = 8 << 20;
 /// Largest cached body, in bytes.
 const LARGEST: usize = 256 << 10;
 /// Overhead of a cached response besides its body and key, in bytes.
 const OVERHEAD: usize = 4 << 10;
-/// Weight of an open file, in bytes, chosen to allow at most 256 of them.
-const OPEN_FILE: usize = 32 << 10;
+/// Most files that are kept open. Each takes about as much memory as [`OVERHEAD`] says, and those of at most 32 KiB their
+/// bytes.
+const OPEN_FILES: u64 = 4096;
+/// Share of the files that this process may open which may be kept open.
+const OPEN_SHARE: u64 = 16;
 /// Longest time that a file is kept open.
 const KEPT_OPEN: Duration = Duration::from_secs(1);
 
-/// Response extension by which a handler allows caching: the response to a GET is public and depends on nothing but the
-/// URL and these sources.
+/// Response extension by which a handler allows caching: the response to a GET or HEAD is public and depends on nothing
+/// but the URL and these sources.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Cacheable {
     /// Names whose heads were read, each with the generation that was read.
     heads: Vec<(ManifestName, u64)>,
-    /// The file that the body was read from. A hit requires that it still exists.
-    file: Option<FileSlice>,
-    /// A copy of the body; `None` if the body is the content of the file.
-    body: Option<Bytes>,
-    /// When a handler would add a date to the headers; `None` if never.
+    body: CachedBody,
+    /// When a handler would add a date to the headers, or look again; `None` if never.
     until: Option<Instant>,
 }
 
-/// The key of a cached response: the surface, the host if the surface is bound to hosts, and the part of path and query
-/// that determines the bytes.
-#[derive(Debug)]
-pub(in crate::http) struct CacheKey<'a> {
-    surface: &'static str,
-    address: Cow<'a, str>,
-    /// The whole address.
-    uri: &'a Uri,
-    /// For the address of a blob, what follows the digest. It determines only how the bytes are labelled.
-    label: Option<&'a str>,
+/// What is cached of a body. A hit requires that the file, if there is one, still exists.
+#[derive(Debug, Clone)]
+enum CachedBody {
+    Bytes(Bytes),
+    /// The content of a file.
+    File(FileSlice),
+    /// Nothing, because it was the response to a HEAD. The file that would have been read.
+    None(Option<Arc<File>>),
 }
 
 /// Current state of the sources that cached responses depend on.
@@ -96,15 +97,6 @@ struct CachedResponse {
     weight: usize,
 }
 
-#[derive(Default)]
-struct Entries {
-    bytes: usize,
-    /// A list, because there are few enough surfaces for a linear search.
-    by_surface: Vec<(&'static str, ByAddress)>,
-    /// A task that closes the open files has been scheduled.
-    closing: bool,
-}
-
 /// Cache of complete responses.
 pub(in crate::http) struct ResponseCache {
     sources: Box<dyn CacheSources>,
@@ -119,7 +111,10 @@ impl fmt::Debug for ResponseCache {
 
 impl ResponseCache {
     pub(in crate::http) fn new(sources: Box<dyn CacheSources>) -> Self {
-        Self { sources, remembered: Arc::default() }
+        // No limit, or one that cannot be told, is larger than any share of it that counts.
+        let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let max_files = usize::try_from((allowed / OPEN_SHARE).min(OPEN_FILES)).unwrap_or_default();
+        Self { sources, remembered: Arc::new(RwLock::new(Entries::new(max_files))) }
     }
 
     /// The epoch to cache a response with, to be read before the request is handled: a response that was public under
@@ -144,7 +139,7 @@ impl ResponseCache {
         }
         let cached = {
             let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(remembered.of(key.surface)?.get(&*key.address)?)
+            Arc::clone(remembered.get(key)?)
         };
         if cached.epoch != self.epoch() || !self.holds(&cached.source) || cached.depends_on(asked) {
             return None;
@@ -158,7 +153,7 @@ impl ResponseCache {
             }
             _ => return None,
         };
-        let mut response = if whole { cached.source.response() } else { Response::default() };
+        let mut response = if whole { cached.source.response()? } else { Response::default() };
         *response.status_mut() = status;
         *response.headers_mut() = headers.clone();
         if let Some(label) = key.label.filter(|label| **label != *cached.label) {
@@ -171,11 +166,12 @@ impl ResponseCache {
     fn holds(&self, source: &Cacheable) -> bool {
         let current = |(name, generation): &(ManifestName, u64)| self.sources.generation(name) == Some(*generation);
         source.heads.iter().all(current)
-            && source.file.as_ref().is_none_or(FileSlice::has_name)
+            && source.file().is_none_or(has_name)
             && source.until.is_none_or(|until| Instant::now() < until)
     }
 
-    /// Caches a finished response to a GET that began in `epoch`, without headers that are specific to the request.
+    /// Caches a finished response to a GET or HEAD that began in `epoch`, without headers that are specific to the
+    /// request.
     pub(in crate::http) fn remember(
         &self,
         key: &CacheKey<'_>,
@@ -184,11 +180,11 @@ impl ResponseCache {
         status: StatusCode,
         mut headers: HeaderMap,
     ) {
-        let body = source.body.as_ref().map_or(0, Bytes::len);
-        if body > LARGEST || !key.is_cacheable(&source) {
+        let body = source.bytes().map_or(0, Bytes::len);
+        if body > LARGEST || !source.is_cacheable_under(key) {
             return;
         }
-        if source.body.is_some() {
+        if source.bytes().is_some() {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body));
         }
         let unchanged = headers.get(ETAG).cloned().map(|etag| {
@@ -197,22 +193,18 @@ impl ResponseCache {
             withdraw_digest(&mut headers);
             (etag, headers)
         });
-        let is_file = source.file.is_some();
         let heads: usize =
             source.heads.iter().map(|(name, _)| name.as_str().len() + size_of::<(ManifestName, u64)>()).sum();
         let label: Box<str> = key.label.unwrap_or_default().into();
-        let address = key.address.len() + label.len();
-        let weight = address + OVERHEAD + heads + if is_file { OPEN_FILE } else { body };
+        let weight = key.address.len() + label.len() + OVERHEAD + heads + body;
         let mut remembered = write(&self.remembered);
-        // For an entry that is only a file, the existing one is equivalent, or will be closed soon.
-        let same = |known: &ByAddress| known.contains_key(&*key.address);
-        if is_file && source.heads.is_empty() && remembered.of(key.surface).is_some_and(same) {
+        if remembered.get(key).is_some_and(|known| known.source.makes_needless(&source)) {
             return;
         }
         let dated = headers.contains_key(LAST_MODIFIED);
         let response = CachedResponse { source, epoch, route, status, headers, unchanged, label, dated, weight };
         drop_in_background(remembered.add(key, response));
-        if is_file && !std::mem::replace(&mut remembered.closing, true) {
+        if remembered.begin_closing() {
             tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
         }
     }
@@ -226,85 +218,11 @@ impl CachedResponse {
     }
 }
 
-type ByAddress = HashMap<Box<str>, Arc<CachedResponse>>;
-
-impl Entries {
-    fn of(&self, surface: &str) -> Option<&ByAddress> {
-        self.by_surface.iter().find(|(name, _)| *name == surface).map(|(_, responses)| responses)
-    }
-
-    /// Adds a response and returns the evicted ones.
-    fn add(&mut self, key: &CacheKey<'_>, response: CachedResponse) -> Vec<Arc<CachedResponse>> {
-        let mut old = Vec::new();
-        // Evicts everything when full: popular responses are soon cached again.
-        if self.bytes + response.weight > REMEMBERED_BYTES {
-            old.extend(
-                std::mem::take(&mut self.by_surface).into_iter().flat_map(|(_, responses)| responses.into_values()),
-            );
-            self.bytes = 0;
-        }
-        self.bytes += response.weight;
-        let index = self.by_surface.iter().position(|(name, _)| *name == key.surface).unwrap_or_else(|| {
-            self.by_surface.push((key.surface, ByAddress::new()));
-            self.by_surface.len() - 1
-        });
-        if let Some(before) = self.by_surface[index].1.insert((*key.address).into(), Arc::new(response)) {
-            self.bytes -= before.weight;
-            old.push(before);
-        }
-        old
-    }
-
-    fn take_files(&mut self) -> Vec<Arc<CachedResponse>> {
-        let surfaces = self.by_surface.iter_mut();
-        let files =
-            surfaces.flat_map(|(_, responses)| responses.extract_if(|_, response| response.source.file.is_some()));
-        let files: Vec<_> = files.map(|(_, response)| response).collect();
-        self.bytes -= files.iter().map(|response| response.weight).sum::<usize>();
-        self.closing = false;
-        files
-    }
-}
-
-impl<'a> CacheKey<'a> {
-    /// The key of a URL; `host` only if responses depend on it, `blobs` if the surface has addresses of blobs: what
-    /// precedes the digest in them. `None` for a URL without a path.
-    pub(in crate::http) fn new(
-        surface: &'static str,
-        host: Option<&str>,
-        blobs: Option<&str>,
-        uri: &'a Uri,
-    ) -> Option<Self> {
-        let whole = uri.path_and_query()?.as_str();
-        let (path, label) = match blobs.and_then(|blobs| end_of_digest(whole, blobs)) {
-            Some(end) => (&whole[..end], Some(&whole[end..])),
-            None => (whole, None),
-        };
-        let address = host.map_or(Cow::Borrowed(path), |host| format!("{host}{path}").into());
-        Some(Self { surface, address, uri, label })
-    }
-
-    /// Whether a response may be cached under this key. A blob has other spellings of its address, which are not.
-    fn is_cacheable(&self, source: &Cacheable) -> bool {
-        if source.heads.is_empty() && source.file.is_some() { self.label.is_some() } else { self.uri.query().is_none() }
-    }
-}
-
-/// Where the digest ends in the address of a blob. Whether it is a digest does not matter here: there is an entry only for
-/// what a handler has answered.
-fn end_of_digest(address: &str, blobs: &str) -> Option<usize> {
-    /// Length of `sha256:` and 64 hex digits.
-    const DIGEST: usize = 71;
-    let end = address.strip_prefix(blobs)?.starts_with("sha256:").then_some(blobs.len() + DIGEST)?;
-    let ends = |rest: &str| rest.is_empty() || rest.starts_with(['/', '?']);
-    address.get(end..).is_some_and(ends).then_some(end)
-}
-
 /// Closes all open files after [`KEPT_OPEN`], whether or not they are still requested.
 async fn close_files(remembered: Weak<RwLock<Entries>>) {
     tokio::time::sleep(KEPT_OPEN).await;
     if let Some(remembered) = remembered.upgrade() {
-        drop_in_background(write(&remembered).take_files());
+        drop_in_background(write(&remembered).close());
     }
 }
 
@@ -322,12 +240,18 @@ fn write(remembered: &RwLock<Entries>) -> RwLockWriteGuard<'_, Entries> {
 impl Cacheable {
     /// Cacheable response that depends on the heads of these names at these generations.
     pub(in crate::http) fn of_heads(heads: Vec<(ManifestName, u64)>, body: Bytes) -> Self {
-        Self { heads, file: None, body: Some(body), until: None }
+        Self { heads, body: CachedBody::Bytes(body), until: None }
     }
 
     /// Cacheable response whose body is the content of a file.
     pub(in crate::http) fn of_file(slice: FileSlice) -> Self {
-        Self { heads: Vec::new(), body: slice.bytes.clone(), file: Some(slice), until: None }
+        Self { heads: Vec::new(), body: CachedBody::File(slice), until: None }
+    }
+
+    /// Cacheable response to a HEAD, which answers no GET. `file` is the file whose content a GET would send, if there is
+    /// one.
+    pub(in crate::http) fn without_body(file: Option<Arc<File>>) -> Self {
+        Self { heads: Vec::new(), body: CachedBody::None(file), until: None }
     }
 
     /// The same, for an address that means these bytes while the heads of these names are at these generations.
@@ -336,20 +260,52 @@ impl Cacheable {
         self
     }
 
-    /// The same, for this long at most. `None` for no limit.
+    /// The same, for this long at most. `None` for no further limit.
     pub(in crate::http) fn valid_for(self, time: Option<Duration>) -> Self {
-        Self { until: time.map(|time| Instant::now() + time), ..self }
+        let until = time.map(|time| Instant::now() + time);
+        Self { until: self.until.into_iter().chain(until).min(), ..self }
     }
 
-    fn response(&self) -> Response<Body> {
-        match (&self.body, &self.file) {
-            (Some(body), _) => Response::new(Body::from(body.clone())),
-            (None, None) => Response::default(),
-            (None, Some(slice)) => {
+    fn file(&self) -> Option<&File> {
+        match &self.body {
+            CachedBody::File(slice) => Some(&slice.file),
+            CachedBody::None(file) => file.as_deref(),
+            CachedBody::Bytes(_) => None,
+        }
+    }
+
+    fn bytes(&self) -> Option<&Bytes> {
+        match &self.body {
+            CachedBody::Bytes(bytes) => Some(bytes),
+            CachedBody::File(slice) => slice.bytes.as_ref(),
+            CachedBody::None(_) => None,
+        }
+    }
+
+    /// Whether the response may be cached under this key. A blob has other spellings of its address, which are not.
+    fn is_cacheable_under(&self, key: &CacheKey<'_>) -> bool {
+        if self.heads.is_empty() { key.label.is_some() } else { key.uri.query().is_none() }
+    }
+
+    /// Whether an entry with another source need not replace this one: both depend on a file only, so this one is
+    /// equivalent, or will be removed soon.
+    fn makes_needless(&self, other: &Self) -> bool {
+        let is_file_only = |source: &Self| source.heads.is_empty() && source.file().is_some();
+        let has_body = |source: &Self| !matches!(source.body, CachedBody::None(_));
+        is_file_only(self) && is_file_only(other) && (has_body(self) || !has_body(other))
+    }
+
+    /// The response to a GET; `None` if only the response to a HEAD is cached.
+    fn response(&self) -> Option<Response<Body>> {
+        match &self.body {
+            CachedBody::Bytes(body) => Some(Response::new(Body::from(body.clone()))),
+            CachedBody::File(FileSlice { bytes: Some(body), .. }) => Some(Response::new(Body::from(body.clone()))),
+            CachedBody::File(slice) => {
                 let mut response = Response::new(Body::from_stream(Unsent));
                 response.extensions_mut().insert(slice.clone());
-                response
+                Some(response)
             }
+            CachedBody::None(_) => None,
         }
     }
 }

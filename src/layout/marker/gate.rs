@@ -12,7 +12,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use super::Watch;
 use crate::shares::Owner;
 use crate::store::{
-    ByteRange, Created, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, PresignOptions,
+    ByteRange, Created, FoundObject, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, PresignOptions,
     Result, Unfinished, Upload,
 };
 
@@ -40,6 +40,11 @@ impl ObjectStore for GatedStore {
     async fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
         self.watch.allows_reading(key)?;
         self.inner.head(key).await
+    }
+
+    async fn find(&self, key: &Key) -> Result<Option<FoundObject>> {
+        self.watch.allows_reading(key)?;
+        self.inner.find(key).await
     }
 
     async fn get(&self, key: &Key, range: Option<ByteRange>) -> Result<Option<Object>> {

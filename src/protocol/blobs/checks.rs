@@ -16,17 +16,30 @@ impl Blobs {
             let found = self.copies_of_each(digests).await?;
             let found = digests.iter().copied().zip(found);
             let checks = found.map(|(digest, copies)| self.relied_on(digest, copies));
-            let relied_on: Vec<bool> = in_order(checks).await?;
-            missing.extend(digests.iter().zip(relied_on).filter(|(_, is)| !is).map(|(digest, _)| digest));
+            let relied_on: Vec<Option<u64>> = in_order(checks).await?;
+            missing.extend(digests.iter().zip(relied_on).filter(|(_, size)| size.is_none()).map(|(digest, _)| digest));
         }
         Ok(missing)
     }
 
-    /// Whether there are bytes that may be relied on. If so, their use is recorded.
-    async fn relied_on(&self, digest: Digest, copies: BlobCopies) -> Result<bool, StoreError> {
-        let Some((generation, meta)) = copies.usable() else { return Ok(false) };
+    /// Size of the bytes of a digest that may be relied on, if there are any. Condemned bytes do not count. The use is
+    /// recorded, so that a manifest that names them finds them when it is published later.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn rely_on(&self, digest: Digest) -> Result<Option<u64>, StoreError> {
+        let size = self.relied_on(digest, self.copies(digest).await?).await?;
+        if size.is_some() {
+            self.absent.remove(&digest);
+        }
+        Ok(size)
+    }
+
+    /// Size of the bytes that may be relied on. If there are any, their use is recorded.
+    async fn relied_on(&self, digest: Digest, copies: BlobCopies) -> Result<Option<u64>, StoreError> {
+        let Some((generation, meta)) = copies.usable() else { return Ok(None) };
         self.mark_seen(digest, generation, meta, &copies).await?;
-        Ok(true)
+        Ok(Some(meta.size))
     }
 
     /// Ensures that each of these blobs has bytes that may be relied on (protocol step P2). Must be called after the

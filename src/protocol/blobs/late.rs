@@ -17,6 +17,7 @@ use crate::store::{Created, Key, StoreError, StoreErrorKind, Upload};
 pub struct LateUpload {
     upload: Box<dyn Upload>,
     key: Key,
+    id: u128,
     size: u64,
     hasher: Hasher,
 }
@@ -28,7 +29,23 @@ pub struct Incoming {
     blob: Descriptor,
 }
 
+/// Received bytes that are stored below `tmp/incoming/`, as a part of a blob or all of it.
+pub(crate) struct StoredChunk {
+    /// The random id in the key.
+    pub(crate) id: u128,
+    /// Number of bytes.
+    pub(crate) size: u64,
+    /// State of the hash after them.
+    pub(crate) hasher: Hasher,
+}
+
 impl LateUpload {
+    /// Bytes received so far.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.size
+    }
+
     /// Receives the next bytes.
     ///
     /// # Errors
@@ -58,6 +75,20 @@ impl LateUpload {
         let blob = Descriptor { digest: self.hasher.finish(), size: self.size };
         Incoming { upload: self.upload, key: self.key, blob }
     }
+
+    /// Stores the bytes where they were received, durably. Nothing refers to them yet.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn keep(self) -> Result<StoredChunk, StoreError> {
+        self.upload.commit().await?;
+        Ok(StoredChunk { id: self.id, size: self.size, hasher: self.hasher })
+    }
+
+    /// Discards the bytes.
+    pub(crate) async fn abort(self) {
+        self.upload.abort().await;
+    }
 }
 
 impl Incoming {
@@ -74,12 +105,18 @@ impl Blobs {
     /// # Errors
     /// When the store fails.
     pub async fn begin_late(&self) -> Result<LateUpload, StoreError> {
+        self.begin_after(Hasher::new()).await
+    }
+
+    /// The same for bytes that follow others, of which `hasher` has the state of the hash.
+    pub(crate) async fn begin_after(&self, hasher: Hasher) -> Result<LateUpload, StoreError> {
         let mut random = [0; 16];
         let failed = |error| StoreError::new(StoreErrorKind::Internal, "random numbers", error);
         getrandom::fill(&mut random).map_err(failed)?;
-        let key = LayoutKey::Tmp(AreaPath::of_incoming(u128::from_le_bytes(random))).key();
+        let id = u128::from_le_bytes(random);
+        let key = incoming(id);
         let upload = self.store.begin(&key).await?;
-        Ok(LateUpload { upload, key, size: 0, hasher: Hasher::new() })
+        Ok(LateUpload { upload, key, id, size: 0, hasher })
     }
 
     /// Stores received bytes as a blob. To be called after the head that needs them was created (P1): what is stored on
@@ -94,28 +131,54 @@ impl Blobs {
         };
         upload.commit().await?;
         let adopted = self.take_over(&key, &target, blob, &damaged).await;
+        let adopted = adopted.and_then(|created| {
+            created.ok_or_else(|| StoreError::new(StoreErrorKind::Unavailable, &key, "deleted while it was received"))
+        });
         if let Err(error) = self.store.delete(&key).await {
             tracing::warn!(%key, %error, "received bytes are left over; the collector will delete them");
         }
         Ok(adopted?)
     }
 
-    async fn take_over(&self, from: &Key, to: &Key, blob: Descriptor, damaged: &[u64]) -> Result<Created, StoreError> {
+    /// Stores kept bytes as a blob, whose digest they have. `None` if they are not there any more and no such blob is
+    /// either. What they were kept under is not deleted.
+    pub(crate) async fn adopt_kept(&self, kept: u128, blob: Descriptor) -> Result<Option<Created>, StoreError> {
+        let UploadTarget::Free(target, damaged) = self.aim(blob.digest, Some(blob.size)).await? else {
+            return Ok(Some(Created::AlreadyExists));
+        };
+        match self.take_over(&incoming(kept), &target, blob, &damaged).await? {
+            Some(created) => Ok(Some(created)),
+            // Another request may have been quicker, and have deleted them.
+            None => Ok(self.rely_on(blob.digest).await?.map(|_| Created::AlreadyExists)),
+        }
+    }
+
+    /// `None` if the bytes are not there any more.
+    async fn take_over(
+        &self,
+        from: &Key,
+        to: &Key,
+        blob: Descriptor,
+        damaged: &[u64],
+    ) -> Result<Option<Created>, StoreError> {
         self.bury(blob.digest, damaged).await?;
         let created = match self.store.hand_over(from, to).await {
             Err(error) => return Err(self.give_up(to, error).await),
-            Ok(None) => {
-                return Err(StoreError::new(StoreErrorKind::Unavailable, from, "deleted while it was received"));
-            }
+            Ok(None) => return Ok(None),
             Ok(Some(created)) => created,
         };
         match self.secure_one(blob).await? {
             Check::Present(key) => {
                 // Another process may have created it, and not have made it durable yet.
                 self.store.persist(&[key]).await?;
-                Ok(created)
+                Ok(Some(created))
             }
             Check::Missing(_) | Check::WrongSize { .. } => Err(contended(blob.digest)),
         }
     }
+}
+
+/// The key of received bytes.
+pub(crate) fn incoming(id: u128) -> Key {
+    LayoutKey::Tmp(AreaPath::of_incoming(id)).key()
 }

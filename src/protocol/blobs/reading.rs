@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::time::Duration;
 
 use super::cache::CacheLookup;
 use super::damaged::{SMALL, checked, watched};
+use super::sound::FileState;
 use super::{BlobCopies, Blobs, MAX_CHASE, contended, readable};
 use crate::domain::Digest;
 use crate::layout::LayoutKey;
-use crate::store::{ByteRange, Object, ObjectMeta, PresignOptions, StoreError};
+use crate::store::{ByteRange, FoundObject, Object, ObjectMeta, PresignOptions, StoreError};
 
 impl Blobs {
     /// The metadata of a blob, or `None` when there are no bytes.
@@ -17,17 +19,31 @@ impl Blobs {
     /// # Errors
     /// When the store fails.
     pub async fn stat(&self, digest: Digest) -> Result<Option<ObjectMeta>, StoreError> {
+        Ok(self.look(digest).await?.map(|found| found.meta))
+    }
+
+    /// Like [`Blobs::stat`], with the file of the bytes, if they are in one that was looked at.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn look(&self, digest: Digest) -> Result<Option<FoundObject>, StoreError> {
         if let Some(size) = self.cache.as_ref().and_then(|cache| cache.size(digest)) {
             let (key, modified) = (LayoutKey::Blob(digest, 0).key(), Timestamp::UNIX_EPOCH);
-            return Ok(Some(ObjectMeta { key, size, modified }));
+            return Ok(Some(FoundObject { meta: ObjectMeta { key, size, modified }, file: None }));
         }
         // Generation 0 first: most blobs have no other, so the common case costs one request.
         if !self.is_damaged_at(&digest, 0)
-            && let Some(meta) = readable(self.store.head(&LayoutKey::Blob(digest, 0).key()).await)?
+            && let Some(found) = readable(self.store.find(&LayoutKey::Blob(digest, 0).key()).await)?
         {
-            return Ok(Some(meta));
+            return Ok(Some(found));
         }
-        self.find(digest).await
+        Ok(self.find(digest).await?.map(|meta| FoundObject { meta, file: None }))
+    }
+
+    /// How long a reader who accepts answers of that age may be told again that a blob is there or not.
+    #[must_use]
+    pub fn max_staleness(&self) -> Duration {
+        self.max_staleness
     }
 
     /// Whether a copy of this digest is known to be damaged.
@@ -133,8 +149,24 @@ impl Blobs {
         Err(contended(digest))
     }
 
+    /// Compares a small file with its digest, unless that was done lately. `None` if it has another one.
     async fn checked(&self, object: Object, digest: Digest) -> Result<Option<Object>, StoreError> {
-        if self.damaged.is_some() { checked(object, digest).await } else { Ok(Some(object)) }
+        if self.damaged.is_none() {
+            return Ok(Some(object));
+        }
+        // Taken before the bytes are read: a change during that is another state.
+        let state = object.file.as_ref().filter(|_| object.meta.size <= SMALL);
+        let Some(state) = state.and_then(|slice| FileState::of(&slice.file)) else {
+            return checked(object, digest).await;
+        };
+        if self.sound.knows(&digest, state) {
+            return Ok(Some(object));
+        }
+        let checked = checked(object, digest).await?;
+        if checked.is_some() {
+            self.sound.add(digest, state, self.clock.now());
+        }
+        Ok(checked)
     }
 
     /// A presigned URL from which a client can fetch the blob directly, or `None`: the store does not support them, or

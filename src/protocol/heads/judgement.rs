@@ -2,15 +2,15 @@
 
 use super::{ChangeError, Heads};
 use crate::domain::head::Judgement;
-use crate::domain::policy::Labels;
-use crate::domain::{Change, Head, LogName, NamePolicy, Operation, Rejection, Summary, VersionRow};
+use crate::domain::policy::{Labels, Tags};
+use crate::domain::{Change, Digest, Head, LogName, NamePolicy, Operation, Rejection, Summary, VersionRow};
 use crate::store::StoreError;
 
 impl Heads {
-    /// The policy of a name, as it is now.
+    /// The policy of a log, as it is now.
     #[must_use]
     pub fn policy(&self, name: &LogName) -> std::sync::Arc<NamePolicy> {
-        self.policies.current().of(&name.governing())
+        self.policies.current().of_log(name)
     }
 
     /// Reads what the change needs to be judged by.
@@ -23,6 +23,7 @@ impl Heads {
     ) -> Result<Judgement, StoreError> {
         let mut judgement = Judgement::new(operation, self.clock.now());
         let Some(head) = current else { return Ok(judgement) };
+        judgement.tags = self.policy(name).tags;
         match change {
             Change::Delete { .. } => judgement.everything = self.segments.everything(head).await?,
             Change::Expire { due } => {
@@ -67,6 +68,22 @@ impl Heads {
         match published.label.as_deref().filter(|_| !published.label_cut) {
             Some(label) if self.policy(name).labels == Labels::Once => self.label_holder(head, label).await,
             _ => Ok(None),
+        }
+    }
+
+    /// Fails if a manifest with these bytes could not become active because the name is immutable. Only saves work: the
+    /// change itself is judged by what is active then.
+    ///
+    /// # Errors
+    /// [`Rejection::TagImmutable`], or when the store fails.
+    pub async fn require_movable(&self, name: &LogName, manifest: &[u8]) -> Result<(), ChangeError> {
+        if self.policy(name).tags == Tags::Mutable {
+            return Ok(());
+        }
+        let head = self.current(name).await?;
+        match head.as_deref().and_then(Head::active) {
+            Some(active) if active.digest() != Digest::of(manifest) => Err(Rejection::immutable(active).into()),
+            _ => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::domain::manifest::parts::ComposeError;
 use crate::domain::{Digest, ManifestError};
 use crate::protocol::ChangeError;
 use crate::protocol::blobs::Check;
+use crate::protocol::manifests::Secured;
 use crate::store::StoreError;
 
 /// Why a publish failed.
@@ -90,10 +91,15 @@ fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {
     (missing, wrong_size)
 }
 
-pub(super) fn complete(checks: Vec<Check>) -> Result<(), PublishError> {
-    if checks.is_empty() {
+/// Fails unless everything that a manifest needs is there, and is what it is stated to be.
+pub(super) fn complete(secured: Secured) -> Result<(), PublishError> {
+    if !secured.malformed.is_empty() {
+        let problem = |(digest, why): (Digest, String)| format!("it names {digest}, which is no such manifest: {why}");
+        return Err(ManifestError::Invalid(secured.malformed.into_iter().map(problem).collect()).into());
+    }
+    if secured.bad.is_empty() {
         return Ok(());
     }
-    let (missing, wrong_size) = sort(checks);
+    let (missing, wrong_size) = sort(secured.bad);
     Err(PublishError::Blobs { missing, wrong_size })
 }

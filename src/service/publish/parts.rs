@@ -164,9 +164,7 @@ impl Publish {
             Err(error) => return Err(error.into()),
         };
         let receipt = Receipt::new(changed);
-        let indexed = self.members.try_add(&receipt.name, &receipt.row);
-        let (bad, ()) = tokio::join!(self.secure(&manifest, &receipt, bytes), indexed);
-        complete(bad?).map(|()| true)
+        complete(self.secure(&manifest, &receipt, bytes).await?).map(|()| true)
     }
 
     /// Fails if the commit of a completion would be refused, before anything is changed, so that the draft keeps its parts;

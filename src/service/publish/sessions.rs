@@ -37,12 +37,12 @@ impl Publish {
         by: impl Into<Author> + Send,
     ) -> Result<Prepared, PublishError> {
         let document = self.checked(bytes).await?;
-        let (receipt, bad) =
+        let (receipt, secured) =
             Box::pin(self.protect(name, document, options, &by.into(), Resume::OwnSession(from))).await?;
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
         }
-        Ok(Prepared::Session(receipt, to_upload(bad)))
+        Ok(Prepared::Session(receipt, to_upload(secured.bad)))
     }
 
     /// The sessions of a name that are open, oldest first, among its newest `SESSIONS_SOUGHT` versions.

@@ -189,6 +189,7 @@ mod tests {
             total_bytes: 0,
             entrypoint: None,
             source: None,
+            subject: None,
         };
         let by = Subject::admin();
         VersionRow { state, ..VersionRow::prepared(1, summary, by, Timestamp::UNIX_EPOCH) }

@@ -22,6 +22,10 @@ pub(super) struct Root {
     pub(super) verdict: Verdict,
     pub(super) manifest: Descriptor,
     pub(super) media_type: Option<Box<str>>,
+    /// The manifests that it holds besides its own.
+    pub(super) others: Vec<Digest>,
+    /// The manifest that its own describes.
+    pub(super) subject: Option<Digest>,
 }
 
 /// The first eight bytes of a digest.
@@ -46,6 +50,8 @@ pub(super) struct Live {
     most: u64,
     digests: HashMap<Fingerprint, u32>,
     roots: Vec<Root>,
+    /// Number of manifests that roots hold besides their own.
+    others: u64,
     /// The number that the next version of each name gets, by the head that its roots are from.
     next_versions: HashMap<LogName, u64>,
 }
@@ -58,6 +64,7 @@ impl Live {
             most: memory / BYTES_EACH,
             digests: HashMap::new(),
             roots: Vec::new(),
+            others: 0,
             next_versions: HashMap::new(),
         }
     }
@@ -68,11 +75,12 @@ impl Live {
     /// [`CollectError::Memory`] when the memory limit is exceeded.
     pub(super) fn add(&mut self, root: Root, needs: &[Fingerprint]) -> Result<(), CollectError> {
         let at = u32::try_from(self.roots.len()).map_err(|_| CollectError::Memory)?;
+        self.others += root.others.len() as u64;
         self.roots.push(root);
         for digest in needs.iter().filter(|digest| self.range.contains(&digest.first_byte())) {
             self.digests.entry(*digest).or_insert(at);
         }
-        let fits = self.digests.len() as u64 + self.roots.len() as u64 * 4 <= self.most;
+        let fits = self.digests.len() as u64 + self.roots.len() as u64 * 4 + self.others <= self.most;
         fits.then_some(()).ok_or(CollectError::Memory)
     }
 

@@ -222,7 +222,7 @@ impl Collect {
         head: &Head,
         rows: &[VersionRow],
     ) -> Result<Vec<Verdict>, CollectError> {
-        let rules = run.policies.of(&head.name.governing());
+        let rules = run.policies.of_log(&head.name);
         if expiry == Expiry::Leave || !run.may_expire() {
             return Ok(rules.judge(rows, |_| SignedDuration::MIN));
         }
@@ -258,18 +258,28 @@ impl Collect {
         verdict: Verdict,
     ) -> Result<(Root, Vec<Fingerprint>, bool), CollectError> {
         let (manifest, media_type) = (row.summary.manifest, row.summary.media_type.clone());
-        let root = Root { name: head.name.clone(), version: row.number, verdict, manifest, media_type };
+        let subject = row.summary.subject;
+        let (name, version, others) = (head.name.clone(), row.number, Vec::new());
+        let mut root = Root { name, version, verdict, manifest, media_type, others, subject };
         let beyond = self.heads.needs(&head.name, &row).await?;
         loop {
             let closure = self.manifests.closure(manifest, root.media_type.as_deref()).await?;
-            if let Some(lost) = closure.absent.first().filter(|_| row.state != State::Prepared) {
+            let is_prepared = row.state == State::Prepared;
+            if let Some(malformed) = closure.malformed.first().filter(|_| !is_prepared) {
+                let why = "a complete version needs this manifest, which cannot be read";
+                return Err(StoreError::new(StoreErrorKind::Corrupt, malformed.digest, why).into());
+            }
+            if let Some(lost) = closure.absent.first().filter(|_| !is_prepared) {
                 let (name, version) = (head.name.clone(), row.number);
                 return Err(CollectError::LostManifest { name, version, digest: lost.digest });
             }
             // A failed lookup is not enough: another collector may be moving the bytes from one generation to the next.
             if self.are_gone(&closure.absent).await? {
                 let needed = closure.needed.iter().chain(&beyond).map(|blob| Fingerprint::of(&blob.digest));
-                return Ok((root, needed.collect(), closure.absent.is_empty()));
+                let is_settled = closure.absent.is_empty() && closure.malformed.is_empty();
+                root.others = closure.children;
+                root.others.extend(closure.rendering);
+                return Ok((root, needed.collect(), is_settled));
             }
         }
     }

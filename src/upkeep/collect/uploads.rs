@@ -16,17 +16,17 @@ use super::{Collect, CollectError, RunContext};
 use crate::domain::UploadId;
 use crate::layout::{self, LayoutKey};
 use crate::protocol::uploads::{self, UploadState};
-use crate::store::{Key, List, Parts, StoreErrorKind};
+use crate::store::{Key, List, Parts, Prefix, StoreErrorKind};
 
 /// Whether Larder creates objects under this key as streams, as copies or in parts.
 fn is_ours(key: &Key) -> bool {
     LayoutKey::parse(key).is_some_and(|key| key.is_streamed())
 }
 
-/// Whether this is the key of bytes that were received for [`crate::protocol::LateUpload`]. Others below the same prefix are
-/// of another binary.
+/// Whether this is the key of bytes that were received for [`crate::protocol::LateUpload`], or of a record of
+/// [`crate::protocol::Chunks`]. Others below the same prefixes are of another binary.
 fn is_incoming(key: &Key) -> bool {
-    matches!(LayoutKey::parse(key), Some(LayoutKey::Tmp(path)) if path.is_incoming())
+    matches!(LayoutKey::parse(key), Some(LayoutKey::Tmp(path)) if path.is_incoming() || path.is_chunk())
 }
 
 /// Whether to change anything.
@@ -89,11 +89,18 @@ impl Collect {
         Ok(found)
     }
 
-    /// Deletes received bytes whose process died before it made a blob of them. Nothing ever relies on these.
+    /// Deletes chunks of uploads that nobody closed in time, their records, and received bytes whose process died before it
+    /// made a blob of them. Nothing ever relies on these.
     pub(super) async fn forget_incoming(&self, run: &RunContext) -> Result<(), CollectError> {
+        for prefix in [layout::chunks(), layout::incoming()] {
+            self.forget_old(run, &prefix).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_old(&self, run: &RunContext, prefix: &Prefix) -> Result<(), CollectError> {
         let young = AgeLimit::new(run.now, self.settings.uploads_for);
-        let prefix = layout::incoming();
-        let mut listing = self.store.list(&prefix, List { past_strays: true, ..List::default() });
+        let mut listing = self.store.list(prefix, List { past_strays: true, ..List::default() });
         let mut old = Vec::new();
         while let Some(listed) = listing.next().await {
             match listed {

@@ -74,7 +74,7 @@ impl Verify {
     }
 
     async fn load(&self, child: &Child, wrong: &mut Wrong<'_>) -> Result<Option<Arc<LoadedManifest>>, StoreError> {
-        match self.manifests.load(child.blob, child.media_type.as_deref()).await {
+        match self.manifests.load_alone(child.blob, child.media_type.as_deref()).await {
             Ok(Some(loaded)) => return Ok(Some(loaded)),
             Ok(None) => wrong.manifest("its bytes are gone".to_owned(), Some(child.blob)),
             Err(error) if error.is_retryable() => return Err(error),

@@ -98,6 +98,8 @@ fn check_config_says_which_rule_a_value_comes_from() {
                     keep_for      1day 12h  rule 2 of [[names]], **\n\
                     staged_for    30days    default\n\
                     prepared_for  1day      default\n\
+                    untagged_for  7days     default\n\
+                    tags          mutable   default\n\
                     labels        any       default\n\
                     keep_labels   []        default\n\
                     follow        []        default\n";

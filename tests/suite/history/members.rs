@@ -103,8 +103,8 @@ async fn entries_of_versions_that_have_ended_are_deleted_and_others_are_left_alo
     // One that was given up, one that says what is wrong, and keys that a later version may know.
     let lost = Release::new("lost", 1);
     services.publish_only("main", &lost, activate()).await.unwrap_err();
-    let wrong = layout::member(releases[0].digest(), &name("main").into(), 3).unwrap();
-    let foreign = layout::member(releases[0].digest(), &name("elsewhere").into(), 1).unwrap();
+    let wrong = layout::MEMBERS.key(releases[0].digest(), &name("main").into(), 3).unwrap();
+    let foreign = layout::MEMBERS.key(releases[0].digest(), &name("elsewhere").into(), 1).unwrap();
     for key in [&wrong, &foreign] {
         backend.plant(key, b"");
     }
@@ -112,7 +112,7 @@ async fn entries_of_versions_that_have_ended_are_deleted_and_others_are_left_alo
     assert_eq!(keys(&backend.store(), "aux/members/", None, None).await.len(), 7);
     collect(&backend.store(), greedy()).await.unwrap();
     let mut left = keys(&backend.store(), "aux/members/", None, None).await;
-    let active = layout::member(releases[2].digest(), &name("main").into(), 3).unwrap();
+    let active = layout::MEMBERS.key(releases[2].digest(), &name("main").into(), 3).unwrap();
     let mut expected = ["aux/members/later".to_owned(), active.to_string(), foreign.to_string()];
     left.sort();
     expected.sort();
@@ -128,7 +128,7 @@ async fn the_entry_of_a_draft_is_kept_while_it_is_open() {
     let (main, by) = (name("main"), (&*ACTOR).into());
     let parts = ["linux".to_owned()].into();
     let (row, _) = services.publish.begin_parts(&main, "v1", &parts, &by).await.unwrap();
-    let entry = layout::member(Digest::of(b"made of parts"), &main.clone().into(), row.number).unwrap();
+    let entry = layout::MEMBERS.key(Digest::of(b"made of parts"), &main.clone().into(), row.number).unwrap();
     backend.plant(&entry, b"");
     collect(&backend.store(), patient()).await.unwrap();
     assert_eq!(keys(&backend.store(), "aux/members/", None, None).await, [entry.to_string()]);

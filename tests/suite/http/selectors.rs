@@ -2,7 +2,7 @@
 
 use larder::config::NameRule;
 use larder::domain::Reads;
-use larder::domain::policy::Labels;
+use larder::domain::policy::{Labels, Tags};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -194,6 +194,33 @@ async fn a_label_that_was_used_is_refused_where_labels_are_used_once() {
     server.delete("/manifests/once@v1.1.0").await.expect(200);
     publish(&server, "once", "v1.1.0", "b").await.problem(409, "LABEL_TAKEN");
     publish(&server, "once", "v1.2.0", "b").await.expect(201);
+}
+
+#[tokio::test]
+async fn an_immutable_name_leads_nowhere_else_before_it_is_deleted() {
+    let server = TestServer::with(|config| {
+        config.names = vec![rule("fixed/*", |rule| rule.tags = Some(Tags::Immutable))];
+    })
+    .await;
+    publish(&server, "fixed/v1", "1", "a").await.expect(201);
+    let before = server.get("/manifests/fixed/v1").await;
+    let history = server.get("/history/fixed/v1").await.json();
+    let problem = publish(&server, "fixed/v1", "2", "b").await.problem(409, "TAG_IMMUTABLE");
+    let current = json!(before.header("etag").trim_matches('"'));
+    assert_eq!((&problem["version"], &problem["current"]), (&json!(1), &current));
+    assert!(problem["detail"].as_str().unwrap().contains("delete this one first"), "{problem}");
+    assert_eq!(server.get("/history/fixed/v1").await.json(), history, "nothing is left of it");
+    // The same manifest is no change, and staging changes nothing for readers.
+    publish(&server, "fixed/v1", "1", "a").await.expect(200);
+    publish(&server, "fixed/v1?activate=false", "2", "b").await.expect(201);
+    for change in ["/versions/fixed/v1@2/promote", "/versions/fixed/v1@newest/promote"] {
+        server.post(change, &json!({})).await.problem(409, "TAG_IMMUTABLE");
+    }
+    publish(&server, "other", "3", "c").await.expect(201);
+    server.post("/versions/other@1/copy", &json!({"to": "fixed/v1"})).await.problem(409, "TAG_IMMUTABLE");
+    assert_eq!(server.get("/manifests/fixed/v1").await.body, before.body);
+    server.delete("/manifests/fixed/v1").await.expect(200);
+    publish(&server, "fixed/v1", "2", "b").await.expect(201);
 }
 
 #[tokio::test]

@@ -82,8 +82,8 @@ impl Truth {
             }
             Some(LayoutKey::Condemned(..)) if self.withdrawals => Ok(()),
             // Also an entry of a version that is prepared: it would be complete without one.
-            Some(LayoutKey::Aux(_)) if layout::parse_member(key).is_some() => {
-                let (manifest, name, number) = layout::parse_member(key).expect("it was parsed");
+            Some(LayoutKey::Aux(_)) if layout::MEMBERS.parse(key).is_some() => {
+                let (manifest, name, number) = layout::MEMBERS.parse(key).expect("it was parsed");
                 match self.rows.get(&(name.clone(), number)) {
                     Some((state, of)) if *of == manifest && state.is_root() && !self.is_removed(&name, number) => {
                         Err(format!("{name}@{number} is not found by its digest any more"))

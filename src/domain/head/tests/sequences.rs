@@ -216,18 +216,38 @@ fn check_done(before: &Log, log: &Log, change: &Change) -> Result<(), TestCaseEr
     Ok(())
 }
 
+/// Checks that readers of an immutable name never get other content without an answer in between that there is none, and
+/// that nothing else is refused.
+fn check_immutable(before: &Log, change: &Change) -> Result<(), TestCaseError> {
+    let free = Log { head: before.head.clone(), spilled: before.spilled.clone(), now: before.now, tags: Tags::Mutable };
+    let refused = before.outcome(change);
+    let Ok(Outcome::Next { head, .. }) = free.outcome(change) else {
+        prop_assert_eq!(refused, free.outcome(change));
+        return Ok(());
+    };
+    let old = before.head.as_ref().and_then(Head::active).map(VersionRow::digest);
+    let moves = old.is_some_and(|old| head.active().is_some_and(|new| new.digest() != old));
+    prop_assert_eq!(matches!(refused, Err(Rejection::TagImmutable { .. })), moves);
+    prop_assert_eq!(refused.is_ok(), !moves);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
     #[test]
     fn any_sequence_of_changes_keeps_a_name_sound(
-        changes in proptest::collection::vec((changes(), -3..5_i64), 1..160)
+        changes in proptest::collection::vec((changes(), -3..5_i64), 1..160),
+        tags in prop_oneof![3 => Just(Tags::Mutable), 1 => Just(Tags::Immutable)]
     ) {
-        let mut log = Log::default();
+        let mut log = Log { tags, ..Log::default() };
         for (change, passed) in changes {
             log.now += passed;
             let change = aimed(change, &log);
-            let before = Log { head: log.head.clone(), spilled: log.spilled.clone(), now: log.now };
+            let before = Log { head: log.head.clone(), spilled: log.spilled.clone(), now: log.now, tags };
+            if tags == Tags::Immutable {
+                check_immutable(&before, &change)?;
+            }
             match log.outcome(&change) {
                 Err(_) => {}
                 Ok(Outcome::Unchanged(row)) => check_unchanged(&log, &change, row.as_ref())?,

@@ -5,14 +5,10 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::super::problems::{Problems, quote};
 use super::super::{Kind, Limits, MAX_SIZE, ManifestError};
 use super::is_media_type;
 use crate::domain::{Digest, FileName, json};
-
-/// Maximum number of problems that are listed; the rest are only counted.
-const MAX_PROBLEMS: usize = 50;
-/// Maximum number of characters that a problem quotes from the manifest.
-const MAX_QUOTE: usize = 64;
 
 #[derive(Deserialize)]
 struct Document {
@@ -62,32 +58,6 @@ pub fn check(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
     let mut problems = Problems::default();
     document.check(limits, &mut problems);
     problems.into_result()
-}
-
-#[derive(Default)]
-struct Problems {
-    listed: Vec<String>,
-    more: usize,
-}
-
-impl Problems {
-    fn add(&mut self, problem: String) {
-        if self.listed.len() < MAX_PROBLEMS {
-            self.listed.push(problem);
-        } else {
-            self.more += 1;
-        }
-    }
-
-    fn into_result(mut self) -> Result<(), ManifestError> {
-        if self.listed.is_empty() {
-            return Ok(());
-        }
-        if self.more > 0 {
-            self.listed.push(format!("and {} more problems", self.more));
-        }
-        Err(ManifestError::Invalid(self.listed))
-    }
 }
 
 impl Document {
@@ -180,9 +150,4 @@ fn check_blob(digest: &str, size: u64, place: &str, problems: &mut Problems) {
     if let Err(error) = digest.parse::<Digest>() {
         problems.add(format!("{place}.blob: {error}"));
     }
-}
-
-/// Truncates a text, so that a list of problems stays small.
-fn quote(text: &str) -> &str {
-    text.char_indices().nth(MAX_QUOTE).map_or(text, |(end, _)| &text[..end])
 }

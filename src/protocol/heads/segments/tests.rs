@@ -41,6 +41,7 @@ async fn long_history(store: &Arc<dyn ObjectStore>, versions: u64) -> Head {
         total_bytes: 1,
         entrypoint: None,
         source: None,
+        subject: None,
     };
     let prepare = Change::Prepare { summary, from: None, expect: Expect::Anything };
     let changed = heads.change(&"main".parse().unwrap(), &prepare, &Subject::token("tester").unwrap()).await.unwrap();

@@ -1,0 +1,138 @@
+//! `PUT` of manifests.
+
+use axum::body::Body;
+use axum::extract::Query;
+use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::domain::manifest::oci;
+use crate::domain::{Digest, Expect, ManifestName, Permission, RepositoryName};
+use crate::http::completion::run_to_completion;
+use crate::http::error::ApiError;
+use crate::http::expectation::required_expectation;
+use crate::http::oci::address::Reference;
+use crate::http::oci::{CONTENT_DIGEST, OciRequest};
+use crate::http::serving::intake;
+use crate::protocol::BlobError;
+use crate::service::repositories::{PushRequest, PushedManifest};
+use crate::wire::Code;
+
+/// Most tags that one request may set.
+const MAX_TAGS: usize = 32;
+
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const TAG: HeaderName = HeaderName::from_static("oci-tag");
+
+pub(super) async fn answer(
+    request: OciRequest,
+    body: Body,
+    repository: RepositoryName,
+    reference: Reference,
+) -> Result<Response, ApiError> {
+    let tags = tags(&repository, &reference, &request.uri)?;
+    let expect = permit(&request, &repository, &tags)?;
+    let OciRequest { state, caller, headers, .. } = request;
+    let limit = state.publish.limits().manifest_bytes;
+    let held = intake::hold(&state, &state.memory.manifests, &caller, &headers, body, limit).await?;
+    if let Reference::Digest(expected) = &reference {
+        let (expected, actual) = (*expected, Digest::of(&held.bytes));
+        if expected != actual {
+            return Err(BlobError::DigestMismatch { expected, actual }.into());
+        }
+    }
+    check_type(&headers, &held.bytes)?;
+    let tasks = state.tasks.clone();
+    let pushed = run_to_completion(&tasks, {
+        let (repository, tags) = (repository.clone(), tags.clone());
+        async move {
+            // All of it, so that its memory counts until the work is done, even if the client goes away.
+            let held = held;
+            let push = PushRequest { repository, tags, bytes: held.bytes.clone(), expect };
+            Ok(state.repositories.push(push, &caller.author()).await?)
+        }
+    })
+    .await
+    .inspect_err(count_lost_blobs)?;
+    answered(&repository, &reference, pushed)
+}
+
+/// The tags that the manifest is to get.
+fn tags(repository: &RepositoryName, reference: &Reference, uri: &Uri) -> Result<Vec<ManifestName>, ApiError> {
+    if let Reference::Tag(tag) = reference {
+        return Ok(vec![repository.tag(tag)?]);
+    }
+    let unreadable = |_| ApiError::bad_request(Code::QueryInvalid, "The query cannot be read.");
+    let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(unreadable)?;
+    let mut tags: Vec<ManifestName> = Vec::new();
+    for (_, tag) in query.iter().filter(|(key, _)| key == "tag") {
+        let tag = repository.tag(tag)?;
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+        if tags.len() > MAX_TAGS {
+            let detail = format!("Set at most {MAX_TAGS} tags in one request.");
+            return Err(ApiError::new(StatusCode::URI_TOO_LONG, Code::QueryInvalid, detail).with("limit", MAX_TAGS));
+        }
+    }
+    Ok(tags)
+}
+
+/// Fails unless the caller may push this. Returns the precondition of the request.
+fn permit(
+    OciRequest { state, caller, headers, .. }: &OciRequest,
+    repository: &RepositoryName,
+    tags: &[ManifestName],
+) -> Result<Expect, ApiError> {
+    if tags.is_empty() {
+        caller.require_in_repository(Permission::Publish, repository)?;
+    }
+    let mut expect = Expect::Anything;
+    for tag in tags {
+        caller.require(Permission::Publish, tag)?;
+        expect = required_expectation(&state.access, tag, headers)?;
+    }
+    Ok(expect)
+}
+
+/// Fails if the stated media type is not that of the document. Without one there is nothing to contradict.
+fn check_type(headers: &HeaderMap, bytes: &[u8]) -> Result<(), ApiError> {
+    let actual = oci::media_type_of(bytes)
+        .map_err(|error| ApiError::bad_request(Code::ManifestInvalid, format!("This is no manifest: {error}.")))?;
+    let Some(stated) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let stated = String::from_utf8_lossy(stated.as_bytes());
+    let essence = stated.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(actual) {
+        return Ok(());
+    }
+    let detail = format!("Content-Type says {essence:?}, but the manifest is {actual:?}.");
+    Err(ApiError::bad_request(Code::ManifestInvalid, detail))
+}
+
+fn answered(repository: &RepositoryName, reference: &Reference, pushed: PushedManifest) -> Result<Response, ApiError> {
+    let PushedManifest { digest, subject, receipts, failed } = pushed;
+    if let Some(error) = failed.filter(|_| receipts.is_empty()) {
+        return Err(error.into());
+    }
+    let text = |text: String| HeaderValue::try_from(text).map_err(ApiError::internal);
+    let mut headers = HeaderMap::new();
+    headers.insert(LOCATION, text(format!("/v2/{repository}/manifests/{digest}"))?);
+    headers.insert(CONTENT_DIGEST, text(digest.to_string())?);
+    if let Some(subject) = subject {
+        headers.insert(SUBJECT, text(subject.to_string())?);
+    }
+    if matches!(reference, Reference::Digest(_)) {
+        for tag in receipts.iter().filter_map(|receipt| repository.tag_of(&receipt.name)) {
+            headers.append(TAG, text(tag.to_owned())?);
+        }
+    }
+    Ok((StatusCode::CREATED, headers).into_response())
+}
+
+/// Counts pushes that name blobs which are not there. Clients upload what is missing before, so either they skipped that,
+/// or the collector was faster.
+fn count_lost_blobs(error: &ApiError) {
+    if *error.code() == Code::ManifestBlobUnknown {
+        metrics::counter!("larder_oci_push_lost_blob_total").increment(1);
+    }
+}

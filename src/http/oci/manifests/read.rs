@@ -1,0 +1,115 @@
+//! `GET` and `HEAD` of manifests.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::http::Method;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::domain::{Digest, LogName, ManifestName, RepositoryName, Target};
+use crate::http::error::ApiError;
+use crate::http::oci::address::Reference;
+use crate::http::oci::{CONTENT_DIGEST, OciRequest};
+use crate::http::rfc::caching::{Freshness, set_freshness};
+use crate::http::rfc::conditional::etag;
+use crate::http::rfc::hardening::defuse;
+use crate::http::serving::bytes::judged;
+use crate::http::serving::reading::Reading;
+use crate::http::serving::response_cache::Cacheable;
+use crate::protocol::AsOf;
+use crate::service::repositories::ShownManifest;
+
+/// A manifest that the caller may read.
+struct Found {
+    shown: Arc<ShownManifest>,
+    /// Headers that say which version it is.
+    headers: HeaderMap,
+    /// The heads that the answer depends on; `None` if it is not to be remembered.
+    heads: Option<Vec<(ManifestName, u64)>>,
+    is_public: bool,
+    freshness: Freshness,
+}
+
+pub(super) async fn answer(
+    request: &OciRequest,
+    repository: &RepositoryName,
+    reference: Reference,
+) -> Result<Response, ApiError> {
+    let found = find(request, repository, &reference, request.fresh).await?;
+    match respond(request, found).await? {
+        Some(response) => Ok(response),
+        // The version was retired and collected since its row was read.
+        None => {
+            let found = find(request, repository, &reference, AsOf::Now).await?;
+            let digest = found.shown.digest;
+            let lost = || ApiError::internal(format!("the bytes of the manifest {digest} are gone"));
+            respond(request, found).await?.ok_or_else(lost)
+        }
+    }
+}
+
+async fn find(
+    request: &OciRequest,
+    repository: &RepositoryName,
+    reference: &Reference,
+    fresh: AsOf,
+) -> Result<Found, ApiError> {
+    match reference {
+        Reference::Tag(tag) => by_tag(request, repository.tag(tag)?, fresh).await,
+        Reference::Digest(digest) => by_digest(request, repository, *digest, fresh).await,
+    }
+}
+
+async fn by_tag(request: &OciRequest, name: ManifestName, fresh: AsOf) -> Result<Found, ApiError> {
+    let OciRequest { state, caller, .. } = request;
+    let unknown = || ApiError::tag_unknown(&name);
+    let target = Target { name: name.clone(), selector: crate::domain::Selector::Active, explicit: false };
+    let reading = Reading::new(&state.resolve, &state.access, caller, target, fresh).await?;
+    let found = state.resolve.readable(reading.target(), fresh).await?;
+    let shown = state.repositories.shown(&found.row).await?.ok_or_else(unknown)?;
+    let mut headers = HeaderMap::with_capacity(16);
+    reading.describe(&found, &mut headers);
+    let heads = reading.heads(&found).filter(|_| reading.is_public);
+    let (is_public, freshness) = (reading.is_public, Freshness::Revalidate);
+    Ok(Found { shown, headers, heads, is_public, freshness })
+}
+
+async fn by_digest(
+    request: &OciRequest,
+    repository: &RepositoryName,
+    digest: Digest,
+    fresh: AsOf,
+) -> Result<Found, ApiError> {
+    let OciRequest { state, caller, .. } = request;
+    let visible = |log: &LogName| state.access.may_read_log(caller, log);
+    let how = (fresh, caller.is_anonymous());
+    let found = state.repositories.by_digest(repository, digest, how, visible).await?;
+    let unknown = || request.absent(repository, ApiError::manifest_unknown(repository, digest));
+    let (member, shown) = found.ok_or_else(unknown)?;
+    let is_public = state.access.is_public_log(&member.log);
+    let heads = member.log.visible().filter(|_| is_public).map(|name| vec![(name, member.generation)]);
+    let (headers, freshness) = (HeaderMap::with_capacity(16), Freshness::Immutable);
+    Ok(Found { shown, headers, heads, is_public, freshness })
+}
+
+/// `None` if the bytes are gone.
+async fn respond(request: &OciRequest, found: Found) -> Result<Option<Response>, ApiError> {
+    let Found { shown, mut headers, heads, is_public, freshness } = found;
+    headers.insert(ETAG, HeaderValue::try_from(etag(shown.digest)).map_err(ApiError::internal)?);
+    headers.insert(CONTENT_TYPE, HeaderValue::try_from(&*shown.media_type).map_err(ApiError::internal)?);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(shown.size));
+    headers.insert(CONTENT_DIGEST, HeaderValue::try_from(shown.digest.to_string()).map_err(ApiError::internal)?);
+    set_freshness(&mut headers, freshness, is_public);
+    defuse(&mut headers);
+    if let Some(judged) = judged(&request.headers, shown.digest, None, &headers)? {
+        return Ok(Some(judged));
+    }
+    if request.method == Method::HEAD {
+        return Ok(Some((headers, Body::empty()).into_response()));
+    }
+    let Some(bytes) = request.state.repositories.bytes(&shown).await? else { return Ok(None) };
+    let cacheable = heads.map(|heads| Extension(Cacheable::of_heads(heads, bytes.clone())));
+    Ok(Some((cacheable, headers, bytes).into_response()))
+}

@@ -1,0 +1,49 @@
+//! What a cached response is found by.
+
+use std::borrow::Cow;
+
+use axum::http::Uri;
+
+/// Finds where the digest ends in a path and query that are the address of a blob. Whether it is a digest does not
+/// matter: there is an entry only for what a handler has answered.
+pub(in crate::http) type EndOfDigest = fn(&str) -> Option<usize>;
+
+/// The key of a cached response: the surface, the host if the surface is bound to hosts, and the part of path and query
+/// that determines the bytes.
+#[derive(Debug)]
+pub(in crate::http) struct CacheKey<'a> {
+    pub(super) surface: &'static str,
+    pub(super) address: Cow<'a, str>,
+    /// The whole address.
+    pub(super) uri: &'a Uri,
+    /// For the address of a blob, what follows the digest. It determines only how the bytes are labelled.
+    pub(super) label: Option<&'a str>,
+}
+
+impl<'a> CacheKey<'a> {
+    /// The key of a URL; `host` only if responses depend on it, `blobs` if the surface has addresses of blobs. `None` for
+    /// a URL without a path.
+    pub(in crate::http) fn new(
+        surface: &'static str,
+        host: Option<&str>,
+        blobs: Option<EndOfDigest>,
+        uri: &'a Uri,
+    ) -> Option<Self> {
+        let whole = uri.path_and_query()?.as_str();
+        let (path, label) = match blobs.and_then(|end_of_digest| end_of_digest(whole)) {
+            Some(end) => (&whole[..end], Some(&whole[end..])),
+            None => (whole, None),
+        };
+        let address = host.map_or(Cow::Borrowed(path), |host| format!("{host}{path}").into());
+        Some(Self { surface, address, uri, label })
+    }
+}
+
+/// Where a digest ends that begins at `start` in an address, and is followed by nothing or one of `ends`.
+pub(in crate::http) fn end_of_digest(address: &str, start: usize, ends: &[char]) -> Option<usize> {
+    /// Length of `sha256:` and 64 hex digits.
+    const DIGEST: usize = 71;
+    let end = start + DIGEST;
+    let is_end = |rest: &str| rest.is_empty() || rest.starts_with(ends);
+    (address.get(start..)?.starts_with("sha256:") && is_end(address.get(end..)?)).then_some(end)
+}
