@@ -2,6 +2,6 @@
 //! the clients themselves.
 
 mod conformance;
-mod image;
+pub mod image;
 mod recorded;
 mod registry;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::SignedDuration;
 use larder::clock::{Clock, ManualClock, SystemClock};
-use larder::domain::{Digest, Expect, Head, ManifestName, State, Subject, Target, VersionRow};
+use larder::domain::{Digest, Expect, Head, LogName, ManifestName, State, Subject, Target, VersionRow};
 use larder::layout::LayoutKey;
 use larder::protocol::{BlobError, BlobIntake, Blobs, Heads, Manifests, UploadLimits, Uploads};
 use larder::service::publish::PublishOptions;
-use larder::service::{Publish, PublishError, PublishLimits, Receipt, Resolve, Versions};
+use larder::service::{Publish, PublishError, PublishLimits, Receipt, Repositories, Resolve, Versions};
 use larder::store::{Created, StoreError};
 
 use super::store::Store;
@@ -78,6 +78,7 @@ pub struct Services {
     pub publish: Arc<Publish>,
     pub resolve: Arc<Resolve>,
     pub versions: Arc<Versions>,
+    pub repositories: Arc<Repositories>,
 }
 
 /// Make it active, whatever is there.
@@ -116,7 +117,14 @@ impl Services {
         let limits = PublishLimits { manifest_bytes: 4 << 20, artifacts: 10_000 };
         let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
         let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
-        Self { clock, heads, blobs, uploads, publish, resolve, versions }
+        let repositories = Repositories::new(
+            Arc::clone(&heads),
+            Arc::clone(&blobs),
+            Arc::clone(&publish),
+            Arc::clone(&versions),
+        );
+        let repositories = Arc::new(repositories);
+        Self { clock, heads, blobs, uploads, publish, resolve, versions, repositories }
     }
 
     /// Uploads one blob, as a client does that announces its length. `None` when it was there.
@@ -199,11 +207,11 @@ pub async fn assert_sound(store: &Store, of: &str) -> Option<Arc<Head>> {
     Some(newest)
 }
 
-/// Every head of a name, oldest first.
+/// Every head of a log, hidden or not, oldest first.
 pub async fn log(services: &Services, of: &str) -> Vec<Head> {
-    let mut heads = Vec::new();
+    let (of, mut heads): (LogName, _) = (of.parse().expect("a legal log"), Vec::new());
     for generation in 1.. {
-        match services.heads.read(&name(of), generation).await.expect("read a head") {
+        match services.heads.read(&of, generation).await.expect("read a head") {
             Some(head) => heads.push(head),
             None => break,
         }
