@@ -30,7 +30,9 @@ use rustix::fs::{AtFlags, FileType, statat, unlinkat};
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
-use super::{ByteRange, Created, FoundObject, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, Upload};
+use super::{
+    ByteRange, Created, FoundObject, Key, List, Object, ObjectMeta, ObjectStore, Prefix, Result, StoreError, Upload,
+};
 use directories::Directories;
 use pieces::Pieces;
 use staging::Staged;

@@ -66,7 +66,8 @@ pub(super) async fn answer(
     request: OciRequest,
     body: Body,
     repository: RepositoryName,
-    id: &str) -> Result<Response, ApiError> {
+    id: &str,
+) -> Result<Response, ApiError> {
     let is_known = [Method::GET, Method::HEAD, Method::PATCH, Method::PUT, Method::DELETE].contains(&request.method);
     if !is_known {
         return Err(ApiError::method_not_allowed_but("GET,HEAD,PATCH,PUT,DELETE"));
@@ -89,7 +90,12 @@ async fn cancel(state: &AppState, upload: ChunkedUpload) -> Result<Response, Api
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn patch(request: OciRequest, body: Body, repository: &RepositoryName, upload: ChunkedUpload) -> Result<Response, ApiError> {
+async fn patch(
+    request: OciRequest,
+    body: Body,
+    repository: &RepositoryName,
+    upload: ChunkedUpload,
+) -> Result<Response, ApiError> {
     let OciRequest { state, caller, headers, .. } = request;
     let chunk = Chunk::new(&state, repository, upload, &headers, body)?;
     let upload = append(&state, &caller, repository, chunk).await?;
@@ -97,7 +103,12 @@ async fn patch(request: OciRequest, body: Body, repository: &RepositoryName, upl
 }
 
 /// Closes an upload, with the last bytes or without.
-async fn put(request: OciRequest, body: Body, repository: &RepositoryName, upload: ChunkedUpload) -> Result<Response, ApiError> {
+async fn put(
+    request: OciRequest,
+    body: Body,
+    repository: &RepositoryName,
+    upload: ChunkedUpload,
+) -> Result<Response, ApiError> {
     let digest = UploadQuery::read(&request.uri)?.digest()?.ok_or_else(|| {
         ApiError::bad_request(Code::DigestInvalid, "State the digest of the whole blob: PUT …?digest=sha256:HEX.")
     })?;
@@ -122,7 +133,12 @@ async fn put(request: OciRequest, body: Body, repository: &RepositoryName, uploa
 }
 
 /// Takes in a blob whose digest is known before its first byte.
-async fn whole(request: OciRequest, body: Body, repository: &RepositoryName, digest: Digest) -> Result<Response, ApiError> {
+async fn whole(
+    request: OciRequest,
+    body: Body,
+    repository: &RepositoryName,
+    digest: Digest,
+) -> Result<Response, ApiError> {
     let OciRequest { state, caller, mut headers, .. } = request;
     headers.remove(CONTENT_RANGE);
     let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));

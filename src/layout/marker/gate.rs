@@ -12,8 +12,8 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use super::Watch;
 use crate::shares::Owner;
 use crate::store::{
-    ByteRange, Created, FoundObject, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, PresignOptions,
-    Result, Unfinished, Upload,
+    ByteRange, Created, FoundObject, Key, List, Object, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix,
+    PresignOptions, Result, Unfinished, Upload,
 };
 
 /// A store guarded by a [`Watch`]. Writes fail with [`StoreErrorKind::ReadOnly`] while the watch forbids writing, and
