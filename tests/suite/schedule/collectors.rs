@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use larder::clock::Clock;
-use larder::domain::policy::PolicyKeys;
 use larder::domain::retention::Retention;
-use larder::domain::{LivePolicies, Policies, PolicyRule};
 use larder::layout::marker::LayoutError;
 use larder::protocol::ChangeError;
 use larder::store::{StoreError, StoreErrorKind};
 use larder::upkeep::collect::{Collect, CollectError, Settings};
 use tokio_util::sync::CancellationToken;
+
+use crate::support::collecting::for_all;
 
 use super::naive::{Flaw, Naive};
 use super::process::Process;
@@ -76,7 +76,7 @@ impl Collector {
 
     fn new(kind: Kind, retention: Retention, jobs: NonZeroUsize) -> Self {
         let settings =
-            Settings { policies: policies(retention), jobs, min_age: SignedDuration::ZERO, ..Settings::default() };
+            Settings { policies: for_all(retention), jobs, min_age: SignedDuration::ZERO, ..Settings::default() };
         Self { kind, skew: SignedDuration::ZERO, settings }
     }
 
@@ -96,19 +96,6 @@ impl Collector {
             }
         }
     }
-}
-
-/// The same for every name; what has no tag is kept as long as what is staged.
-fn policies(retention: Retention) -> LivePolicies {
-    let keys = PolicyKeys {
-        keep_last: Some(retention.keep_last),
-        keep_for: Some(retention.keep_for),
-        staged_for: Some(retention.staged_for),
-        untagged_for: Some(retention.staged_for),
-        prepared_for: Some(retention.prepared_for),
-        ..PolicyKeys::default()
-    };
-    Policies::new(vec![PolicyRule { matches: vec!["**".parse().expect("a pattern")], keys }]).into()
 }
 
 impl From<StoreError> for End {

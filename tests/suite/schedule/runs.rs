@@ -193,10 +193,7 @@ pub async fn collect(world: Arc<World>, number: usize, runs: usize, collector: C
 }
 
 /// Drives the schedules of these seeds on two threads. The first that goes wrong is returned.
-pub fn drive_all(
-    seeds: std::ops::Range<u64>,
-    drive: impl Fn(u64) -> Result<Ended, Failed> + Sync,
-) -> Option<Failed> {
+pub fn drive_all(seeds: std::ops::Range<u64>, drive: impl Fn(u64) -> Result<Ended, Failed> + Sync) -> Option<Failed> {
     let next = std::sync::atomic::AtomicU64::new(seeds.start);
     let found: Mutex<Option<Failed>> = Mutex::new(None);
     std::thread::scope(|scope| {
@@ -279,7 +276,8 @@ fn every_mistake_of_a_collector_is_found() {
         Flaw::TakesErrorsForAbsence,
         Flaw::ForgetsPrepared,
     ] {
-        let failed = drive_all(0..2000, |seed| drive(seed, Kind::Naive(flaw))).unwrap_or_else(|| panic!("{flaw:?} costs nothing"));
+        let failed = drive_all(0..2000, |seed| drive(seed, Kind::Naive(flaw)))
+            .unwrap_or_else(|| panic!("{flaw:?} costs nothing"));
         eprintln!("{flaw:?} is found with seed {}: {}", failed.seed, failed.why);
         assert!(failed.why.contains(" lost ") || failed.why.contains("lacks"), "{flaw:?}: {}", failed.why);
     }

@@ -92,11 +92,13 @@ impl Truth {
             }
             Some(LayoutKey::Condemned(..)) if self.withdrawals => Ok(()),
             // Also an entry of a version that is prepared: it would be complete without one.
-            Some(LayoutKey::Aux(_)) if layout::MEMBERS.parse(key).is_some() => {
-                let (manifest, name, number) = layout::MEMBERS.parse(key).expect("it was parsed");
+            Some(LayoutKey::Aux(_)) if entry(key).is_some() => {
+                let (manifest, name, number) = entry(key).expect("it was parsed");
                 match self.rows.get(&(name.clone(), number)) {
-                    Some((state, of)) if self.holds(*of, manifest) && state.is_root() && !self.is_removed(&name, number) => {
-                        Err(format!("{name}@{number} is not found by its digest any more"))
+                    Some((state, of)) if state.is_root() && !self.is_removed(&name, number) => {
+                        let counts = layout::REFERRERS.parse(key).is_some() || self.holds(*of, manifest);
+                        let lost = || format!("{name}@{number} is not found by its digest any more");
+                        if counts { Err(lost()) } else { Ok(()) }
                     }
                     _ => Ok(()),
                 }
@@ -148,6 +150,11 @@ impl Truth {
         let blobs = self.contents.get(&manifest).expect("all manifests here are known");
         blobs.iter().copied().chain([manifest])
     }
+}
+
+/// The version that an entry is about, with the manifest by which it is found: one that it holds, or describes.
+fn entry(key: &Key) -> Option<(Digest, LogName, u64)> {
+    layout::MEMBERS.parse(key).or_else(|| layout::REFERRERS.parse(key))
 }
 
 /// Whether there are bytes of a digest, doomed or not.

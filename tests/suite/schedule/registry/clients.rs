@@ -127,8 +127,7 @@ impl Client {
             }
         }
         let author = self.author();
-        let pushed =
-            self.ask(async |services| services.repositories.push(request(image, tag), &author).await).await?;
+        let pushed = self.ask(async |services| services.repositories.push(request(image, tag), &author).await).await?;
         let Some(receipt) = pushed.receipts.first() else {
             return Err(pushed.failed.expect("either is there").into());
         };
@@ -149,7 +148,9 @@ impl Client {
             services.repositories.by_digest(&repository(), digest, (AsOf::Now, false), |_| true).await
         });
         let found = found.await?;
-        if found.is_some() && self.world.with(|store| store.truth.holders(&repository(), digest, false, before).next().is_none()) {
+        if found.is_some()
+            && self.world.with(|store| store.truth.holders(&repository(), digest, false, before).next().is_none())
+        {
             self.world.report(format!("{digest} is found, but no complete version holds it"));
         }
         Ok(found)
@@ -212,15 +213,20 @@ impl Client {
             .await;
         let holders = |own, since| {
             let owned = |(log, begun, lasts): (&LogName, u64, bool)| (log.clone(), begun, lasts);
-            self.world.with(|store| store.truth.holders(&repository(), digest, own, since).map(owned).collect::<Vec<_>>())
+            self.world
+                .with(|store| store.truth.holders(&repository(), digest, own, since).map(owned).collect::<Vec<_>>())
         };
         match &deleted {
             Ok(()) => {
-                if let Some((log, ..)) = holders(true, before).iter().find(|(_, begun, lasts)| *lasts && *begun < before) {
+                if let Some((log, ..)) =
+                    holders(true, before).iter().find(|(_, begun, lasts)| *lasts && *begun < before)
+                {
                     self.world.report(format!("{digest} was deleted, but a version of {log} is still there"));
                 }
             }
-            Err(Failure::No(why)) if why.contains("need it") && holders(false, before).len() == holders(true, before).len() => {
+            Err(Failure::No(why))
+                if why.contains("need it") && holders(false, before).len() == holders(true, before).len() =>
+            {
                 self.world.report(format!("{digest} was not deleted, but nothing needs it"));
             }
             Err(_) => {}
@@ -240,9 +246,7 @@ impl Client {
 
     async fn referrers(&self, subject: Digest) -> Outcome<()> {
         let page = self
-            .ask(async |services| {
-                services.repositories.referrers(&repository(), subject, (None, None), |_| true).await
-            })
+            .ask(async |services| services.repositories.referrers(&repository(), subject, (None, None), |_| true).await)
             .await?;
         for referrer in page.entries {
             let is_one = |image: &Pushable| image.digest == referrer.digest && image.subject == Some(subject);
