@@ -176,7 +176,7 @@ async fn check_version(
 
 #[test]
 fn whatever_happens_no_image_loses_a_layer() {
-    if let Some(failed) = drive_all(seeds(1_000), drive) {
+    if let Some(failed) = drive_all(seeds(120), drive) {
         panic!("{failed}");
     }
 }
