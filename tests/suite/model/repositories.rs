@@ -121,7 +121,7 @@ fn deletions(bound: Bound) -> Setup {
     };
     match bound {
         Bound::Small => setup,
-        Bound::Large => Setup { runs: [1, 1, 0], expiry: true, ..setup },
+        Bound::Large => Setup { runs: [2, 0, 0], expiry: true, ..setup },
     }
 }
 
@@ -140,7 +140,7 @@ fn referrers(bound: Bound) -> Setup {
     };
     match bound {
         Bound::Small => setup,
-        Bound::Large => Setup { runs: [1, 1, 0], expiry: true, ..setup },
+        Bound::Large => Setup { runs: [1, 1, 0], ..setup },
     }
 }
 
