@@ -6,6 +6,9 @@
 //! - The store: of each digest generations of bytes and tombstones ([`copies`]), of each name its newest head ([`heads`]).
 //! - Publishers ([`publisher`]): uploads, publishes, sessions, rollback, deletion. Collectors ([`collector`]): mark with
 //!   expiry, plan, condemn, second mark, sweep and heal. They decide as the code does.
+//! - Manifests that name manifests ([`manifests`]), followed from the top down by publishers and collectors; hidden logs,
+//!   which are names like others; referrers, whose subject is no need; deletion by tag and by digest; and the entries by
+//!   which versions are found from their manifests, with their upkeep ([`entries`]). The setups are in [`repositories`].
 //! - One step is one call to the store by one actor: listing one digest, reading one name's head, creating one object.
 //!   A head is read in one step and created in another, and creating it fails if somebody else was faster. So anything
 //!   can come between any two calls, for any length of time: that is a stall. A copy is two steps, because its source
@@ -26,6 +29,12 @@
 //!   late is to stall; never to be told is to crash.
 //! - Failing calls: they end the operation, which is to crash.
 //! - Durability, `seen` hints and the reports of runs: they decide nothing here.
+//! - Which untagged versions and referrers are kept for how long: any may expire whenever a collector looks.
+//! - Readers by digest: they see an entry and then a head. Entries are only taken from versions that have ended for ever,
+//!   and numbers are not used again, so what a reader is answered depends on the head alone, and
+//!   [`properties::members::WHOLE`] holds of every state in which one could read it.
+//! - Entries that are created later: the model creates each as soon as its manifest is known, and more entries can only
+//!   answer for more. Entries that could not be created: nothing but an answer depends on them.
 //! - *Ready* versions: they differ from *archived* ones in nothing that matters here.
 //! - Checks of several blobs at once: they happen in any order, one by one; no two share anything.
 //! - The listing of one digest is one step: what is found absent was absent at one moment. Much rests on that. A listing
@@ -46,9 +55,12 @@ mod bits;
 mod checker;
 mod collector;
 mod copies;
+mod entries;
 mod heads;
+mod manifests;
 mod properties;
 mod publisher;
+mod repositories;
 mod setup;
 mod setups;
 mod teeth;

@@ -18,6 +18,7 @@ mod oracle;
 mod plan;
 mod process;
 mod random;
+mod registry;
 mod runs;
 mod scripts;
 mod systematic;

@@ -1,8 +1,9 @@
 //! Servers and collectors on one directory or bucket that are killed at random while clients publish, roll back, pin, copy,
-//! delete and read. A few seconds of it in every run of the suite, as long as wanted with
+//! delete and read, natively and as registry clients do. A few seconds of it in every run of the suite, as long as wanted with
 //! `LARDER_SOAK=5m cargo test --release --test suite -- soak --nocapture` (and `LARDER_SOAK_SEED=` what it printed).
 
 mod client;
+mod registry;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,7 +12,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use larder::domain::manifest::release;
 use larder::domain::{Digest, State};
 use larder::layout::LayoutKey;
 use larder::store::FsStore;
@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use crate::support::ceph::Ceph;
 use crate::support::deployment::{Deployment, TOKEN};
 use crate::support::process::{Larder, Output, free_port, larder, until};
-use crate::support::services::{Release, Services, sound};
-use crate::support::store::{Store, all_keys, key, read};
+use crate::support::services::{Release, Services, closure, sound};
+use crate::support::store::{Store, all_keys, key};
 use client::Client;
 
 /// Servers on a directory; on a bucket there is one less.
@@ -46,6 +46,7 @@ match = ["fast/**"]
 keep_last = 0
 keep_for = "0s"
 staged_for = "0s"
+untagged_for = "1s"
 prepared_for = "2s"
 
 [[names]]
@@ -53,6 +54,7 @@ match = ["**"]
 keep_last = 2
 keep_for = "1s"
 staged_for = "1s"
+untagged_for = "2s"
 prepared_for = "2s"
 
 [log]
@@ -94,6 +96,12 @@ struct Counts {
     /// Runs of `larder collect` that came to their end.
     runs: AtomicUsize,
     publishes: AtomicUsize,
+    /// Manifests that were pushed by tag or digest.
+    pushes: AtomicUsize,
+    /// Tags and digests that were deleted.
+    deletions: AtomicUsize,
+    /// Images of which every byte was read by the digest of the manifest.
+    pulls: AtomicUsize,
     /// Publishes that were refused because blobs were missing, and then sent.
     refusals: AtomicUsize,
     /// Rollbacks, promotions, pins, copies and deletions that were made.
@@ -127,6 +135,8 @@ struct Soak {
     ports: Vec<u16>,
     counts: Counts,
     acknowledged: Mutex<Vec<Acknowledged>>,
+    /// Names and manifests that registry clients were told are pushed.
+    pushed: Mutex<BTreeSet<(&'static str, Digest)>>,
     stop: AtomicBool,
 }
 
@@ -218,6 +228,9 @@ impl Soak {
             && at_least(&counts.killed_collectors, 5)
             && at_least(&counts.runs, 10)
             && at_least(&counts.publishes, 40)
+            && at_least(&counts.pushes, 20)
+            && at_least(&counts.deletions, 5)
+            && at_least(&counts.pulls, 5)
             && at_least(&counts.refusals, 10)
             && at_least(&counts.changes, 20)
             && at_least(&counts.reads, 20)
@@ -279,8 +292,9 @@ fn soak(place: Place, config: PathBuf, store: Store, servers: usize, least: usiz
     let seed = seed();
     eprintln!("LARDER_SOAK_SEED={seed}");
     let ports = std::iter::repeat_with(free_port).take(servers).collect();
-    let (counts, acknowledged, stop) = (Counts::default(), Mutex::default(), AtomicBool::new(false));
-    let soak = Soak { seed, place, store, config, ports, counts, acknowledged, stop };
+    let (counts, stop) = (Counts::default(), AtomicBool::new(false));
+    let (acknowledged, pushed) = (Mutex::default(), Mutex::default());
+    let soak = Soak { seed, place, store, config, ports, counts, acknowledged, pushed, stop };
     let first = soak.larder(&format!("serve --listen 127.0.0.1:{}", soak.ports[0])).start();
     until("the first server is up", || Soak::is_up(soak.ports[0]));
     first.signal(Signal::KILL);
@@ -336,9 +350,14 @@ impl Soak {
                     "{of}@{number} was acknowledged"
                 );
             }
-            for row in rows.iter().filter(|row| row.state.is_root()) {
-                needed.extend(needs(&store, row.digest()).await);
+            for (of, digest) in self.pushed.lock().unwrap().iter().filter(|(of, _)| *of == name) {
+                assert!(rows.iter().filter(published).any(|row| row.digest() == *digest), "{of} had {digest}");
             }
+            needed.extend(needs(&store, &rows).await);
+        }
+        for log in hidden_logs(&store).await {
+            sound(&store, &log).await;
+            needed.extend(needs(&store, &Services::over(&store).rows(&log).await).await);
         }
         self.check_blobs(&store, &needed).await
     }
@@ -360,14 +379,24 @@ impl Soak {
     }
 }
 
-/// The digests that a version needs.
-async fn needs(store: &Store, manifest: Digest) -> BTreeSet<Digest> {
+/// The hidden logs, which hold what was pushed by its digest.
+async fn hidden_logs(store: &Store) -> BTreeSet<String> {
+    let hidden = |text: &String| match LayoutKey::parse(&key(text)) {
+        Some(LayoutKey::Head(log, _)) if log.visible().is_none() => Some(log.to_string()),
+        _ => None,
+    };
+    all_keys(store).await.iter().filter_map(hidden).collect()
+}
+
+/// The digests that the roots among these versions need.
+async fn needs(store: &Store, rows: &[larder::domain::VersionRow]) -> BTreeSet<Digest> {
     let services = Services::over(store);
-    // What is prepared may not have its manifest.
-    let meta = services.blobs.stat(manifest).await.unwrap();
-    let Some(meta) = meta else { return BTreeSet::new() };
-    let bytes = read(store, meta.key.as_str()).await.expect("nobody deletes any more");
-    let manifest_itself = Digest::of(&bytes);
-    let blobs = release::read(&bytes).unwrap().blobs;
-    blobs.iter().map(|blob| blob.digest).chain([manifest_itself]).collect()
+    let mut needed = BTreeSet::new();
+    for row in rows.iter().filter(|row| row.state.is_root()) {
+        let closure = closure(&services, row).await;
+        // What is prepared may not have its manifest.
+        let absent: BTreeSet<Digest> = closure.absent.iter().map(|blob| blob.digest).collect();
+        needed.extend(closure.needed.iter().map(|blob| blob.digest).filter(|digest| !absent.contains(digest)));
+    }
+    needed
 }

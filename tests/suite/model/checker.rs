@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use stateright::{Model, Property};
 
@@ -35,14 +35,14 @@ pub enum Action {
 pub struct Protocol {
     pub setup: Setup,
     /// Whether one undisturbed run cleans a store up, which does not depend on what the actors are at.
-    cleanable: Mutex<BTreeMap<u128, bool>>,
+    cleanable: Mutex<BTreeMap<(u128, u32), bool>>,
     /// Properties that were found not to hold.
-    broken: AtomicU8,
+    broken: AtomicU16,
 }
 
 impl Protocol {
     pub fn new(setup: Setup) -> Self {
-        Self { setup, cleanable: Mutex::default(), broken: AtomicU8::new(0) }
+        Self { setup, cleanable: Mutex::default(), broken: AtomicU16::new(0) }
     }
 
     /// Whether a property holds, or was found not to before: the checker goes on for a while and would remember the last
@@ -117,7 +117,12 @@ pub fn steps(path: &Path) -> usize {
 /// A way through the model, for people to follow.
 pub fn trace(path: &Path) -> String {
     let describe = |(world, action): (World, Option<Action>)| {
-        let store = format!("{:?}; {:?}", world.store.blobs, world.store.names.map(|name| name.head));
+        let store = format!(
+            "{:?}; {:?}; entries {:06x}",
+            world.store.blobs,
+            world.store.names.map(|name| name.head),
+            world.store.entries.pack()
+        );
         let actors = match action {
             Some(Action::Publisher { who, .. } | Action::PublisherCrash { who }) => {
                 let publisher = world.publishers[who];

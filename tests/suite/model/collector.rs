@@ -1,7 +1,10 @@
 //! The collector: mark, plan, condemn, mark again, sweep, one call to the store at a time.
 
-use super::bits::{Bits, first, members};
-use super::copies::{Bytes, Copies};
+mod mark;
+mod pack;
+
+use super::bits::{first, members};
+use super::copies::Bytes;
 use super::heads::{Change, Head, State};
 use super::setup::{Broken, DIGESTS, NAMES, Setup};
 use super::world::Store;
@@ -20,6 +23,8 @@ pub enum Phase {
     Plan,
     Condemn,
     Sweep,
+    /// It deletes the entries of versions that had ended in the first mark.
+    Tend,
 }
 
 /// What a sweep does next about its first candidate if that is live.
@@ -63,6 +68,8 @@ pub struct Collector {
     half_read: u8,
     /// Newest generations of the names in the first mark.
     seen: [u8; NAMES],
+    /// Versions whose entries may go, by name: sets of numbers.
+    ended: [u8; NAMES],
     /// What it is about to expire, and the head that it read.
     due: (u8, Head),
     /// Generations that need a tombstone, of each digest.
@@ -70,14 +77,6 @@ pub struct Collector {
     /// Candidates: generations whose bytes are to go, of each digest.
     pub doomed: [u8; DIGESTS],
     pub heal: Heal,
-}
-
-/// What a look for a manifest's bytes comes to.
-enum Look {
-    Found(Bytes),
-    Absent,
-    /// Half of a torn listing showed nothing; the other half is still to come.
-    HalfDone,
 }
 
 /// A choice of the mark: this bit and the number of a manifest to read. Without it: the next name, and the set of
@@ -100,6 +99,7 @@ impl Collector {
             absent: 0,
             half_read: 0,
             seen: [0; NAMES],
+            ended: [0; NAMES],
             due: (0, Head::default()),
             fresh: [0; DIGESTS],
             doomed: [0; DIGESTS],
@@ -135,7 +135,7 @@ impl Collector {
                 choices.extend(members(self.complete | self.prepared).map(|manifest| READ_MANIFEST | manifest));
             }
             Phase::Plan if setup.young && self.live & 1 << self.at == 0 => choices.extend([0, TOO_YOUNG]),
-            Phase::Expire | Phase::Plan | Phase::Condemn | Phase::Sweep => choices.push(0),
+            Phase::Expire | Phase::Plan | Phase::Condemn | Phase::Sweep | Phase::Tend => choices.push(0),
         }
     }
 
@@ -152,6 +152,7 @@ impl Collector {
             Phase::Plan => self.plan(setup, store, pick),
             Phase::Condemn => self.condemn(setup, store),
             Phase::Sweep => self.sweep(setup, store),
+            Phase::Tend => self.tend(store),
         }
         self
     }
@@ -178,76 +179,6 @@ impl Collector {
         }
     }
 
-    /// Notes what a head makes live, and which manifests must be read to know the rest.
-    fn adopt(&mut self, setup: &Setup, head: Head, ignored: u8) {
-        let name = usize::from(self.at);
-        let (known, hidden) = (self.second && self.seen[name] == head.generation, self.hides(head));
-        self.at += 1;
-        self.seen[name] = head.generation;
-        let looks_again = hidden && !setup.breaks(Broken::SecondMarkSkipsAbsentManifests);
-        if !known || looks_again {
-            for (_, row) in head.numbered().filter(|(number, _)| ignored & 1 << number == 0) {
-                match row.state {
-                    State::Prepared => self.needs(setup, row.manifest, true),
-                    State::Active | State::Archived => self.needs(setup, row.manifest, false),
-                    State::Unused | State::Retired | State::Aborted => {}
-                }
-            }
-        }
-        self.marked(setup);
-    }
-
-    /// Whether a version has a manifest that was not there in the first mark.
-    fn hides(&self, head: Head) -> bool {
-        head.rows.iter().any(|row| row.state == State::Prepared && self.absent & 1 << row.manifest != 0)
-    }
-
-    fn needs(&mut self, setup: &Setup, id: u8, prepared: bool) {
-        let manifest = setup.manifest(id);
-        let Some(own) = manifest.own else {
-            self.live |= manifest.blobs;
-            return;
-        };
-        self.live |= 1 << own;
-        if self.read & 1 << id == 0 {
-            *(if prepared { &mut self.prepared } else { &mut self.complete }) |= 1 << id;
-        }
-    }
-
-    fn read_manifest(&mut self, setup: &Setup, store: &Store, id: u8) {
-        let (bit, manifest) = (1 << id, setup.manifest(id));
-        let own = manifest.own.expect("only a manifest with bytes is read");
-        match self.look_for(setup, store.copies(own), bit) {
-            Look::HalfDone => return,
-            Look::Found(Bytes::Good) => {
-                self.live |= manifest.blobs;
-                self.read |= bit;
-            }
-            Look::Absent if self.complete & bit == 0 => self.absent |= bit,
-            // Doubt keeps data.
-            Look::Absent | Look::Found(Bytes::Damaged) => return self.end(),
-        }
-        self.complete &= !bit;
-        self.prepared &= !bit;
-        self.marked(setup);
-    }
-
-    fn look_for(&mut self, setup: &Setup, copies: Copies, bit: u8) -> Look {
-        let found = |bytes: Option<Bytes>| bytes.map_or(Look::Absent, Look::Found);
-        if !setup.breaks(Broken::TornListings) || copies.bytes(0).is_some() {
-            self.half_read &= !bit;
-            return found(copies.read());
-        }
-        let upper = self.half_read & bit == 0;
-        let half = copies.read_half(upper);
-        if upper && half.is_none() {
-            self.half_read |= bit;
-            return Look::HalfDone;
-        }
-        self.half_read &= !bit;
-        found(half)
-    }
-
     /// Goes on when nothing is left to read.
     fn marked(&mut self, setup: &Setup) {
         if self.at < setup.names || self.complete | self.prepared != 0 {
@@ -262,8 +193,8 @@ impl Collector {
     }
 
     fn start_sweep(&mut self) {
-        let (live, doomed) = (self.live, self.doomed);
-        *self = Self { live, doomed, phase: Phase::Sweep, ..Self::idle(self.runs) };
+        let Self { live, doomed, ended, .. } = *self;
+        *self = Self { live, doomed, ended, phase: Phase::Sweep, ..Self::idle(self.runs) };
     }
 
     fn plan(&mut self, setup: &Setup, store: &Store, pick: u8) {
@@ -281,7 +212,7 @@ impl Collector {
         }
         self.at = 0;
         if self.doomed == [0; DIGESTS] {
-            return self.end();
+            return self.finish();
         }
         self.phase = Phase::Condemn;
         self.condemned(setup);
@@ -329,6 +260,24 @@ impl Collector {
         self.heal = Heal::Look;
         self.doomed[usize::from(digest)] &= !(1 << generation);
         if self.doomed == [0; DIGESTS] {
+            self.finish();
+        }
+    }
+
+    /// The end of a run that was not given up.
+    fn finish(&mut self) {
+        *self = Self { ended: self.ended, phase: Phase::Tend, ..Self::idle(self.runs) };
+        if self.ended == [0; NAMES] {
+            self.end();
+        }
+    }
+
+    /// Deletes the entries of one version; no two deletions share anything.
+    fn tend(&mut self, store: &mut Store) {
+        let (name, number) = lowest(self.ended).expect("it tends only while there is something to");
+        store.entries.delete(name, number);
+        self.ended[usize::from(name)] &= !(1 << number);
+        if self.ended == [0; NAMES] {
             self.end();
         }
     }
@@ -370,55 +319,9 @@ impl Collector {
             }
         }
     }
-
-    pub fn pack(&self) -> u128 {
-        let mut bits = Bits::default();
-        bits.put(self.runs, 2);
-        bits.put(self.phase as u8, 3);
-        match self.phase {
-            Phase::Idle => {}
-            Phase::Mark | Phase::Expire | Phase::Plan | Phase::Condemn => self.pack_before_sweep(&mut bits),
-            Phase::Sweep => self.pack_sweep(&mut bits),
-        }
-        bits.packed()
-    }
-
-    fn pack_before_sweep(&self, bits: &mut Bits) {
-        bits.flag(self.second);
-        bits.put(self.at, 2);
-        bits.put(self.live, 4);
-        for manifests in [self.complete, self.prepared, self.read, self.absent, self.half_read] {
-            bits.put(manifests, 4);
-        }
-        for generation in &self.seen {
-            bits.put(*generation, 4);
-        }
-        bits.put(self.due.0, 3);
-        self.due.1.pack(bits);
-        for digest in 0..DIGESTS {
-            bits.put(self.fresh[digest], 6);
-            bits.put(self.doomed[digest], 6);
-        }
-    }
-
-    fn pack_sweep(&self, bits: &mut Bits) {
-        bits.put(self.live, 4);
-        for doomed in &self.doomed {
-            bits.put(*doomed, 6);
-        }
-        let (heal, bytes, to) = match self.heal {
-            Heal::Look => (0, 0, 0),
-            Heal::Copy { to } => (1, 0, to),
-            Heal::Paste { to, bytes } => (2, bytes as u8, to),
-            Heal::Delete => (3, 0, 0),
-        };
-        bits.put(heal, 2);
-        bits.put(bytes, 1);
-        bits.put(to, 3);
-    }
 }
 
-/// The first member of sets of generations: a digest and a generation.
-fn lowest(sets: [u8; DIGESTS]) -> Option<(u8, u8)> {
+/// The first member of sets: of generations by digest, or of versions by name.
+fn lowest<const N: usize>(sets: [u8; N]) -> Option<(u8, u8)> {
     (0..).zip(&sets).find_map(|(digest, set)| Some((digest, first(*set)?)))
 }

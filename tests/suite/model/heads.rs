@@ -7,7 +7,7 @@ use std::fmt;
 use super::bits::Bits;
 
 /// Versions of one name that fit. The model panics when it needs more.
-const VERSIONS: u8 = 3;
+pub const VERSIONS: u8 = 3;
 
 /// Where a version is in its life. `Archived` stands for *ready*, too: both are complete, roots, not active, and may be
 /// retired, which is all that matters here.
@@ -65,6 +65,12 @@ pub enum Change {
     Rollback,
     /// Retire everything.
     Delete,
+    /// Leave no version active.
+    Withdraw,
+    /// Retire the complete versions with this manifest.
+    Retire {
+        manifest: u8,
+    },
 }
 
 impl Head {
@@ -112,17 +118,26 @@ impl Head {
                 head.activate(archived.0);
             }
             Change::Delete => head.end(u8::MAX)?,
+            Change::Withdraw => head.deactivate().then_some(())?,
+            Change::Retire { manifest } => head.end(self.complete_with(manifest))?,
         }
         Some(head)
     }
 
+    /// The set of complete versions with this manifest.
+    pub fn complete_with(self, manifest: u8) -> u8 {
+        let is_it = |row: Row| row.state.is_complete() && row.manifest == manifest;
+        self.numbered().filter(|(_, row)| is_it(*row)).fold(0, |set, (number, _)| set | 1 << number)
+    }
+
     fn activate(&mut self, number: u8) {
-        for row in &mut self.rows {
-            if row.state == State::Active {
-                row.state = State::Archived;
-            }
-        }
+        self.deactivate();
         self.row(number).state = State::Active;
+    }
+
+    fn deactivate(&mut self) -> bool {
+        let active = self.rows.iter_mut().filter(|row| row.state == State::Active);
+        active.map(|row| row.state = State::Archived).count() > 0
     }
 
     fn end(&mut self, numbers: u8) -> Option<()> {
@@ -181,7 +196,7 @@ impl Name {
                 self.muddled |= self.committed & 1 << number != 0 || row.manifest != manifest;
                 self.committed |= 1 << number;
             }
-            Change::Prepare { .. } | Change::Rollback => {}
+            Change::Prepare { .. } | Change::Rollback | Change::Withdraw | Change::Retire { .. } => {}
             Change::Abort { .. } | Change::Expire { .. } | Change::Delete => {
                 for (number, row) in before.numbered() {
                     if row.state == State::Prepared && self.head.rows[usize::from(number)].state == State::Aborted {

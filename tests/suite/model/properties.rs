@@ -1,8 +1,10 @@
 //! What must hold in every state, and what must be reachable for that to mean anything.
 
+pub mod members;
+
 use stateright::Property;
 
-use super::bits::members;
+use super::bits;
 use super::checker::Protocol;
 use super::collector::{Collector, Heal};
 use super::copies::Bytes;
@@ -28,6 +30,10 @@ pub const REFUSED: &str = "a publisher fails because its version was given up";
 pub const MISSED: &str = "a publisher aborts because a blob is missing";
 pub const LATE: &str = "a delete comes when the blob is live again";
 pub const PUT_BACK: &str = "a publisher puts its manifest back after the version is prepared";
+/// An index needs what is to be deleted by its digest.
+pub const KEPT: &str = "a deletion is refused because another manifest needs this one";
+pub const INHERITED: &str = "a child is found only through a version of an index";
+pub const DANGLING: &str = "a referrer outlives the bytes of its subject";
 pub const BURIED: &str = "an upload takes damaged bytes away";
 
 /// The properties that mean something in a setup.
@@ -49,6 +55,9 @@ pub fn properties(setup: &Setup) -> Vec<Property<Protocol>> {
         properties
             .push(Property::always(READ, |model: &Protocol, world: &World| model.first(6, is_readable(model, world))));
     }
+    if setup.by_digest {
+        properties.extend(members::properties());
+    }
     properties.extend(events().into_iter().filter(|event| setup.reaches.contains(&event.name)));
     properties
 }
@@ -63,6 +72,9 @@ fn events() -> Vec<Property<Protocol>> {
         Property::sometimes(LATE, is_late),
         Property::sometimes(PUT_BACK, |_, world: &World| stages(world, |stage, again| stage == Stage::Put && again)),
         Property::sometimes(BURIED, |_, world: &World| calls(world, |call| matches!(call, Call::Condemn(_)))),
+        Property::sometimes(KEPT, |_, world: &World| stages(world, |stage, _| stage == Stage::Kept)),
+        Property::sometimes(INHERITED, members::is_inherited),
+        Property::sometimes(DANGLING, members::is_dangling),
     ]
 }
 
@@ -75,7 +87,8 @@ fn is_present(model: &Protocol, world: &World) -> bool {
 }
 
 fn is_readable(model: &Protocol, world: &World) -> bool {
-    members(needed(&model.setup, &world.store)).all(|digest| world.store.copies(digest).read() != Some(Bytes::Damaged))
+    bits::members(needed(&model.setup, &world.store))
+        .all(|digest| world.store.copies(digest).read() != Some(Bytes::Damaged))
 }
 
 fn is_aborted_for_good(world: &World) -> bool {
@@ -85,7 +98,7 @@ fn is_aborted_for_good(world: &World) -> bool {
 fn is_committed_once(world: &World) -> bool {
     world.store.names.iter().all(|name| {
         let stays = |number: u8| !matches!(name.head.rows[usize::from(number)].state, State::Unused | State::Prepared);
-        !name.muddled && members(name.committed).all(stays)
+        !name.muddled && bits::members(name.committed).all(stays)
     })
 }
 
@@ -132,11 +145,11 @@ fn is_prepared(world: &World, name: u8, number: u8) -> bool {
 /// The digests that complete versions need.
 fn needed(setup: &Setup, store: &Store) -> u8 {
     let rows = store.names.iter().flat_map(|name| name.head.rows);
-    rows.filter(|row| row.state.is_complete()).fold(0, |set, row| set | setup.manifest(row.manifest).needs())
+    rows.filter(|row| row.state.is_complete()).fold(0, |set, row| set | setup.needs(row.manifest))
 }
 
 fn are_present(store: &Store, digests: u8) -> bool {
-    members(digests).all(|digest| store.copies(digest).has_good_bytes())
+    bits::members(digests).all(|digest| store.copies(digest).has_good_bytes())
 }
 
 /// Whether one run that nobody disturbs, whatever state everybody else has stopped in, leaves only what is needed, and
@@ -157,18 +170,12 @@ pub fn one_run_cleans(setup: &Setup, store: &Store) -> bool {
         let is_damaged = copies.damaged() != 0;
         if live & 1 << digest == 0 { !copies.has_bytes() } else { copies.doomed() == 0 || is_damaged }
     };
-    (0..setup.digests()).all(is_clean) && are_present(&store, needed(setup, &store))
+    (0..setup.digests()).all(is_clean) && are_present(&store, needed(setup, &store)) && members::are_of_roots(&store)
 }
 
 /// What a collector must keep: a manifest that is not there refers to nothing.
 fn live(setup: &Setup, store: &Store) -> u8 {
     let rows = store.names.iter().flat_map(|name| name.head.rows);
     let roots = rows.filter(|row| row.state == State::Prepared || row.state.is_complete());
-    roots.fold(0, |set, row| {
-        let manifest = setup.manifest(row.manifest);
-        set | match manifest.own {
-            Some(own) if !store.copies(own).has_bytes() => 1 << own,
-            _ => manifest.needs(),
-        }
-    })
+    roots.fold(0, |set, row| set | setup.found(row.manifest, &|digest| store.copies(digest).has_bytes()))
 }

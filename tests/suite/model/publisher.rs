@@ -1,7 +1,9 @@
 //! The publisher's half: uploads, publishes and sessions, one call to the store at a time.
 
 mod call;
+mod deletion;
 mod flow;
+mod walk;
 
 pub use call::{Call, Stage};
 
@@ -28,9 +30,11 @@ pub struct Publisher {
     target: u8,
     /// The version that it has prepared.
     pub number: Option<u8>,
-    /// Blobs that it has yet to check.
+    /// Blobs that it has yet to check. In a deletion by digest: names to look at.
     todo: u8,
-    /// Blobs that it found missing.
+    /// Manifests that it has yet to read, because another names them.
+    walk: u8,
+    /// Blobs that it found missing. In a deletion by digest: names to change.
     missing: u8,
     /// What it found to be there: this is promised to stay while the version is prepared.
     pub held: u8,
@@ -54,6 +58,7 @@ impl Publisher {
             target: 0,
             number: None,
             todo: 0,
+            walk: 0,
             missing: 0,
             held: 0,
             again: false,
@@ -63,7 +68,8 @@ impl Publisher {
         match publisher.operation(setup, who) {
             None => {}
             Some(Op::Upload { digest }) => publisher.look_at(Stage::Upload, digest),
-            Some(Op::Rollback { .. } | Op::Delete { .. }) => publisher.change(Stage::Other),
+            Some(Op::Rollback { .. } | Op::Delete { .. } | Op::Withdraw { .. }) => publisher.change(Stage::Other),
+            Some(Op::DeleteDigest { .. }) => (publisher.stage, publisher.call) = (Stage::Parents, Call::ListEntries),
             Some(Op::Publish { manifest, .. } | Op::Session { manifest, .. }) => {
                 let manifest = setup.manifest(manifest);
                 publisher.todo = manifest.blobs;
@@ -112,6 +118,8 @@ impl Publisher {
         match (op, self.stage) {
             (Op::Rollback { name }, _) => (name, Change::Rollback),
             (Op::Delete { name }, _) => (name, Change::Delete),
+            (Op::Withdraw { name }, _) => (name, Change::Withdraw),
+            (Op::DeleteDigest { manifest }, _) => (self.name_to_delete_in(), Change::Retire { manifest }),
             (Op::Publish { name, manifest } | Op::Session { name, manifest }, Stage::Prepare) => {
                 (name, Change::Prepare { manifest })
             }
@@ -173,6 +181,9 @@ impl Publisher {
             }
             Call::ReadHead => self.read(task, store),
             Call::CreateHead => self.changed(task, store),
+            Call::Read(child) => self.read_child(task, store, child),
+            Call::Enter(manifest) => self.enter(task, store, manifest),
+            Call::ListEntries => self.listed_entries(task, store),
         }
     }
 
@@ -189,6 +200,7 @@ impl Publisher {
         bits.put(self.target, 3);
         bits.put(self.number.unwrap_or(7), 3);
         bits.put(self.todo, 4);
+        bits.put(self.walk, 4);
         bits.put(self.missing, 4);
         bits.put(self.held, 4);
         bits.flag(self.again);

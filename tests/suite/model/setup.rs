@@ -2,9 +2,10 @@
 
 use super::bits::last;
 use super::copies::Copies;
+use super::manifests::Manifest;
 
 pub const NAMES: usize = 2;
-pub const DIGESTS: usize = 3;
+pub const DIGESTS: usize = 4;
 pub const PUBLISHERS: usize = 2;
 pub const COLLECTORS: usize = 3;
 
@@ -44,6 +45,18 @@ pub enum Broken {
     TornListings,
     /// The plan leaves out doomed bytes that somebody else's tombstone doomed.
     OnlyOwnTombstones,
+    /// A publisher checks what a child names before it checks the child: from the bottom up.
+    BottomUp,
+    /// A collector keeps the manifests that a manifest names, but does not read them.
+    ChildrenNotFollowed,
+    /// The second mark passes over hidden logs.
+    HiddenLogsForgotten,
+    /// A manifest is found by its digest as soon as a version with an entry is prepared.
+    MembersBeforeCommit,
+    /// A collector deletes the entries of all versions that were not there when it marked.
+    NewEntriesDropped,
+    /// A publisher adds the entries of its version after the commit.
+    EntriesAfterCommit,
 }
 
 /// What a publisher does.
@@ -59,32 +72,10 @@ pub enum Op {
     Rollback { name: u8 },
     /// Retires everything.
     Delete { name: u8 },
-}
-
-/// A manifest and the blobs that it refers to.
-#[derive(Debug, Clone, Copy)]
-pub struct Manifest {
-    /// The digest of its own bytes. `None`: they are not modelled and always there.
-    pub own: Option<u8>,
-    /// The set of digests that it refers to.
-    pub blobs: u8,
-}
-
-impl Manifest {
-    /// A manifest whose own bytes are not modelled.
-    pub const fn flat(blobs: u8) -> Self {
-        Self { own: None, blobs }
-    }
-
-    /// A manifest with bytes of its own.
-    pub const fn stored(own: u8, blobs: u8) -> Self {
-        Self { own: Some(own), blobs }
-    }
-
-    /// Everything that a version with this manifest needs.
-    pub fn needs(self) -> u8 {
-        self.blobs | self.own.map_or(0, |own| 1 << own)
-    }
+    /// Deletes a tag: no version is active any more, all of them stay.
+    Withdraw { name: u8 },
+    /// Deletes a manifest by its digest: retires all versions of it, unless a manifest that names it is found.
+    DeleteDigest { manifest: u8 },
 }
 
 /// What there is at the start and what everybody does. The clock may say anything at any time.
@@ -92,6 +83,10 @@ impl Manifest {
 pub struct Setup {
     pub title: &'static str,
     pub names: u8,
+    /// The names that are hidden logs: a set.
+    pub hidden: u8,
+    /// Whether versions are found by the digests of their manifests.
+    pub by_digest: bool,
     pub manifests: Vec<Manifest>,
     pub stock: [Copies; DIGESTS],
     pub scripts: [Vec<Op>; PUBLISHERS],
@@ -117,6 +112,10 @@ impl Setup {
         self.manifests[usize::from(manifest)]
     }
 
+    pub fn is_hidden(&self, name: u8) -> bool {
+        self.hidden & 1 << name != 0
+    }
+
     pub fn has_sessions(&self) -> bool {
         self.scripts.iter().flatten().any(|op| matches!(op, Op::Session { .. }))
     }
@@ -137,7 +136,7 @@ impl Setup {
             Op::Upload { digest } => set | 1 << digest,
             _ => set,
         });
-        let all = self.manifests.iter().fold(stocked | uploaded, |set, manifest| set | manifest.needs());
+        let all = (0..).zip(&self.manifests).fold(stocked | uploaded, |set, (id, _)| set | self.needs(id));
         last(all).map_or(0, |highest| highest + 1)
     }
 }

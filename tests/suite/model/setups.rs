@@ -1,8 +1,9 @@
 //! The setups that are checked, each at a small bound and at a larger one.
 
 use super::copies::{Bytes, Copies};
+use super::manifests::Manifest;
 use super::properties::{BURIED, COLLECTED, HEALED, LATE, MISSED, PUT_BACK, REFUSED, RESCUED};
-use super::setup::{Broken, DIGESTS, Manifest, Op, Setup};
+use super::setup::{Broken, DIGESTS, Op, Setup};
 
 /// How much is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +17,12 @@ const BLOB: u8 = 0;
 /// The digest of another, or of a manifest that refers to the first.
 const OTHER: u8 = 1;
 
-fn setup(title: &'static str) -> Setup {
+pub fn setup(title: &'static str) -> Setup {
     Setup {
         title,
         names: 1,
+        hidden: 0,
+        by_digest: false,
         manifests: Vec::new(),
         stock: [Copies::default(); DIGESTS],
         scripts: [Vec::new(), Vec::new()],
@@ -32,7 +35,7 @@ fn setup(title: &'static str) -> Setup {
     }
 }
 
-fn stock(blob: Option<Bytes>) -> [Copies; DIGESTS] {
+pub fn stock(blob: Option<Bytes>) -> [Copies; DIGESTS] {
     let mut stock = [Copies::default(); DIGESTS];
     stock[usize::from(BLOB)] = blob.map_or(Copies::default(), Copies::of);
     stock
@@ -97,7 +100,7 @@ pub fn moved(bound: Bound) -> Setup {
         title: "a manifest in its second generation",
         ..manifests(bound)
     };
-    setup.stock = [Copies::moved(), Copies::of(Bytes::Good), Copies::default()];
+    (setup.stock[0], setup.stock[1]) = (Copies::moved(), Copies::of(Bytes::Good));
     setup
 }
 

@@ -5,7 +5,7 @@ use super::setup::{Broken, Setup};
 use super::setups::{self, Bound};
 use super::{checker, counterexample, holds_in};
 
-fn breaks(setup: fn(Bound) -> Setup, broken: Broken, property: &'static str) {
+pub(super) fn breaks(setup: fn(Bound) -> Setup, broken: Broken, property: &'static str) {
     let setup = Setup { broken, ..setup(Bound::Small) };
     let path = counterexample(setup, property);
     let path = path.unwrap_or_else(|| panic!("{broken:?} goes unnoticed: {property} even so"));

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use super::bits::Bits;
 use super::collector::Collector;
 use super::copies::{Bytes, Copies};
+use super::entries::Entries;
 use super::heads::{Change, Head, Name};
 use super::publisher::Publisher;
 use super::setup::{Broken, COLLECTORS, DIGESTS, NAMES, PUBLISHERS, Setup};
@@ -14,6 +15,7 @@ use super::setup::{Broken, COLLECTORS, DIGESTS, NAMES, PUBLISHERS, Setup};
 pub struct Store {
     pub blobs: [Copies; DIGESTS],
     pub names: [Name; NAMES],
+    pub entries: Entries,
     /// Somebody was told that a blob is stored when nobody could rely on it. Never in a correct protocol.
     pub lied: bool,
 }
@@ -30,7 +32,7 @@ impl World {
     pub fn of(setup: &Setup) -> Self {
         let publisher = |who| Publisher::start(setup, who, 0);
         Self {
-            store: Store { blobs: setup.stock, names: [Name::default(); NAMES], lied: false },
+            store: Store::of(setup),
             publishers: std::array::from_fn(publisher),
             collectors: setup.runs.map(Collector::idle),
         }
@@ -38,6 +40,10 @@ impl World {
 }
 
 impl Store {
+    fn of(setup: &Setup) -> Self {
+        Self { blobs: setup.stock, names: [Name::default(); NAMES], entries: Entries::default(), lied: false }
+    }
+
     pub fn copies(&self, digest: u8) -> Copies {
         self.blobs[usize::from(digest)]
     }
@@ -76,7 +82,7 @@ impl Store {
         self.lied |= !matches!(self.copies(digest).usable(), Some((_, Bytes::Good)));
     }
 
-    pub fn pack(&self) -> u128 {
+    pub fn pack(&self) -> (u128, u32) {
         let mut bits = Bits::default();
         for copies in &self.blobs {
             copies.pack(&mut bits);
@@ -85,7 +91,7 @@ impl Store {
             name.pack(&mut bits);
         }
         bits.flag(self.lied);
-        bits.packed()
+        (bits.packed(), self.entries.pack())
     }
 }
 
@@ -93,7 +99,7 @@ impl Store {
 /// checker knows states by their hashes alone.
 impl Hash for World {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(self.store.pack());
+        self.store.pack().hash(state);
         for publisher in &self.publishers {
             state.write_u128(publisher.pack());
         }

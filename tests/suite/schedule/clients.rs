@@ -21,7 +21,7 @@ use crate::support::services::{AsOf, Release, Services, name};
 pub const NAMES: [&str; 3] = ["main", "other", "team/third"];
 
 /// How often a client tries again.
-const ATTEMPTS: usize = 3;
+pub const ATTEMPTS: usize = 3;
 
 /// Something that a client wants.
 #[derive(Debug, Clone)]
@@ -95,14 +95,14 @@ pub struct Client {
 }
 
 /// Why a client did not get what it wanted.
-enum Failure {
+pub enum Failure {
     /// It may try again.
     Again(String),
     /// There is no use.
     No(String),
 }
 
-type Outcome<T> = Result<T, Failure>;
+pub type Outcome<T> = Result<T, Failure>;
 
 impl Client {
     pub async fn run(self, tasks: Vec<Task>) {

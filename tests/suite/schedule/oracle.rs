@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use larder::domain::head::Action;
-use larder::domain::{Digest, Head, State, VersionRow};
+use larder::domain::{Digest, Head, LogName, State, VersionRow};
 use larder::layout::LayoutKey;
 
 use super::clients::{Claim, NAMES};
@@ -11,16 +11,16 @@ use super::world::World;
 use crate::support::services::{Services, log, name, sound};
 use crate::support::store::Store;
 
-/// Asserts that every name is sound, that its log tells a possible story, and that what clients were told is in it.
-pub async fn check(store: &Store, claims: &[Claim]) {
+/// Asserts that each of these logs tells a possible story, and that what clients were told is in it.
+pub async fn check(store: &Store, names: &[LogName], claims: &[Claim]) {
     let services = Services::over(store);
     let mut logs = BTreeMap::new();
-    for of in NAMES {
-        let heads = log(&services, of).await;
+    for of in names {
+        let heads = log(&services, of.as_str()).await;
         for pair in heads.windows(2) {
             assert_possible(&pair[0], &pair[1]);
         }
-        logs.insert(larder::domain::LogName::from(name(of)), heads);
+        logs.insert(of.clone(), heads);
     }
     let mut own = BTreeSet::new();
     for claim in claims {
@@ -86,7 +86,7 @@ fn leads_to(from: State, to: State, action: Action) -> bool {
         (State::Prepared, State::Ready | State::Active) => matches!(action, Action::Publish | Action::Copy),
         (State::Prepared, State::Aborted) => !activates && action != Action::Prepare,
         (State::Ready | State::Archived, State::Active) => matches!(action, Action::Promote | Action::Rollback),
-        (State::Active, State::Archived) => activates,
+        (State::Active, State::Archived) => activates || action == Action::Withdraw,
         (State::Active, State::Retired) => action == Action::Delete,
         (State::Ready | State::Archived, State::Retired) => {
             !activates && !matches!(action, Action::Prepare | Action::Pin | Action::Unpin)
@@ -108,6 +108,11 @@ pub async fn check_collected(world: &World, store: &Store) {
             needed.extend(world.with(|store| store.truth.digests(row.digest()).collect::<Vec<Digest>>()));
         }
     }
+    check_stored(world, &needed);
+}
+
+/// Asserts that no bytes are stored but those of these digests, and that none of them are doomed.
+pub fn check_stored(world: &World, needed: &BTreeSet<Digest>) {
     let keys: Vec<LayoutKey> = world.with(|store| {
         let keys = store.objects.after("blobs/", None);
         keys.map(|(key, _)| LayoutKey::parse(key).expect("a key of this layout")).collect()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use jiff::SignedDuration;
-use larder::domain::Digest;
+use larder::domain::{Digest, LogName};
 use larder::layout;
 use tokio::task::JoinSet;
 
@@ -18,7 +18,7 @@ use super::plan::Plan;
 use super::process::{Process, Servers};
 use super::random::Random;
 use super::world::World;
-use crate::support::services::{Release, activate};
+use crate::support::services::{Release, activate, name};
 
 /// A schedule that went wrong.
 #[derive(Debug)]
@@ -58,7 +58,11 @@ pub fn releases() -> Arc<Vec<Release>> {
 pub fn drive(seed: u64, kind: Kind) -> Result<Ended, Failed> {
     let mut random = Random::new(seed);
     let world = World::new(random.next(), Plan::any(&mut random));
-    let claims = drive_world(&world, schedule(&world, random, kind));
+    ended(seed, &world, drive_world(&world, schedule(&world, random, kind)))
+}
+
+/// The end of a schedule in which clients were told so many changes.
+pub fn ended(seed: u64, world: &World, claims: Result<usize, String>) -> Result<Ended, Failed> {
     let trace = world.trace();
     match claims {
         Ok(claims) => Ok(Ended { trace, claims }),
@@ -90,7 +94,7 @@ pub fn drive_world<T>(world: &Arc<World>, everything: impl Future<Output = T>) -
 }
 
 /// What somebody said who panicked.
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
+pub fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
@@ -122,7 +126,8 @@ pub async fn end(world: &Arc<World>, claims: &[Claim], release: &Release, collec
         return;
     }
     let last = Process::start(world, "last", SignedDuration::ZERO);
-    oracle::check(&last.store, claims).await;
+    let names = NAMES.map(|of| LogName::from(name(of)));
+    oracle::check(&last.store, &names, claims).await;
     last.services.release(NAMES[0], release).await.expect("publishing still works");
     collector.run(&last).await.expect("nothing disturbs the last collector");
     oracle::check_collected(world, &last.store).await;
@@ -174,7 +179,7 @@ async fn act(world: &Arc<World>, random: &mut Random, releases: &Arc<Vec<Release
 }
 
 /// Runs of a collector, each in a process of its own.
-async fn collect(world: Arc<World>, number: usize, runs: usize, collector: Collector) {
+pub async fn collect(world: Arc<World>, number: usize, runs: usize, collector: Collector) {
     for _ in 0..runs {
         let process = Process::start(&world, "collector", collector.skew);
         world.note(&format!("      collector {number}: begins {collector:?}"));
@@ -188,7 +193,7 @@ async fn collect(world: Arc<World>, number: usize, runs: usize, collector: Colle
 }
 
 /// Drives the schedules of these seeds on two threads. The first that goes wrong is returned.
-pub fn drive_all(seeds: std::ops::Range<u64>, kind: Kind) -> Option<Failed> {
+pub fn drive_all(seeds: std::ops::Range<u64>, drive: impl Fn(u64) -> Result<Ended, Failed> + Sync) -> Option<Failed> {
     let next = std::sync::atomic::AtomicU64::new(seeds.start);
     let found: Mutex<Option<Failed>> = Mutex::new(None);
     std::thread::scope(|scope| {
@@ -199,7 +204,7 @@ pub fn drive_all(seeds: std::ops::Range<u64>, kind: Kind) -> Option<Failed> {
                     if seed >= seeds.end {
                         break;
                     }
-                    if let Err(failed) = drive(seed, kind) {
+                    if let Err(failed) = drive(seed) {
                         found.lock().unwrap().get_or_insert(failed);
                     }
                 }
@@ -221,20 +226,25 @@ impl std::fmt::Display for Failed {
 
 /// A schedule for each of these seeds. Panics with the first that goes wrong.
 fn assert_sound(seeds: std::ops::Range<u64>, kind: Kind) {
-    if let Some(failed) = drive_all(seeds, kind) {
+    if let Some(failed) = drive_all(seeds, |seed| drive(seed, kind)) {
         panic!("{failed}");
     }
 }
 
-#[test]
-fn whatever_happens_no_version_loses_a_byte() {
+/// The seeds that are asked for, or so many.
+pub fn seeds(usual: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seeds = match (number("LARDER_SEED"), number("LARDER_SCHEDULES")) {
         (Some(seed), _) => seed..seed + 1,
-        (None, count) => 0..count.unwrap_or(1_000),
+        (None, count) => 0..count.unwrap_or(usual),
     };
     eprintln!("schedules with the seeds {seeds:?}");
-    assert_sound(seeds, Kind::Real);
+    seeds
+}
+
+#[test]
+fn whatever_happens_no_version_loses_a_byte() {
+    assert_sound(seeds(1_000), Kind::Real);
 }
 
 #[test]
@@ -266,7 +276,8 @@ fn every_mistake_of_a_collector_is_found() {
         Flaw::TakesErrorsForAbsence,
         Flaw::ForgetsPrepared,
     ] {
-        let failed = drive_all(0..2000, Kind::Naive(flaw)).unwrap_or_else(|| panic!("{flaw:?} costs nothing"));
+        let failed = drive_all(0..2000, |seed| drive(seed, Kind::Naive(flaw)))
+            .unwrap_or_else(|| panic!("{flaw:?} costs nothing"));
         eprintln!("{flaw:?} is found with seed {}: {}", failed.seed, failed.why);
         assert!(failed.why.contains(" lost ") || failed.why.contains("lacks"), "{flaw:?}: {}", failed.why);
     }

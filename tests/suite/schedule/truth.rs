@@ -1,8 +1,9 @@
 //! What is true of the store at this moment, seen from outside: no version that can be read ever lacks a blob.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use larder::domain::{Digest, Head, LogName, State};
+use larder::domain::{Digest, Head, LogName, RepositoryName, State};
 use larder::layout::{self, LayoutKey};
 use larder::store::Key;
 
@@ -16,12 +17,14 @@ pub struct Truth {
     removed: BTreeSet<(LogName, u64)>,
     generations: BTreeMap<LogName, u64>,
     contents: BTreeMap<Digest, Vec<Digest>>,
+    /// The times in which versions were complete, counted in changes of the store; without an end they still are.
+    lives: BTreeMap<(LogName, u64), (u64, Option<u64>)>,
     /// Whether somebody is known to take tombstones away, to see what comes of it.
     pub withdrawals: bool,
 }
 
 impl Truth {
-    /// Tells what a manifest refers to.
+    /// Tells what a manifest needs: blobs, and manifests with what those need.
     pub fn knows(&mut self, manifest: Digest, blobs: Vec<Digest>) {
         self.contents.insert(manifest, blobs);
     }
@@ -60,6 +63,13 @@ impl Truth {
         for row in &head.rows {
             let known = self.rows.insert((name.clone(), row.number), (row.state, row.digest()));
             let was_complete = known.is_some_and(|(state, _)| state.is_complete());
+            match self.lives.entry((name.clone(), row.number)) {
+                Entry::Vacant(life) if row.state.is_complete() => drop(life.insert((objects.changes, None))),
+                Entry::Occupied(mut life) if was_complete && !row.state.is_complete() => {
+                    life.get_mut().1 = Some(objects.changes);
+                }
+                _ => {}
+            }
             if row.state.is_complete() && !was_complete {
                 self.whole(name, row.number, row.digest(), objects)?;
             }
@@ -82,17 +92,40 @@ impl Truth {
             }
             Some(LayoutKey::Condemned(..)) if self.withdrawals => Ok(()),
             // Also an entry of a version that is prepared: it would be complete without one.
-            Some(LayoutKey::Aux(_)) if layout::MEMBERS.parse(key).is_some() => {
-                let (manifest, name, number) = layout::MEMBERS.parse(key).expect("it was parsed");
+            Some(LayoutKey::Aux(_)) if entry(key).is_some() => {
+                let (manifest, name, number) = entry(key).expect("it was parsed");
                 match self.rows.get(&(name.clone(), number)) {
-                    Some((state, of)) if *of == manifest && state.is_root() && !self.is_removed(&name, number) => {
-                        Err(format!("{name}@{number} is not found by its digest any more"))
+                    Some((state, of)) if state.is_root() && !self.is_removed(&name, number) => {
+                        let counts = layout::REFERRERS.parse(key).is_some() || self.holds(*of, manifest);
+                        let lost = || format!("{name}@{number} is not found by its digest any more");
+                        if counts { Err(lost()) } else { Ok(()) }
                     }
                     _ => Ok(()),
                 }
             }
             _ => Err(format!("{key} is deleted, which is for ever")),
         }
+    }
+
+    fn holds(&self, of: Digest, manifest: Digest) -> bool {
+        self.digests(of).any(|digest| digest == manifest)
+    }
+
+    /// The versions of a repository that hold a manifest, as their own if so asked, and were complete at this change or
+    /// later; each with the change that completed it, and whether it still is.
+    pub fn holders(
+        &self,
+        repository: &RepositoryName,
+        manifest: Digest,
+        own: bool,
+        since: u64,
+    ) -> impl Iterator<Item = (&LogName, u64, bool)> {
+        let lives = self.lives.iter().filter(move |(version, (_, end))| {
+            let of = self.rows[version].1;
+            let is_it = if own { of == manifest } else { self.holds(of, manifest) };
+            is_it && RepositoryName::of(&version.0).as_ref() == Some(repository) && end.is_none_or(|end| end >= since)
+        });
+        lives.map(|((log, _), (begin, end))| (log, *begin, end.is_none()))
     }
 
     /// Whether every version that can be read has all of its bytes.
@@ -117,6 +150,11 @@ impl Truth {
         let blobs = self.contents.get(&manifest).expect("all manifests here are known");
         blobs.iter().copied().chain([manifest])
     }
+}
+
+/// The version that an entry is about, with the manifest by which it is found: one that it holds, or describes.
+fn entry(key: &Key) -> Option<(Digest, LogName, u64)> {
+    layout::MEMBERS.parse(key).or_else(|| layout::REFERRERS.parse(key))
 }
 
 /// Whether there are bytes of a digest, doomed or not.

@@ -34,7 +34,7 @@ pub fn marked() -> FsBackend {
     backend
 }
 
-/// Policies that say nothing but how long versions are kept, by pattern.
+/// Policies that say nothing but how long versions are kept, by pattern: without a tag as long as when they are staged.
 pub fn retention(rules: &[(&str, Retention)]) -> LivePolicies {
     let rule = |(pattern, rules): &(&str, Retention)| PolicyRule {
         matches: vec![pattern.parse().expect("a pattern")],
@@ -42,6 +42,7 @@ pub fn retention(rules: &[(&str, Retention)]) -> LivePolicies {
             keep_last: Some(rules.keep_last),
             keep_for: Some(rules.keep_for),
             staged_for: Some(rules.staged_for),
+            untagged_for: Some(rules.staged_for),
             prepared_for: Some(rules.prepared_for),
             ..PolicyKeys::default()
         },

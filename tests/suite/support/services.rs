@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::SignedDuration;
 use larder::clock::{Clock, ManualClock, SystemClock};
-use larder::domain::{Digest, Expect, Head, ManifestName, State, Subject, Target, VersionRow};
+use larder::domain::{Digest, Expect, Head, LogName, ManifestName, State, Subject, Target, VersionRow};
 use larder::layout::LayoutKey;
-use larder::protocol::{BlobError, BlobIntake, Blobs, Heads, Manifests, UploadLimits, Uploads};
+use larder::protocol::{BlobError, BlobIntake, Blobs, Closure, Heads, Manifests, UploadLimits, Uploads};
 use larder::service::publish::PublishOptions;
-use larder::service::{Publish, PublishError, PublishLimits, Receipt, Resolve, Versions};
+use larder::service::{Publish, PublishError, PublishLimits, Receipt, Repositories, Resolve, Versions};
 use larder::store::{Created, StoreError};
 
 use super::store::Store;
@@ -23,6 +23,11 @@ pub static ACTOR: LazyLock<Subject> = LazyLock::new(|| Subject::token("tester").
 
 pub fn name(text: &str) -> ManifestName {
     text.parse().expect("a legal name")
+}
+
+/// A name, or a hidden log.
+pub fn log_name(text: &str) -> LogName {
+    text.parse().expect("a legal name of a log")
 }
 
 pub fn target(text: &str) -> Target {
@@ -78,6 +83,7 @@ pub struct Services {
     pub publish: Arc<Publish>,
     pub resolve: Arc<Resolve>,
     pub versions: Arc<Versions>,
+    pub repositories: Arc<Repositories>,
 }
 
 /// Make it active, whatever is there.
@@ -116,7 +122,10 @@ impl Services {
         let limits = PublishLimits { manifest_bytes: 4 << 20, artifacts: 10_000 };
         let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
         let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
-        Self { clock, heads, blobs, uploads, publish, resolve, versions }
+        let repositories =
+            Repositories::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&publish), Arc::clone(&versions));
+        let repositories = Arc::new(repositories);
+        Self { clock, heads, blobs, uploads, publish, resolve, versions, repositories }
     }
 
     /// Uploads one blob, as a client does that announces its length. `None` when it was there.
@@ -159,7 +168,7 @@ impl Services {
 
     /// The newest head of a name that exists.
     pub async fn head(&self, of: &str) -> Arc<Head> {
-        self.heads.current(&name(of)).await.expect("read the head").expect("a name that exists")
+        self.heads.current(&log_name(of)).await.expect("read the head").expect("a name that exists")
     }
 
     /// The label of the active version, if any.
@@ -191,7 +200,7 @@ pub async fn sound(store: &Store, of: &str) -> Option<String> {
 /// no gaps, numbers were given out once, and every complete version has all of its bytes.
 pub async fn assert_sound(store: &Store, of: &str) -> Option<Arc<Head>> {
     let services = Services::over(store);
-    let newest = services.heads.current(&name(of)).await.expect("read the head")?;
+    let newest = services.heads.current(&log_name(of)).await.expect("read the head")?;
     assert_sound_log(&log(&services, of).await, &newest);
     for row in services.rows(of).await.iter().filter(|row| row.state.is_complete()) {
         assert_complete(&services, row).await;
@@ -199,11 +208,11 @@ pub async fn assert_sound(store: &Store, of: &str) -> Option<Arc<Head>> {
     Some(newest)
 }
 
-/// Every head of a name, oldest first.
+/// Every head of a log, hidden or not, oldest first.
 pub async fn log(services: &Services, of: &str) -> Vec<Head> {
-    let mut heads = Vec::new();
+    let (of, mut heads) = (log_name(of), Vec::new());
     for generation in 1.. {
-        match services.heads.read(&name(of), generation).await.expect("read a head") {
+        match services.heads.read(&of, generation).await.expect("read a head") {
             Some(head) => heads.push(head),
             None => break,
         }
@@ -222,21 +231,22 @@ fn assert_sound_log(log: &[Head], newest: &Head) {
     }
 }
 
+/// What a version needs, all of which must be known.
+pub async fn closure(services: &Services, row: &VersionRow) -> Closure {
+    let manifests = Manifests::new(Arc::clone(&services.blobs));
+    let closure = manifests.closure(row.summary.manifest, row.summary.media_type.as_deref());
+    closure.await.expect("manifests that can be read")
+}
+
 /// Every byte of a version is there, may be relied on, and has its digest.
 async fn assert_complete(services: &Services, row: &VersionRow) {
-    let manifest = blob(services, row.digest()).await.expect("read").expect("the bytes of a manifest");
-    assert_eq!(Digest::of(&manifest), row.digest());
-    let blobs = larder::domain::manifest::release::read(&manifest).expect("a manifest").blobs;
-    let digests: Vec<Digest> = blobs.iter().map(|blob| blob.digest).chain([row.digest()]).collect();
-    for blob_of in &blobs {
-        let bytes = blob(services, blob_of.digest).await.expect("read").expect("the bytes of a file");
-        assert_eq!(
-            (Digest::of(&bytes), bytes.len() as u64),
-            (blob_of.digest, blob_of.size),
-            "of version {}",
-            row.number
-        );
+    let closure = closure(services, row).await;
+    assert!(closure.absent.is_empty() && closure.malformed.is_empty(), "version {}: {closure:?}", row.number);
+    for needed in &closure.needed {
+        let bytes = blob(services, needed.digest).await.expect("read").expect("the bytes of a version");
+        assert_eq!((Digest::of(&bytes), bytes.len() as u64), (needed.digest, needed.size), "of version {}", row.number);
     }
+    let digests = closure.needed.iter().map(|needed| needed.digest).collect();
     let missing = services.blobs.missing(digests).await.expect("look for blobs");
     assert!(missing.is_empty(), "version {} relies on doomed bytes: {missing:?}", row.number);
 }

@@ -10,33 +10,36 @@ use larder::domain::Digest;
 use serde_json::{Value, json};
 
 use super::super::noise;
+use super::registry::Pushed;
 use super::{COLLECTORS, Dice, NAMES, SERVERS, Soak, StopAll, count};
 use crate::support::process::{Reply, exchange};
 
 /// Different files that there are. So few that names share them, and that they come and go.
-const FILES: usize = 90;
+pub(super) const FILES: usize = 90;
 /// Versions that one client keeps pinned. More, and after a while nothing would ever be collected.
 const PINS: usize = 2;
 /// How often a publish is tried again when blobs are missing.
-const TRIES: usize = 6;
+pub(super) const TRIES: usize = 6;
 
 pub(super) struct Client<'a> {
-    soak: &'a Soak,
-    dice: Dice,
+    pub(super) soak: &'a Soak,
+    pub(super) dice: Dice,
     token: String,
     /// What this client pinned, oldest first.
     pinned: VecDeque<(&'static str, u64)>,
+    /// What this client pushed last: repositories, manifests, and the digests below.
+    pub(super) pushed: VecDeque<Pushed>,
 }
 
 /// The bytes of a file.
-fn file(number: usize) -> Vec<u8> {
+pub(super) fn file(number: usize) -> Vec<u8> {
     noise([10, 1000, 30_000][number % 3] + number, 1000 + number as u64)
 }
 
 impl<'a> Client<'a> {
     pub(super) fn new(soak: &'a Soak, number: usize) -> Self {
         let dice = Dice::new(soak.seed, SERVERS + COLLECTORS + number);
-        Self { soak, dice, token: soak.token(), pinned: VecDeque::new() }
+        Self { soak, dice, token: soak.token(), pinned: VecDeque::new(), pushed: VecDeque::new() }
     }
 
     pub(super) fn run(mut self) {
@@ -45,8 +48,11 @@ impl<'a> Client<'a> {
             let name = self.dice.one_of(&NAMES);
             // What is asked of a server that is killed is just not done.
             let _: Option<()> = match self.dice.below(100) {
-                0..25 => self.publish(name),
-                25..45 => self.publish_in_a_session(name),
+                0..12 => self.publish(name),
+                12..25 => self.push(name),
+                25..32 => self.pull(),
+                32..36 => self.delete_from_registry(name),
+                36..45 => self.publish_in_a_session(name),
                 45..70 => self.read(name),
                 70..78 => self.change("POST", &format!("/versions/{name}@previous/promote"), &Value::Null),
                 78..82 => self.promote(name),
@@ -62,7 +68,7 @@ impl<'a> Client<'a> {
     }
 
     /// Sends a request to some server. `None` when there was no complete answer, or it says to try again later.
-    fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Option<Reply> {
+    pub(super) fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Option<Reply> {
         // One that is up, if there is one: the others are not disturbed in the middle of anything.
         let ports: Vec<u16> = self.soak.ports.iter().copied().filter(|port| Soak::is_up(*port)).collect();
         let port = if ports.is_empty() { self.soak.ports[0] } else { self.dice.one_of(&ports) };
@@ -242,8 +248,10 @@ impl<'a> Client<'a> {
         }
         let version = reply.header("larder-version").expect("the version").to_owned();
         let manifest = reply.json();
-        for artifact in manifest["artifacts"].as_array().unwrap() {
-            let digest = artifact["blob"].as_str().unwrap();
+        // An image has layers; what an index names is pulled by digest.
+        let artifacts = ["artifacts", "layers"].iter().find_map(|member| manifest[member].as_array());
+        for artifact in artifacts.into_iter().flatten() {
+            let digest = artifact["blob"].as_str().or(artifact["digest"].as_str()).unwrap();
             let blob = self.send("GET", &format!("/blobs/{digest}"), b"")?;
             if blob.status == 404 {
                 return self.must_be_retired(name, &version, digest);

@@ -25,8 +25,14 @@ pub enum Stage {
     Upload,
     /// An upload's second look.
     Look,
+    /// P2 goes on to what a manifest names that this one names.
+    Child,
     /// A change that is not about publishing.
     Other,
+    /// A deletion by digest looks for manifests that name what it is to delete.
+    Parents,
+    /// It may not delete: an index needs it.
+    Kept,
     /// It could not commit because its version had been given up.
     Refused,
     /// A session whose blobs were all there or uploaded finds one missing before it commits.
@@ -58,6 +64,12 @@ pub enum Call {
     },
     ReadHead,
     CreateHead,
+    /// Reads the bytes of a manifest that it does not have at hand.
+    Read(u8),
+    /// Creates the entry by which its version is found from this manifest.
+    Enter(u8),
+    /// Lists the entries of the manifest that it is to delete.
+    ListEntries,
 }
 
 impl Call {
@@ -74,6 +86,9 @@ impl Call {
             Self::Paste { to, bytes } => (8, bytes as u8, to),
             Self::ReadHead => (9, 0, 0),
             Self::CreateHead => (10, 0, 0),
+            Self::Read(manifest) => (11, manifest, 0),
+            Self::Enter(manifest) => (12, manifest, 0),
+            Self::ListEntries => (13, 0, 0),
         };
         bits.put(call, 4);
         bits.put(one, 3);

@@ -5,7 +5,8 @@ use super::{Call, Publisher, Stage};
 use crate::model::bits::first;
 use crate::model::copies::{Bytes, Copies};
 use crate::model::heads::{Change, Head, Row, State};
-use crate::model::setup::{Broken, Manifest, Op, Setup};
+use crate::model::manifests::Manifest;
+use crate::model::setup::{Broken, Op, Setup};
 use crate::model::world::Store;
 
 /// What a publisher works on.
@@ -15,18 +16,18 @@ pub(super) struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn breaks(&self, rule: Broken) -> bool {
+    pub(super) fn breaks(&self, rule: Broken) -> bool {
         self.setup.breaks(rule)
     }
 
-    fn manifest_id(&self) -> u8 {
+    pub(super) fn manifest_id(&self) -> u8 {
         match self.op {
             Op::Publish { manifest, .. } | Op::Session { manifest, .. } => manifest,
-            Op::Upload { .. } | Op::Rollback { .. } | Op::Delete { .. } => 0,
+            _ => 0,
         }
     }
 
-    fn manifest(&self) -> Manifest {
+    pub(super) fn manifest(&self) -> Manifest {
         self.setup.manifest(self.manifest_id())
     }
 
@@ -136,10 +137,9 @@ impl Publisher {
     }
 
     /// P2: the manifest first. A collector that finds it gone cannot know the blobs, but then they are not checked yet.
-    fn secure(&mut self, task: &Task) {
-        let manifest = task.manifest();
-        self.todo = manifest.blobs;
-        match manifest.own {
+    pub(super) fn secure(&mut self, task: &Task) {
+        self.begin_walk(task);
+        match task.manifest().own {
             Some(own) => self.look_at(Stage::Manifest, own),
             None => self.check_blobs(task),
         }
@@ -148,7 +148,7 @@ impl Publisher {
     pub(super) fn check_blobs(&mut self, task: &Task) {
         (self.stage, self.call, self.digest) = (Stage::Blobs, Call::ListAny, 0);
         if self.todo == 0 {
-            self.checked(task);
+            self.follow(task);
         }
     }
 
@@ -178,7 +178,7 @@ impl Publisher {
     }
 
     /// Every blob was looked at.
-    fn checked(&mut self, task: &Task) {
+    pub(super) fn checked(&mut self, task: &Task) {
         let put_back = task.manifest().own.filter(|own| self.held & 1 << own == 0);
         match (put_back, self.missing) {
             (Some(own), _) => self.look_at(Stage::Put, own),
@@ -192,12 +192,15 @@ impl Publisher {
     }
 
     pub(super) fn read(&mut self, task: &Task, store: &Store) {
+        if matches!(task.op, Op::DeleteDigest { .. }) {
+            return self.read_to_delete(task, store);
+        }
         let (name, change) = self.wish(task.op);
         let head = store.head(name);
         let resumed = if self.stage == Stage::Prepare { resumable(task, head) } else { None };
         if let Some(number) = resumed {
             self.number = Some(number);
-            return self.secure(task);
+            return self.rooted(task);
         }
         match change {
             Change::Commit { number } if head.rows[usize::from(number)].state.is_complete() => self.end(),
@@ -214,21 +217,24 @@ impl Publisher {
             self.call = Call::ReadHead;
             return;
         }
-        if self.stage != Stage::Prepare {
-            return self.end();
+        match self.stage {
+            Stage::Prepare => {}
+            Stage::Commit => return self.committed(task),
+            Stage::Other if matches!(task.op, Op::DeleteDigest { .. }) => return self.deleted(),
+            _ => return self.end(),
         }
         self.number = Some(seen.next_number());
         if task.breaks(Broken::CheckBeforeRoot) {
             return self.change(Stage::Commit);
         }
-        self.secure(task);
+        self.rooted(task);
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.rest(Stage::Done);
     }
 
-    fn rest(&mut self, stage: Stage) {
+    pub(super) fn rest(&mut self, stage: Stage) {
         (self.stage, self.call) = (stage, Call::Finish);
     }
 }
