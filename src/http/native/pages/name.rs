@@ -41,8 +41,7 @@ pub(super) fn page(view: &NameView<'_>) -> Page {
     let (title, about) = match history.head.active() {
         Some(row) => {
             let label = text::plain_title(row);
-            let size = text::size(row.summary.total_bytes);
-            (format!("{name} {label}"), format!("{name} {label}: {}, {size}.", text::count(row.summary.files, "file")))
+            (format!("{name} {label}"), format!("{name} {label}: {}.", text::amount(&row.summary)))
         }
         None => (name.to_owned(), format!("The history of {name}.")),
     };

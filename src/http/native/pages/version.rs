@@ -83,8 +83,7 @@ pub(super) fn page(view: &VersionView<'_>, around: &Around<'_>) -> Page {
         }
     };
     let title = format!("{name} {}", text::plain_title(row));
-    let about =
-        format!("{}, {} of {name}.", text::count(row.summary.files, "file"), text::size(row.summary.total_bytes));
+    let about = format!("{} of {name}.", text::amount(&row.summary));
     let listed = view.public && view.page == 1;
     Frame { base: &site.base, title: &title, about: &about, listed, feed: Some(name) }.page(&main)
 }
