@@ -196,6 +196,19 @@ impl Access {
         self.policies.current().of_log(log).read == Reads::Public
     }
 
+    /// Whether `caller` may read any tag that `repository` could have. What is published there needs more: this only says
+    /// whether the repository exists for the caller.
+    #[must_use]
+    pub fn may_read_somewhere_in(&self, caller: &Caller, repository: &RepositoryName) -> bool {
+        self.is_public_somewhere_in(repository) || caller.may_in_repository(Permission::Read, repository)
+    }
+
+    /// Whether any tag that `repository` could have can be read without credentials.
+    #[must_use]
+    pub fn is_public_somewhere_in(&self, repository: &RepositoryName) -> bool {
+        self.policies.current().least_read(repository) == Reads::Public
+    }
+
     /// Whether `caller` may read blobs by their digest.
     #[must_use]
     pub fn may_read_blobs(&self, caller: &Caller) -> bool {

@@ -273,6 +273,21 @@ impl Policies {
         }
     }
 
+    /// Who may read at least one of the tags that a repository could have.
+    #[must_use]
+    pub fn least_read(&self, repository: &RepositoryName) -> Reads {
+        let mut least = Reads::Token;
+        for rule in &self.rules {
+            let reach = rule.reach(repository);
+            let Some(read) = rule.keys.read.filter(|_| reach != Reach::None) else { continue };
+            least = least.min(read);
+            if reach == Reach::Every {
+                return least;
+            }
+        }
+        least.min(Reads::default())
+    }
+
     /// The policy of a name.
     #[must_use]
     pub fn of(&self, name: &ManifestName) -> Arc<NamePolicy> {

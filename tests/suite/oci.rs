@@ -1,8 +1,14 @@
 //! The registry protocol of container clients, under `/v2/`: what the specification asks for, what each client sends, and
 //! the clients themselves.
 
+mod access;
+mod blobs;
 mod bridge;
+mod clients;
 mod conformance;
+mod crowds;
+mod guide;
 mod image;
 mod recorded;
-mod registry;
+pub mod registry;
+mod uploads;

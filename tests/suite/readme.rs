@@ -39,6 +39,7 @@ const GUIDES: [(&str, &[&str]); 4] = [
 const TESTED_ELSEWHERE: &[&str] = &[
     "docs/assets.md",
     "docs/clients.md",
+    "docs/containers.md",
     "docs/downloads.md",
     "docs/history.md",
     "docs/keyless.md",

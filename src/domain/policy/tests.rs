@@ -118,6 +118,23 @@ fn what_is_untagged_is_read_as_strictly_as_the_strictest_tag() {
 }
 
 #[test]
+fn a_repository_is_there_for_those_who_may_read_one_of_its_tags() {
+    let public = || PolicyKeys { read: Some(Reads::Public), ..PolicyKeys::default() };
+    let least = |rules: &[(&str, PolicyKeys)]| {
+        let rules = rules.iter().map(|(pattern, keys)| rule(&[pattern], keys.clone())).collect();
+        Policies::new(rules).least_read(&"a/b".parse().unwrap())
+    };
+    for rules in
+        [&[("a/**", PRIVATE)][..], &[("**", PRIVATE), ("a/b/v*", public())], &[("a/c/x", public()), ("a/b/*", PRIVATE)]]
+    {
+        assert_eq!(least(rules), Reads::Token, "{rules:?}");
+    }
+    for rules in [&[][..], &[("a/b/v*", PRIVATE)], &[("a/b/v*", public()), ("**", PRIVATE)], &[("a/b", PRIVATE)]] {
+        assert_eq!(least(rules), Reads::Public, "{rules:?}");
+    }
+}
+
+#[test]
 fn what_is_in_force_changes_for_all_who_share_it() {
     let live = LivePolicies::default();
     let shared = live.clone();

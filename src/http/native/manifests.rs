@@ -244,8 +244,15 @@ async fn head(
     let reading = Reading::new(resolve, access, &caller, rest.target()?, fresh).await?;
     let found = resolve.readable(reading.target(), fresh).await?;
     let answer = manifest_headers(base, &reading, &found);
-    let judged = judged(&headers, found.row.digest(), last_change::date(&found), &answer)?;
-    Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
+    if let Some(judged) = judged(&headers, found.row.digest(), last_change::date(&found), &answer)? {
+        return Ok(judged);
+    }
+    let heads = reading.heads(&found).filter(|_| reading.is_public);
+    let cacheable = heads.map(|heads| {
+        let unsettled_for = last_change::unsettled_for(&found);
+        Extension(Cacheable::without_body(None).under(heads).valid_for(unsettled_for))
+    });
+    Ok((cacheable, answer).into_response())
 }
 
 fn manifest_headers(base: &BaseUrl, reading: &Reading, found: &Resolved) -> HeaderMap {

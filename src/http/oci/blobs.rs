@@ -12,8 +12,15 @@ use crate::http::rfc::caching::Freshness;
 use crate::http::rfc::hardening::Hardening;
 use crate::http::serving::bytes::{self, BlobOptions};
 use crate::http::serving::download::Download;
+use crate::http::serving::response_cache;
 use crate::http::state::{AppState, Delivery};
 use crate::protocol::AsOf;
+
+/// Where the digest ends in the address of a blob. Without a query, which means nothing here.
+pub(super) fn end_of_digest(address: &str) -> Option<usize> {
+    const BLOBS: &str = "/blobs/";
+    response_cache::end_of_digest(address, address.rfind(BLOBS)? + BLOBS.len(), &[])
+}
 
 /// Answers a request for a blob.
 pub(super) async fn answer(
@@ -48,13 +55,10 @@ pub(super) fn digest_header(digest: Digest) -> HeaderValue {
     HeaderValue::try_from(digest.to_string()).expect("a digest is legal in a header")
 }
 
-/// Whether the caller may read a blob through a repository.
-pub(super) fn may_read_through(
-    (access, caller): (&Access, &Caller),
-    repository: &RepositoryName,
-    digest: Digest,
-) -> bool {
-    access.may_read_log(caller, &repository.untagged(digest)) && access.may_read_blobs(caller)
+/// Whether the caller may read blobs through a repository. Which of its tags need a blob does not matter: the caller knows
+/// the digest.
+pub(super) fn may_read_through((access, caller): (&Access, &Caller), repository: &RepositoryName) -> bool {
+    access.may_read_somewhere_in(caller, repository) && access.may_read_blobs(caller)
 }
 
 async fn get(wanted: &Wanted<'_>) -> Result<Response, ApiError> {
@@ -86,7 +90,7 @@ async fn head(wanted: &Wanted<'_>) -> Result<Response, ApiError> {
 
 impl Wanted<'_> {
     fn require_read(&self) -> Result<(), ApiError> {
-        if may_read_through((&self.state.access, &self.caller), self.repository, self.digest) {
+        if may_read_through((&self.state.access, &self.caller), self.repository) {
             Ok(())
         } else {
             Err(self.caller.refuse(Permission::Read, &format!("to {}", self.repository)))
@@ -97,7 +101,7 @@ impl Wanted<'_> {
         let access = &self.state.access;
         BlobOptions {
             download,
-            public: access.blobs_are_public() && access.is_public_log(&self.repository.untagged(self.digest)),
+            public: access.blobs_are_public() && access.is_public_somewhere_in(self.repository),
             delivery,
             freshness: Freshness::Immutable,
             modified: None,

@@ -79,7 +79,8 @@ pub(super) async fn catalog(State(state): State<AppState>, caller: Caller, uri: 
     let last = paging.last.map(|last| last.parse::<RepositoryName>()).transpose()?;
     let _turn = intake::turn(&state, &caller).await?;
     let visible = |name: &ManifestName| state.access.may_read(&caller, name);
-    let page = state.repositories.catalog(last.as_ref(), limit, visible).await?;
+    let may_see_some = |repository: &RepositoryName| state.access.may_read_somewhere_in(&caller, repository);
+    let page = state.repositories.catalog(last.as_ref(), limit, may_see_some, visible).await?;
     let next = page.entries.last().filter(|_| page.more);
     let next = next.map(|last| {
         let last = utf8_percent_encode(last.as_str(), NON_ALPHANUMERIC);

@@ -54,9 +54,7 @@ pub(super) async fn begin(request: OciRequest, body: Body, repository: Repositor
 async fn mount(state: &AppState, caller: &Caller, query: &UploadQuery, digest: Digest) -> Result<bool, ApiError> {
     let may_read = match &query.from {
         None => state.access.may_read_blobs(caller),
-        Some(from) => {
-            from.parse().is_ok_and(|from: RepositoryName| may_read_through((&state.access, caller), &from, digest))
-        }
+        Some(from) => from.parse().is_ok_and(|from: RepositoryName| may_read_through((&state.access, caller), &from)),
     };
     Ok(may_read && state.blobs.rely_on(digest).await?.is_some())
 }

@@ -18,8 +18,9 @@ pub struct Pushed {
 }
 
 impl Publish {
-    /// Publishes a manifest of this media type (`None`: a release in Larder's own format) in several logs of a repository. All versions are prepared and secured before the first is
-    /// committed; from then on the commits are carried through one after the other.
+    /// Publishes a manifest of this media type (`None`: a release in Larder's own format) in several logs of a repository.
+    /// All versions are prepared and secured before the first is committed; from then on the commits are carried through one
+    /// after the other.
     ///
     /// # Errors
     /// A [`PublishError`]; nothing is changed then.
@@ -59,6 +60,9 @@ impl Publish {
             {
                 prepared.push(receipt);
                 continue;
+            }
+            if options.activate {
+                self.heads.require_movable(log, bytes).await?;
             }
             let summary = match &summary {
                 Some(summary) => summary,

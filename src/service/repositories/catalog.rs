@@ -125,7 +125,8 @@ impl Repositories {
         }
     }
 
-    /// At most `limit` repositories after `last` with an active tag that `visible` lets the caller see. May be a minute old.
+    /// At most `limit` repositories after `last` with an active tag that `visible` lets the caller see. Those of which
+    /// `may_see_some` says that there is none are not looked at. May be a minute old.
     ///
     /// # Errors
     /// When the store fails.
@@ -133,11 +134,13 @@ impl Repositories {
         &self,
         last: Option<&RepositoryName>,
         limit: usize,
+        may_see_some: impl Fn(&RepositoryName) -> bool + Send + Sync,
         visible: impl Fn(&ManifestName) -> bool + Send + Sync,
     ) -> Result<Page<RepositoryName>, StoreError> {
         let all = self.all().await?;
-        let after: Vec<RepositoryName> =
-            all.iter().filter(|repository| last.is_none_or(|last| *repository > last)).cloned().collect();
+        let wanted =
+            |repository: &&RepositoryName| last.is_none_or(|last| *repository > last) && may_see_some(repository);
+        let after: Vec<RepositoryName> = all.iter().filter(wanted).cloned().collect();
         let visible = &visible;
         let look = |repository: RepositoryName| async move {
             let tags = self.tags_ever(&repository, visible).await?;

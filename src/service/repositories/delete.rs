@@ -20,9 +20,9 @@ pub enum DeleteError {
     /// Others that are there need it.
     #[error("{} need it", .0.join(", "))]
     Needed(Vec<String>),
-    /// The caller may not change this name, which has it.
-    #[error("{0} must not be changed")]
-    Forbidden(LogName),
+    /// The caller may not change a name that has it; says which if the caller may read it.
+    #[error("the caller may not change everything that has it")]
+    Forbidden(Option<LogName>),
     /// A version of it is pinned.
     #[error("{} is pinned", .0)]
     Pinned(String),
@@ -53,7 +53,8 @@ impl Repositories {
     }
 
     /// Retires every version of a repository whose own manifest this is, withdrawing the tags that point to it. Refused
-    /// while another manifest needs it, and if `may_change` forbids the change of any log that has it.
+    /// while another manifest needs it, and if `may_change` forbids the change of any log that has it. Logs that `may_read`
+    /// hides from the caller are not told of: if they are all that has it, it is unknown.
     ///
     /// # Errors
     /// A [`DeleteError`]. Repeating the deletion completes one that the store interrupted.
@@ -61,20 +62,23 @@ impl Repositories {
         &self,
         repository: &RepositoryName,
         manifest: Digest,
-        may_change: impl Fn(&LogName) -> bool + Send + Sync,
+        (may_change, may_read): (impl Fn(&LogName) -> bool + Send + Sync, impl Fn(&LogName) -> bool + Send + Sync),
         by: &Author,
     ) -> Result<(), DeleteError> {
         let members = self.members.all(repository, manifest).await?;
-        if members.is_empty() {
+        // Whoever may change a log knows of it.
+        let is_told = |member: &Member| may_read(&member.log) || may_change(&member.log);
+        if !members.iter().any(is_told) {
             return Err(DeleteError::Unknown);
         }
-        let parents = members.iter().filter(|member| member.holding == Holding::Child);
-        let parents: BTreeSet<String> = parents.map(|member| member.row.digest().to_string()).take(NAMED).collect();
+        let parents: Vec<&Member> = members.iter().filter(|member| member.holding == Holding::Child).collect();
         if !parents.is_empty() {
-            return Err(DeleteError::Needed(parents.into_iter().collect()));
+            let told = parents.into_iter().filter(|parent| is_told(parent));
+            let told: BTreeSet<String> = told.map(|parent| parent.row.digest().to_string()).take(NAMED).collect();
+            return Err(DeleteError::Needed(told.into_iter().collect()));
         }
         if let Some(member) = members.iter().find(|member| !may_change(&member.log)) {
-            return Err(DeleteError::Forbidden(member.log.clone()));
+            return Err(DeleteError::Forbidden(Some(member.log.clone()).filter(|log| may_read(log))));
         }
         if let Some(pinned) = members.iter().find(|member| member.row.is_pinned()) {
             return Err(DeleteError::Pinned(format!("{}@{}", pinned.log, pinned.row.number)));

@@ -43,9 +43,13 @@ async fn delete(request: OciRequest, repository: RepositoryName, digest: Digest)
     let tasks = state.tasks.clone();
     run_to_completion(&tasks, async move {
         let may_change = |log: &LogName| log.visible().is_none_or(|tag| caller.may(Permission::Retire, &tag));
-        let deleted = state.repositories.delete(&repository, digest, may_change, &caller.author()).await;
+        let may_read = |log: &LogName| state.access.may_read_log(&caller, log);
+        let deleted = state.repositories.delete(&repository, digest, (may_change, may_read), &caller.author()).await;
         deleted.map_err(|error| match error {
-            DeleteError::Forbidden(log) => caller.refuse(Permission::Retire, &format!("to {log}")),
+            DeleteError::Forbidden(Some(log)) => caller.refuse(Permission::Retire, &format!("to {log}")),
+            DeleteError::Forbidden(None) => {
+                caller.refuse(Permission::Retire, &format!("to everything in {repository} that has this manifest"))
+            }
             error => refusal(error, || ApiError::manifest_unknown(&repository, digest)),
         })
     })
