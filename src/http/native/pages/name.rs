@@ -93,7 +93,7 @@ fn active_section(view: &VersionView<'_>) -> Markup {
             (view.pull())
             (view.facts())
             (view.pins())
-            @if view.image.is_container() { (view.contents()) } @else { (view.files()) }
+            @if view.image.is_container() { (view.image.contents(&view.site.base)) } @else { (view.files()) }
             (view.documents())
         }
         (view.notes())

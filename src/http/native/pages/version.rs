@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::image::Image;
+use super::image::{Image, Pulled};
 use super::layout::{Frame, Page};
 use super::site::Site;
 use super::{markdown, text};
@@ -144,11 +144,17 @@ fn full_label(view: &VersionView<'_>) -> Markup {
 }
 
 impl VersionView<'_> {
+    /// What container clients say to get it.
+    pub(super) fn pull(&self) -> Markup {
+        let is_active = self.row.state == State::Active;
+        self.image.commands(self.site, Pulled { name: self.name, is_active, exactly: !self.is_excerpt })
+    }
+
     /// The files, or what an image has instead.
     fn content(&self) -> Markup {
         html! {
             @if self.image.is_container() {
-                section aria-labelledby="contents" { h2 #contents { "Contents" } (self.contents()) }
+                section aria-labelledby="contents" { h2 #contents { "Contents" } (self.image.contents(&self.site.base)) }
             } @else {
                 section aria-labelledby="files" { h2 #files { "Files" } (self.files()) }
             }
