@@ -41,6 +41,7 @@ pub struct LoadedManifest {
     pub bytes: Bytes,
     contents: Contents,
     index: FileIndex,
+    cost: u64,
 }
 
 /// A manifest as interpreted by its format.
@@ -60,7 +61,7 @@ impl LoadedManifest {
     fn new(bytes: Bytes, contents: Contents) -> Self {
         let files = contents.read.as_ref().map_or(&[][..], |manifest| &manifest.files);
         let index = FileIndex::new(files);
-        Self { bytes, contents, index }
+        Self { bytes, contents, index, cost: 0 }
     }
 
     /// The interpreted manifest. An index has the files of the manifests that it lists.
@@ -77,6 +78,12 @@ impl LoadedManifest {
     pub fn weight(&self) -> u64 {
         let files = self.contents.read.as_ref().map_or(0, |manifest| manifest.files.len());
         self.bytes.len().max(files * 200) as u64
+    }
+
+    /// The cost of reading what an index lists, in bytes; 0 for other documents, which cost what they have bytes.
+    #[must_use]
+    pub fn cost_below(&self) -> u64 {
+        self.cost
     }
 
     /// The file of this name, or `None`. A name in its other Unicode form is found if it is unique. A file of an index is

@@ -1,6 +1,6 @@
 // Takes pictures of seven pages at phone and desktop width, light and dark: node screenshots.mjs DIRECTORY [dark]
 import { chromium } from "playwright-core";
-import { ordinary } from "./publish.mjs";
+import { images, ordinary } from "./publish.mjs";
 
 const { LARDER_URL: url, CHROMIUM: executablePath = "/usr/bin/chromium" } = process.env;
 const [directory, scheme = "light"] = process.argv.slice(2);
@@ -19,9 +19,15 @@ const MORE = [
   ["warned", "/versions/acme/tool@3"],
   ["choice", "/refs/acme/server?os=linux&arch=amd64"],
   ["server", "/versions/acme/server"],
+  ["image", "/versions/acme/image/v1@1"],
+  ["platforms", "/versions/acme/image/v2@1"],
+  ["artifact", "/versions/acme/notes/v1"],
 ];
 
-if (!process.env.PUBLISHED) await ordinary();
+if (!process.env.PUBLISHED) {
+  await ordinary();
+  await images();
+}
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 for (const [device, width, usual] of [["desktop", 960, 640], ["phone", 360, 720]]) {
   const context = await browser.newContext({ viewport: { width, height: usual }, colorScheme: scheme, timezoneId: "UTC", locale: "en-GB" });

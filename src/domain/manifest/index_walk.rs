@@ -100,6 +100,13 @@ impl IndexWalk {
         self.is_whole
     }
 
+    /// The cost of the walk: the size of the manifests on the way in bytes, of which each counts as 4096 more, since many
+    /// small ones take as long as a few large ones.
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        (MAX_BYTES - self.bytes_left) + 4096 * (MAX_MANIFESTS - self.manifests_left) as u64
+    }
+
     /// Size of what the manifests refer to, in bytes, each manifest counted once. Saturates.
     #[must_use]
     pub fn bytes(&self) -> u64 {

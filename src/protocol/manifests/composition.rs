@@ -49,8 +49,8 @@ impl Manifests {
             let (manifests, key, index) = (Arc::clone(self), key.clone(), Arc::clone(&index));
             async move {
                 let walk = manifests.walk_below(&index.bytes).await?;
-                let is_whole = walk.is_whole();
-                let loaded = Arc::new(index.with_files(walk.files()));
+                let (is_whole, cost) = (walk.is_whole(), walk.cost());
+                let loaded = Arc::new(index.with_files(walk.files(), cost));
                 if is_whole {
                     manifests.remembered.insert(key, Arc::clone(&loaded));
                 }
@@ -87,13 +87,13 @@ impl Manifests {
 }
 
 impl LoadedManifest {
-    /// The same document with these files.
-    fn with_files(&self, Composed { files, aliases }: Composed) -> Self {
+    /// The same document with these files, which it cost so much to find.
+    fn with_files(&self, Composed { files, aliases }: Composed, cost: u64) -> Self {
         let index = FileIndex::new(&files).with_aliases(aliases);
         let mut contents = self.contents.clone();
         if let Ok(manifest) = &mut contents.read {
             manifest.files = files;
         }
-        Self { bytes: self.bytes.clone(), contents, index }
+        Self { bytes: self.bytes.clone(), contents, index, cost }
     }
 }

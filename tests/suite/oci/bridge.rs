@@ -77,7 +77,7 @@ async fn files_that_container_clients_push_are_files_for_everybody() {
 async fn the_native_surface_takes_images_by_their_shape() {
     let server = TestServer::start().await;
     let image = Image::of("hello");
-    server.put("/manifests/team/app/v1", image.manifest.clone()).await.problem(409, "MANIFEST_BLOB_UNKNOWN");
+    server.put("/manifests/team/app/v0", image.manifest.clone()).await.problem(409, "MANIFEST_BLOB_UNKNOWN");
     publish(&server, "team/app/v1", &image).await;
     let got = send(server.anonymous(Method::GET, "/manifests/team/app/v1").header("accept", "application/json")).await;
     let got = got.expect(200);

@@ -53,6 +53,7 @@ pub(super) async fn page(asked: &Asked<'_>) -> Result<Response, ApiError> {
         }
         // One that was retired and collected since its row was read is left out.
         let Some(loaded) = asked.state.resolve.manifest_of(row).await? else { continue };
+        read += loaded.cost_below();
         entries.push((row, loaded));
     }
     let addresses = (format!("{origin}/refs/{name}"), format!("{origin}/feeds/{name}"));

@@ -104,6 +104,7 @@ impl<'a> Reader<'a> {
             None => {
                 self.manifests += row.summary.manifest.size;
                 let Some(loaded) = self.state.resolve.manifest_of(row).await? else { return Ok(None) };
+                self.manifests += loaded.cost_below();
                 if loaded.manifest().is_err() {
                     return Ok(None);
                 }

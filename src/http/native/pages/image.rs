@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
+use super::site::Site;
 use super::text;
-use super::version::VersionView;
 use crate::domain::manifest::oci::{self, Described, Listed};
 use crate::domain::manifest::rendering;
-use crate::domain::{Digest, LogName, RepositoryName};
+use crate::domain::{Digest, LogName, ManifestName, RepositoryName};
+use crate::http::state::BaseUrl;
 use crate::protocol::LoadedManifest;
 
 /// Most layers or platforms that are listed.
@@ -49,84 +50,91 @@ impl Image {
     }
 }
 
-impl VersionView<'_> {
-    /// The command with which a container client gets exactly this version, and the one that gets what the tag leads to.
-    /// None for names that such clients cannot state, and where `/v2/` is not at the root of a host.
-    pub(super) fn pull(&self) -> Markup {
-        let (image, name) = (self.image, self.name);
-        let host = self.site.absolute.split_once("://").map(|(_, host)| host).filter(|host| !host.contains('/'));
+/// Which version a line to copy is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pulled<'a> {
+    pub(super) name: &'a ManifestName,
+    /// Whether its tag leads to it.
+    pub(super) is_active: bool,
+    /// Whether the line for exactly this version is wanted.
+    pub(super) exactly: bool,
+}
+
+impl Image {
+    /// The commands with which a container client gets what the tag leads to, and exactly this version. None for names that
+    /// such clients cannot state, and where `/v2/` is not at the root of a host.
+    pub(super) fn commands(&self, site: &Site, Pulled { name, is_active, exactly }: Pulled<'_>) -> Markup {
+        let host = site.absolute.split_once("://").map(|(_, host)| host).filter(|host| !host.contains('/'));
         let of = RepositoryName::of(&LogName::from(name.clone()));
         let Some((host, repository)) = host.zip(of) else { return html! {} };
-        let client = if image.is_container { "docker pull" } else { "oras pull" };
+        let client = if self.is_container { "docker pull" } else { "oras pull" };
         let tag = name.as_str().rsplit('/').next().unwrap_or_default();
+        let exact = self.digest.filter(|_| exactly);
         html! {
-            div.commands {
-                p.small.soft {
-                    @if image.is_container { "With docker, podman and other container clients:" } @else { "With OCI clients, all files at once:" }
-                }
-                @if self.row.state == crate::domain::State::Active {
-                    (text::copyable("the command", &format!("{client} {host}/{repository}:{tag}")))
-                }
-                @if let Some(digest) = image.digest.filter(|_| !self.is_excerpt) {
-                    (text::copyable("the command for exactly this version", &format!("{client} {host}/{repository}@{digest}")))
+            @if is_active || exact.is_some() {
+                div.commands {
+                    p.small.soft {
+                        @if self.is_container { "With docker, podman and other container clients:" } @else { "With OCI clients, all files at once:" }
+                    }
+                    @if is_active {
+                        (text::copyable("the line for OCI clients", &format!("{client} {host}/{repository}:{tag}")))
+                    }
+                    @if let Some(digest) = exact {
+                        (text::copyable("the line for exactly this version", &format!("{client} {host}/{repository}@{digest}")))
+                    }
                 }
             }
         }
     }
 
     /// The platforms of an index, or the layers of an image.
-    pub(super) fn contents(&self) -> Markup {
-        let Image { platforms, layers, .. } = self.image;
-        let is_index = layers.is_empty();
-        let number = if is_index { platforms.len() } else { layers.len() };
+    pub(super) fn contents(&self, base: &BaseUrl) -> Markup {
+        let Self { platforms, layers, .. } = self;
+        let number = if layers.is_empty() { platforms.len() } else { layers.len() };
         html! {
-            @if is_index {
-                ul.files { @for one in platforms.iter().take(MOST) { (self.platform(one)) } }
-            } @else {
-                ul.files { @for layer in layers.iter().take(MOST) { (self.layer(layer)) } }
-            }
             @if number == 0 { p { "It has no layers." } }
+            @else {
+                ul.files {
+                    @if layers.is_empty() { @for one in platforms.iter().take(MOST) { (platform(base, one)) } }
+                    @for layer in layers.iter().take(MOST) {
+                        li {
+                            div.line {
+                                span { (text::word(layer.media_type.as_deref().unwrap_or("Layer"))) }
+                                span.n.soft { (text::size(layer.blob.size)) }
+                            }
+                            (bytes_of(base, layer.blob.digest, None))
+                        }
+                    }
+                }
+            }
             @if number > MOST { p.soft { "And " (number - MOST) " more; the manifest has all of them." } }
         }
     }
+}
 
-    fn platform(&self, listed: &Listed) -> Markup {
-        let oci::Platform { os, architecture, variant } = &listed.platform;
-        let is_attestation = listed.platform.is_attestation();
-        let words = || [os, architecture, variant].into_iter().flatten();
-        html! {
-            li {
-                div.line {
-                    span {
-                        @if is_attestation { "About another entry" }
-                        @else if words().next().is_none() { "Any platform" }
-                        @else { @for (at, word) in words().enumerate() { @if at > 0 { "/" } (text::word(word)) } }
-                    }
-                    span.n.soft { "manifest of " (text::size(listed.child.blob.size)) }
+fn platform(base: &BaseUrl, listed: &Listed) -> Markup {
+    let oci::Platform { os, architecture, variant } = &listed.platform;
+    let words = || [os, architecture, variant].into_iter().flatten();
+    html! {
+        li {
+            div.line {
+                span {
+                    @if listed.platform.is_attestation() { "About another entry" }
+                    @else if words().next().is_none() { "Any platform" }
+                    @else { @for (at, word) in words().enumerate() { @if at > 0 { "/" } (text::word(word)) } }
                 }
-                (self.digest_of(listed.child.blob.digest, listed.child.media_type.as_deref()))
+                span.n.soft { "manifest of " (text::size(listed.child.blob.size)) }
             }
+            (bytes_of(base, listed.child.blob.digest, listed.child.media_type.as_deref()))
         }
     }
+}
 
-    fn layer(&self, layer: &Described) -> Markup {
-        html! {
-            li {
-                div.line {
-                    span { (text::word(layer.media_type.as_deref().unwrap_or("Layer"))) }
-                    span.n.soft { (text::size(layer.blob.size)) }
-                }
-                (self.digest_of(layer.blob.digest, None))
-            }
-        }
-    }
-
-    fn digest_of(&self, digest: Digest, media_type: Option<&str>) -> Markup {
-        html! {
-            p.small {
-                a href={(self.site.base) "/blobs/" (digest)} title=(digest) { code { (text::digest(digest)) } }
-                @if let Some(media_type) = media_type { " " span.soft { (text::word(media_type)) } }
-            }
+fn bytes_of(base: &BaseUrl, digest: Digest, media_type: Option<&str>) -> Markup {
+    html! {
+        p.small {
+            a href={(base) "/blobs/" (digest)} title=(digest) { code { (text::digest(digest)) } }
+            @if let Some(media_type) = media_type { " " span.soft { (text::word(media_type)) } }
         }
     }
 }

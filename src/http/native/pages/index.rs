@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::layout::{Frame, Page};
 use super::site::Site;
-use super::text::{count, escaped, in_query, number, short, size, time};
+use super::text::{amount, count, escaped, in_query, number, short, time};
 use crate::domain::{Head, VersionRow};
 
 /// What a list of names shows.
@@ -85,7 +85,7 @@ fn table(site: &Site, listing: &Listing, rows: &[(&Head, &VersionRow)]) -> Marku
                             (number(row.number))
                         }
                         td data-label="Kind" { (escaped(row.summary.kind.as_str())) }
-                        td.n data-label="Size" { (size(row.summary.total_bytes)) ", " (count(row.summary.files, "file")) }
+                        td.n data-label="Size" { (amount(&row.summary)) }
                         td.n data-label="Active since" { @if let Some(at) = row.promoted_at { (time(at)) } }
                     }
                 }

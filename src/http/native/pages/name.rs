@@ -41,8 +41,7 @@ pub(super) fn page(view: &NameView<'_>) -> Page {
     let (title, about) = match history.head.active() {
         Some(row) => {
             let label = text::plain_title(row);
-            let size = text::size(row.summary.total_bytes);
-            (format!("{name} {label}"), format!("{name} {label}: {}, {size}.", text::count(row.summary.files, "file")))
+            (format!("{name} {label}"), format!("{name} {label}: {}.", text::amount(&row.summary)))
         }
         None => (name.to_owned(), format!("The history of {name}.")),
     };
@@ -94,7 +93,7 @@ fn active_section(view: &VersionView<'_>) -> Markup {
             (view.pull())
             (view.facts())
             (view.pins())
-            @if view.image.is_container() { (view.contents()) } @else { (view.files()) }
+            @if view.image.is_container() { (view.image.contents(&view.site.base)) } @else { (view.files()) }
             (view.documents())
         }
         (view.notes())

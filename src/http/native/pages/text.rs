@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::domain::manifest::oci;
 use crate::domain::text::Escaped;
-use crate::domain::{Digest, VersionRow};
+use crate::domain::{Digest, Summary, VersionRow};
 
 /// What stays as it is in addresses of files: of what RFC 3986 lets stand in paths, the characters that no shell
 /// interprets, so that addresses can be pasted.
@@ -128,6 +129,13 @@ pub(super) fn difference(bytes: i64) -> String {
 /// `1 file`, `2 files`.
 pub(super) fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// How much a version is: `2 files, 3 MiB`. Images of containers have no files.
+pub(super) fn amount(summary: &Summary) -> String {
+    let size = size(summary.total_bytes);
+    let is_image = summary.files == 0 && summary.media_type.as_deref().is_some_and(oci::is_oci);
+    if is_image { size } else { format!("{}, {size}", count(summary.files, "file")) }
 }
 
 /// A moment in UTC; the script shows it in local time.

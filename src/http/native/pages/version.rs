@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::image::Image;
+use super::image::{Image, Pulled};
 use super::layout::{Frame, Page};
 use super::site::Site;
 use super::{markdown, text};
@@ -83,8 +83,7 @@ pub(super) fn page(view: &VersionView<'_>, around: &Around<'_>) -> Page {
         }
     };
     let title = format!("{name} {}", text::plain_title(row));
-    let about =
-        format!("{}, {} of {name}.", text::count(row.summary.files, "file"), text::size(row.summary.total_bytes));
+    let about = format!("{} of {name}.", text::amount(&row.summary));
     let listed = view.public && view.page == 1;
     Frame { base: &site.base, title: &title, about: &about, listed, feed: Some(name) }.page(&main)
 }
@@ -145,11 +144,17 @@ fn full_label(view: &VersionView<'_>) -> Markup {
 }
 
 impl VersionView<'_> {
+    /// What container clients say to get it.
+    pub(super) fn pull(&self) -> Markup {
+        let is_active = self.row.state == State::Active;
+        self.image.commands(self.site, Pulled { name: self.name, is_active, exactly: !self.is_excerpt })
+    }
+
     /// The files, or what an image has instead.
     fn content(&self) -> Markup {
         html! {
             @if self.image.is_container() {
-                section aria-labelledby="contents" { h2 #contents { "Contents" } (self.contents()) }
+                section aria-labelledby="contents" { h2 #contents { "Contents" } (self.image.contents(&self.site.base)) }
             } @else {
                 section aria-labelledby="files" { h2 #files { "Files" } (self.files()) }
             }
