@@ -7,6 +7,7 @@
 mod app;
 mod assets;
 mod completion;
+mod direct;
 mod error;
 mod expectation;
 mod extract;
@@ -23,6 +24,7 @@ mod surface;
 use std::sync::Arc;
 
 pub use app::{App, ResponseFuture};
+pub use direct::{DirectAnswer, PeekedHead};
 pub use error::ApiError;
 use layers::RequestContext;
 use serving::response_cache::CacheSources;

@@ -10,6 +10,8 @@ use super::options::{Set, Sizes};
 pub(crate) const NAME: &str = "bench/app";
 /// The tag of what is read.
 pub(crate) const TAG: &str = "v1";
+/// The tag of the image that is looked at.
+pub(crate) const IMAGE_TAG: &str = "image";
 /// The media type of the manifest at the registries.
 pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Files of the manifest.
@@ -54,23 +56,28 @@ impl Maker {
 pub(crate) struct Fixtures {
     pub large: Blob,
     pub small: Vec<Blob>,
+    /// Many different ones, read in turn.
+    pub many: Vec<Blob>,
     /// Of which ranges are read.
     pub huge: Blob,
     /// Bytes of such a range.
     pub range: u64,
     pub manifest: String,
+    /// An image manifest alone.
+    pub image: String,
 }
 
 impl Fixtures {
     pub(crate) fn new(maker: &mut Maker, sizes: &Sizes) -> Self {
         let small = maker.blobs(Set { count: sizes.smalls, size: sizes.small });
         let (large, huge) = (maker.blob(sizes.large), maker.blob(sizes.huge));
-        let manifest = manifest(&small[..FILES]);
-        Self { large, small, huge, range: sizes.range, manifest }
+        let many = maker.blobs(sizes.many);
+        let (manifest, image) = (manifest(&small[..FILES]), image(&small[..FILES]).to_string());
+        Self { large, small, many, huge, range: sizes.range, manifest, image }
     }
 
     pub(crate) fn blobs(&self) -> Vec<Blob> {
-        self.small.iter().copied().chain([self.large, self.huge]).collect()
+        self.small.iter().chain(&self.many).copied().chain([self.large, self.huge]).collect()
     }
 
     /// The name of the first file of the manifest.

@@ -54,6 +54,16 @@ pub(crate) fn goals(results: &Results, name: impl Fn(Work) -> String) -> Vec<Goa
                 add("requests, of nginx", against(NGINX), 1.0, true);
                 add("requests, of docker-registry", against(REGISTRY), 20.0, true);
             }
+            Work::GetMany | Work::HeadBlob => add("requests, of nginx", against(NGINX), 1.0, true),
+            Work::HeadTag => {
+                add("requests, of nginx", against(NGINX), 1.0, true);
+                add("requests, of docker-registry", against(REGISTRY), 10.0, true);
+            }
+            Work::PushImage => add("rate, of docker-registry", against(REGISTRY), 1.5, true),
+            Work::PullImage => {
+                add("rate, of docker-registry", against(REGISTRY), 1.0, true);
+                add("CPU time of the best, of ours", cpu(results, work, connections), 1.0, true);
+            }
             Work::GetManifest | Work::NotModified | Work::GetRef => {
                 add("requests, of nginx", against(NGINX), 1.2, true);
                 add("p99 of nginx, of ours", p99(results, work, connections), 1.2, true);

@@ -69,6 +69,8 @@ impl Options {
             huge: 1024 * MIB,
             range: MIB,
             puts: Set { count: 10_000, size: 16 * KIB },
+            many: Set { count: 3000, size: 64 * KIB },
+            image: Set { count: 5, size: 40 * MIB },
             release: Set { count: 6, size: 20 * MIB },
             tree: Set { count: 5000, size: 4 * KIB },
             blobs: self.blobs,
@@ -82,6 +84,8 @@ impl Options {
             huge: 8 * MIB,
             range: 64 * KIB,
             puts: Set { count: 100, ..full.puts },
+            many: Set { count: 50, ..full.many },
+            image: Set { size: MIB, ..full.image },
             release: Set { size: MIB, ..full.release },
             tree: Set { count: 50, ..full.tree },
             ..full
@@ -128,6 +132,10 @@ pub(crate) struct Sizes {
     pub huge: u64,
     pub range: u64,
     pub puts: Set,
+    /// More blobs than are read again while they are open.
+    pub many: Set,
+    /// The layers of an image.
+    pub image: Set,
     pub release: Set,
     pub tree: Set,
     /// Blobs of the store that Larder is started on.

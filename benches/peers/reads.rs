@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 
 use super::cores::Cores;
-use super::fixtures::{Blob, Fixtures, Maker, NAME, TAG};
+use super::fixtures::{Blob, Fixtures, IMAGE, IMAGE_TAG, Maker, NAME, TAG};
 use super::load::plan::{Answer, Bodies, Exchange, Plan, Step, Until};
 use super::process::carry_out;
 use super::results::Work;
@@ -19,13 +19,17 @@ const RANGES: u64 = 64;
 pub(crate) fn plant(peer: &Peer, cores: &Cores, maker: &Maker, fixtures: &Fixtures) {
     if peer.kind == Kind::Nginx {
         let files = peer.root.join("files");
-        for directory in ["blobs".to_owned(), format!("manifests/{NAME}"), format!("refs/{NAME}/{TAG}")] {
+        let image = peer.image(IMAGE_TAG);
+        let above_image = image[1..].rsplit_once('/').expect("a path").0.to_owned();
+        let directories = ["blobs".to_owned(), format!("manifests/{NAME}"), format!("refs/{NAME}/{TAG}"), above_image];
+        for directory in directories {
             fs::create_dir_all(files.join(directory)).expect("a directory");
         }
         for blob in fixtures.blobs() {
             let path = files.join(&peer.blob("GET", &blob.digest)[1..]);
             maker.write(&blob, &mut fs::File::create_new(path).expect("a new file"));
         }
+        fs::write(files.join(&image[1..]), &fixtures.image).expect("space on the disk");
         return fs::write(files.join(&peer.manifest(TAG)[1..]), &fixtures.manifest).expect("space on the disk");
     }
     let mut blobs = fixtures.blobs();
@@ -37,6 +41,8 @@ pub(crate) fn plant(peer: &Peer, cores: &Cores, maker: &Maker, fixtures: &Fixtur
     if peer.kind != Kind::Engine {
         let publish = peer.publish(TAG, fixtures.manifest.clone());
         carry_out(cores, &Plan::once(peer.address, 1, vec![publish]));
+        let push = peer.push_manifest(IMAGE_TAG, fixtures.image.clone());
+        carry_out(cores, &Plan::once(peer.address, 1, vec![push]));
     }
 }
 
@@ -73,6 +79,9 @@ impl Requests {
             match work {
                 Work::GetLarge => assert_eq!(answers[0].digest, fixtures.large.digest.to_string(), "{wrong}"),
                 Work::GetSmall => fixtures.small.iter().zip(&answers).for_each(|(blob, answer)| {
+                    assert_eq!(answer.digest, blob.digest.to_string(), "{wrong}");
+                }),
+                Work::GetMany => fixtures.many.iter().zip(&answers).for_each(|(blob, answer)| {
                     assert_eq!(answer.digest, blob.digest.to_string(), "{wrong}");
                 }),
                 // The one answers a redirect, the other a file of that size.
@@ -113,6 +122,11 @@ fn steps(work: Work, peer: &Peer, fixtures: &Fixtures, proof: &Proof) -> Vec<Ste
     match work {
         Work::GetLarge => vec![blob("GET", &fixtures.large)],
         Work::GetSmall => fixtures.small.iter().map(|small| blob("GET", small)).collect(),
+        Work::GetMany => fixtures.many.iter().map(|blob_of_many| blob("GET", blob_of_many)).collect(),
+        Work::HeadTag => {
+            let accept = [("accept", IMAGE.to_owned())];
+            vec![peer.ask("HEAD", &peer.image(IMAGE_TAG), &accept, 200, Some(fixtures.image.len() as u64))]
+        }
         Work::HeadBlob => vec![blob("HEAD", &fixtures.small[0])],
         Work::GetRange => {
             let (range, path) = (fixtures.range, peer.blob("GET", &fixtures.huge.digest));

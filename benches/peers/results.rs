@@ -14,7 +14,9 @@ pub(crate) enum Work {
     GetLarge,
     GetSmall,
     GetRange,
+    GetMany,
     HeadBlob,
+    HeadTag,
     GetManifest,
     NotModified,
     GetRef,
@@ -23,6 +25,8 @@ pub(crate) enum Work {
     PublishRelease,
     PublishTree,
     PublishBesideReads,
+    PushImage,
+    PullImage,
     StartAndAnswer,
     StartAndRead,
 }
@@ -52,11 +56,13 @@ impl Unit {
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::GetLarge,
         Self::GetSmall,
         Self::GetRange,
+        Self::GetMany,
         Self::HeadBlob,
+        Self::HeadTag,
         Self::GetManifest,
         Self::NotModified,
         Self::GetRef,
@@ -65,15 +71,19 @@ impl Work {
         Self::PublishRelease,
         Self::PublishTree,
         Self::PublishBesideReads,
+        Self::PushImage,
+        Self::PullImage,
         Self::StartAndAnswer,
         Self::StartAndRead,
     ];
     /// Those that only read.
-    pub(crate) const READS: [Self; 7] = [
+    pub(crate) const READS: [Self; 9] = [
         Self::GetLarge,
         Self::GetSmall,
         Self::GetRange,
+        Self::GetMany,
         Self::HeadBlob,
+        Self::HeadTag,
         Self::GetManifest,
         Self::NotModified,
         Self::GetRef,
@@ -85,7 +95,9 @@ impl Work {
             Self::GetLarge => format!("GET blob {}", size(sizes.large)),
             Self::GetSmall => format!("GET blob {}", size(sizes.small)),
             Self::GetRange => format!("GET range {} of {}", size(sizes.range), size(sizes.huge)),
+            Self::GetMany => format!("GET {} different blobs {}", sizes.many.count, size(sizes.many.size)),
             Self::HeadBlob => "HEAD blob".to_owned(),
+            Self::HeadTag => "HEAD image by tag".to_owned(),
             Self::GetManifest => "GET manifest".to_owned(),
             Self::NotModified => "GET manifest, 304".to_owned(),
             Self::GetRef => "GET ref".to_owned(),
@@ -94,6 +106,8 @@ impl Work {
             Self::PublishRelease => format!("publish {}", files(&sizes.release)),
             Self::PublishTree => format!("publish {}", files(&sizes.tree)),
             Self::PublishBesideReads => format!("publish {} beside reads", files(&sizes.release)),
+            Self::PushImage => format!("push image {}", files(&sizes.image)),
+            Self::PullImage => format!("pull image {}", files(&sizes.image)),
             Self::StartAndAnswer => format!("start, {} blobs, answer", sizes.blobs),
             Self::StartAndRead => format!("start, {} blobs, manifest", sizes.blobs),
         }
@@ -103,6 +117,7 @@ impl Work {
         match self {
             Self::GetLarge | Self::GetRange | Self::PutHuge => Unit::MebibytesPerSecond,
             Self::PublishRelease | Self::PublishTree | Self::PublishBesideReads => Unit::Seconds,
+            Self::PushImage | Self::PullImage => Unit::Seconds,
             Self::StartAndAnswer | Self::StartAndRead => Unit::Milliseconds,
             _ => Unit::PerSecond,
         }
@@ -234,7 +249,7 @@ impl Row {
     /// The CPU time that means most for the load, and its unit.
     pub(crate) fn cpu(&self) -> Option<(f64, &'static str)> {
         let by_bytes = matches!(self.work.unit(), Unit::MebibytesPerSecond)
-            || matches!(self.work, Work::PublishRelease | Work::PublishBesideReads);
+            || matches!(self.work, Work::PublishRelease | Work::PublishBesideReads | Work::PushImage | Work::PullImage);
         if by_bytes {
             return Some((self.median(|sample| sample.cpu_per_gib)?, "s/GiB"));
         }

@@ -53,7 +53,12 @@ impl Kind {
         }
     }
 
-    /// Whether manifests and blobs can be uploaded to it as to an OCI registry.
+    /// Whether images can be pushed to it.
+    pub(crate) fn takes_images(self) -> bool {
+        self == Self::Larder || self.is_registry()
+    }
+
+    /// Whether manifests and blobs can be uploaded to it as to an OCI registry only.
     pub(crate) fn is_registry(self) -> bool {
         matches!(self, Self::Registry | Self::Angos)
     }
@@ -147,12 +152,7 @@ impl Peer {
         let body = Body::Blob { length: blob.length, seed: blob.seed };
         let length = ("content-length", blob.length.to_string());
         if self.kind.is_registry() {
-            let none = [("content-length", "0".to_owned())];
-            let begin = self.ask("POST", &format!("/v2/{NAME}/blobs/uploads/"), &none, 202, None);
-            let path = format!("{LOCATION}digest={}", blob.digest);
-            let fields = [length, ("content-type", "application/octet-stream".to_owned())];
-            let head = self.head("PUT", &path, &fields);
-            return Exchange { steps: vec![begin, Step { head, body, status: 201, length: None }] };
+            return Exchange { steps: self.registry_upload(blob) };
         }
         let (fields, status) = match self.kind {
             Kind::Engine => (vec![length], 200),
@@ -160,6 +160,51 @@ impl Peer {
         };
         let head = self.head("PUT", &self.blob("PUT", &blob.digest), &fields);
         Step { head, body, status, length: None }.into()
+    }
+
+    fn registry_upload(&self, blob: &Blob) -> Vec<Step> {
+        let fields = |length: u64| {
+            let mut fields = self.credentials();
+            fields.push(("content-length", length.to_string()));
+            fields
+        };
+        let begin = self.ask("POST", &format!("/v2/{NAME}/blobs/uploads/"), &fields(0), 202, None);
+        let mut fields = fields(blob.length);
+        fields.push(("content-type", "application/octet-stream".to_owned()));
+        let head = self.head("PUT", &format!("{LOCATION}digest={}", blob.digest), &fields);
+        let body = Body::Blob { length: blob.length, seed: blob.seed };
+        vec![begin, Step { head, body, status: 201, length: None }]
+    }
+
+    /// The push of a layer that is not there, as clients of images do it.
+    pub(crate) fn push(&self, blob: &Blob) -> Exchange {
+        let path = format!("/v2/{NAME}/blobs/{}", blob.digest);
+        let mut steps = vec![self.ask("HEAD", &path, &self.credentials(), 404, None)];
+        steps.extend(self.registry_upload(blob));
+        Exchange { steps }
+    }
+
+    /// The push of an image manifest whose layers are there.
+    pub(crate) fn push_manifest(&self, tag: &str, manifest: String) -> Exchange {
+        let mut fields = self.credentials();
+        fields.extend([("content-length", manifest.len().to_string()), ("content-type", IMAGE.to_owned())]);
+        let head = self.head("PUT", &self.image(tag), &fields);
+        Step { head, body: Body::Text(manifest), status: 201, length: None }.into()
+    }
+
+    /// The path of an image.
+    pub(crate) fn image(&self, tag: &str) -> String {
+        format!("/v2/{NAME}/manifests/{tag}")
+    }
+
+    /// The pull of a layer.
+    pub(crate) fn pull(&self, blob: &Blob) -> Exchange {
+        self.ask("GET", &format!("/v2/{NAME}/blobs/{}", blob.digest), &[], 200, Some(blob.length)).into()
+    }
+
+    /// Fields for a change that is only allowed to some; only Larder asks for any.
+    fn credentials(&self) -> Vec<(&'static str, String)> {
+        if self.kind == Kind::Larder { vec![self.authorization()] } else { Vec::new() }
     }
 
     /// The upload of a manifest that is not there.

@@ -9,7 +9,7 @@ use larder::domain::Hasher;
 use serde::{Deserialize, Serialize};
 
 use super::cores::Cores;
-use super::fixtures::{Blob, Maker, NAME, image};
+use super::fixtures::{Blob, IMAGE, Maker, NAME, image};
 use super::load::pattern::Digests;
 use super::load::plan::{Plan, Report, Until};
 use super::options::{Set, Sizes};
@@ -23,6 +23,10 @@ use super::support::LARDER;
 const CONNECTIONS: usize = 16;
 /// Files that `larder publish` transfers at once, if not told otherwise; the registries get as many.
 const AT_ONCE: usize = 4;
+/// Layers that clients transfer at once.
+const LAYERS_AT_ONCE: usize = 3;
+/// How often an image is pulled for one sample.
+const PULLS: u32 = 5;
 /// How long these reads go on before the publish begins.
 const HEAD_START: Duration = Duration::from_millis(200);
 /// How the machine's own work is called.
@@ -44,6 +48,7 @@ impl Writes<'_> {
         match work {
             Work::PutHuge => self.put(work, Set { count: 1, size: self.sizes.huge }, 1, maker, results),
             Work::PutMany => self.put(work, self.sizes.puts, CONNECTIONS, maker, results),
+            Work::PushImage | Work::PullImage => self.image(work, maker, results),
             Work::PublishTree => self.publish(work, self.sizes.tree, maker, results),
             _ => self.publish(work, self.sizes.release, maker, results),
         }
@@ -106,6 +111,41 @@ impl Writes<'_> {
             results.add(work, None, Who::Peer(peer.kind), sample);
         }
         fs::remove_dir_all(files).expect("a directory to remove");
+    }
+
+    /// Pushes an image over the registry protocol, and pulls it again.
+    fn image(&self, work: Work, maker: &mut Maker, results: &mut Results) {
+        let layers = maker.blobs(self.sizes.image);
+        let manifest = image(&layers).to_string();
+        let tag = &layers[0].digest.hex()[..16];
+        let bytes = self.sizes.image.bytes();
+        for (peer, _) in self.peers.iter().filter(|(peer, _)| peer.kind.takes_images()) {
+            let each = |plans: [Plan; 2]| plans.map(|plan| carry_out(self.cores, &plan).seconds).iter().sum::<f64>();
+            let push = || {
+                let layers = layers.iter().map(|layer| peer.push(layer)).collect();
+                let manifest = vec![peer.push_manifest(tag, manifest.clone())];
+                each([Plan::once(peer.address, LAYERS_AT_ONCE, layers), Plan::once(peer.address, 1, manifest)])
+            };
+            let pull = || {
+                let accept = [("accept", IMAGE.to_owned())];
+                let manifest = peer.ask("GET", &peer.image(tag), &accept, 200, Some(manifest.len() as u64));
+                let layers = layers.iter().map(|layer| peer.pull(layer)).collect();
+                let manifest = Plan::once(peer.address, 1, vec![manifest.into()]);
+                each([manifest, Plan::once(peer.address, LAYERS_AT_ONCE, layers)])
+            };
+            settle_disk(self.directory);
+            let (seconds, cost) = Cost::measure(&peer.process, push);
+            let (times, (seconds, cost)) = if work == Work::PushImage {
+                (1, (seconds, cost))
+            } else {
+                // The first one brings the layers into memory.
+                pull();
+                (PULLS, Cost::measure(&peer.process, || (0..PULLS).map(|_| pull()).sum::<f64>()))
+            };
+            let requests = u64::from(times) * (layers.len() as u64 + 1);
+            let sample = cost.sample(seconds / f64::from(times), bytes * u64::from(times), requests);
+            results.add(work, None, Who::Peer(peer.kind), sample);
+        }
     }
 
     /// The command that people use: it hashes the files, asks what is missing, uploads, and publishes.

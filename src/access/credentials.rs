@@ -48,6 +48,13 @@ impl<'a> Credentials<'a> {
         }
     }
 
+    /// Whether the value of the field states that the sender is nobody.
+    #[must_use]
+    pub fn are_of_nobody(value: &[u8]) -> bool {
+        let value = std::str::from_utf8(value).ok();
+        value.and_then(Credentials::parse).is_some_and(|credentials| credentials.are_anonymous())
+    }
+
     /// Whether they state that the sender is nobody: [`ANONYMOUS_TOKEN`], or neither user nor password.
     #[must_use]
     pub fn are_anonymous(&self) -> bool {

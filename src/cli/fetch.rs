@@ -22,7 +22,7 @@ use super::remote::Remote;
 use super::table::{Column, Table, size};
 use super::{CliError, Context, Exit, complete, notices, output, values};
 use crate::client::{Client, PublishedManifest};
-use crate::domain::manifest::{Artifact, FileIndex, release};
+use crate::domain::manifest::{Artifact, FileIndex, Format, oci};
 use crate::domain::{Digest, FileName, Manifest, ManifestName, Target};
 
 /// Maximum number of names listed in an error.
@@ -82,6 +82,7 @@ pub struct Args {
 pub(super) struct Release {
     pub(super) published: PublishedManifest,
     pub(super) manifest: Manifest,
+    index: FileIndex,
 }
 
 /// Where a fetched file came from.
@@ -260,10 +261,16 @@ fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Cont
 pub(super) async fn read_release(client: &Client, target: &Target) -> Result<Release, CliError> {
     let published = client.get_manifest(target).await?;
     notices::print(&target.name, &published);
-    let manifest = release::read(&published.bytes).map_err(|error| {
+    let mut manifest = (Format::of_bytes(&published.bytes).read)(&published.bytes).map_err(|error| {
         CliError::new(Exit::Failure, "MANIFEST_INVALID", format!("The manifest of {target} is of no use: {error}."))
     })?;
-    Ok(Release { published, manifest })
+    let mut aliases = Vec::new();
+    if oci::is_index(&manifest.media_type) {
+        let composed = client.index_files(&published.bytes).await?;
+        (manifest.files, aliases) = (composed.files, composed.aliases);
+    }
+    let index = FileIndex::new(&manifest.files).with_aliases(aliases);
+    Ok(Release { published, manifest, index })
 }
 
 /// The artifacts with these names, without duplicates; all of them if no name is given.
@@ -276,7 +283,7 @@ pub(super) fn choose<'a>(
     if files.is_empty() {
         return Ok(artifacts.iter().collect());
     }
-    let index = FileIndex::new(artifacts);
+    let index = &release.index;
     let unknown: Vec<_> = files.iter().filter(|file| index.find(file).is_none()).collect();
     if unknown.is_empty() {
         let mut seen = HashSet::new();

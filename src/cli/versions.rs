@@ -12,6 +12,7 @@ use super::remote::Remote;
 use super::table::{self, Column, Table, TableArgs, moment, size, text};
 use super::{CliError, Context, complete, output, values};
 use crate::client::Client;
+use crate::domain::manifest::Kind;
 use crate::domain::{Digest, DigestError, ManifestName, SelectorError, Subject, Target};
 use crate::wire::{History, Pin, Row, Yank};
 
@@ -171,7 +172,10 @@ fn describe(name: &ManifestName, row: &Row) -> String {
         ("kind", Some(text(Some(row.kind.as_str())))),
         ("files", Some(table::files(usize::try_from(summary.files).unwrap_or(usize::MAX)))),
         ("size", Some(size(summary.total_bytes))),
-        ("start page", summary.entrypoint.as_deref().map(|file| text(Some(file)))),
+        (
+            if row.kind == Kind::Dynamic { "server" } else { "start page" },
+            summary.entrypoint.as_deref().map(|file| text(Some(file))),
+        ),
         ("begun", when(row.prepared_at)),
         ("published", row.published_at.and_then(when)),
         ("by", Some(text(Some(&row.created_by.to_string())))),

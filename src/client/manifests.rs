@@ -1,11 +1,15 @@
 //! Manifests and names.
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Method;
 use reqwest::header;
 
 use super::retry::Retries;
-use super::{Client, ClientError, ErrorKind, because, with_expectation};
+use super::{Client, ClientError, ErrorKind, Position, because, with_expectation};
+use crate::domain::manifest::composed::Composed;
+use crate::domain::manifest::index_walk::{IndexWalk, Step};
+use crate::domain::manifest::{Format, Manifest};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
 use crate::wire::{Deleted, NamePage, YankNotice, headers};
 
@@ -36,7 +40,37 @@ impl PublishedManifest {
     }
 }
 
+/// Manifests read concurrently.
+const READS: usize = 4;
+
 impl Client {
+    /// The files of an index: those of the manifests that it lists. Each of these is read and verified.
+    ///
+    /// # Errors
+    /// [`ClientError::Damaged`] when one does not have its digest; else the server's refusal or the transport's failure.
+    pub async fn index_files(&self, index: &[u8]) -> Result<Composed, ClientError> {
+        let mut walk = IndexWalk::new(index);
+        loop {
+            let level = walk.next_level();
+            if level.is_empty() {
+                return Ok(walk.files());
+            }
+            let mut reads = stream::iter(level).map(|step| self.read_listed(step)).buffered(READS);
+            while let Some((step, bytes, manifest)) = reads.try_next().await? {
+                walk.add(step, manifest.map(|manifest| (&bytes[..], manifest)));
+            }
+        }
+    }
+
+    /// A listed manifest; `None` if it cannot be read as one.
+    async fn read_listed(&self, step: Step) -> Result<(Step, Vec<u8>, Option<Manifest>), ClientError> {
+        let mut bytes = Vec::new();
+        let meter: super::Meter = std::sync::Arc::new(|_| ());
+        self.download(step.child.blob, Position::default(), &mut bytes, &meter).await?;
+        let manifest = (Format::of_bytes(&bytes).read)(&bytes).ok();
+        Ok((step, bytes, manifest))
+    }
+
     /// Reads a manifest. The bytes are verified against the requested digest or, without one, against the `ETag`.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 pub mod composed;
 pub mod diff;
 mod index;
+pub mod index_walk;
 mod kind;
 pub mod oci;
 pub mod parts;
@@ -98,7 +99,7 @@ pub struct Manifest {
     pub label: Option<String>,
     /// How the release is meant to be used.
     pub kind: Kind,
-    /// The start page of a static site.
+    /// The start page of a static site, or the packaged server of a dynamic release.
     pub entrypoint: Option<FileName>,
     /// The files that can be served by name, in the manifest's order, with unique names.
     pub files: Vec<Artifact>,

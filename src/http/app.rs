@@ -17,11 +17,12 @@ use axum::response::IntoResponse as _;
 use axum::routing::future::RouteFuture;
 use tower::Service;
 
+use super::direct::{DirectAnswer, PeekedHead, PlainRequest, ReadHead};
 use super::error::ApiError;
 use super::layers::{RequestContext, SurfaceContext, wrap};
 use super::rfc::unread::{Discards, UnreadBody};
 use super::rfc::{framing, path};
-use super::surface::{Hosts, Surface, choose};
+use super::surface::{Hosts, Surface, choose, choose_for, normal_host};
 
 /// All surfaces, wrapped in their layers.
 #[derive(Debug, Clone)]
@@ -96,6 +97,27 @@ impl App {
         }
         let (request, unread) = self.discards.watch(request);
         ResponseFuture { answering: Answering::Routed(surface.routes.clone().call(request)), unread }
+    }
+
+    /// Looks at bytes that were received on an HTTP/1.1 connection which waits for the head of a request. A direct answer
+    /// is the one that [`App::answer`] would return.
+    #[must_use]
+    pub fn peek(&self, received: &[u8]) -> PeekedHead {
+        match ReadHead::of(received) {
+            ReadHead::Plain(asked) => self.direct(&asked).map_or(PeekedHead::Alone, PeekedHead::Answered),
+            ReadHead::Alone => PeekedHead::Alone,
+            ReadHead::Other => PeekedHead::Other,
+        }
+    }
+
+    fn direct(&self, asked: &PlainRequest<'_>) -> Option<DirectAnswer> {
+        let path = asked.target.split('?').next()?;
+        // What has another address here is left to `answer`.
+        if !path::is_normal(path) || !self.prefix.is_empty() && path.starts_with(&*self.prefix) {
+            return None;
+        }
+        let surface = &self.surfaces[choose_for(&self.hosts, path, || Some(normal_host(asked.host)))];
+        self.context.direct(surface.place, asked)
     }
 
     /// Refuses a request because as many connections are served as may be, and closes its connection.

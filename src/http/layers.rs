@@ -3,6 +3,7 @@
 //!
 //! One layer does nearly all of it, because each layer costs every request an allocation or two.
 
+mod direct;
 mod meters;
 
 use std::any::Any;
@@ -29,6 +30,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Span;
 use tracing::field::Empty;
 
+use super::direct::Dates;
 use super::error::{ApiError, Denial};
 use super::request_id::RequestId;
 use super::rfc::accept::prefers_html;
@@ -36,6 +38,7 @@ use super::rfc::forwarded;
 use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, ResponseCache};
 use super::state::BaseUrl;
 use super::surface::{self, Challenge, FailedRequest, RoutedSurface, SurfaceProperties};
+use crate::access::Credentials;
 use meters::Meters;
 
 /// Response headers that scripts of other origins may read (CORS).
@@ -49,6 +52,7 @@ const EXPOSED: &str = "ETag, Digest, Repr-Digest, Content-Range, Content-Length,
 pub(super) struct RequestContext {
     meters: Meters,
     responses: ResponseCache,
+    dates: Dates,
     /// What links in pages about errors begin with.
     base: BaseUrl,
 }
@@ -65,7 +69,8 @@ pub(super) struct SurfaceContext {
 impl RequestContext {
     /// `sources` decide whether cached responses are still current.
     pub(super) fn new(sources: Box<dyn CacheSources>) -> Self {
-        Self { meters: Meters::default(), responses: ResponseCache::new(sources), base: BaseUrl::default() }
+        let responses = ResponseCache::new(sources);
+        Self { meters: Meters::default(), responses, dates: Dates::default(), base: BaseUrl::default() }
     }
 
     /// Sets what links in pages about errors begin with.
@@ -75,12 +80,26 @@ impl RequestContext {
 
     /// A cached response to this request, or `None` if a handler must run.
     pub(super) fn cached<B>(&self, surface: SurfaceContext, request: &axum::http::Request<B>) -> Option<Response> {
-        let key = surface.key(surface.host(request).as_deref(), request.uri())?;
+        let key = surface.key(surface.host(request).as_deref(), request.uri().path_and_query()?.as_str())?;
+        if surface.has_credentials(request.headers()) {
+            return None;
+        }
         let (mut response, route) = self.responses.find(&key, request)?;
         let record = RequestRecord::new(surface, request, Some(route), self.responses.epoch());
         record.observe(self, &response);
         record.id.stamp(response.headers_mut());
         Some(response)
+    }
+
+    /// Writes the log line of a request, unless it is `quiet`, and counts it.
+    fn observe(&self, span: &Span, (route, quiet): (&str, bool), method: &Method, status: StatusCode, began: Instant) {
+        let took = began.elapsed();
+        if !quiet {
+            let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            let status = status.as_u16();
+            span.in_scope(|| tracing::info!(%route, status, duration_ms, "answered"));
+        }
+        self.meters.count(route, method, status, took);
     }
 
     /// The complete response to a request that is refused before routing.
@@ -95,10 +114,15 @@ impl RequestContext {
 }
 
 impl SurfaceContext {
-    /// The response-cache key of a request; `None` if the request cannot be cached.
-    fn key<'a>(&self, host: Option<&str>, uri: &'a Uri) -> Option<CacheKey<'a>> {
-        let key = || CacheKey::new(self.surface.name, host, self.surface.blobs, uri);
-        (self.by_host == host.is_some()).then(key).flatten()
+    /// Whether a request has credentials that may be somebody's.
+    fn has_credentials(&self, headers: &HeaderMap) -> bool {
+        let nobody = |value: &HeaderValue| self.surface.login && Credentials::are_of_nobody(value.as_bytes());
+        headers.get(AUTHORIZATION).is_some_and(|value| !nobody(value))
+    }
+
+    /// The response-cache key of a request for this path and query; `None` if the request cannot be cached.
+    fn key<'a>(&self, host: Option<&str>, target: &'a str) -> Option<CacheKey<'a>> {
+        (self.by_host == host.is_some()).then(|| CacheKey::new(self.surface.name, host, self.surface.blobs, target))
     }
 
     /// The host of a request; `None` unless responses depend on it.
@@ -196,6 +220,8 @@ struct RequestRecord {
     preflight: bool,
     /// Whether the request has credentials, of whatever kind.
     has_credentials: bool,
+    /// Whether they may be somebody's.
+    is_somebody: bool,
     /// Set only where clients log in.
     asked: Option<AskedOrigin>,
     /// Whether errors are rendered as pages.
@@ -216,6 +242,7 @@ impl RequestRecord {
         let preflight = *method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         let host = surface.host(request).map(Into::into);
         let has_credentials = request.headers().contains_key(AUTHORIZATION);
+        let is_somebody = has_credentials && surface.has_credentials(request.headers());
         let asked = surface.surface.login.then(|| AskedOrigin::of(request.headers()));
         let page = surface.surface.page.is_some() && method.is_safe() && prefers_html(request.headers());
         Self {
@@ -228,6 +255,7 @@ impl RequestRecord {
             epoch,
             preflight,
             has_credentials,
+            is_somebody,
             asked,
             page,
             began: Instant::now(),
@@ -243,13 +271,11 @@ impl RequestRecord {
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
             self.render(context, &error, &mut response);
         }
-        if self.has_credentials && self.method.is_safe() {
-            vary_by_credentials(response.headers_mut());
-        }
         self.surface.surface.hardening.on_every_answer(response.headers_mut());
         if let Some(source) = response.extensions_mut().remove::<Cacheable>()
             && let Some(route) = self.route.clone()
-            && let Some(key) = self.surface.key(self.host.as_deref(), &self.uri)
+            && let Some(target) = self.uri.path_and_query()
+            && let Some(key) = self.surface.key(self.host.as_deref(), target.as_str())
             && matches!(self.method, Method::GET | Method::HEAD)
         {
             context.responses.remember(
@@ -259,6 +285,9 @@ impl RequestRecord {
                 response.status(),
                 response.headers().clone(),
             );
+        }
+        if self.is_somebody && self.method.is_safe() {
+            vary_by_credentials(response.headers_mut());
         }
         self.id.stamp(response.headers_mut());
         response
@@ -292,14 +321,9 @@ impl RequestRecord {
 
     /// Writes the log line and counts the request.
     fn observe(&self, context: &RequestContext, response: &Response) {
-        let (status, took) = (response.status(), self.began.elapsed());
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
-        if !self.surface.surface.quiet.contains(&route) {
-            let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            let status = status.as_u16();
-            self.span.in_scope(|| tracing::info!(%route, status, duration_ms, "answered"));
-        }
-        context.meters.count(route, &self.method, status, took);
+        let quiet = self.surface.surface.quiet.contains(&route);
+        context.observe(&self.span, (route, quiet), &self.method, response.status(), self.began);
     }
 
     /// Answers OPTIONS for every resource that exists, with its methods (RFC 9110 section 9.3.7).

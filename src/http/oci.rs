@@ -6,6 +6,7 @@
 mod address;
 mod authentication;
 mod blobs;
+mod describe;
 mod errors;
 mod lists;
 mod manifests;
@@ -18,7 +19,6 @@ use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use axum::routing::{any, get};
-use serde_json::{Value, json};
 
 use self::address::Address;
 use super::error::ApiError;
@@ -46,14 +46,14 @@ pub(super) fn surface() -> Surface<AppState> {
         routes: routes(),
         hosts: Hosts::Any,
         prefix: "/v2",
-        describe,
+        describe: describe::describe,
         properties: SurfaceProperties {
             name: SURFACE,
             render: errors::render,
             page: None,
             challenge: authentication::challenge,
             login: true,
-            blobs: None,
+            blobs: Some(blobs::end_of_digest),
             hardening: Hardening::Artefact,
             cors: true,
             quiet: &[],
@@ -62,13 +62,11 @@ pub(super) fn surface() -> Surface<AppState> {
 }
 
 fn routes() -> Router<AppState> {
-    let ping = || get(authentication::ping);
-    // Clients that would rather send their credentials in a form use GET when they are told that there is no such thing.
-    let token = get(authentication::token).fallback(async || ApiError::no_route());
     Router::new()
-        .route("/v2", ping())
-        .route("/v2/", ping())
-        .route("/v2/token", token)
+        .route("/v2", get(authentication::ping))
+        .route("/v2/", get(authentication::ping))
+        // Clients that would rather send their credentials in a form use GET when they are told that there is no such thing.
+        .route("/v2/token", get(authentication::token).fallback(async || ApiError::no_route()))
         .route("/v2/_catalog", get(lists::catalog))
         .route("/v2/{*rest}", any(dispatch))
 }
@@ -127,8 +125,4 @@ impl OciRequest {
         }
         Err(self.caller.refuse(Permission::Read, &format!("to {repository}")))
     }
-}
-
-fn describe() -> Value {
-    json!({})
 }

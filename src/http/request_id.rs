@@ -12,6 +12,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 /// Longest id accepted from a client, in bytes.
 const LONGEST: usize = 128;
 
+/// A new id as text.
+pub(super) type RequestIdText = [u8; 24];
+
 /// The id of a request.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(HeaderValue);
@@ -38,7 +41,7 @@ impl RequestId {
     pub(super) fn of(request: &HeaderMap) -> Self {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:/+=-".contains(&b);
         let plain = |id: &&HeaderValue| (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(|b| legal(*b));
-        Self(request.get(X_REQUEST_ID).filter(plain).cloned().unwrap_or_else(new))
+        Self(request.get(X_REQUEST_ID).filter(plain).cloned().unwrap_or_else(|| value(new())))
     }
 
     /// The id as text.
@@ -54,7 +57,7 @@ impl RequestId {
 
 /// An id unique within this process: a counter, mixed to look random (with the finalizer of SplitMix64, which is a
 /// bijection).
-fn new() -> HeaderValue {
+pub(super) fn new() -> RequestIdText {
     let mut mixed = COUNT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(SEED.key);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -64,6 +67,10 @@ fn new() -> HeaderValue {
     id[4..].copy_from_slice(&mixed.to_be_bytes());
     let mut text = [0; 24];
     hex::encode_to_slice(id, &mut text).expect("two digits for each byte");
+    text
+}
+
+fn value(text: RequestIdText) -> HeaderValue {
     HeaderValue::from_bytes(&text).expect("hex digits are legal in a header")
 }
 
@@ -75,6 +82,6 @@ mod tests {
     fn no_two_requests_share_an_id() {
         let ids: std::collections::HashSet<_> = (0..10_000).map(|_| new()).collect();
         assert_eq!(ids.len(), 10_000);
-        assert!(ids.iter().all(|id| id.len() == 24 && id.as_bytes().iter().all(u8::is_ascii_hexdigit)));
+        assert!(ids.iter().all(|id| id.iter().all(u8::is_ascii_hexdigit)));
     }
 }

@@ -134,8 +134,16 @@ impl<S> Surface<S> {
 /// that owns the host takes precedence; among surfaces for the same host, the longest prefix wins. If none matches, the
 /// last one is the fallback.
 pub(super) fn choose<B>(places: &[(Hosts, &'static str)], request: &Request<B>) -> usize {
-    let host = if places.iter().any(|(hosts, _)| hosts.are_owned()) { host(request) } else { None };
-    let path = request.uri().path();
+    choose_for(places, request.uri().path(), || host(request))
+}
+
+/// The same by the path of a request, and its host, which is looked at only if it matters.
+pub(super) fn choose_for<'a>(
+    places: &[(Hosts, &'static str)],
+    path: &str,
+    host: impl FnOnce() -> Option<Cow<'a, str>>,
+) -> usize {
+    let host = if places.iter().any(|(hosts, _)| hosts.are_owned()) { host() } else { None };
     let owns_it = |hosts: &Hosts| match hosts {
         Hosts::Any => false,
         Hosts::Owned(owns) => host.as_deref().is_some_and(&**owns),
@@ -155,12 +163,16 @@ fn is_below(path: &str, prefix: &str) -> bool {
 /// The host of a request, in lower case and without a port or a trailing dot (RFC 9110 section 7.2).
 pub(super) fn host<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
     let stated = request.uri().authority().map(Authority::as_str);
-    let stated = stated.or_else(|| request.headers().get(HOST)?.to_str().ok())?;
+    Some(normal_host(stated.or_else(|| request.headers().get(HOST)?.to_str().ok())?))
+}
+
+/// A host as [`host`] spells it.
+pub(super) fn normal_host(stated: &str) -> Cow<'_, str> {
     let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     let host = stated.rsplit_once(':').filter(|(_, port)| digits(port)).map_or(stated, |(host, _)| host);
     let host = host.strip_suffix('.').unwrap_or(host);
     let lower = !host.bytes().any(|byte| byte.is_ascii_uppercase());
-    Some(if lower { host.into() } else { host.to_ascii_lowercase().into() })
+    if lower { host.into() } else { host.to_ascii_lowercase().into() }
 }
 
 #[cfg(test)]

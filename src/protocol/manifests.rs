@@ -6,6 +6,7 @@
 //! what those need in turn.
 
 mod composition;
+mod walk;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use crate::protocol::Blobs;
 use crate::protocol::blobs::Check;
 use crate::protocol::flights::Flights;
 use crate::store::{StoreError, StoreErrorKind};
+
+pub use walk::ManifestWalk;
 
 /// Size of the cache of manifests and their indexes, in bytes. They are immutable, so entries never become stale;
 /// whether a version may still be read is decided by its row, not here.
@@ -67,6 +70,13 @@ impl LoadedManifest {
     /// malformed.
     pub fn manifest(&self) -> Result<&Manifest, StoreError> {
         self.contents.get()
+    }
+
+    /// A measure of the work that a look at all files is, in bytes of a manifest that has them.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        let files = self.contents.read.as_ref().map_or(0, |manifest| manifest.files.len());
+        self.bytes.len().max(files * 200) as u64
     }
 
     /// The file of this name, or `None`. A name in its other Unicode form is found if it is unique. A file of an index is
@@ -358,32 +368,6 @@ enum ReadChild {
     Malformed(String),
     /// It can be read.
     Manifest(Box<Manifest>),
-}
-
-/// The manifests still to be read, each once. Cycles are impossible because a manifest cannot contain its own digest,
-/// but several manifests may name the same one.
-#[derive(Debug, Default)]
-pub struct ManifestWalk {
-    waiting: Vec<Child>,
-    seen: HashSet<Child>,
-}
-
-impl ManifestWalk {
-    /// Adds manifests that were not added before.
-    pub fn add(&mut self, manifests: impl IntoIterator<Item = Child>) {
-        self.waiting.extend(manifests.into_iter().filter(|child| self.seen.insert(child.clone())));
-    }
-
-    /// Whether no manifest is left to read.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// The next manifest to read.
-    pub fn pop(&mut self) -> Option<Child> {
-        self.waiting.pop()
-    }
 }
 
 fn unreadable(digest: Digest, error: ReadError) -> StoreError {

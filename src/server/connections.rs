@@ -6,6 +6,7 @@ mod client_address;
 mod connection_state;
 mod deadline;
 mod descriptors;
+mod direct;
 mod eviction;
 mod held;
 mod http2;

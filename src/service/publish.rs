@@ -8,6 +8,7 @@ mod drafts;
 mod error;
 mod parts;
 mod push;
+mod secure;
 mod sessions;
 
 use std::sync::Arc;
@@ -20,12 +21,10 @@ use self::error::{complete, to_upload};
 pub use self::parts::Progress;
 pub use self::push::Pushed;
 use crate::domain::head::Change;
-use crate::domain::manifest::{Descriptor, Limits, oci, rendering};
+use crate::domain::manifest::{Limits, oci};
 use crate::domain::{
-    Author, Digest, Expect, Head, LogName, Manifest, ManifestError, ManifestName, Origin, Rejection, RepositoryName,
-    Selector, State, Summary, VersionRow,
+    Author, Digest, Expect, Head, LogName, Manifest, ManifestName, Origin, Rejection, Selector, State, VersionRow,
 };
-use crate::protocol::blobs::Check;
 use crate::protocol::manifests::Secured;
 use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests, MemberIndex};
 use crate::store::{StoreError, StoreErrorKind};
@@ -277,7 +276,7 @@ impl Publish {
             return Ok((receipt, Secured::default()));
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
-        let summary = Summary::of(&manifest, descriptor);
+        let summary = self.manifests.summarise(&bytes, &manifest, descriptor).await?;
         let (resumed, from) = match resume {
             Resume::OwnSession(from) => (self.own_session(name, descriptor.digest, options, by).await?, from),
             Resume::Never(from) => (None, from),
@@ -300,97 +299,6 @@ impl Publish {
         }
     }
 
-    /// Step P2 for a manifest whose bytes are at hand, and the entries by which the version is found by the digests of its
-    /// manifests.
-    async fn secure(&self, manifest: &Manifest, receipt: &Receipt, bytes: Bytes) -> Result<Secured, PublishError> {
-        let version = (&receipt.name, receipt.row.number);
-        let needs = self.needs(receipt).await?;
-        let held = std::iter::once(receipt.row.digest()).chain(rendered(receipt, &bytes));
-        let subject = receipt.row.summary.subject;
-        let (secured, indexed) =
-            tokio::join!(self.secure_bytes(manifest, needs, bytes.clone()), self.index(version, held, subject));
-        let secured = secured?;
-        indexed?;
-        if secured.is_whole() && !secured.children.is_empty() {
-            self.index(version, secured.children.iter().copied(), None).await?;
-        }
-        Ok(secured)
-    }
-
-    /// Step P2: if the bytes of the manifest are missing they are stored again.
-    async fn secure_bytes(
-        &self,
-        manifest: &Manifest,
-        needs: Vec<Descriptor>,
-        bytes: Bytes,
-    ) -> Result<Secured, PublishError> {
-        let descriptor = Descriptor { digest: Digest::of(&bytes), size: bytes.len() as u64 };
-        for _ in 0..MAX_PUTS {
-            if self.blobs.secure(vec![descriptor]).await?.is_empty() {
-                return self.within_limit(self.manifests.secure(manifest, needs, self.limits.artifacts).await?);
-            }
-            self.blobs.put(bytes.clone()).await?;
-        }
-        let why = "the manifest is being collected faster than it can be stored";
-        Err(StoreError::new(StoreErrorKind::Unavailable, descriptor.digest, why).into())
-    }
-
-    fn within_limit(&self, secured: Secured) -> Result<Secured, PublishError> {
-        let limit = self.limits.artifacts;
-        if secured.total <= limit {
-            return Ok(secured);
-        }
-        let problem =
-            format!("it names more than {limit} blobs and manifests in all, which is the limit of this server");
-        Err(ManifestError::Invalid(vec![problem]).into())
-    }
-
-    /// Adds entries by which a version is found by the digests of manifests. Clients of repositories rely on them; of other
-    /// names only those who look for a release by its hash.
-    async fn index(
-        &self,
-        (name, number): (&LogName, u64),
-        held: impl IntoIterator<Item = Digest>,
-        subject: Option<Digest>,
-    ) -> Result<(), PublishError> {
-        match self.members.add((name, number), held, subject).await {
-            Err(error) if RepositoryName::of(name).is_none() => {
-                tracing::warn!(manifest.name = %name, version = number, %error, "a release cannot be found by its digest yet");
-                Ok(())
-            }
-            added => Ok(added?),
-        }
-    }
-
-    /// Whether everything that a published version needs is still stored. If not, publishing it again repairs it.
-    async fn is_whole(&self, manifest: &Manifest, receipt: &Receipt) -> Result<bool, StoreError> {
-        let mut beyond = self.needs(receipt).await?;
-        beyond.push(receipt.row.summary.manifest);
-        Ok(self.manifests.secure(manifest, beyond, usize::MAX).await?.is_whole())
-    }
-
-    /// The blobs that a version needs beyond its manifest.
-    async fn needs(&self, receipt: &Receipt) -> Result<Vec<Descriptor>, StoreError> {
-        self.heads.needs(&receipt.name, &receipt.row).await
-    }
-
-    /// Step P2 for a version that was prepared earlier.
-    async fn check(&self, name: &LogName, row: &VersionRow) -> Result<Secured, PublishError> {
-        let descriptor = row.summary.manifest;
-        let own = self.blobs.secure(vec![descriptor]).await?;
-        if !own.is_empty() {
-            return Ok(Secured { bad: own, ..Secured::default() });
-        }
-        match self.manifests.load(descriptor, row.summary.media_type.as_deref()).await? {
-            Some(loaded) => {
-                let beyond = self.heads.needs(name, row).await?;
-                self.within_limit(self.manifests.secure(loaded.manifest()?, beyond, self.limits.artifacts).await?)
-            }
-            // The version was aborted and its manifest collected in between.
-            None => Ok(Secured { bad: vec![Check::Missing(descriptor)], ..Secured::default() }),
-        }
-    }
-
     async fn commit_head(
         &self,
         name: &LogName,
@@ -403,13 +311,20 @@ impl Publish {
     }
 
     /// The version that makes this publish a no-op: the same manifest is active already, or staged if that was
-    /// requested.
+    /// requested. What is untagged is published anew once half of its time is over, so that it has its full time again.
     async fn unchanged(&self, name: &LogName, digest: Digest, activate: bool) -> Result<Option<Receipt>, StoreError> {
         let Some(head) = self.heads.current_durable(name).await? else { return Ok(None) };
         let wanted = |row: &&VersionRow| {
-            row.digest() == digest && (row.state == State::Active || (!activate && row.state == State::Ready))
+            let staged =
+                || !activate && row.state == State::Ready && (name.visible().is_some() || self.is_young(name, row));
+            row.digest() == digest && (row.state == State::Active || staged())
         };
         Ok(head.rows.iter().rev().find(wanted).map(|row| Receipt::of(&head, row.clone(), true)))
+    }
+
+    fn is_young(&self, log: &LogName, row: &VersionRow) -> bool {
+        let age = self.heads.now().duration_since(row.published_at.unwrap_or(row.prepared_at));
+        age < self.heads.policy(log).untagged_for / 2
     }
 
     /// An open session of the same subject for the same manifest: its reply was lost, or its client died.
@@ -443,10 +358,4 @@ impl Publish {
             tracing::warn!(manifest.name = %name, version = number, %error, "could not abort a failed publish");
         }
     }
-}
-
-/// The digest of what shows a release to the clients of its repository.
-fn rendered(receipt: &Receipt, bytes: &[u8]) -> Option<Digest> {
-    let is_shown = receipt.row.summary.media_type.is_none() && RepositoryName::of(&receipt.name).is_some();
-    is_shown.then(|| rendering::render(bytes)).flatten().map(|bytes| Digest::of(&bytes))
 }

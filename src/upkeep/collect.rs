@@ -48,6 +48,7 @@ mod runs;
 mod settings;
 mod sweep;
 mod uploads;
+mod verdicts;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -72,7 +72,8 @@ pub struct ManifestDocument {
     #[schemars(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::ReleaseKind>")]
     pub kind: Option<String>,
-    /// Name of the artifact that is the start page. Required for `static`.
+    /// Name of the artifact that is the start page; required for `static`. Of a `dynamic` release, the artifact that is the
+    /// packaged server; without it, the only artifact.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<String>,
     /// The files of the release.

@@ -15,7 +15,7 @@ pub struct ArtifactManifest {
     pub files: u64,
     /// Total size of the files, in bytes.
     pub total_bytes: u64,
-    /// Name of the file that is the start page of a static site.
+    /// Name of the file that is the start page of a static site, or the packaged server of a dynamic release.
     #[serde(default)]
     pub entrypoint: Option<String>,
 }

@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { HOSTILE_REASON, hostile, large, ordinary, publish, request } from "./publish.mjs";
+import { HOSTILE_REASON, hostile, images, large, ordinary, publish, request } from "./publish.mjs";
 
 const { LARDER_URL: url, CHROMIUM: executablePath = "/usr/bin/chromium" } = process.env;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -18,6 +18,7 @@ const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] }
 await ordinary();
 await hostile();
 await large();
+await images();
 await publish("private/name", [["secret.txt", "secret"]], { version: "private label" });
 const { manifest } = await (await request("GET", "/versions/acme/tool@4")).json();
 
@@ -47,6 +48,10 @@ const PAGES = [
   "/versions/large",
   "/versions/large@1?page=100",
   `/versions/${LONG}`,
+  "/versions/acme/image/v1",
+  "/versions/acme/image/v1@1",
+  "/versions/acme/image/v2@1",
+  "/versions/acme/notes/v1@1",
   "/versions/acme/tool@1",
   "/versions/acme/toool",
   "/versions/private/name",

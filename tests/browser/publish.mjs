@@ -92,6 +92,33 @@ export async function ordinary() {
   await publish("nightly", [["tool.tar.gz", "nightly ".repeat(70_000)]], { version: "main:3f2a91c" });
 }
 
+// Images as container clients push them: one with layers, one for two platforms, and an artifact of files.
+export async function images() {
+  const blob = async (mediaType, content, more = {}) => {
+    await request("PUT", `/blobs/${digest(content)}`, content);
+    return { mediaType, digest: digest(content), size: Buffer.byteLength(content), ...more };
+  };
+  const put = (name, manifest) => request("PUT", `/manifests/${name}`, JSON.stringify(manifest));
+  const mediaType = "application/vnd.oci.image.manifest.v1+json";
+  const image = async (architecture) => {
+    const config = await blob("application/vnd.oci.image.config.v1+json", JSON.stringify({ architecture, os: "linux" }));
+    const layers = [];
+    for (const layer of ["base", "libraries", "program"]) {
+      layers.push(await blob("application/vnd.oci.image.layer.v1.tar+gzip", `${layer} ${architecture}`.repeat(9_000)));
+    }
+    return { schemaVersion: 2, mediaType, config, layers };
+  };
+  await put("acme/image/v1", await image("amd64"));
+  const manifests = [];
+  for (const [os, architecture] of [["linux", "amd64"], ["linux", "arm64"], ["unknown", "unknown"]]) {
+    manifests.push(await blob(mediaType, JSON.stringify(await image(architecture)), { platform: { os, architecture } }));
+  }
+  await put("acme/image/v2", { schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests });
+  const title = { annotations: { "org.opencontainers.image.title": "notes.txt" } };
+  const layers = [await blob("text/plain", "notes", title)];
+  await put("acme/notes/v1", { schemaVersion: 2, mediaType, config: await blob("application/vnd.oci.empty.v1+json", "{}"), layers });
+}
+
 export async function hostile() {
   const label = `<b onclick="x()">v1</b>\u202e<script>document.title="owned"</script>${"w".repeat(100_000)}`;
   const odd = ["naïve 文件 'quotes' & <b>.txt", "x"];

@@ -5,6 +5,7 @@ mod addresses;
 mod blobs;
 mod browser;
 mod cached;
+mod cached_in_order;
 mod credentials;
 mod crowded;
 mod dates;

@@ -2,7 +2,13 @@
 //! the clients themselves.
 
 mod access;
+mod blobs;
+mod bridge;
+mod clients;
 mod conformance;
+mod crowds;
+mod guide;
 mod image;
 mod recorded;
-mod registry;
+pub mod registry;
+mod uploads;

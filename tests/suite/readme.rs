@@ -26,7 +26,11 @@ const README_SIZE: usize = 8 << 10;
 /// What the README's walk-through must show, in this order.
 const README_SHOWS: &[&str] = &["\napp@1 sha256:", "\napp@2 sha256:", "larder: app went back from version 2 (sha256:"];
 /// Guides whose walk-throughs continue that of the README, and what they must show, in this order.
-const GUIDES: [(&str, &[&str]); 3] = [
+const GUIDES: [(&str, &[&str]); 4] = [
+    (
+        "docs/artifacts.md",
+        &["ocker-content-digest: sha256:", "image.title\":\"tool\"", "notes.txt: OK", "fetched/notes.txt\n"],
+    ),
     ("docs/http-by-hand.md", &["\nupload-offset: 8388608", "PRECONDITION_FAILED", "notes@1 retired\n", " retired "]),
     ("docs/backup.md", &[": all is well\n"]),
     ("docs/retention.md", &["app@2 retired\n"]),
@@ -35,6 +39,7 @@ const GUIDES: [(&str, &[&str]); 3] = [
 const TESTED_ELSEWHERE: &[&str] = &[
     "docs/assets.md",
     "docs/clients.md",
+    "docs/containers.md",
     "docs/downloads.md",
     "docs/history.md",
     "docs/keyless.md",

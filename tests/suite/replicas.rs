@@ -34,6 +34,7 @@ macro_rules! everywhere {
     };
 }
 
+mod chunks;
 mod killed;
 mod reading;
 mod uploads;

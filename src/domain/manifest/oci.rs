@@ -110,6 +110,26 @@ pub fn listed(bytes: &[u8]) -> Result<Vec<Listed>, ReadError> {
     Ok(listed)
 }
 
+/// A blob that a manifest refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// The blob.
+    pub blob: Descriptor,
+    /// Its media type, if stated.
+    pub media_type: Option<String>,
+}
+
+/// The layers of a manifest, in its order, each as often as it is stated. Without those that are not in SHA-256, which
+/// only layers kept elsewhere may be.
+///
+/// # Errors
+/// [`ReadError::Malformed`] if the document cannot be read.
+pub fn layers(bytes: &[u8]) -> Result<Vec<Described>, ReadError> {
+    let layers = Document::parse(bytes)?.layers.unwrap_or_default().into_iter();
+    let described = |layer: Stated| Some(Described { blob: layer.descriptor().ok()?, media_type: layer.media_type });
+    Ok(layers.filter_map(described).collect())
+}
+
 /// The configuration of a manifest, if it has this media type and can be read.
 pub(super) fn config_of_type(bytes: &[u8], media_type: &str) -> Option<Descriptor> {
     let config = Document::parse(bytes).ok()?.config?;

@@ -104,11 +104,15 @@ pub fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
     let source = stored.source.map(|source| descriptor(&source.blob, source.size)).transpose();
     let source = source.map_err(|why| ReadError::Malformed(format!("source{why}")))?;
     let blobs = each_once(artifacts.iter().map(|artifact| artifact.blob).chain(source));
+    let kind = stored.kind.filter(|kind| kind.len() <= MAX_KIND).map(|kind| Kind::from(&*kind)).unwrap_or_default();
+    let only = artifacts.first().filter(|_| artifacts.len() == 1 && kind == Kind::Dynamic);
+    let entrypoint =
+        stored.entrypoint.and_then(|name| name.parse().ok()).or_else(|| only.map(|file| file.name.clone()));
     Ok(Manifest {
         media_type: Cow::Borrowed(MEDIA_TYPE),
         label: stored.version,
-        kind: stored.kind.filter(|kind| kind.len() <= MAX_KIND).map(|kind| Kind::from(&*kind)).unwrap_or_default(),
-        entrypoint: stored.entrypoint.and_then(|name| name.parse().ok()),
+        kind,
+        entrypoint,
         files: first_of_each_name(artifacts),
         source,
         blobs,

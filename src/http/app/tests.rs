@@ -71,7 +71,7 @@ fn surface(world: &World, title: &'static str, hosts: Hosts, prefix: &'static st
                 let missing = challenge.denial == Denial::Missing;
                 Some(HeaderValue::from_static(if missing { "Basic realm=\"test\"" } else { "Basic" }))
             },
-            login: false,
+            login: prefix == "/below",
             blobs: None,
             hardening: Hardening::Page,
             cors: false,
@@ -158,4 +158,58 @@ async fn a_cached_response_holds_while_all_its_heads_do() {
     // A cached response does not outlive the tokens and policies under which it was created.
     world.epoch.fetch_add(1, Ordering::Relaxed);
     assert_eq!(ask(&app, "z", "/cached").await.1, "open /cached 4");
+}
+
+#[tokio::test]
+async fn a_direct_answer_is_the_cached_response() {
+    let world = World::default();
+    let app = app(&world);
+    let peek = |head: &str| app.peek(head.as_bytes());
+    let head = "GET /cached HTTP/1.1\r\nhost: z\r\n\r\n";
+    assert!(matches!(peek(head), PeekedHead::Alone), "nothing is cached yet");
+    let (parts, body) = ask(&app, "z", "/cached").await;
+    let PeekedHead::Answered(answer) = peek(head) else { panic!("{:?}", peek(head)) };
+    let text = String::from_utf8(answer.parts().concat()).unwrap();
+    let (fields, sent) = text.split_once("\r\n\r\n").unwrap();
+    assert_eq!(sent, body);
+    let mut fields = fields.split("\r\n");
+    assert_eq!(fields.next(), Some("HTTP/1.1 200 OK"));
+    for field in fields {
+        let (name, value) = field.split_once(": ").unwrap();
+        match name {
+            "x-request-id" => assert_eq!(value.len(), 24),
+            "content-length" => assert_eq!(value, body.len().to_string()),
+            "date" => assert_eq!(value.len(), 29),
+            name => assert_eq!(parts.headers[name], value),
+        }
+    }
+    world.generations.lock().unwrap().insert(name("a"), 2);
+    assert!(matches!(peek(head), PeekedHead::Alone), "a head has changed");
+}
+
+#[tokio::test]
+async fn the_token_of_nobody_counts_as_none_where_clients_log_in() {
+    let world = World::default();
+    let app = app(&world);
+    let runs = || world.runs.load(Ordering::Relaxed);
+    let ask = async |path: &str, token: &str| {
+        let request = Request::builder().uri(path).header(HOST, "z").header("authorization", format!("Bearer {token}"));
+        app.answer(request.body(Body::empty()).unwrap()).await.unwrap().headers().contains_key("vary")
+    };
+    let peek = |path: &str, token: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: z\r\nauthorization: Bearer {token}\r\n\r\n");
+        matches!(app.peek(head.as_bytes()), PeekedHead::Answered(_))
+    };
+    let (nobody, somebody) = (crate::access::ANONYMOUS_TOKEN, "larder-x");
+    for _ in 0..3 {
+        assert!(!ask("/below/cached", nobody).await, "it varies by credentials");
+    }
+    assert_eq!(runs(), 1);
+    assert!(peek("/below/cached", nobody) && !peek("/below/cached", somebody));
+    assert!(ask("/below/cached", somebody).await);
+    assert_eq!(runs(), 2);
+    // Elsewhere nobody has been told that token.
+    ask("/cached", nobody).await;
+    assert!(ask("/cached", nobody).await && !peek("/cached", nobody));
+    assert_eq!(runs(), 4);
 }

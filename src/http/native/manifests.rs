@@ -19,6 +19,7 @@ use super::pages::{self, Site};
 use super::parameters as p;
 use super::reasons;
 use crate::access::{Access, Caller};
+use crate::domain::manifest::release;
 use crate::domain::{ManifestName, Permission, Selector, Target};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
@@ -100,7 +101,7 @@ fn describe_read(get: bool) -> Operation {
     let operation = if get {
         Operation::new("get", "getManifest", "A manifest, exactly as it was published")
             .about(
-                "With `sha256:HEX` in place of a name: the names and versions that hold the manifest with this digest, as \
+                "An OCI image manifest or index has its own media type. With `sha256:HEX` in place of a name: the names and versions that hold the manifest with this digest, as \
                  far as the caller may read them, a page at a time.",
             )
             .answers(
@@ -130,7 +131,7 @@ fn describe_publish() -> Operation {
     Operation::new("put", "publish", "Publish a version of a name")
         .by_token(
             "The address is a name without a selector. The bytes of the manifest are kept and served exactly as they are \
-             sent. All blobs must be there; 409 lists those that are not. Readers see all files of the version or none. \
+             sent. An OCI image manifest or index is told from a release by its shape. All blobs must be there; 409 lists those that are not. Readers see all files of the version or none. \
              Needs `publish`.",
         )
         .takes(&[&p::ACTIVATE, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
@@ -243,15 +244,24 @@ async fn head(
     let reading = Reading::new(resolve, access, &caller, rest.target()?, fresh).await?;
     let found = resolve.readable(reading.target(), fresh).await?;
     let answer = manifest_headers(base, &reading, &found);
-    let judged = judged(&headers, found.row.digest(), last_change::date(&found), &answer)?;
-    Ok(judged.unwrap_or_else(|| (answer, Body::empty()).into_response()))
+    if let Some(judged) = judged(&headers, found.row.digest(), last_change::date(&found), &answer)? {
+        return Ok(judged);
+    }
+    let heads = reading.heads(&found).filter(|_| reading.is_public);
+    let cacheable = heads.map(|heads| {
+        let unsettled_for = last_change::unsettled_for(&found);
+        Extension(Cacheable::without_body(None).under(heads).valid_for(unsettled_for))
+    });
+    Ok((cacheable, answer).into_response())
 }
 
 fn manifest_headers(base: &BaseUrl, reading: &Reading, found: &Resolved) -> HeaderMap {
     let digest = found.row.digest();
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(ETAG, HeaderValue::try_from(etag(digest)).expect("a digest is legal in a header"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let media_type = found.row.summary.media_type.as_deref().unwrap_or(release::MEDIA_TYPE);
+    let media_type = HeaderValue::from_str(media_type);
+    headers.insert(CONTENT_TYPE, media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(found.row.summary.manifest.size));
     state_digest(&mut headers, digest);
     headers.extend(last_change::date(found).map(|date| (LAST_MODIFIED, date.header())));

@@ -8,6 +8,7 @@ mod diff;
 mod files;
 mod history;
 mod holders;
+mod image;
 mod index;
 mod layout;
 mod markdown;

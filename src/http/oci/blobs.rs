@@ -12,8 +12,15 @@ use crate::http::rfc::caching::Freshness;
 use crate::http::rfc::hardening::Hardening;
 use crate::http::serving::bytes::{self, BlobOptions};
 use crate::http::serving::download::Download;
+use crate::http::serving::response_cache;
 use crate::http::state::{AppState, Delivery};
 use crate::protocol::AsOf;
+
+/// Where the digest ends in the address of a blob. Without a query, which means nothing here.
+pub(super) fn end_of_digest(address: &str) -> Option<usize> {
+    const BLOBS: &str = "/blobs/";
+    response_cache::end_of_digest(address, address.rfind(BLOBS)? + BLOBS.len(), &[])
+}
 
 /// Answers a request for a blob.
 pub(super) async fn answer(

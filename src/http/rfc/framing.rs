@@ -85,8 +85,13 @@ fn check_target(target: &Uri) -> Result<(), HeadError> {
     if length > LONGEST_TARGET { Err(HeadError::LongTarget) } else { Ok(()) }
 }
 
+/// Whether a target without an authority is short enough.
+pub(in crate::http) fn is_short(target: &str) -> bool {
+    target.len() <= LONGEST_TARGET
+}
+
 /// Whether this is `uri-host [":" port]` (RFC 9110 section 7.2). May be empty, for targets without an authority.
-fn is_host(text: &[u8]) -> bool {
+pub(in crate::http) fn is_host(text: &[u8]) -> bool {
     let (host, port) = match text.iter().rposition(|byte| *byte == b':') {
         // The colons of an IPv6 address are inside brackets.
         Some(colon) if !text[colon..].contains(&b']') => (&text[..colon], &text[colon + 1..]),

@@ -24,7 +24,7 @@ pub(in crate::http) fn replace_path(uri: &Uri, path: &str) -> Option<Uri> {
 }
 
 /// Whether there is nothing to do. On the way of every request, hence without allocation.
-fn is_normal(path: &str) -> bool {
+pub(in crate::http) fn is_normal(path: &str) -> bool {
     let mut previous = 0;
     path.bytes().all(|byte| {
         let plain = byte != b'%' && (byte != b'.' || previous != b'/');

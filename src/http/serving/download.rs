@@ -51,14 +51,15 @@ impl Download {
         Self { file: Some(file), media_type: media_type.and_then(|text| MediaType::essence_of(text).ok()) }
     }
 
-    /// The same of an undecoded end of a path, which begins behind the digest. `None` if a handler would refuse it.
-    pub(super) fn of_rest(rest: &str, uri: &Uri) -> Option<Self> {
-        let path = rest.split('?').next().unwrap_or_default();
-        let file = match path.strip_prefix('/') {
+    /// The same of an undecoded end of an address, which begins behind the digest. `None` if a handler would refuse it.
+    pub(super) fn of_rest(rest: &str) -> Option<Self> {
+        // Only path and query of it count.
+        let address: Uri = format!("/x{rest}").parse().ok()?;
+        let file = match address.path().strip_prefix("/x/") {
             Some(file) => Some(percent_decode_str(file).decode_utf8().ok()?),
             None => None,
         };
-        Self::new(file.as_deref(), uri).ok()
+        Self::new(file.as_deref(), &address).ok()
     }
 
     /// The name to save the file under.

@@ -23,8 +23,8 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::MatchedPath;
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::Stream;
@@ -88,8 +88,10 @@ struct CachedResponse {
     route: MatchedPath,
     status: StatusCode,
     headers: HeaderMap,
-    /// Entity tag and headers for a 304 response to a client that already has the body.
-    unchanged: Option<(HeaderValue, HeaderMap)>,
+    /// Status line and headers as they are written to a connection, without the end.
+    head: Bytes,
+    /// Entity tag, and the same for a 304 response to a client that already has the body.
+    unchanged: Option<(HeaderValue, Bytes)>,
     /// For a blob, the end of the address that the headers are for.
     label: Box<str>,
     /// Whether the headers include `Last-Modified`.
@@ -101,6 +103,12 @@ struct CachedResponse {
 pub(in crate::http) struct ResponseCache {
     sources: Box<dyn CacheSources>,
     remembered: Arc<RwLock<Entries>>,
+}
+
+impl fmt::Debug for CachedResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedResponse").field("route", &self.route).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for ResponseCache {
@@ -123,7 +131,8 @@ impl ResponseCache {
         self.sources.epoch()
     }
 
-    /// Looks up the response to a request, with its route. A hit requires that a handler would return the same.
+    /// Looks up the response to a request without credentials, with its route. A hit requires that a handler would return
+    /// the same.
     pub(in crate::http) fn find<B>(
         &self,
         key: &CacheKey<'_>,
@@ -134,32 +143,34 @@ impl ResponseCache {
             return None;
         }
         let asked = request.headers();
-        if [AUTHORIZATION, CACHE_CONTROL, IF_MATCH, RANGE].iter().any(|special| asked.contains_key(special)) {
+        if [CACHE_CONTROL, IF_MATCH, RANGE].iter().any(|special| asked.contains_key(special)) {
             return None;
         }
+        let mut held = asked.get_all(IF_NONE_MATCH).iter();
+        let (held, None) = (held.next(), held.next()) else { return None };
+        let hit = self.lookup(key, whole, held.map(HeaderValue::as_bytes))?;
+        if hit.cached.depends_on(asked) {
+            return None;
+        }
+        Some((hit.response(key)?, hit.cached.route.clone()))
+    }
+
+    /// Looks up the response to a request for everything (`whole`) or only the head, by a client that states to have
+    /// `held` and nothing else of influence.
+    pub(in crate::http) fn lookup(&self, key: &CacheKey<'_>, whole: bool, held: Option<&[u8]>) -> Option<Hit> {
         let cached = {
             let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(remembered.get(key)?)
         };
-        if cached.epoch != self.epoch() || !self.holds(&cached.source) || cached.depends_on(asked) {
+        if cached.epoch != self.epoch() || !self.holds(&cached.source) {
             return None;
         }
-        let mut held = asked.get_all(IF_NONE_MATCH).iter();
-        let (status, headers, whole) = match (held.next(), held.next()) {
-            (None, _) => (cached.status, &cached.headers, whole),
-            (Some(held), None) => {
-                let (_, headers) = cached.unchanged.as_ref().filter(|(etag, _)| etag == held)?;
-                (StatusCode::NOT_MODIFIED, headers, false)
-            }
-            _ => return None,
+        let unchanged = match held {
+            None => false,
+            Some(held) => cached.unchanged.as_ref().is_some_and(|(etag, _)| etag.as_bytes() == held).then_some(true)?,
         };
-        let mut response = if whole { cached.source.response()? } else { Response::default() };
-        *response.status_mut() = status;
-        *response.headers_mut() = headers.clone();
-        if let Some(label) = key.label.filter(|label| **label != *cached.label) {
-            Download::of_rest(label, key.uri)?.relabel(response.headers_mut());
-        }
-        Some((response, cached.route.clone()))
+        let whole = whole && !unchanged;
+        (!whole || cached.source.has_body()).then_some(Hit { cached, unchanged, whole })
     }
 
     /// Whether all sources of an entry are unchanged.
@@ -187,12 +198,8 @@ impl ResponseCache {
         if source.bytes().is_some() {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body));
         }
-        let unchanged = headers.get(ETAG).cloned().map(|etag| {
-            let mut headers = headers.clone();
-            headers.remove(CONTENT_TYPE);
-            withdraw_digest(&mut headers);
-            (etag, headers)
-        });
+        let unchanged =
+            headers.get(ETAG).cloned().map(|etag| (etag, head(StatusCode::NOT_MODIFIED, &unchanged(&headers))));
         let heads: usize =
             source.heads.iter().map(|(name, _)| name.as_str().len() + size_of::<(ManifestName, u64)>()).sum();
         let label: Box<str> = key.label.unwrap_or_default().into();
@@ -202,7 +209,8 @@ impl ResponseCache {
             return;
         }
         let dated = headers.contains_key(LAST_MODIFIED);
-        let response = CachedResponse { source, epoch, route, status, headers, unchanged, label, dated, weight };
+        let head = head(status, &headers);
+        let response = CachedResponse { source, epoch, route, status, headers, head, unchanged, label, dated, weight };
         drop_in_background(remembered.add(key, response));
         if remembered.begin_closing() {
             tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
@@ -216,6 +224,72 @@ impl CachedResponse {
     fn depends_on(&self, asked: &HeaderMap) -> bool {
         self.dated && [IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE].iter().any(|date| asked.contains_key(date))
     }
+}
+
+/// A cached response that answers a request.
+#[derive(Debug)]
+pub(in crate::http) struct Hit {
+    cached: Arc<CachedResponse>,
+    /// Whether the client already has the body.
+    unchanged: bool,
+    /// Whether the response has a body.
+    whole: bool,
+}
+
+impl Hit {
+    fn response(&self, key: &CacheKey<'_>) -> Option<Response<Body>> {
+        let mut response = if self.whole { self.cached.source.response()? } else { Response::default() };
+        *response.status_mut() = self.status();
+        let headers = &self.cached.headers;
+        *response.headers_mut() = if self.unchanged { unchanged(headers) } else { headers.clone() };
+        if let Some(label) = key.label.filter(|label| **label != *self.cached.label) {
+            Download::of_rest(label)?.relabel(response.headers_mut());
+        }
+        Some(response)
+    }
+
+    pub(in crate::http) fn status(&self) -> StatusCode {
+        if self.unchanged { StatusCode::NOT_MODIFIED } else { self.cached.status }
+    }
+
+    pub(in crate::http) fn route(&self) -> &str {
+        self.cached.route.as_str()
+    }
+
+    /// The body, if there is one and it is in memory.
+    pub(in crate::http) fn body(&self) -> Option<&Bytes> {
+        self.cached.source.bytes().filter(|_| self.whole)
+    }
+
+    /// Status line and headers as they are written to a connection, without the end. `None` if the headers differ for this
+    /// key, or the body has to be read from a file.
+    pub(in crate::http) fn head(&self, key: &CacheKey<'_>) -> Option<&Bytes> {
+        let is_same = key.label.is_none_or(|label| *label == *self.cached.label);
+        let is_complete = !self.whole || self.body().is_some();
+        let head =
+            if self.unchanged { self.cached.unchanged.as_ref().map(|(_, head)| head)? } else { &self.cached.head };
+        (is_same && is_complete).then_some(head)
+    }
+}
+
+/// The headers of a 304 response in place of one with these.
+fn unchanged(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    headers.remove(CONTENT_TYPE);
+    withdraw_digest(&mut headers);
+    headers
+}
+
+/// Status line and headers as they are written to a connection.
+fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
+    let mut head =
+        format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
+    for (name, value) in headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    }
+    head.into()
 }
 
 /// Closes all open files after [`KEPT_OPEN`], whether or not they are still requested.
@@ -282,17 +356,20 @@ impl Cacheable {
         }
     }
 
+    fn has_body(&self) -> bool {
+        !matches!(self.body, CachedBody::None(_))
+    }
+
     /// Whether the response may be cached under this key. A blob has other spellings of its address, which are not.
     fn is_cacheable_under(&self, key: &CacheKey<'_>) -> bool {
-        if self.heads.is_empty() { key.label.is_some() } else { key.uri.query().is_none() }
+        if self.heads.is_empty() { key.label.is_some() } else { !key.whole.contains('?') }
     }
 
     /// Whether an entry with another source need not replace this one: both depend on a file only, so this one is
     /// equivalent, or will be removed soon.
     fn makes_needless(&self, other: &Self) -> bool {
         let is_file_only = |source: &Self| source.heads.is_empty() && source.file().is_some();
-        let has_body = |source: &Self| !matches!(source.body, CachedBody::None(_));
-        is_file_only(self) && is_file_only(other) && (has_body(self) || !has_body(other))
+        is_file_only(self) && is_file_only(other) && (self.has_body() || !other.has_body())
     }
 
     /// The response to a GET; `None` if only the response to a HEAD is cached.

@@ -115,7 +115,7 @@ mod tests {
         sound.add(digest, before, later(before));
         assert!(sound.knows(&digest, before) && !sound.knows(&Digest::of(b"y"), before));
         // The clock of a file system moves in steps of a few milliseconds.
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
         file.write_all(b"more").unwrap();
         assert!(!sound.knows(&digest, state(&file)));
         tokio::time::advance(HALF_LIFE).await;

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::connection_state::ConnectionState;
 use super::deadline::Deadline;
 use super::descriptors;
+use super::direct::DirectAnswers;
 use super::held::hold;
 use super::http2;
 use super::memory::ResponseMemory;
@@ -192,7 +193,7 @@ impl Connections {
     /// Serves HTTP/1.1 until the connection ends, or `ending` lets the request under way finish.
     async fn serve_http1(
         &self,
-        stream: MeteredStream,
+        mut stream: MeteredStream,
         outbox: Outbox,
         answer: impl Answer,
         meter: Meter,
@@ -202,6 +203,9 @@ impl Connections {
         let mut builder = http1::Builder::new();
         builder.timer(deadline.clone()).header_read_timeout(self.header_timeout).max_buf_size(BUFFER);
         builder.keep_alive(meter.keeps_alive());
+        if meter.keeps_alive() {
+            stream.answer_directly(DirectAnswers::new(self.app.clone(), deadline.clone(), self.header_timeout));
+        }
         let service = service_fn(|request| {
             let (request, unanswered) = meter.begin(request);
             let (outbox, memory) = (outbox.clone(), Arc::clone(&self.memory));

@@ -144,6 +144,16 @@ impl ConnectionState {
         }
     }
 
+    /// Whether an HTTP/1.1 connection waits for a head of which nothing has been received.
+    pub(super) fn waits_for_head(&self) -> bool {
+        matches!(self.phase.load(Relaxed), FRESH | BETWEEN)
+    }
+
+    /// Records a request that was answered as soon as it had been received.
+    pub(super) fn answered_directly(&self) {
+        self.enter(BETWEEN);
+    }
+
     fn enter(&self, phase: u8) {
         self.phase.store(phase, Relaxed);
         self.since.store(self.clock.now(), Relaxed);

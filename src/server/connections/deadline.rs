@@ -41,6 +41,11 @@ impl Deadline {
         }
     }
 
+    /// Sets the deadline to this far from now.
+    pub(super) fn wait(&self, patience: Duration) {
+        self.set(Some(Instant::now() + patience));
+    }
+
     fn get(&self) -> Option<Instant> {
         *self.0.at.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,6 +11,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection_state::{ConnectionState, Received};
+use super::direct::DirectAnswers;
 use super::refusals::Refusals;
 use super::sendfile::FileStream;
 use super::sent::Sent;
@@ -25,11 +26,26 @@ pub(super) struct MeteredStream {
     acknowledged: u64,
     state: Arc<ConnectionState>,
     refusals: Refusals,
+    /// `None` on connections where the library answers everything.
+    direct: Option<DirectAnswers>,
 }
 
 impl MeteredStream {
     pub(super) fn new(stream: FileStream, state: Arc<ConnectionState>, app: App) -> Self {
-        Self { stream, acknowledged: 0, state, refusals: Refusals::new(app) }
+        Self { stream, acknowledged: 0, state, refusals: Refusals::new(app), direct: None }
+    }
+
+    /// Answers plain requests directly from now on. For HTTP/1.1.
+    pub(super) fn answer_directly(&mut self, direct: DirectAnswers) {
+        self.direct = Some(direct);
+    }
+
+    /// Writes what is left of a direct answer.
+    fn poll_direct(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.direct {
+            Some(direct) => direct.poll_rest(&self.state, &mut self.stream, context),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     /// What was written to the client.
@@ -65,10 +81,18 @@ impl Drop for MeteredStream {
 
 impl AsyncRead for MeteredStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
-        let received = &into.filled()[before..];
         let this = &mut *self;
+        let before = into.filled().len();
+        loop {
+            ready!(this.poll_direct(context))?;
+            ready!(Pin::new(&mut this.stream).poll_read(context, into))?;
+            let Some(direct) = &mut this.direct else { break };
+            if !direct.answer(&into.filled()[before..], &this.state, &mut this.stream, context)? {
+                break;
+            }
+            into.set_filled(before);
+        }
+        let received = &into.filled()[before..];
         match this.state.receive(received.len()) {
             Received::Body => {}
             Received::Head { first } => this.refusals.keep(received, first),
@@ -90,6 +114,10 @@ impl AsyncWrite for MeteredStream {
         if let Some(length) = self.refusals.take_over(bytes) {
             return Poll::Ready(Ok(length));
         }
+        ready!(self.poll_direct(context))?;
+        if let Some(direct) = &mut self.direct {
+            direct.library_writes();
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
         self.wrote(written)
     }
@@ -102,11 +130,16 @@ impl AsyncWrite for MeteredStream {
         let this = &mut *self;
         ready!(this.refusals.poll_send(Pin::new(&mut this.stream), context))?;
         this.refusals.flushed();
-        Pin::new(&mut this.stream).poll_flush(context)
+        ready!(Pin::new(&mut this.stream).poll_flush(context))?;
+        if let Some(direct) = &mut this.direct {
+            direct.library_flushed();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        ready!(this.poll_direct(context))?;
         ready!(this.refusals.poll_send(Pin::new(&mut this.stream), context))?;
         ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
         this.refusals.poll_discard(Pin::new(&mut this.stream), context).map(Ok)

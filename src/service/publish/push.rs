@@ -6,7 +6,7 @@ use super::error::complete;
 use super::{Document, Publish, PublishError, PublishOptions, Receipt};
 use crate::domain::head::Change;
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Author, Digest, LogName, Summary};
+use crate::domain::{Author, Digest, LogName};
 
 /// The result of a push.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Publish {
                 Some(summary) => summary,
                 None => {
                     self.blobs.put(bytes.clone()).await?;
-                    summary.insert(Summary::of(manifest, descriptor))
+                    summary.insert(self.manifests.summarise(bytes, manifest, descriptor).await?)
                 }
             };
             let change = Change::Prepare { summary: summary.clone(), from: None, expect: options.expect.clone() };

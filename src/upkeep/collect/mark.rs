@@ -4,11 +4,9 @@
 //! Only heads are read: a name's newest head is its complete state, and heads are never deleted. One listing that shows
 //! the first key below each name finds all of them, even those of names whose mark was lost.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::{SignedDuration, Timestamp};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::earlier::Earlier;
@@ -18,7 +16,7 @@ use super::report::Totals;
 use super::{Collect, CollectError, RunContext};
 use crate::domain::head::{Change, Due};
 use crate::domain::manifest::Descriptor;
-use crate::domain::retention::{Verdict, since};
+use crate::domain::retention::Verdict;
 use crate::domain::{Head, LogName, State, Subject, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::store::{Key, List, StoreError, StoreErrorKind};
@@ -211,41 +209,6 @@ impl Collect {
         });
         let change = Change::Expire { due: due.collect() };
         Ok(self.heads.change(name, &change, &Subject::collector()).await?.head)
-    }
-
-    /// The verdict on each root of a name. Rows whose own times say that they are due, or lie in the future, are judged
-    /// by the store's time stamp of the head that put them in that state: hosts' clocks may be wrong.
-    async fn judge(
-        &self,
-        run: &RunContext,
-        expiry: Expiry,
-        head: &Head,
-        rows: &[VersionRow],
-    ) -> Result<Vec<Verdict>, CollectError> {
-        let rules = run.policies.of_log(&head.name);
-        if expiry == Expiry::Leave || !run.may_expire() {
-            return Ok(rules.judge(rows, |_| SignedDuration::MIN));
-        }
-        let recorded = |row: &VersionRow| {
-            let age = run.now.duration_since(since(row));
-            if age.is_negative() { SignedDuration::MAX } else { age }
-        };
-        let suspects: Vec<Verdict> = rules.judge(rows, recorded);
-        let mut ages = HashMap::new();
-        for (row, _) in rows.iter().zip(suspects).filter(|(_, verdict)| verdict.is_over()) {
-            let stamp = self.stamp(&head.name, row.generation).await?;
-            // The head may have been created after the run began, so the age is clamped to zero.
-            ages.insert(row.number, run.now.duration_since(stamp).max(SignedDuration::ZERO));
-        }
-        Ok(rules.judge(rows, |row| ages.get(&row.number).copied().unwrap_or_else(|| recorded(row))))
-    }
-
-    /// The store's time stamp of a head.
-    async fn stamp(&self, name: &LogName, generation: u64) -> Result<Timestamp, StoreError> {
-        let key = LayoutKey::Head(name.clone(), generation).key();
-        let meta = self.store.head(&key).await?;
-        let lost = || StoreError::new(StoreErrorKind::Corrupt, &key, "this head must exist, but does not");
-        meta.map(|meta| meta.modified).ok_or_else(lost)
     }
 
     /// What a root needs, and whether that is complete. It is incomplete while a manifest has no bytes; its publisher

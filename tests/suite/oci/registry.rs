@@ -173,7 +173,7 @@ pub fn with_digest(upload: &str, digest: impl std::fmt::Display) -> String {
 }
 
 /// The path of the next page. Clients use only path and query of it.
-fn next(headers: &HeaderMap) -> Option<String> {
+pub fn next(headers: &HeaderMap) -> Option<String> {
     let link = headers.get("link")?.to_str().unwrap();
     let (address, relation) = link.split_once(">;").unwrap();
     assert!(relation.contains("rel=\"next\""), "{link}");

@@ -1,5 +1,7 @@
 //! What things cost, in requests to the engine. The table in `docs/costs.md` is this.
 
+mod registry;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -4,9 +4,10 @@ use super::graph::Crate;
 use super::rust_files;
 
 /// What surfaces share, as the files and directories below `src/http`. Everything else there is a surface.
-const SHARED: [&str; 11] = [
+const SHARED: [&str; 12] = [
     "app",
     "completion",
+    "direct",
     "error",
     "expectation",
     "extract",

@@ -22,16 +22,36 @@ const NEEDS: [(&str, &str); 10] = [
     ("Command::new(\"wget\")", "wget"),
 ];
 /// Helpers of tests, which are not tests themselves: they start `bash` for a test that is ignored.
-const HELPERS: [(&str, &str); 5] = [
+const HELPERS: [(&str, &str); 7] = [
     ("tests/suite/support/ceph.rs", "fn start"),
     ("tests/suite/readme.rs", "pub fn transcript"),
     ("tests/suite/readme.rs", "fn walk_through"),
     ("tests/suite/clients.rs", "fn in_bash"),
     ("tests/suite/clients/actions.rs", "fn run_step"),
+    ("tests/suite/oci/clients/matrix.rs", "fn clients"),
+    ("tests/suite/oci/clients/matrix.rs", "fn pushed_and_pulled"),
 ];
-/// What [`HELPERS`] are called by.
-const CALLS: [(&str, &str); 4] =
-    [("transcript(&", "bash"), ("walk_through(&", "bash"), ("in_bash(", "bash"), (".carries_out(", "bash")];
+/// What [`HELPERS`] are called by, and clients of containers.
+const CALLS: [(&str, &str); 18] = [
+    ("transcript(&", "bash"),
+    ("walk_through(&", "bash"),
+    ("in_bash(", "bash"),
+    (".carries_out(", "bash"),
+    ("Skopeo(Home::", "skopeo"),
+    ("Podman(Home::", "podman"),
+    ("Buildah(Home::", "buildah"),
+    ("Daemons::start(", "docker"),
+    ("Daemons::start(", "containerd"),
+    ("background(&home, &[\"nginx\"", "nginx"),
+    ("Oras(Home::", "python3"),
+    ("Helm(Home::", "python3"),
+    ("pushed_and_pulled(", "skopeo"),
+    ("pushed_and_pulled(", "podman"),
+    ("pushed_and_pulled(", "buildah"),
+    ("pushed_and_pulled(", "docker"),
+    ("pushed_and_pulled(", "containerd"),
+    ("pushed_and_pulled(", "python3"),
+];
 
 /// The reasons of the ignored tests of a text; an empty one for a test that is ignored without.
 fn reasons(text: &str) -> Vec<&str> {

@@ -31,6 +31,8 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         "http",
         &[
             "access",
+            // The date of responses.
+            "clock",
             "config",
             "domain",
             "protocol",
@@ -43,6 +45,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "store::Object",
             "store::StoreError",
             "store::StoreErrorKind",
+            "store::has_name",
             "telemetry::render_metrics",
             "upkeep",
             "wire",

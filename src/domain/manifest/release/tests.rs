@@ -49,6 +49,19 @@ fn only_true_makes_a_file_executable() {
 }
 
 #[test]
+fn a_dynamic_release_names_its_server() {
+    let file = |name: &str| serde_json::json!({"name": name, "blob": blob(name), "size": 3});
+    let server = |document: serde_json::Value| parse(&document).unwrap().entrypoint.map(|name| name.to_string());
+    let of = |kind: &str, artifacts: Vec<serde_json::Value>| serde_json::json!({"kind": kind, "command": ["./server"], "port": 80, "artifacts": artifacts});
+    assert_eq!(server(of("dynamic", vec![file("server.tar")])).as_deref(), Some("server.tar"));
+    assert_eq!(server(of("dynamic", vec![file("a"), file("b")])), None, "it may be either");
+    assert_eq!(server(of("files", vec![file("a")])), None);
+    let mut stated = of("dynamic", vec![file("a"), file("b")]);
+    stated["entrypoint"] = "b".into();
+    assert_eq!(server(stated).as_deref(), Some("b"));
+}
+
+#[test]
 fn all_problems_are_named_at_once() {
     let found = problems(&serde_json::json!({"kind": "dynamic", "entrypoint": "none", "artifacts": [
         {"name": "../x", "blob": blob("a"), "size": 1},

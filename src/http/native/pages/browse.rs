@@ -7,6 +7,7 @@ use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
+use super::image::Image;
 use super::layout::Page;
 use super::name::NameView;
 use super::version::{Around, VersionView};
@@ -78,6 +79,7 @@ fn matches(head: &Head, wanted: &str) -> bool {
 struct Loaded {
     found: Resolved,
     manifest: std::sync::Arc<LoadedManifest>,
+    image: Image,
     notes: Option<ReleaseNotes>,
     /// What selects the version for ever.
     selector: String,
@@ -90,7 +92,8 @@ async fn load(state: &AppState, target: &Target, fresh: AsOf) -> Result<Loaded, 
     let notes = if manifest.manifest().is_ok() { state.notes.of(&found, &manifest).await? } else { None };
     let label = state.resolve.fixed_label(&target.name, &found.row).await?;
     let selector = label.map_or_else(|| found.row.number.to_string(), |label| label.to_string());
-    Ok(Loaded { found, manifest, notes, selector })
+    let image = Image::of(&manifest);
+    Ok(Loaded { found, manifest, image, notes, selector })
 }
 
 /// Leaves out the name that a copy was made from, unless everybody may read it: readers of the copy need not be allowed to
@@ -133,7 +136,7 @@ pub(in crate::http::native) async fn name(
 }
 
 fn view<'a>(site: &'a Site, name: &'a ManifestName, loaded: &'a Loaded, page: usize, public: bool) -> VersionView<'a> {
-    let Loaded { found, manifest, notes, selector } = loaded;
+    let Loaded { found, manifest, image, notes, selector } = loaded;
     let (manifest, floor) = (manifest.manifest().ok(), found.floor.as_deref());
     let is_excerpt = false;
     VersionView {
@@ -141,6 +144,7 @@ fn view<'a>(site: &'a Site, name: &'a ManifestName, loaded: &'a Loaded, page: us
         name,
         row: &found.row,
         manifest,
+        image,
         notes: notes.as_ref(),
         page,
         public,
@@ -202,7 +206,7 @@ pub(in crate::http::native) async fn compare(
     let manifests = (old_manifest.manifest()?, new_manifest.manifest()?);
     let rows: (&VersionRow, &VersionRow) = (&old.row, &new.row);
     let page = page.unwrap_or(1).max(1);
-    let bytes = (old_manifest.bytes.len() + new_manifest.bytes.len()) as u64;
+    let bytes = old_manifest.weight() + new_manifest.weight();
     render(state, caller, bytes, || {
         let diff = Diff::between(manifests.0, manifests.1);
         if html {

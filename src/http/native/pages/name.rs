@@ -91,9 +91,10 @@ fn active_section(view: &VersionView<'_>) -> Markup {
             }
             (view.warnings())
             (view.commands())
+            (view.pull())
             (view.facts())
             (view.pins())
-            (view.files())
+            @if view.image.is_container() { (view.contents()) } @else { (view.files()) }
             (view.documents())
         }
         (view.notes())

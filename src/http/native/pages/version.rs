@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::image::Image;
 use super::layout::{Frame, Page};
 use super::site::Site;
 use super::{markdown, text};
@@ -21,6 +22,8 @@ pub(super) struct VersionView<'a> {
     pub(super) row: &'a VersionRow,
     /// `None` if this binary cannot interpret the manifest.
     pub(super) manifest: Option<&'a Manifest>,
+    /// What container clients see of it.
+    pub(super) image: &'a Image,
     pub(super) notes: Option<&'a ReleaseNotes>,
     /// The page of files, from 1.
     pub(super) page: usize,
@@ -57,6 +60,7 @@ pub(super) fn page(view: &VersionView<'_>, around: &Around<'_>) -> Page {
         div.head { h1 { (text::called(row)) } (badges(row)) }
         (view.warnings())
         (view.commands())
+        (view.pull())
         (view.facts())
         (view.pins())
         @if !claims.is_empty() {
@@ -64,7 +68,7 @@ pub(super) fn page(view: &VersionView<'_>, around: &Around<'_>) -> Page {
         }
         (full_label(view))
         (view.documents())
-        section aria-labelledby="files" { h2 #files { "Files" } (view.files()) }
+        (view.content())
         (view.notes())
         (also(view, around))
         section aria-labelledby="compare" {
@@ -141,6 +145,17 @@ fn full_label(view: &VersionView<'_>) -> Markup {
 }
 
 impl VersionView<'_> {
+    /// The files, or what an image has instead.
+    fn content(&self) -> Markup {
+        html! {
+            @if self.image.is_container() {
+                section aria-labelledby="contents" { h2 #contents { "Contents" } (self.contents()) }
+            } @else {
+                section aria-labelledby="files" { h2 #files { "Files" } (self.files()) }
+            }
+        }
+    }
+
     /// Who, when, how much.
     pub(super) fn facts(&self) -> Markup {
         let row = self.row;
@@ -153,7 +168,7 @@ impl VersionView<'_> {
                     (fact(if row.state == State::Active { "Active since" } else { "Last active from" }, html! { (text::time(at)) }))
                 }
                 @if let Some(by) = &row.promoted_by { (fact("Made active by", html! { (text::escaped(by.as_str())) })) }
-                (fact("Size", html! { (text::size(row.summary.total_bytes)) " in " (text::count(row.summary.files, "file")) }))
+                (fact("Size", html! { (text::size(row.summary.total_bytes)) @if !self.image.is_container() { " in " (text::count(row.summary.files, "file")) } }))
                 @if row.summary.kind.as_str() != "files" { (fact("Kind", html! { (text::escaped(row.summary.kind.as_str())) })) }
                 // Whoever may read a copy need not be allowed to know the name that it was made from.
                 @if let Some(from) = row.from.as_ref().filter(|from| !from.is_copy()) { (fact("Comes from", origin(from))) }
@@ -167,7 +182,7 @@ impl VersionView<'_> {
         let (base, number) = (&site.base, row.number);
         html! {
             nav.links aria-label="Documents" {
-                a href={(base) "/refs/" (name) "@" (number) "/" (SUMS_FILE)} { (SUMS_FILE) }
+                @if !self.image.is_container() { a href={(base) "/refs/" (name) "@" (number) "/" (SUMS_FILE)} { (SUMS_FILE) } }
                 a href={(base) "/manifests/" (name) "@" (number)} title=(row.digest()) { "Manifest" }
                 @if self.notes.is_some() { a href={(base) "/feeds/" (name) "@" (number) "/notes"} { "Notes as Markdown" } }
                 @if let Some(source) = row.summary.source {

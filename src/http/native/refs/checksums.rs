@@ -35,7 +35,7 @@ pub(super) async fn answer(
     request: &Parts,
 ) -> Result<Response, ApiError> {
     // One file is found without a look at the others.
-    let bytes = if file.as_str() == SUMS_FILE { loaded.bytes.len() as u64 } else { 0 };
+    let bytes = if file.as_str() == SUMS_FILE { loaded.weight() } else { 0 };
     render(state, caller, bytes, || make(state, reading, file, (found, loaded), request)).await?
 }
 

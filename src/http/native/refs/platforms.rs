@@ -93,7 +93,7 @@ pub(super) async fn follow(
     let target = reading.target();
     let (found, loaded) = state.resolve.manifest(target, fresh).await?;
     let files = &loaded.manifest()?.files;
-    let choice = render(state, caller, loaded.bytes.len() as u64, || choose(files, &wanted)).await?;
+    let choice = render(state, caller, loaded.weight(), || choose(files, &wanted)).await?;
     let Choice { files: chosen, fallback } = choice;
     let origin = Origin::of(&state.base, &request.headers, request.uri.authority());
     let list =

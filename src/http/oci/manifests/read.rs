@@ -107,7 +107,8 @@ async fn respond(request: &OciRequest, found: Found) -> Result<Option<Response>,
         return Ok(Some(judged));
     }
     if request.method == Method::HEAD {
-        return Ok(Some((headers, Body::empty()).into_response()));
+        let cacheable = heads.map(|heads| Extension(Cacheable::without_body(None).under(heads)));
+        return Ok(Some((cacheable, headers, Body::empty()).into_response()));
     }
     let Some(bytes) = request.state.repositories.bytes(&shown).await? else { return Ok(None) };
     let cacheable = heads.map(|heads| Extension(Cacheable::of_heads(heads, bytes.clone())));

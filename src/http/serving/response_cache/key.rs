@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use axum::http::Uri;
-
 /// Finds where the digest ends in a path and query that are the address of a blob. Whether it is a digest does not
 /// matter: there is an entry only for what a handler has answered.
 pub(in crate::http) type EndOfDigest = fn(&str) -> Option<usize>;
@@ -14,28 +12,26 @@ pub(in crate::http) type EndOfDigest = fn(&str) -> Option<usize>;
 pub(in crate::http) struct CacheKey<'a> {
     pub(super) surface: &'static str,
     pub(super) address: Cow<'a, str>,
-    /// The whole address.
-    pub(super) uri: &'a Uri,
+    /// The whole path and query.
+    pub(super) whole: &'a str,
     /// For the address of a blob, what follows the digest. It determines only how the bytes are labelled.
     pub(super) label: Option<&'a str>,
 }
 
 impl<'a> CacheKey<'a> {
-    /// The key of a URL; `host` only if responses depend on it, `blobs` if the surface has addresses of blobs. `None` for
-    /// a URL without a path.
+    /// The key of a path and query; `host` only if responses depend on it, `blobs` if the surface has addresses of blobs.
     pub(in crate::http) fn new(
         surface: &'static str,
         host: Option<&str>,
         blobs: Option<EndOfDigest>,
-        uri: &'a Uri,
-    ) -> Option<Self> {
-        let whole = uri.path_and_query()?.as_str();
+        whole: &'a str,
+    ) -> Self {
         let (path, label) = match blobs.and_then(|end_of_digest| end_of_digest(whole)) {
             Some(end) => (&whole[..end], Some(&whole[end..])),
             None => (whole, None),
         };
         let address = host.map_or(Cow::Borrowed(path), |host| format!("{host}{path}").into());
-        Some(Self { surface, address, uri, label })
+        Self { surface, address, whole, label }
     }
 }
 

@@ -1,0 +1,119 @@
+//! Writes cached responses to a connection before the HTTP library has seen the requests.
+//!
+//! Bytes that were received are answered here if they are the whole head of a plain request and nothing else. Otherwise
+//! they are passed on, and the library does what it always does. It never learns of the others.
+//!
+//! # Why no response comes in the wrong place
+//! That takes a library that waits for a head, holds no bytes of one, and has written all that it had to. The first is
+//! what the state of the connection says; it is set when the library begins to wait. The second holds as long as the
+//! library was given nothing but whole heads of requests without bodies, each while it waited for one; on any other bytes
+//! direct answers end for good. The third holds if it has flushed the connection after it last wrote, which it does
+//! only when its own buffer is empty, and wrote after it was last given a head.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::AsyncWrite;
+
+use super::connection_state::ConnectionState;
+use super::deadline::Deadline;
+use super::sendfile::FileStream;
+use crate::http::{App, PeekedHead};
+
+/// What the library has done about the head that it was given last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Library {
+    /// There was none, or its response has been written.
+    Done,
+    /// It has not written anything since.
+    Asked,
+    /// It has written something, but not flushed it.
+    Writing,
+}
+
+/// Direct answers on one connection.
+pub(super) struct DirectAnswers {
+    app: App,
+    deadline: Deadline,
+    /// How long the client may take for the next head.
+    patience: Duration,
+    library: Library,
+    /// Whether the library was given nothing but whole heads.
+    in_step: bool,
+    /// What is left to write of an answer.
+    rest: Vec<u8>,
+}
+
+impl DirectAnswers {
+    pub(super) fn new(app: App, deadline: Deadline, patience: Duration) -> Self {
+        Self { app, deadline, patience, library: Library::Done, in_step: true, rest: Vec::new() }
+    }
+
+    /// Answers bytes that were received, or records that the library gets them. True if they were answered.
+    pub(super) fn answer(
+        &mut self,
+        received: &[u8],
+        state: &ConnectionState,
+        stream: &mut FileStream,
+        context: &mut Context<'_>,
+    ) -> io::Result<bool> {
+        if received.is_empty() {
+            return Ok(false);
+        }
+        let in_turn = self.in_step && self.library == Library::Done && state.waits_for_head();
+        let head = if in_turn { self.app.peek(received) } else { PeekedHead::Other };
+        let PeekedHead::Answered(answer) = head else {
+            self.in_step = matches!(head, PeekedHead::Alone);
+            self.library = Library::Asked;
+            return Ok(false);
+        };
+        state.progress(received.len());
+        let parts = answer.parts();
+        let written = Pin::new(stream).poll_write_vectored(context, &parts.map(IoSlice::new));
+        let mut written = if let Poll::Ready(written) = written { written? } else { 0 };
+        state.progress(written);
+        for part in parts {
+            let begun = written.min(part.len());
+            self.rest.extend_from_slice(&part[begun..]);
+            written -= begun;
+        }
+        state.answered_directly();
+        self.deadline.wait(self.patience);
+        Ok(true)
+    }
+
+    /// Writes what is left of an answer.
+    pub(super) fn poll_rest(
+        &mut self,
+        state: &ConnectionState,
+        stream: &mut FileStream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.rest.is_empty() {
+            let written = ready!(Pin::new(&mut *stream).poll_write(context, &self.rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            state.progress(written);
+            self.rest.drain(..written);
+            if self.rest.is_empty() {
+                self.rest = Vec::new();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Records that the library writes.
+    pub(super) fn library_writes(&mut self) {
+        self.library = Library::Writing;
+    }
+
+    /// Records that the library has flushed the connection.
+    pub(super) fn library_flushed(&mut self) {
+        if self.library == Library::Writing {
+            self.library = Library::Done;
+        }
+    }
+}

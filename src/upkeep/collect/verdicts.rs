@@ -1,0 +1,84 @@
+//! Which versions are past their retention (C0).
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::mark::Expiry;
+use super::{Collect, CollectError, RunContext};
+use crate::domain::retention::{Verdict, since};
+use crate::domain::{Digest, Head, LogName, NamePolicy, RepositoryName, VersionRow};
+use crate::layout::LayoutKey;
+use crate::protocol::{AsOf, Membership};
+use crate::store::{StoreError, StoreErrorKind};
+
+impl Collect {
+    /// The verdict on each root of a log. Rows whose own times say that they are due, or lie in the future, are judged
+    /// by the store's time stamp of the head that put them in that state: hosts' clocks may be wrong.
+    pub(super) async fn judge(
+        &self,
+        run: &RunContext,
+        expiry: Expiry,
+        head: &Head,
+        rows: &[VersionRow],
+    ) -> Result<Vec<Verdict>, CollectError> {
+        let rules = Rules { policy: &run.policies.of_log(&head.name), is_hidden: head.name.visible().is_none() };
+        let mut attached = HashSet::new();
+        if expiry == Expiry::Leave || !run.may_expire() {
+            return Ok(rules.judge(rows, |_| SignedDuration::MIN, &attached));
+        }
+        let recorded = |row: &VersionRow| {
+            let age = run.now.duration_since(since(row));
+            if age.is_negative() { SignedDuration::MAX } else { age }
+        };
+        let suspects: Vec<Verdict> = rules.judge(rows, recorded, &attached);
+        let mut ages = HashMap::new();
+        for (row, verdict) in rows.iter().zip(suspects).filter(|(_, verdict)| verdict.is_over()) {
+            let stamp = self.stamp(&head.name, row.generation).await?;
+            // The head may have been created after the run began, so the age is clamped to zero.
+            ages.insert(row.number, run.now.duration_since(stamp).max(SignedDuration::ZERO));
+            if verdict == Verdict::UntaggedExpired && self.is_attached(&head.name, row.summary.subject).await? {
+                attached.insert(row.number);
+            }
+        }
+        let age = |row: &VersionRow| ages.get(&row.number).copied().unwrap_or_else(|| recorded(row));
+        Ok(rules.judge(rows, age, &attached))
+    }
+
+    /// Whether the repository of a log has the manifest that a version describes. Only decides when the version ends, so an
+    /// answer that is a moment old costs no more than a retention that is a moment shorter.
+    async fn is_attached(&self, log: &LogName, subject: Option<Digest>) -> Result<bool, StoreError> {
+        let (Some(repository), Some(subject)) = (RepositoryName::of(log), subject) else { return Ok(false) };
+        let members = Membership::new(std::sync::Arc::clone(&self.heads));
+        Ok(members.find(&repository, subject, AsOf::Now, |_: &LogName| true).await?.is_some())
+    }
+
+    /// The store's time stamp of a head.
+    async fn stamp(&self, name: &LogName, generation: u64) -> Result<Timestamp, StoreError> {
+        let key = LayoutKey::Head(name.clone(), generation).key();
+        let meta = self.store.head(&key).await?;
+        let lost = || StoreError::new(StoreErrorKind::Corrupt, &key, "this head must exist, but does not");
+        meta.map(|meta| meta.modified).ok_or_else(lost)
+    }
+}
+
+/// What the versions of a log are judged by.
+struct Rules<'a> {
+    policy: &'a NamePolicy,
+    /// Whether the log keeps what is untagged.
+    is_hidden: bool,
+}
+
+impl Rules<'_> {
+    fn judge(
+        &self,
+        rows: &[VersionRow],
+        age: impl Fn(&VersionRow) -> SignedDuration,
+        attached: &HashSet<u64>,
+    ) -> Vec<Verdict> {
+        if self.is_hidden {
+            return self.policy.judge_untagged(rows, age, |row| attached.contains(&row.number));
+        }
+        self.policy.judge(rows, age)
+    }
+}
