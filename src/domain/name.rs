@@ -67,16 +67,14 @@ impl NameError {
 const COMPONENT_RULE: &str =
     "use at most 250 lower-case letters and digits, separated by one '.', one or two '_', or any number of '-'";
 const TAG_RULE: &str = "use 1 to 128 letters, digits, '.', '_' and '-', starting with a letter, a digit or '_'";
-
-const HIDDEN_RULE: &str = "a hidden log is PARENT/@KIND/HH, where KIND is 1 to 16 lower-case letters, and HH two \
-                           lower-case hexadecimal digits";
+const HIDDEN_RULE: &str = "a hidden log is PARENT/@KIND/HH: 1 to 16 lower-case letters, two lower-case hex digits";
 
 /// The name of a log of heads: a [`ManifestName`], or `PARENT/@KIND/HH`, a hidden log that belongs to the manifest name
 /// PARENT, such as `team/app/@untagged/9f`.
 ///
 /// A hidden log holds versions that have no name of their own; versions are distributed over 256 logs by HH, the first
-/// byte of a digest. Its roots count like all others, and the policies of PARENT apply to it, but it never appears in
-/// listings for users. Neither `@` nor an empty segment occurs in a manifest name, so no string is both.
+/// byte of a digest. Its roots count like all others, and policies of names that belong to PARENT apply to it, but it never
+/// appears in listings for users. Neither `@` nor an empty segment occurs in a manifest name, so no string is both.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogName(Box<str>);
 

@@ -111,6 +111,11 @@ impl Membership {
         Ok(found)
     }
 
+    /// To be called when this process has published a manifest in a repository: it is found at once.
+    pub fn published(&self, repository: &RepositoryName, manifest: Digest) {
+        self.absent.remove(&(repository.clone(), manifest));
+    }
+
     /// Every version through which a repository has a manifest.
     ///
     /// # Errors

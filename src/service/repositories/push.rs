@@ -56,6 +56,7 @@ impl Repositories {
             None => (bytes, Some(media_type)),
         };
         let pushed = self.publish.push(&logs, document, &options, by).await?;
+        self.members.published(&repository, digest);
         let subject = pushed.receipts.first().and_then(|receipt| receipt.row.summary.subject);
         Ok(PushedManifest { digest, subject, receipts: pushed.receipts, failed: pushed.failed })
     }

@@ -1,5 +1,6 @@
 //! Who may do what under `/v2/`, and how clients find out.
 
+mod crowds;
 mod hostile;
 mod login;
 mod matrix;
