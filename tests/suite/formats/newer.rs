@@ -34,6 +34,7 @@ async fn store() -> (FsBackend, Services) {
             total_bytes: 0,
             entrypoint: None,
             source: None,
+            subject: None,
         };
         let change = Change::Prepare { summary, expect: Expect::Anything, from: None };
         let number = services.heads.change(&name("next"), &change, &*ACTOR).await.unwrap().row.unwrap().number;
