@@ -258,7 +258,7 @@ fn uploads(document: &mut Document) {
         .optional_body(binary("application/octet-stream"))
         .empty(201, "The blob is stored.", STORED_FIELDS)
         .fails(&[400, 401, 403, 404, 408, 413, 415, 416, 500, 503, 507]);
-    let cancel = Operation::new("delete", "cancelUpload", "Give an upload up")
+    let cancel = Operation::new("delete", "cancelLayerUpload", "Give an upload up")
         .by_token("Others end by themselves.")
         .empty(204, "What was stored of it is deleted.", &[])
         .fails(&[401, 403, 404, 500, 503]);
