@@ -221,9 +221,7 @@ fn state(
         memory: config.limits.upload_memory.bytes(),
     };
     let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits));
-    let chunk_limits =
-        ChunkLimits { blob_size: upload_limits.blob_size, kept_for: config.collector.uploads_for.signed() };
-    let chunks = Arc::new(Chunks::new(Arc::clone(store), Arc::clone(&blobs), clock, chunk_limits));
+    let chunks = chunks((store, clock), &blobs, config);
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
@@ -254,6 +252,12 @@ fn state(
         turns: Shares::new(LONG_REQUESTS),
         tasks: TaskTracker::new(),
     })
+}
+
+fn chunks((store, clock): (&Arc<dyn ObjectStore>, Arc<dyn Clock>), blobs: &Arc<Blobs>, config: &Config) -> Arc<Chunks> {
+    let limits =
+        ChunkLimits { blob_size: config.limits.blob_size.bytes(), kept_for: config.collector.uploads_for.signed() };
+    Arc::new(Chunks::new(Arc::clone(store), Arc::clone(blobs), clock, limits))
 }
 
 /// Bytes per second that the scrub of a directory reads by default: a tenth of a hard disk's speed.

@@ -184,19 +184,19 @@ fn manifests(document: &mut Document) {
             &[],
         )
     };
-    let get = read("get", "getManifest", "A manifest, as it was pushed")
+    let get = read("get", "getRegistryManifest", "A manifest, as it was pushed")
         .answers(200, "Its bytes, with the type that they state.", MANIFEST_FIELDS, [binary("*/*")])
         .fails(&[400, 401, 403, 404, 412, 500, 503]);
-    let head = read("head", "headManifest", "The same without the bytes")
+    let head = read("head", "headRegistryManifest", "The same without the bytes")
         .empty(200, "It is there.", MANIFEST_FIELDS)
         .fails(&[400, 401, 403, 404, 412, 500, 503]);
-    let put = Operation::new("put", "putManifest", "Push a manifest")
+    let put = Operation::new("put", "putRegistryManifest", "Push a manifest")
         .by_token("Everything that it names, but for its `subject`, has to be there. Needs `publish`.")
         .takes(&[&TAGS, &IF_MATCH])
         .body(binary("*/*"))
         .empty(201, "It is published.", &[&LOCATION, &CONTENT_DIGEST, &SUBJECT, &TAG])
         .fails(&[400, 401, 403, 404, 408, 412, 413, 414, 415, 500, 503, 507]);
-    let delete = Operation::new("delete", "deleteManifest", "Delete a tag, or a manifest with all its tags")
+    let delete = Operation::new("delete", "deleteRegistryManifest", "Delete a tag, or a manifest with all its tags")
         .by_token("What a tag led to stays for its retention. Needs `retire`.")
         .takes(&[&IF_MATCH])
         .empty(202, "It is gone.", &[])
@@ -242,7 +242,7 @@ fn uploads(document: &mut Document) {
         .empty(202, "An upload began. Also where a blob cannot be mounted.", UPLOAD_FIELDS)
         .fails(&[400, 401, 403, 408, 413, 415, 500, 503, 507]);
     document.path("/v2/{repository}/blobs/uploads/", &[&REPOSITORY], [begin]);
-    let state = Operation::new("get", "getUpload", "How many bytes an upload has")
+    let state = Operation::new("get", "getLayerUpload", "How many bytes an upload has")
         .by_token("Only for the token that began it.")
         .empty(204, "The upload can be continued.", UPLOAD_FIELDS)
         .fails(&[401, 403, 404, 500, 503]);
@@ -258,7 +258,7 @@ fn uploads(document: &mut Document) {
         .optional_body(binary("application/octet-stream"))
         .empty(201, "The blob is stored.", STORED_FIELDS)
         .fails(&[400, 401, 403, 404, 408, 413, 415, 416, 500, 503, 507]);
-    let cancel = Operation::new("delete", "cancelUpload", "Give an upload up")
+    let cancel = Operation::new("delete", "cancelLayerUpload", "Give an upload up")
         .by_token("Others end by themselves.")
         .empty(204, "What was stored of it is deleted.", &[])
         .fails(&[401, 403, 404, 500, 503]);

@@ -11,7 +11,7 @@ use super::ChunkError;
 use crate::domain::{HashState, Hasher, UploadId};
 use crate::layout::{AreaPath, LayoutKey, MAX_STEP};
 use crate::protocol::documents::{self, Creation};
-use crate::store::{Key, ObjectStore, StoreError};
+use crate::store::{Key, ObjectStore};
 
 /// Format version of the records that this binary writes and reads.
 const FORM: u32 = 1;
@@ -145,10 +145,9 @@ impl Records {
 /// Parses a record. Of another version's nothing is understood, so the upload cannot continue.
 fn decode(key: &Key, bytes: &[u8]) -> Result<Record, ChunkError> {
     let Form { form } = documents::decode::<Form>(key, bytes)?;
-    if form == FORM { Ok(documents::decode(key, bytes).map_err(StoreError::from)?) } else { Err(ChunkError::Unknown) }
+    if form == FORM { Ok(documents::decode(key, bytes)?) } else { Err(ChunkError::Unknown) }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn spell<S: Serializer>(object: &u128, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{object:032x}"))
 }

@@ -279,7 +279,7 @@ async fn a_collector_with_nothing_to_do() {
         counted.model.plant(larder::layout::LayoutKey::Blob(digest, 0).key().as_str(), "bytes");
     }
     let many = idle_collector(&counted).await;
-    let expected = [(Op::PutObject, 2), (Op::ListObjects, 75), (Op::ListUploads, 1), (Op::GetObject, 4), (Op::Look, 1)];
+    let expected = [(Op::PutObject, 2), (Op::ListObjects, 78), (Op::ListUploads, 1), (Op::GetObject, 4), (Op::Look, 1)];
     assert_costs("A run of the collector with nothing to do, one name", &few, &expected);
     let more: usize = many.values().sum::<usize>() - few.values().sum::<usize>();
     assert!(more <= 10, "{more} more requests for 5000 blobs: {few:?} {many:?}");
