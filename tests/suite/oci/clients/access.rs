@@ -17,7 +17,8 @@ fn assert_access(place: &Place, client: impl Fn() -> Box<dyn Client>) {
     nobody.log_in(&host, "larder_wrong").fails();
     let logged_in_with = logged_in.log_in(&host, TOKEN).ok();
     assert!(!logged_in_with.contains(TOKEN), "{logged_in_with}");
-    for image in [&public, &private] {
+    // The second time all layers are there, and the manifest is the first thing that is sent.
+    for image in [&public, &format!("{host}/team/other-{name}:1"), &private] {
         logged_in.push(&Image::of(name), image).ok();
         logged_in.pull(image).ok();
     }
