@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use super::image::{INDEX, Image, MANIFEST};
 use super::registry::{Registry, refused};
+use crate::support::collecting::marked;
 use crate::support::replicas::Replicas;
 use crate::support::server::TestServer;
 use crate::support::services::{Release, Services, name};
-use crate::support::store::FsBackend;
 
 const REPOSITORY: &str = "team/crowd";
 /// How many requests are under way at once.
 const AT_ONCE: usize = 8;
 
 /// Tags with capitals, dots, dashes and underscores, some of which differ in nothing but a capital.
-pub fn tags(number: usize) -> Vec<String> {
+fn tags(number: usize) -> Vec<String> {
     let forms = ["v1.{}", "V1.{}", "{}-Rc.1", "_{}", "release_{}.0-Beta"];
     let all: BTreeSet<String> =
         (0..number).map(|at| forms[at % forms.len()].replace("{}", &(at / forms.len()).to_string())).collect();
@@ -27,7 +27,7 @@ pub fn tags(number: usize) -> Vec<String> {
 }
 
 /// Gives an image many tags, ten in each request.
-pub async fn tag(registry: &Registry, image: &Image, tags: &[String]) {
+async fn tag(registry: &Registry, image: &Image, tags: &[String]) {
     let pushes = tags.chunks(10).map(|tags| async move {
         let query: Vec<String> = tags.iter().map(|tag| format!("tag={tag}")).collect();
         let reference = format!("{}?{}", image.digest(), query.join("&"));
@@ -50,7 +50,9 @@ async fn pages(registry: &Registry, first: &str) -> Vec<Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_thousand_tags_are_listed_in_every_way_that_clients_page() {
-    let server = TestServer::start().await;
+    let backend = marked();
+    let replicas = Replicas::new();
+    let server = replicas.start(&backend.store()).await;
     let registry = Registry::of(&server);
     let (image, expected) = (Image::of("many tags"), tags(3000));
     registry.push_content(REPOSITORY, &image).await;
@@ -80,7 +82,9 @@ async fn three_thousand_tags_are_listed_in_every_way_that_clients_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_referrers_are_listed_page_by_page() {
     const REFERRERS: usize = 1000;
-    let server = TestServer::start().await;
+    let backend = marked();
+    let replicas = Replicas::new();
+    let server = replicas.start(&backend.store()).await;
     let registry = &Registry::of(&server);
     let image = Image::of("signed a lot");
     registry.push(REPOSITORY, "latest", &image).await;
@@ -123,7 +127,7 @@ async fn a_thousand_referrers_are_listed_page_by_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_repositories_are_listed_page_by_page() {
     const REPOSITORIES: usize = 10_000;
-    let backend = FsBackend::quick();
+    let backend = marked();
     let services = Services::over(&backend.store());
     services.release("r/first/latest", &Release::new("v1", 1)).await.unwrap();
     let mut head = serde_json::to_value(&*services.head("r/first/latest").await).unwrap();
@@ -136,7 +140,8 @@ async fn ten_thousand_repositories_are_listed_page_by_page() {
         backend.plant(&LayoutKey::Head(tagged.into(), 1).key(), head.to_string().as_bytes());
         expected.insert(repository);
     }
-    let server = Replicas::new().start(&backend.store()).await;
+    let replicas = Replicas::new();
+    let server = replicas.start(&backend.store()).await;
     let registry = Registry::of(&server);
     for first in ["/v2/_catalog", "/v2/_catalog?n=1000", "/v2/_catalog?n=100000"] {
         let (mut found, mut next) = (Vec::new(), Some(first.to_owned()));

@@ -96,11 +96,12 @@ impl Home {
         self.run("skopeo", &format!("--insecure-policy {arguments}"))
     }
 
-    /// Writes an image where programs read it from: `oci:PATH:it`.
+    /// Writes an image where programs read it from: `oci:PATH:it`. The path is relative, since podman makes a name of it, and
+    /// names have no capitals.
     pub fn layout(&self, image: &Image) -> String {
         let path = self.fresh("layout");
         image.write_layout(&path);
-        format!("oci:{}:it", path.display())
+        format!("oci:{}:it", path.file_name().unwrap().display())
     }
 }
 

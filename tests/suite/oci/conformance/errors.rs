@@ -19,7 +19,7 @@ async fn what_nobody_pushed_is_unknown() {
     let registry = Registry::of(&server);
     let digest = Digest::of(b"nobody").to_string();
     for reference in [digest.as_str(), "missing-tag"] {
-        refused(registry.get(&path(reference)).await, 404, "NAME_UNKNOWN");
+        refused(registry.get(&path(reference)).await, 404, "MANIFEST_UNKNOWN");
     }
     registry.push(REPOSITORY, "there", &Image::of("there")).await;
     for reference in [digest.as_str(), "missing-tag"] {
@@ -28,6 +28,10 @@ async fn what_nobody_pushed_is_unknown() {
         refused(registry.delete(&path(reference)).await, 404, "MANIFEST_UNKNOWN");
     }
     refused(registry.get(&format!("/v2/{REPOSITORY}/blobs/{digest}")).await, 404, "BLOB_UNKNOWN");
+    // Whoever looks without credentials is asked for some, and is told with those of nobody.
+    let stranger = registry.anonymous();
+    stranger.head(&path("missing-tag")).await.expect(401);
+    refused(stranger.get(&path("missing-tag")).await, 404, "MANIFEST_UNKNOWN");
 }
 
 #[tokio::test]

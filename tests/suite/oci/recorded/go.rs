@@ -43,10 +43,10 @@ async fn oras_pushes_without_a_first_request_and_attaches() {
     let server = TestServer::start().await;
     let registry = Registry::of(&server).anonymous();
     let artifact = Image::artifact(b"a file", &json!({}));
-    registry.ask("HEAD", &manifest(REPOSITORY, "1"), &[("accept", ACCEPT)], "").await.expect(404);
-    let refusal = challenge(&registry, "POST", UPLOADS).await;
+    let refusal = challenge(&registry, "HEAD", &manifest(REPOSITORY, "1")).await;
     asks_for_push(&refusal, REPOSITORY);
     let pusher = log_in(&registry, Some(&server.token), &refusal, &["repository:team/app:pull,push"]).await;
+    pusher.ask("HEAD", &manifest(REPOSITORY, "1"), &[("accept", ACCEPT)], "").await.expect(404);
     for bytes in &artifact.blobs {
         pusher.head(&blob(REPOSITORY, Digest::of(bytes))).await.expect(404);
         upload_by_put(&pusher, UPLOADS, bytes).await;
