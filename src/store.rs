@@ -91,6 +91,12 @@ pub struct FileSlice {
     pub bytes: Option<Bytes>,
 }
 
+/// Number of files that this process may have open at once; a very large number if there is no limit.
+#[must_use]
+pub fn files_allowed() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// Whether a file is still linked, so that it could be opened again by its name.
 #[must_use]
 pub fn has_name(file: &std::fs::File) -> bool {

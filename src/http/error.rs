@@ -130,6 +130,16 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, Code::NameUnknown, detail)
     }
 
+    fn tag_immutable(active: u64, current: Digest) -> Self {
+        let detail = format!(
+            "Version {active} is active, and this name is immutable: nothing else may become active. Publish under a new \
+             name (tag), or delete this one first, which needs `retire`."
+        );
+        Self::new(StatusCode::CONFLICT, Code::TagImmutable, detail)
+            .with("version", active)
+            .with("current", current.to_string())
+    }
+
     pub(super) fn session_unknown() -> Self {
         let detail =
             "There is no such session. If there was one, it was given up, or not completed in time; begin a new one.";

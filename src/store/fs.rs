@@ -143,14 +143,14 @@ impl Inner {
     /// An object, which need not be readable, opened only to look at its metadata. May block.
     fn look(&self, key: &Key) -> io::Result<Option<(fs::File, fs::Metadata)>> {
         self.steps.before(Step::Open)?;
-        regular(open::object(&self.objects, key, open::LOOK)?)
+        open::with_metadata(open::object(&self.objects, key, open::LOOK)?)
     }
 
     /// Like [`Inner::look`], if the kernel has the whole path cached. `None` is inconclusive. Never blocks.
     fn look_cached(&self, key: &Key) -> io::Result<Option<(fs::File, fs::Metadata)>> {
         let Some(file) = open::cached(&self.objects, key, open::LOOK) else { return Ok(None) };
         self.steps.before(Step::Open)?;
-        regular(Some(file))
+        open::with_metadata(Some(file))
     }
 
     /// What was found under a key, if this process may read it.
@@ -390,13 +390,6 @@ fn absent_is_none<T>(objects: &Path, result: io::Result<T>) -> io::Result<Option
         }
         Err(error) => Err(error),
     }
-}
-
-/// An open file with its metadata, if it is a regular one.
-fn regular(file: Option<fs::File>) -> io::Result<Option<(fs::File, fs::Metadata)>> {
-    let Some(file) = file else { return Ok(None) };
-    let metadata = file.metadata()?;
-    Ok(metadata.is_file().then_some((file, metadata)))
 }
 
 fn object_meta(key: Key, metadata: &fs::Metadata) -> ObjectMeta {

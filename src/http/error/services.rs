@@ -224,15 +224,6 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, Code::LabelTaken, detail).with("version", number).with("label", label)
     }
 
-    fn tag_immutable(active: u64, current: Digest) -> Self {
-        let detail = format!(
-            "Version {active} is active, and this name is immutable: nothing else may become active. Publish under a new name              (tag), or delete this one first, which needs `retire`."
-        );
-        Self::new(StatusCode::CONFLICT, Code::TagImmutable, detail)
-            .with("version", active)
-            .with("current", current.to_string())
-    }
-
     fn yanked(row: &VersionRow) -> Self {
         let reason = row.yanked.as_deref().map(|yank| &*yank.reason);
         let instead = row.yanked.as_deref().and_then(|yank| yank.instead);

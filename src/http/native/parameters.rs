@@ -175,7 +175,7 @@ failures! {
         anything, with `rules`: what is in the way of the nearest.";
     404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN (for a selector by labels with \
         `labels`, the highest that there are), FILE_UNKNOWN, RUN_UNKNOWN, UPLOAD_UNKNOWN, PART_UNKNOWN with `parts`, \
-        NOT_FOUND.";
+        NAME_UNKNOWN (a repository), NOT_FOUND.";
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
     409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; \
         LABEL_TAKEN, with `version` and `label`; TAG_IMMUTABLE, with `version` and `current`; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; PARTS_MISSING, with \

@@ -28,13 +28,12 @@ use axum::http::header::{
 };
 use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::Stream;
-use rustix::process::{Resource, getrlimit};
 use tokio::time::Instant;
 
 use super::download::Download;
 use crate::domain::ManifestName;
 use crate::http::rfc::digests::withdraw_digest;
-use crate::store::{FileSlice, has_name};
+use crate::store::{FileSlice, files_allowed, has_name};
 use entries::Entries;
 pub(in crate::http) use key::{CacheKey, EndOfDigest, end_of_digest};
 
@@ -119,9 +118,7 @@ impl fmt::Debug for ResponseCache {
 
 impl ResponseCache {
     pub(in crate::http) fn new(sources: Box<dyn CacheSources>) -> Self {
-        // No limit, or one that cannot be told, is larger than any share of it that counts.
-        let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let max_files = usize::try_from((allowed / OPEN_SHARE).min(OPEN_FILES)).unwrap_or_default();
+        let max_files = usize::try_from((files_allowed() / OPEN_SHARE).min(OPEN_FILES)).unwrap_or_default();
         Self { sources, remembered: Arc::new(RwLock::new(Entries::new(max_files))) }
     }
 

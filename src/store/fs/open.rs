@@ -116,3 +116,10 @@ fn absent<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
         },
     }
 }
+
+/// An open file with its metadata, if it is a regular one.
+pub(super) fn with_metadata(file: Option<fs::File>) -> io::Result<Option<(fs::File, fs::Metadata)>> {
+    let Some(file) = file else { return Ok(None) };
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file().then_some((file, metadata)))
+}

@@ -41,6 +41,8 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "store::ByteRange",
             "store::Created",
             "store::FileSlice",
+            "store::files_allowed",
+            "store::has_name",
             "store::PresignOptions",
             "store::Object",
             "store::StoreError",
