@@ -93,7 +93,7 @@ async fn the_native_surface_takes_images_by_their_shape() {
     let text = server.put_blob(b"no manifest").await;
     let child = json!({"mediaType": MANIFEST, "digest": text, "size": 11});
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [child]}).to_string();
-    let problem = server.put("/manifests/team/app/v2", index).await.problem(400, "MANIFEST_INVALID");
+    let problem = server.put("/manifests/team/app/v2", index).await.problem(422, "MANIFEST_INVALID");
     assert!(problem["detail"].as_str().unwrap().contains(&text.to_string()), "{problem}");
     let old = json!({"schemaVersion": 1, "mediaType": EMPTY, "fsLayers": []}).to_string();
     server.put("/manifests/team/app/v2", old).await.problem(400, "MANIFEST_INVALID");
