@@ -206,6 +206,7 @@ impl AskedOrigin {
 
 /// What is kept of a request until its response is ready.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a request")]
 struct RequestRecord {
     id: RequestId,
     surface: SurfaceContext,

@@ -40,6 +40,7 @@ pub(in crate::http) fn render(error: &ApiError, id: &RequestId) -> Response {
 }
 
 /// The `WWW-Authenticate` value for bearer tokens (RFC 6750 section 3).
+#[expect(clippy::unnecessary_wraps, reason = "other surfaces have denials without a challenge")]
 pub(in crate::http) fn challenge(challenge: &Challenge<'_>) -> Option<HeaderValue> {
     Some(HeaderValue::from_static(match challenge.denial {
         Denial::Missing => "Bearer realm=\"larder\"",

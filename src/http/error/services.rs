@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ApiError;
 use crate::domain::head::Rejection;
 use crate::domain::text::Escaped;
-use crate::domain::{Descriptor, Digest, DigestError, ManifestError, NameError, SelectorError, Subject, VersionRow};
+use crate::domain::{Descriptor, DigestError, ManifestError, NameError, SelectorError, Subject, VersionRow};
 use crate::protocol::{BlobError, ChangeError};
 use crate::service::assets::{AssetError, Different, Incomplete};
 use crate::service::versions::{CopyError, YankError};

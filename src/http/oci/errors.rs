@@ -33,9 +33,9 @@ pub(super) fn render(error: &ApiError, id: &RequestId) -> Response {
 pub(super) fn as_registry(error: ApiError) -> ApiError {
     let status = match (error.status(), error.code()) {
         (StatusCode::GONE, _) => StatusCode::NOT_FOUND,
-        (StatusCode::CONFLICT, Code::ManifestBlobUnknown | Code::SizeInvalid) => StatusCode::BAD_REQUEST,
+        (StatusCode::CONFLICT, Code::ManifestBlobUnknown | Code::SizeInvalid)
+        | (StatusCode::UNPROCESSABLE_ENTITY, _) => StatusCode::BAD_REQUEST,
         (StatusCode::CONFLICT | StatusCode::PRECONDITION_REQUIRED, _) => StatusCode::FORBIDDEN,
-        (StatusCode::UNPROCESSABLE_ENTITY, _) => StatusCode::BAD_REQUEST,
         (status, _) => status,
     };
     error.with_status(status)
@@ -47,8 +47,13 @@ fn code(error: &ApiError) -> &str {
         Code::UploadUnknown => "BLOB_UPLOAD_UNKNOWN",
         Code::UploadInvalid | Code::UploadOffset | Code::UploadComplete | Code::RangeInvalid => "BLOB_UPLOAD_INVALID",
         Code::ManifestDeleted | Code::VersionRetired | Code::VersionUnknown | Code::FileUnknown => "MANIFEST_UNKNOWN",
-        Code::PreconditionRequired | Code::PreconditionFailed | Code::VersionPinned | Code::VersionState => "DENIED",
-        Code::LabelTaken | Code::VersionYanked | Code::TagImmutable => "DENIED",
+        Code::PreconditionRequired
+        | Code::PreconditionFailed
+        | Code::VersionPinned
+        | Code::VersionState
+        | Code::VersionYanked
+        | Code::LabelTaken
+        | Code::TagImmutable => "DENIED",
         Code::MethodNotAllowed | Code::NotFound => "UNSUPPORTED",
         code if error.status() == StatusCode::SERVICE_UNAVAILABLE => match code {
             Code::Unavailable => "UNAVAILABLE",

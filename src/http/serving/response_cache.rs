@@ -372,8 +372,9 @@ impl Cacheable {
     /// The response to a GET; `None` if only the response to a HEAD is cached.
     fn response(&self) -> Option<Response<Body>> {
         match &self.body {
-            CachedBody::Bytes(body) => Some(Response::new(Body::from(body.clone()))),
-            CachedBody::File(FileSlice { bytes: Some(body), .. }) => Some(Response::new(Body::from(body.clone()))),
+            CachedBody::Bytes(body) | CachedBody::File(FileSlice { bytes: Some(body), .. }) => {
+                Some(Response::new(Body::from(body.clone())))
+            }
             CachedBody::File(slice) => {
                 let mut response = Response::new(Body::from_stream(Unsent));
                 response.extensions_mut().insert(slice.clone());

@@ -50,11 +50,7 @@ impl Default for SoundFiles {
 
 impl FileState {
     /// The present state of an open file; `None` if it cannot be told.
-    #[expect(
-        clippy::unnecessary_fallible_conversions,
-        clippy::useless_conversion,
-        reason = "the types differ by target"
-    )]
+    #[expect(clippy::useless_conversion, reason = "the types differ by target")]
     pub(super) fn of(file: &File) -> Option<Self> {
         let stat = fstat(file).ok()?;
         let changed = (stat.st_ctime.try_into().ok()?, stat.st_ctime_nsec.try_into().ok()?);

@@ -65,14 +65,12 @@ impl Publish {
             if options.activate {
                 self.heads.require_movable(log, bytes).await?;
             }
-            let summary = match &summary {
-                Some(summary) => summary,
-                None => {
-                    self.blobs.put(bytes.clone()).await?;
-                    summary.insert(self.manifests.summarise(bytes, manifest, descriptor).await?)
-                }
-            };
-            let change = Change::Prepare { summary: summary.clone(), from: None, expect: options.expect.clone() };
+            if summary.is_none() {
+                self.blobs.put(bytes.clone()).await?;
+                summary = Some(self.manifests.summarise(bytes, manifest, descriptor).await?);
+            }
+            let Some(summary) = summary.clone() else { continue };
+            let change = Change::Prepare { summary, from: None, expect: options.expect.clone() };
             prepared.push(Receipt::new(self.heads.change(log, &change, by.clone()).await?));
         }
         let mut changed = prepared.iter().filter(|receipt| !receipt.unchanged);

@@ -19,13 +19,13 @@ fn titled(seed: &str, title: &str) -> Value {
     with(blob(seed, "text/plain"), "annotations", json!({"org.opencontainers.image.title": title}))
 }
 
-fn image(layers: Value) -> Value {
+fn image(layers: impl Into<Value>) -> Value {
     let config = blob("{}", "application/vnd.oci.image.config.v1+json");
-    json!({"schemaVersion": 2, "mediaType": IMAGE, "config": config, "layers": layers})
+    json!({"schemaVersion": 2, "mediaType": IMAGE, "config": config, "layers": layers.into()})
 }
 
-fn index(manifests: Value) -> Value {
-    json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
+fn index(manifests: impl Into<Value>) -> Value {
+    json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests.into()})
 }
 
 fn checked(document: &Value) -> Result<Manifest, ManifestError> {

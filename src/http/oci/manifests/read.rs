@@ -38,16 +38,14 @@ pub(super) async fn answer(
     reference: Reference,
 ) -> Result<Response, ApiError> {
     let found = find(request, repository, &reference, request.fresh).await?;
-    match respond(request, found).await? {
-        Some(response) => Ok(response),
-        // The version was retired and collected since its row was read.
-        None => {
-            let found = find(request, repository, &reference, AsOf::Now).await?;
-            let digest = found.shown.digest;
-            let lost = || ApiError::internal(format!("the bytes of the manifest {digest} are gone"));
-            respond(request, found).await?.ok_or_else(lost)
-        }
+    if let Some(response) = respond(request, found).await? {
+        return Ok(response);
     }
+    // The version was retired and collected since its row was read.
+    let found = find(request, repository, &reference, AsOf::Now).await?;
+    let digest = found.shown.digest;
+    let lost = || ApiError::internal(format!("the bytes of the manifest {digest} are gone"));
+    respond(request, found).await?.ok_or_else(lost)
 }
 
 async fn find(
