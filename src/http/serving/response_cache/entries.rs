@@ -97,7 +97,9 @@ impl Entries {
             .flat_map(|(_, responses)| responses.extract_if(|_, response| which(response)))
             .map(|(_, response)| response)
             .collect();
-        taken.iter().for_each(|response| self.count(response, false));
+        for response in &taken {
+            self.count(response, false);
+        }
         taken
     }
 
