@@ -82,11 +82,15 @@ pub(crate) fn goals(results: &Results, name: impl Fn(Work) -> String) -> Vec<Goa
             _ => {}
         }
     }
-    let memory = results.rows.iter().filter(|row| row.who == LARDER);
-    let memory = memory.filter_map(|row| row.median(|sample| sample.memory)).max_by(f64::total_cmp);
-    let what = "all loads: resident MiB".to_owned();
-    found.extend(memory.map(|reached| Goal { what, reached, bound: MEMORY, at_least: false }));
+    found.extend(memory(results));
     found
+}
+
+/// The most memory that Larder took in any load.
+fn memory(results: &Results) -> Option<Goal> {
+    let ours = results.rows.iter().filter(|row| row.who == LARDER);
+    let reached = ours.filter_map(|row| row.median(|sample| sample.memory)).max_by(f64::total_cmp)?;
+    Some(Goal { what: "all loads: resident MiB".to_owned(), reached, bound: MEMORY, at_least: false })
 }
 
 /// The least CPU time of a peer, divided by ours.

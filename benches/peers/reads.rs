@@ -8,7 +8,7 @@ use super::fixtures::{Blob, Fixtures, IMAGE, IMAGE_TAG, Maker, NAME, TAG};
 use super::load::plan::{Answer, Bodies, Exchange, Plan, Step, Until};
 use super::process::carry_out;
 use super::results::Work;
-use super::servers::{Kind, Peer};
+use super::servers::{Kind, Peer, image_path};
 
 /// Connections over which blobs are uploaded before anything is measured.
 const UPLOADS: usize = 4;
@@ -19,7 +19,7 @@ const RANGES: u64 = 64;
 pub(crate) fn plant(peer: &Peer, cores: &Cores, maker: &Maker, fixtures: &Fixtures) {
     if peer.kind == Kind::Nginx {
         let files = peer.root.join("files");
-        let image = peer.image(IMAGE_TAG);
+        let image = image_path(IMAGE_TAG);
         let above_image = image[1..].rsplit_once('/').expect("a path").0.to_owned();
         let directories = ["blobs".to_owned(), format!("manifests/{NAME}"), format!("refs/{NAME}/{TAG}"), above_image];
         for directory in directories {
@@ -125,7 +125,7 @@ fn steps(work: Work, peer: &Peer, fixtures: &Fixtures, proof: &Proof) -> Vec<Ste
         Work::GetMany => fixtures.many.iter().map(|blob_of_many| blob("GET", blob_of_many)).collect(),
         Work::HeadTag => {
             let accept = [("accept", IMAGE.to_owned())];
-            vec![peer.ask("HEAD", &peer.image(IMAGE_TAG), &accept, 200, Some(fixtures.image.len() as u64))]
+            vec![peer.ask("HEAD", &image_path(IMAGE_TAG), &accept, 200, Some(fixtures.image.len() as u64))]
         }
         Work::HeadBlob => vec![blob("HEAD", &fixtures.small[0])],
         Work::GetRange => {

@@ -116,8 +116,9 @@ impl Work {
     pub(crate) fn unit(self) -> Unit {
         match self {
             Self::GetLarge | Self::GetRange | Self::PutHuge => Unit::MebibytesPerSecond,
-            Self::PublishRelease | Self::PublishTree | Self::PublishBesideReads => Unit::Seconds,
-            Self::PushImage | Self::PullImage => Unit::Seconds,
+            Self::PublishRelease | Self::PublishTree | Self::PublishBesideReads | Self::PushImage | Self::PullImage => {
+                Unit::Seconds
+            }
             Self::StartAndAnswer | Self::StartAndRead => Unit::Milliseconds,
             _ => Unit::PerSecond,
         }

@@ -188,13 +188,8 @@ impl Peer {
     pub(crate) fn push_manifest(&self, tag: &str, manifest: String) -> Exchange {
         let mut fields = self.credentials();
         fields.extend([("content-length", manifest.len().to_string()), ("content-type", IMAGE.to_owned())]);
-        let head = self.head("PUT", &self.image(tag), &fields);
+        let head = self.head("PUT", &image_path(tag), &fields);
         Step { head, body: Body::Text(manifest), status: 201, length: None }.into()
-    }
-
-    /// The path of an image.
-    pub(crate) fn image(&self, tag: &str) -> String {
-        format!("/v2/{NAME}/manifests/{tag}")
     }
 
     /// The pull of a layer.
@@ -224,6 +219,11 @@ impl Peer {
     pub(crate) fn forget(&self, digest: &Digest) {
         self.bucket.iter().for_each(|bucket| bucket.delete(&digest.to_string()));
     }
+}
+
+/// The path of an image.
+pub(crate) fn image_path(tag: &str) -> String {
+    format!("/v2/{NAME}/manifests/{tag}")
 }
 
 /// An address on loopback that nobody listens on.

@@ -16,7 +16,7 @@ use super::options::{Set, Sizes};
 use super::process::{Helper, carry_out, run, settle_disk};
 use super::reads::Requests;
 use super::results::{Cost, Results, Sample, Who, Work, measure, with_latency};
-use super::servers::{Kind, Peer};
+use super::servers::{Kind, Peer, image_path};
 use super::support::LARDER;
 
 /// Connections of many small uploads, and of the reads beside a publish.
@@ -128,7 +128,7 @@ impl Writes<'_> {
             };
             let pull = || {
                 let accept = [("accept", IMAGE.to_owned())];
-                let manifest = peer.ask("GET", &peer.image(tag), &accept, 200, Some(manifest.len() as u64));
+                let manifest = peer.ask("GET", &image_path(tag), &accept, 200, Some(manifest.len() as u64));
                 let layers = layers.iter().map(|layer| peer.pull(layer)).collect();
                 let manifest = Plan::once(peer.address, 1, vec![manifest.into()]);
                 each([manifest, Plan::once(peer.address, LAYERS_AT_ONCE, layers)])
