@@ -209,7 +209,9 @@ impl Client {
     async fn delete(&self, digest: Digest) -> Outcome<()> {
         let (before, author) = (self.changes(), self.author());
         let deleted = self
-            .ask(async |services| services.repositories.delete(&repository(), digest, (|_| true, |_| true), &author).await)
+            .ask(async |services| {
+                services.repositories.delete(&repository(), digest, (|_| true, |_| true), &author).await
+            })
             .await;
         let holders = |own, since| {
             let owned = |(log, begun, lasts): (&LogName, u64, bool)| (log.clone(), begun, lasts);
