@@ -3,21 +3,21 @@
 //!
 //! A response is cached as its handler returned it, together with what it depends on, and only if it is public. It is
 //! reused for requests without `Authorization`, `Cache-Control`, `If-Match` or `Range` as long as the handler would
-//! return the same; a cached response never differs from what the handler would send. Files are kept open for one
-//! second only, because a deleted file occupies disk space until it is closed.
+//! return the same; a cached response never differs from what the handler would send. Files stay open for as long as they
+//! are asked for again within a second, but deleted ones for one second only, because they occupy disk space until they are
+//! closed.
 //!
 //! Nobody can displace other responses by asking for the same thing under ever new addresses: a blob has one entry
 //! whatever its address says besides the digest, and of names only addresses without a query are cached.
 
+mod cacheable;
 mod entries;
 mod key;
 
 use std::fmt;
-use std::fs::File;
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, Weak};
-use std::task::{Context, Poll};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -27,13 +27,13 @@ use axum::http::header::{
     IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use axum::http::{Method, Request, Response, StatusCode};
-use futures_util::Stream;
 use tokio::time::Instant;
 
 use super::download::Download;
 use crate::domain::ManifestName;
 use crate::http::rfc::digests::withdraw_digest;
-use crate::store::{FileSlice, files_allowed, has_name};
+use crate::store::{files_allowed, has_name};
+pub(in crate::http) use cacheable::Cacheable;
 use entries::Entries;
 pub(in crate::http) use key::{CacheKey, EndOfDigest, end_of_digest};
 
@@ -41,34 +41,14 @@ pub(in crate::http) use key::{CacheKey, EndOfDigest, end_of_digest};
 const LARGEST: usize = 256 << 10;
 /// Overhead of a cached response besides its body and key, in bytes.
 const OVERHEAD: usize = 4 << 10;
-/// Most files that are kept open. Each takes about as much memory as [`OVERHEAD`] says, and those of at most 32 KiB their
-/// bytes.
+/// Most files that are kept open. Each takes about as much memory as [`OVERHEAD`] says, beside its bytes.
 const OPEN_FILES: u64 = 4096;
 /// Share of the files that this process may open which may be kept open.
-const OPEN_SHARE: u64 = 16;
-/// Longest time that a file is kept open.
+const OPEN_SHARE: u64 = 4;
+/// Longest time that a file is kept open which was deleted, or that nobody asks for.
 const KEPT_OPEN: Duration = Duration::from_secs(1);
-
-/// Response extension by which a handler allows caching: the response to a GET or HEAD is public and depends on nothing
-/// but the URL and these sources.
-#[derive(Debug, Clone)]
-pub(in crate::http) struct Cacheable {
-    /// Names whose heads were read, each with the generation that was read.
-    heads: Vec<(ManifestName, u64)>,
-    body: CachedBody,
-    /// When a handler would add a date to the headers, or look again; `None` if never.
-    until: Option<Instant>,
-}
-
-/// What is cached of a body. A hit requires that the file, if there is one, still exists.
-#[derive(Debug, Clone)]
-enum CachedBody {
-    Bytes(Bytes),
-    /// The content of a file.
-    File(FileSlice),
-    /// Nothing, because it was the response to a HEAD. The file that would have been read.
-    None(Option<Arc<File>>),
-}
+/// Longest time that a file is kept open at all: a handler compares its bytes with their digest now and then.
+const KEPT_AT_ALL: Duration = Duration::from_mins(1);
 
 /// Current state of the sources that cached responses depend on.
 pub(in crate::http) trait CacheSources: Send + Sync {
@@ -96,6 +76,11 @@ struct CachedResponse {
     /// Whether the headers include `Last-Modified`.
     dated: bool,
     weight: usize,
+    cached_at: Instant,
+    /// Whether it was asked for lately.
+    used: AtomicBool,
+    /// Whether its file is about to be closed.
+    expired: AtomicBool,
 }
 
 /// Cache of complete responses.
@@ -155,10 +140,7 @@ impl ResponseCache {
     /// Looks up the response to a request for everything (`whole`) or only the head, by a client that states to have
     /// `held` and nothing else of influence.
     pub(in crate::http) fn lookup(&self, key: &CacheKey<'_>, whole: bool, held: Option<&[u8]>) -> Option<Hit> {
-        let cached = {
-            let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(remembered.get(key)?)
-        };
+        let cached = { Arc::clone(read(&self.remembered).get(key)?) };
         if cached.epoch != self.epoch() || !self.holds(&cached.source) {
             return None;
         }
@@ -166,6 +148,9 @@ impl ResponseCache {
             None => false,
             Some(held) => cached.unchanged.as_ref().is_some_and(|(etag, _)| etag.as_bytes() == held).then_some(true)?,
         };
+        if !cached.used.load(Relaxed) {
+            cached.used.store(true, Relaxed);
+        }
         let whole = whole && !unchanged;
         (!whole || cached.source.has_body()).then_some(Hit { cached, unchanged, whole })
     }
@@ -192,6 +177,9 @@ impl ResponseCache {
         if body > LARGEST || !source.is_cacheable_under(key) {
             return;
         }
+        if source.file().is_some() && !read(&self.remembered).has_room_for_file(body) {
+            return;
+        }
         if source.bytes().is_some() {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body));
         }
@@ -207,7 +195,22 @@ impl ResponseCache {
         }
         let dated = headers.contains_key(LAST_MODIFIED);
         let head = head(status, &headers);
-        let response = CachedResponse { source, epoch, route, status, headers, head, unchanged, label, dated, weight };
+        let (cached_at, used, expired) = (Instant::now(), AtomicBool::new(false), AtomicBool::new(false));
+        let response = CachedResponse {
+            source,
+            epoch,
+            route,
+            status,
+            headers,
+            head,
+            unchanged,
+            label,
+            dated,
+            weight,
+            cached_at,
+            used,
+            expired,
+        };
         drop_in_background(remembered.add(key, response));
         if remembered.begin_closing() {
             tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
@@ -216,6 +219,18 @@ impl ResponseCache {
 }
 
 impl CachedResponse {
+    /// Size of the body, if it is in memory.
+    fn bytes(&self) -> usize {
+        self.source.bytes().map_or(0, Bytes::len)
+    }
+
+    /// Whether its file is worth keeping open until the next look.
+    fn stays_open(&self) -> bool {
+        self.used.swap(false, Relaxed)
+            && self.cached_at.elapsed() < KEPT_AT_ALL
+            && self.source.file().is_some_and(has_name)
+    }
+
     /// Whether the response depends on the dates in a request. Without a date of its own it does not (RFC 9110 section
     /// 13.1.3).
     fn depends_on(&self, asked: &HeaderMap) -> bool {
@@ -289,11 +304,18 @@ fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
     head.into()
 }
 
-/// Closes all open files after [`KEPT_OPEN`], whether or not they are still requested.
+/// Closes the files that are not worth keeping open, until there are none.
 async fn close_files(remembered: Weak<RwLock<Entries>>) {
-    tokio::time::sleep(KEPT_OPEN).await;
-    if let Some(remembered) = remembered.upgrade() {
-        drop_in_background(write(&remembered).close());
+    loop {
+        tokio::time::sleep(KEPT_OPEN).await;
+        let Some(remembered) = remembered.upgrade() else { return };
+        // Looking at the files holds up nobody who reads.
+        read(&remembered).mark_expired();
+        let (closed, more) = write(&remembered).close_expired();
+        drop_in_background(closed);
+        if !more {
+            return;
+        }
     }
 }
 
@@ -304,95 +326,10 @@ fn drop_in_background(responses: Vec<Arc<CachedResponse>>) {
     }
 }
 
+fn read(remembered: &RwLock<Entries>) -> RwLockReadGuard<'_, Entries> {
+    remembered.read().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn write(remembered: &RwLock<Entries>) -> RwLockWriteGuard<'_, Entries> {
     remembered.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Cacheable {
-    /// Cacheable response that depends on the heads of these names at these generations.
-    pub(in crate::http) fn of_heads(heads: Vec<(ManifestName, u64)>, body: Bytes) -> Self {
-        Self { heads, body: CachedBody::Bytes(body), until: None }
-    }
-
-    /// Cacheable response whose body is the content of a file.
-    pub(in crate::http) fn of_file(slice: FileSlice) -> Self {
-        Self { heads: Vec::new(), body: CachedBody::File(slice), until: None }
-    }
-
-    /// Cacheable response to a HEAD, which answers no GET. `file` is the file whose content a GET would send, if there is
-    /// one.
-    pub(in crate::http) fn without_body(file: Option<Arc<File>>) -> Self {
-        Self { heads: Vec::new(), body: CachedBody::None(file), until: None }
-    }
-
-    /// The same, for an address that means these bytes while the heads of these names are at these generations.
-    pub(in crate::http) fn under(mut self, heads: Vec<(ManifestName, u64)>) -> Self {
-        self.heads.extend(heads);
-        self
-    }
-
-    /// The same, for this long at most. `None` for no further limit.
-    pub(in crate::http) fn valid_for(self, time: Option<Duration>) -> Self {
-        let until = time.map(|time| Instant::now() + time);
-        Self { until: self.until.into_iter().chain(until).min(), ..self }
-    }
-
-    fn file(&self) -> Option<&File> {
-        match &self.body {
-            CachedBody::File(slice) => Some(&slice.file),
-            CachedBody::None(file) => file.as_deref(),
-            CachedBody::Bytes(_) => None,
-        }
-    }
-
-    fn bytes(&self) -> Option<&Bytes> {
-        match &self.body {
-            CachedBody::Bytes(bytes) => Some(bytes),
-            CachedBody::File(slice) => slice.bytes.as_ref(),
-            CachedBody::None(_) => None,
-        }
-    }
-
-    fn has_body(&self) -> bool {
-        !matches!(self.body, CachedBody::None(_))
-    }
-
-    /// Whether the response may be cached under this key. A blob has other spellings of its address, which are not.
-    fn is_cacheable_under(&self, key: &CacheKey<'_>) -> bool {
-        if self.heads.is_empty() { key.label.is_some() } else { !key.whole.contains('?') }
-    }
-
-    /// Whether an entry with another source need not replace this one: both depend on a file only, so this one is
-    /// equivalent, or will be removed soon.
-    fn makes_needless(&self, other: &Self) -> bool {
-        let is_file_only = |source: &Self| source.heads.is_empty() && source.file().is_some();
-        is_file_only(self) && is_file_only(other) && (self.has_body() || !other.has_body())
-    }
-
-    /// The response to a GET; `None` if only the response to a HEAD is cached.
-    fn response(&self) -> Option<Response<Body>> {
-        match &self.body {
-            CachedBody::Bytes(body) | CachedBody::File(FileSlice { bytes: Some(body), .. }) => {
-                Some(Response::new(Body::from(body.clone())))
-            }
-            CachedBody::File(slice) => {
-                let mut response = Response::new(Body::from_stream(Unsent));
-                response.extensions_mut().insert(slice.clone());
-                Some(response)
-            }
-            CachedBody::None(_) => None,
-        }
-    }
-}
-
-/// Placeholder body for a response whose file is sent by the connection. On a connection that does not, it fails, and
-/// the client sees a broken transfer.
-struct Unsent;
-
-impl Stream for Unsent {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(Some(Err(io::Error::other("this connection sends no files"))))
-    }
 }

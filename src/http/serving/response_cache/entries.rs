@@ -1,14 +1,17 @@
-//! What is cached at present, within two budgets: bytes of those responses that are in memory, and a number of open files.
-//! Each evicts only what it counts, so that asking for ever more blobs displaces no manifests.
+//! What is cached at present, within two budgets: bytes of those responses that are in memory, and a number of open files
+//! with their bytes. Asking for ever more blobs displaces no manifests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::CachedResponse;
 use super::key::CacheKey;
 
 /// Total weight of the cached responses that are in memory, in bytes.
 const REMEMBERED_BYTES: usize = 8 << 20;
+/// Total size of the bytes of open files that are in memory as well, because the files are small.
+const FILE_BYTES: usize = 8 << 20;
 
 pub(super) type ByAddress = HashMap<Box<str>, Arc<CachedResponse>>;
 
@@ -18,17 +21,19 @@ pub(super) struct Entries {
     bytes: usize,
     /// Number of responses with an open file.
     files: usize,
+    /// Size of those of their bodies that are in memory.
+    file_bytes: usize,
     /// Most open files.
     max_files: usize,
     /// A list, because there are few enough surfaces for a linear search.
     by_surface: Vec<(&'static str, ByAddress)>,
-    /// A task that closes the open files has been scheduled.
+    /// A task that closes open files is running.
     closing: bool,
 }
 
 impl Entries {
     pub(super) fn new(max_files: usize) -> Self {
-        Self { bytes: 0, files: 0, max_files, by_surface: Vec::new(), closing: false }
+        Self { bytes: 0, files: 0, file_bytes: 0, max_files, by_surface: Vec::new(), closing: false }
     }
 
     pub(super) fn get(&self, key: &CacheKey<'_>) -> Option<&Arc<CachedResponse>> {
@@ -36,13 +41,23 @@ impl Entries {
         responses.get(&*key.address)
     }
 
-    /// Adds a response and returns the evicted ones. Evicts everything of its kind when there is no room: popular
-    /// responses are soon cached again.
+    /// Whether one more open file may be kept, with this many bytes in memory. If not, there is room within a second:
+    /// files that were not asked for again are closed.
+    pub(super) fn has_room_for_file(&self, bytes: usize) -> bool {
+        self.files < self.max_files && self.file_bytes + bytes <= FILE_BYTES
+    }
+
+    /// Adds a response and returns those that are not cached any more. Evicts all responses that are in memory when there
+    /// is no room for another one: popular ones are soon cached again.
     pub(super) fn add(&mut self, key: &CacheKey<'_>, response: CachedResponse) -> Vec<Arc<CachedResponse>> {
-        let is_file = response.source.file().is_some();
-        let is_full =
-            if is_file { self.files >= self.max_files } else { self.bytes + response.weight > REMEMBERED_BYTES };
-        let mut old = if is_full { self.take(is_file) } else { Vec::new() };
+        let mut old = Vec::new();
+        if response.source.file().is_some() {
+            if !self.has_room_for_file(response.bytes()) {
+                return vec![Arc::new(response)];
+            }
+        } else if self.bytes + response.weight > REMEMBERED_BYTES {
+            old = self.take(|response| response.source.file().is_none());
+        }
         self.count(&response, true);
         let index = self.by_surface.iter().position(|(name, _)| *name == key.surface).unwrap_or_else(|| {
             self.by_surface.push((key.surface, ByAddress::new()));
@@ -55,36 +70,44 @@ impl Entries {
         old
     }
 
-    /// Whether the open files have to be scheduled to be closed, which the caller then does.
+    /// Whether a task has to be started that closes files, which the caller then does.
     pub(super) fn begin_closing(&mut self) -> bool {
         self.files > 0 && !std::mem::replace(&mut self.closing, true)
     }
 
-    /// Removes all responses with an open file, as scheduled.
-    pub(super) fn close(&mut self) -> Vec<Arc<CachedResponse>> {
-        self.closing = false;
-        self.take(true)
+    /// Marks the open files that were deleted, that nobody has asked for since the last call, and those that are old.
+    pub(super) fn mark_expired(&self) {
+        for response in self.by_surface.iter().flat_map(|(_, responses)| responses.values()) {
+            if response.source.file().is_some() {
+                response.expired.store(!response.stays_open(), Relaxed);
+            }
+        }
     }
 
-    /// Removes all responses with an open file, or all others.
-    fn take(&mut self, files: bool) -> Vec<Arc<CachedResponse>> {
-        let kind = |response: &CachedResponse| response.source.file().is_some() == files;
+    /// Removes the marked responses. False if no file is open any more, so that the task ends.
+    pub(super) fn close_expired(&mut self) -> (Vec<Arc<CachedResponse>>, bool) {
+        let closed = self.take(|response| response.expired.load(Relaxed));
+        self.closing = self.files > 0;
+        (closed, self.closing)
+    }
+
+    fn take(&mut self, which: impl Fn(&CachedResponse) -> bool) -> Vec<Arc<CachedResponse>> {
         let all = self.by_surface.iter_mut();
         let taken: Vec<_> = all
-            .flat_map(|(_, responses)| responses.extract_if(|_, response| kind(response)))
+            .flat_map(|(_, responses)| responses.extract_if(|_, response| which(response)))
             .map(|(_, response)| response)
             .collect();
-        for response in &taken {
-            self.count(response, false);
-        }
+        taken.iter().for_each(|response| self.count(response, false));
         taken
     }
 
     fn count(&mut self, response: &CachedResponse, added: bool) {
-        let (total, weight) = match response.source.file() {
-            Some(_) => (&mut self.files, 1),
-            None => (&mut self.bytes, response.weight),
-        };
-        *total = if added { *total + weight } else { *total - weight };
+        let change = |total: &mut usize, by: usize| *total = if added { *total + by } else { *total - by };
+        if response.source.file().is_some() {
+            change(&mut self.files, 1);
+            change(&mut self.file_bytes, response.bytes());
+        } else {
+            change(&mut self.bytes, response.weight);
+        }
     }
 }

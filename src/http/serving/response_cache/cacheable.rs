@@ -1,0 +1,127 @@
+//! What a handler says about a response that may be cached.
+
+use std::fs::File;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::Response;
+use futures_util::Stream;
+use tokio::time::Instant;
+
+use super::key::CacheKey;
+use crate::domain::ManifestName;
+use crate::store::FileSlice;
+
+/// Response extension by which a handler allows caching: the response to a GET or HEAD is public and depends on nothing
+/// but the URL and these sources.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Cacheable {
+    /// Names whose heads were read, each with the generation that was read.
+    pub(super) heads: Vec<(ManifestName, u64)>,
+    body: CachedBody,
+    /// When a handler would add a date to the headers, or look again; `None` if never.
+    pub(super) until: Option<Instant>,
+}
+
+/// What is cached of a body. A hit requires that the file, if there is one, still exists.
+#[derive(Debug, Clone)]
+enum CachedBody {
+    Bytes(Bytes),
+    /// The content of a file.
+    File(FileSlice),
+    /// Nothing, because it was the response to a HEAD. The file that would have been read.
+    None(Option<Arc<File>>),
+}
+
+impl Cacheable {
+    /// Cacheable response that depends on the heads of these names at these generations.
+    pub(in crate::http) fn of_heads(heads: Vec<(ManifestName, u64)>, body: Bytes) -> Self {
+        Self { heads, body: CachedBody::Bytes(body), until: None }
+    }
+
+    /// Cacheable response whose body is the content of a file.
+    pub(in crate::http) fn of_file(slice: FileSlice) -> Self {
+        Self { heads: Vec::new(), body: CachedBody::File(slice), until: None }
+    }
+
+    /// Cacheable response to a HEAD, which answers no GET. `file` is the file whose content a GET would send, if there is
+    /// one.
+    pub(in crate::http) fn without_body(file: Option<Arc<File>>) -> Self {
+        Self { heads: Vec::new(), body: CachedBody::None(file), until: None }
+    }
+
+    /// The same, for an address that means these bytes while the heads of these names are at these generations.
+    pub(in crate::http) fn under(mut self, heads: Vec<(ManifestName, u64)>) -> Self {
+        self.heads.extend(heads);
+        self
+    }
+
+    /// The same, for this long at most. `None` for no further limit.
+    pub(in crate::http) fn valid_for(self, time: Option<Duration>) -> Self {
+        let until = time.map(|time| Instant::now() + time);
+        Self { until: self.until.into_iter().chain(until).min(), ..self }
+    }
+
+    pub(super) fn file(&self) -> Option<&File> {
+        match &self.body {
+            CachedBody::File(slice) => Some(&slice.file),
+            CachedBody::None(file) => file.as_deref(),
+            CachedBody::Bytes(_) => None,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> Option<&Bytes> {
+        match &self.body {
+            CachedBody::Bytes(bytes) => Some(bytes),
+            CachedBody::File(slice) => slice.bytes.as_ref(),
+            CachedBody::None(_) => None,
+        }
+    }
+
+    pub(super) fn has_body(&self) -> bool {
+        !matches!(self.body, CachedBody::None(_))
+    }
+
+    /// Whether the response may be cached under this key. A blob has other spellings of its address, which are not.
+    pub(super) fn is_cacheable_under(&self, key: &CacheKey<'_>) -> bool {
+        if self.heads.is_empty() { key.label.is_some() } else { !key.whole.contains('?') }
+    }
+
+    /// Whether an entry with another source need not replace this one: both depend on a file only, so this one is
+    /// equivalent, or will be removed soon.
+    pub(super) fn makes_needless(&self, other: &Self) -> bool {
+        let is_file_only = |source: &Self| source.heads.is_empty() && source.file().is_some();
+        is_file_only(self) && is_file_only(other) && (self.has_body() || !other.has_body())
+    }
+
+    /// The response to a GET; `None` if only the response to a HEAD is cached.
+    pub(super) fn response(&self) -> Option<Response<Body>> {
+        match &self.body {
+            CachedBody::Bytes(body) | CachedBody::File(FileSlice { bytes: Some(body), .. }) => {
+                Some(Response::new(Body::from(body.clone())))
+            }
+            CachedBody::File(slice) => {
+                let mut response = Response::new(Body::from_stream(Unsent));
+                response.extensions_mut().insert(slice.clone());
+                Some(response)
+            }
+            CachedBody::None(_) => None,
+        }
+    }
+}
+
+/// Placeholder body for a response whose file is sent by the connection. On a connection that does not, it fails, and
+/// the client sees a broken transfer.
+struct Unsent;
+
+impl Stream for Unsent {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Err(io::Error::other("this connection sends no files"))))
+    }
+}
