@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use rustix::fs::fstat;
 use tokio::time::{Duration, Instant};
 
 use crate::domain::Digest;
@@ -24,7 +24,7 @@ const SETTLED: i64 = 1;
 pub(super) struct FileState {
     device: u64,
     inode: u64,
-    size: i64,
+    size: u64,
     /// When it was changed last, in seconds and nanoseconds.
     changed: (i64, i64),
 }
@@ -50,11 +50,10 @@ impl Default for SoundFiles {
 
 impl FileState {
     /// The present state of an open file; `None` if it cannot be told.
-    #[expect(clippy::useless_conversion, reason = "the types differ by target")]
     pub(super) fn of(file: &File) -> Option<Self> {
-        let stat = fstat(file).ok()?;
-        let changed = (stat.st_ctime.try_into().ok()?, stat.st_ctime_nsec.try_into().ok()?);
-        Some(Self { device: stat.st_dev, inode: stat.st_ino, size: stat.st_size, changed })
+        let metadata = file.metadata().ok()?;
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        Some(Self { device: metadata.dev(), inode: metadata.ino(), size: metadata.size(), changed })
     }
 }
 
