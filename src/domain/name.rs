@@ -69,8 +69,8 @@ const COMPONENT_RULE: &str =
 const TAG_RULE: &str = "use 1 to 128 letters, digits, '.', '_' and '-', starting with a letter, a digit or '_'";
 const HIDDEN_RULE: &str = "a hidden log is PARENT/@KIND/HH: 1 to 16 lower-case letters, two lower-case hex digits";
 
-/// The name of a log of heads: a [`ManifestName`], or `PARENT/@KIND/HH`, a hidden log that belongs to the manifest name
-/// PARENT, such as `team/app/@untagged/9f`.
+/// The name of a log of heads: a [`ManifestName`], or `PARENT/@KIND/HH`, a hidden log that belongs to the name or
+/// repository PARENT, such as `team/app/@untagged/9f`.
 ///
 /// A hidden log holds versions that have no name of their own; versions are distributed over 256 logs by HH, the first
 /// byte of a digest. Its roots count like all others, and policies of names that belong to PARENT apply to it, but it never
@@ -109,7 +109,7 @@ impl FromStr for LogName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let Some((parent, hidden)) = text.split_once("/@") else { return Ok(text.parse::<ManifestName>()?.into()) };
-        parent.parse::<ManifestName>()?;
+        format!("{parent}/x").parse::<ManifestName>().or_else(|_| parent.parse())?;
         if is_hidden_part(hidden) { Ok(Self(text.into())) } else { Err(NameError::segment(hidden, HIDDEN_RULE)) }
     }
 }

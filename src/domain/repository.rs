@@ -101,6 +101,8 @@ mod tests {
         let longest = "a".repeat(250);
         assert!(longest.parse::<RepositoryName>().unwrap().tag("1234").is_ok());
         assert!(longest.parse::<RepositoryName>().unwrap().tag("12345").is_err());
+        let longest: RepositoryName = longest.parse().unwrap();
+        assert_eq!(RepositoryName::of(&longest.untagged(Digest::of(b"x"))), Some(longest));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use moka::sync::Cache;
 use tokio::time::Duration;
 
 use crate::domain::manifest::{
-    Artifact, Child, Descriptor, FORMATS, FileIndex, Format, Limits, MAX_CHILD, ReadError, oci, rendering,
+    Artifact, Child, Descriptor, FORMATS, FileIndex, Format, Limits, MAX_CHILD, ReadError, oci,
 };
 use crate::domain::{Digest, FileName, Manifest, ManifestError};
 use crate::protocol::Blobs;
@@ -108,8 +108,8 @@ pub struct Closure {
     pub malformed: Vec<Descriptor>,
     /// The manifests among them besides the root, each once.
     pub children: Vec<Digest>,
-    /// What shows the files of the root to container clients. It is computed when asked for, and needs nothing.
-    pub rendering: Option<Digest>,
+    /// The bytes of the root, unless it has none.
+    pub root: Option<Bytes>,
 }
 
 /// The result of securing what a manifest needs.
@@ -271,9 +271,7 @@ impl Manifests {
             closure.absent.push(root);
             return Ok(closure);
         };
-        if media_type.is_none() {
-            closure.rendering = rendering::render(&bytes).map(|bytes| Digest::of(&bytes));
-        }
+        closure.root = Some(bytes);
         let mut walk = ManifestWalk::default();
         let manifest = contents.get()?;
         closure.needed.extend(&manifest.blobs);

@@ -28,7 +28,7 @@ impl RequestContext {
         let path = asked.target.split('?').next().unwrap_or_default();
         let text = std::str::from_utf8(&id).unwrap_or_default();
         let span = tracing::info_span!("request", id = %text, %method, %path, subject = Empty);
-        let route = hit.route();
+        let route = hit.matched_route();
         self.observe(&span, (route, place.surface.quiet.contains(&route)), &method, hit.status(), began);
         Some(DirectAnswer { head, end: self.dates.end_of_head(id), body })
     }

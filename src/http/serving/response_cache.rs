@@ -264,7 +264,7 @@ impl Hit {
         if self.unchanged { StatusCode::NOT_MODIFIED } else { self.cached.status }
     }
 
-    pub(in crate::http) fn route(&self) -> &str {
+    pub(in crate::http) fn matched_route(&self) -> &str {
         self.cached.route.as_str()
     }
 

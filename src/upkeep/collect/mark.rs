@@ -15,9 +15,9 @@ use super::marked::{Marked, SeenName};
 use super::report::Totals;
 use super::{Collect, CollectError, RunContext};
 use crate::domain::head::{Change, Due};
-use crate::domain::manifest::Descriptor;
+use crate::domain::manifest::{Descriptor, rendering};
 use crate::domain::retention::Verdict;
-use crate::domain::{Head, LogName, State, Subject, VersionRow};
+use crate::domain::{Digest, Head, LogName, RepositoryName, State, Subject, VersionRow};
 use crate::layout::{self, LayoutKey};
 use crate::store::{Key, List, StoreError, StoreErrorKind};
 use crate::upkeep::seen::SeenHead;
@@ -241,7 +241,7 @@ impl Collect {
                 let needed = closure.needed.iter().chain(&beyond).map(|blob| Fingerprint::of(&blob.digest));
                 let is_settled = closure.absent.is_empty() && closure.malformed.is_empty();
                 root.others = closure.children;
-                root.others.extend(closure.rendering);
+                root.others.extend(closure.root.and_then(|bytes| rendered(&root, &bytes)));
                 return Ok((root, needed.collect(), is_settled));
             }
         }
@@ -259,3 +259,9 @@ impl Collect {
 
 /// Manifests of one name read concurrently.
 const READ_AHEAD: usize = 4;
+
+/// The digest of what shows a release to the clients of its repository; it is not stored.
+fn rendered(root: &Root, bytes: &[u8]) -> Option<Digest> {
+    let is_shown = root.media_type.is_none() && RepositoryName::of(&root.name).is_some();
+    is_shown.then(|| rendering::render(bytes)).flatten().map(|bytes| Digest::of(&bytes))
+}

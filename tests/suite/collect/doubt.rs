@@ -141,13 +141,15 @@ async fn any_call_that_fails_or_whose_reply_is_lost() {
         for nth in 1..=calls {
             let (backend, _) = store().await;
             let (store, faulty) = (backend.store(), FaultyStore::over(&backend.store()));
-            // Nothing relies on the index of manifests, which a later run corrects.
+            // A later run corrects the indexes of manifests.
             let of_index = Arc::new(Mutex::new(Vec::new()));
-            let (counted, seen) = (faulty.clone(), Arc::clone(&of_index));
-            faulty.script(Rule::any().key("aux/members/").run(move || {
-                seen.lock().unwrap().push(counted.total());
-                async {}
-            }));
+            for index in ["aux/members/", "aux/referrers/"] {
+                let (counted, seen) = (faulty.clone(), Arc::clone(&of_index));
+                faulty.script(Rule::any().key(index).run(move || {
+                    seen.lock().unwrap().push(counted.total());
+                    async {}
+                }));
+            }
             faulty.script(if lost { Rule::any().nth(nth).lose_reply() } else { Rule::any().nth(nth).fail() });
             // A lost reply may go unnoticed where the run looks again; a failure must not.
             let first = collect(&faulty.store(), greedy()).await;

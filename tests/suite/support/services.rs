@@ -186,9 +186,9 @@ impl Services {
     }
 }
 
-/// What the client called a version.
+/// What the client called a version; nothing if it has no such text.
 pub fn label(row: &VersionRow) -> String {
-    row.summary.label.clone().expect("releases here have labels")
+    row.summary.label.clone().unwrap_or_default()
 }
 
 /// Looks at a name as a process that was just started, asserts that it is sound, and returns its active label.

@@ -71,9 +71,13 @@ fn caller(server: &TestServer, name: &str) -> Registry {
     if name == "nobody" { registry.anonymous() } else { registry.with_token(&format!("secret of {name}")) }
 }
 
-/// Asks by both methods, which have to agree.
+/// Asks by both methods, which have to agree, but that who finds no manifest by `HEAD` and sent no credentials is asked for
+/// some.
 async fn ask(registry: &Registry, path: &str) -> Answer {
     let (get, head) = (registry.get(path).await, registry.head(path).await);
+    if get.status == 404 && head.status == 401 && path.contains("/manifests/") {
+        return get;
+    }
     assert_eq!(get.status, head.status, "{path}: {}", get.text());
     for name in ["content-length", "content-type", "docker-content-digest", "etag", "www-authenticate"] {
         assert_eq!(get.headers.get(name), head.headers.get(name), "{name} of {path}");
