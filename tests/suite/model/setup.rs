@@ -80,6 +80,7 @@ pub enum Op {
 
 /// What there is at the start and what everybody does. The clock may say anything at any time.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent parts of a world")]
 pub struct Setup {
     pub title: &'static str,
     pub names: u8,

@@ -1,10 +1,11 @@
 //! Many who ask for what is not there, or for much: others hardly notice.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use larder::domain::Digest;
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::some_tokens;
 use crate::oci::image::Image;
@@ -63,7 +64,6 @@ async fn ten_thousand_anonymous_misses_do_not_stand_in_the_way() {
         // The bystander shares two cores with the flood and with all other tests.
         let bound = (alone * 50).max(Duration::from_millis(500));
         assert!(beside < bound, "{}: {beside:?}, alone {alone:?}", path(0));
-        println!("beside {}: {beside:?}, alone {alone:?}", path(0));
     }
     // What was not there is there as soon as it is pushed.
     let late = Image::of("late");
@@ -110,14 +110,13 @@ async fn two_hundred_clients_page_through_lists() {
         });
     }
     let crowd = async {
-        let mut served = 0;
+        let mut answered = 0;
         while let Some(done) = clients.join_next().await {
-            served += done.unwrap();
+            answered += done.unwrap();
         }
-        served
+        answered
     };
-    let (beside, served) = tokio::join!(bystander(&anonymous, &image, 20), crowd);
-    println!("{served} of 200 served; bystander {beside:?}, alone {alone:?}");
-    assert!(served >= 100, "{served} of 200");
+    let (beside, answered) = tokio::join!(bystander(&anonymous, &image, 20), crowd);
+    assert!(answered >= 100, "{answered} of 200");
     assert!(beside < (alone * 50).max(Duration::from_millis(500)), "{beside:?}, alone {alone:?}");
 }

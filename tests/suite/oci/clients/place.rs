@@ -39,7 +39,7 @@ impl Place {
     pub fn directory() -> Self {
         let directory = TempDir::new().unwrap();
         let file = directory.path().join("larder.toml");
-        let mut text = format!("[store]\ntype = \"fs\"\npath = {:?}\n", directory.path().join("data"));
+        let mut text = format!("[store]\ntype = \"fs\"\npath = \"{}\"\n", directory.path().join("data").display());
         let sha256 = Digest::of(TOKEN.as_bytes()).to_string();
         let sha256 = sha256.trim_start_matches("sha256:");
         let _ = write!(text, "[[access.tokens]]\nid = \"test\"\nsha256 = {sha256:?}\nactions = [\"admin\"]\n");

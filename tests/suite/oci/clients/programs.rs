@@ -62,7 +62,7 @@ impl Home {
 
     /// A new path in it.
     pub fn fresh(&self, name: &str) -> PathBuf {
-        (0..).map(|at| self.path().join(format!("{name}-{at}"))).find(|path| !path.exists()).unwrap()
+        (0..10_000).map(|at| self.path().join(format!("{name}-{at}"))).find(|path| !path.exists()).unwrap()
     }
 
     /// A command with an environment that leads to nothing outside the home.

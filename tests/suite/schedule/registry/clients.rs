@@ -162,7 +162,7 @@ impl Client {
     }
 
     async fn pull_tag(&self, tag: &str) -> Outcome<()> {
-        let target = Target { name: self.tag(tag), selector: Selector::Active, explicit: false };
+        let target = Target { name: Self::tag(tag), selector: Selector::Active, explicit: false };
         let found = self.ask(async |services| services.resolve.readable(&target, AsOf::Now).await).await?;
         let log = LogName::from(target.name);
         self.pull_version(&log, found.row.number, found.row.digest()).await
@@ -197,12 +197,12 @@ impl Client {
         }
     }
 
-    fn tag(&self, tag: &str) -> ManifestName {
+    fn tag(tag: &str) -> ManifestName {
         repository().tag(tag).expect("a legal tag")
     }
 
     async fn untag(&self, tag: &str) -> Outcome<()> {
-        let (tag, author) = (self.tag(tag), self.author());
+        let (tag, author) = (Self::tag(tag), self.author());
         self.ask(async |services| services.repositories.delete_tag(&tag, Expect::Anything, &author).await).await
     }
 
@@ -237,7 +237,7 @@ impl Client {
     }
 
     async fn roll_back(&self, tag: &str) -> Outcome<()> {
-        let target = Target { name: self.tag(tag), selector: Selector::Previous, explicit: true };
+        let target = Target { name: Self::tag(tag), selector: Selector::Previous, explicit: true };
         let actor = self.actor();
         let receipt =
             self.ask(async |services| services.versions.promote(&target, Expect::Anything, &actor).await).await?;
