@@ -1,8 +1,8 @@
 //! Uploads that arrive in chunks and whose digest is stated last, through any of the servers on a store.
 //!
-//! Beginning one makes no call to the store: its id is a random number and a time under a MAC ([`ticket`]), which any
+//! Beginning one makes no call to the store: its id is a random number and a time under a MAC (`ticket`), which any
 //! server verifies. Each chunk is an object below `tmp/incoming/` that was streamed there like every upload whose digest
-//! comes last ([`super::blobs::LateUpload`]), and a small record that names it ([`record`]), with the offset and the state
+//! comes last ([`super::blobs::LateUpload`]), and a small record that names it (`record`), with the offset and the state
 //! of the hash after it. Records are numbered and created if absent, so the next one is the commit point of an append: of
 //! two appends at one offset exactly one takes effect, and the bytes of the other are never part of the upload.
 //!
