@@ -84,7 +84,7 @@ pub fn media_type_by_shape(bytes: &[u8]) -> Option<&'static str> {
     let shape: Shape = serde_json::from_slice(bytes).ok()?;
     let document = Document::parse(bytes).ok().filter(|_| shape.schema_version == 2)?;
     let media_type = document.media_type().ok()?;
-    (document.media_type.is_some() || shape.artifacts.is_none()).then_some(media_type)
+    shape.artifacts.is_none().then_some(media_type)
 }
 
 /// One of the manifests that an index lists.

@@ -19,6 +19,7 @@ use crate::http::serving::bytes::judged;
 use crate::http::serving::reading::Reading;
 use crate::http::serving::response_cache::Cacheable;
 use crate::protocol::AsOf;
+use crate::service::ResolveError;
 use crate::service::repositories::ShownManifest;
 
 /// A manifest that the caller may read.
@@ -65,13 +66,24 @@ async fn by_tag(request: &OciRequest, name: ManifestName, fresh: AsOf) -> Result
     let unknown = || ApiError::tag_unknown(&name);
     let target = Target { name: name.clone(), selector: crate::domain::Selector::Active, explicit: false };
     let reading = Reading::new(&state.resolve, &state.access, caller, target, fresh).await?;
-    let found = state.resolve.readable(reading.target(), fresh).await?;
+    let found = match state.resolve.readable(reading.target(), fresh).await {
+        // Clients read within milliseconds what was pushed through another server. Names that anybody could have made up
+        // are not looked for again.
+        Err(error) if fresh == AsOf::Recent && !(caller.is_anonymous() && is_made_up(&error)) => {
+            state.resolve.readable(reading.target(), AsOf::Now).await?
+        }
+        found => found?,
+    };
     let shown = state.repositories.shown(&found.row).await?.ok_or_else(unknown)?;
     let mut headers = HeaderMap::with_capacity(16);
     reading.describe(&found, &mut headers);
     let heads = reading.heads(&found).filter(|_| reading.is_public);
     let (is_public, freshness) = (reading.is_public, Freshness::Revalidate);
     Ok(Found { shown, headers, heads, is_public, freshness })
+}
+
+fn is_made_up(error: &ResolveError) -> bool {
+    matches!(error, ResolveError::NoSuchName(_))
 }
 
 async fn by_digest(

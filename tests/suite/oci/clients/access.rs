@@ -61,6 +61,11 @@ fn oras_and_helm_are_refused_without_a_token() {
     assert_eq!(oras.pull(&host, "private/notes:1", TOKEN).len(), 1);
 }
 
+/// Waits until no server answers from what it knew before (`heads.max_staleness`).
+fn until_others_know() {
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+}
+
 #[test]
 #[ignore = "needs skopeo, docker and containerd: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
 fn a_tag_is_moved_rolled_back_listed_and_deleted() {
@@ -80,6 +85,7 @@ fn a_tag_is_moved_rolled_back_listed_and_deleted() {
     let latest = format!("{second}/team/app:latest");
     assert!(docker.pull(&latest).ok().contains(&new_digest));
     place.client("rollback team/app/latest").ok();
+    until_others_know();
     for client in [&skopeo as &dyn Client, &docker] {
         assert!(client.pull(&latest).ok().contains(&old_digest), "{}", client.name());
     }
@@ -90,6 +96,7 @@ fn a_tag_is_moved_rolled_back_listed_and_deleted() {
     let copy = "copy --src-tls-verify=false --dest-tls-verify=false";
     skopeo.0.skopeo(&format!("{copy} docker://{from} docker://{to}")).ok();
     skopeo.0.skopeo(&format!("delete --tls-verify=false docker://{first}/team/app:latest")).ok();
+    until_others_know();
     for tag in ["latest", "also"] {
         skopeo.pull(&format!("{second}/team/app:{tag}")).fails();
     }
