@@ -288,6 +288,8 @@ impl Hit {
 fn unchanged(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     headers.remove(CONTENT_TYPE);
+    // As the HTTP library has it: a response that is written directly must not say more.
+    headers.remove(CONTENT_LENGTH);
     withdraw_digest(&mut headers);
     headers
 }
