@@ -23,7 +23,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::MatchedPath;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use axum::http::{Method, Request, Response, StatusCode};
@@ -288,17 +288,16 @@ impl Hit {
 fn unchanged(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     headers.remove(CONTENT_TYPE);
-    // As the HTTP library has it: a response that is written directly must not say more.
-    headers.remove(CONTENT_LENGTH);
     withdraw_digest(&mut headers);
     headers
 }
 
-/// Status line and headers as they are written to a connection.
+/// Status line and headers as they are written to a connection. A 304 has no length there, as the HTTP library has it.
 fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
     let mut head =
         format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
-    for (name, value) in headers {
+    let is_sent = |name: &HeaderName| status != StatusCode::NOT_MODIFIED || name != CONTENT_LENGTH;
+    for (name, value) in headers.iter().filter(|(name, _)| is_sent(name)) {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             head.extend_from_slice(part);
         }
