@@ -35,7 +35,7 @@ pub mod word;
 
 pub use author::Author;
 pub use carried::Carried;
-pub use digest::{Digest, DigestError, HashState, Hasher};
+pub use digest::{AnyDigest, BothDigests, Digest, DigestError, HashState, Hasher, Sha512};
 pub use encoding::{EncodingError, utf8};
 pub use expect::Expect;
 pub use glob::{Glob, GlobError};

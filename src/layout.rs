@@ -28,6 +28,7 @@
 //! to one finds the newest head, the key of the next head can be computed, a log with few heads is one directory, and
 //! no directory has more than some thousand entries.
 
+mod aliases;
 mod areas;
 pub mod marker;
 mod members;
@@ -38,6 +39,7 @@ use crate::domain::{Digest, LogName, RunId, UploadId};
 use crate::store::{Key, Prefix};
 use spelling::{parse_generation, parse_name, spell_generation, spell_name};
 
+pub use aliases::{alias, aliased};
 pub use members::{MEMBERS, REFERRERS, VersionIndex};
 
 pub use areas::{AREAS, Area, AreaPath, Copying, Verifying, area_of, chunks, incoming, is_stranger, states, temporary};

@@ -4,6 +4,7 @@
 //! must not depend on HTTP, and must build keys only through [`crate::layout`].
 
 mod absences;
+pub(crate) mod aliases;
 pub mod blobs;
 pub mod chunks;
 pub mod documents;
@@ -19,6 +20,7 @@ mod membership;
 mod token_marks;
 pub mod uploads;
 
+pub use aliases::AliasIndex;
 pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs, Damaged, Incoming, LateUpload};
 pub use chunks::{ChunkAppend, ChunkError, ChunkLimits, ChunkedUpload, Chunks};
 pub use heads::{AsOf, ChangeError, Changed, Heads};

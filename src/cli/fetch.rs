@@ -22,8 +22,8 @@ use super::remote::Remote;
 use super::table::{Column, Table, size};
 use super::{CliError, Context, Exit, complete, notices, output, values};
 use crate::client::{Client, PublishedManifest};
-use crate::domain::manifest::{Artifact, FileIndex, Format, oci};
-use crate::domain::{Digest, FileName, Manifest, ManifestName, Target};
+use crate::domain::manifest::{Aliases, Artifact, FileIndex, Format, oci};
+use crate::domain::{Digest, FileName, Manifest, ManifestName, ReadError, Target};
 
 /// Maximum number of names listed in an error.
 const MAX_LISTED: usize = 50;
@@ -261,9 +261,16 @@ fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Cont
 pub(super) async fn read_release(client: &Client, target: &Target) -> Result<Release, CliError> {
     let published = client.get_manifest(target).await?;
     notices::print(&target.name, &published);
-    let mut manifest = (Format::of_bytes(&published.bytes).read)(&published.bytes).map_err(|error| {
-        CliError::new(Exit::Failure, "MANIFEST_INVALID", format!("The manifest of {target} is of no use: {error}."))
-    })?;
+    let mut manifest =
+        (Format::of_bytes(&published.bytes).read)(&published.bytes, &Aliases::default()).map_err(|error| {
+            let why = match &error {
+                ReadError::Unresolved(_) => {
+                    "it names blobs by SHA-512 digests, for which a container client is needed".into()
+                }
+                error => error.to_string(),
+            };
+            CliError::new(Exit::Failure, "MANIFEST_INVALID", format!("The manifest of {target} is of no use: {why}."))
+        })?;
     let mut aliases = Vec::new();
     if oci::is_index(&manifest.media_type) {
         let composed = client.index_files(&published.bytes).await?;

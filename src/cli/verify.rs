@@ -258,6 +258,9 @@ pub(super) fn describe(finding: &Finding) -> String {
             format!("{name}@{version}: blob {} has {size} bytes, not {}", blob.digest, blob.size)
         }
         Finding::DamagedBlob { key, why } | Finding::DamagedList { key, why } => format!("{key}: {why}"),
+        Finding::DamagedAlias { key, why } => {
+            format!("{key}: {why}; restore it from a backup, or delete it and upload the bytes again by that digest")
+        }
         Finding::UnknownKey { key } => format!("{key}: not an object that this version of larder knows"),
     }
 }

@@ -9,7 +9,7 @@ use super::retry::Retries;
 use super::{Client, ClientError, ErrorKind, Position, because, with_expectation};
 use crate::domain::manifest::composed::Composed;
 use crate::domain::manifest::index_walk::{IndexWalk, Step};
-use crate::domain::manifest::{Format, Manifest};
+use crate::domain::manifest::{Aliases, Format, Manifest};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
 use crate::wire::{Deleted, NamePage, YankNotice, headers};
 
@@ -49,7 +49,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Damaged`] when one does not have its digest; else the server's refusal or the transport's failure.
     pub async fn index_files(&self, index: &[u8]) -> Result<Composed, ClientError> {
-        let mut walk = IndexWalk::new(index);
+        let mut walk = IndexWalk::new(index, &Aliases::default());
         loop {
             let level = walk.next_level();
             if level.is_empty() {
@@ -67,7 +67,7 @@ impl Client {
         let mut bytes = Vec::new();
         let meter: super::Meter = std::sync::Arc::new(|_| ());
         self.download(step.child.blob, Position::default(), &mut bytes, &meter).await?;
-        let manifest = (Format::of_bytes(&bytes).read)(&bytes).ok();
+        let manifest = (Format::of_bytes(&bytes).read)(&bytes, &Aliases::default()).ok();
         Ok((step, bytes, manifest))
     }
 

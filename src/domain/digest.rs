@@ -1,4 +1,7 @@
-//! SHA-256 digests in their canonical form, `sha256:` and 64 lower-case hex digits.
+//! SHA-256 digests in their canonical form, `sha256:` and 64 lower-case hex digits; and SHA-512, as far as registry
+//! clients use it.
+
+mod any;
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +9,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 use sha2::digest::common::hazmat::{SerializableState as _, SerializedState};
+
+pub use any::{AnyDigest, BothDigests, Sha512};
 
 /// The reason why a string is not a valid digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +24,9 @@ pub enum DigestError {
     /// The wrong number of hex digits; holds that number.
     #[error("a sha256 digest has 64 hex digits, this one has {0}")]
     Length(usize),
+    /// The wrong number of hex digits after `sha512:`; holds that number.
+    #[error("a sha512 digest has 128 hex digits, this one has {0}")]
+    Sha512Length(usize),
     /// A character outside `0-9a-f`. Upper case is refused so that each digest has only one spelling.
     #[error("a digest is written in lower-case hex digits (0-9, a-f)")]
     Alphabet,
@@ -101,21 +109,28 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// The serialised state of an unfinished SHA-256, with which another process can continue hashing. Contains no secrets.
+/// The serialised state of an unfinished hash, with which another process can continue hashing. Contains no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashState {
     /// The hash function and the library version that defines the format of `state`.
     form: String,
     /// The library's serialised state, in hex.
     state: String,
+    /// The state of SHA-512 over the same bytes, if that is computed, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    also: Option<Box<Self>>,
 }
 
-/// The format of states that this binary writes and reads.
+/// The formats of states that this binary writes and reads.
 const HASH_FORM: &str = "sha256/sha2-0.11";
+const SHA512_FORM: &str = "sha512/sha2-0.11";
 
-/// Incremental SHA-256.
+/// Incremental SHA-256, and SHA-512 over the same bytes if that is wanted.
 #[derive(Debug, Clone, Default)]
-pub struct Hasher(sha2::Sha256);
+pub struct Hasher {
+    sha256: sha2::Sha256,
+    sha512: Option<Box<sha2::Sha512>>,
+}
 
 impl Hasher {
     /// Creates a hasher with no input.
@@ -124,29 +139,55 @@ impl Hasher {
         Self::default()
     }
 
+    /// Creates a hasher with no input that computes SHA-512, too.
+    #[must_use]
+    pub fn with_sha512() -> Self {
+        Self { sha512: Some(Box::default()), ..Self::default() }
+    }
+
     /// Hashes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        self.sha256.update(bytes);
+        if let Some(sha512) = &mut self.sha512 {
+            sha512.update(bytes);
+        }
     }
 
     /// The state after the input so far, for [`Hasher::resume`].
     #[must_use]
     pub fn state(&self) -> HashState {
-        HashState { form: HASH_FORM.to_owned(), state: hex::encode(self.0.serialize()) }
+        let also = self.sha512.as_ref().map(|sha512| {
+            let state = hex::encode(sha512.serialize());
+            Box::new(HashState { form: SHA512_FORM.to_owned(), state, also: None })
+        });
+        HashState { form: HASH_FORM.to_owned(), state: hex::encode(self.sha256.serialize()), also }
     }
 
-    /// Resumes from a saved [`Hasher::state`]. `None` if it is in another format or damaged.
+    /// Resumes from a saved [`Hasher::state`]. `None` if it is in another format or damaged. SHA-512 is given up if only
+    /// its state is.
     #[must_use]
     pub fn resume(state: &HashState) -> Option<Self> {
         let bytes = hex::decode(&state.state).ok().filter(|_| state.form == HASH_FORM)?;
         let bytes = SerializedState::<sha2::Sha256>::try_from(bytes.as_slice()).ok()?;
-        sha2::Sha256::deserialize(&bytes).ok().map(Self)
+        let sha512 = state.also.as_ref().and_then(|also| {
+            let bytes = hex::decode(&also.state).ok().filter(|_| also.form == SHA512_FORM)?;
+            let bytes = SerializedState::<sha2::Sha512>::try_from(bytes.as_slice()).ok()?;
+            sha2::Sha512::deserialize(&bytes).ok().map(Box::new)
+        });
+        Some(Self { sha256: sha2::Sha256::deserialize(&bytes).ok()?, sha512 })
     }
 
     /// The digest of the whole input.
     #[must_use]
     pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+        Digest(self.sha256.finalize().into())
+    }
+
+    /// Both digests of the whole input; `None` if SHA-512 was not computed from the first byte on.
+    #[must_use]
+    pub fn finish_both(self) -> Option<BothDigests> {
+        let sha512 = Sha512::new(self.sha512?.finalize().into());
+        Some(BothDigests::new(Digest(self.sha256.finalize().into()), sha512))
     }
 }
 
@@ -177,6 +218,15 @@ mod tests {
             let mut resumed = Hasher::resume(&serde_json::from_str(&written).unwrap()).unwrap();
             resumed.update(&bytes[at..]);
             assert_eq!(resumed.finish(), Digest::of(&bytes), "{at}");
+            let mut hasher = Hasher::with_sha512();
+            hasher.update(&bytes[..at]);
+            let written = serde_json::to_string(&hasher.state()).unwrap();
+            let mut resumed = Hasher::resume(&serde_json::from_str(&written).unwrap()).unwrap();
+            resumed.update(&bytes[at..]);
+            assert_eq!(resumed.finish_both(), Some(BothDigests::of(&bytes)), "{at}");
+            let mut state = hasher.state();
+            state.also.as_mut().unwrap().form = "sha512/other".into();
+            assert_eq!(Hasher::resume(&state).unwrap().finish_both(), None);
         }
         let state = Hasher::new().state();
         assert!(Hasher::resume(&HashState { form: "sha256/other".into(), ..state.clone() }).is_none());

@@ -6,6 +6,7 @@
 //! document, and happens at publish only. If reading applied the rules of publishing, every rule added later would turn
 //! old releases into a corrupt store, and every rule relaxed later would do so for older binaries.
 
+mod aliases;
 pub mod composed;
 pub mod diff;
 mod index;
@@ -24,11 +25,12 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use aliases::Aliases;
 pub use diff::Diff;
 pub use index::FileIndex;
 pub use kind::Kind;
 
-use super::{Digest, FileName};
+use super::{AnyDigest, Digest, FileName, Sha512};
 
 /// Maximum size of a blob that may be published: the largest integer that every JSON reader preserves (RFC 8259 section
 /// 6).
@@ -110,7 +112,9 @@ pub struct Manifest {
     /// The child manifests. They and everything they need in turn are needed, too.
     pub children: Vec<Child>,
     /// The manifest that this one describes, if any. This one does not keep its subject alive.
-    pub subject: Option<Descriptor>,
+    pub subject: Option<AnyDigest>,
+    /// What the SHA-512 digests in the document stand for. Everything above is stated by SHA-256 digests.
+    pub aliases: Aliases,
 }
 
 impl Manifest {
@@ -149,8 +153,8 @@ impl Limits {
 pub struct Format {
     /// Media types of its documents, in lower case and without parameters.
     pub media_types: &'static [&'static str],
-    /// Reads a document published by this or any other release of Larder.
-    pub read: fn(&[u8]) -> Result<Manifest, ReadError>,
+    /// Reads a document published by this or any other release of Larder, given what the SHA-512 digests in it stand for.
+    pub read: fn(&[u8], &Aliases) -> Result<Manifest, ReadError>,
     /// Checks a document before it is published. Every document that passes can be read.
     pub check: fn(&[u8], Limits) -> Result<(), ManifestError>,
 }
@@ -185,6 +189,18 @@ pub enum ReadError {
     /// The document cannot be interpreted, or has a file name that is unsafe as a path.
     #[error("the manifest cannot be read: {0}")]
     Malformed(String),
+    /// It names blobs by these SHA-512 digests (each once), of which it is not known what they stand for.
+    #[error("nothing that is stored is known to have the digest {}; upload it by that digest", named(.0))]
+    Unresolved(Vec<Sha512>),
+}
+
+/// The first of some digests, and how many there are.
+fn named(digests: &[Sha512]) -> String {
+    let first = digests.first().map(Sha512::to_string).unwrap_or_default();
+    match digests.len() {
+        0 | 1 => first,
+        more => format!("{first} ({} more like it)", more - 1),
+    }
 }
 
 /// The reason why bytes may not be published as a manifest.
@@ -215,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_media_type_picks_the_format() {
-        let other = Format { media_types: &["application/x-other"], read: nothing, check: |_, _| Ok(()) };
+        let other =
+            Format { media_types: &["application/x-other"], read: |bytes, _| nothing(bytes), check: |_, _| Ok(()) };
         let formats = [release::FORMAT, other];
         let picked = |media_type| Format::among(&formats, media_type).map(|format| format.media_types[0]);
         for own in [None, Some("application/json"), Some("Application/JSON; charset=utf-8")] {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::carried::Carried;
 use super::manifest::{Descriptor, Kind, Manifest, parts, release};
-use super::{Digest, FileName, Subject};
+use super::{Digest, FileName, Sha512, Subject};
 pub use origin::{Origin, Yank};
 pub use pin::{MAX_PINS, Pin};
 pub use state::State;
@@ -40,9 +40,13 @@ pub struct Summary {
     /// Digest of the source snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Digest>,
-    /// Digest of the manifest that this one describes. It does not keep that one.
+    /// Digest of the manifest that this one describes, or of the text of its digest if that is not a SHA-256 digest
+    /// ([`crate::domain::AnyDigest::index_key`]). It does not keep that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Digest>,
+    /// The digest by which the manifest was pushed, if it is not a SHA-256 digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed_as: Option<Box<Sha512>>,
 }
 
 /// Maximum length of the version text in a row, in characters; the manifest has the full text.
@@ -62,7 +66,8 @@ impl Summary {
             total_bytes: manifest.total_bytes(),
             entrypoint: manifest.entrypoint.clone(),
             source: manifest.source.map(|source| source.digest),
-            subject: manifest.subject.map(|subject| subject.digest),
+            subject: manifest.subject.map(|subject| subject.index_key()),
+            pushed_as: None,
         }
     }
 }

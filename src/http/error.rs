@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use crate::domain::{Digest, ManifestName, RepositoryName};
+use crate::domain::{AnyDigest, Digest, ManifestName, RepositoryName};
 use crate::protocol::Blobs;
 use crate::wire::Code;
 
@@ -109,13 +109,19 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, Code::BlobUnknown, detail).with("digest", digest.to_string())
     }
 
+    /// Nothing was uploaded by this digest.
+    pub(super) fn blob_unknown(digest: &AnyDigest) -> Self {
+        let detail = format!("There is no blob {digest}.");
+        Self::new(StatusCode::NOT_FOUND, Code::BlobUnknown, detail).with("digest", digest.to_string())
+    }
+
     /// The caller may read no name that holds this manifest.
     pub(super) fn manifest_held_by_nobody(digest: Digest) -> Self {
         let detail = format!("No version that may be read here has the manifest {digest}.");
         Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, detail).with("digest", digest.to_string())
     }
 
-    pub(super) fn manifest_unknown(repository: &RepositoryName, digest: Digest) -> Self {
+    pub(super) fn manifest_unknown(repository: &RepositoryName, digest: &AnyDigest) -> Self {
         let detail = format!("The repository {repository} has no manifest {digest}.");
         Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, detail).with("digest", digest.to_string())
     }

@@ -27,7 +27,7 @@ use super::rfc::hardening::Hardening;
 use super::state::AppState;
 use super::surface::{Hosts, Surface, SurfaceProperties};
 use crate::access::Caller;
-use crate::domain::{Digest, Permission, RepositoryName};
+use crate::domain::{AnyDigest, Digest, Permission, RepositoryName};
 use crate::protocol::AsOf;
 
 /// What old clients look for in every response.
@@ -108,6 +108,19 @@ impl OciRequest {
     /// Fails unless the caller has this permission for some tag that the repository could have.
     fn require(&self, wanted: Permission, repository: &RepositoryName) -> Result<(), ApiError> {
         self.caller.require_in_repository(wanted, repository)
+    }
+
+    /// The SHA-256 digest of what is named by a digest. `None` if nothing is known to have it; strangers may be told so from
+    /// memory.
+    async fn resolve(&self, digest: &AnyDigest) -> Result<Option<Digest>, ApiError> {
+        let blobs = &self.state.blobs;
+        Ok(match digest {
+            AnyDigest::Sha256(digest) => Some(*digest),
+            AnyDigest::Sha512(sha512) if self.caller.is_anonymous() && self.fresh == AsOf::Recent => {
+                blobs.aliases().resolve_for_anybody(sha512, blobs.max_staleness()).await?
+            }
+            AnyDigest::Sha512(sha512) => blobs.aliases().resolve(sha512).await?,
+        })
     }
 
     /// What to answer if the caller finds nothing in a repository: `unknown`, unless there may be something that the caller

@@ -26,6 +26,7 @@ use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::layout::{self, LayoutKey};
 use crate::protocol::absences::Absences;
+use crate::protocol::aliases::AliasIndex;
 use crate::store::{Created, Key, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, StoreError, StoreErrorKind};
 pub(crate) use copies::BlobCopies;
 use sound::SoundFiles;
@@ -88,6 +89,7 @@ pub struct Blobs {
     absent: Absences<Digest>,
     damaged: Option<Arc<Damaged>>,
     sound: SoundFiles,
+    aliases: AliasIndex,
 }
 
 impl Blobs {
@@ -96,7 +98,14 @@ impl Blobs {
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, seen_after: SignedDuration) -> Self {
         let (absent, sound) = Default::default();
-        Self { store, clock, seen_after, cache: None, max_staleness: Duration::ZERO, absent, damaged: None, sound }
+        let (aliases, max_staleness) = (AliasIndex::new(Arc::clone(&store)), Duration::ZERO);
+        Self { store, clock, seen_after, cache: None, max_staleness, absent, damaged: None, sound, aliases }
+    }
+
+    /// What SHA-512 digests stand for.
+    #[must_use]
+    pub fn aliases(&self) -> &AliasIndex {
+        &self.aliases
     }
 
     /// Sets how long [`Blobs::is_recently_absent`] may answer from memory.

@@ -13,6 +13,7 @@
 //! them by their age alone.
 
 mod append;
+mod finish_sha512;
 mod record;
 mod ticket;
 
@@ -88,6 +89,8 @@ pub struct ChunkedUpload {
     last: Option<Record>,
     /// Its address says that there were chunks, and none is there any more.
     is_over: bool,
+    /// Whether the first chunk is hashed by SHA-512, too.
+    by_sha512: bool,
 }
 
 impl ChunkedUpload {
@@ -116,8 +119,24 @@ impl ChunkedUpload {
         format!("{}.{}", self.ticket.text, self.number)
     }
 
+    /// Says that its digest will be stated in SHA-512. Only spares the chunks a second reading: counts if it is said with
+    /// the first one.
+    pub fn expect_sha512(&mut self) {
+        self.by_sha512 = true;
+    }
+
+    /// Whether [`ChunkedUpload::expect_sha512`] has to be said again with the next chunk.
+    #[must_use]
+    pub fn expects_sha512(&self) -> bool {
+        self.by_sha512 && self.last.is_none()
+    }
+
     fn hasher(&self) -> Result<Hasher, ChunkError> {
-        self.last.as_ref().map_or_else(|| Ok(Hasher::new()), |last| last.hasher().ok_or(ChunkError::Unknown))
+        match &self.last {
+            Some(last) => last.hasher().ok_or(ChunkError::Unknown),
+            None if self.by_sha512 => Ok(Hasher::with_sha512()),
+            None => Ok(Hasher::new()),
+        }
     }
 }
 
@@ -147,7 +166,7 @@ impl Chunks {
     pub async fn begin(&self, repository: &RepositoryName, owner: &Subject) -> Result<ChunkedUpload, StoreError> {
         let key = self.keys.signing(ticket::PURPOSE).await?;
         let ticket = Ticket::seal(&key, self.clock.now(), repository, owner)?;
-        Ok(ChunkedUpload { ticket, owner: owner.clone(), number: 0, last: None, is_over: false })
+        Ok(ChunkedUpload { ticket, owner: owner.clone(), number: 0, last: None, is_over: false, by_sha512: false })
     }
 
     /// The current state of an upload, by its address.
@@ -168,7 +187,8 @@ impl Chunks {
             return Err(ChunkError::Unknown);
         }
         let (number, last) = self.records(ticket.id).newest(hint).await?.map_or((0, None), |(n, last)| (n, Some(last)));
-        Ok(ChunkedUpload { ticket, owner: owner.clone(), number, is_over: hint > number && number == 0, last })
+        let is_over = hint > number && number == 0;
+        Ok(ChunkedUpload { ticket, owner: owner.clone(), number, is_over, last, by_sha512: false })
     }
 
     /// Begins to append. Its buffers count against the share of the owner of the upload.
@@ -210,9 +230,7 @@ impl Chunks {
             }
             None => Err(ChunkError::Unknown),
         };
-        if let Err(error) = self.forget(upload, &chunks.unwrap_or_default()).await {
-            tracing::warn!(upload = %upload.id(), %error, "chunks are left over; the collector will delete them");
-        }
+        self.forget_quietly(upload, &chunks.unwrap_or_default()).await;
         stored
     }
 
@@ -244,8 +262,8 @@ impl Chunks {
         }
         match self.blobs.finish(*together).await {
             Ok(created) => Ok(Some(created)),
-            Err(BlobError::DigestMismatch { .. } | BlobError::SizeMismatch { .. }) => Ok(changed(upload)),
             Err(BlobError::Store(error)) => Err(error.into()),
+            Err(_) => Ok(changed(upload)),
         }
     }
 
@@ -256,6 +274,12 @@ impl Chunks {
     pub async fn cancel(&self, upload: &ChunkedUpload) -> Result<(), ChunkError> {
         let chunks = self.records(upload.id()).all(upload.number, upload.last.as_ref()).await?;
         Ok(self.forget(upload, &chunks.unwrap_or_default()).await?)
+    }
+
+    async fn forget_quietly(&self, upload: &ChunkedUpload, chunks: &[Written]) {
+        if let Err(error) = self.forget(upload, chunks).await {
+            tracing::warn!(upload = %upload.id(), %error, "chunks are left over; the collector will delete them");
+        }
     }
 
     /// Deletes chunks and records.

@@ -6,9 +6,9 @@
 //! what those need in turn.
 
 mod composition;
+mod securing;
 mod walk;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,14 +16,14 @@ use moka::sync::Cache;
 use tokio::time::Duration;
 
 use crate::domain::manifest::{
-    Artifact, Child, Descriptor, FORMATS, FileIndex, Format, Limits, MAX_CHILD, ReadError, oci,
+    Aliases, Artifact, Child, Descriptor, FORMATS, FileIndex, Format, Limits, MAX_CHILD, ReadError, oci,
 };
-use crate::domain::{Digest, FileName, Manifest, ManifestError};
+use crate::domain::{Digest, FileName, Manifest, ManifestError, Sha512};
 use crate::protocol::Blobs;
-use crate::protocol::blobs::Check;
 use crate::protocol::flights::Flights;
 use crate::store::{StoreError, StoreErrorKind};
 
+pub use securing::Secured;
 pub use walk::ManifestWalk;
 
 /// Size of the cache of manifests and their indexes, in bytes. They are immutable, so entries never become stale;
@@ -104,33 +104,13 @@ pub struct Closure {
     pub needed: Vec<Descriptor>,
     /// The manifests among them that have no bytes, so that what they need is unknown.
     pub absent: Vec<Descriptor>,
-    /// Manifests named by others whose bytes are not of the type that those state. No complete version has any.
-    pub malformed: Vec<Descriptor>,
+    /// The manifests among them that cannot be read, each with the reason: one that another names and whose bytes are not
+    /// of the stated type, or one with a SHA-512 digest that has no alias. No complete version has any.
+    pub malformed: Vec<(Descriptor, String)>,
     /// The manifests among them besides the root, each once.
     pub children: Vec<Digest>,
     /// The bytes of the root, unless it has none.
     pub root: Option<Bytes>,
-}
-
-/// The result of securing what a manifest needs.
-#[derive(Debug, Default)]
-pub struct Secured {
-    /// The checks that failed; empty when everything is present.
-    pub bad: Vec<Check>,
-    /// The manifests that it names, directly or not, each once.
-    pub children: Vec<Digest>,
-    /// Those of them whose bytes are not what the manifest that names them states, each with the reason.
-    pub malformed: Vec<(Digest, String)>,
-    /// Number of blobs and manifests that were looked at.
-    pub total: usize,
-}
-
-impl Secured {
-    /// Whether everything is there, and is what it is stated to be.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.bad.is_empty() && self.malformed.is_empty()
-    }
 }
 
 /// The cache key of a manifest: the same bytes mean something else under another media type.
@@ -181,16 +161,31 @@ impl Manifests {
         (format.check)(bytes, limits)
     }
 
-    /// Interprets a document that is being published or was published.
+    /// Interprets a document that is being published or was published, without a look at the store. If it has SHA-512
+    /// digests, [`Manifests::resolve`] has to go on.
     ///
     /// # Errors
-    /// As [`LoadedManifest::manifest`].
-    pub fn understand(&self, bytes: &[u8], media_type: Option<&str>) -> Result<Manifest, StoreError> {
-        self.interpret(bytes, media_type).map_err(|error| unreadable(Digest::of(bytes), error))
+    /// A [`ReadError`].
+    pub fn understand(&self, bytes: &[u8], media_type: Option<&str>) -> Result<Manifest, ReadError> {
+        (Format::among(self.formats, media_type)?.read)(bytes, &Aliases::default())
     }
 
-    fn interpret(&self, bytes: &[u8], media_type: Option<&str>) -> Result<Manifest, ReadError> {
-        (Format::among(self.formats, media_type)?.read)(bytes)
+    /// Completes what [`Manifests::understand`] has read: looks up the aliases that the document needs.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn resolve(
+        &self,
+        bytes: &[u8],
+        media_type: Option<&str>,
+        understood: Result<Manifest, ReadError>,
+    ) -> Result<Result<Manifest, ReadError>, StoreError> {
+        let (Err(ReadError::Unresolved(digests)), Ok(format)) = (&understood, Format::among(self.formats, media_type))
+        else {
+            return Ok(understood);
+        };
+        let aliases = self.blobs.aliases().resolve_all(digests).await?;
+        Ok((format.read)(bytes, &aliases))
     }
 
     /// Reads a manifest and verifies its digest. `None` when its bytes are gone. An index gets the files of the manifests
@@ -231,8 +226,12 @@ impl Manifests {
                 let Some((bytes, contents)) = manifests.read(descriptor, key.media_type.as_deref()).await? else {
                     return Ok(None);
                 };
+                // An alias that is missing may come.
+                let is_final = !matches!(contents.read, Err(ReadError::Unresolved(_)));
                 let loaded = Arc::new(LoadedManifest::new(bytes, contents));
-                manifests.remembered.insert(key, Arc::clone(&loaded));
+                if is_final {
+                    manifests.remembered.insert(key, Arc::clone(&loaded));
+                }
                 Ok(Some(loaded))
             }
         };
@@ -257,8 +256,8 @@ impl Manifests {
         if Digest::of(&bytes) != descriptor.digest {
             return Err(StoreError::new(StoreErrorKind::Corrupt, &key, why));
         }
-        let contents = Contents { digest: descriptor.digest, read: self.interpret(&bytes, media_type) };
-        Ok(Some((bytes, contents)))
+        let read = self.resolve(&bytes, media_type, self.understand(&bytes, media_type)).await?;
+        Ok(Some((bytes, Contents { digest: descriptor.digest, read })))
     }
 
     /// Follows a manifest to everything that it needs. Reads each manifest on the way once.
@@ -272,6 +271,10 @@ impl Manifests {
             return Ok(closure);
         };
         closure.root = Some(bytes);
+        if let Err(error @ ReadError::Unresolved(_)) = &contents.read {
+            closure.malformed.push((root, error.to_string()));
+            return Ok(closure);
+        }
         let mut walk = ManifestWalk::default();
         let manifest = contents.get()?;
         closure.needed.extend(&manifest.blobs);
@@ -281,7 +284,10 @@ impl Manifests {
             closure.children.push(child.blob.digest);
             match self.read_child(&child).await? {
                 ReadChild::Absent => closure.absent.push(child.blob),
-                ReadChild::Malformed(_) => closure.malformed.push(child.blob),
+                ReadChild::Malformed(why) => closure.malformed.push((child.blob, why)),
+                ReadChild::Unresolved(digests) => {
+                    closure.malformed.push((child.blob, ReadError::Unresolved(digests).to_string()));
+                }
                 ReadChild::Manifest(manifest) => {
                     closure.needed.extend(&manifest.blobs);
                     walk.add(manifest.children.iter().cloned());
@@ -289,60 +295,6 @@ impl Manifests {
             }
         }
         Ok(closure)
-    }
-
-    /// Ensures that everything a manifest needs, and `more`, has bytes that may be relied on (protocol step P2; see
-    /// [`Blobs::secure`]). Stops once it would look at more than `limit` blobs and manifests.
-    ///
-    /// Works from the top down: a manifest is read only after its own bytes were secured, as the needs of a root are
-    /// only looked at after its head was created (P1). Otherwise a collector could delete them between the two.
-    ///
-    /// # Errors
-    /// When the store fails, or a manifest cannot be read.
-    pub async fn secure(
-        &self,
-        manifest: &Manifest,
-        more: Vec<Descriptor>,
-        limit: usize,
-    ) -> Result<Secured, StoreError> {
-        let mut blobs = manifest.roots();
-        blobs.extend(more);
-        let mut walk = ManifestWalk::default();
-        walk.add(manifest.children.iter().cloned());
-        let mut secured = Secured { total: blobs.len(), ..Secured::default() };
-        if walk.is_done() {
-            secured.bad = self.blobs.secure(blobs).await?;
-            return Ok(secured);
-        }
-        // Checks and reports each blob only once, however many manifests name it.
-        let mut looked_at: HashSet<Descriptor> = blobs.iter().copied().collect();
-        secured.bad = self.blobs.secure(blobs).await?;
-        while let Some(child) = walk.pop() {
-            secured.children.push(child.blob.digest);
-            if secured.bad.iter().any(|check| check.refuses(child.blob.digest)) {
-                continue;
-            }
-            let manifest = match self.read_child(&child).await? {
-                ReadChild::Absent => {
-                    secured.bad.push(Check::Missing(child.blob));
-                    continue;
-                }
-                ReadChild::Malformed(why) => {
-                    secured.malformed.push((child.blob.digest, why));
-                    continue;
-                }
-                ReadChild::Manifest(manifest) => manifest,
-            };
-            let mut blobs = manifest.roots();
-            blobs.retain(|blob| looked_at.insert(*blob));
-            secured.total += blobs.len();
-            if secured.total > limit {
-                return Ok(secured);
-            }
-            secured.bad.extend(self.blobs.secure(blobs).await?);
-            walk.add(manifest.children.iter().cloned());
-        }
-        Ok(secured)
     }
 
     /// Reads a manifest that another one names. Its bytes may be anybody's, unless the version is complete.
@@ -359,6 +311,7 @@ impl Manifests {
             }
             Ok(manifest) => Ok(ReadChild::Malformed(format!("it is of the type {}", manifest.media_type))),
             Err(ReadError::Malformed(why)) => Ok(ReadChild::Malformed(why)),
+            Err(ReadError::Unresolved(digests)) => Ok(ReadChild::Unresolved(digests)),
             // A newer binary may know it.
             Err(error @ ReadError::UnknownFormat(_)) => Err(unreadable(child.blob.digest, error)),
         }
@@ -371,14 +324,17 @@ enum ReadChild {
     Absent,
     /// Its bytes are not what is stated; holds the reason.
     Malformed(String),
+    /// It has these SHA-512 digests, which have no alias.
+    Unresolved(Vec<Sha512>),
     /// It can be read.
     Manifest(Box<Manifest>),
 }
 
-fn unreadable(digest: Digest, error: ReadError) -> StoreError {
+/// The error of the store for a manifest that cannot be read.
+pub(crate) fn unreadable(digest: Digest, error: ReadError) -> StoreError {
     let kind = match error {
         ReadError::UnknownFormat(_) => StoreErrorKind::Newer,
-        ReadError::Malformed(_) => StoreErrorKind::Corrupt,
+        ReadError::Malformed(_) | ReadError::Unresolved(_) => StoreErrorKind::Corrupt,
     };
     StoreError::new(kind, digest, error)
 }

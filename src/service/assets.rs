@@ -183,7 +183,7 @@ impl Assets {
             let options = PublishOptions { activate: true, expect: Expect::Anything };
             match Box::pin(self.publish.publish(&key.name, manifest.clone(), options, by)).await {
                 Err(PublishError::Blobs { missing, .. }) if missing.iter().any(|blob| blob.digest == own) => {}
-                Err(PublishError::Blobs { missing, wrong_size }) => {
+                Err(PublishError::Blobs { missing, wrong_size, .. }) => {
                     return Err(AssetError::Incomplete(named(files, &missing, &wrong_size)));
                 }
                 published => return Ok(published?),

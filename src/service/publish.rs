@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 pub use self::drafts::DraftKey;
 pub use self::error::{PartsError, PublishError};
-use self::error::{complete, to_upload};
+use self::error::{complete, readable, to_upload};
 pub use self::parts::Progress;
 pub use self::push::Pushed;
 use crate::domain::head::Change;
@@ -159,7 +159,8 @@ impl Publish {
         options: PublishOptions,
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, PublishError> {
-        let manifest = self.manifests.understand(&bytes, media_type)?;
+        let read = self.manifests.understand(&bytes, media_type);
+        let manifest = readable(&bytes, self.manifests.resolve(&bytes, media_type, read).await?)?;
         self.publish_document(name, Document { bytes, manifest }, options, &by.into(), Some(from)).await
     }
 
@@ -250,14 +251,13 @@ impl Publish {
         let is_long = bytes.len() > LONG;
         let read = move || {
             manifests.check(&bytes, media_type, limits)?;
-            let manifest = manifests.understand(&bytes, media_type)?;
-            Ok(Document { bytes, manifest })
+            let read = manifests.understand(&bytes, media_type);
+            Ok::<_, PublishError>((bytes, read))
         };
-        if !is_long {
-            return read();
-        }
         let failed = |error| StoreError::new(StoreErrorKind::Internal, "a manifest", error);
-        tokio::task::spawn_blocking(read).await.map_err(failed)?
+        let (bytes, read) = if is_long { tokio::task::spawn_blocking(read).await.map_err(failed)?? } else { read()? };
+        let manifest = readable(&bytes, self.manifests.resolve(&bytes, media_type, read).await?)?;
+        Ok(Document { bytes, manifest })
     }
 
     /// Steps P1 and P2: returns the receipt of a name that is already as requested, or a prepared version and what is

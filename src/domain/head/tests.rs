@@ -29,6 +29,7 @@ fn summary(seed: u64) -> Summary {
         entrypoint: None,
         source: None,
         subject: None,
+        pushed_as: None,
     }
 }
 

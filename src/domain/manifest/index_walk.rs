@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::composed::{Composed, PlatformFiles};
 use super::oci::{self, Listed, Platform};
-use super::{Child, Digest, Manifest};
+use super::{Aliases, Child, Digest, Manifest};
 
 /// Maximum number of manifests that are read for one index. What further ones hold is not offered by name.
 const MAX_MANIFESTS: usize = 256;
@@ -39,9 +39,10 @@ pub struct IndexWalk {
 }
 
 impl IndexWalk {
-    /// A walk that begins at this index. A document that is no index has nothing below it.
+    /// A walk that begins at this index, whose SHA-512 digests stand for these. A document that is no index has nothing
+    /// below it.
     #[must_use]
-    pub fn new(index: &[u8]) -> Self {
+    pub fn new(index: &[u8], aliases: &Aliases) -> Self {
         let mut walk = Self {
             waiting: Vec::new(),
             found: Vec::new(),
@@ -52,7 +53,7 @@ impl IndexWalk {
             bytes_left: MAX_BYTES,
             files_left: MAX_FILES,
         };
-        walk.descend(index, &Platform::default(), &[]);
+        walk.descend((index, aliases), &Platform::default(), &[]);
         walk
     }
 
@@ -71,7 +72,7 @@ impl IndexWalk {
             self.bytes = self.bytes.saturating_add(manifest.total_bytes());
         }
         if oci::is_index(&manifest.media_type) && step.place.len() < MAX_DEPTH {
-            self.descend(bytes, &step.platform, &step.place);
+            self.descend((bytes, &manifest.aliases), &step.platform, &step.place);
         }
         let mut files = manifest.files;
         files.truncate(self.files_left);
@@ -81,8 +82,9 @@ impl IndexWalk {
         }
     }
 
-    fn descend(&mut self, index: &[u8], around: &Platform, place: &[usize]) {
-        for (at, Listed { child, platform }) in oci::listed(index).unwrap_or_default().into_iter().enumerate() {
+    fn descend(&mut self, (index, aliases): (&[u8], &Aliases), around: &Platform, place: &[usize]) {
+        for (at, Listed { child, platform }) in oci::listed(index, aliases).unwrap_or_default().into_iter().enumerate()
+        {
             let Some(bytes_left) = self.bytes_left.checked_sub(child.blob.size).filter(|_| self.manifests_left > 0)
             else {
                 return;

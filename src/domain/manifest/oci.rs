@@ -4,13 +4,16 @@
 //! ignored: the stored bytes keep them. A layer that is kept elsewhere by design, because its type is
 //! non-distributable or it states `urls`, is not needed. Manifests that an index lists are children; everything else
 //! that it lists is a blob (build caches store their layers so).
+//!
+//! Digests may be stated in SHA-512, too. Whoever reads a document says what they stand for ([`Aliases`]); the result has
+//! SHA-256 digests only.
 
 mod check;
 mod description;
 mod files;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -19,8 +22,8 @@ pub use check::check;
 pub use description::Description;
 
 use super::release::text;
-use super::{Child, Descriptor, Format, Kind, Manifest, ReadError, each_once};
-use crate::domain::Digest;
+use super::{Aliases, Child, Descriptor, Format, Kind, Manifest, ReadError};
+use crate::domain::{AnyDigest, Sha512};
 
 /// Media type of an image manifest.
 pub const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -99,12 +102,13 @@ pub struct Listed {
 /// The manifests that an index lists, in its order. Empty for other documents.
 ///
 /// # Errors
-/// [`ReadError::Malformed`] if the document cannot be read.
-pub fn listed(bytes: &[u8]) -> Result<Vec<Listed>, ReadError> {
+/// [`ReadError::Malformed`] or [`ReadError::Unresolved`] if the document cannot be read.
+pub fn listed(bytes: &[u8], aliases: &Aliases) -> Result<Vec<Listed>, ReadError> {
     let manifests = Document::parse(bytes)?.manifests.unwrap_or_default();
     let mut listed = Vec::new();
     for manifest in manifests {
-        let Some(child) = manifest.child()? else { continue };
+        let Some(media_type) = manifest.manifest_type() else { continue };
+        let child = Child { blob: manifest.descriptor(aliases)?, media_type: Some(media_type.into()) };
         listed.push(Listed { child, platform: manifest.platform.unwrap_or_default() });
     }
     Ok(listed)
@@ -119,21 +123,28 @@ pub struct Described {
     pub media_type: Option<String>,
 }
 
-/// The layers of a manifest, in its order, each as often as it is stated. Without those that are not in SHA-256, which
-/// only layers kept elsewhere may be.
+/// The layers of a manifest, in its order, each as often as it is stated. Without those of which no digest in
+/// SHA-256 is known, which only layers kept elsewhere may be.
 ///
 /// # Errors
 /// [`ReadError::Malformed`] if the document cannot be read.
-pub fn layers(bytes: &[u8]) -> Result<Vec<Described>, ReadError> {
+pub fn layers(bytes: &[u8], aliases: &Aliases) -> Result<Vec<Described>, ReadError> {
     let layers = Document::parse(bytes)?.layers.unwrap_or_default().into_iter();
-    let described = |layer: Stated| Some(Described { blob: layer.descriptor().ok()?, media_type: layer.media_type });
+    let described =
+        |layer: Stated| Some(Described { blob: layer.descriptor(aliases).ok()?, media_type: layer.media_type });
     Ok(layers.filter_map(described).collect())
 }
 
-/// The configuration of a manifest, if it has this media type and can be read.
+/// The manifest that a document describes, as it states it. `None` also if the document cannot be read.
+#[must_use]
+pub fn subject(bytes: &[u8]) -> Option<AnyDigest> {
+    Document::parse(bytes).ok()?.subject?.digest.parse().ok()
+}
+
+/// The configuration of a manifest, if it has this media type, is stated by SHA-256 and can be read.
 pub(super) fn config_of_type(bytes: &[u8], media_type: &str) -> Option<Descriptor> {
     let config = Document::parse(bytes).ok()?.config?;
-    (config.media_type.as_deref() == Some(media_type)).then(|| config.descriptor().ok())?
+    (config.media_type.as_deref() == Some(media_type)).then(|| config.descriptor(&Aliases::default()).ok())?
 }
 
 /// A manifest or an index, as far as Larder looks at it. Members that are `null` count as absent.
@@ -252,45 +263,60 @@ impl Stated {
         is_foreign || self.urls.as_ref().is_some_and(|urls| !urls.is_empty())
     }
 
-    fn descriptor(&self) -> Result<Descriptor, ReadError> {
-        let digest: Digest = self.digest.parse().map_err(|error| ReadError::Malformed(format!("digest: {error}")))?;
+    fn descriptor(&self, aliases: &Aliases) -> Result<Descriptor, ReadError> {
+        let stated = self.digest.parse().map_err(|error| ReadError::Malformed(format!("digest: {error}")))?;
+        let digest = match stated {
+            AnyDigest::Sha256(digest) => digest,
+            AnyDigest::Sha512(sha512) => aliases.get(&sha512).ok_or_else(|| ReadError::Unresolved(vec![sha512]))?,
+        };
         Ok(Descriptor { digest, size: self.size })
     }
 
-    /// The manifest that is listed in an index, or `None` for a plain blob.
-    fn child(&self) -> Result<Option<Child>, ReadError> {
-        let Some(media_type) = self.media_type.as_deref().filter(|stated| is_oci(stated)) else { return Ok(None) };
-        Ok(Some(Child { blob: self.descriptor()?, media_type: Some(media_type.into()) }))
+    /// The media type, if it is one of manifests. In an index, others are plain blobs.
+    fn manifest_type(&self) -> Option<&str> {
+        self.media_type.as_deref().filter(|stated| is_oci(stated))
     }
 }
 
 /// Reads a published manifest or index.
 ///
 /// # Errors
-/// [`ReadError::Malformed`] if the needed blobs cannot be determined.
-fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
+/// [`ReadError::Malformed`] or [`ReadError::Unresolved`] if the needed blobs cannot be determined.
+fn read(bytes: &[u8], aliases: &Aliases) -> Result<Manifest, ReadError> {
     let document = Document::parse(bytes)?;
     let media_type = document.media_type()?;
     let (mut blobs, mut children) = (Vec::new(), Vec::new());
+    let mut unresolved: BTreeSet<Sha512> = BTreeSet::new();
     for (list, _, stated) in document.descriptors() {
-        match stated.child()?.filter(|_| list == "manifests") {
-            Some(child) => children.push(child),
-            None if list == "layers" && stated.is_elsewhere() => {}
-            None => blobs.push(stated.descriptor()?),
+        if list == "layers" && stated.is_elsewhere() {
+            continue;
         }
+        match (stated.descriptor(aliases), stated.manifest_type().filter(|_| list == "manifests")) {
+            (Ok(blob), Some(media_type)) => children.push(Child { blob, media_type: Some(media_type.into()) }),
+            (Ok(blob), None) => blobs.push(blob),
+            (Err(ReadError::Unresolved(digests)), _) => unresolved.extend(digests),
+            (Err(error), _) => return Err(error),
+        }
+    }
+    if !unresolved.is_empty() {
+        return Err(ReadError::Unresolved(unresolved.into_iter().collect()));
     }
     let mut seen = HashSet::new();
     children.retain(|child| seen.insert(child.clone()));
+    // One that is stated with two sizes is needed with both, which publishing refuses.
+    let mut seen = HashSet::with_capacity(blobs.len());
+    blobs.retain(|blob| seen.insert(*blob));
     Ok(Manifest {
         media_type: Cow::Borrowed(media_type),
         label: annotation(document.annotations.as_ref(), VERSION).map(ToOwned::to_owned),
         kind: Kind::Oci,
         entrypoint: None,
-        files: files::of(&document),
+        files: files::of(&document, aliases),
         source: None,
-        blobs: each_once(blobs),
+        blobs,
         children,
-        subject: document.subject.and_then(|subject| subject.descriptor().ok()),
+        subject: document.subject.and_then(|subject| subject.digest.parse().ok()),
+        aliases: aliases.clone(),
     })
 }
 

@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::release::{ComposeError, MAX_LABEL, MAX_PART_NAME, MAX_PARTS, is_label, is_part_name};
-use super::{Artifact, Descriptor, Format, Kind, Limits, Manifest, ManifestError, ReadError, each_once};
+use super::{Aliases, Artifact, Descriptor, Format, Kind, Limits, Manifest, ManifestError, ReadError, each_once};
 use crate::domain::{Carried, Digest, FileName};
 
 /// The media type of parts documents.
 pub const MEDIA_TYPE: &str = "application/vnd.larder.parts.v1+json";
 
 /// The format of parts documents.
-pub const FORMAT: Format = Format { media_types: &[MEDIA_TYPE], read, check };
+pub const FORMAT: Format = Format { media_types: &[MEDIA_TYPE], read: |bytes, _| read(bytes), check };
 
 /// A parts document.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,6 +113,7 @@ impl Parts {
             blobs: each_once(all().map(PartArtifact::descriptor)),
             children: Vec::new(),
             subject: None,
+            aliases: Aliases::default(),
         }
     }
 }

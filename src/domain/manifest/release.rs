@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 
 pub use check::check;
 
-use super::{Artifact, Descriptor, Format, Kind, Manifest, ReadError, each_once};
+use super::{Aliases, Artifact, Descriptor, Format, Kind, Manifest, ReadError, each_once};
 use crate::domain::media_type::MAX_MEDIA_TYPE;
 use crate::domain::{FileName, MediaType};
 
@@ -22,7 +22,7 @@ use crate::domain::{FileName, MediaType};
 pub const MEDIA_TYPE: &str = "application/json";
 
 /// The release format.
-pub const FORMAT: Format = Format { media_types: &[MEDIA_TYPE], read, check };
+pub const FORMAT: Format = Format { media_types: &[MEDIA_TYPE], read: |bytes, _| read(bytes), check };
 
 /// Maximum length of an unknown kind that rows repeat, in bytes.
 const MAX_KIND: usize = 64;
@@ -118,6 +118,7 @@ pub fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
         blobs,
         children: Vec::new(),
         subject: None,
+        aliases: Aliases::default(),
     })
 }
 

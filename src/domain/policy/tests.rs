@@ -157,6 +157,7 @@ fn row(number: u64, state: State, label: &str) -> VersionRow {
         entrypoint: None,
         source: None,
         subject: None,
+        pushed_as: None,
     };
     VersionRow {
         state,

@@ -17,6 +17,7 @@ fn row(number: u64, state: State, pinned: bool) -> VersionRow {
         entrypoint: None,
         source: None,
         subject: None,
+        pushed_as: None,
     };
     let mut row = VersionRow::prepared(number, summary, Subject::admin(), Timestamp::UNIX_EPOCH);
     row.state = state;

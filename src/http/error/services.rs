@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ApiError;
 use crate::domain::head::Rejection;
 use crate::domain::text::Escaped;
-use crate::domain::{Descriptor, DigestError, ManifestError, NameError, SelectorError, Subject, VersionRow};
+use crate::domain::{AnyDigest, Descriptor, DigestError, ManifestError, NameError, SelectorError, Subject, VersionRow};
 use crate::protocol::{BlobError, ChangeError};
 use crate::service::assets::{AssetError, Different, Incomplete};
 use crate::service::versions::{CopyError, YankError};
@@ -104,12 +104,9 @@ fn because(error: &StoreError) -> String {
 impl From<BlobError> for ApiError {
     fn from(error: BlobError) -> Self {
         match error {
-            BlobError::DigestMismatch { expected, actual } => {
-                let detail =
-                    format!("The bytes received have the digest {actual}, not {expected}; nothing was stored.");
-                Self::bad_request(Code::DigestInvalid, detail)
-                    .with("expected", expected.to_string())
-                    .with("actual", actual.to_string())
+            BlobError::DigestMismatch { expected, actual } => digest_mismatch(&expected.into(), &actual.into()),
+            BlobError::Sha512Mismatch { expected, actual } => {
+                digest_mismatch(&AnyDigest::Sha512(*expected), &AnyDigest::Sha512(*actual))
             }
             BlobError::SizeMismatch { announced, received } => {
                 let detail = format!("{announced} bytes were announced, {received} received; nothing was stored.");
@@ -260,9 +257,10 @@ impl From<PublishError> for ApiError {
         match error {
             PublishError::Manifest(error) => error.into(),
             PublishError::TooLarge { limit } => Self::too_large(limit),
-            PublishError::Blobs { missing, wrong_size } => {
-                let (code, detail) = blobs_detail(&missing, &wrong_size);
+            PublishError::Blobs { missing, wrong_size, unresolved } => {
                 let missing: Vec<String> = missing.iter().map(|blob| blob.digest.to_string()).collect();
+                let missing = [missing, unresolved.iter().map(ToString::to_string).collect()].concat();
+                let (code, detail) = blobs_detail(missing.len(), &wrong_size);
                 let wrong_size = wrong_size.iter().map(|(blob, actual)| {
                     let wrong = WrongSize { digest: blob.digest, expected: blob.size, actual: *actual };
                     serde_json::to_value(wrong).unwrap_or_default()
@@ -367,8 +365,14 @@ impl From<YankError> for ApiError {
     }
 }
 
+fn digest_mismatch(expected: &AnyDigest, actual: &AnyDigest) -> ApiError {
+    let detail = format!("The bytes received have the digest {actual}, not {expected}; nothing was stored.");
+    let error = ApiError::bad_request(Code::DigestInvalid, detail);
+    error.with("expected", expected.to_string()).with("actual", actual.to_string())
+}
+
 /// Code and text for blobs that a manifest cannot be published with: some must be uploaded, or its sizes are wrong.
-fn blobs_detail(missing: &[Descriptor], wrong_size: &[(Descriptor, u64)]) -> (Code, String) {
+fn blobs_detail(missing: usize, wrong_size: &[(Descriptor, u64)]) -> (Code, String) {
     let mut sizes: Vec<String> = wrong_size
         .iter()
         .take(SIZES_NAMED)
@@ -377,8 +381,8 @@ fn blobs_detail(missing: &[Descriptor], wrong_size: &[(Descriptor, u64)]) -> (Co
     if wrong_size.len() > SIZES_NAMED {
         sizes.push(format!("{} more have another size than it says", wrong_size.len() - SIZES_NAMED));
     }
-    let upload = format!("{} blobs of the manifest must be uploaded first", missing.len());
-    match (missing.is_empty(), sizes.is_empty()) {
+    let upload = format!("{missing} blobs of the manifest must be uploaded first");
+    match (missing == 0, sizes.is_empty()) {
         (true, _) => (Code::SizeInvalid, format!("Blob {}; nothing was published.", sizes.join("; blob "))),
         (false, true) => (Code::ManifestBlobUnknown, format!("{upload}; nothing was published.")),
         (false, false) => {

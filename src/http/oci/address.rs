@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::domain::{Digest, RepositoryName};
+use crate::domain::{AnyDigest, RepositoryName};
 use crate::http::error::ApiError;
 
 /// How a manifest is referred to.
@@ -11,14 +11,14 @@ pub(super) enum Reference {
     /// By a tag, not checked yet.
     Tag(String),
     /// By its digest.
-    Digest(Digest),
+    Digest(AnyDigest),
 }
 
 /// What an address stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Address {
     /// `R/blobs/D`
-    Blob(RepositoryName, Digest),
+    Blob(RepositoryName, AnyDigest),
     /// `R/blobs/uploads/`
     Uploads(RepositoryName),
     /// `R/blobs/uploads/ID`
@@ -28,7 +28,7 @@ pub(super) enum Address {
     /// `R/tags/list`
     Tags(RepositoryName),
     /// `R/referrers/D`
-    Referrers(RepositoryName, Digest),
+    Referrers(RepositoryName, AnyDigest),
 }
 
 impl Address {
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn repositories_may_be_called_like_parts_of_addresses() {
-        let digest = Digest::of(b"x");
+        let digest = AnyDigest::from(crate::domain::Digest::of(b"x"));
         let repository: RepositoryName = "blobs/uploads/manifests".parse().unwrap();
         let read = |rest: &str| format!("{repository}/{rest}").parse::<Address>().unwrap();
         assert_eq!(read("tags/list"), Address::Tags(repository.clone()));
@@ -90,8 +90,11 @@ mod tests {
         assert_eq!(read(&format!("blobs/{digest}")), Address::Blob(repository.clone(), digest));
         assert_eq!(read(&format!("referrers/{digest}")), Address::Referrers(repository.clone(), digest));
         let manifest = |reference| Address::Manifest(repository.clone(), reference);
+        let sha512 = AnyDigest::Sha512(crate::domain::Sha512::of(b"x"));
+        assert_eq!(read(&format!("blobs/{sha512}")), Address::Blob(repository.clone(), sha512));
         assert_eq!(read("manifests/tags"), manifest(Reference::Tag("tags".to_owned())));
         assert_eq!(read(&format!("manifests/{digest}")), manifest(Reference::Digest(digest)));
+        assert_eq!(read(&format!("manifests/{sha512}")), manifest(Reference::Digest(sha512)));
         for bad in
             ["", "x", "manifests/x", "a/b/c", "a/manifests/sha256:x", "A/manifests/x", "a/tags/lists", "a/blobs/x"]
         {

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::{CONTENT_DIGEST, OciRequest};
 use crate::access::{Access, Caller};
-use crate::domain::{Digest, Permission, RepositoryName};
+use crate::domain::{AnyDigest, Digest, Permission, RepositoryName};
 use crate::http::error::ApiError;
 use crate::http::rfc::caching::Freshness;
 use crate::http::rfc::hardening::Hardening;
@@ -26,21 +26,31 @@ pub(super) fn end_of_digest(address: &str) -> Option<usize> {
 pub(super) async fn answer(
     request: OciRequest,
     repository: &RepositoryName,
-    digest: Digest,
+    stated: AnyDigest,
 ) -> Result<Response, ApiError> {
-    let OciRequest { state, caller, method, headers, fresh, .. } = request;
-    let wanted = Wanted { state, caller, headers, fresh, repository, digest };
-    let mut response = match method {
-        Method::GET => get(&wanted).await,
-        Method::HEAD => head(&wanted).await,
+    let is_head = match request.method {
+        Method::GET => false,
+        Method::HEAD => true,
         // What no version needs is deleted by the collector. Deleting a blob could take it from another repository.
-        _ => Err(ApiError::method_not_allowed_but("GET,HEAD")),
+        _ => return Err(ApiError::method_not_allowed_but("GET,HEAD")),
+    };
+    let may_upload = is_head && request.caller.may_in_repository(Permission::Upload, repository);
+    if !may_upload && !may_read_through((&request.state.access, &request.caller), repository) {
+        return Err(request.caller.refuse(Permission::Read, &format!("to {repository}")));
+    }
+    let digest = request.resolve(&stated).await?.ok_or_else(|| ApiError::blob_unknown(&stated))?;
+    let OciRequest { state, caller, headers, fresh, .. } = request;
+    let wanted = Wanted { state, caller, headers, fresh, repository, digest };
+    let mut response = match (is_head, may_upload) {
+        (false, _) => wanted.get().await,
+        (true, false) => wanted.head().await,
+        (true, true) => wanted.head_for_upload().await,
     }?;
-    response.headers_mut().insert(CONTENT_DIGEST, digest_header(digest));
+    response.headers_mut().insert(CONTENT_DIGEST, digest_header(&stated));
     Ok(response)
 }
 
-/// A blob that a request asks for.
+/// A blob that a request asks for, and that the caller may read.
 struct Wanted<'a> {
     state: AppState,
     caller: Caller,
@@ -51,7 +61,7 @@ struct Wanted<'a> {
 }
 
 /// A digest as the value of a header.
-pub(super) fn digest_header(digest: Digest) -> HeaderValue {
+pub(super) fn digest_header(digest: &AnyDigest) -> HeaderValue {
     HeaderValue::try_from(digest.to_string()).expect("a digest is legal in a header")
 }
 
@@ -61,40 +71,32 @@ pub(super) fn may_read_through((access, caller): (&Access, &Caller), repository:
     access.may_read_somewhere_in(caller, repository) && access.may_read_blobs(caller)
 }
 
-async fn get(wanted: &Wanted<'_>) -> Result<Response, ApiError> {
-    let Wanted { state, caller, headers, fresh, digest, .. } = wanted;
-    wanted.require_read()?;
-    bytes::refuse_if_recently_absent(&state.blobs, *digest, caller, *fresh).await?;
-    if has_reversed_range(headers) {
-        let meta = state.blobs.stat(*digest).await?.ok_or_else(|| ApiError::blob_absent(&state.blobs, *digest))?;
-        return Err(ApiError::range_not_satisfiable(meta.size));
-    }
-    let download = Download::default();
-    bytes::get(&state.blobs, *digest, wanted.options(&download, state.delivery), headers).await
-}
-
-/// Whoever may upload to the repository asks whether the blob has to be sent. They rely on the answer, so condemned bytes
-/// do not count, and the use is recorded. Others just read.
-async fn head(wanted: &Wanted<'_>) -> Result<Response, ApiError> {
-    let Wanted { state, caller, headers, fresh, digest, repository } = wanted;
-    let download = Download::default();
-    let options = wanted.options(&download, Delivery::Stream);
-    if caller.may_in_repository(Permission::Upload, repository) {
-        let size = state.blobs.rely_on(*digest).await?.ok_or_else(|| ApiError::blob_absent(&state.blobs, *digest))?;
-        return bytes::head_of(*digest, size, options, headers);
-    }
-    wanted.require_read()?;
-    bytes::refuse_if_recently_absent(&state.blobs, *digest, caller, *fresh).await?;
-    bytes::head(&state.blobs, *digest, options, headers).await
-}
-
 impl Wanted<'_> {
-    fn require_read(&self) -> Result<(), ApiError> {
-        if may_read_through((&self.state.access, &self.caller), self.repository) {
-            Ok(())
-        } else {
-            Err(self.caller.refuse(Permission::Read, &format!("to {}", self.repository)))
+    async fn get(&self) -> Result<Response, ApiError> {
+        let Self { state, caller, headers, fresh, digest, .. } = self;
+        bytes::refuse_if_recently_absent(&state.blobs, *digest, caller, *fresh).await?;
+        if has_reversed_range(headers) {
+            let meta = state.blobs.stat(*digest).await?.ok_or_else(|| ApiError::blob_absent(&state.blobs, *digest))?;
+            return Err(ApiError::range_not_satisfiable(meta.size));
         }
+        let download = Download::default();
+        bytes::get(&state.blobs, *digest, self.options(&download, state.delivery), headers).await
+    }
+
+    async fn head(&self) -> Result<Response, ApiError> {
+        let Self { state, caller, headers, fresh, digest, .. } = self;
+        bytes::refuse_if_recently_absent(&state.blobs, *digest, caller, *fresh).await?;
+        let download = Download::default();
+        bytes::head(&state.blobs, *digest, self.options(&download, Delivery::Stream), headers).await
+    }
+
+    /// Whoever may upload to the repository asks whether the blob has to be sent. They rely on the answer, so condemned
+    /// bytes do not count, and the use is recorded.
+    async fn head_for_upload(&self) -> Result<Response, ApiError> {
+        let Self { state, headers, digest, .. } = self;
+        let size = state.blobs.rely_on(*digest).await?.ok_or_else(|| ApiError::blob_absent(&state.blobs, *digest))?;
+        let download = Download::default();
+        bytes::head_of(*digest, size, self.options(&download, Delivery::Stream), headers)
     }
 
     fn options<'a>(&self, download: &'a Download, delivery: Delivery) -> BlobOptions<'a> {
@@ -121,7 +123,7 @@ fn has_reversed_range(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to a blob that was stored, or was there.
-pub(super) fn stored(repository: &RepositoryName, digest: Digest) -> Result<Response, ApiError> {
+pub(super) fn stored(repository: &RepositoryName, digest: &AnyDigest) -> Result<Response, ApiError> {
     let location = HeaderValue::try_from(format!("/v2/{repository}/blobs/{digest}")).map_err(ApiError::internal)?;
     let headers =
         [(LOCATION, location), (CONTENT_DIGEST, digest_header(digest)), (CONTENT_LENGTH, HeaderValue::from(0))];

@@ -15,14 +15,14 @@ macro_rules! parameters {
 parameters! {
     REPOSITORY: "repository" "path" "repository" true
         "Name of a repository; slashes stay as they are. Its tags are the names below it.";
-    DIGEST: "digest" "path" "digest" true "`sha256:` and 64 hex digits.";
+    DIGEST: "digest" "path" "digest" true "`sha256:` and 64 hex digits, or `sha512:` and 128.";
     REFERENCE: "reference" "path" "reference" true "A tag, or a digest.";
     UPLOAD: "upload" "path" "upload" true "The end of the last `Location` of the upload.";
     STATED: "stated" "query" "digest" true "The digest of the whole blob.";
     WHOLE: "whole" "query" "digest" false "The digest, if the body is the whole blob.";
     MOUNT: "mount" "query" "mount" false "The digest of a blob to take from another repository in place of an upload.";
     FROM: "from" "query" "from" false "That repository.";
-    ALGORITHM: "algorithm" "query" "digest-algorithm" false "`sha256`.";
+    ALGORITHM: "algorithm" "query" "digest-algorithm" false "`sha256` or `sha512`: which one the digest will be stated in.";
     TAGS: "tags" "query" "tag" false "A tag that the manifest gets, too; may be repeated.";
     LIMIT: "n" "query" "n" false "Entries of a page, at most 1,000.";
     LAST: "last" "query" "last" false "The last entry of the page before.";
@@ -41,8 +41,8 @@ macro_rules! fields {
 }
 
 fields! {
-    CONTENT_DIGEST: "Docker-Content-Digest" "The digest of the blob or manifest.";
-    ETAG: "ETag" "The same, quoted.";
+    CONTENT_DIGEST: "Docker-Content-Digest" "The digest of the blob or manifest; of a tag's, that by which it was pushed.";
+    ETAG: "ETag" "Its SHA-256 digest, quoted.";
     LOCATION: "Location" "A path, always without a host.";
     UPLOADED: "Range" "`0-LAST`, the bytes that the upload has; `0-0` also if it has none.";
     UPLOAD_UUID: "Docker-Upload-UUID" "Identifies the upload.";

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{API_VERSION, OciRequest};
 use crate::access::Caller;
 use crate::domain::manifest::oci;
-use crate::domain::{Digest, LogName, ManifestName, RepositoryName};
+use crate::domain::{AnyDigest, Digest, LogName, ManifestName, RepositoryName};
 use crate::http::error::ApiError;
 use crate::http::serving::intake;
 use crate::http::state::AppState;
@@ -93,7 +93,7 @@ pub(super) async fn catalog(State(state): State<AppState>, caller: Caller, uri: 
 pub(super) async fn referrers(
     request: OciRequest,
     repository: RepositoryName,
-    subject: Digest,
+    subject: AnyDigest,
 ) -> Result<Response, ApiError> {
     let OciRequest { state, caller, uri, .. } = &request;
     require_get(&request.method)?;
@@ -102,7 +102,7 @@ pub(super) async fn referrers(
     let wanted = paging.artifact_type.as_deref();
     let _turn = intake::turn(state, caller).await?;
     let visible = |log: &LogName| state.access.may_read_log(caller, log);
-    let page = state.repositories.referrers(&repository, subject, (wanted, last), visible).await?;
+    let page = state.repositories.referrers(&repository, &subject, (wanted, last), visible).await?;
     if page.entries.is_empty() {
         request.require_visible(&repository)?;
     }

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::OciRequest;
 use super::blobs::{may_read_through, stored};
 use crate::access::Caller;
-use crate::domain::{Digest, Permission, RepositoryName};
+use crate::domain::{AnyDigest, Permission, RepositoryName};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::rfc::body::{Arrival, BodyError, RequestBody, check_headers};
@@ -37,26 +37,34 @@ pub(super) async fn begin(request: OciRequest, body: Body, repository: Repositor
     }
     request.require(Permission::Upload, &repository)?;
     let query = UploadQuery::read(&request.uri)?;
-    query.check_algorithm()?;
+    let expects_sha512 = query.expects_sha512()?;
     if let Some(digest) = query.mounted()
-        && mount(&request.state, &request.caller, &query, digest).await?
+        && mount(&request, &query, &digest).await?
     {
-        return stored(&repository, digest);
+        return stored(&repository, &digest);
     }
     if let Some(digest) = query.digest()? {
         return whole(request, body, &repository, digest).await;
     }
-    let upload = request.state.chunks.begin(&repository, &request.caller.subject()).await?;
+    let mut upload = request.state.chunks.begin(&repository, &request.caller.subject()).await?;
+    if expects_sha512 {
+        upload.expect_sha512();
+    }
     standing(&request.state, &repository, &upload, StatusCode::ACCEPTED)
 }
 
 /// Whether a blob can be taken from where the client says it is. If not, it is uploaded, so nothing here is an error.
-async fn mount(state: &AppState, caller: &Caller, query: &UploadQuery, digest: Digest) -> Result<bool, ApiError> {
+async fn mount(request: &OciRequest, query: &UploadQuery, digest: &AnyDigest) -> Result<bool, ApiError> {
+    let OciRequest { state, caller, .. } = request;
     let may_read = match &query.from {
         None => state.access.may_read_blobs(caller),
         Some(from) => from.parse().is_ok_and(|from: RepositoryName| may_read_through((&state.access, caller), &from)),
     };
-    Ok(may_read && state.blobs.rely_on(digest).await?.is_some())
+    if !may_read {
+        return Ok(false);
+    }
+    let Some(digest) = request.resolve(digest).await? else { return Ok(false) };
+    Ok(state.blobs.rely_on(digest).await?.is_some())
 }
 
 /// Answers a request about an upload that was begun.
@@ -71,7 +79,10 @@ pub(super) async fn answer(
         return Err(ApiError::method_not_allowed_but("GET,HEAD,PATCH,PUT,DELETE"));
     }
     request.require(Permission::Upload, &repository)?;
-    let upload = request.state.chunks.find(id, &repository, &request.caller.subject()).await?;
+    let mut upload = request.state.chunks.find(id, &repository, &request.caller.subject()).await?;
+    if UploadQuery::read(&request.uri)?.expects_sha512()? {
+        upload.expect_sha512();
+    }
     match request.method {
         Method::PATCH if upload.is_over() => Err(ChunkError::Unknown.into()),
         Method::PATCH => patch(request, body, &repository, upload).await,
@@ -125,9 +136,14 @@ async fn put(
         upload
     };
     let chunks = Arc::clone(&state.chunks);
-    let created = run_to_completion(&state.tasks, async move { Ok(chunks.finish(&upload, digest).await?) }).await?;
-    count(created);
-    stored(repository, digest)
+    let work = async move {
+        Ok(match digest {
+            AnyDigest::Sha256(digest) => chunks.finish(&upload, digest).await?,
+            AnyDigest::Sha512(digest) => chunks.finish_sha512(&upload, &digest).await?,
+        })
+    };
+    count(run_to_completion(&state.tasks, work).await?);
+    stored(repository, &digest)
 }
 
 /// Takes in a blob whose digest is known before its first byte.
@@ -135,13 +151,16 @@ async fn whole(
     request: OciRequest,
     body: Body,
     repository: &RepositoryName,
-    digest: Digest,
+    digest: AnyDigest,
 ) -> Result<Response, ApiError> {
     let OciRequest { state, caller, mut headers, .. } = request;
     headers.remove(CONTENT_RANGE);
     let mut body = RequestBody::new(body, state.timeouts.body(state.timeouts.blob_size));
-    count(intake::blob(&state, &caller, digest, &headers, &mut body).await?);
-    stored(repository, digest)
+    count(match digest {
+        AnyDigest::Sha256(digest) => intake::blob(&state, &caller, digest, &headers, &mut body).await?,
+        AnyDigest::Sha512(digest) => intake::blob_by_sha512(&state, &caller, &digest, &headers, &mut body).await?,
+    });
+    stored(repository, &digest)
 }
 
 fn count(created: Created) {
@@ -222,7 +241,8 @@ async fn fill(append: &mut ChunkAppend, body: &mut RequestBody) -> Result<Option
 }
 
 fn address(repository: &RepositoryName, upload: &ChunkedUpload) -> String {
-    format!("/v2/{repository}/blobs/uploads/{}", upload.address())
+    let query = if upload.expects_sha512() { "?digest-algorithm=sha512" } else { "" };
+    format!("/v2/{repository}/blobs/uploads/{}{query}", upload.address())
 }
 
 /// What an upload has, as the specification writes it: the last byte, and `0-0` if there is none.

@@ -10,13 +10,13 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use crate::access::Caller;
-use crate::domain::{Digest, json};
+use crate::domain::{Digest, Sha512, json};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::rfc::body::{Arrival, BodyError, RequestBody, check_headers};
 use crate::http::rfc::digests::check_stated_digests;
 use crate::http::state::AppState;
-use crate::protocol::{BlobIntake, BlobUpload};
+use crate::protocol::{BlobIntake, BlobUpload, LateUpload};
 use crate::shares::{Grant, Memory, Owner, Room};
 use crate::store::Created;
 use crate::wire::Code;
@@ -110,6 +110,40 @@ pub(in crate::http) async fn blob(
             run_to_completion(&state.tasks, async move { Ok(blobs.finish(*upload).await?) }).await
         }
     }
+}
+
+/// The same for a digest in SHA-512. If there is no alias yet, the bytes are sent and hashed both ways.
+pub(in crate::http) async fn blob_by_sha512(
+    state: &AppState,
+    caller: &Caller,
+    stated: &Sha512,
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+) -> Result<Created, ApiError> {
+    check_headers(headers, state.timeouts.blob_size)?;
+    if let Some(digest) = state.blobs.aliases().resolve(stated).await? {
+        return blob(state, caller, digest, headers, body).await;
+    }
+    let mut upload = state.blobs.begin_by_sha512().await?;
+    upload.set_owner(Owner::new(caller.subject()));
+    receive_late(body, &mut upload).await?;
+    let received = upload.end();
+    check_stated_digests(headers, received.blob().digest)?;
+    let (blobs, stated) = (Arc::clone(&state.blobs), *stated);
+    run_to_completion(&state.tasks, async move { Ok(blobs.adopt_by_sha512(received, &stated).await?) }).await
+}
+
+async fn receive_late(body: &mut RequestBody, upload: &mut LateUpload) -> Result<(), ApiError> {
+    while let Some(arrival) = body.next().await? {
+        match arrival {
+            Arrival::Bytes(bytes) => {
+                metrics::counter!("larder_received_bytes_total").increment(bytes.len() as u64);
+                upload.write(bytes).await?;
+            }
+            Arrival::Slow => upload.relax().await?,
+        }
+    }
+    Ok(())
 }
 
 async fn receive(body: &mut RequestBody, upload: &mut BlobUpload) -> Result<(), ApiError> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::domain::{Digest, Hasher};
+use crate::domain::{BothDigests, Digest, Hasher, Sha512};
 use crate::shares::Owner;
 use crate::store::{Created, Key, StoreError, Upload};
 
@@ -17,6 +17,14 @@ pub enum BlobError {
         /// The digest of the received bytes.
         actual: Digest,
     },
+    /// The bytes have another SHA-512 digest than the client stated.
+    #[error("the bytes received have the digest {actual}, not {expected}")]
+    Sha512Mismatch {
+        /// The digest that the client stated.
+        expected: Box<Sha512>,
+        /// The digest of the received bytes.
+        actual: Box<Sha512>,
+    },
     /// More or fewer bytes arrived than were announced.
     #[error("{announced} bytes were announced, {received} were received")]
     SizeMismatch {
@@ -28,6 +36,14 @@ pub enum BlobError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl BlobError {
+    /// The error for bytes with these digests, which are not as stated.
+    #[must_use]
+    pub fn sha512_mismatch(stated: &Sha512, actual: &BothDigests) -> Self {
+        Self::Sha512Mismatch { expected: Box::new(*stated), actual: Box::new(actual.sha512()) }
+    }
 }
 
 /// The result of a request to upload a blob.

@@ -7,8 +7,8 @@
 use bytes::Bytes;
 
 use super::{BlobError, Blobs, Check, UploadTarget, contended};
-use crate::domain::Hasher;
 use crate::domain::manifest::Descriptor;
+use crate::domain::{BothDigests, Hasher, Sha512};
 use crate::layout::{AreaPath, LayoutKey};
 use crate::shares::Owner;
 use crate::store::{Created, Key, StoreError, StoreErrorKind, Upload};
@@ -27,6 +27,7 @@ pub struct Incoming {
     upload: Box<dyn Upload>,
     key: Key,
     blob: Descriptor,
+    both: Option<BothDigests>,
 }
 
 /// Received bytes that are stored below `tmp/incoming/`, as a part of a blob or all of it.
@@ -72,8 +73,9 @@ impl LateUpload {
     /// Ends the upload: these were all bytes.
     #[must_use]
     pub fn end(self) -> Incoming {
+        let both = self.hasher.clone().finish_both();
         let blob = Descriptor { digest: self.hasher.finish(), size: self.size };
-        Incoming { upload: self.upload, key: self.key, blob }
+        Incoming { upload: self.upload, key: self.key, blob, both }
     }
 
     /// Stores the bytes where they were received, durably. Nothing refers to them yet.
@@ -108,6 +110,14 @@ impl Blobs {
         self.begin_after(Hasher::new()).await
     }
 
+    /// The same for bytes whose SHA-512 digest is stated.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn begin_by_sha512(&self) -> Result<LateUpload, StoreError> {
+        self.begin_after(Hasher::with_sha512()).await
+    }
+
     /// The same for bytes that follow others, of which `hasher` has the state of the hash.
     pub(crate) async fn begin_after(&self, hasher: Hasher) -> Result<LateUpload, StoreError> {
         let mut random = [0; 16];
@@ -124,7 +134,7 @@ impl Blobs {
     ///
     /// # Errors
     /// When the store fails. Whether the blob is stored is not known then.
-    pub async fn adopt(&self, Incoming { upload, key, blob }: Incoming) -> Result<Created, BlobError> {
+    pub async fn adopt(&self, Incoming { upload, key, blob, .. }: Incoming) -> Result<Created, BlobError> {
         let UploadTarget::Free(target, damaged) = self.aim(blob.digest, Some(blob.size)).await? else {
             upload.abort().await;
             return Ok(Created::AlreadyExists);
@@ -138,6 +148,22 @@ impl Blobs {
             tracing::warn!(%key, %error, "received bytes are left over; the collector will delete them");
         }
         Ok(adopted?)
+    }
+
+    /// Stores bytes received by [`Blobs::begin_by_sha512`] as a blob that is found by this digest, too.
+    ///
+    /// # Errors
+    /// [`BlobError::Sha512Mismatch`], and nothing is stored; when the store fails.
+    pub async fn adopt_by_sha512(&self, incoming: Incoming, stated: &Sha512) -> Result<Created, BlobError> {
+        let unhashed = || StoreError::new(StoreErrorKind::Internal, stated, "SHA-512 was not computed");
+        let both = incoming.both.ok_or_else(unhashed)?;
+        if both.sha512() != *stated {
+            incoming.upload.abort().await;
+            return Err(BlobError::sha512_mismatch(stated, &both));
+        }
+        let created = self.adopt(incoming).await?;
+        self.aliases.add(&both).await?;
+        Ok(created)
     }
 
     /// Stores kept bytes as a blob, whose digest they have. `None` if they are not there any more and no such blob is

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::{LoadedManifest, Manifests, PATIENCE, ReadAs};
 use crate::domain::manifest::composed::Composed;
 use crate::domain::manifest::index_walk::{IndexWalk, Step};
-use crate::domain::manifest::{Descriptor, FileIndex, oci};
+use crate::domain::manifest::{Aliases, Descriptor, FileIndex, oci};
 use crate::domain::{Manifest, Summary};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -29,7 +29,7 @@ impl Manifests {
     ) -> Result<Summary, StoreError> {
         let mut summary = Summary::of(manifest, descriptor);
         if oci::is_index(&manifest.media_type) {
-            let walk = self.walk_below(bytes).await?;
+            let walk = self.walk_below(bytes, &manifest.aliases).await?;
             summary.total_bytes = summary.total_bytes.saturating_add(walk.bytes());
             summary.files = walk.files().files.len() as u64;
         }
@@ -48,7 +48,7 @@ impl Manifests {
         let read = || {
             let (manifests, key, index) = (Arc::clone(self), key.clone(), Arc::clone(&index));
             async move {
-                let walk = manifests.walk_below(&index.bytes).await?;
+                let walk = manifests.walk_below(&index.bytes, &index.manifest()?.aliases).await?;
                 let (is_whole, cost) = (walk.is_whole(), walk.cost());
                 let loaded = Arc::new(index.with_files(walk.files(), cost));
                 if is_whole {
@@ -60,8 +60,8 @@ impl Manifests {
         self.reads.join(&key, PATIENCE, read).await
     }
 
-    async fn walk_below(&self, index: &[u8]) -> Result<IndexWalk, StoreError> {
-        let mut walk = IndexWalk::new(index);
+    async fn walk_below(&self, index: &[u8], aliases: &Aliases) -> Result<IndexWalk, StoreError> {
+        let mut walk = IndexWalk::new(index, aliases);
         loop {
             let level = walk.next_level();
             if level.is_empty() {

@@ -2,10 +2,10 @@
 
 use crate::domain::manifest::Descriptor;
 use crate::domain::manifest::parts::ComposeError;
-use crate::domain::{Digest, ManifestError};
+use crate::domain::{Digest, Manifest, ManifestError, ReadError, Sha512};
 use crate::protocol::ChangeError;
 use crate::protocol::blobs::Check;
-use crate::protocol::manifests::Secured;
+use crate::protocol::manifests::{Secured, unreadable};
 use crate::store::StoreError;
 
 /// Why a publish failed.
@@ -21,12 +21,18 @@ pub enum PublishError {
         limit: u64,
     },
     /// Blobs that the manifest refers to are not stored, or have another size than stated.
-    #[error("{} blobs are missing and {} have another size than the manifest says", .missing.len(), .wrong_size.len())]
+    #[error(
+        "{} blobs are missing and {} have another size than the manifest says",
+        .missing.len() + .unresolved.len(),
+        .wrong_size.len()
+    )]
     Blobs {
         /// Blobs that must be uploaded, in the order of the checks.
         missing: Vec<Descriptor>,
         /// Blobs whose stored size differs from the stated one, with the stored size.
         wrong_size: Vec<(Descriptor, u64)>,
+        /// Digests by which nothing was uploaded, or some of them if there are many.
+        unresolved: Vec<Sha512>,
     },
     /// A part was refused, or the parts make no release.
     #[error(transparent)]
@@ -72,6 +78,17 @@ impl From<StoreError> for PublishError {
     }
 }
 
+/// The manifest, if it could be read: everything that it names must be known here before its version becomes a root.
+pub(super) fn readable(bytes: &[u8], read: Result<Manifest, ReadError>) -> Result<Manifest, PublishError> {
+    match read {
+        Ok(manifest) => Ok(manifest),
+        Err(ReadError::Unresolved(unresolved)) => {
+            Err(PublishError::Blobs { missing: Vec::new(), wrong_size: Vec::new(), unresolved })
+        }
+        Err(error) => Err(unreadable(Digest::of(bytes), error).into()),
+    }
+}
+
 /// The digests that a session's client must upload. A blob stored with another size than stated is included: if the
 /// store is damaged the upload repairs it, and if the manifest is wrong the commit reports it.
 pub(super) fn to_upload(checks: Vec<Check>) -> Vec<Digest> {
@@ -97,9 +114,9 @@ pub(super) fn complete(secured: Secured) -> Result<(), PublishError> {
         let problem = |(digest, why): (Digest, String)| format!("it names {digest}, which is no such manifest: {why}");
         return Err(ManifestError::Invalid(secured.malformed.into_iter().map(problem).collect()).into());
     }
-    if secured.bad.is_empty() {
+    if secured.is_whole() {
         return Ok(());
     }
     let (missing, wrong_size) = sort(secured.bad);
-    Err(PublishError::Blobs { missing, wrong_size })
+    Err(PublishError::Blobs { missing, wrong_size, unresolved: secured.unresolved })
 }

@@ -7,7 +7,7 @@ use super::secure::held;
 use super::{Document, Publish, PublishError, PublishOptions, Receipt};
 use crate::domain::head::Change;
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Author, Digest, LogName};
+use crate::domain::{Author, Digest, LogName, Sha512, Summary};
 
 /// The result of a push.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Pushed {
 impl Publish {
     /// Publishes a manifest of this media type (`None`: a release in Larder's own format) in several logs of a repository.
     /// All versions are prepared and secured before the first is committed; from then on the commits are carried through one
-    /// after the other.
+    /// after the other. Their rows keep the SHA-512 digest by which it was pushed, if it was.
     ///
     /// # Errors
     /// A [`PublishError`]; nothing is changed then.
@@ -29,12 +29,12 @@ impl Publish {
         &self,
         logs: &[LogName],
         (bytes, media_type): (Bytes, Option<&'static str>),
-        options: &PublishOptions,
+        (options, sha512): (&PublishOptions, Option<Sha512>),
         by: &Author,
     ) -> Result<Pushed, PublishError> {
         let document = self.checked_as(bytes, media_type).await?;
         let mut prepared = Vec::new();
-        match Box::pin(self.prepare_all(logs, &document, options, by, &mut prepared)).await {
+        match Box::pin(self.prepare_all(logs, (&document, sha512), options, by, &mut prepared)).await {
             Ok(()) => Ok(Box::pin(self.commit_all(prepared, options, by)).await),
             Err(error) => {
                 self.abort_all(&prepared, by).await;
@@ -47,12 +47,11 @@ impl Publish {
     async fn prepare_all(
         &self,
         logs: &[LogName],
-        document: &Document,
+        (Document { bytes, manifest }, sha512): (&Document, Option<Sha512>),
         options: &PublishOptions,
         by: &Author,
         prepared: &mut Vec<Receipt>,
     ) -> Result<(), PublishError> {
-        let Document { bytes, manifest } = document;
         let descriptor = Descriptor { digest: Digest::of(bytes), size: bytes.len() as u64 };
         let mut summary = None;
         for log in logs {
@@ -67,7 +66,8 @@ impl Publish {
             }
             if summary.is_none() {
                 self.blobs.put(bytes.clone()).await?;
-                summary = Some(self.manifests.summarise(bytes, manifest, descriptor).await?);
+                let known = self.manifests.summarise(bytes, manifest, descriptor).await?;
+                summary = Some(Summary { pushed_as: sha512.map(Box::new), ..known });
             }
             let Some(summary) = summary.clone() else { continue };
             let change = Change::Prepare { summary, from: None, expect: options.expect.clone() };

@@ -4,10 +4,12 @@ use bytes::Bytes;
 
 use super::Repositories;
 use crate::domain::manifest::{Descriptor, oci, rendering};
-use crate::domain::{Author, Digest, Expect, LogName, ManifestError, ManifestName, RepositoryName};
+use crate::domain::{
+    AnyDigest, Author, BothDigests, Digest, Expect, LogName, ManifestError, ManifestName, RepositoryName, Sha512,
+};
 use crate::service::publish::PublishOptions;
 use crate::service::{PublishError, Receipt};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// A manifest that a client pushes.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct PushRequest {
     pub tags: Vec<ManifestName>,
     /// The manifest.
     pub bytes: Bytes,
+    /// Its SHA-512 digest, if it is pushed by that.
+    pub sha512: Option<Sha512>,
     /// The precondition on the state of each tag.
     pub expect: Expect,
 }
@@ -27,8 +31,8 @@ pub struct PushRequest {
 pub struct PushedManifest {
     /// The digest of the manifest.
     pub digest: Digest,
-    /// The manifest that it describes.
-    pub subject: Option<Digest>,
+    /// The manifest that it describes, as it states it.
+    pub subject: Option<AnyDigest>,
     /// The logs that have it now, in the order of the tags.
     pub receipts: Vec<Receipt>,
     /// Why the tags that follow do not have it. Repeating the push completes it.
@@ -37,12 +41,13 @@ pub struct PushedManifest {
 
 impl Repositories {
     /// Publishes a manifest under tags, or in the repository without one. A rendering is published as the release that it
-    /// shows, if that is there.
+    /// shows, if that is there. One that is pushed by its SHA-512 digest has an alias before it is published, so that it is
+    /// found by that from then on.
     ///
     /// # Errors
     /// A [`PublishError`]; nothing is changed then.
     pub async fn push(&self, push: PushRequest, by: &Author) -> Result<PushedManifest, PublishError> {
-        let PushRequest { repository, tags, bytes, expect } = push;
+        let PushRequest { repository, tags, bytes, sha512, expect } = push;
         let media_type = oci::media_type_of(&bytes).map_err(|error| ManifestError::Malformed(error.to_string()))?;
         let digest = Digest::of(&bytes);
         let options = PublishOptions { activate: !tags.is_empty(), expect };
@@ -51,13 +56,21 @@ impl Repositories {
         } else {
             tags.into_iter().map(LogName::from).collect()
         };
+        if let Some(stated) = &sha512 {
+            let both = BothDigests::of(&bytes);
+            if both.sha512() != *stated {
+                let why = "pushed by a digest that it does not have";
+                return Err(StoreError::new(StoreErrorKind::Internal, stated, why).into());
+            }
+            self.blobs.aliases().add(&both).await?;
+        }
+        let subject = oci::subject(&bytes);
         let document = match self.release_of(&bytes).await? {
             Some(release) => (release, None),
             None => (bytes, Some(media_type)),
         };
-        let pushed = self.publish.push(&logs, document, &options, by).await?;
+        let pushed = self.publish.push(&logs, document, (&options, sha512), by).await?;
         self.members.published(&repository, digest);
-        let subject = pushed.receipts.first().and_then(|receipt| receipt.row.summary.subject);
         Ok(PushedManifest { digest, subject, receipts: pushed.receipts, failed: pushed.failed })
     }
 

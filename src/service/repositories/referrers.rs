@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::Repositories;
 use crate::domain::manifest::oci::Description;
-use crate::domain::{Digest, LogName, RepositoryName, VersionRow};
+use crate::domain::{AnyDigest, Digest, LogName, RepositoryName, VersionRow};
 use crate::store::StoreError;
 
 /// Manifests read concurrently.
@@ -20,8 +20,8 @@ const MAX_BYTES: usize = 3 << 20;
 /// A manifest that describes another one.
 #[derive(Debug, Clone)]
 pub struct Referrer {
-    /// Its digest.
-    pub digest: Digest,
+    /// Its digest, by the algorithm by which it was pushed.
+    pub digest: AnyDigest,
     /// Its size in bytes.
     pub size: u64,
     /// Its media type.
@@ -42,7 +42,7 @@ pub struct ReferrerPage {
 }
 
 impl Repositories {
-    /// The manifests of a repository that describe `subject`, after `last`, of one type if `artifact_type` is given, in logs
+    /// The manifests of a repository that describe `subject` by just this digest, after `last`, of one type if `artifact_type` is given, in logs
     /// that `visible` lets the caller see. A page ends at 1000 entries or 3 MiB.
     ///
     /// # Errors
@@ -50,12 +50,12 @@ impl Repositories {
     pub async fn referrers(
         &self,
         repository: &RepositoryName,
-        subject: Digest,
+        subject: &AnyDigest,
         (artifact_type, last): (Option<&str>, Option<Digest>),
         visible: impl Fn(&LogName) -> bool + Send + Sync,
     ) -> Result<ReferrerPage, StoreError> {
         let mut found: BTreeMap<Digest, VersionRow> = BTreeMap::new();
-        let mut members = self.members.referrers(repository, subject, &visible).boxed();
+        let mut members = self.members.referrers(repository, subject.index_key(), &visible).boxed();
         while let Some(member) = members.try_next().await? {
             found.insert(member.row.digest(), member.row);
         }
@@ -88,7 +88,9 @@ impl Repositories {
         let Some(shown) = self.shown(row).await? else { return Ok(None) };
         let Some(bytes) = self.bytes(&shown).await? else { return Ok(None) };
         let Ok(Description { artifact_type, annotations, .. }) = Description::read(&bytes) else { return Ok(None) };
-        let (digest, size, media_type) = (shown.digest, shown.size, shown.media_type.clone());
+        let pushed_as = row.summary.pushed_as.as_deref().map(|sha512| AnyDigest::Sha512(*sha512));
+        let digest = pushed_as.unwrap_or_else(|| shown.digest.into());
+        let (size, media_type) = (shown.size, shown.media_type.clone());
         Ok(Some(Referrer { digest, size, media_type, artifact_type, annotations }))
     }
 }

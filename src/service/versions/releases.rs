@@ -190,6 +190,7 @@ mod tests {
             entrypoint: None,
             source: None,
             subject: None,
+            pushed_as: None,
         };
         let by = Subject::admin();
         VersionRow { state, ..VersionRow::prepared(1, summary, by, Timestamp::UNIX_EPOCH) }

@@ -229,8 +229,9 @@ impl Collect {
             let closure = self.manifests.closure(manifest, root.media_type.as_deref()).await?;
             let is_prepared = row.state == State::Prepared;
             if let Some(malformed) = closure.malformed.first().filter(|_| !is_prepared) {
-                let why = "a complete version needs this manifest, which cannot be read";
-                return Err(StoreError::new(StoreErrorKind::Corrupt, malformed.digest, why).into());
+                let (manifest, why) = malformed;
+                let why = format!("a complete version needs this manifest, which cannot be read: {why}");
+                return Err(StoreError::new(StoreErrorKind::Corrupt, manifest.digest, why).into());
             }
             if let Some(lost) = closure.absent.first().filter(|_| !is_prepared) {
                 let (name, version) = (head.name.clone(), row.number);

@@ -1,13 +1,15 @@
 //! Which versions are past their retention (C0).
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::mark::Expiry;
 use super::{Collect, CollectError, RunContext};
+use crate::domain::manifest::oci;
 use crate::domain::retention::{Verdict, since};
-use crate::domain::{Digest, Head, LogName, NamePolicy, RepositoryName, VersionRow};
+use crate::domain::{AnyDigest, Digest, Head, LogName, NamePolicy, RepositoryName, VersionRow};
 use crate::layout::LayoutKey;
 use crate::protocol::{AsOf, Membership};
 use crate::store::{StoreError, StoreErrorKind};
@@ -37,7 +39,7 @@ impl Collect {
             let stamp = self.stamp(&head.name, row.generation).await?;
             // The head may have been created after the run began, so the age is clamped to zero.
             ages.insert(row.number, run.now.duration_since(stamp).max(SignedDuration::ZERO));
-            if verdict == Verdict::UntaggedExpired && self.is_attached(&head.name, row.summary.subject).await? {
+            if verdict == Verdict::UntaggedExpired && self.is_attached(&head.name, row).await? {
                 attached.insert(row.number);
             }
         }
@@ -47,10 +49,28 @@ impl Collect {
 
     /// Whether the repository of a log has the manifest that a version describes. Only decides when the version ends, so an
     /// answer that is a moment old costs no more than a retention that is a moment shorter.
-    async fn is_attached(&self, log: &LogName, subject: Option<Digest>) -> Result<bool, StoreError> {
-        let (Some(repository), Some(subject)) = (RepositoryName::of(log), subject) else { return Ok(false) };
-        let members = Membership::new(std::sync::Arc::clone(&self.heads));
-        Ok(members.find(&repository, subject, AsOf::Now, |_: &LogName| true).await?.is_some())
+    async fn is_attached(&self, log: &LogName, row: &VersionRow) -> Result<bool, StoreError> {
+        let (Some(repository), Some(subject)) = (RepositoryName::of(log), row.summary.subject) else {
+            return Ok(false);
+        };
+        let members = Membership::new(Arc::clone(&self.heads));
+        let everything = |_: &LogName| true;
+        if members.find(&repository, subject, AsOf::Now, everything).await?.is_some() {
+            return Ok(true);
+        }
+        let Some(subject) = self.aliased_subject(row).await? else { return Ok(false) };
+        Ok(members.find(&repository, subject, AsOf::Now, everything).await?.is_some())
+    }
+
+    /// What the subject of a version stands for, if its manifest names that by SHA-512: the row only has a digest of that
+    /// name. The subject may have come after the version.
+    async fn aliased_subject(&self, row: &VersionRow) -> Result<Option<Digest>, StoreError> {
+        let (manifest, media_type) = (row.summary.manifest, row.summary.media_type.as_deref());
+        let Some(loaded) = self.manifests.load_alone(manifest, media_type).await? else { return Ok(None) };
+        match oci::subject(&loaded.bytes) {
+            Some(AnyDigest::Sha512(subject)) => self.blobs.aliases().resolve(&subject).await,
+            _ => Ok(None),
+        }
     }
 
     /// The store's time stamp of a head.

@@ -100,6 +100,13 @@ pub enum Finding {
         /// What is wrong with the bytes.
         why: String,
     },
+    /// An alias, which says what a SHA-512 digest stands for, cannot be read or is wrong.
+    DamagedAlias {
+        /// The key of the alias.
+        key: String,
+        /// What is wrong with the alias.
+        why: String,
+    },
     /// An object whose key is not part of this layout.
     UnknownKey {
         /// The unknown key.

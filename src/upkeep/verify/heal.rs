@@ -111,9 +111,7 @@ impl From<BlobError> for HealError {
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::Store(error) => error.into(),
-            wrong @ (BlobError::DigestMismatch { .. } | BlobError::SizeMismatch { .. }) => {
-                SourceError::Blob(wrong.to_string()).into()
-            }
+            wrong => SourceError::Blob(wrong.to_string()).into(),
         }
     }
 }

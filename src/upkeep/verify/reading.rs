@@ -3,9 +3,10 @@
 use futures_util::TryStreamExt as _;
 
 use super::Finding;
-use crate::domain::{Digest, Hasher};
+use crate::domain::{Digest, Hasher, Sha512};
 use crate::layout::{self, LayoutKey};
-use crate::store::{Key, ObjectStore, StoreError};
+use crate::protocol::aliases;
+use crate::store::{Key, List, ObjectMeta, ObjectStore, StoreError};
 
 /// The result of checking one object.
 pub(super) enum Checked {
@@ -36,8 +37,42 @@ pub(super) async fn check_object(store: &dyn ObjectStore, key: &Key, begins_log:
             Ok(if listed { Checked::NoBlob } else { Checked::Bad(Finding::UnlistedName { name }) })
         }
         _ if layout::is_stranger(key) => Ok(Checked::Bad(Finding::UnknownKey { key: key.to_string() })),
-        _ => Ok(Checked::NoBlob),
+        _ => match layout::aliased(key) {
+            Some(sha512) => check_alias(store, key, &sha512).await,
+            None => Ok(Checked::NoBlob),
+        },
     }
+}
+
+/// Checks an alias: it can be read, and the bytes that it leads to, if they are stored and sound, have the digest.
+async fn check_alias(store: &dyn ObjectStore, key: &Key, sha512: &Sha512) -> Result<Checked, StoreError> {
+    let bad = |why: String| Ok(Checked::Bad(Finding::DamagedAlias { key: key.to_string(), why }));
+    let digest = match aliases::read(store, sha512).await {
+        Ok(Some(digest)) => digest,
+        Ok(None) => return Ok(Checked::NoBlob),
+        Err(error) if error.is_retryable() => return Err(error),
+        Err(error) => return bad(error.to_string()),
+    };
+    let copies: Vec<ObjectMeta> = store.list(&layout::blob(&digest), List::default()).try_collect().await?;
+    for copy in copies {
+        let Some(LayoutKey::Blob(..)) = LayoutKey::parse(&copy.key) else { continue };
+        let mut hasher = Hasher::with_sha512();
+        match hash_into(store, &copy.key, &mut hasher).await {
+            Ok(Some(_)) => {}
+            Err(error) if error.is_retryable() => return Err(error),
+            // What is wrong with the copy is a finding about that.
+            Ok(None) | Err(_) => continue,
+        }
+        if let Some(both) = hasher.finish_both().filter(|both| both.sha256() == digest) {
+            let is_right = both.sha512() == *sha512;
+            return if is_right {
+                Ok(Checked::NoBlob)
+            } else {
+                bad(format!("the bytes of {digest} have another digest"))
+            };
+        }
+    }
+    Ok(Checked::NoBlob)
 }
 
 /// The result of reading all bytes under a key.
@@ -69,10 +104,16 @@ pub(crate) async fn read_blob(store: &dyn ObjectStore, key: &Key, digest: Digest
 
 /// The digest and the size of an object.
 pub(crate) async fn hash(store: &dyn ObjectStore, key: &Key) -> Result<Option<(Digest, u64)>, StoreError> {
-    let Some(mut object) = store.get(key, None).await? else { return Ok(None) };
     let mut hasher = Hasher::new();
+    let size = hash_into(store, key, &mut hasher).await?;
+    Ok(size.map(|size| (hasher.finish(), size)))
+}
+
+/// Hashes an object, and returns its size.
+async fn hash_into(store: &dyn ObjectStore, key: &Key, hasher: &mut Hasher) -> Result<Option<u64>, StoreError> {
+    let Some(mut object) = store.get(key, None).await? else { return Ok(None) };
     while let Some(chunk) = object.body.try_next().await? {
         hasher.update(&chunk);
     }
-    Ok(Some((hasher.finish(), object.meta.size)))
+    Ok(Some(object.meta.size))
 }

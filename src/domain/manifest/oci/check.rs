@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::problems::{Problems, quote};
 use super::super::{Limits, MAX_SIZE, ManifestError, ReadError};
 use super::{Document, Stated, is_index};
-use crate::domain::{Digest, json};
+use crate::domain::{AnyDigest, json};
 
 /// Checks a manifest or an index before it is published. Types and members that Larder does not know are legal.
 ///
@@ -83,7 +83,7 @@ impl Stated {
         if self.size > MAX_SIZE {
             problems.add(format!("{place}.size: {} is larger than {MAX_SIZE} (2^53 - 1)", self.size));
         }
-        if let Err(error) = self.digest.parse::<Digest>() {
+        if let Err(error) = self.digest.parse::<AnyDigest>() {
             problems.add(format!("{place}.digest: {error}"));
         }
     }

@@ -39,8 +39,8 @@ impl Image {
         Self {
             digest: Some(Digest::of(bytes)),
             is_container: manifest.files.is_empty(),
-            platforms: oci::listed(bytes).unwrap_or_default(),
-            layers: oci::layers(bytes).unwrap_or_default(),
+            platforms: oci::listed(bytes, &manifest.aliases).unwrap_or_default(),
+            layers: oci::layers(bytes, &manifest.aliases).unwrap_or_default(),
         }
     }
 

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::http::header::ALLOW;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::domain::{Digest, LogName, Permission, RepositoryName};
+use crate::domain::{AnyDigest, LogName, Permission, RepositoryName};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::required_expectation;
@@ -37,9 +37,11 @@ async fn untag(request: OciRequest, tag: crate::domain::ManifestName) -> Result<
     .await
 }
 
-async fn delete(request: OciRequest, repository: RepositoryName, digest: Digest) -> Result<(), ApiError> {
+async fn delete(request: OciRequest, repository: RepositoryName, named: AnyDigest) -> Result<(), ApiError> {
+    request.caller.require_in_repository(Permission::Retire, &repository)?;
+    let unknown = || ApiError::manifest_unknown(&repository, &named);
+    let digest = request.resolve(&named).await?.ok_or_else(unknown)?;
     let OciRequest { state, caller, .. } = request;
-    caller.require_in_repository(Permission::Retire, &repository)?;
     let tasks = state.tasks.clone();
     run_to_completion(&tasks, async move {
         let may_change = |log: &LogName| log.visible().is_none_or(|tag| caller.may(Permission::Retire, &tag));
@@ -50,7 +52,7 @@ async fn delete(request: OciRequest, repository: RepositoryName, digest: Digest)
             DeleteError::Forbidden(None) => {
                 caller.refuse(Permission::Retire, &format!("to everything in {repository} that has this manifest"))
             }
-            error => refusal(error, || ApiError::manifest_unknown(&repository, digest)),
+            error => refusal(error, || ApiError::manifest_unknown(&repository, &named)),
         })
     })
     .await

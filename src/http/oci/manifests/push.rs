@@ -7,11 +7,12 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::domain::manifest::oci;
-use crate::domain::{Digest, Expect, ManifestName, Permission, RepositoryName};
+use crate::domain::{AnyDigest, BothDigests, Digest, Expect, ManifestName, Permission, RepositoryName, Sha512};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::required_expectation;
 use crate::http::oci::address::Reference;
+use crate::http::oci::blobs::digest_header;
 use crate::http::oci::{CONTENT_DIGEST, OciRequest};
 use crate::http::serving::intake;
 use crate::protocol::BlobError;
@@ -35,12 +36,7 @@ pub(super) async fn answer(
     let OciRequest { state, caller, headers, .. } = request;
     let limit = state.publish.limits().manifest_bytes;
     let held = intake::hold(&state, &state.memory.manifests, &caller, &headers, body, limit).await?;
-    if let Reference::Digest(expected) = &reference {
-        let (expected, actual) = (*expected, Digest::of(&held.bytes));
-        if expected != actual {
-            return Err(BlobError::DigestMismatch { expected, actual }.into());
-        }
-    }
+    let sha512 = check_digest(&reference, &held.bytes)?;
     check_type(&headers, &held.bytes)?;
     let tasks = state.tasks.clone();
     let pushed = run_to_completion(&tasks, {
@@ -48,7 +44,7 @@ pub(super) async fn answer(
         async move {
             // All of it, so that its memory counts until the work is done, even if the client goes away.
             let held = held;
-            let push = PushRequest { repository, tags, bytes: held.bytes.clone(), expect };
+            let push = PushRequest { repository, tags, bytes: held.bytes.clone(), sha512, expect };
             Ok(state.repositories.push(push, &caller.author()).await?)
         }
     })
@@ -95,6 +91,22 @@ fn permit(
     Ok(expect)
 }
 
+/// Fails if the bytes do not have the digest by which they are pushed. Returns it if it is one in SHA-512.
+fn check_digest(reference: &Reference, bytes: &[u8]) -> Result<Option<Sha512>, BlobError> {
+    match reference {
+        Reference::Tag(_) => Ok(None),
+        Reference::Digest(AnyDigest::Sha256(expected)) => {
+            let (expected, actual) = (*expected, Digest::of(bytes));
+            if expected == actual { Ok(None) } else { Err(BlobError::DigestMismatch { expected, actual }) }
+        }
+        Reference::Digest(AnyDigest::Sha512(expected)) => {
+            let both = BothDigests::of(bytes);
+            let is_it = both.sha512() == *expected;
+            if is_it { Ok(Some(*expected)) } else { Err(BlobError::sha512_mismatch(expected, &both)) }
+        }
+    }
+}
+
 /// Fails if the stated media type is not that of the document. Without one there is nothing to contradict.
 fn check_type(headers: &HeaderMap, bytes: &[u8]) -> Result<(), ApiError> {
     let actual = oci::media_type_of(bytes)
@@ -114,10 +126,11 @@ fn answered(repository: &RepositoryName, reference: &Reference, pushed: PushedMa
     if let Some(error) = failed.filter(|_| receipts.is_empty()) {
         return Err(error.into());
     }
+    let named = if let Reference::Digest(named) = reference { *named } else { digest.into() };
     let text = |text: String| HeaderValue::try_from(text).map_err(ApiError::internal);
     let mut headers = HeaderMap::new();
-    headers.insert(LOCATION, text(format!("/v2/{repository}/manifests/{digest}"))?);
-    headers.insert(CONTENT_DIGEST, text(digest.to_string())?);
+    headers.insert(LOCATION, text(format!("/v2/{repository}/manifests/{named}"))?);
+    headers.insert(CONTENT_DIGEST, digest_header(&named));
     if let Some(subject) = subject {
         headers.insert(SUBJECT, text(subject.to_string())?);
     }

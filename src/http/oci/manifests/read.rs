@@ -8,9 +8,10 @@ use axum::http::Method;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 
-use crate::domain::{Digest, LogName, ManifestName, RepositoryName, Target};
+use crate::domain::{AnyDigest, LogName, ManifestName, RepositoryName, Target};
 use crate::http::error::ApiError;
 use crate::http::oci::address::Reference;
+use crate::http::oci::blobs::digest_header;
 use crate::http::oci::{CONTENT_DIGEST, OciRequest};
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::conditional::etag;
@@ -25,6 +26,8 @@ use crate::service::repositories::ShownManifest;
 /// A manifest that the caller may read.
 struct Found {
     shown: Arc<ShownManifest>,
+    /// The digest to name it by.
+    named: AnyDigest,
     /// Headers that say which version it is.
     headers: HeaderMap,
     /// The heads that the answer depends on; `None` if it is not to be remembered.
@@ -57,7 +60,7 @@ async fn find(
 ) -> Result<Found, ApiError> {
     match reference {
         Reference::Tag(tag) => by_tag(request, repository.tag(tag)?, fresh).await,
-        Reference::Digest(digest) => by_digest(request, repository, *digest, fresh).await,
+        Reference::Digest(digest) => by_digest(request, repository, digest, fresh).await,
     }
 }
 
@@ -75,11 +78,13 @@ async fn by_tag(request: &OciRequest, name: ManifestName, fresh: AsOf) -> Result
         found => found?,
     };
     let shown = state.repositories.shown(&found.row).await?.ok_or_else(unknown)?;
+    let pushed_as = found.row.summary.pushed_as.as_deref().map(|sha512| AnyDigest::Sha512(*sha512));
+    let named = pushed_as.unwrap_or_else(|| shown.digest.into());
     let mut headers = HeaderMap::with_capacity(16);
     reading.describe(&found, &mut headers);
     let heads = reading.heads(&found).filter(|_| reading.is_public);
     let (is_public, freshness) = (reading.is_public, Freshness::Revalidate);
-    Ok(Found { shown, headers, heads, is_public, freshness })
+    Ok(Found { shown, named, headers, heads, is_public, freshness })
 }
 
 fn is_made_up(error: &ResolveError) -> bool {
@@ -89,28 +94,30 @@ fn is_made_up(error: &ResolveError) -> bool {
 async fn by_digest(
     request: &OciRequest,
     repository: &RepositoryName,
-    digest: Digest,
+    named: &AnyDigest,
     fresh: AsOf,
 ) -> Result<Found, ApiError> {
     let OciRequest { state, caller, .. } = request;
     let visible = |log: &LogName| state.access.may_read_log(caller, log);
     let how = (fresh, caller.is_anonymous());
+    // Without an alias the search is for what nobody has, and takes as long.
+    let digest = request.resolve(named).await?.unwrap_or_else(|| named.index_key());
     let found = state.repositories.by_digest(repository, digest, how, visible).await?;
-    let unknown = || request.absent(repository, ApiError::manifest_unknown(repository, digest));
+    let unknown = || request.absent(repository, ApiError::manifest_unknown(repository, named));
     let (member, shown) = found.ok_or_else(unknown)?;
     let is_public = state.access.is_public_log(&member.log);
     let heads = member.log.visible().filter(|_| is_public).map(|name| vec![(name, member.generation)]);
     let (headers, freshness) = (HeaderMap::with_capacity(16), Freshness::Immutable);
-    Ok(Found { shown, headers, heads, is_public, freshness })
+    Ok(Found { shown, named: *named, headers, heads, is_public, freshness })
 }
 
 /// `None` if the bytes are gone.
 async fn respond(request: &OciRequest, found: Found) -> Result<Option<Response>, ApiError> {
-    let Found { shown, mut headers, heads, is_public, freshness } = found;
+    let Found { shown, named, mut headers, heads, is_public, freshness } = found;
     headers.insert(ETAG, HeaderValue::try_from(etag(shown.digest)).map_err(ApiError::internal)?);
     headers.insert(CONTENT_TYPE, HeaderValue::try_from(&*shown.media_type).map_err(ApiError::internal)?);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(shown.size));
-    headers.insert(CONTENT_DIGEST, HeaderValue::try_from(shown.digest.to_string()).map_err(ApiError::internal)?);
+    headers.insert(CONTENT_DIGEST, digest_header(&named));
     set_freshness(&mut headers, freshness, is_public);
     defuse(&mut headers);
     if let Some(judged) = judged(&request.headers, shown.digest, None, &headers)? {

@@ -5,7 +5,7 @@ use axum::http::Uri;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap};
 use serde::Deserialize;
 
-use crate::domain::Digest;
+use crate::domain::AnyDigest;
 use crate::http::error::ApiError;
 use crate::wire::Code;
 
@@ -29,22 +29,23 @@ impl UploadQuery {
     }
 
     /// The digest of the blob, if it is stated.
-    pub(super) fn digest(&self) -> Result<Option<Digest>, ApiError> {
+    pub(super) fn digest(&self) -> Result<Option<AnyDigest>, ApiError> {
         Ok(self.digest.as_deref().map(str::parse).transpose()?)
     }
 
     /// The digest of the blob to mount. `None` if there is none, or it is none that could be here.
-    pub(super) fn mounted(&self) -> Option<Digest> {
+    pub(super) fn mounted(&self) -> Option<AnyDigest> {
         self.mount.as_deref()?.parse().ok()
     }
 
-    /// Refuses algorithms that digests here cannot have.
-    pub(super) fn check_algorithm(&self) -> Result<(), ApiError> {
+    /// Whether the digest will be stated in SHA-512. Refuses algorithms that digests here cannot have.
+    pub(super) fn expects_sha512(&self) -> Result<bool, ApiError> {
         match self.algorithm.as_deref() {
-            None | Some("sha256") => Ok(()),
+            None | Some("sha256") => Ok(false),
+            Some("sha512") => Ok(true),
             Some(_) => Err(ApiError::bad_request(
                 Code::DigestInvalid,
-                "The only digest algorithm that is supported is sha256.",
+                "The digest algorithms that are supported are sha256 and sha512.",
             )),
         }
     }
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn unknown_parameters_are_ignored_and_escapes_are_read() {
-        let digest = Digest::of(b"x");
+        let digest = AnyDigest::from(crate::domain::Digest::of(b"x"));
         let escaped = digest.to_string().replace(':', "%3A");
         let read = |query: &str| UploadQuery::read(&format!("/v2/a/blobs/uploads/?{query}").parse().unwrap());
         let query = read(&format!("origin=x&mount={escaped}&from=a%2Fb&ns=y")).unwrap();
@@ -126,8 +127,9 @@ mod tests {
         assert_eq!(read(&format!("_state=x&digest={digest}")).unwrap().digest().unwrap(), Some(digest));
         assert!(read("digest=sha256:x").unwrap().digest().is_err());
         assert!(read("mount=sha256:x").unwrap().mounted().is_none(), "what cannot be mounted is uploaded");
-        assert!(read("digest-algorithm=sha512").unwrap().check_algorithm().is_err());
-        assert!(read("digest-algorithm=sha256").unwrap().check_algorithm().is_ok());
+        assert!(read("digest-algorithm=sha384").unwrap().expects_sha512().is_err());
+        assert!(read("digest-algorithm=sha512").unwrap().expects_sha512().unwrap());
+        assert!(!read("digest-algorithm=sha256").unwrap().expects_sha512().unwrap());
         assert!(read("").unwrap().digest().unwrap().is_none());
     }
 }

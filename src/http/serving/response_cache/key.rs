@@ -37,9 +37,10 @@ impl<'a> CacheKey<'a> {
 
 /// Where a digest ends that begins at `start` in an address, and is followed by nothing or one of `ends`.
 pub(in crate::http) fn end_of_digest(address: &str, start: usize, ends: &[char]) -> Option<usize> {
-    /// Length of `sha256:` and 64 hex digits.
-    const DIGEST: usize = 71;
-    let end = start + DIGEST;
+    /// Algorithms, and the lengths of digests with them.
+    const DIGESTS: [(&str, usize); 2] = [("sha256:", 71), ("sha512:", 135)];
+    let digest = address.get(start..)?;
+    let end = start + DIGESTS.into_iter().find(|(algorithm, _)| digest.starts_with(algorithm))?.1;
     let is_end = |rest: &str| rest.is_empty() || rest.starts_with(ends);
-    (address.get(start..)?.starts_with("sha256:") && is_end(address.get(end..)?)).then_some(end)
+    is_end(address.get(end..)?).then_some(end)
 }

@@ -42,6 +42,7 @@ async fn long_history(store: &Arc<dyn ObjectStore>, versions: u64) -> Head {
         entrypoint: None,
         source: None,
         subject: None,
+        pushed_as: None,
     };
     let prepare = Change::Prepare { summary, from: None, expect: Expect::Anything };
     let changed = heads.change(&"main".parse().unwrap(), &prepare, &Subject::token("tester").unwrap()).await.unwrap();
