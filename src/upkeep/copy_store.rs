@@ -8,7 +8,8 @@
 //!   heads last and only up to the recorded ones: a version that was complete then had all of its blobs in the listing
 //!   that came later. Heads are created oldest first, so a log never has a gap.
 //! - Every byte is hashed on the way. An object that does not match the digest in its key is reported and not copied.
-//!   Objects in `aux/` have no such digest; they never make a blob needed, and are copied as they are, except for the
+//!   Objects in `aux/` have no such digest; they never make a blob needed (though a manifest may name one by an alias,
+//!   which is never deleted), and are copied as they are, except for the
 //!   secrets of `aux/keys/`. What was deleted from there since an earlier copy remains in this one, so no area may give
 //!   the absence of an entry a meaning.
 //! - A collector of the source may retire a version after its head was recorded, and delete its blobs before they are

@@ -12,4 +12,5 @@ mod guide;
 pub mod image;
 mod recorded;
 pub mod registry;
+mod sha512;
 mod uploads;

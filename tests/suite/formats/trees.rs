@@ -22,7 +22,7 @@ use crate::support::services::*;
 use crate::support::store::*;
 
 const TREE: &str = "application/x-tree";
-static TREES: &[Format] = &[Format { media_types: &[TREE], read, check }];
+static TREES: &[Format] = &[Format { media_types: &[TREE], read: |bytes, _| read(bytes), check }];
 
 #[derive(Serialize, Deserialize)]
 struct Tree {
@@ -43,6 +43,7 @@ fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
         blobs: tree.blobs,
         children: tree.children.into_iter().map(child).collect(),
         subject: None,
+        aliases: Default::default(),
     })
 }
 

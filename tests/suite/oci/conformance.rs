@@ -4,6 +4,7 @@
 mod blobs;
 mod contents;
 mod errors;
+mod sha512;
 
 use serde_json::json;
 

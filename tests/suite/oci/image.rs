@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use larder::domain::Digest;
+use larder::domain::{Digest, Sha512};
 use serde_json::{Map, Value, json};
 
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -106,6 +106,39 @@ impl Image {
         extend(&mut manifest, members);
         self.manifest = manifest.to_string().into_bytes();
         self
+    }
+
+    /// The same with all that it names named by SHA-512, and so on below it.
+    pub fn in_sha512(&self) -> Self {
+        let children: Vec<Self> = self.children.iter().map(Self::in_sha512).collect();
+        let below =
+            self.children.iter().zip(&children).map(|(old, new)| (old.manifest.as_slice(), new.manifest.as_slice()));
+        let blobs = self.blobs.iter().map(|blob| (blob.as_slice(), blob.as_slice()));
+        let mut names: Vec<(String, Value)> = Vec::new();
+        for (old, new) in below.chain(blobs) {
+            let named = json!({"digest": Sha512::of(new), "size": new.len()});
+            names.push((Digest::of(old).to_string(), named));
+        }
+        let rename = |entry: &mut Value| {
+            if let Some((_, named)) = names.iter().find(|(old, _)| entry["digest"] == old.as_str()) {
+                extend(entry, named);
+            }
+        };
+        let mut manifest: Value = serde_json::from_slice(&self.manifest).unwrap();
+        for (member, value) in manifest.as_object_mut().unwrap() {
+            match value {
+                Value::Array(entries) if ["layers", "manifests"].contains(&member.as_str()) => {
+                    entries.iter_mut().for_each(rename);
+                }
+                config if member == "config" => rename(config),
+                _ => {}
+            }
+        }
+        Self { manifest: manifest.to_string().into_bytes(), children, ..self.clone() }
+    }
+
+    pub fn sha512(&self) -> Sha512 {
+        Sha512::of(&self.manifest)
     }
 
     pub fn digest(&self) -> Digest {

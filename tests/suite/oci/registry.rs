@@ -1,6 +1,6 @@
 //! A client of the registry protocol that sends exactly what it is told, and checks what holds for every answer.
 
-use larder::domain::Digest;
+use larder::domain::{AnyDigest, Digest, Sha512};
 use reqwest::header::HeaderMap;
 use reqwest::{Body, Method};
 use serde_json::Value;
@@ -74,10 +74,30 @@ impl Registry {
 
     /// Puts a blob in the way of most clients that know its digest: POST, then PUT with the bytes.
     pub async fn push_blob(&self, repository: &str, bytes: &[u8]) -> Digest {
-        let (upload, digest) = (self.begin(repository).await, Digest::of(bytes));
+        let digest = Digest::of(bytes);
+        self.push_blob_as(repository, digest.into(), bytes).await;
+        digest
+    }
+
+    async fn push_blob_as(&self, repository: &str, digest: AnyDigest, bytes: &[u8]) {
+        let upload = self.begin(repository).await;
         let answer = self.ask("PUT", &with_digest(&upload, digest), &[OCTETS], bytes.to_vec()).await.expect(201);
         assert_eq!(answer.header("docker-content-digest"), digest.to_string());
-        digest
+    }
+
+    /// Pushes an image with everything that it names, all by SHA-512 as [`Image::in_sha512`] names it, under these tags.
+    pub async fn push_in_sha512(&self, repository: &str, tags: &[&str], image: &Image) {
+        for one in image.all() {
+            for blob in &one.blobs {
+                self.push_blob_as(repository, AnyDigest::Sha512(Sha512::of(blob)), blob).await;
+            }
+            let query: Vec<String> =
+                tags.iter().filter(|_| one.digest() == image.digest()).map(|tag| format!("tag={tag}")).collect();
+            let reference = format!("{}?{}", one.sha512(), query.join("&"));
+            let answer = self.put_manifest(repository, &reference, &one.media_type, &one.manifest).await.expect(201);
+            assert_eq!(answer.header("docker-content-digest"), one.sha512().to_string());
+            assert!(self.get(&location(&answer)).await.expect(200).body == one.manifest);
+        }
     }
 
     pub async fn put_manifest(&self, repository: &str, reference: &str, media_type: &str, bytes: &[u8]) -> Answer {
@@ -108,15 +128,7 @@ impl Registry {
 
     /// Asserts that a manifest is there, the same by HEAD and by GET, and that so is everything it names.
     pub async fn assert_pulls(&self, repository: &str, reference: &str, image: &Image) {
-        let (digest, path) = (image.digest().to_string(), format!("/v2/{repository}/manifests/{reference}"));
-        let got = self.get(&path).await.expect(200);
-        assert_eq!(got.text(), String::from_utf8_lossy(&image.manifest), "{path}");
-        for answer in [&got, &self.head(&path).await.expect(200)] {
-            assert_eq!(answer.header("docker-content-digest"), digest, "{path}");
-            assert_eq!(answer.header("content-type"), image.media_type, "{path}");
-            assert_eq!(answer.header("content-length"), image.manifest.len().to_string(), "{path}");
-            assert_eq!(answer.header("etag"), format!("\"{digest}\""), "{path}");
-        }
+        self.assert_manifest(repository, reference, image.digest().into(), image).await;
         for bytes in &image.blobs {
             self.assert_blob(repository, bytes).await;
         }
@@ -125,9 +137,38 @@ impl Registry {
         }
     }
 
+    /// The same of what was pushed by SHA-512, and is named so.
+    pub async fn assert_pulls_in_sha512(&self, repository: &str, reference: &str, image: &Image) {
+        self.assert_manifest(repository, reference, AnyDigest::Sha512(image.sha512()), image).await;
+        for bytes in &image.blobs {
+            self.assert_blob_as(repository, AnyDigest::Sha512(Sha512::of(bytes)), bytes).await;
+        }
+        for child in &image.children {
+            Box::pin(self.assert_pulls_in_sha512(repository, &child.sha512().to_string(), child)).await;
+        }
+    }
+
+    async fn assert_manifest(&self, repository: &str, reference: &str, digest: AnyDigest, image: &Image) {
+        let (digest, path) = (digest.to_string(), format!("/v2/{repository}/manifests/{reference}"));
+        let etag = format!("\"{}\"", image.digest());
+        let got = self.get(&path).await.expect(200);
+        assert_eq!(got.text(), String::from_utf8_lossy(&image.manifest), "{path}");
+        for answer in [&got, &self.head(&path).await.expect(200)] {
+            assert_eq!(answer.header("docker-content-digest"), digest, "{path}");
+            assert_eq!(answer.header("content-type"), image.media_type, "{path}");
+            assert_eq!(answer.header("content-length"), image.manifest.len().to_string(), "{path}");
+            assert_eq!(answer.header("etag"), etag, "{path}");
+        }
+    }
+
     /// Asserts that a blob is there, the same by HEAD and by GET.
     pub async fn assert_blob(&self, repository: &str, bytes: &[u8]) {
-        let digest = Digest::of(bytes).to_string();
+        self.assert_blob_as(repository, Digest::of(bytes).into(), bytes).await;
+    }
+
+    /// The same under this digest.
+    pub async fn assert_blob_as(&self, repository: &str, digest: AnyDigest, bytes: &[u8]) {
+        let digest = digest.to_string();
         let path = format!("/v2/{repository}/blobs/{digest}");
         let got = self.get(&path).await.expect(200);
         assert!(got.body == bytes, "{path} has other bytes");
@@ -145,8 +186,8 @@ impl Registry {
     }
 
     /// The descriptors of what refers to a manifest.
-    pub async fn referrers(&self, repository: &str, digest: Digest, query: &str) -> Vec<Value> {
-        let answer = self.get(&format!("/v2/{repository}/referrers/{digest}{query}")).await.expect(200);
+    pub async fn referrers(&self, repository: &str, digest: impl Into<AnyDigest>, query: &str) -> Vec<Value> {
+        let answer = self.get(&format!("/v2/{repository}/referrers/{}{query}", digest.into())).await.expect(200);
         assert_eq!(answer.header("content-type"), super::image::INDEX);
         let index = answer.json();
         assert_eq!((&index["schemaVersion"], &index["mediaType"]), (&2.into(), &super::image::INDEX.into()));

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::{Limits, ManifestError};
 use super::*;
+use crate::domain::Digest;
 
 fn blob(seed: &str, media_type: &str) -> Value {
     json!({"mediaType": media_type, "digest": Digest::of(seed.as_bytes()), "size": seed.len()})
@@ -31,7 +32,12 @@ fn index(manifests: impl Into<Value>) -> Value {
 fn checked(document: &Value) -> Result<Manifest, ManifestError> {
     let bytes = document.to_string();
     check(bytes.as_bytes(), Limits { files: 100 })?;
-    Ok(read(bytes.as_bytes()).expect("what may be published can be read"))
+    Ok(read_plainly(bytes.as_bytes()).expect("what may be published can be read"))
+}
+
+/// Reads a document that has no SHA-512 digests.
+fn read_plainly(bytes: &[u8]) -> Result<Manifest, ReadError> {
+    read(bytes, &Aliases::default())
 }
 
 fn problem(document: &Value) -> String {
@@ -53,7 +59,7 @@ fn an_image_needs_its_configuration_and_every_layer_once() {
     assert_eq!(digests(&manifest.blobs), ["{}", "layer", "other"].map(|seed| Digest::of(seed.as_bytes())));
     assert_eq!((manifest.media_type.as_ref(), manifest.label.as_deref()), (IMAGE, Some("1.2")));
     assert_eq!((manifest.files.len(), manifest.total_bytes()), (0, 2 + 5 + 5));
-    assert_eq!(manifest.subject.map(|subject| subject.digest), Some(Digest::of(b"subject")));
+    assert_eq!(manifest.subject, Some(Digest::of(b"subject").into()));
     assert_eq!((manifest.kind, manifest.children.len()), (Kind::Oci, 0));
 }
 
@@ -147,13 +153,13 @@ fn a_chart_has_the_names_that_helm_writes() {
 #[test]
 fn documents_that_nobody_should_send_are_refused_with_a_reason() {
     let layer = blob("layer", "application/x-any");
-    let sha512 = with(layer.clone(), "digest", json!(format!("sha512:{}", "0".repeat(128))));
+    let sha384 = with(layer.clone(), "digest", json!(format!("sha384:{}", "0".repeat(96))));
     let mut both = image(json!([]));
     both["manifests"] = json!([]);
     let mut index_with_layers = index(json!([]));
     index_with_layers["layers"] = json!([]);
     let mut other_subject = image(json!([]));
-    other_subject["subject"] = sha512.clone();
+    other_subject["subject"] = sha384.clone();
     for (document, part) in [
         (json!({"schemaVersion": 1, "fsLayers": []}), "schema version 1"),
         (json!({"mediaType": "application/vnd.oci.artifact.manifest.v1+json", "blobs": []}), "artifact.manifest"),
@@ -161,7 +167,7 @@ fn documents_that_nobody_should_send_are_refused_with_a_reason() {
         (json!({"schemaVersion": 2, "mediaType": IMAGE, "layers": []}), "config: it is missing"),
         (both, "manifests: a document of the type"),
         (index_with_layers, "layers: a document of the type"),
-        (image(json!([sha512])), "layers[0].digest: only the algorithm sha256"),
+        (image(json!([sha384])), "layers[0].digest: only the algorithm sha256"),
         (other_subject, "subject.digest"),
         (image(json!([with(layer.clone(), "size", json!(1_u64 << 53))])), "layers[0].size"),
         (image(json!([with(layer.clone(), "size", json!(-1))])), "cannot be read"),
@@ -174,11 +180,58 @@ fn documents_that_nobody_should_send_are_refused_with_a_reason() {
         assert!(problem.contains(part), "{part:?} is not in {problem:?}");
     }
     let twice = br#"{"schemaVersion":2,"manifests":[],"manifests":[]}"#;
-    assert!(check(twice, Limits::NONE).is_err() && read(twice).is_err());
+    assert!(check(twice, Limits::NONE).is_err() && read_plainly(twice).is_err());
     let deep = format!(r#"{{"schemaVersion":2,"manifests":[],"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     assert!(check(deep.as_bytes(), Limits::NONE).is_err());
-    let _ = read(deep.as_bytes());
+    let _ = read_plainly(deep.as_bytes());
     assert!(check(b"{\"schemaVersion\":2,\"manifests\":[],\"x\":\"\xff\"}", Limits::NONE).is_err());
+}
+
+#[test]
+fn digests_in_sha512_are_read_as_what_they_stand_for() {
+    let by_sha512 = |seed: &str, media_type: &str| {
+        with(blob(seed, media_type), "digest", json!(Sha512::of(seed.as_bytes()).to_string()))
+    };
+    let aliases = |seeds: &[&str]| -> Aliases {
+        seeds.iter().map(|seed| (Sha512::of(seed.as_bytes()), Digest::of(seed.as_bytes()))).collect()
+    };
+    let title = json!({"org.opencontainers.image.title": "notes.txt"});
+    let mut document = image(json!([
+        with(by_sha512("layer", "text/plain"), "annotations", title),
+        by_sha512("more", "x"),
+        blob("more", "x"),
+        with(by_sha512("elsewhere", "x"), "urls", json!(["https://example.com"])),
+    ]));
+    document["subject"] = by_sha512("subject", IMAGE);
+    let bytes = document.to_string().into_bytes();
+    check(&bytes, Limits::NONE).unwrap();
+    let mut missing = ["layer", "more"].map(|seed| Sha512::of(seed.as_bytes())).to_vec();
+    missing.sort();
+    assert_eq!(read_plainly(&bytes), Err(ReadError::Unresolved(missing)));
+    let one = vec![Sha512::of(b"more")];
+    assert_eq!(read(&bytes, &aliases(&["layer"])), Err(ReadError::Unresolved(one)));
+    let known = aliases(&["layer", "more"]);
+    let manifest = read(&bytes, &known).unwrap();
+    assert_eq!(digests(&manifest.blobs), ["{}", "layer", "more"].map(|seed| Digest::of(seed.as_bytes())));
+    assert_eq!(manifest.files[0].blob.digest, Digest::of(b"layer"));
+    assert_eq!(
+        (manifest.subject, subject(&bytes)),
+        (Some(AnyDigest::Sha512(Sha512::of(b"subject"))), manifest.subject)
+    );
+    assert_eq!(layers(&bytes, &known).unwrap().len(), 3, "of what is elsewhere nothing is known");
+    // The same bytes with another size are another need, which no store can meet.
+    document["layers"][1]["size"] = json!(5);
+    let manifest = read(document.to_string().as_bytes(), &known).unwrap();
+    assert_eq!(manifest.blobs.iter().filter(|blob| blob.digest == Digest::of(b"more")).count(), 2);
+    let list = index(json!([by_sha512("child", IMAGE), by_sha512("blob", "x")])).to_string().into_bytes();
+    let known = aliases(&["child", "blob"]);
+    let manifest = read(&list, &known).unwrap();
+    assert_eq!(
+        (manifest.children[0].blob.digest, digests(&manifest.blobs)),
+        (Digest::of(b"child"), vec![Digest::of(b"blob")])
+    );
+    assert_eq!(listed(&list, &known).unwrap()[0].child, manifest.children[0]);
+    assert!(listed(&list, &Aliases::default()).is_err());
 }
 
 #[test]
@@ -231,9 +284,9 @@ proptest! {
         }
         for document in [document, whole] {
             let bytes = document.to_string().into_bytes();
-            let _ = (Description::read(&bytes), listed(&bytes), media_type_by_shape(&bytes));
+            let _ = (Description::read(&bytes), listed(&bytes, &Aliases::default()), media_type_by_shape(&bytes));
             if check(&bytes, Limits::NONE).is_ok() {
-                let manifest = read(&bytes).expect("what may be published can be read");
+                let manifest = read_plainly(&bytes).expect("what may be published can be read");
                 prop_assert_eq!(manifest.media_type.as_ref(), media_type_of(&bytes).unwrap());
                 prop_assert!(manifest.files.iter().all(|file| manifest.blobs.contains(&file.blob)));
             }
@@ -242,6 +295,6 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = (read(&bytes), check(&bytes, Limits::NONE), media_type_by_shape(&bytes));
+        let _ = (read_plainly(&bytes), check(&bytes, Limits::NONE), media_type_by_shape(&bytes));
     }
 }

@@ -59,7 +59,8 @@ fn impossible() -> Vec<String> {
         ":",
         "a:b:c",
         "sha256:../../x",
-        &format!("sha512:{hex}{hex}"),
+        &format!("sha512:{hex}"),
+        &format!("sha512:{hex}{}", hex.to_uppercase()),
         &format!("sha256:%00{}", &hex[1..]),
         &format!("sha256%3A{}%2F", &hex[1..]),
     ] {

@@ -3,13 +3,17 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use larder::domain::Digest;
+use larder::domain::{AnyDigest, Digest, Sha512};
 use reqwest::Body;
 
 use crate::oci::registry::{OCTETS, Registry, location, refused, with_digest};
 use crate::support::server::{Answer, TestServer};
 
 const REPOSITORY: &str = "conformance/one";
+
+/// The algorithms that digests may be of.
+const ALGORITHMS: [fn(&[u8]) -> AnyDigest; 2] =
+    [|bytes| Digest::of(bytes).into(), |bytes| AnyDigest::Sha512(Sha512::of(bytes))];
 
 /// How a client sends a blob.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +42,7 @@ const WAYS: [Way; 7] = [
 
 impl Way {
     /// Sends the bytes under this digest and returns the last answer.
-    async fn send(self, registry: &Registry, bytes: &[u8], digest: Digest) -> Answer {
+    async fn send(self, registry: &Registry, bytes: &[u8], digest: AnyDigest) -> Answer {
         let begin = format!("/v2/{REPOSITORY}/blobs/uploads/");
         match self {
             Self::PostOnly => registry.ask("POST", &with_digest(&begin, digest), &[OCTETS], bytes.to_vec()).await,
@@ -88,7 +92,7 @@ async fn complete(
     upload: &str,
     bytes: &[u8],
     last: Option<Range<usize>>,
-    digest: Digest,
+    digest: AnyDigest,
 ) -> Answer {
     let path = with_digest(upload, digest);
     match last {
@@ -109,10 +113,12 @@ fn patched(answer: &Answer, length: usize) -> String {
 }
 
 /// Asserts that a blob was taken, and that the address in the answer and the digest lead to it.
-async fn taken(registry: &Registry, answer: Answer, bytes: &[u8]) {
+async fn taken(registry: &Registry, answer: Answer, digest: AnyDigest, bytes: &[u8]) {
     let answer = answer.expect(201);
-    assert_eq!(answer.header("docker-content-digest"), Digest::of(bytes).to_string());
+    assert_eq!(answer.header("docker-content-digest"), digest.to_string());
     assert!(registry.get(&location(&answer)).await.expect(200).body == bytes);
+    registry.assert_blob_as(REPOSITORY, digest, bytes).await;
+    // Whatever it was sent by, its address is the same.
     registry.assert_blob(REPOSITORY, bytes).await;
 }
 
@@ -125,17 +131,19 @@ fn content(length: usize, salt: &str) -> Vec<u8> {
 async fn every_way_of_sending_a_blob_works_for_every_size() {
     let server = TestServer::start().await;
     let registry = Registry::of(&server);
-    for (at, way) in WAYS.into_iter().enumerate() {
-        for length in [2048, 512, 700, 701, 1] {
-            let bytes = content(length, &format!("{at} {length} "));
-            let path = format!("/v2/{REPOSITORY}/blobs/{}", Digest::of(&bytes));
-            // One byte is the same one in some of the ways.
-            if length > 1 {
-                refused(registry.get(&path).await, 404, "BLOB_UNKNOWN");
-                registry.head(&path).await.expect(404);
+    for (algorithm, of) in ALGORITHMS.into_iter().enumerate() {
+        for (at, way) in WAYS.into_iter().enumerate() {
+            for length in [2048, 512, 700, 701, 1] {
+                let bytes = content(length, &format!("{algorithm}{at} {length} "));
+                let path = format!("/v2/{REPOSITORY}/blobs/{}", of(&bytes));
+                // One byte is the same one in some of the ways.
+                if length > 1 {
+                    refused(registry.get(&path).await, 404, "BLOB_UNKNOWN");
+                    registry.head(&path).await.expect(404);
+                }
+                let answer = way.send(&registry, &bytes, of(&bytes)).await;
+                taken(&registry, answer, of(&bytes), &bytes).await;
             }
-            let answer = way.send(&registry, &bytes, Digest::of(&bytes)).await;
-            taken(&registry, answer, &bytes).await;
         }
     }
 }
@@ -144,10 +152,10 @@ async fn every_way_of_sending_a_blob_works_for_every_size() {
 async fn an_empty_blob_and_an_empty_document_can_be_sent_in_every_way_and_again() {
     let server = TestServer::start().await;
     let registry = Registry::of(&server);
-    for bytes in [&b""[..], b"{}"] {
+    for (bytes, of) in [&b""[..], b"{}"].into_iter().flat_map(|bytes| ALGORITHMS.map(|of| (bytes, of))) {
         for way in WAYS {
-            let answer = way.send(&registry, bytes, Digest::of(bytes)).await;
-            taken(&registry, answer, bytes).await;
+            let answer = way.send(&registry, bytes, of(bytes)).await;
+            taken(&registry, answer, of(bytes), bytes).await;
         }
     }
 }
@@ -156,12 +164,14 @@ async fn an_empty_blob_and_an_empty_document_can_be_sent_in_every_way_and_again(
 async fn bytes_that_do_not_have_the_digest_are_refused_in_every_way() {
     let server = TestServer::start().await;
     let registry = Registry::of(&server);
-    for (at, way) in WAYS.into_iter().enumerate() {
-        let bytes = content(1500, &format!("bad {at} "));
-        let digest = Digest::of(&content(1500, &format!("good {at} ")));
-        refused(way.send(&registry, &bytes, digest).await, 400, "DIGEST_INVALID");
-        for digest in [digest, Digest::of(&bytes)] {
-            registry.head(&format!("/v2/{REPOSITORY}/blobs/{digest}")).await.expect(404);
+    for (algorithm, of) in ALGORITHMS.into_iter().enumerate() {
+        for (at, way) in WAYS.into_iter().enumerate() {
+            let bytes = content(1500, &format!("bad {algorithm}{at} "));
+            let good = content(1500, &format!("good {algorithm}{at} "));
+            refused(way.send(&registry, &bytes, of(&good)).await, 400, "DIGEST_INVALID");
+            for digest in ALGORITHMS.iter().flat_map(|of| [of(&bytes), of(&good)]) {
+                registry.head(&format!("/v2/{REPOSITORY}/blobs/{digest}")).await.expect(404);
+            }
         }
     }
 }
@@ -170,10 +180,11 @@ async fn bytes_that_do_not_have_the_digest_are_refused_in_every_way() {
 async fn chunks_out_of_order_are_refused_and_the_upload_goes_on() {
     let server = TestServer::start().await;
     let registry = Registry::of(&server);
-    for last_by_put in [false, true] {
-        let bytes = content(3 * 1024 - 5, &format!("order {last_by_put} "));
+    let cases = [false, true].into_iter().flat_map(|last_by_put| [0, 1].map(|algorithm| (last_by_put, algorithm)));
+    for (last_by_put, algorithm) in cases {
+        let bytes = content(3 * 1024 - 5, &format!("order {last_by_put} {algorithm} "));
         let chunks = ranges(bytes.len(), 1024);
-        let digest = Digest::of(&bytes);
+        let digest = ALGORITHMS[algorithm](&bytes);
         let mut upload = registry.begin(REPOSITORY).await;
         for (at, chunk) in chunks.iter().enumerate() {
             // The one that is not its turn; the last chunk has none behind it.
@@ -190,14 +201,14 @@ async fn chunks_out_of_order_are_refused_and_the_upload_goes_on() {
             upload = location(&state);
             if last_by_put && at + 1 == chunks.len() {
                 let answer = complete(&registry, &upload, &bytes, Some(chunk.clone()), digest).await;
-                taken(&registry, answer, &bytes).await;
+                taken(&registry, answer, digest, &bytes).await;
             } else {
                 upload = patched(&patch(&registry, &upload, &bytes, chunk.clone()).await, chunk.end);
             }
         }
         if !last_by_put {
             let answer = complete(&registry, &upload, &bytes, None, digest).await;
-            taken(&registry, answer, &bytes).await;
+            taken(&registry, answer, digest, &bytes).await;
         }
     }
 }
@@ -214,28 +225,36 @@ async fn a_chunk_whose_length_is_not_that_of_its_range_is_refused() {
     let state = registry.get(&upload).await.expect(204);
     assert_eq!(state.header("range"), "0-0");
     let upload = patched(&patch(&registry, &location(&state), &bytes, 0..1000).await, 1000);
-    let answer = complete(&registry, &upload, &bytes, None, Digest::of(&bytes)).await;
-    taken(&registry, answer, &bytes).await;
+    let digest = Digest::of(&bytes).into();
+    let answer = complete(&registry, &upload, &bytes, None, digest).await;
+    taken(&registry, answer, digest, &bytes).await;
 }
 
 #[tokio::test]
 async fn what_is_there_can_be_mounted_and_what_is_not_begins_an_upload() {
     let server = TestServer::start().await;
     let registry = Registry::of(&server);
-    let bytes = content(512, "mounted ");
-    let digest = registry.push_blob("conformance/two", &bytes).await;
-    for query in [format!("?mount={digest}&from=conformance/two"), format!("?from=conformance%2Ftwo&mount={digest}")] {
-        let answer = registry.ask("POST", &format!("/v2/{REPOSITORY}/blobs/uploads/{query}"), &[], "").await;
-        taken(&registry, answer, &bytes).await;
-    }
-    let answer = registry.ask("POST", &format!("/v2/{REPOSITORY}/blobs/uploads/?mount={digest}"), &[], "").await;
-    assert!([201, 202].contains(&answer.status.as_u16()), "{}", answer.text());
+    for (algorithm, of) in ALGORITHMS.into_iter().enumerate() {
+        let bytes = content(512, &format!("mounted {algorithm} "));
+        let digest = of(&bytes);
+        let upload = with_digest(&registry.begin("conformance/two").await, digest);
+        registry.ask("PUT", &upload, &[OCTETS], bytes.clone()).await.expect(201);
+        for query in
+            [format!("?mount={digest}&from=conformance/two"), format!("?from=conformance%2Ftwo&mount={digest}")]
+        {
+            let answer = registry.ask("POST", &format!("/v2/{REPOSITORY}/blobs/uploads/{query}"), &[], "").await;
+            taken(&registry, answer, digest, &bytes).await;
+        }
+        let answer = registry.ask("POST", &format!("/v2/{REPOSITORY}/blobs/uploads/?mount={digest}"), &[], "").await;
+        assert!([201, 202].contains(&answer.status.as_u16()), "{}", answer.text());
 
-    let bytes = content(512, "missing ");
-    let path = format!("/v2/{REPOSITORY}/blobs/uploads/?mount={}&from=conformance/two", Digest::of(&bytes));
-    let upload = location(&registry.ask("POST", &path, &[], "").await.expect(202));
-    let answer = registry.ask("PUT", &with_digest(&upload, Digest::of(&bytes)), &[OCTETS], bytes.clone()).await;
-    taken(&registry, answer, &bytes).await;
+        let bytes = content(512, &format!("missing {algorithm} "));
+        let digest = of(&bytes);
+        let path = format!("/v2/{REPOSITORY}/blobs/uploads/?mount={digest}&from=conformance/two");
+        let upload = location(&registry.ask("POST", &path, &[], "").await.expect(202));
+        let answer = registry.ask("PUT", &with_digest(&upload, digest), &[OCTETS], bytes.clone()).await;
+        taken(&registry, answer, digest, &bytes).await;
+    }
 }
 
 #[tokio::test]
@@ -271,7 +290,14 @@ async fn parts_of_a_blob_can_be_read() {
     let server = TestServer::start().await;
     let registry = Registry::of(&server);
     let bytes: Vec<u8> = (0..2048_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
-    let digest = registry.push_blob(REPOSITORY, &bytes).await;
+    let upload = with_digest(&registry.begin(REPOSITORY).await, Sha512::of(&bytes));
+    registry.ask("PUT", &upload, &[OCTETS], bytes.clone()).await.expect(201);
+    for digest in ALGORITHMS.map(|of| of(&bytes)) {
+        assert_ranges(&registry, digest, &bytes).await;
+    }
+}
+
+async fn assert_ranges(registry: &Registry, digest: AnyDigest, bytes: &[u8]) {
     let path = format!("/v2/{REPOSITORY}/blobs/{digest}");
     let ask = async |range: &str| registry.ask("GET", &path, &[("range", range)], "").await;
     for (range, from, to) in [

@@ -9,7 +9,7 @@ use crate::oci::image::{
 use crate::oci::registry::{Registry, location, refused};
 use crate::support::server::TestServer;
 
-const REPOSITORY: &str = "conformance/data";
+pub(super) const REPOSITORY: &str = "conformance/data";
 
 /// An image whose manifest has almost four million bytes.
 fn large() -> Image {
@@ -61,7 +61,7 @@ fn docker() -> Image {
 }
 
 /// One of each kind, with a name.
-fn kinds() -> Vec<(&'static str, Image)> {
+pub(super) fn kinds() -> Vec<(&'static str, Image)> {
     let with_data = || {
         let mut empty = descriptor(EMPTY, b"{}");
         empty["data"] = "e30=".into();
@@ -130,12 +130,12 @@ async fn every_kind_of_content_is_pushed_by_digest_and_tag_listed_read_and_delet
     }
 }
 
-fn path(reference: &str) -> String {
+pub(super) fn path(reference: &str) -> String {
     format!("/v2/{REPOSITORY}/manifests/{reference}")
 }
 
 /// Asserts that these tags are listed, sorted, and that `last` cuts the list.
-async fn assert_lists_half(registry: &Registry, mut tags: Vec<String>) {
+pub(super) async fn assert_lists_half(registry: &Registry, mut tags: Vec<String>) {
     tags.sort();
     let list = format!("/v2/{REPOSITORY}/tags/list");
     assert_eq!(registry.tags(&list).await, (tags.clone(), None));
