@@ -161,9 +161,9 @@ impl Blobs {
             incoming.upload.abort().await;
             return Err(BlobError::sha512_mismatch(stated, &both));
         }
-        let created = self.adopt(incoming).await?;
+        // If the rest fails, the repetition is an upload whose SHA-256 digest is known beforehand.
         self.aliases.add(&both).await?;
-        Ok(created)
+        self.adopt(incoming).await
     }
 
     /// Stores kept bytes as a blob, whose digest they have. `None` if they are not there any more and no such blob is

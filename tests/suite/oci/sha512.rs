@@ -43,8 +43,7 @@ impl Place {
             config.heads.max_staleness = larder::config::Duration::from_secs(0);
         };
         let server = TestServer::on(directory, change).await;
-        let (registry, store): (Registry, Store) =
-            (Registry::of(&server), Arc::new(FsStore::open(directory).unwrap()));
+        let (registry, store): (Registry, Store) = (Registry::of(&server), Arc::new(FsStore::open(directory).unwrap()));
         Self { directory: None, server, registry, store }
     }
 

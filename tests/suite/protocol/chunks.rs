@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 use jiff::SignedDuration;
 use larder::clock::Clock;
-use larder::domain::{Digest, RepositoryName, Subject};
+use larder::domain::{Digest, RepositoryName, Sha512, Subject};
 use larder::layout::LayoutKey;
 use larder::protocol::{BlobError, ChunkError, ChunkLimits, ChunkedUpload, Chunks};
 use larder::store::Created;
@@ -25,6 +25,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 struct Process {
     services: Services,
     chunks: Arc<Chunks>,
+    /// Whether it closes uploads by SHA-512.
+    by_sha512: bool,
 }
 
 fn repository() -> RepositoryName {
@@ -37,7 +39,11 @@ impl Process {
         let clock: Arc<dyn Clock> = services.clock.clone();
         let limits = ChunkLimits { blob_size: 1 << 20, kept_for: SignedDuration::from_hours(24) };
         let chunks = Arc::new(Chunks::new(store.clone(), services.blobs.clone(), clock, limits));
-        Self { services, chunks }
+        Self { services, chunks, by_sha512: false }
+    }
+
+    fn closing(store: &Store, by_sha512: bool) -> Self {
+        Self { by_sha512, ..Self::over(store) }
     }
 
     async fn begin(&self) -> String {
@@ -67,6 +73,9 @@ impl Process {
             upload = self.send(upload, &bytes[from..bytes.len().min(from + chunk)]).await?;
             *address = upload.address();
         }
+        if self.by_sha512 {
+            return self.chunks.finish_sha512(&upload, &Sha512::of(bytes)).await;
+        }
         self.chunks.finish(&upload, Digest::of(bytes)).await
     }
 }
@@ -77,6 +86,19 @@ async fn assert_sound(store: &Store, bytes: &Bytes) {
     let object = Services::over(store).blobs.open(digest, None).await.unwrap().expect("the blob is there");
     assert!(object.bytes(u64::MAX).await.unwrap() == *bytes, "with other bytes");
     assert!(Services::over(store).blobs.missing(vec![digest]).await.unwrap().is_empty(), "it may be relied on");
+}
+
+/// The same of a blob that was closed by SHA-512, or was not.
+async fn assert_found(store: &Store, bytes: &Bytes, by_sha512: bool) {
+    assert_sound(store, bytes).await;
+    let alias = Services::over(store).blobs.aliases().resolve(&Sha512::of(bytes)).await.unwrap();
+    assert_eq!(alias, by_sha512.then(|| Digest::of(bytes)));
+}
+
+/// Whether replies are lost, how long chunks are, and whether uploads are closed by SHA-512.
+fn ways() -> impl Iterator<Item = (bool, usize, bool)> {
+    let ways = [(false, 3000), (true, 3000), (false, 1000), (true, 1000)].into_iter();
+    ways.flat_map(|(loses, chunk)| [false, true].map(|by_sha512| (loses, chunk, by_sha512)))
 }
 
 async fn left_over(store: &Store) -> Vec<String> {
@@ -103,18 +125,18 @@ async fn attempt(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_fails_or_whose_reply_is_lost_costs_no_more_than_another_attempt() {
     let bytes = pattern(2500);
-    for (loses, chunk) in [(false, 3000), (true, 3000), (false, 1000), (true, 1000)] {
+    for (loses, chunk, by_sha512) in ways() {
         for nth in 1.. {
             let backend = marked();
             let faulty = FaultyStore::over(&backend.store());
             let rule = Rule::any().nth(nth);
             faulty.script(if loses { rule.lose_reply() } else { rule.fail() });
-            let (process, mut address, mut attempts) = (Process::over(&faulty.store()), None, 0);
+            let (process, mut address, mut attempts) = (Process::closing(&faulty.store(), by_sha512), None, 0);
             while let Err(error) = attempt(&process, &mut address, &bytes, chunk).await {
                 attempts += 1;
                 assert!(attempts <= 2, "call {nth} of {}: {error}", faulty.breakdown());
             }
-            assert_sound(&backend.store(), &bytes).await;
+            assert_found(&backend.store(), &bytes, by_sha512).await;
             collect(&backend.store(), greedy()).await.unwrap();
             assert_eq!(left_over(&backend.store()).await, Vec::<String>::new());
             if faulty.total() < nth {
@@ -128,7 +150,7 @@ async fn a_call_that_fails_or_whose_reply_is_lost_costs_no_more_than_another_att
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_ends_at_any_call_is_followed_by_another_one() {
     let bytes = pattern(2500);
-    for (loses, chunk) in [(false, 3000), (true, 3000), (false, 1000), (true, 1000)] {
+    for (loses, chunk, by_sha512) in ways() {
         for nth in 1.. {
             let backend = marked();
             let faulty = FaultyStore::over(&backend.store());
@@ -137,14 +159,14 @@ async fn a_process_that_ends_at_any_call_is_followed_by_another_one() {
             }
             faulty.script(Rule::any().from(if loses { nth + 1 } else { nth }).fail());
             let mut address = None;
-            let first = attempt(&Process::over(&faulty.store()), &mut address, &bytes, chunk).await;
-            let (second, mut attempts) = (Process::over(&backend.store()), 0);
+            let first = attempt(&Process::closing(&faulty.store(), by_sha512), &mut address, &bytes, chunk).await;
+            let (second, mut attempts) = (Process::closing(&backend.store(), by_sha512), 0);
             while let Err(error) = attempt(&second, &mut address, &bytes, chunk).await {
                 attempts += 1;
                 // An upload of which only some records were deleted has to be begun again.
                 assert!(attempts == 1 && matches!(error, ChunkError::Unknown), "after call {nth}: {error}");
             }
-            assert_sound(&backend.store(), &bytes).await;
+            assert_found(&backend.store(), &bytes, by_sha512).await;
             collect(&backend.store(), greedy()).await.unwrap();
             assert_eq!(left_over(&backend.store()).await, Vec::<String>::new());
             if faulty.total() < nth {
