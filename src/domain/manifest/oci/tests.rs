@@ -83,7 +83,7 @@ fn an_index_has_manifests_as_children_and_anything_else_as_blobs() {
     assert_eq!(children, [Digest::of(b"a"), Digest::of(b"b")]);
     assert_eq!(manifest.children[1].media_type.as_deref(), Some(DOCKER_IMAGE));
     assert_eq!(digests(&manifest.blobs), [Digest::of(b"c")]);
-    let listed = listed(document.to_string().as_bytes()).unwrap();
+    let listed = listed(document.to_string().as_bytes(), &Aliases::default()).unwrap();
     assert_eq!(listed.len(), 3, "each time that it is listed");
     assert_eq!((listed[0].platform.os.as_deref(), listed[0].platform.variant.as_deref()), (Some("linux"), Some("v8")));
     assert_eq!(listed.iter().map(|listed| listed.platform.is_attestation()).collect::<Vec<_>>(), [false, true, false]);
