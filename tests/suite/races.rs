@@ -136,7 +136,7 @@ enum End {
 fn end_of(result: Result<Receipt, PublishError>) -> End {
     match result {
         Ok(_) => End::Done,
-        Err(PublishError::Blobs { missing, wrong_size }) => {
+        Err(PublishError::Blobs { missing, wrong_size, .. }) => {
             assert!(wrong_size.is_empty(), "{wrong_size:?}");
             End::Missing(missing.into_iter().map(|blob| blob.digest).collect())
         }

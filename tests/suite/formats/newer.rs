@@ -35,6 +35,7 @@ async fn store() -> (FsBackend, Services) {
             entrypoint: None,
             source: None,
             subject: None,
+            pushed_as: None,
         };
         let change = Change::Prepare { summary, expect: Expect::Anything, from: None };
         let number = services.heads.change(&name("next"), &change, &*ACTOR).await.unwrap().row.unwrap().number;

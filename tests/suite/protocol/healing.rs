@@ -101,7 +101,7 @@ async fn a_truncated_file_is_reported_when_it_is_published() {
     let services = Services::over(&store);
     services.upload(&release.files[1].1).await.unwrap();
     let error = services.publish_only("main", &release, activate()).await.unwrap_err();
-    let PublishError::Blobs { missing, wrong_size } = error else { panic!("{error}") };
+    let PublishError::Blobs { missing, wrong_size, .. } = error else { panic!("{error}") };
     assert!(missing.is_empty());
     assert_eq!(
         wrong_size.iter().map(|(blob, actual)| (blob.digest, *actual)).collect::<Vec<_>>(),

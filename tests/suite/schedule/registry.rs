@@ -165,9 +165,10 @@ async fn check_version(
         let bytes = services.repositories.bytes(&shown).await.expect("read").expect("the bytes of a manifest");
         assert_eq!(bytes, image.manifest, "{log}@{number}");
         if let Some(subject) = image.subject {
-            let referrers = services.repositories.referrers(&repository(), subject, (None, None), |_| true).await;
+            let referrers =
+                services.repositories.referrers(&repository(), &subject.into(), (None, None), |_| true).await;
             let mut entries = referrers.expect("list the referrers").entries.into_iter();
-            assert!(entries.any(|entry| entry.digest == image.digest), "{} is no referrer", image.digest);
+            assert!(entries.any(|entry| entry.digest == image.digest.into()), "{} is no referrer", image.digest);
         }
     }
     let missing = services.blobs.missing(digests).await.expect("look for blobs");

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use larder::domain::head::Action;
-use larder::domain::{Author, Digest, Expect, LogName, ManifestName, Selector, Subject, Target};
+use larder::domain::{AnyDigest, Author, Digest, Expect, LogName, ManifestName, Selector, Subject, Target};
 use larder::protocol::Member;
 use larder::service::repositories::{DeleteError, ShownManifest};
 use larder::store::StoreError;
@@ -248,12 +248,15 @@ impl Client {
 
     async fn referrers(&self, subject: Digest) -> Outcome<()> {
         let page = self
-            .ask(async |services| services.repositories.referrers(&repository(), subject, (None, None), |_| true).await)
+            .ask(async |services| {
+                services.repositories.referrers(&repository(), &subject.into(), (None, None), |_| true).await
+            })
             .await?;
         for referrer in page.entries {
-            let is_one = |image: &Pushable| image.digest == referrer.digest && image.subject == Some(subject);
+            let is_one =
+                |image: &Pushable| AnyDigest::from(image.digest) == referrer.digest && image.subject == Some(subject);
             assert!(self.images.iter().any(is_one), "{} is no referrer of {subject}", referrer.digest);
-            self.pull(referrer.digest).await?;
+            self.pull(referrer.digest.index_key()).await?;
         }
         Ok(())
     }

@@ -67,7 +67,13 @@ fn needs(image: &Image) -> Vec<Digest> {
 /// One request that pushes a manifest.
 pub fn request(image: &Pushable, tag: Option<&str>) -> PushRequest {
     let tags = tag.map(|tag| repository().tag(tag).expect("a legal tag")).into_iter().collect();
-    PushRequest { repository: repository(), tags, bytes: image.manifest.clone(), expect: Expect::Anything }
+    PushRequest {
+        repository: repository(),
+        tags,
+        bytes: image.manifest.clone(),
+        sha512: None,
+        expect: Expect::Anything,
+    }
 }
 
 /// Pushes an image with everything below it, children by their digests; for times in which nothing goes wrong.
