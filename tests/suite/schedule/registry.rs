@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use jiff::SignedDuration;
-use larder::domain::{Digest, LogName};
+use larder::domain::{AnyDigest, Digest, LogName};
 use larder::layout::{self, LayoutKey};
 use tokio::task::JoinSet;
 
@@ -168,7 +168,11 @@ async fn check_version(
             let referrers =
                 services.repositories.referrers(&repository(), &subject.into(), (None, None), |_| true).await;
             let mut entries = referrers.expect("list the referrers").entries.into_iter();
-            assert!(entries.any(|entry| entry.digest == image.digest.into()), "{} is no referrer", image.digest);
+            assert!(
+                entries.any(|entry| entry.digest == AnyDigest::from(image.digest)),
+                "{} is no referrer",
+                image.digest
+            );
         }
     }
     let missing = services.blobs.missing(digests).await.expect("look for blobs");
