@@ -8,9 +8,6 @@ use crate::store::Key;
 const AREA: &str = "sha512";
 
 /// The key of the alias of a SHA-512 digest.
-///
-/// # Panics
-/// Never: hex digits spell legal keys.
 #[must_use]
 pub fn alias(sha512: &Sha512) -> Key {
     let hex = sha512.hex();

@@ -101,15 +101,6 @@ impl AnyDigest {
             Self::Sha512(digest) => Digest::of(digest.to_string().as_bytes()),
         }
     }
-
-    /// Whether these bytes have the digest.
-    #[must_use]
-    pub fn is_of(&self, bytes: &[u8]) -> bool {
-        match self {
-            Self::Sha256(digest) => Digest::of(bytes) == *digest,
-            Self::Sha512(digest) => Sha512::of(bytes) == *digest,
-        }
-    }
 }
 
 impl From<Digest> for AnyDigest {
@@ -188,7 +179,6 @@ mod tests {
         let digest: AnyDigest = ABC.parse().unwrap();
         assert_eq!((digest, digest.to_string().as_str()), (AnyDigest::Sha512(Sha512::of(b"abc")), ABC));
         assert_eq!(Digest::of(b"abc").to_string().parse(), Ok(AnyDigest::Sha256(Digest::of(b"abc"))));
-        assert!(digest.is_of(b"abc") && !digest.is_of(b"abd"));
         let json = serde_json::to_string(&Sha512::of(b"abc")).unwrap();
         assert_eq!(serde_json::from_str::<Sha512>(&json).unwrap(), Sha512::of(b"abc"));
         for (bad, why) in [

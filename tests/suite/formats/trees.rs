@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::SignedDuration;
 use larder::clock::SystemClock;
-use larder::domain::manifest::{Child, Descriptor, Format, Kind, Limits, ReadError};
+use larder::domain::manifest::{Aliases, Child, Descriptor, Format, Kind, Limits, ReadError};
 use larder::domain::{Digest, Manifest, ManifestError};
 use larder::protocol::{Blobs, Heads, Manifests};
 use larder::service::publish::Prepared;
@@ -43,7 +43,7 @@ fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
         blobs: tree.blobs,
         children: tree.children.into_iter().map(child).collect(),
         subject: None,
-        aliases: Default::default(),
+        aliases: Aliases::default(),
     })
 }
 

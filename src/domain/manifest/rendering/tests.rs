@@ -1,6 +1,6 @@
 //! Rendering 1 is frozen: what is in `tests/` beside this file must never change.
 
-use super::super::{Limits, ManifestError};
+use super::super::{Aliases, Limits, ManifestError};
 use super::*;
 
 /// Manifests and their renderings.
@@ -27,7 +27,7 @@ fn a_rendering_is_an_image_manifest_with_the_files_and_blobs_of_the_release() {
     for (manifest, _) in &GOLDEN[..2] {
         let (release, rendering) = (release::read(manifest).unwrap(), render(manifest).unwrap());
         assert_eq!((oci::FORMAT.check)(&rendering, Limits::NONE), Ok::<(), ManifestError>(()));
-        let image = (oci::FORMAT.read)(&rendering, &Default::default()).unwrap();
+        let image = (oci::FORMAT.read)(&rendering, &Aliases::default()).unwrap();
         let files = |manifest: &super::super::Manifest| -> Vec<_> {
             manifest.files.iter().map(|file| (file.name.clone(), file.blob)).collect()
         };
