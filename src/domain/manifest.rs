@@ -187,6 +187,17 @@ pub enum ReadError {
     Malformed(String),
 }
 
+impl ReadError {
+    /// What is wrong, as the end of a sentence about a document.
+    #[must_use]
+    pub fn into_reason(self) -> String {
+        match self {
+            Self::Malformed(why) => why,
+            Self::UnknownFormat(_) => self.to_string(),
+        }
+    }
+}
+
 /// The reason why bytes may not be published as a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
