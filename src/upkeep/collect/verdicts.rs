@@ -37,7 +37,7 @@ impl Collect {
             let stamp = self.stamp(&head.name, row.generation).await?;
             // The head may have been created after the run began, so the age is clamped to zero.
             ages.insert(row.number, run.now.duration_since(stamp).max(SignedDuration::ZERO));
-            if verdict == Verdict::UntaggedExpired && self.is_attached(&head.name, row.summary.subject).await? {
+            if verdict == Verdict::UntaggedExpired && self.is_attached(run, &head.name, row.summary.subject).await? {
                 attached.insert(row.number);
             }
         }
@@ -47,10 +47,16 @@ impl Collect {
 
     /// Whether the repository of a log has the manifest that a version describes. Only decides when the version ends, so an
     /// answer that is a moment old costs no more than a retention that is a moment shorter.
-    async fn is_attached(&self, log: &LogName, subject: Option<Digest>) -> Result<bool, StoreError> {
+    async fn is_attached(
+        &self,
+        run: &RunContext,
+        log: &LogName,
+        subject: Option<Digest>,
+    ) -> Result<bool, CollectError> {
         let (Some(repository), Some(subject)) = (RepositoryName::of(log), subject) else { return Ok(false) };
         let members = Membership::new(std::sync::Arc::clone(&self.heads));
-        Ok(members.find(&repository, subject, AsOf::Now, |_: &LogName| true).await?.is_some())
+        let found = members.find(&repository, subject, AsOf::Now, |_: &LogName| true).await?;
+        Ok(found.is_some() || self.is_held(run, &repository, subject).await?)
     }
 
     /// The store's time stamp of a head.
