@@ -35,7 +35,7 @@ mod members;
 pub mod migrate;
 mod spelling;
 
-use crate::domain::{Digest, LogName, RunId, UploadId};
+use crate::domain::{Digest, LogName, RepositoryName, RunId, UploadId};
 use crate::store::{Key, Prefix};
 use spelling::{parse_generation, parse_name, spell_generation, spell_name};
 
@@ -242,6 +242,12 @@ pub fn heads(name: &LogName) -> Prefix {
 #[must_use]
 pub fn all_heads() -> Prefix {
     prefix("heads/")
+}
+
+/// The prefix of the heads of all logs of a repository, and of those in repositories below it.
+#[must_use]
+pub fn heads_below(repository: &RepositoryName) -> Prefix {
+    prefix(&format!("heads/{repository}/"))
 }
 
 /// The empty prefix, which matches all objects.

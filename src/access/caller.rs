@@ -49,6 +49,10 @@ impl Grant {
     fn reaches_into(&self, repository: &RepositoryName) -> bool {
         self.names.iter().any(|pattern| pattern.reach(repository) != Reach::None)
     }
+
+    fn reaches_all_of(&self, repository: &RepositoryName) -> bool {
+        self.names.iter().any(|pattern| pattern.reach(repository) == Reach::Every)
+    }
 }
 
 /// All grants of a caller.
@@ -162,6 +166,12 @@ impl Caller {
     #[must_use]
     pub fn may_in_repository(&self, wanted: Permission, repository: &RepositoryName) -> bool {
         self.granting(wanted).any(|grant| grant.reaches_into(repository))
+    }
+
+    /// Whether a grant of the caller has this permission for every tag that `repository` could have.
+    #[must_use]
+    pub fn may_in_whole_repository(&self, wanted: Permission, repository: &RepositoryName) -> bool {
+        self.granting(wanted).any(|grant| grant.reaches_all_of(repository))
     }
 
     fn granting(&self, wanted: Permission) -> impl Iterator<Item = &Grant> {

@@ -252,6 +252,10 @@ fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Cont
             "files": fetched,
         }));
     }
+    if release.manifest.files.is_empty() {
+        output::note(format_args!("{} {}", args.target, nothing_in(release)));
+        return Ok(());
+    }
     let present = fetched.iter().filter(|file| file.state == Origin::Present).count();
     output::note(format_args!("{} fetched, {present} already there", super::table::files(fetched.len() - present)));
     Ok(())
@@ -280,6 +284,15 @@ pub(super) async fn read_release(client: &Client, target: &Target) -> Result<Rel
     Ok(Release { published, manifest, index })
 }
 
+/// What to say of a release without files.
+fn nothing_in(release: &Release) -> &'static str {
+    if oci::is_oci(&release.manifest.media_type) {
+        "has no files with names; container clients pull it"
+    } else {
+        "has no files"
+    }
+}
+
 /// The artifacts with these names, without duplicates; all of them if no name is given.
 pub(super) fn choose<'a>(
     release: &'a Release,
@@ -299,12 +312,13 @@ pub(super) fn choose<'a>(
     }
     let list = |names: &mut dyn Iterator<Item = &FileName>| names.map(FileName::as_str).collect::<Vec<_>>().join(", ");
     let more = artifacts.len().saturating_sub(MAX_LISTED);
-    let detail = format!(
-        "{target} has no file {}. It has: {}{}.",
-        list(&mut unknown.iter().copied()),
-        list(&mut artifacts.iter().map(|artifact| &artifact.name).take(MAX_LISTED)),
-        if more > 0 { format!(" and {more} more") } else { String::new() }
-    );
+    let offer = if artifacts.is_empty() {
+        format!("It {}", nothing_in(release))
+    } else {
+        let names = list(&mut artifacts.iter().map(|artifact| &artifact.name).take(MAX_LISTED));
+        format!("It has: {names}{}", if more > 0 { format!(" and {more} more") } else { String::new() })
+    };
+    let detail = format!("{target} has no file {}. {offer}.", list(&mut unknown.iter().copied()));
     Err(CliError::new(Exit::NotFound, "FILE_UNKNOWN", detail).with("unknown", json!(unknown)))
 }
 

@@ -203,6 +203,17 @@ fn named(digests: &[Sha512]) -> String {
     }
 }
 
+impl ReadError {
+    /// What is wrong, as the end of a sentence about a document.
+    #[must_use]
+    pub fn into_reason(self) -> String {
+        match self {
+            Self::Malformed(why) => why,
+            Self::UnknownFormat(_) | Self::Unresolved(_) => self.to_string(),
+        }
+    }
+}
+
 /// The reason why bytes may not be published as a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {

@@ -139,7 +139,8 @@ pub struct VersionRow {
     /// A document that lists further needed blobs, stored under the name's segment key with its digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annex: Option<Descriptor>,
-    /// The OCI manifest that shows the same files; it is among `needs`.
+    /// The OCI manifest that shows the same files. This version never writes it, because it computes what it shows from the
+    /// manifest; a version that stores the rendering names it here and among `needs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendering: Option<Digest>,
     /// Key by which the jobs of one publish find the same prepared version, at most 200 bytes.

@@ -5,6 +5,7 @@
 //! format. What a manifest needs is determined the same way for all formats: its blobs, the manifests it names, and
 //! what those need in turn.
 
+mod child;
 mod composition;
 mod securing;
 mod walk;
@@ -15,14 +16,13 @@ use bytes::Bytes;
 use moka::sync::Cache;
 use tokio::time::Duration;
 
-use crate::domain::manifest::{
-    Aliases, Artifact, Child, Descriptor, FORMATS, FileIndex, Format, Limits, MAX_CHILD, ReadError, oci,
-};
-use crate::domain::{Digest, FileName, Manifest, ManifestError, Sha512};
+use crate::domain::manifest::{Aliases, Artifact, Descriptor, FORMATS, FileIndex, Format, Limits, ReadError, oci};
+use crate::domain::{Digest, FileName, Manifest, ManifestError};
 use crate::protocol::Blobs;
 use crate::protocol::flights::Flights;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{Object, StoreError, StoreErrorKind};
 
+use child::ReadChild;
 pub use securing::Secured;
 pub use walk::ManifestWalk;
 
@@ -33,6 +33,8 @@ const REMEMBERED_BYTES: u64 = 32 << 20;
 /// Maximum age of a read in flight that a caller joins. Its bytes are valid at any age; the limit is for reads that
 /// find none.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+const DAMAGED: &str = "the bytes of this manifest do not have its digest";
 
 /// A manifest whose bytes were read and verified.
 #[derive(Debug)]
@@ -244,20 +246,33 @@ impl Manifests {
         descriptor: Descriptor,
         media_type: Option<&str>,
     ) -> Result<Option<(Bytes, Contents)>, StoreError> {
-        let why = "the bytes of this manifest do not have its digest";
-        let Some(object) = self.blobs.open(descriptor.digest, None).await? else {
+        match self.open(descriptor.digest).await? {
+            Some(object) => self.read_object(object, descriptor, media_type).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn open(&self, digest: Digest) -> Result<Option<Object>, StoreError> {
+        match self.blobs.open(digest, None).await? {
             // A version whose manifest is damaged is not one whose bytes are gone for good.
-            let is_damaged = self.blobs.is_damaged(&descriptor.digest);
-            let damaged = || StoreError::new(StoreErrorKind::Corrupt, descriptor.digest, why);
-            return if is_damaged { Err(damaged()) } else { Ok(None) };
-        };
+            None if self.blobs.is_damaged(&digest) => Err(StoreError::new(StoreErrorKind::Corrupt, digest, DAMAGED)),
+            found => Ok(found),
+        }
+    }
+
+    async fn read_object(
+        &self,
+        object: Object,
+        descriptor: Descriptor,
+        media_type: Option<&str>,
+    ) -> Result<(Bytes, Contents), StoreError> {
         let key = object.meta.key.clone();
         let bytes = object.bytes(descriptor.size).await?;
         if Digest::of(&bytes) != descriptor.digest {
-            return Err(StoreError::new(StoreErrorKind::Corrupt, &key, why));
+            return Err(StoreError::new(StoreErrorKind::Corrupt, &key, DAMAGED));
         }
         let read = self.resolve(&bytes, media_type, self.understand(&bytes, media_type)).await?;
-        Ok(Some((bytes, Contents { digest: descriptor.digest, read })))
+        Ok((bytes, Contents { digest: descriptor.digest, read }))
     }
 
     /// Follows a manifest to everything that it needs. Reads each manifest on the way once.
@@ -296,38 +311,6 @@ impl Manifests {
         }
         Ok(closure)
     }
-
-    /// Reads a manifest that another one names. Its bytes may be anybody's, unless the version is complete.
-    async fn read_child(&self, child: &Child) -> Result<ReadChild, StoreError> {
-        if child.blob.size > MAX_CHILD {
-            return Ok(ReadChild::Malformed(format!("it has more than {MAX_CHILD} bytes")));
-        }
-        let Some((_, contents)) = self.read(child.blob, child.media_type.as_deref()).await? else {
-            return Ok(ReadChild::Absent);
-        };
-        match contents.read {
-            Ok(manifest) if Some(&*manifest.media_type) == child.media_type.as_deref() => {
-                Ok(ReadChild::Manifest(Box::new(manifest)))
-            }
-            Ok(manifest) => Ok(ReadChild::Malformed(format!("it is of the type {}", manifest.media_type))),
-            Err(ReadError::Malformed(why)) => Ok(ReadChild::Malformed(why)),
-            Err(ReadError::Unresolved(digests)) => Ok(ReadChild::Unresolved(digests)),
-            // A newer binary may know it.
-            Err(error @ ReadError::UnknownFormat(_)) => Err(unreadable(child.blob.digest, error)),
-        }
-    }
-}
-
-/// A manifest that another one names.
-enum ReadChild {
-    /// It has no bytes.
-    Absent,
-    /// Its bytes are not what is stated; holds the reason.
-    Malformed(String),
-    /// It has these SHA-512 digests, which have no alias.
-    Unresolved(Vec<Sha512>),
-    /// It can be read.
-    Manifest(Box<Manifest>),
 }
 
 /// The error of the store for a manifest that cannot be read.

@@ -273,7 +273,7 @@ impl Versions {
         reason: String,
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, ChangeError> {
-        self.heads.change(name, &Change::Withdraw { expect, reason }, by).await.map(Receipt::new)
+        self.heads.change(name, &Change::Withdraw { expect, version: None, reason }, by).await.map(Receipt::new)
     }
 
     /// Retires every version of a name and stops listing it. Its history is kept, and the name can be published to

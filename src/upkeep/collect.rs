@@ -36,6 +36,7 @@
 mod earlier;
 mod error;
 mod fate;
+mod held;
 mod live;
 mod mark;
 mod marked;
@@ -70,6 +71,7 @@ use crate::protocol::{Blobs, Heads, Manifests};
 use crate::store::{List, ObjectStore, PartStore};
 use earlier::Earlier;
 use fate::Candidate;
+use held::Held;
 use live::Live;
 use mark::{Expiry, MarkOptions};
 use marked::Marked;
@@ -110,6 +112,7 @@ struct RunContext {
     batch: usize,
     /// Number of lists of heads that the run has written so far.
     seen_lists: Arc<AtomicU32>,
+    held: Arc<Held>,
     stop: CancellationToken,
 }
 
@@ -249,6 +252,7 @@ impl Collect {
             jobs: if all { self.settings.jobs.get() } else { 1 },
             batch: if all { BATCH } else { GENTLE_BATCH },
             seen_lists: Arc::default(),
+            held: Arc::default(),
             stop: stop.clone(),
         }
     }

@@ -2,12 +2,14 @@
 //! the clients themselves.
 
 mod access;
+mod attached;
 mod blobs;
 mod bridge;
 mod clients;
 mod collected;
 mod conformance;
 mod crowds;
+mod deleted;
 mod guide;
 pub mod image;
 mod recorded;

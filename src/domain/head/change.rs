@@ -123,6 +123,8 @@ pub enum Change {
     Withdraw {
         /// The client's precondition.
         expect: Expect,
+        /// Number of the version that must be active; `None`: whichever is.
+        version: Option<u64>,
         /// The reason given by the user.
         reason: String,
     },

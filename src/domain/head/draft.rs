@@ -67,7 +67,7 @@ impl Draft {
                 self.idle = !self.expire(due, everything);
                 return Ok(None);
             }
-            Change::Withdraw { reason, .. } => self.withdraw(found(row)?, reason),
+            Change::Withdraw { version, reason, .. } => self.withdraw(found(row)?, *version, reason)?,
             Change::Delete { reason, .. } => return self.delete(everything, reason).map(|()| None),
         };
         self.changed = changed.number;
@@ -245,10 +245,13 @@ impl Draft {
         any
     }
 
-    fn withdraw(&mut self, row: VersionRow, reason: &str) -> VersionRow {
+    fn withdraw(&mut self, row: VersionRow, version: Option<u64>, reason: &str) -> Result<VersionRow, Rejection> {
+        if version.is_some_and(|wanted| wanted != row.number) {
+            return Err(Rejection::Precondition { current: Some(row.digest()) });
+        }
         self.set_deleted(reason);
         self.head.previous = self.archive();
-        self.head.inline(row.number).cloned().unwrap_or(row)
+        Ok(self.head.inline(row.number).cloned().unwrap_or(row))
     }
 
     fn set_deleted(&mut self, reason: &str) {

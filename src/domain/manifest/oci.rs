@@ -48,6 +48,9 @@ const FOREIGN: [&str; 4] = [
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 ];
 
+const NO_JSON: &str = "it is not JSON";
+const OTHER_JSON: &str = "it does not have the members of an OCI manifest or index";
+
 /// Annotation with the version of what a manifest packages.
 const VERSION: &str = "org.opencontainers.image.version";
 /// Annotation with the file name of a layer, or the title of what a manifest packages.
@@ -69,9 +72,12 @@ pub fn is_index(media_type: &str) -> bool {
 /// of an OCI manifest if it has `config` or `layers`.
 ///
 /// # Errors
-/// [`ReadError::Malformed`] if it is none of the four.
+/// [`ReadError::Malformed`] if it is none of the four. It may quote the document, so it is for who has sent that.
 pub fn media_type_of(bytes: &[u8]) -> Result<&'static str, ReadError> {
-    Document::parse(bytes)?.media_type()
+    let detailed = |error: serde_json::Error| {
+        ReadError::Malformed(if error.is_data() { error.to_string() } else { format!("{NO_JSON}: {error}") })
+    };
+    serde_json::from_slice::<Document>(bytes).map_err(detailed)?.media_type()
 }
 
 /// The media type of a document whose media type nobody stated, if it is an OCI document: one with `schemaVersion` 2
@@ -149,7 +155,7 @@ pub(super) fn config_of_type(bytes: &[u8], media_type: &str) -> Option<Descripto
 
 /// A manifest or an index, as far as Larder looks at it. Members that are `null` count as absent.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct Document {
     #[serde(default)]
     schema_version: Option<u64>,
@@ -171,7 +177,7 @@ struct Document {
 
 /// A descriptor as a document states it.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "a descriptor")]
 struct Stated {
     #[serde(default, deserialize_with = "text")]
     media_type: Option<String>,
@@ -187,6 +193,7 @@ struct Stated {
 
 /// The platform of a manifest (image-spec `image-index.md`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct Platform {
     /// Operating system (`linux`), if stated.
     #[serde(default, deserialize_with = "text")]
@@ -226,8 +233,10 @@ fn annotation<'a>(annotations: Option<&'a Annotations>, name: &str) -> Option<&'
 }
 
 impl Document {
+    /// Parses what is stored. The error quotes nothing of it: what another document names may be anybody's.
     fn parse(bytes: &[u8]) -> Result<Self, ReadError> {
-        serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed(error.to_string()))
+        let neutral = |error: serde_json::Error| if error.is_data() { OTHER_JSON } else { NO_JSON };
+        serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed(neutral(error).to_owned()))
     }
 
     fn media_type(&self) -> Result<&'static str, ReadError> {

@@ -16,9 +16,12 @@ use crate::http::serving::response_cache;
 use crate::http::state::{AppState, Delivery};
 use crate::protocol::AsOf;
 
-/// Where the digest ends in the address of a blob. Without a query, which means nothing here.
+/// Where the digest ends in the address of a blob. `None` with a query, which means nothing here, but could be anything.
 pub(super) fn end_of_digest(address: &str) -> Option<usize> {
     const BLOBS: &str = "/blobs/";
+    if address.contains('?') {
+        return None;
+    }
     response_cache::end_of_digest(address, address.rfind(BLOBS)? + BLOBS.len(), &[])
 }
 
@@ -128,4 +131,26 @@ pub(super) fn stored(repository: &RepositoryName, digest: &AnyDigest) -> Result<
     let headers =
         [(LOCATION, location), (CONTENT_DIGEST, digest_header(digest)), (CONTENT_LENGTH, HeaderValue::from(0))];
     Ok((StatusCode::CREATED, headers).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_path_itself_is_the_address_of_a_blob() {
+        let digest = Digest::of(b"x");
+        let path = format!("/v2/team/blobs/app/blobs/{digest}");
+        assert_eq!(end_of_digest(&path), Some(path.len()));
+        for other in [
+            format!("{path}?ns=x"),
+            format!("{path}?"),
+            format!("{path}/x"),
+            format!("{path}?x=/blobs/{digest}"),
+            format!("/v2/team/app/manifests/v1?x=/blobs/{digest}"),
+            format!("/v2/team/app/manifests/{digest}"),
+        ] {
+            assert_eq!(end_of_digest(&other), None, "{other}");
+        }
+    }
 }

@@ -76,11 +76,10 @@ pub(super) async fn tags(request: OciRequest, repository: RepositoryName) -> Res
 pub(super) async fn catalog(State(state): State<AppState>, caller: Caller, uri: Uri) -> Result<Response, ApiError> {
     let paging = Paging::of(&uri)?;
     let limit = paging.limit.unwrap_or(REPOSITORIES).min(PAGE);
-    let last = paging.last.map(|last| last.parse::<RepositoryName>()).transpose()?;
     let _turn = intake::turn(&state, &caller).await?;
     let visible = |name: &ManifestName| state.access.may_read(&caller, name);
     let may_see_some = |repository: &RepositoryName| state.access.may_read_somewhere_in(&caller, repository);
-    let page = state.repositories.catalog(last.as_ref(), limit, may_see_some, visible).await?;
+    let page = state.repositories.catalog(paging.last.as_deref(), limit, may_see_some, visible).await?;
     let next = page.entries.last().filter(|_| page.more);
     let next = next.map(|last| {
         let last = utf8_percent_encode(last.as_str(), NON_ALPHANUMERIC);
@@ -103,7 +102,7 @@ pub(super) async fn referrers(
     let _turn = intake::turn(state, caller).await?;
     let visible = |log: &LogName| state.access.may_read_log(caller, log);
     let page = state.repositories.referrers(&repository, &subject, (wanted, last), visible).await?;
-    if page.entries.is_empty() {
+    if page.entries.is_empty() && page.next.is_none() {
         request.require_visible(&repository)?;
     }
     let next = page.next.map(|last| {

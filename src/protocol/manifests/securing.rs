@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{ManifestWalk, Manifests, ReadChild};
+use super::child::ReadChild;
+use super::{ManifestWalk, Manifests};
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Digest, Manifest, Sha512};
 use crate::protocol::blobs::Check;

@@ -111,7 +111,9 @@ fn sort(checks: Vec<Check>) -> (Vec<Descriptor>, Vec<(Descriptor, u64)>) {
 /// Fails unless everything that a manifest needs is there, and is what it is stated to be.
 pub(super) fn complete(secured: Secured) -> Result<(), PublishError> {
     if !secured.malformed.is_empty() {
-        let problem = |(digest, why): (Digest, String)| format!("it names {digest}, which is no such manifest: {why}");
+        let problem = |(digest, why): (Digest, String)| {
+            format!("it lists {digest} as a manifest, but that is not the one described: {why}")
+        };
         return Err(ManifestError::Invalid(secured.malformed.into_iter().map(problem).collect()).into());
     }
     if secured.is_whole() {

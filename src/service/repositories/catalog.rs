@@ -114,21 +114,22 @@ impl Repositories {
         Ok(tags)
     }
 
-    /// At most `limit` repositories after `last` with an active tag that `visible` lets the caller see. Those of which
+    /// At most `limit` repositories after `last`, which need not be one, with an active tag that `visible` lets the caller see. Those of which
     /// `may_see_some` says that there is none are not looked at. May be a minute old.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn catalog(
         &self,
-        last: Option<&RepositoryName>,
+        last: Option<&str>,
         limit: usize,
         may_see_some: impl Fn(&RepositoryName) -> bool + Send + Sync,
         visible: impl Fn(&ManifestName) -> bool + Send + Sync,
     ) -> Result<Page<RepositoryName>, StoreError> {
         let all = self.all().await?;
-        let wanted =
-            |repository: &&RepositoryName| last.is_none_or(|last| *repository > last) && may_see_some(repository);
+        let wanted = |repository: &&RepositoryName| {
+            last.is_none_or(|last| repository.as_str() > last) && may_see_some(repository)
+        };
         let after: Vec<RepositoryName> = all.iter().filter(wanted).cloned().collect();
         let visible = &visible;
         let look = |repository: RepositoryName| async move {

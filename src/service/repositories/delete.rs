@@ -53,8 +53,8 @@ impl Repositories {
     }
 
     /// Retires every version of a repository whose own manifest this is, withdrawing the tags that point to it. Refused
-    /// while another manifest needs it, and if `may_change` forbids the change of any log that has it. Logs that `may_read`
-    /// hides from the caller are not told of: if they are all that has it, it is unknown.
+    /// while another manifest needs it, and if `may_change` forbids the change of any version that has it. Logs that
+    /// `may_read` hides from the caller are not told of: if they are all that has it, it is unknown.
     ///
     /// # Errors
     /// A [`DeleteError`]. Repeating the deletion completes one that the store interrupted.
@@ -62,12 +62,12 @@ impl Repositories {
         &self,
         repository: &RepositoryName,
         manifest: Digest,
-        (may_change, may_read): (impl Fn(&LogName) -> bool + Send + Sync, impl Fn(&LogName) -> bool + Send + Sync),
+        (may_change, may_read): (impl Fn(&Member) -> bool + Send + Sync, impl Fn(&LogName) -> bool + Send + Sync),
         by: &Author,
     ) -> Result<(), DeleteError> {
-        let members = self.members.all(repository, manifest).await?;
+        let members = self.holders(repository, manifest).await?;
         // Whoever may change a log knows of it.
-        let is_told = |member: &Member| may_read(&member.log) || may_change(&member.log);
+        let is_told = |member: &Member| may_read(&member.log) || may_change(member);
         if !members.iter().any(is_told) {
             return Err(DeleteError::Unknown);
         }
@@ -77,7 +77,7 @@ impl Repositories {
             let told: BTreeSet<String> = told.map(|parent| parent.row.digest().to_string()).take(NAMED).collect();
             return Err(DeleteError::Needed(told.into_iter().collect()));
         }
-        if let Some(member) = members.iter().find(|member| !may_change(&member.log)) {
+        if let Some(member) = members.iter().find(|member| !may_change(member)) {
             return Err(DeleteError::Forbidden(Some(member.log.clone()).filter(|log| may_read(log))));
         }
         if let Some(pinned) = members.iter().find(|member| member.row.is_pinned()) {
@@ -89,9 +89,24 @@ impl Repositories {
         Ok(())
     }
 
+    /// The versions through which clients get a manifest, or an index that lists it.
+    async fn holders(&self, repository: &RepositoryName, manifest: Digest) -> Result<Vec<Member>, StoreError> {
+        let mut members = Vec::new();
+        for member in self.members.all(repository, manifest).await? {
+            let is_shown = match member.holding {
+                Holding::Child => true,
+                Holding::Own | Holding::Rendering => {
+                    self.shown(&member.row).await?.is_some_and(|shown| shown.digest == manifest)
+                }
+            };
+            members.extend(is_shown.then_some(member));
+        }
+        Ok(members)
+    }
+
     async fn retire(&self, Member { log, row, .. }: &Member, by: &Author) -> Result<(), ChangeError> {
         if row.state == State::Active {
-            self.withdraw_if_active(log, row.digest(), by).await?;
+            self.withdraw_if_active(log, row.number, by).await?;
         }
         let change = Change::Retire { selector: Selector::Number(row.number), reason: String::new() };
         match self.heads.change(log, &change, by.clone()).await {
@@ -101,8 +116,9 @@ impl Repositories {
         }
     }
 
-    async fn withdraw_if_active(&self, log: &LogName, manifest: Digest, by: &Author) -> Result<(), ChangeError> {
-        let change = Change::Withdraw { expect: Expect::OneOf(vec![manifest]), reason: String::new() };
+    /// Does nothing if another version is active by now, even one with the same manifest: that was pushed meanwhile.
+    async fn withdraw_if_active(&self, log: &LogName, number: u64, by: &Author) -> Result<(), ChangeError> {
+        let change = Change::Withdraw { expect: Expect::Anything, version: Some(number), reason: String::new() };
         match self.heads.change(log, &change, by.clone()).await {
             Ok(_) | Err(ChangeError::Rejected(Rejection::Precondition { .. } | Rejection::NoSuchVersion)) => Ok(()),
             Err(error) => Err(error),

@@ -48,7 +48,7 @@ impl Repositories {
     /// A [`PublishError`]; nothing is changed then.
     pub async fn push(&self, push: PushRequest, by: &Author) -> Result<PushedManifest, PublishError> {
         let PushRequest { repository, tags, bytes, sha512, expect } = push;
-        let media_type = oci::media_type_of(&bytes).map_err(|error| ManifestError::Malformed(error.to_string()))?;
+        let media_type = oci::media_type_of(&bytes).map_err(|error| ManifestError::Malformed(error.into_reason()))?;
         let digest = Digest::of(&bytes);
         let options = PublishOptions { activate: !tags.is_empty(), expect };
         let logs: Vec<LogName> = if tags.is_empty() {

@@ -16,6 +16,10 @@ const READ_AHEAD: usize = 8;
 const MAX_ENTRIES: usize = 1000;
 /// Size at which a page ends, in bytes: clients read at most 4 MiB.
 const MAX_BYTES: usize = 3 << 20;
+/// Cost at which a page ends, whatever it has: the sizes of the manifests that were read for it, of which each counts as
+/// [`READ_COST`] bytes more.
+const MAX_COST: u64 = 64 << 20;
+const READ_COST: u64 = 16 << 10;
 
 /// A manifest that describes another one.
 #[derive(Debug, Clone)]
@@ -42,8 +46,9 @@ pub struct ReferrerPage {
 }
 
 impl Repositories {
-    /// The manifests of a repository that describe `subject` by just this digest, after `last`, of one type if `artifact_type` is given, in logs
-    /// that `visible` lets the caller see. A page ends at 1000 entries or 3 MiB.
+    /// The manifests of a repository that describe `subject` by just this digest, after `last`, of one type if `artifact_type`
+    /// is given, in logs that `visible` lets the caller see. A page ends at 1000 entries or 3 MiB, or when thousands of
+    /// manifests were read for it: it may be empty and not be the last one.
     ///
     /// # Errors
     /// When the store fails.
@@ -65,8 +70,13 @@ impl Repositories {
             .map(|(digest, row)| async move { Ok::<_, StoreError>((*digest, self.describe(row).await?)) })
             .buffered(READ_AHEAD)
             .boxed();
-        let (mut page, mut bytes, mut seen) = (ReferrerPage::default(), 0, last);
+        let (mut page, mut bytes, mut cost, mut seen) = (ReferrerPage::default(), 0, 0, last);
         while let Some((digest, referrer)) = described.try_next().await? {
+            if cost > MAX_COST {
+                page.next = seen;
+                return Ok(page);
+            }
+            cost += READ_COST + found[&digest].summary.manifest.size;
             let wanted = |referrer: &Referrer| {
                 artifact_type.is_none_or(|wanted| referrer.artifact_type.as_deref() == Some(wanted))
             };

@@ -214,7 +214,7 @@ impl Collect {
     /// What a root needs, and whether that is complete. It is incomplete while a manifest has no bytes; its publisher
     /// must then still store them again, and looks for its blobs only after that, so it will see every tombstone that
     /// exists now.
-    async fn needs(
+    pub(super) async fn needs(
         &self,
         head: &Head,
         row: VersionRow,

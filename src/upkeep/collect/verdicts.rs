@@ -39,7 +39,7 @@ impl Collect {
             let stamp = self.stamp(&head.name, row.generation).await?;
             // The head may have been created after the run began, so the age is clamped to zero.
             ages.insert(row.number, run.now.duration_since(stamp).max(SignedDuration::ZERO));
-            if verdict == Verdict::UntaggedExpired && self.is_attached(&head.name, row).await? {
+            if verdict == Verdict::UntaggedExpired && self.is_attached(run, &head.name, row).await? {
                 attached.insert(row.number);
             }
         }
@@ -49,17 +49,22 @@ impl Collect {
 
     /// Whether the repository of a log has the manifest that a version describes. Only decides when the version ends, so an
     /// answer that is a moment old costs no more than a retention that is a moment shorter.
-    async fn is_attached(&self, log: &LogName, row: &VersionRow) -> Result<bool, StoreError> {
+    async fn is_attached(&self, run: &RunContext, log: &LogName, row: &VersionRow) -> Result<bool, CollectError> {
         let (Some(repository), Some(subject)) = (RepositoryName::of(log), row.summary.subject) else {
             return Ok(false);
         };
-        let members = Membership::new(Arc::clone(&self.heads));
-        let everything = |_: &LogName| true;
-        if members.find(&repository, subject, AsOf::Now, everything).await?.is_some() {
+        let is_there = async |subject| {
+            let members = Membership::new(Arc::clone(&self.heads));
+            let found = members.find(&repository, subject, AsOf::Now, |_: &LogName| true).await?;
+            Ok::<_, CollectError>(found.is_some() || self.is_held(run, &repository, subject).await?)
+        };
+        if is_there(subject).await? {
             return Ok(true);
         }
-        let Some(subject) = self.aliased_subject(row).await? else { return Ok(false) };
-        Ok(members.find(&repository, subject, AsOf::Now, everything).await?.is_some())
+        match self.aliased_subject(row).await? {
+            Some(subject) => is_there(subject).await,
+            None => Ok(false),
+        }
     }
 
     /// What the subject of a version stands for, if its manifest names that by SHA-512: the row only has a digest of that

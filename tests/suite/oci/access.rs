@@ -9,7 +9,7 @@ use larder::config::{Config, Token};
 use larder::domain::{Digest, Permission};
 
 /// A token `secret of ID` with these actions for these names.
-fn token(id: &str, actions: &[Permission], names: &[&str]) -> Token {
+pub(super) fn token(id: &str, actions: &[Permission], names: &[&str]) -> Token {
     Token {
         id: id.into(),
         sha256: Digest::of(format!("secret of {id}").as_bytes()).hex(),

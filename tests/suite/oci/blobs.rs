@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use larder::config::{Config, NameRule, Token};
+use larder::config::{Config, NameRule};
 use larder::domain::{Digest, Permission, Reads};
 use reqwest::header::HeaderMap;
 
+use super::access::token;
 use super::registry::{Registry, refused};
 use crate::support::replicas::Replicas;
 use crate::support::server::TestServer;
@@ -19,19 +20,11 @@ const PRIVATE: &str = "private/app";
 const MIXED: &str = "mixed/app";
 
 fn guarded(config: &mut Config, blobs: Reads) {
-    let token = |id: &str, action, names: &str| Token {
-        id: id.into(),
-        sha256: Digest::of(format!("secret of {id}").as_bytes()).hex(),
-        actions: vec![action],
-        names: vec![names.parse().unwrap()],
-        surfaces: None,
-        until: None,
-    };
     config.access.tokens = vec![
-        token("admin", Permission::Admin, "**"),
-        token("reader", Permission::Read, "private/**"),
-        token("publisher", Permission::Publish, "private/**"),
-        token("stranger", Permission::Read, "elsewhere/**"),
+        token("admin", &[Permission::Admin], &["**"]),
+        token("reader", &[Permission::Read], &["private/**"]),
+        token("publisher", &[Permission::Publish], &["private/**"]),
+        token("stranger", &[Permission::Read], &["elsewhere/**"]),
     ];
     config.access.blob_reads = blobs;
     let rule = |pattern: &str| {

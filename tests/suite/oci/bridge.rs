@@ -125,6 +125,7 @@ async fn the_command_line_reads_what_container_clients_push() {
     publish(&server, "team/tools/v1", &tools()).await;
     publish(&server, "team/docs/v1", &artifact(&[("notes.txt", "one")])).await;
     publish(&server, "team/docs/v1", &artifact(&[("notes.txt", "two"), ("more.txt", "more")])).await;
+    Registry::of(&server).push("team/image", "v1", &Image::of("an image")).await;
     tokio::task::block_in_place(|| {
         let output = tempfile::tempdir().unwrap();
         command(&server, "fetch team/tools/v1").within(&output).ok();
@@ -143,6 +144,11 @@ async fn the_command_line_reads_what_container_clients_push() {
         assert!(listed.contains("team/docs/v1") && listed.contains("team/tools/v1"), "{listed}");
         let versions = command(&server, "versions team/docs/v1@2").ok().stdout;
         assert!(versions.contains("oci") && versions.contains("2 files"), "{versions}");
+        let nothing = "team/image/v1 has no files with names; container clients pull it";
+        let fetched = command(&server, "fetch team/image/v1").within(&output).ok();
+        assert!(fetched.stderr.contains(nothing), "{}", fetched.stderr);
+        let refused = command(&server, "get team/image/v1 tool").exits(3).stderr;
+        assert!(refused.contains("has no file tool. It has no files with names"), "{refused}");
         command(&server, "copy team/docs/v1@1 team/docs/old").ok();
         assert_eq!(command(&server, "get team/docs/old notes.txt").ok().stdout, "one");
     });

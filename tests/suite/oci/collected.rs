@@ -8,28 +8,30 @@ use jiff::SignedDuration;
 use larder::config::Config;
 use larder::domain::Digest;
 use larder::layout;
+use larder::service::publish::Prepared;
 use larder::store::FsStore;
 use larder::upkeep::collect::{Report, Settings};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::image::{EXAMPLE, Image};
+use super::image::{EXAMPLE, INDEX, Image};
 use super::registry::{Registry, refused};
 use crate::support::collecting::{collect, copies, findings, greedy, patient};
 use crate::support::process::larder;
 use crate::support::server::TestServer;
+use crate::support::services::{ACTOR, Services, activate, name};
 use crate::support::store::{Store, all_keys, key};
 
-const REPOSITORY: &str = "team/app";
+pub(super) const REPOSITORY: &str = "team/app";
 
 /// A server that does not collect, on a directory of its own.
-struct Place {
-    directory: TempDir,
-    server: TestServer,
-    registry: Registry,
+pub(super) struct Place {
+    pub(super) directory: TempDir,
+    pub(super) server: TestServer,
+    pub(super) registry: Registry,
 }
 
-async fn server_on(directory: &Path) -> TestServer {
+pub(super) async fn server_on(directory: &Path) -> TestServer {
     let change = |config: &mut Config| {
         config.collector.enabled = false;
         // Others collect, and what they retired is to be gone at once.
@@ -39,19 +41,19 @@ async fn server_on(directory: &Path) -> TestServer {
 }
 
 impl Place {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let directory = TempDir::new().unwrap();
         let server = server_on(directory.path()).await;
         let registry = Registry::of(&server);
         Self { directory, server, registry }
     }
 
-    fn store(&self) -> Store {
+    pub(super) fn store(&self) -> Store {
         Arc::new(FsStore::open(self.directory.path()).unwrap())
     }
 
     /// One run that finds everything sound.
-    async fn collect(&self, settings: Settings) -> Report {
+    pub(super) async fn collect(&self, settings: Settings) -> Report {
         let report = collect(&self.store(), settings).await.unwrap();
         assert_eq!(report.totals.lost, 0, "{report:?}");
         report
@@ -67,11 +69,11 @@ impl Place {
     }
 }
 
-fn by_digest(image: &Image) -> String {
+pub(super) fn by_digest(image: &Image) -> String {
     format!("/v2/{REPOSITORY}/manifests/{}", image.digest())
 }
 
-fn by_tag(tag: &str) -> String {
+pub(super) fn by_tag(tag: &str) -> String {
     format!("/v2/{REPOSITORY}/manifests/{tag}")
 }
 
@@ -79,7 +81,7 @@ fn layer(image: &Image) -> String {
     format!("/v2/{REPOSITORY}/blobs/{}", Digest::of(image.blobs.last().unwrap()))
 }
 
-fn platforms() -> Image {
+pub(super) fn platforms() -> Image {
     Image::index(
         vec![Image::layered("amd64", &["shared", "one"]), Image::layered("arm64", &["shared", "two"])],
         &json!({}),
@@ -355,4 +357,30 @@ async fn a_copy_of_the_store_answers_by_digest() {
         collect(&store, patient()).await.unwrap();
     }
     assert!(findings(&store).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_draft_says_of_manifests_that_it_lists_ends_no_run_of_the_collector() {
+    let place = Place::new().await;
+    let (child, other) = (Image::of("child"), Image::index(Vec::new(), &json!({})));
+    place.registry.push(REPOSITORY, "child", &child).await;
+    place.registry.push(REPOSITORY, "other", &other).await;
+    let lies = [json!({"size": 1}), json!({"size": child.manifest.len() + 1}), json!({"mediaType": INDEX})];
+    for (at, lie) in lies.iter().enumerate() {
+        let mut listed = child.descriptor();
+        listed.as_object_mut().unwrap().extend(lie.as_object().unwrap().clone());
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [listed, other.descriptor()]});
+        let services = Services::over(&place.store());
+        let name = name(&format!("{REPOSITORY}/draft-{at}"));
+        let prepared = services.publish.prepare(&name, index.to_string().into(), &activate(), &*ACTOR).await;
+        assert!(matches!(prepared, Ok(Prepared::Session(..))), "{lie}: {prepared:?}");
+        place.collect(patient()).await;
+        services.publish.commit(&name, 1, activate(), &*ACTOR).await.unwrap_err();
+    }
+    place.registry.assert_pulls(REPOSITORY, "child", &child).await;
+    assert!(findings(&place.store()).await.is_empty());
+    let to = TempDir::new().unwrap();
+    let (from, into) = (place.directory.path().to_owned(), to.path().join("copy"));
+    let copied = move || larder("copy-store --verify").arg(from).arg(into).ok();
+    tokio::task::spawn_blocking(copied).await.unwrap();
 }

@@ -124,6 +124,34 @@ async fn a_thousand_referrers_are_listed_page_by_page() {
     assert_eq!(found, expected);
 }
 
+/// However few of them a client wants, one request reads only so many.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_over_large_referrers_costs_a_page_at_a_time() {
+    let server = TestServer::start().await;
+    let registry = Registry::of(&server);
+    let image = Image::of("described at length");
+    registry.push(REPOSITORY, "latest", &image).await;
+    let filler = "x".repeat(7 << 19);
+    for at in 0..20 {
+        let artifact_type = if at == 7 { "application/vnd.example.wanted" } else { "application/vnd.example.other" };
+        let members = json!({"subject": image.descriptor(), "artifactType": artifact_type,
+            "annotations": {"number": at.to_string(), "filler": filler}});
+        let referrer = Image::artifact(b"long", &members);
+        registry.push(REPOSITORY, &referrer.digest().to_string(), &referrer).await;
+    }
+    let first = format!("/v2/{REPOSITORY}/referrers/{}?artifactType=application/vnd.example.wanted", image.digest());
+    let (mut next, mut found, mut pages) = (Some(first), 0, 0);
+    while let Some(path) = next {
+        let answer = registry.anonymous().get(&path).await.expect(200);
+        assert_eq!(answer.header("oci-filters-applied"), "artifactType");
+        found += answer.json()["manifests"].as_array().unwrap().len();
+        next = super::registry::next(&answer.headers);
+        pages += 1;
+    }
+    assert_eq!(found, 1);
+    assert!((2..10).contains(&pages), "{pages} pages");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_repositories_are_listed_page_by_page() {
     const REPOSITORIES: usize = 10_000;

@@ -5,13 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
-use larder::config::{NameRule, Token};
+use larder::config::NameRule;
 use larder::domain::{AnyDigest, BothDigests, Digest, Hasher, Permission, Reads};
 use larder::layout::LayoutKey;
 use larder::upkeep::collect::Settings;
 use reqwest::Body;
 use tokio::time::{Instant, sleep};
 
+use super::access::token;
 use super::registry::{OCTETS, Registry, location, refused, with_digest};
 use crate::support::collecting::{collect, greedy};
 use crate::support::process::{Reply, ServerProcess, exchange};
@@ -297,19 +298,11 @@ async fn what_cannot_be_taken_is_refused_and_the_upload_stays() {
 #[tokio::test]
 async fn uploads_need_a_grant_that_reaches_the_repository_and_are_of_one_subject() {
     let server = TestServer::with(|config| {
-        let token = |id: &str, action, names: &str| Token {
-            id: id.into(),
-            sha256: Digest::of(format!("secret of {id}").as_bytes()).hex(),
-            actions: vec![action],
-            names: vec![names.parse().unwrap()],
-            surfaces: None,
-            until: None,
-        };
         config.access.tokens = vec![
-            token("ci", Permission::Publish, "team/app/*"),
-            token("two", Permission::Upload, "team/**"),
-            token("other", Permission::Publish, "other/**"),
-            token("reader", Permission::Read, "**"),
+            token("ci", &[Permission::Publish], &["team/app/*"]),
+            token("two", &[Permission::Upload], &["team/**"]),
+            token("other", &[Permission::Publish], &["other/**"]),
+            token("reader", &[Permission::Read], &["**"]),
         ];
         let matches = vec!["private/**".parse().unwrap()];
         config.names = vec![NameRule { matches, read: Some(Reads::Token), ..NameRule::default() }];

@@ -4,7 +4,7 @@ use super::super::super::{Origin, Pin};
 use super::*;
 
 fn withdraw() -> Change {
-    Change::Withdraw { expect: Expect::Anything, reason: "by mistake".into() }
+    Change::Withdraw { expect: Expect::Anything, version: None, reason: "by mistake".into() }
 }
 
 fn previous() -> Change {
@@ -39,7 +39,7 @@ fn whatever_becomes_active_brings_a_withdrawn_name_back() {
     let mut log = Log::of([prepare(1), commit(1), withdraw(), previous()]);
     assert_eq!(log.head().previous, None, "nothing else was ever active");
     let expect = Expect::OneOf(vec![Digest::of(b"something else")]);
-    let change = Change::Withdraw { expect, reason: String::new() };
+    let change = Change::Withdraw { expect, version: None, reason: String::new() };
     let current = Some(summary(1).manifest.digest);
     assert_eq!(rejected(&mut log, &change), Rejection::Precondition { current });
 }

@@ -7,7 +7,7 @@ fn immutable(changes: impl IntoIterator<Item = Change>) -> Log {
 }
 
 fn withdraw() -> Change {
-    Change::Withdraw { expect: Expect::Anything, reason: "moved".into() }
+    Change::Withdraw { expect: Expect::Anything, version: None, reason: "moved".into() }
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn changes() -> impl Strategy<Value = Change> {
         5 => selector().prop_map(|selector| Change::Floor { selector, reason: "safe".into() }),
         2 => proptest::option::of(number()).prop_map(|version| Change::Unfloor { version }),
         1 => expect().prop_map(|expect| Change::Delete { expect, reason: "gone".into() }),
-        2 => expect().prop_map(|expect| Change::Withdraw { expect, reason: "away".into() }),
+        2 => expect().prop_map(|expect| Change::Withdraw { expect, version: None, reason: "away".into() }),
     ]
 }
 

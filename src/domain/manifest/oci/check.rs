@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::super::problems::{Problems, quote};
-use super::super::{Limits, MAX_SIZE, ManifestError, ReadError};
+use super::super::problems::Problems;
+use super::super::{Limits, MAX_SIZE, ManifestError};
 use super::{Document, Stated, is_index};
 use crate::domain::{AnyDigest, json};
 
@@ -20,8 +20,7 @@ pub fn check(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
     }
     let media_type = match document.media_type() {
         Ok(media_type) => media_type,
-        Err(ReadError::Malformed(why)) => return Err(ManifestError::Malformed(why)),
-        Err(other) => return Err(ManifestError::Malformed(other.to_string())),
+        Err(error) => return Err(ManifestError::Malformed(error.into_reason())),
     };
     let mut problems = Problems::default();
     document.check(media_type, limits, &mut problems);
@@ -45,9 +44,10 @@ impl Document {
             if list == "layers" && stated.is_elsewhere() {
                 continue;
             }
-            stated.check(&place, problems);
-            if *sizes.entry(&*stated.digest).or_insert(stated.size) != stated.size {
-                problems.add(format!("{place}: {} is stated with two different sizes", quote(&stated.digest)));
+            if let Some(digest) = stated.check(&place, problems)
+                && *sizes.entry(digest).or_insert(stated.size) != stated.size
+            {
+                problems.add(format!("{place}: {digest} is stated with two different sizes"));
             }
         }
         if let Some(subject) = &self.subject {
@@ -79,12 +79,12 @@ impl Document {
 }
 
 impl Stated {
-    fn check(&self, place: &str, problems: &mut Problems) {
+    /// Adds what is wrong. Returns the digest, if it is one.
+    fn check(&self, place: &str, problems: &mut Problems) -> Option<AnyDigest> {
         if self.size > MAX_SIZE {
             problems.add(format!("{place}.size: {} is larger than {MAX_SIZE} (2^53 - 1)", self.size));
         }
-        if let Err(error) = self.digest.parse::<AnyDigest>() {
-            problems.add(format!("{place}.digest: {error}"));
-        }
+        let digest = self.digest.parse();
+        digest.inspect_err(|error| problems.add(format!("{place}.digest: {error}"))).ok()
     }
 }

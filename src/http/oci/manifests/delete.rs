@@ -10,6 +10,7 @@ use crate::http::error::ApiError;
 use crate::http::expectation::required_expectation;
 use crate::http::oci::OciRequest;
 use crate::http::oci::address::Reference;
+use crate::protocol::Member;
 use crate::service::repositories::DeleteError;
 use crate::wire::Code;
 
@@ -44,11 +45,23 @@ async fn delete(request: OciRequest, repository: RepositoryName, named: AnyDiges
     let OciRequest { state, caller, .. } = request;
     let tasks = state.tasks.clone();
     run_to_completion(&tasks, async move {
-        let may_change = |log: &LogName| log.visible().is_none_or(|tag| caller.may(Permission::Retire, &tag));
+        // What has no tag is nobody's name: signatures of all tags are among it.
+        let may_change = |Member { log, row, .. }: &Member| match log.visible() {
+            Some(tag) => caller.may(Permission::Retire, &tag),
+            None => {
+                row.created_by == caller.subject() || caller.may_in_whole_repository(Permission::Retire, &repository)
+            }
+        };
         let may_read = |log: &LogName| state.access.may_read_log(&caller, log);
         let deleted = state.repositories.delete(&repository, digest, (may_change, may_read), &caller.author()).await;
         deleted.map_err(|error| match error {
-            DeleteError::Forbidden(Some(log)) => caller.refuse(Permission::Retire, &format!("to {log}")),
+            DeleteError::Forbidden(Some(log)) if log.visible().is_some() => {
+                caller.refuse(Permission::Retire, &format!("to {log}"))
+            }
+            DeleteError::Forbidden(Some(_)) => {
+                let scope = format!("to all tags of {repository}, as is needed for what others pushed without a tag");
+                caller.refuse(Permission::Retire, &scope)
+            }
             DeleteError::Forbidden(None) => {
                 caller.refuse(Permission::Retire, &format!("to everything in {repository} that has this manifest"))
             }

@@ -6,7 +6,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCAT
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
-use crate::domain::manifest::oci;
+use crate::domain::manifest::{ReadError, oci};
 use crate::domain::{AnyDigest, BothDigests, Digest, Expect, ManifestName, Permission, RepositoryName, Sha512};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
@@ -109,8 +109,10 @@ fn check_digest(reference: &Reference, bytes: &[u8]) -> Result<Option<Sha512>, B
 
 /// Fails if the stated media type is not that of the document. Without one there is nothing to contradict.
 fn check_type(headers: &HeaderMap, bytes: &[u8]) -> Result<(), ApiError> {
-    let actual = oci::media_type_of(bytes)
-        .map_err(|error| ApiError::bad_request(Code::ManifestInvalid, format!("This is no manifest: {error}.")))?;
+    let unreadable = |error: ReadError| {
+        ApiError::bad_request(Code::ManifestInvalid, format!("This is no manifest: {}.", error.into_reason()))
+    };
+    let actual = oci::media_type_of(bytes).map_err(unreadable)?;
     let Some(stated) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let stated = String::from_utf8_lossy(stated.as_bytes());
     let essence = stated.split(';').next().unwrap_or_default().trim();

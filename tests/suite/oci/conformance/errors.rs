@@ -88,6 +88,57 @@ async fn a_size_that_is_wrong_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_listed_as_a_manifest_and_is_none_is_named_and_not_quoted() {
+    let server = TestServer::start().await;
+    let registry = Registry::of(&server);
+    let text = b"no JSON".as_slice();
+    let members = br#"{"schemaVersion": "a secret of somebody else", "config": {}}"#.as_slice();
+    let image = Image::of("child").manifest;
+    for (child, media_type, what) in [
+        (text, MANIFEST, "it is not JSON"),
+        (members, MANIFEST, "it does not have the members of an OCI manifest or index"),
+        (&image, INDEX, "it is of the type application/vnd.oci.image.manifest.v1+json"),
+    ] {
+        let digest = registry.push_blob(REPOSITORY, child).await;
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor(media_type, child)]});
+        let answer = registry.put_manifest(REPOSITORY, "wrong", INDEX, index.to_string().as_bytes()).await;
+        let text = answer.text();
+        let error = refused(answer, 400, "MANIFEST_INVALID");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(&digest.to_string()) && message.contains(what), "{message}");
+        assert!(!text.contains("secret") && !text.contains("line 1"), "{text}");
+    }
+    // Of what they sent themselves, clients are told where it is wrong.
+    for (body, message) in [
+        ("no JSON", "This is no manifest: it is not JSON: expected ident at line 1 column 2."),
+        (
+            r#"{"layers": 5}"#,
+            "This is no manifest: invalid type: integer `5`, expected a sequence at line 1 column 12.",
+        ),
+        (
+            r#"{"config": 5}"#,
+            "This is no manifest: invalid type: integer `5`, expected a descriptor at line 1 column 12.",
+        ),
+    ] {
+        let answer = registry.put_manifest(REPOSITORY, "wrong", MANIFEST, body.as_bytes()).await;
+        assert_eq!(refused(answer, 400, "MANIFEST_INVALID")["message"], message);
+    }
+}
+
+#[tokio::test]
+async fn a_size_that_is_stated_twice_is_told_with_the_whole_digest() {
+    let server = TestServer::start().await;
+    let registry = Registry::of(&server);
+    let (layer, mut other) = (descriptor("text/plain", b"three"), descriptor("text/plain", b"three"));
+    other["size"] = 4.into();
+    let image = Image::artifact(b"three", &json!({ "layers": [layer, other] }));
+    let error =
+        refused(registry.put_manifest(REPOSITORY, "two", MANIFEST, &image.manifest).await, 400, "MANIFEST_INVALID");
+    let problem = format!("layers[1]: {} is stated with two different sizes", Digest::of(b"three"));
+    assert_eq!(error["detail"]["problems"], json!([problem]), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_no_manifest_is_refused() {
     let server = TestServer::start().await;
     let registry = Registry::of(&server);
