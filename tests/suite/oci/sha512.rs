@@ -293,7 +293,7 @@ async fn files_of_an_artifact_in_sha512_have_names() {
     place.registry.push_in_sha512(REPOSITORY, &["all"], &index).await;
     for tag in ["one", "all"] {
         let answer = place.server.get(&format!("/versions/{REPOSITORY}/{tag}@1")).await.expect(200).json();
-        assert!(answer.to_string().contains(&Digest::of(b"hello").to_string()), "{answer:#}");
+        assert_eq!(answer["artifact_manifest"]["files"], 1, "{answer:#}");
         assert_eq!(
             place.server.get(&format!("/refs/{REPOSITORY}/{tag}/notes.txt.sha256")).await.expect(200).text()[..64],
             Digest::of(b"hello").hex()
