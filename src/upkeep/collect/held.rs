@@ -52,15 +52,15 @@ impl Collect {
         Ok(held)
     }
 
-    async fn read_held_of(&self, log: &LogName, held: &mut HashSet<Digest>) -> Result<(), CollectError> {
+    async fn read_held_of(&self, log: &LogName, manifests: &mut HashSet<Digest>) -> Result<(), CollectError> {
         let Some(head) = self.heads.current(log).await? else { return Ok(()) };
         for row in self.heads.roots(&head).await?.into_iter().filter(|row| row.state.is_complete()) {
-            held.insert(row.digest());
+            manifests.insert(row.digest());
             if !holds_others(&row) {
                 continue;
             }
             match self.needs(&head, row, Verdict::Active).await {
-                Ok((root, ..)) => held.extend(root.others),
+                Ok((root, ..)) => manifests.extend(root.others),
                 // Marking its log decides what that means.
                 Err(CollectError::LostManifest { .. }) => {}
                 Err(error) => return Err(error),
