@@ -30,6 +30,7 @@ async fn push(services: &Services, image: &Image) {
         repository: repository(),
         tags: vec![latest()],
         bytes: image.manifest.clone().into(),
+        sha512: None,
         expect: Expect::Anything,
     };
     let pushed = services.repositories.push(push, &Author::from(&*ACTOR)).await.unwrap();
