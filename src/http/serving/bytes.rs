@@ -7,9 +7,9 @@ use axum::Extension;
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION, RANGE,
-    REFERRER_POLICY, VARY,
+    ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION,
+    RANGE, REFERRER_POLICY, VARY,
 };
 use axum::response::{IntoResponse as _, Response};
 use futures_util::TryStreamExt as _;
@@ -17,7 +17,7 @@ use futures_util::TryStreamExt as _;
 use super::download::Download;
 use super::parts;
 use super::response_cache::Cacheable;
-use crate::access::Caller;
+use crate::access::{Caller, Credentials};
 use crate::domain::Digest;
 use crate::http::error::ApiError;
 use crate::http::rfc::caching::{Freshness, set_freshness};
@@ -143,8 +143,9 @@ pub(in crate::http) async fn refuse_if_recently_absent(
 }
 
 /// Redirects the client to the store if that is how blobs are delivered. Clients with credentials are excluded: many
-/// would send these to the store too, which has no right to see them, and some stores respond with an error. So are
-/// conditional requests, which the store would evaluate against entity tags of its own.
+/// would send these to the store too, which has no right to see them, and some stores respond with an error. Who states
+/// to be nobody is a container client, which keeps credentials from other hosts. Excluded, too, are conditional requests,
+/// which the store would evaluate against entity tags of its own.
 async fn presign(
     blobs: &Arc<Blobs>,
     digest: Digest,
@@ -152,7 +153,9 @@ async fn presign(
     request: &HeaderMap,
 ) -> Result<Option<Response>, ApiError> {
     let Delivery::Redirect { valid_for } = options.delivery else { return Ok(None) };
-    if ["authorization", "if-match", "if-none-match", "if-range"].iter().any(|name| request.contains_key(*name)) {
+    let knows_client = |value: &HeaderValue| !Credentials::are_of_nobody(value.as_bytes());
+    let is_conditional = ["if-match", "if-none-match", "if-range"].iter().any(|name| request.contains_key(*name));
+    if is_conditional || request.get_all(AUTHORIZATION).iter().any(knows_client) {
         return Ok(None);
     }
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
