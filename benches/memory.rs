@@ -1,10 +1,14 @@
 //! Resident memory of the server with many transfers at once.
 //!
-//! `cargo bench --bench memory` runs 64 uploads and 64 downloads of 1 GiB at once and prints what the server holds
-//! in memory. It needs 66 GiB of disk; `-- --transfers 16 --size 256MiB` needs less and must show the same.
+//! `cargo bench --bench memory` runs 64 uploads and 64 downloads of 1 GiB at once, then 64 pushes of images that have
+//! layers in common, each on a server of its own, and prints what that server holds in memory. It needs 66 GiB of disk;
+//! `-- --transfers 16 --size 256MiB` needs less and must show the same, and `--transfers 0` leaves the transfers out. Of
+//! the pushes, `--pushes` is the number and `--layer 32MiB` the size of each layer.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark prints what the wall clock says")]
 
+#[path = "memory/pushes.rs"]
+mod pushes;
 mod support;
 
 use std::time::{Duration, Instant};
@@ -17,28 +21,43 @@ use support::{QUIET, Server, argument, directory, size_argument};
 const CHUNK: u64 = 1 << 20;
 
 fn main() {
-    let transfers: u64 = argument("transfers", "64").parse().expect("a number of transfers");
-    let size = size_argument("size", "1GiB").next_multiple_of(CHUNK);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let number = |name| argument(name, "64").parse::<u64>().expect("a number");
+    let (transfers, pushes) = (number("transfers"), number("pushes"));
+    if transfers > 0 {
+        let size = size_argument("size", "1GiB").next_multiple_of(CHUNK);
+        let what = format!("{transfers} uploads and {transfers} downloads of {} MiB at once", size >> 20);
+        measure(&runtime, &what, 2 * transfers * size, async |server| transfer(server, transfers, size).await);
+    }
+    if pushes > 0 {
+        let size = size_argument("layer", "32MiB").next_multiple_of(CHUNK);
+        let (shared, own) = (pushes::SHARED, pushes::OWN);
+        let what = format!("{pushes} pushes of {shared} shared and {own} other layers of {} MiB at once", size >> 20);
+        let bytes = pushes * (shared + own) * size;
+        measure(&runtime, &what, bytes, async |server| pushes::push_all(server, pushes, size).await);
+    }
+}
+
+/// Loads a server of its own, and prints how long that took and what the server held meanwhile.
+fn measure(runtime: &tokio::runtime::Runtime, what: &str, bytes: u64, load: impl AsyncFnOnce(&Server) -> Duration) {
     let directory = directory();
     let server = Server::start_with(directory.path(), &[QUIET]);
     let idle = server.status("VmRSS");
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let elapsed = runtime.block_on(load(&server, transfers, size));
-    let mebibytes = u128::from(2 * transfers * (size >> 20));
-    let (seconds, rate) = (elapsed.as_secs_f64(), 1000 * mebibytes / elapsed.as_millis().max(1));
-    println!(
-        "{transfers} uploads and {transfers} downloads of {} MiB at once: {seconds:.1} s, {rate} MiB/s",
-        size >> 20
-    );
+    let elapsed = runtime.block_on(load(&server));
+    let rate = 1000 * u128::from(bytes >> 20) / elapsed.as_millis().max(1);
+    println!("{what}: {:.1} s, {rate} MiB/s", elapsed.as_secs_f64());
     println!("resident memory: {} MiB idle, {} MiB at its highest", idle >> 10, server.status("VmHWM") >> 10);
 }
 
-async fn load(server: &Server, transfers: u64, size: u64) -> Duration {
-    let client = larder::client::http_client_builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
-    let chunk = Bytes::from(vec![7_u8; 1 << 20]);
-    let first = upload(&client, server, u64::MAX, size, &chunk).await;
+fn client() -> reqwest::Client {
+    larder::client::http_client_builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client")
+}
+
+async fn transfer(server: &Server, transfers: u64, size: u64) -> Duration {
+    let (client, chunk) = (client(), filling());
+    let first = upload(&client, server, Content::new(u64::MAX, size, &chunk)).await;
     let began = Instant::now();
-    let uploads = (0..transfers).map(|seed| upload(&client, server, seed, size, &chunk));
+    let uploads = (0..transfers).map(|seed| upload(&client, server, Content::new(seed, size, &chunk)));
     let downloads = (0..transfers).map(|_| download(&client, server, first));
     let (uploaded, downloaded) =
         tokio::join!(futures_util::future::join_all(uploads), futures_util::future::join_all(downloads));
@@ -47,29 +66,51 @@ async fn load(server: &Server, transfers: u64, size: u64) -> Duration {
     began.elapsed()
 }
 
-/// Uploads `size` bytes that begin with `seed`, made as they are sent.
-async fn upload(client: &reqwest::Client, server: &Server, seed: u64, size: u64, chunk: &Bytes) -> Digest {
-    let mut first = chunk.to_vec();
-    first[..8].copy_from_slice(&seed.to_be_bytes());
-    let first = Bytes::from(first);
-    let chunks = size / CHUNK;
-    let piece = move |first: &Bytes, chunk: &Bytes, at: u64| if at == 0 { first.clone() } else { chunk.clone() };
-    let digest = {
-        let (first, chunk) = (first.clone(), chunk.clone());
+/// The bytes that all content but its beginning is made of.
+fn filling() -> Bytes {
+    Bytes::from(vec![7_u8; 1 << 20])
+}
+
+/// Bytes that begin with a seed, made as they are needed.
+#[derive(Clone)]
+struct Content {
+    first: Bytes,
+    rest: Bytes,
+    size: u64,
+}
+
+impl Content {
+    fn new(seed: u64, size: u64, filling: &Bytes) -> Self {
+        let mut first = filling.to_vec();
+        first[..8].copy_from_slice(&seed.to_be_bytes());
+        Self { first: first.into(), rest: filling.clone(), size }
+    }
+
+    fn chunks(self) -> impl Iterator<Item = Bytes> {
+        (0..self.size / CHUNK).map(move |at| if at == 0 { self.first.clone() } else { self.rest.clone() })
+    }
+
+    async fn digest(&self) -> Digest {
+        let content = self.clone();
         let hash = move || {
             let mut hasher = Hasher::new();
-            (0..chunks).for_each(|at| hasher.update(&piece(&first, &chunk, at)));
+            content.chunks().for_each(|chunk| hasher.update(&chunk));
             hasher.finish()
         };
         tokio::task::spawn_blocking(hash).await.expect("a hash")
-    };
-    let chunk = chunk.clone();
-    let body =
-        futures_util::stream::iter((0..chunks).map(move |at| Ok::<_, std::io::Error>(piece(&first, &chunk, at))));
+    }
+
+    fn body(self) -> reqwest::Body {
+        reqwest::Body::wrap_stream(futures_util::stream::iter(self.chunks().map(Ok::<_, std::io::Error>)))
+    }
+}
+
+/// Uploads content.
+async fn upload(client: &reqwest::Client, server: &Server, content: Content) -> Digest {
+    let digest = content.digest().await;
     let request = client.put(format!("{}/blobs/{digest}", server.url)).bearer_auth(&server.token);
-    let request = request.header("content-length", size).body(reqwest::Body::wrap_stream(body));
-    let response = request.send().await.expect("an upload");
-    assert_eq!(response.status(), 201);
+    let response = request.header("content-length", content.size).body(content.body()).send().await;
+    assert_eq!(response.expect("an upload").status(), 201);
     digest
 }
 

@@ -6,11 +6,11 @@
 //! B C); and prints medians, how Larder compares, and whether it reaches its goals. It takes about 45 minutes and 25 GiB
 //! of disk. An answer that is not what it should be ends the run, and whatever was started ends with it.
 //!
-//! Everything behind `--` is optional: `--only "64 KiB"`, the loads with this in their names; `--connections 1,16,256`;
-//! `--rounds 5`; `--seconds 3` for each read load in each round; `--blobs 100000` in the store that Larder is started
-//! on, of which ten times as many are the goal but take half an hour to make on a slow disk; `--json FILE` and `--svg
-//! FILE`, the results for programs and as a plot; `--quick`, a smoke run with small sizes, whose figures mean nothing;
-//! `--engine`, Ceph's object gateway as a peer, which has to be installed and takes half a minute to start, with its
+//! Everything behind `--` is optional: `--only HEAD,image`, the loads with one of these in their names; `--connections
+//! 1,16,256`; `--rounds 5`; `--seconds 3` for each read load in each round; `--blobs 100000` in the store that Larder is
+//! started on, of which ten times as many are the goal but take half an hour to make on a slow disk; `--json FILE` and
+//! `--svg FILE`, the results for programs and as a plot; `--quick`, a smoke run with small sizes, whose figures mean
+//! nothing; `--engine`, Ceph's object gateway as a peer, which has to be installed and takes half a minute to start, with its
 //! disk in `--place /dev/shm`; `--angos PROGRAM`, a release binary of Angos; `--no-pin`; `--discard`.
 //!
 //! The servers have the first half of the cores, the load generator the other, unless `--no-pin` lets them share: then
@@ -104,7 +104,7 @@ fn main() {
     }
     let options = Options::read();
     let sizes = options.sizes();
-    let wanted: Vec<Work> = Work::ALL.into_iter().filter(|work| work.name(&sizes).contains(&options.only)).collect();
+    let wanted: Vec<Work> = Work::ALL.into_iter().filter(|work| options.wants(&work.name(&sizes))).collect();
     assert!(!wanted.is_empty(), "no load has {:?} in its name", options.only);
     let programs = Programs::install(options.angos.as_deref());
     let cores = Cores::split(options.pin);

@@ -12,6 +12,7 @@ mod error;
 mod expectation;
 mod extract;
 mod layers;
+mod meters;
 mod native;
 mod oci;
 mod openapi;

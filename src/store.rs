@@ -10,6 +10,7 @@ mod key;
 pub mod s3;
 
 use std::fmt;
+use std::io::IoSliceMut;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,6 +19,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use crate::shares::Owner;
 
@@ -89,6 +91,26 @@ pub struct FileSlice {
     pub end: u64,
     /// The bytes themselves, if the slice is small and was read on opening.
     pub bytes: Option<Bytes>,
+}
+
+/// Smallest read-ahead of the kernel, in bytes.
+const READ_AHEAD: u64 = 128 * 1024;
+
+impl FileSlice {
+    /// Whether the bytes are in the page cache, judged by the last one and, if there are more than one read-ahead of them,
+    /// the first. Bytes in between have been read ahead, or cost only a short wait.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        let mut byte = [0];
+        let mut is = |at| preadv2(&*self.file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT) == Ok(1);
+        is(self.end.saturating_sub(1)) && (self.length() <= READ_AHEAD || is(self.start))
+    }
+
+    /// Number of bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.end.saturating_sub(self.start)
+    }
 }
 
 /// Number of files that this process may have open at once; a very large number if there is no limit.

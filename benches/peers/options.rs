@@ -29,7 +29,7 @@ pub(crate) struct Options {
     /// Length of each read load in each round.
     pub seconds: f64,
     pub connections: Vec<usize>,
-    /// Part of the names of the loads that are wanted.
+    /// Parts of the names of the loads that are wanted, with commas between them.
     pub only: String,
     blobs: u64,
     pub json: Option<PathBuf>,
@@ -58,6 +58,11 @@ impl Options {
             json: given("json").map(PathBuf::from),
             svg: given("svg").map(PathBuf::from),
         }
+    }
+
+    /// Whether a load of this name is wanted.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.split(',').any(|part| name.contains(part))
     }
 
     /// Sizes of everything.

@@ -10,12 +10,13 @@ use std::mem::MaybeUninit;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use axum::body::Bytes;
+use tokio::time::Instant;
 
 use super::request_id::RequestIdText;
 use super::rfc::framing;
 use crate::access::Credentials;
 use crate::clock::{Clock as _, SystemClock};
+use crate::store::FileSlice;
 
 /// Most fields in a head, as in the HTTP library.
 const FIELDS: usize = 100;
@@ -23,6 +24,8 @@ const FIELDS: usize = 100;
 const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "upgrade", "expect"];
 /// Largest body that is written directly, in bytes: a client that does not take it makes the connection hold a copy.
 pub(super) const LARGEST: usize = 8 << 10;
+/// Largest part of a file that is written directly, in bytes: as much as is taken for in memory after one look.
+pub(super) const LARGEST_FILE: u64 = 1 << 20;
 /// Fields without influence on cached responses, which exist only for what everybody gets.
 const IGNORED: [&str; 12] = [
     "user-agent",
@@ -135,18 +138,15 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The length of what differs from one answer to the next.
-const CHANGING: usize = "x-request-id: ".len() + 24 + "\r\ndate: ".len() + DATE + "\r\n\r\n".len();
 /// The length of a date.
 const DATE: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 
-/// A whole response, as bytes in three parts.
+/// A whole response.
 pub struct DirectAnswer {
-    /// The head but for its end.
-    pub(super) head: Bytes,
-    /// The end of the head.
-    pub(super) end: [u8; CHANGING],
-    pub(super) body: Bytes,
+    /// The head, and the body unless that is in a file.
+    pub bytes: Vec<u8>,
+    /// The file that the body is in. All of it is in the page cache.
+    pub file: Option<FileSlice>,
 }
 
 impl fmt::Debug for DirectAnswer {
@@ -155,41 +155,28 @@ impl fmt::Debug for DirectAnswer {
     }
 }
 
-impl DirectAnswer {
-    /// The parts, in the order in which they are to be written.
-    #[must_use]
-    pub fn parts(&self) -> [&[u8]; 3] {
-        [&self.head, &self.end, &self.body]
-    }
-}
-
-/// The present date as responses state it, made once a second.
+/// The present date as responses state it, and until when, made once a second.
 #[derive(Debug, Default)]
-pub(super) struct Dates(Mutex<(i64, [u8; DATE])>);
+pub(super) struct Dates(Mutex<Option<(Instant, [u8; DATE])>>);
 
 impl Dates {
-    /// The end of the head of a response that is sent now.
-    pub(super) fn end_of_head(&self, id: RequestIdText) -> [u8; CHANGING] {
-        let mut end = [0; CHANGING];
-        let parts: [&[u8]; 5] = [b"x-request-id: ", &id, b"\r\ndate: ", &self.now(), b"\r\n\r\n"];
-        let mut rest = &mut end[..];
-        for part in parts {
-            let (place, behind) = rest.split_at_mut(part.len());
-            place.copy_from_slice(part);
-            rest = behind;
-        }
-        end
+    /// A response that is sent `now`: a head that has no end yet, and a body.
+    pub(super) fn complete(&self, head: &[u8], id: RequestIdText, now: Instant, body: &[u8]) -> Vec<u8> {
+        [head, b"x-request-id: ", &id, b"\r\ndate: ", &self.at(now), b"\r\n\r\n", body].concat()
     }
 
-    fn now(&self) -> [u8; DATE] {
-        let now = SystemClock.now().as_second();
+    fn at(&self, now: Instant) -> [u8; DATE] {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.0 != now {
-            let since = Duration::from_secs(u64::try_from(now).unwrap_or_default());
-            let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since);
-            *known = (now, text.as_bytes().try_into().unwrap_or([b' '; DATE]));
+        if let Some((_, date)) = known.filter(|(until, _)| now < *until) {
+            return date;
         }
-        known.1
+        let time = SystemClock.now();
+        let since = Duration::from_secs(u64::try_from(time.as_second()).unwrap_or_default());
+        let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since);
+        let date = text.as_bytes().try_into().unwrap_or([b' '; DATE]);
+        let begun = Duration::from_nanos(u64::try_from(time.subsec_nanosecond()).unwrap_or_default());
+        *known = Some((now + Duration::from_secs(1).saturating_sub(begun), date));
+        date
     }
 }
 
@@ -239,10 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_head_has_an_id_and_the_date() {
-        let end = Dates::default().end_of_head([b'1'; 24]);
-        let text = std::str::from_utf8(&end).unwrap();
-        let date = text.strip_prefix("x-request-id: 111111111111111111111111\r\ndate: ").unwrap();
-        httpdate::parse_http_date(date.strip_suffix("\r\n\r\n").unwrap()).unwrap();
+    fn an_answer_has_an_id_and_the_date() {
+        let dates = Dates::default();
+        let now = Instant::now();
+        let date_at = |now| {
+            let bytes = dates.complete(b"a: b\r\n", [b'1'; 24], now, b"body");
+            let text = String::from_utf8(bytes).unwrap();
+            let date = text.strip_prefix("a: b\r\nx-request-id: 111111111111111111111111\r\ndate: ").unwrap();
+            httpdate::parse_http_date(date.strip_suffix("\r\n\r\nbody").unwrap()).unwrap()
+        };
+        assert!(date_at(now) <= date_at(now + Duration::from_secs(2)));
     }
 }

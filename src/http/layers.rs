@@ -4,7 +4,6 @@
 //! One layer does nearly all of it, because each layer costs every request an allocation or two.
 
 mod direct;
-mod meters;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -12,6 +11,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
@@ -32,6 +32,7 @@ use tracing::field::Empty;
 
 use super::direct::Dates;
 use super::error::{ApiError, Denial};
+use super::meters::Meters;
 use super::request_id::RequestId;
 use super::rfc::accept::prefers_html;
 use super::rfc::forwarded;
@@ -39,7 +40,6 @@ use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, Response
 use super::state::BaseUrl;
 use super::surface::{self, Challenge, FailedRequest, RoutedSurface, SurfaceProperties};
 use crate::access::Credentials;
-use meters::Meters;
 
 /// Response headers that scripts of other origins may read (CORS).
 const EXPOSED: &str = "ETag, Digest, Repr-Digest, Content-Range, Content-Length, Accept-Ranges, Link, Location, Retry-After, \
@@ -91,17 +91,6 @@ impl RequestContext {
         Some(response)
     }
 
-    /// Writes the log line of a request, unless it is `quiet`, and counts it.
-    fn observe(&self, span: &Span, (route, quiet): (&str, bool), method: &Method, status: StatusCode, began: Instant) {
-        let took = began.elapsed();
-        if !quiet {
-            let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            let status = status.as_u16();
-            span.in_scope(|| tracing::info!(%route, status, duration_ms, "answered"));
-        }
-        self.meters.count(route, method, status, took);
-    }
-
     /// The complete response to a request that is refused before routing.
     pub(super) fn refuse<B>(
         &self,
@@ -129,6 +118,13 @@ impl SurfaceContext {
     fn host<'a, B>(&self, request: &'a axum::http::Request<B>) -> Option<Cow<'a, str>> {
         if self.by_host { surface::host(request) } else { None }
     }
+}
+
+/// Writes the log line of a request.
+fn log(span: &Span, route: &str, status: StatusCode, took: Duration) {
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let status = status.as_u16();
+    span.in_scope(|| tracing::info!(%route, status, duration_ms, "answered"));
 }
 
 /// Wraps the routes of a surface in its layers.
@@ -323,8 +319,11 @@ impl RequestRecord {
     /// Writes the log line and counts the request.
     fn observe(&self, context: &RequestContext, response: &Response) {
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
-        let quiet = self.surface.surface.quiet.contains(&route);
-        context.observe(&self.span, (route, quiet), &self.method, response.status(), self.began);
+        let took = self.began.elapsed();
+        if !self.surface.surface.quiet.contains(&route) {
+            log(&self.span, route, response.status(), took);
+        }
+        context.meters.count(route, &self.method, response.status(), took);
     }
 
     /// Answers OPTIONS for every resource that exists, with its methods (RFC 9110 section 9.3.7).

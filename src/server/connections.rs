@@ -15,6 +15,7 @@ mod metered;
 mod progress;
 mod refusals;
 mod reserve;
+mod seldom;
 mod sendfile;
 mod sent;
 mod stalled;

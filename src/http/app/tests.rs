@@ -169,7 +169,7 @@ async fn a_direct_answer_is_the_cached_response() {
     assert!(matches!(peek(head), PeekedHead::Alone), "nothing is cached yet");
     let (parts, body) = ask(&app, "z", "/cached").await;
     let PeekedHead::Answered(answer) = peek(head) else { panic!("{:?}", peek(head)) };
-    let text = String::from_utf8(answer.parts().concat()).unwrap();
+    let text = String::from_utf8(answer.bytes).unwrap();
     let (fields, sent) = text.split_once("\r\n\r\n").unwrap();
     assert_eq!(sent, body);
     let mut fields = fields.split("\r\n");

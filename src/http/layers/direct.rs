@@ -1,13 +1,16 @@
 //! Cached responses in the form in which they are written to a connection.
 
+use axum::body::Bytes;
 use axum::http::Method;
 use tokio::time::Instant;
 use tracing::field::Empty;
 
-use super::{RequestContext, SurfaceContext};
-use crate::http::direct::{DirectAnswer, LARGEST, PlainRequest};
+use super::{RequestContext, SurfaceContext, log};
+use crate::http::direct::{DirectAnswer, LARGEST, LARGEST_FILE, PlainRequest};
 use crate::http::request_id;
+use crate::http::serving::response_cache::Hit;
 use crate::http::surface;
+use crate::store::FileSlice;
 
 impl RequestContext {
     /// The cached response to a plain request, or `None` if it takes more than that.
@@ -19,17 +22,30 @@ impl RequestContext {
         let host = if place.by_host { Some(surface::normal_host(asked.host)) } else { None };
         let key = place.key(host.as_deref(), asked.target)?;
         let hit = self.responses.lookup(&key, !asked.is_head, asked.held)?;
-        let head = hit.head(&key)?.clone();
-        let body = hit.body().cloned().unwrap_or_default();
-        if body.len() > LARGEST {
-            return None;
-        }
-        let (id, method) = (request_id::new(), if asked.is_head { Method::HEAD } else { Method::GET });
+        let (body, file) = body_of(&hit)?;
+        let id = request_id::new();
+        let bytes = self.dates.complete(hit.head(&key)?, id, began, body.map_or(&[], |body| body));
+        let method = if asked.is_head { Method::HEAD } else { Method::GET };
         let path = asked.target.split('?').next().unwrap_or_default();
         let text = std::str::from_utf8(&id).unwrap_or_default();
         let span = tracing::info_span!("request", id = %text, %method, %path, subject = Empty);
-        let route = hit.matched_route();
-        self.observe(&span, (route, place.surface.quiet.contains(&route)), &method, hit.status(), began);
-        Some(DirectAnswer { head, end: self.dates.end_of_head(id), body })
+        let (route, took) = (hit.matched_route(), began.elapsed());
+        if !place.surface.quiet.contains(&route) {
+            log(&span, route, hit.status(), took);
+        }
+        hit.meter(&self.meters, &method).count(took);
+        Some(DirectAnswer { bytes, file })
+    }
+}
+
+/// The body as bytes or in a file; `None` if it is too large, or would have to be waited for.
+fn body_of(hit: &Hit) -> Option<(Option<&Bytes>, Option<FileSlice>)> {
+    match (hit.body(), hit.file()) {
+        (Some(bytes), _) if bytes.len() <= LARGEST => Some((Some(bytes), None)),
+        (None, None) => Some((None, None)),
+        (_, file) => {
+            let file = file.filter(|file| file.length() <= LARGEST_FILE && hit.is_in_memory(file))?;
+            Some((None, Some(FileSlice { bytes: None, ..file.clone() })))
+        }
     }
 }

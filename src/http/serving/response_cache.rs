@@ -17,7 +17,7 @@ mod key;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -31,8 +31,9 @@ use tokio::time::Instant;
 
 use super::download::Download;
 use crate::domain::ManifestName;
+use crate::http::meters::{Meter, Meters};
 use crate::http::rfc::digests::withdraw_digest;
-use crate::store::{files_allowed, has_name};
+use crate::store::{FileSlice, files_allowed, has_name};
 pub(in crate::http) use cacheable::Cacheable;
 use entries::Entries;
 pub(in crate::http) use key::{CacheKey, EndOfDigest, end_of_digest};
@@ -79,8 +80,12 @@ struct CachedResponse {
     cached_at: Instant,
     /// Whether it was asked for lately.
     used: AtomicBool,
+    /// Whether its file was in the page cache when that was last looked at, which is forgotten every second.
+    in_memory: AtomicBool,
     /// Whether its file is about to be closed.
     expired: AtomicBool,
+    /// What counts it, for GET and HEAD, each of the whole response and of 304s.
+    meters: [OnceLock<Meter>; 4],
 }
 
 /// Cache of complete responses.
@@ -195,7 +200,8 @@ impl ResponseCache {
         }
         let dated = headers.contains_key(LAST_MODIFIED);
         let head = head(status, &headers);
-        let (cached_at, used, expired) = (Instant::now(), AtomicBool::new(false), AtomicBool::new(false));
+        let cached_at = Instant::now();
+        let [used, in_memory, expired] = [const { AtomicBool::new(false) }; 3];
         let response = CachedResponse {
             source,
             epoch,
@@ -209,7 +215,9 @@ impl ResponseCache {
             weight,
             cached_at,
             used,
+            in_memory,
             expired,
+            meters: Default::default(),
         };
         drop_in_background(remembered.add(key, response));
         if remembered.begin_closing() {
@@ -226,6 +234,7 @@ impl CachedResponse {
 
     /// Whether its file is worth keeping open until the next look.
     fn stays_open(&self) -> bool {
+        self.in_memory.store(false, Relaxed);
         self.used.swap(false, Relaxed)
             && self.cached_at.elapsed() < KEPT_AT_ALL
             && self.source.file().is_some_and(has_name)
@@ -268,19 +277,41 @@ impl Hit {
         self.cached.route.as_str()
     }
 
+    /// What counts this response to a request with this method, GET or HEAD.
+    pub(in crate::http) fn meter(&self, meters: &Meters, method: &Method) -> &Meter {
+        let index = usize::from(*method == Method::HEAD) + 2 * usize::from(self.unchanged);
+        self.cached.meters[index].get_or_init(|| meters.meter(self.matched_route(), method, self.status()))
+    }
+
     /// The body, if there is one and it is in memory.
     pub(in crate::http) fn body(&self) -> Option<&Bytes> {
         self.cached.source.bytes().filter(|_| self.whole)
     }
 
+    /// The file that the body is in, if there is a body and it is in a file.
+    pub(in crate::http) fn file(&self) -> Option<&FileSlice> {
+        self.cached.source.slice().filter(|_| self.whole)
+    }
+
+    /// Whether this file is in the page cache. What was there less than a second ago counts as being there: looking takes as
+    /// long as a quarter of sending 64 KiB, and what was just used is the last that the kernel parts with.
+    pub(in crate::http) fn is_in_memory(&self, file: &FileSlice) -> bool {
+        let known = &self.cached.in_memory;
+        if known.load(Relaxed) {
+            return true;
+        }
+        let is = file.is_in_memory();
+        known.store(is, Relaxed);
+        is
+    }
+
     /// Status line and headers as they are written to a connection, without the end. `None` if the headers differ for this
-    /// key, or the body has to be read from a file.
+    /// key.
     pub(in crate::http) fn head(&self, key: &CacheKey<'_>) -> Option<&Bytes> {
         let is_same = key.label.is_none_or(|label| *label == *self.cached.label);
-        let is_complete = !self.whole || self.body().is_some();
         let head =
             if self.unchanged { self.cached.unchanged.as_ref().map(|(_, head)| head)? } else { &self.cached.head };
-        (is_same && is_complete).then_some(head)
+        is_same.then_some(head)
     }
 }
 

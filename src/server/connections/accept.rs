@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use super::memory::ResponseMemory;
 use super::metered::{Meter, MeteredBody, MeteredStream};
 use super::progress::Pace;
 use super::reserve::{Admission, Reserve, admission};
+use super::seldom::seldom;
 use super::sendfile::{FileStream, Outbox};
 use super::table::{ConnectionTable, Peer, Slot};
 use crate::config;
@@ -140,7 +142,7 @@ impl Connections {
             tokio::select! {
                 biased;
                 () = serving => {}
-                () = hard.cancelled() => {}
+                () = seldom(hard.cancelled()) => {}
             }
         });
     }
@@ -169,7 +171,7 @@ impl Connections {
         tokio::select! {
             biased;
             () = serving => {}
-            () = self.leave(state, &ending, http2) => {}
+            () = seldom(self.leave(state, &ending, http2)) => {}
         }
     }
 
@@ -200,12 +202,16 @@ impl Connections {
         ending: &CancellationToken,
     ) {
         let deadline = Deadline::new(meter.state());
+        let mut interrupted = pin!(seldom(self.interrupted(&deadline, ending)));
+        if meter.keeps_alive() {
+            stream.answer_directly(DirectAnswers::new(self.app.clone(), deadline.clone(), self.header_timeout));
+            if !self.serve_directly(&mut stream, &deadline, interrupted.as_mut()).await {
+                return;
+            }
+        }
         let mut builder = http1::Builder::new();
         builder.timer(deadline.clone()).header_read_timeout(self.header_timeout).max_buf_size(BUFFER);
         builder.keep_alive(meter.keeps_alive());
-        if meter.keeps_alive() {
-            stream.answer_directly(DirectAnswers::new(self.app.clone(), deadline.clone(), self.header_timeout));
-        }
         let service = service_fn(|request| {
             let (request, unanswered) = meter.begin(request);
             let (outbox, memory) = (outbox.clone(), Arc::clone(&self.memory));
@@ -218,16 +224,49 @@ impl Connections {
         tokio::select! {
             biased;
             result = &mut connection => return note(result),
-            () = deadline.passed(self.header_timeout) => {
-                return tracing::debug!("a connection was closed on which no request came");
-            }
-            () = ending.cancelled() => {}
+            interruption = interrupted => if matches!(interruption, Interruption::Silence) { return },
         }
         connection.as_mut().graceful_shutdown();
         tokio::select! {
             biased;
             result = connection => note(result),
             () = deadline.passed(self.header_timeout) => {}
+        }
+    }
+
+    /// Serves HTTP/1.1 without the library until the connection ends, or something comes that is for the library. Returns
+    /// whether that is so.
+    async fn serve_directly(
+        &self,
+        stream: &mut MeteredStream,
+        deadline: &Deadline,
+        interrupted: Pin<&mut impl Future<Output = Interruption>>,
+    ) -> bool {
+        deadline.wait(self.header_timeout);
+        let interruption = tokio::select! {
+            biased;
+            more = stream.receive_unanswered() => return more.unwrap_or(false),
+            interruption = interrupted => interruption,
+        };
+        if matches!(interruption, Interruption::Ending) {
+            tokio::select! {
+                biased;
+                _ = stream.shutdown() => {}
+                () = deadline.passed(self.header_timeout) => {}
+            }
+        }
+        false
+    }
+
+    /// Completes when no request came in time, or the connection is to end after the request under way.
+    async fn interrupted(&self, deadline: &Deadline, ending: &CancellationToken) -> Interruption {
+        tokio::select! {
+            biased;
+            () = deadline.passed(self.header_timeout) => {
+                tracing::debug!("a connection was closed on which no request came");
+                Interruption::Silence
+            }
+            () = ending.cancelled() => Interruption::Ending,
         }
     }
 
@@ -299,6 +338,14 @@ async fn is_http2(stream: &TcpStream) -> Option<bool> {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(200));
     }
+}
+
+/// Why a connection is not served any longer.
+enum Interruption {
+    /// No request came in time.
+    Silence,
+    /// It is to end after the request under way.
+    Ending,
 }
 
 /// Answers requests of one connection.

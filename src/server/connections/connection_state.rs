@@ -149,7 +149,12 @@ impl ConnectionState {
         matches!(self.phase.load(Relaxed), FRESH | BETWEEN)
     }
 
-    /// Records a request that was answered as soon as it had been received.
+    /// Records a request of which the answer has been begun as soon as it had been received.
+    pub(super) fn answers_directly(&self) {
+        self.enter(BUSY);
+    }
+
+    /// Records that a request was answered directly, and the next one is waited for.
     pub(super) fn answered_directly(&self) {
         self.enter(BETWEEN);
     }

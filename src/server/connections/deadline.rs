@@ -46,6 +46,11 @@ impl Deadline {
         self.set(Some(Instant::now() + patience));
     }
 
+    /// Sets no deadline: the connection waits for no head.
+    pub(super) fn clear(&self) {
+        self.set(None);
+    }
+
     fn get(&self) -> Option<Instant> {
         *self.0.at.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,8 @@
 //! Writes cached responses to a connection before the HTTP library has seen the requests.
 //!
 //! Bytes that were received are answered here if they are the whole head of a plain request and nothing else. Otherwise
-//! they are passed on, and the library does what it always does. It never learns of the others.
+//! they are passed on, and the library does what it always does. It never learns of the others, and does not exist before
+//! there is something for it.
 //!
 //! # Why no response comes in the wrong place
 //! That takes a library that waits for a head, holds no bytes of one, and has written all that it had to. The first is
@@ -10,17 +11,15 @@
 //! direct answers end for good. The third holds if it has flushed the connection after it last wrote, which it does
 //! only when its own buffer is empty, and wrote after it was last given a head.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-
-use tokio::io::AsyncWrite;
 
 use super::connection_state::ConnectionState;
 use super::deadline::Deadline;
 use super::sendfile::FileStream;
 use crate::http::{App, PeekedHead};
+use crate::store::FileSlice;
 
 /// What the library has done about the head that it was given last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +41,18 @@ pub(super) struct DirectAnswers {
     library: Library,
     /// Whether the library was given nothing but whole heads.
     in_step: bool,
-    /// What is left to write of an answer.
+    /// Whether an answer has been begun and not been written in full.
+    is_answering: bool,
+    /// What is left to write of its head and of what is in memory of its body.
     rest: Vec<u8>,
+    /// What is left to write of a file behind that.
+    file: Option<FileSlice>,
 }
 
 impl DirectAnswers {
     pub(super) fn new(app: App, deadline: Deadline, patience: Duration) -> Self {
-        Self { app, deadline, patience, library: Library::Done, in_step: true, rest: Vec::new() }
+        let (library, rest) = (Library::Done, Vec::new());
+        Self { app, deadline, patience, library, in_step: true, is_answering: false, rest, file: None }
     }
 
     /// Answers bytes that were received, or records that the library gets them. True if they were answered.
@@ -70,17 +74,14 @@ impl DirectAnswers {
             return Ok(false);
         };
         state.progress(received.len());
-        let parts = answer.parts();
-        let written = Pin::new(stream).poll_write_vectored(context, &parts.map(IoSlice::new));
-        let mut written = if let Poll::Ready(written) = written { written? } else { 0 };
-        state.progress(written);
-        for part in parts {
-            let begun = written.min(part.len());
-            self.rest.extend_from_slice(&part[begun..]);
-            written -= begun;
+        (self.rest, self.file) = (answer.bytes, answer.file);
+        self.is_answering = true;
+        if let Poll::Ready(written) = self.poll_rest(state, stream, context) {
+            written?;
+        } else {
+            state.answers_directly();
+            self.deadline.clear();
         }
-        state.answered_directly();
-        self.deadline.wait(self.patience);
         Ok(true)
     }
 
@@ -91,8 +92,11 @@ impl DirectAnswers {
         stream: &mut FileStream,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.is_answering {
+            return Poll::Ready(Ok(()));
+        }
         while !self.rest.is_empty() {
-            let written = ready!(Pin::new(&mut *stream).poll_write(context, &self.rest))?;
+            let written = ready!(stream.poll_write_bytes(context, &self.rest, self.file.is_some()))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -102,6 +106,15 @@ impl DirectAnswers {
                 self.rest = Vec::new();
             }
         }
+        while let Some(file) = &mut self.file {
+            state.progress(ready!(stream.poll_write_slice(context, file))?);
+            if file.length() == 0 {
+                self.file = None;
+            }
+        }
+        self.is_answering = false;
+        state.answered_directly();
+        self.deadline.wait(self.patience);
         Poll::Ready(Ok(()))
     }
 

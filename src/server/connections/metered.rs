@@ -1,6 +1,8 @@
 //! Streams and request bodies that record in the state of their connection what moves.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,6 +21,9 @@ use super::table::ConnectionTable;
 use crate::config::Network;
 use crate::http::App;
 
+/// Most bytes that are received at once before the HTTP library is needed. Plain heads are shorter.
+const HEAD: usize = 8 << 10;
+
 /// A connection whose bytes are counted, and whose refused heads get a reason.
 pub(super) struct MeteredStream {
     stream: FileStream,
@@ -28,11 +33,13 @@ pub(super) struct MeteredStream {
     refusals: Refusals,
     /// `None` on connections where the library answers everything.
     direct: Option<DirectAnswers>,
+    /// What was received before the library was needed, and is for the library.
+    unread: Vec<u8>,
 }
 
 impl MeteredStream {
     pub(super) fn new(stream: FileStream, state: Arc<ConnectionState>, app: App) -> Self {
-        Self { stream, acknowledged: 0, state, refusals: Refusals::new(app), direct: None }
+        Self { stream, acknowledged: 0, state, refusals: Refusals::new(app), direct: None, unread: Vec::new() }
     }
 
     /// Answers plain requests directly from now on. For HTTP/1.1.
@@ -40,12 +47,41 @@ impl MeteredStream {
         self.direct = Some(direct);
     }
 
+    /// Answers requests directly until something comes that the library has to see, which is kept for it. False if the
+    /// client closes the connection before. A connection without the library touches a fraction of the memory.
+    pub(super) async fn receive_unanswered(&mut self) -> io::Result<bool> {
+        poll_fn(|context| {
+            let mut buffer = [const { MaybeUninit::uninit() }; HEAD];
+            let mut into = ReadBuf::uninit(&mut buffer);
+            ready!(self.poll_unanswered(context, &mut into))?;
+            self.unread = into.filled().to_vec();
+            Poll::Ready(Ok(!self.unread.is_empty()))
+        })
+        .await
+    }
+
+    /// Receives bytes that cannot be answered directly, and answers those that can.
+    fn poll_unanswered(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        loop {
+            ready!(self.poll_direct(context))?;
+            ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
+            let Some(direct) = &mut self.direct else { return Poll::Ready(Ok(())) };
+            if !direct.answer(&into.filled()[before..], &self.state, &mut self.stream, context)? {
+                return Poll::Ready(Ok(()));
+            }
+            into.set_filled(before);
+        }
+    }
+
     /// Writes what is left of a direct answer.
     fn poll_direct(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.direct {
-            Some(direct) => direct.poll_rest(&self.state, &mut self.stream, context),
-            None => Poll::Ready(Ok(())),
+        let Some(direct) = &mut self.direct else { return Poll::Ready(Ok(())) };
+        let written = direct.poll_rest(&self.state, &mut self.stream, context);
+        if written.is_pending() {
+            self.waits();
         }
+        written
     }
 
     /// What was written to the client.
@@ -57,16 +93,18 @@ impl MeteredStream {
         match &written {
             Poll::Ready(Ok(bytes)) => self.state.progress(*bytes),
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => {
-                // A slow reader makes progress although the kernel takes nothing more for it yet.
-                let now = self.stream.acknowledged();
-                if now > self.acknowledged {
-                    self.acknowledged = now;
-                    self.state.progress(0);
-                }
-            }
+            Poll::Pending => self.waits(),
         }
         written
+    }
+
+    /// Records that the kernel takes nothing more. A slow reader makes progress all the same.
+    fn waits(&mut self) {
+        let now = self.stream.acknowledged();
+        if now > self.acknowledged {
+            self.acknowledged = now;
+            self.state.progress(0);
+        }
     }
 }
 
@@ -83,14 +121,12 @@ impl AsyncRead for MeteredStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = into.filled().len();
-        loop {
-            ready!(this.poll_direct(context))?;
-            ready!(Pin::new(&mut this.stream).poll_read(context, into))?;
-            let Some(direct) = &mut this.direct else { break };
-            if !direct.answer(&into.filled()[before..], &this.state, &mut this.stream, context)? {
-                break;
-            }
-            into.set_filled(before);
+        if this.unread.is_empty() {
+            ready!(this.poll_unanswered(context, into))?;
+        } else {
+            let length = this.unread.len().min(into.remaining());
+            into.put_slice(&this.unread[..length]);
+            this.unread = this.unread.split_off(length);
         }
         let received = &into.filled()[before..];
         match this.state.receive(received.len()) {

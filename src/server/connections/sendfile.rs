@@ -11,7 +11,7 @@
 //! not be copied. The client then sees a broken transfer, as it does when the file cannot be read.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,8 +21,8 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Response;
 use hyper::body::{Frame, SizeHint};
 use rustix::fs::sendfile;
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -36,8 +36,6 @@ use crate::store::FileSlice;
 const PIECE: usize = 1 << 20;
 /// Bytes per read when warming the page cache.
 const CHUNK: usize = 256 * 1024;
-/// Smallest read-ahead of the kernel, in bytes.
-const READ_AHEAD: usize = 128 * 1024;
 
 /// The array that stand-ins are slices of.
 static STAND_IN: [u8; PIECE] = [0; PIECE];
@@ -74,10 +72,6 @@ struct FileBody {
 }
 
 impl FileBody {
-    fn left(&self) -> u64 {
-        self.rest.end.saturating_sub(self.rest.start)
-    }
-
     fn next_piece(&self) -> FileSlice {
         let end = self.rest.end.min(self.rest.start.saturating_add(PIECE as u64));
         FileSlice { end, ..self.rest.clone() }
@@ -89,11 +83,11 @@ impl HttpBody for FileBody {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.left() == 0 {
+        if self.rest.length() == 0 {
             return Poll::Ready(None);
         }
         let piece = self.next_piece();
-        if self.warming.is_none() && !is_in_memory(&piece) {
+        if self.warming.is_none() && !piece.is_in_memory() {
             let piece = piece.clone();
             self.warming = Some(tokio::task::spawn_blocking(move || warm(&piece)));
         }
@@ -112,25 +106,17 @@ impl HttpBody for FileBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left() == 0
+        self.rest.length() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left())
+        SizeHint::with_exact(self.rest.length())
     }
 }
 
 /// Length of a piece, at most [`PIECE`] bytes.
 fn length(piece: &FileSlice) -> usize {
-    usize::try_from(piece.end.saturating_sub(piece.start)).unwrap_or(PIECE).min(PIECE)
-}
-
-/// Whether the piece is in the page cache, judged by its last byte and, if it is larger than one read-ahead, its first.
-/// Bytes in between have been read ahead, or cost only a short wait.
-fn is_in_memory(piece: &FileSlice) -> bool {
-    let mut byte = [0];
-    let mut is = |at| preadv2(&*piece.file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT) == Ok(1);
-    is(piece.end - 1) && (length(piece) <= READ_AHEAD || is(piece.start))
+    usize::try_from(piece.length()).unwrap_or(PIECE).min(PIECE)
 }
 
 /// Reads a piece into the page cache. May block.
@@ -210,14 +196,42 @@ impl FileStream {
         self.poll_call(context, |stream| sendmsg(stream, lead, &mut SendAncillaryBuffer::default(), flags))
     }
 
-    /// Sends the next piece, or part of it.
-    fn poll_send(&self, context: &mut Context<'_>, mut piece: FileSlice) -> Poll<io::Result<usize>> {
-        let most = length(&piece);
-        let call = |stream: &TcpStream| sendfile(stream, &*piece.file, Some(&mut piece.start), most);
+    /// Sends the beginning of a slice, which is shortened by it.
+    fn poll_sendfile(&self, context: &mut Context<'_>, slice: &mut FileSlice) -> Poll<io::Result<usize>> {
+        let most = length(slice);
+        let call = |stream: &TcpStream| sendfile(stream, &*slice.file, Some(&mut slice.start), most);
         let sent = ready!(self.poll_call(context, call))?;
         if sent == 0 {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file ended early")));
         }
+        Poll::Ready(Ok(sent))
+    }
+
+    /// Writes bytes, while the outbox is empty. `more` says that a slice follows at once.
+    pub(super) fn poll_write_bytes(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+        more: bool,
+    ) -> Poll<io::Result<usize>> {
+        let flags = SendFlags::NOSIGNAL | if more { SendFlags::MORE } else { SendFlags::empty() };
+        let written = self.poll_call(context, |stream| send(stream, bytes, flags));
+        self.poll_watched(context, written)
+    }
+
+    /// Writes the beginning of a slice, which is shortened by it, while the outbox is empty.
+    pub(super) fn poll_write_slice(
+        &mut self,
+        context: &mut Context<'_>,
+        slice: &mut FileSlice,
+    ) -> Poll<io::Result<usize>> {
+        let written = self.poll_sendfile(context, slice);
+        self.poll_watched(context, written)
+    }
+
+    /// Sends the next piece, or part of it.
+    fn poll_send(&self, context: &mut Context<'_>, mut piece: FileSlice) -> Poll<io::Result<usize>> {
+        let sent = ready!(self.poll_sendfile(context, &mut piece))?;
         let mut pieces = self.outbox.pieces();
         if piece.start < piece.end {
             pieces[0].start = piece.start;

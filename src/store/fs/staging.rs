@@ -42,8 +42,13 @@ enum Direct {
 /// Alignment in bytes of the memory, length and file offset of a direct write. Sufficient for all disks.
 pub(super) const ALIGNMENT: usize = 4096;
 
-fn is_aligned(bytes: &[u8], at: u64) -> bool {
-    !bytes.is_empty()
+/// Largest write that goes through the page cache though it could be direct, in bytes. Files that are no larger are soon
+/// read, and from one write the kernel keeps them in large pieces, which take far less time to send than those that
+/// reading brings in.
+const LARGEST_CACHED: usize = 256 * 1024;
+
+fn is_to_be_direct(bytes: &[u8], at: u64) -> bool {
+    bytes.len() > LARGEST_CACHED
         && bytes.as_ptr().align_offset(ALIGNMENT) == 0
         && bytes.len().is_multiple_of(ALIGNMENT)
         && at.is_multiple_of(ALIGNMENT as u64)
@@ -85,11 +90,11 @@ impl Staged {
         Timestamp::try_from(self.file.metadata()?.modified()?).map_err(io::Error::other)
     }
 
-    /// Appends bytes. Aligned writes go to the disk directly: copying large data into the page cache takes longer than
+    /// Appends bytes. Large aligned writes go to the disk directly: copying large data into the page cache takes longer than
     /// hashing it, defers all writing to the sync at the end, and evicts what is being read.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.steps.before(Step::Write)?;
-        self.set_direct(is_aligned(bytes, self.length));
+        self.set_direct(is_to_be_direct(bytes, self.length));
         let mut written = self.file.write_all_at(bytes, self.length);
         if self.direct == Direct::Yes && written.as_ref().is_err_and(is_invalid) {
             self.set_direct(false);
@@ -229,19 +234,21 @@ mod tests {
     fn aligned_bytes_go_past_the_page_cache_and_others_do_not() {
         let directory = tempfile::tempdir().unwrap();
         let mut staged = Staged::new(directory.path(), Arc::new(NoFaults)).unwrap();
-        let memory: Vec<u8> = (0..251).cycle().take(20 * ALIGNMENT).collect();
+        let large = LARGEST_CACHED + ALIGNMENT;
+        let memory: Vec<u8> = (0..251).cycle().take(large + 20 * ALIGNMENT).collect();
         let memory = &memory[memory.as_ptr().align_offset(ALIGNMENT)..];
         let mut expected = Vec::new();
-        // Offset in memory and length: the fourth would be aligned but for its offset in the file.
+        // Offset in memory and length: the fifth would be aligned but for its offset in the file.
         for (start, length, direct) in [
-            (0, 2 * ALIGNMENT, Direct::Yes),
-            (ALIGNMENT, ALIGNMENT, Direct::Yes),
+            (0, large, Direct::Yes),
+            (ALIGNMENT, large, Direct::Yes),
+            (0, LARGEST_CACHED, Direct::No),
             (3, 100, Direct::No),
-            (0, ALIGNMENT, Direct::No),
+            (0, large, Direct::No),
             (1, ALIGNMENT - 100, Direct::No),
-            (4 * ALIGNMENT, 3 * ALIGNMENT, Direct::Yes),
+            (4 * ALIGNMENT, large + 3 * ALIGNMENT, Direct::Yes),
             (0, 0, Direct::No),
-            (0, ALIGNMENT - 1, Direct::No),
+            (0, large - 1, Direct::No),
         ] {
             let bytes = &memory[start..start + length];
             staged.write(bytes).unwrap();
@@ -253,7 +260,7 @@ mod tests {
         staged.set_direct(false);
         staged.direct = Direct::Never;
         staged.write(&memory[1..2]).unwrap();
-        staged.write(&memory[..ALIGNMENT]).unwrap();
-        assert_eq!((staged.direct, staged.length), (Direct::Never, expected.len() as u64 + 1 + ALIGNMENT as u64));
+        staged.write(&memory[..large]).unwrap();
+        assert_eq!((staged.direct, staged.length), (Direct::Never, (expected.len() + 1 + large) as u64));
     }
 }

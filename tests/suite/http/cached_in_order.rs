@@ -23,6 +23,7 @@ struct Requests(Vec<(String, Seen)>);
 impl Requests {
     async fn new(server: &TestServer) -> Self {
         let large = server.put_blob(&pattern(300_000)).await;
+        let medium = server.put_blob(&pattern(65_536)).await;
         let blob = server.put_blob(&pattern(1000)).await;
         let mut requests = Vec::new();
         for version in 1..=3 {
@@ -44,6 +45,7 @@ impl Requests {
         let plain = |text: &str| format!("{text} HTTP/1.1\r\nhost: x\r\n\r\n");
         requests.push((plain(&format!("GET /blobs/{large}")), seen(200, -1, 300_000)));
         requests.push((plain(&format!("HEAD /blobs/{large}")), seen(200, -1, 0)));
+        requests.push((plain(&format!("GET /blobs/{medium}")), seen(200, -1, 65_536)));
         requests.push((plain(&format!("GET /blobs/{blob}")), seen(200, -1, 1000)));
         requests.push((plain("GET /nowhere"), seen(404, -1, 0)));
         let question = "POST /blobs/missing HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
@@ -182,4 +184,27 @@ async fn to_a_client_that_does_not_read_for_a_while() {
     };
     let both = tokio::time::timeout(Duration::from_mins(2), futures_util::future::join(sending, receiving)).await;
     assert_eq!(both.expect("responses in time").1, count);
+}
+
+#[tokio::test]
+async fn a_client_may_take_longer_for_a_blob_than_for_a_head() {
+    let server = TestServer::with(|config| config.server.header_timeout = "1s".parse().unwrap()).await;
+    let bytes = pattern(300_000);
+    let digest = server.put_blob(&bytes).await;
+    let request = format!("GET /blobs/{digest} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    // More than the buffers of both sides hold.
+    let count = 40;
+    for _ in 0..count {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    for at in 0..count {
+        let seen = response(&mut stream, false).await;
+        assert_eq!(seen, Seen { status: 200, version: -1, length: bytes.len() }, "{at}");
+    }
+    let mut rest = [0; 1];
+    let closed = tokio::time::timeout(Duration::from_secs(30), stream.read(&mut rest)).await;
+    assert_eq!(closed.expect("closed after the time for a head").unwrap_or(0), 0);
 }

@@ -4,7 +4,7 @@ use super::graph::Crate;
 use super::rust_files;
 
 /// What surfaces share, as the files and directories below `src/http`. Everything else there is a surface.
-const SHARED: [&str; 12] = [
+const SHARED: [&str; 13] = [
     "app",
     "completion",
     "direct",
@@ -12,6 +12,7 @@ const SHARED: [&str; 12] = [
     "expectation",
     "extract",
     "layers",
+    "meters",
     "openapi",
     "request_id",
     "serving",

@@ -74,6 +74,14 @@ impl Cacheable {
         }
     }
 
+    /// The part of a file that is the body.
+    pub(super) fn slice(&self) -> Option<&FileSlice> {
+        match &self.body {
+            CachedBody::File(slice) => Some(slice),
+            CachedBody::Bytes(_) | CachedBody::None(_) => None,
+        }
+    }
+
     pub(super) fn bytes(&self) -> Option<&Bytes> {
         match &self.body {
             CachedBody::Bytes(bytes) => Some(bytes),

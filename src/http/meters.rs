@@ -12,7 +12,7 @@ type ByAnswer = HashMap<(Method, StatusCode), Meter>;
 
 /// The metrics of one combination of route, method and status.
 #[derive(Clone)]
-struct Meter {
+pub(super) struct Meter {
     total: Counter,
     duration: Histogram,
 }
@@ -37,10 +37,15 @@ impl Meters {
             return meter.count(took);
         }
         drop(meters);
-        let meter = Meter::new(route, &kind);
-        meter.count(took);
+        self.meter(route, method, status).count(took);
+    }
+
+    /// The metrics of responses like this one, for those who keep them.
+    pub(super) fn meter(&self, route: &str, method: &Method, status: StatusCode) -> Meter {
+        let kind = (known(method), status);
         let mut meters = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        meters.entry(route.into()).or_default().insert(kind, meter);
+        let by_answer = meters.entry(route.into()).or_default();
+        by_answer.entry(kind).or_insert_with_key(|kind| Meter::new(route, kind)).clone()
     }
 }
 
@@ -55,7 +60,8 @@ impl Meter {
         }
     }
 
-    fn count(&self, took: Duration) {
+    /// Counts one response.
+    pub(super) fn count(&self, took: Duration) {
         self.total.increment(1);
         self.duration.record(took.as_secs_f64());
     }
