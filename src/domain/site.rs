@@ -20,6 +20,7 @@ mod pattern;
 mod redirects;
 mod representation;
 mod resolve;
+mod rule_problem;
 mod rules;
 mod target;
 
@@ -33,7 +34,8 @@ pub use label::{LabelError, Marker, PreviewLabel, SiteId};
 pub use media_type::{by_name, with_charset};
 pub use path::{PathProblem, SitePath};
 pub use representation::Representation;
-pub use rules::{RuleFile, RuleProblem, Rules};
+pub use rule_problem::{RuleFile, RuleProblem};
+pub use rules::Rules;
 
 #[cfg(test)]
 mod properties;

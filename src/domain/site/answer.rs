@@ -7,7 +7,6 @@ use crate::domain::manifest::{Artifact, Manifest};
 use super::files::{FileId, Files, composed};
 use super::headers::FileHeaders;
 use super::path::{SitePath, address};
-use super::pattern::Captures;
 use super::redirects::{Action, Rule};
 use super::representation::{self, Representation};
 use super::resolve::{self, Resolved};
@@ -202,7 +201,7 @@ impl Site {
     fn apply(
         &self,
         rule: &Rule,
-        captures: &Captures<'_>,
+        captures: &[&str],
         path: &SitePath,
         query: Option<&str>,
         request: RequestKind,
@@ -234,7 +233,7 @@ impl Site {
     }
 
     /// The file that a rule answers with.
-    pub(super) fn target(&self, rule: &Rule, captures: &Captures<'_>) -> Option<FileId> {
+    pub(super) fn target(&self, rule: &Rule, captures: &[&str]) -> Option<FileId> {
         let path = SitePath::parse(&rule.target.path(captures)).ok()?;
         let exact = self.files.find(path.name()).filter(|_| !path.is_directory());
         exact.or_else(|| match resolve::resolve(&self.files, path.name(), path.is_directory())? {

@@ -1,7 +1,7 @@
 //! The checks of rules against the files of the release that they are published with. All of it can be decided, because
 //! the files are known.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::Manifest;
@@ -11,10 +11,14 @@ use super::headers::FileHeaders;
 use super::path::SitePath;
 use super::redirects::{Action, Rule};
 use super::resolve;
-use super::rules::{Problems, RuleFile, RuleProblem, Rules};
+use super::rule_problem::{Problems, RuleFile, RuleProblem};
+use super::rules::Rules;
 
 /// Texts in place of what a rule captures, to follow its redirects.
 const EXAMPLES: [&str; 2] = ["larder-example", "larder-example/and-more"];
+
+/// Redirects that may follow each other: as many as browsers follow.
+const MAX_STEPS: usize = 20;
 
 impl Rules {
     /// Reads and checks the rules of a site before it is published. Absent files have no rules.
@@ -36,21 +40,38 @@ impl Rules {
     }
 }
 
+impl Site {
+    /// What a publisher should know of rules that are taken: they mean something else elsewhere.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<RuleProblem> {
+        let mut remarks = Problems::new(RuleFile::Redirects);
+        for rule in self.rules().redirects.iter().filter(|rule| rule.action == Action::Serve(200) && !rule.forced) {
+            let page = self.target(rule, &[]).filter(|file| rule.from.has_splat() && self.is_shell(rule, *file));
+            if let Some(file) = page {
+                let (name, why) =
+                    (&self.artifact(file).name, "a script or image that is not there is answered with 404");
+                remarks.add(rule.line, &format!("{name} answers navigations only; {why}"));
+            }
+        }
+        remarks.into_list()
+    }
+}
+
 fn check_redirects(site: &Site) -> Vec<RuleProblem> {
     let mut problems = Problems::new(RuleFile::Redirects);
-    let mut ends = HashSet::new();
+    let mut steps = HashMap::new();
     for rule in site.rules().redirects.iter() {
         if let Some(problem) = shadowed(site, rule) {
-            problems.add(rule.line, problem);
+            problems.add(rule.line, &problem);
         }
-        let fixed = rule.target.is_fixed().then(|| rule.target.path(&Vec::new()));
+        let fixed = rule.target.is_fixed().then(|| rule.target.path(&[]));
         if let (Action::Serve(status), Some(path)) = (rule.action, fixed)
-            && site.target(rule, &Vec::new()).is_none()
+            && site.target(rule, &[]).is_none()
         {
-            problems.add(rule.line, format!("{path}: there is no such file to answer with status {status}"));
+            problems.add(rule.line, &format!("{path}: there is no such file to answer with status {status}"));
         }
-        if let Some(problem) = EXAMPLES.iter().find_map(|example| circle(site, rule, example, &mut ends)) {
-            problems.add(rule.line, problem);
+        if let Some(problem) = EXAMPLES.iter().find_map(|example| endless(site, rule, example, &mut steps)) {
+            problems.add(rule.line, &problem);
         }
     }
     problems.into_list()
@@ -67,29 +88,41 @@ fn shadowed(site: &Site, rule: &Rule) -> Option<String> {
     Some(format!("it never applies, for a file answers {path}; write {status}! to apply it all the same"))
 }
 
-/// The circle that the redirects of a rule lead into, if they do. `ends` are addresses that are known not to.
-fn circle(site: &Site, rule: &Rule, example: &str, ends: &mut HashSet<String>) -> Option<String> {
+/// Why the redirects that a rule begins do not end, if they do not. `steps` are the lengths of the ways that are known.
+fn endless(site: &Site, rule: &Rule, example: &str, steps: &mut HashMap<String, usize>) -> Option<String> {
     if matches!(rule.action, Action::Serve(_)) || !rule.target.is_inside() {
         return None;
     }
     let from = rule.from.example(example);
-    let mut path = super::path::address(from.trim_matches('/'), from.ends_with('/'), None);
-    let mut trail = HashSet::new();
-    while !ends.contains(&path) {
-        if !trail.insert(path.clone()) {
+    let mut next = Some(super::path::address(from.trim_matches('/'), from.ends_with('/'), None));
+    let (mut trail, mut behind) = (Vec::new(), 0);
+    while let Some(path) = next.take() {
+        if let Some(known) = steps.get(&path) {
+            behind = known + 1;
+        } else if trail.contains(&path) {
             return Some(format!("its redirects lead in a circle, by way of {path}"));
+        } else {
+            next = redirected(site, &path);
+            trail.push(path);
         }
-        let parsed = SitePath::parse(&path).ok()?;
-        match site.look(&parsed, None, RequestKind::default()) {
-            Outcome::Redirect(redirect) if redirect.location.starts_with('/') => {
-                let end = redirect.location.find(['?', '#']).unwrap_or(redirect.location.len());
-                path = redirect.location[..end].to_owned();
-            }
-            _ => break,
+        if trail.len() + behind > MAX_STEPS + 1 {
+            return Some(format!("its redirects do not end within {MAX_STEPS} steps; browsers give up"));
         }
     }
-    ends.extend(trail);
+    for path in trail.into_iter().rev() {
+        steps.insert(path, behind);
+        behind += 1;
+    }
     None
+}
+
+/// The address on the same site that a path is redirected to.
+fn redirected(site: &Site, path: &str) -> Option<String> {
+    let Outcome::Redirect(redirect) = site.look(&SitePath::parse(path).ok()?, None, RequestKind::default()) else {
+        return None;
+    };
+    let end = redirect.location.find(['?', '#']).unwrap_or(redirect.location.len());
+    redirect.location.starts_with('/').then(|| redirect.location[..end].to_owned())
 }
 
 /// Finds files that get different values of one field from several blocks: of the two formats in use, one takes the
@@ -108,15 +141,13 @@ fn check_headers(site: &Site) -> Vec<RuleProblem> {
     let mut lines = HashSet::new();
     for file in site.files().ids() {
         let (paths, mut headers) = (site.paths(file), FileHeaders::default());
-        for block in relevant.iter().filter(|block| paths.iter().any(|path| block.scope.matches(path))) {
-            for field in headers.apply(block) {
-                if lines.insert(field.line) {
-                    let (name, path) = (&field.name, &paths[0]);
-                    let remedy = format!("write ! {name} above it, or paths that do not overlap");
-                    problems
-                        .add(field.line, format!("{path} has another value of {name} from an earlier block; {remedy}"));
-                }
-            }
+        let matching = relevant.iter().filter(|block| paths.iter().any(|path| block.scope.matches(path)));
+        let differing: Vec<_> = matching.flat_map(|block| headers.apply(block)).collect();
+        for field in differing.into_iter().filter(|field| lines.insert(field.line)) {
+            let (name, path) = (&field.name, &paths[0]);
+            let remedy = format!("write ! {name} above it, or paths that do not overlap");
+            let problem = format!("{path} has another value of {name} from an earlier block; {remedy}");
+            problems.add(field.line, &problem);
         }
     }
     problems.into_list()

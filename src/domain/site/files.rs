@@ -128,9 +128,11 @@ impl Files {
         &self.manifest.files[id.0 as usize]
     }
 
-    /// All files, in no order.
-    pub fn ids(&self) -> impl Iterator<Item = FileId> {
-        self.table.iter().copied().filter(|id| *id != EMPTY).map(FileId)
+    /// All files, in the order of the manifest.
+    pub fn ids(&self) -> impl Iterator<Item = FileId> + use<> {
+        let mut ids: Vec<u32> = self.table.iter().copied().filter(|id| *id != EMPTY).collect();
+        ids.sort_unstable();
+        ids.into_iter().map(FileId)
     }
 
     /// The variants of a file, with their codings.

@@ -1,10 +1,12 @@
 //! The file `_headers`: blocks of a path and the header fields of the files that it matches.
 
-use super::pattern::Scope;
-use super::rules::Problems;
+use std::collections::HashSet;
 
-/// Maximum size of the file, in bytes.
-pub(super) const MAX_SIZE: usize = 64 << 10;
+use crate::domain::MediaType;
+
+use super::pattern::Scope;
+use super::rule_problem::Problems;
+
 /// Maximum number of blocks.
 const MAX_BLOCKS: usize = 200;
 
@@ -101,33 +103,36 @@ impl<'a> FileHeaders<'a> {
 pub(super) fn read(text: &str, problems: &mut Problems) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     // Fields below a path that is refused are not those of the block before.
-    let mut is_open = false;
+    let (mut is_open, mut with_problems) = (false, HashSet::new());
     for (line, text) in problems.lines(text) {
         let text = text.trim();
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
-        if text.starts_with('/') || text.contains("://") && !text.contains(": ") {
+        if ["/", "https://", "http://"].iter().any(|start| text.starts_with(start)) {
             let scope = Scope::parse(text);
             is_open = scope.is_ok();
             match scope {
                 Ok(scope) => blocks.push(Block { line, scope, fields: Vec::new() }),
-                Err(problem) => problems.add(line, problem),
+                Err(problem) => problems.add(line, &problem),
             }
             continue;
         }
         match (field(line, text), blocks.last_mut().filter(|_| is_open)) {
-            (Err(problem), _) => problems.add(line, problem),
+            (Err(problem), block) => {
+                with_problems.extend(block.map(|block| block.line));
+                problems.add(line, &problem);
+            }
             (Ok(field), Some(block)) => add(&mut block.fields, field),
-            (Ok(_), None) => problems.add(line, "a field stands below the path of its files, such as /assets/*".into()),
+            (Ok(_), None) => problems.add(line, "a field stands below the path of its files, such as /assets/*"),
         }
     }
     if blocks.len() > MAX_BLOCKS {
-        problems.add(0, format!("it has {} blocks, the limit is {MAX_BLOCKS}: use '*' to join them", blocks.len()));
+        problems.add(0, &format!("it has {} blocks, the limit is {MAX_BLOCKS}: use '*' to join them", blocks.len()));
         return Vec::new();
     }
-    for block in blocks.iter().filter(|block| block.fields.is_empty()) {
-        problems.add(block.line, "no field stands below this path".into());
+    for block in blocks.iter().filter(|block| block.fields.is_empty() && !with_problems.contains(&block.line)) {
+        problems.add(block.line, "no field stands below this path");
     }
     blocks
 }
@@ -168,6 +173,9 @@ fn field(line: usize, text: &str) -> Result<Field, String> {
         }
         if !value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
             return Err(format!("the value of {name} holds something else than printable ASCII"));
+        }
+        if &*name == "content-type" && MediaType::essence_of(value).is_err() {
+            return Err(format!("{value:?} is not a media type such as text/html"));
         }
     }
     Ok(Field { name: name.into(), value, line })

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 
 use super::path::SitePath;
 use super::pattern::{Captures, Route};
-use super::rules::Problems;
+use super::rule_problem::Problems;
 use super::target::Target;
 
-/// Maximum size of the file, in bytes.
-pub(super) const MAX_SIZE: usize = 256 << 10;
 /// Maximum number of rules for one path each.
 const MAX_LITERAL: usize = 5000;
 /// Maximum number of rules with `:name` or `*`.
@@ -58,14 +56,15 @@ impl Redirects {
             match rule(line, text) {
                 Ok(None) => {}
                 Ok(Some(rule)) => redirects.add(rule, problems),
-                Err(problem) => problems.add(line, problem),
+                Err(problem) => problems.add(line, &problem),
             }
         }
         let literal: usize = redirects.tables.iter().map(|table| table.literal.len()).sum();
         let patterns = redirects.rules.len() - literal;
         if literal > MAX_LITERAL || patterns > MAX_PATTERNS {
             let found = format!("it has {literal} rules for one path and {patterns} patterns");
-            problems.add(0, format!("{found}; the limits are {MAX_LITERAL} and {MAX_PATTERNS}: use '*' to join rules"));
+            problems
+                .add(0, &format!("{found}; the limits are {MAX_LITERAL} and {MAX_PATTERNS}: use '*' to join rules"));
             return Self::default();
         }
         redirects
@@ -76,7 +75,7 @@ impl Redirects {
         let literal = rule.from.literal();
         if let Some(earlier) = self.covering(&rule, literal.as_deref()) {
             let detail = format!("it never applies: line {} answers all of its paths; put it above that", earlier.line);
-            problems.add(rule.line, detail);
+            problems.add(rule.line, &detail);
             return;
         }
         let (table, at) = (&mut self.tables[usize::from(rule.forced)], self.rules.len());
@@ -93,6 +92,9 @@ impl Redirects {
         let tables = &self.tables[usize::from(rule.forced)..];
         let same = literal.and_then(|path| tables.iter().find_map(|table| table.literal.get(path)));
         let patterns = tables.iter().flat_map(|table| &table.patterns).map(|at| &self.rules[*at]);
+        // A file that depends on the path may be absent. Then the next rule counts.
+        let patterns =
+            patterns.filter(|earlier| !matches!(earlier.action, Action::Serve(_)) || earlier.target.is_fixed());
         same.map(|at| &self.rules[*at]).or_else(|| patterns.into_iter().find(|earlier| earlier.from.covers(&rule.from)))
     }
 

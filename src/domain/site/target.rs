@@ -2,7 +2,7 @@
 
 use super::host::normalised_host;
 use super::path::{SitePath, encode, is_path_byte, is_value_byte, push_query};
-use super::pattern::{Captures, Route, SPLAT, name_length};
+use super::pattern::{Route, SPLAT, name_length};
 
 /// Where a rule leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Target {
     }
 
     /// The path, encoded, without origin and query.
-    pub(super) fn path(&self, captures: &Captures<'_>) -> String {
+    pub(super) fn path(&self, captures: &[&str]) -> String {
         let mut out = String::new();
         for part in &self.path {
             match part {
@@ -85,7 +85,7 @@ impl Target {
     }
 
     /// The `Location` for a request with these captures and this query.
-    pub(super) fn location(&self, captures: &Captures<'_>, query: Option<&str>) -> String {
+    pub(super) fn location(&self, captures: &[&str], query: Option<&str>) -> String {
         let mut out = self.origin.as_deref().unwrap_or_default().to_owned();
         out.push_str(&self.path(captures));
         match &self.query {
@@ -104,7 +104,7 @@ impl Target {
 }
 
 /// Appends parts in which captures are values: nothing in them ends the value or begins another one.
-fn push_values(parts: &[Part], captures: &Captures<'_>, out: &mut String) {
+fn push_values(parts: &[Part], captures: &[&str], out: &mut String) {
     for part in parts {
         match part {
             Part::Text(text) => out.push_str(text),
