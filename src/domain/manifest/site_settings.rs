@@ -121,7 +121,9 @@ impl<'de> Deserialize<'de> for SiteSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut settings = Self::default();
         if let Loose::Object(members) = Loose::deserialize(deserializer)? {
-            members.iter().for_each(|(member, value)| settings.set(member, value));
+            for (member, value) in &members {
+                settings.set(member, value);
+            }
         }
         Ok(settings)
     }

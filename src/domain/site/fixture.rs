@@ -66,3 +66,8 @@ pub(super) fn answer(site: &Site, address: &str, navigation: bool) -> String {
         }
     }
 }
+
+/// A text of so many lines.
+pub(super) fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect::<Vec<_>>().concat()
+}

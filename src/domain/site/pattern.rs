@@ -50,8 +50,9 @@ impl Route {
         }
         let mut names: Vec<&str> = segments.iter().filter_map(Segment::name).collect();
         names.sort_unstable();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("{text}: the name :{} occurs twice", pair[0]));
+        let mut pairs = names.iter().zip(names.iter().skip(1));
+        if let Some((name, _)) = pairs.find(|(name, next)| name == next) {
+            return Err(format!("{text}: the name :{name} occurs twice"));
         }
         if names.contains(&SPLAT) {
             return Err(format!("{text}: :{SPLAT} is the name of what '*' matches; choose another one"));

@@ -8,7 +8,7 @@ use crate::domain::manifest::{Artifact, Coding, TrailingSlash};
 
 use super::answer::{Outcome, RequestKind, Site};
 use super::files::Files;
-use super::fixture::{add_variant, manifest, ruled};
+use super::fixture::{add_variant, lines, manifest, ruled};
 use super::host::{HostName, normalised_host};
 use super::label::PreviewLabel;
 use super::path::SitePath;
@@ -226,8 +226,7 @@ proptest! {
 #[test]
 fn hostile_lengths_take_linear_time() {
     let deep: String = "/a".repeat(32_000);
-    let patterns: String =
-        (0..200).map(|n| format!("{}/x{n}/* /y 302\n", "/:a".replace('a', &format!("a{n}")))).collect();
+    let patterns = lines(200, |n| format!("/:a{n}/x{n}/* /y 302\n"));
     let names: Vec<String> = (0..20_000).map(|n| format!("{}404.html", "a/".repeat(n % 200))).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let site = ruled(&names, &patterns, "");

@@ -25,7 +25,7 @@ pub(super) fn choose<'a>(
 ) -> Representation<'a> {
     let mut best = Representation { artifact: files.artifact(id), coding: None, varies: false };
     let preferences = accept_encoding.filter(|_| !needs_identity).map(Preferences::read);
-    let mut rank = preferences.map(|preferences| preferences.of_identity());
+    let mut rank = preferences.map(Preferences::of_identity);
     for (variant, coding) in files.variants(id) {
         best.varies = true;
         let Some(quality) = preferences.map(|preferences| preferences.of(coding)).filter(|quality| *quality > 0) else {

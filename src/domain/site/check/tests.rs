@@ -1,6 +1,6 @@
 //! Rules that are checked against files.
 
-use super::super::fixture::{manifest, problems, ruled};
+use super::super::fixture::{lines, manifest, problems, ruled};
 use super::*;
 
 const FILES: [&str; 7] =
@@ -72,10 +72,10 @@ fn redirects_without_end_are_refused() {
         let is_endless = |problem: &String| problem.contains("in a circle") || problem.contains("do not end");
         assert!(!found.is_empty() && found.iter().all(is_endless), "{redirects}: {found:?}");
     }
-    let chain = |steps: usize| (0..steps).map(|n| format!("/{n} /{}\n", n + 1)).collect::<String>();
+    let chain = |steps: usize| lines(steps, |n| format!("/{n} /{}\n", n + 1));
     assert_eq!(problems(&FILES, &chain(20), ""), Vec::<String>::new());
     assert_eq!(problems(&FILES, &chain(21), "").len(), 1);
-    let backwards: String = chain(30).lines().rev().map(|line| format!("{line}\n")).collect();
+    let backwards = lines(30, |n| format!("/{} /{}\n", 29 - n, 30 - n));
     assert_eq!(problems(&FILES, &backwards, "").len(), 10, "each that begins more than 20 steps before the end");
 }
 
@@ -120,10 +120,9 @@ fn what_publishers_should_know_is_said() {
 fn the_largest_files_of_rules_are_checked_in_no_time() {
     let names: Vec<String> = (0..20_000).map(|n| format!("assets/file-{n}.js")).collect();
     let files: Vec<&str> = names.iter().map(String::as_str).collect();
-    let chain: String =
-        (0..5000).map(|n| format!("/{n} /{}{}\n", n + 1, if n % 20 == 19 { "x" } else { "" })).collect();
-    let patterns: String = (0..200).map(|n| format!("/p{n}/* /q{n}/:splat\n")).collect();
-    let blocks: String = (0..200).map(|n| format!("/*{n}.js\nX-A: 1\n")).collect();
+    let chain = lines(5000, |n| format!("/{n} /{}{}\n", n + 1, if n % 20 == 19 { "x" } else { "" }));
+    let patterns = lines(200, |n| format!("/p{n}/* /q{n}/:splat\n"));
+    let blocks = lines(200, |n| format!("/*{n}.js\nX-A: 1\n"));
     let manifest = Arc::new(manifest(&files));
     let rules = Rules::parse(Some((chain + &patterns).as_bytes()), Some(blocks.as_bytes()), &manifest);
     assert!(rules.is_ok());

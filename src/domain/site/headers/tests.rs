@@ -1,5 +1,6 @@
 //! Lines of `_headers`.
 
+use super::super::fixture::lines;
 use super::super::rule_problem::RuleFile;
 use super::*;
 
@@ -93,7 +94,7 @@ fn values_that_differ_between_blocks_are_named() {
 
 #[test]
 fn a_file_has_limits() {
-    let blocks = |count: usize| (0..count).map(|n| format!("/{n}\nA: 1\n")).collect::<String>();
+    let blocks = |count: usize| lines(count, |n| format!("/{n}\nA: 1\n"));
     assert_eq!(read_all(&blocks(MAX_BLOCKS)).0.len(), MAX_BLOCKS);
     let (none, problems) = read_all(&blocks(MAX_BLOCKS + 1));
     assert!(none.is_empty() && problems[0].contains("it has 201 blocks, the limit is 200"), "{problems:?}");

@@ -131,7 +131,7 @@ fn the_first_rule_of_the_file_comes_first() {
 
 #[test]
 fn a_file_has_limits() {
-    let rules = |count: usize, from: &str| (0..count).map(|n| format!("/{n}{from} /x\n")).collect::<String>();
+    let rules = |count: usize, from: &str| super::super::fixture::lines(count, |n| format!("/{n}{from} /x\n"));
     let all = rules(MAX_LITERAL, "") + &rules(MAX_PATTERNS, "/*");
     assert_eq!(listed(&all).len(), MAX_LITERAL + MAX_PATTERNS);
     for more in ["/one-more /x", "/one-more/* /x", "/one-more /x 301!"] {

@@ -56,6 +56,11 @@ fn slashes_follow_the_files_by_default() {
             ("/", "404"),
         ],
     );
+}
+
+#[test]
+fn directories_have_slashes_by_default() {
+    let auto = Some(TrailingSlash::Auto);
     table(
         auto,
         &["shelf/index.html"],
@@ -67,6 +72,11 @@ fn slashes_follow_the_files_by_default() {
             ("/shelf/index.html", "308 /shelf/"),
         ],
     );
+}
+
+#[test]
+fn a_file_without_an_ending_stands_in_the_way_of_a_page() {
+    let auto = Some(TrailingSlash::Auto);
     table(
         auto,
         &PERCENT,

@@ -38,7 +38,7 @@ fn all_problems_are_listed_up_to_a_limit_and_can_be_shown() {
     let long = format!("/a/../{}\u{202e} /b", "x".repeat(1500));
     let (_, problems) = Rules::read(Some(long.as_bytes()), None);
     assert!(problems[0].problem.chars().count() <= 401, "{problems:?}");
-    let hidden = format!("/\u{202e}../.. /b");
+    let hidden = "/\u{202e}../.. /b";
     let (_, problems) = Rules::read(Some(hidden.as_bytes()), None);
     assert!(problems[0].problem.contains("\\u{202e}"), "{problems:?}");
     for file in RuleFile::ALL {
