@@ -22,7 +22,7 @@ pub use check::check;
 pub use description::Description;
 
 use super::release::text;
-use super::{Aliases, Child, Descriptor, Format, Kind, Manifest, ReadError};
+use super::{Aliases, Child, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings};
 use crate::domain::{AnyDigest, Sha512};
 
 /// Media type of an image manifest.
@@ -320,6 +320,7 @@ fn read(bytes: &[u8], aliases: &Aliases) -> Result<Manifest, ReadError> {
         label: annotation(document.annotations.as_ref(), VERSION).map(ToOwned::to_owned),
         kind: Kind::Oci,
         entrypoint: None,
+        site: SiteSettings::default(),
         files: files::of(&document, aliases),
         source: None,
         blobs,
