@@ -25,7 +25,7 @@ use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, Manifests, UploadLimits, Uploads};
 use crate::service::{
-    Assets, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Versions,
+    Assets, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Versions,
 };
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
@@ -224,6 +224,7 @@ fn state(
     let chunks = chunks((store, clock), &blobs, config);
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
+    let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
     let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
     let repositories =
@@ -239,6 +240,7 @@ fn state(
         chunks,
         publish,
         resolve,
+        earlier,
         versions,
         histories: Arc::new(Histories::new(Arc::clone(&heads))),
         members: Arc::new(Members::new(Arc::clone(store), Arc::clone(&heads))),
