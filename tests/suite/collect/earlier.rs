@@ -244,7 +244,8 @@ async fn a_thousand_misses_build_one_index_and_later_ones_read_nothing() {
 }
 
 async fn looks(heads: &Arc<Heads>, moment: tokio::time::Instant, callers: usize) -> u64 {
-    let looks = (0..callers).map(|_| heads.look(&name("main"), AsOf::After(moment)));
+    let main = name("main");
+    let looks = (0..callers).map(|_| heads.look(&main, AsOf::After(moment)));
     let heads = futures_util::future::join_all(looks).await;
     let generations: Vec<u64> = heads.into_iter().map(|head| head.unwrap().unwrap().generation).collect();
     assert!(generations.iter().all(|one| *one == generations[0]), "{generations:?}");

@@ -5,6 +5,7 @@ use larder::domain::Digest;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::readme::blocks;
 use crate::support::replicas::Replicas;
 use crate::support::server::{Answer, TestServer, send};
 use crate::support::store::FsBackend;
@@ -174,4 +175,16 @@ async fn private_files_stay_private_and_are_cached_by_nobody_else() {
         (answer.header("larder-earlier"), answer.header("cache-control")),
         ("?1", "private, no-cache, no-transform")
     );
+}
+
+#[test]
+fn the_policies_in_the_docs_switch_it_on() {
+    for docs in [include_str!("../../../docs/downloads.md"), include_str!("../../../docs/retention.md")] {
+        let rule = blocks(docs, "toml").into_iter().find(|block| block.contains("earlier_files")).expect("a rule");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), rule).unwrap();
+        let policies = larder::config::load(Some(file.path()), []).unwrap().policies();
+        let earlier = policies.rules()[0].keys.earlier_files.expect("what the docs are about");
+        assert_eq!((earlier.window.as_hours(), earlier.versions), (7 * 24, 20));
+    }
 }
