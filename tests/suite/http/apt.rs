@@ -107,8 +107,10 @@ fn rounds(lists: &Path) -> Vec<String> {
 }
 
 /// A server whose repositories are published again and again until it is told to stop.
-async fn published() -> (Arc<TestServer>, CancellationToken, tokio::task::JoinHandle<u64>) {
-    let (server, stop) = (Arc::new(TestServer::with(on).await), CancellationToken::new());
+async fn published(
+    policy: impl FnOnce(&mut Config),
+) -> (Arc<TestServer>, CancellationToken, tokio::task::JoinHandle<u64>) {
+    let (server, stop) = (Arc::new(TestServer::with(policy).await), CancellationToken::new());
     publish(&server, "apt", 0).await;
     let publishing = {
         let (server, stop) = (Arc::clone(&server), stop.clone());
@@ -129,7 +131,7 @@ async fn published() -> (Arc<TestServer>, CancellationToken, tokio::task::JoinHa
 #[ignore = "needs apt-get: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
 #[expect(clippy::print_stdout, reason = "the numbers are worth reading")]
 async fn apt_never_sees_indexes_of_two_publishes() {
-    let (server, stop, publishing) = published().await;
+    let (server, stop, publishing) = published(on).await;
     let apt = Apt::new(&server.url("/refs/apt@active"));
     let mut seen = std::collections::BTreeSet::new();
     for round in 0..ROUNDS {
@@ -141,4 +143,20 @@ async fn apt_never_sees_indexes_of_two_publishes() {
     let publishes = publishing.await.unwrap();
     println!("{ROUNDS} updates during {publishes} publishes, of which {} were seen", seen.len());
     assert!(seen.len() > ROUNDS / 4, "the repository moves while it is read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs apt-get: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
+#[expect(clippy::print_stdout, reason = "the number is worth reading")]
+async fn apt_does_see_indexes_of_two_publishes_without_earlier_files() {
+    let (server, stop, publishing) = published(|_| {}).await;
+    let apt = Apt::new(&server.url("/refs/apt@active"));
+    let mut failed = 0;
+    for _ in 0..ROUNDS {
+        failed += usize::from(apt.update(Command::new("apt-get")).await.is_err());
+    }
+    stop.cancel();
+    publishing.await.unwrap();
+    println!("{failed} of {ROUNDS} updates failed");
+    assert!(failed > 0, "or the other test shows nothing");
 }

@@ -72,7 +72,7 @@ async fn what_is_deleted_is_gone_at_once_and_a_rollback_keeps_what_it_replaced()
         assert_eq!(answer.header("larder-version"), version);
         assert_eq!(answer.headers.contains_key("larder-earlier"), file != "1");
     }
-    assert!(server.delete("/versions/on/app@3").await.status.is_success());
+    assert!(server.delete("/manifests/on/app@3").await.status.is_success());
     server.get("/refs/on/app/3").await.problem(404, "FILE_UNKNOWN");
     leads_to(&server, "/refs/on/app/2", b"two").await;
     // A warning against a version goes with its files.
@@ -104,7 +104,7 @@ async fn a_server_that_is_behind_says_404_only_after_a_look() {
     assert_eq!(leads_to(&reader, "/refs/on/app/1", b"one").await.header("larder-version"), "1");
     // What was retired elsewhere answers nothing, and a name that came back is not gone.
     writer.publish("on/app", &[("3", b"three")]).await;
-    assert!(writer.delete("/versions/on/app@2").await.status.is_success());
+    assert!(writer.delete("/manifests/on/app@2").await.status.is_success());
     leads_to(&reader, "/refs/on/app/3", b"three").await;
     reader.get("/refs/on/app/2").await.problem(404, "FILE_UNKNOWN");
     assert!(writer.delete("/manifests/on/app").await.status.is_success());
