@@ -28,7 +28,7 @@ const REMEMBERED_BYTES: u64 = 64 << 20;
 /// archived first.
 const MAX_INDEX: usize = 32 << 20;
 /// Maximum age of a build that a caller joins. What it makes is valid at any age; the limit is for builds that get stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A file of an earlier version.
 #[derive(Debug, Clone)]
@@ -78,8 +78,8 @@ impl Earlier {
         self.heads.policy(name).earlier_files.is_on()
     }
 
-    /// The file of this name in the eligible version that has it and was archived last. `None` if none does, if the active version
-    /// has a file of that name, or if nothing is active.
+    /// The file of this name in the eligible version that has it and was archived last. `None` if none does, if the
+    /// active version has a file of that name, or if nothing is active.
     ///
     /// If the file's bytes are gone when they are read, the version was retired and collected since: ask again with
     /// [`AsOf::Now`].
@@ -193,7 +193,7 @@ async fn build(
         let Ok(manifest) = loaded.manifest() else { continue };
         if !builder.add(row, &manifest.files, of_active, MAX_INDEX) {
             let (name, version) = (&head.name, row.number);
-            tracing::warn!(%name, version, "too many earlier files: those of this version and of earlier ones are left out");
+            tracing::warn!(%name, version, "too many earlier files: from this version on they are left out");
             break;
         }
         // So many files may take milliseconds.

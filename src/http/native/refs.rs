@@ -1,5 +1,6 @@
 //! `/refs/NAME[@SELECTOR]/FILE`: a redirect to the blob, for one-line downloads. Checksums of a version, and links that
-//! choose a file by platform, are beside the files; and so are, if the policy of the name says so, files of earlier versions.
+//! choose a file by platform, are beside the files; and so are, if the policy of the name says so, files of earlier
+//! versions.
 //!
 //! The redirect has the date of the name, but preconditions are not evaluated: RFC 9110 section 13.1 wants it so for
 //! everything but a 2xx, and with reason. The blob has no date, so a client that compares dates states when it saved the

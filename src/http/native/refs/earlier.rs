@@ -1,4 +1,5 @@
-//! What a name still answers when its active version lacks the file: files of earlier versions, and files by their digests.
+//! What a name still answers when its active version lacks the file: files of earlier versions, and files by their
+//! digests.
 
 use axum::response::Response;
 use tokio::time::Instant;
