@@ -8,7 +8,7 @@ pub(crate) mod aliases;
 pub mod blobs;
 pub mod chunks;
 pub mod documents;
-mod flights;
+pub(crate) mod flights;
 pub mod heads;
 mod key_ring;
 pub(crate) mod listing;

@@ -25,7 +25,7 @@ use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, Manifests, UploadLimits, Uploads};
 use crate::service::{
-    Assets, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Versions,
+    Assets, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Versions,
 };
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
@@ -215,15 +215,11 @@ fn state(
     );
     let blobs = Blobs::new(Arc::clone(store), Arc::clone(&clock), seen_after).with_cache(cache).with_damaged(damaged);
     let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));
-    let upload_limits = UploadLimits {
-        part_size: config.limits.upload_part.bytes(),
-        blob_size: config.limits.blob_size.bytes(),
-        memory: config.limits.upload_memory.bytes(),
-    };
-    let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits));
+    let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits(config)));
     let chunks = chunks((store, clock), &blobs, config);
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
+    let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
     let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
     let repositories =
@@ -239,6 +235,7 @@ fn state(
         chunks,
         publish,
         resolve,
+        earlier,
         versions,
         histories: Arc::new(Histories::new(Arc::clone(&heads))),
         members: Arc::new(Members::new(Arc::clone(store), Arc::clone(&heads))),
@@ -252,6 +249,14 @@ fn state(
         turns: Shares::new(LONG_REQUESTS),
         tasks: TaskTracker::new(),
     })
+}
+
+fn upload_limits(config: &Config) -> UploadLimits {
+    UploadLimits {
+        part_size: config.limits.upload_part.bytes(),
+        blob_size: config.limits.blob_size.bytes(),
+        memory: config.limits.upload_memory.bytes(),
+    }
 }
 
 fn chunks((store, clock): (&Arc<dyn ObjectStore>, Arc<dyn Clock>), blobs: &Arc<Blobs>, config: &Config) -> Arc<Chunks> {

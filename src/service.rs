@@ -4,6 +4,7 @@
 //! [`crate::layout`].
 
 pub mod assets;
+pub mod earlier;
 pub mod history;
 pub mod members;
 pub mod names;
@@ -14,6 +15,7 @@ pub mod resolve;
 pub mod versions;
 
 pub use assets::{AssetError, Assets};
+pub use earlier::{Earlier, EarlierFile};
 pub use history::{Histories, HistoryEntry, HistoryPage, HistoryQuery};
 pub use members::{HolderPage, Members};
 pub use names::{NamePage, Names};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Duration;
 use crate::domain::policy::{Labels, PolicyKeys, Tags};
+use crate::domain::retention;
 use crate::domain::{Cas, Glob, ManifestName, NamePattern, NamePolicy, PolicyRule, Reads};
 
 /// Maximum number of patterns in `keep_labels`.
@@ -54,6 +55,35 @@ pub struct NameRule {
     /// single name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Vec<ManifestName>>,
+    /// Which versions that were active still answer for files that the active one lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier_files: Option<EarlierFiles>,
+}
+
+/// `earlier_files = { for = "7days", versions = 20 }`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlierFiles {
+    /// How long after a version was archived; zero is never.
+    #[serde(rename = "for", default = "EarlierFiles::window")]
+    pub window: Duration,
+    /// Of how many versions, counted from the one that was archived last.
+    #[serde(default = "EarlierFiles::versions")]
+    pub versions: u64,
+}
+
+impl EarlierFiles {
+    fn window() -> Duration {
+        Duration::from_secs(7 * 24 * 3600)
+    }
+
+    fn versions() -> u64 {
+        retention::EarlierFiles::VERSIONS
+    }
+
+    fn policy(self) -> retention::EarlierFiles {
+        retention::EarlierFiles { window: self.window.signed(), versions: self.versions }
+    }
 }
 
 impl NameRule {
@@ -75,6 +105,8 @@ impl NameRule {
             labels: Some(policy.labels),
             keep_labels: Some(policy.keep_labels.to_vec()),
             follow: Some(policy.follow.to_vec()),
+            earlier_files: written(policy.earlier_files.window)
+                .map(|window| EarlierFiles { window, versions: policy.earlier_files.versions }),
         }
     }
 
@@ -93,6 +125,7 @@ impl NameRule {
             labels: self.labels,
             keep_labels: self.keep_labels.as_deref().map(Into::into),
             follow: self.follow.as_deref().map(Into::into),
+            earlier_files: self.earlier_files.map(EarlierFiles::policy),
         };
         PolicyRule { matches: self.matches.clone(), keys }
     }
@@ -105,6 +138,11 @@ pub(super) fn validate(rules: &[NameRule], problems: &mut Vec<String>) {
         }
         if rule.keep_labels.as_ref().is_some_and(|kept| kept.len() > MAX_KEPT) {
             problems.push(format!("names: rule {number} has more than {MAX_KEPT} patterns in keep_labels"));
+        }
+        let versions = 1..=retention::EarlierFiles::MAX_VERSIONS;
+        if rule.earlier_files.is_some_and(|earlier| !versions.contains(&earlier.versions)) {
+            let most = versions.end();
+            problems.push(format!("names: rule {number}: versions in earlier_files must be 1 to {most}"));
         }
         if let Some(followed) = rule.follow.as_ref().filter(|followed| !followed.is_empty()) {
             following(number, rule, followed, problems);

@@ -155,3 +155,20 @@ fn numbers_need_no_quotes_and_mistakes_show_no_secrets() {
     let message = from_text("[[access.tokens]]\nid = \"ci\"\ntoken = \"S3cretPlain\"\n").unwrap_err().to_string();
     assert!(message.contains("line 3") && message.contains("token") && !message.contains("S3cretPlain"), "{message}");
 }
+
+#[test]
+fn earlier_files_have_a_window_and_a_bounded_number_of_versions() {
+    let earlier = |table: &str| {
+        let config = from_text(&format!("[[names]]\nmatch = [\"**\"]\nearlier_files = {table}\n"))?;
+        let policy = config.policies().of(&"main".parse().unwrap()).earlier_files;
+        Ok::<_, ConfigError>((policy.window.as_secs(), policy.versions, policy.is_on()))
+    };
+    assert_eq!(earlier("{}").unwrap(), (7 * 24 * 3600, 20, true));
+    assert_eq!(earlier("{ for = \"90s\", versions = 100 }").unwrap(), (90, 100, true));
+    assert_eq!(earlier("{ for = 0 }").unwrap(), (0, 20, false));
+    for wrong in ["{ versions = 0 }", "{ versions = 101 }"] {
+        let message = earlier(wrong).unwrap_err().to_string();
+        assert!(message.contains("versions in earlier_files must be 1 to 100"), "{message}");
+    }
+    assert!(earlier("{ days = 7 }").is_err() && earlier("5").is_err());
+}

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::pattern::Reach;
-use super::retention::Verdict;
+use super::retention::{EarlierFiles, Verdict};
 use super::{Cas, Glob, LogName, ManifestName, NamePattern, Reads, RepositoryName, Retention, VersionRow};
 
 /// How often the same label may be used.
@@ -54,6 +54,8 @@ pub struct NamePolicy {
     pub keep_labels: Arc<[Glob]>,
     /// Names whose active version readers get if its label is higher.
     pub follow: Arc<[ManifestName]>,
+    /// Which versions that were active still answer for files that the active one lacks.
+    pub earlier_files: EarlierFiles,
 }
 
 impl Default for NamePolicy {
@@ -66,15 +68,17 @@ impl Default for NamePolicy {
 const UNTAGGED_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 impl NamePolicy {
-    /// As [`Retention::judge`], keeping versions for their labels as well.
+    /// As [`Retention::judge`], keeping versions for their labels and for their files as well.
     #[must_use]
     pub fn judge(&self, rows: &[VersionRow], age: impl Fn(&VersionRow) -> SignedDuration) -> Vec<Verdict> {
-        let mut verdicts = self.retention.judge(rows, age);
+        let mut verdicts = self.retention.judge(rows, &age);
+        let earlier: Vec<u64> = self.earlier_files.eligible(rows, age).iter().map(|row| row.number).collect();
         for (verdict, row) in verdicts.iter_mut().zip(rows) {
-            let expires = matches!(verdict, Verdict::ArchiveExpired | Verdict::StagingExpired);
-            if expires && self.keeps_label(row) {
-                *verdict = Verdict::KeepLabels;
-            }
+            *verdict = match *verdict {
+                Verdict::ArchiveExpired | Verdict::StagingExpired if self.keeps_label(row) => Verdict::KeepLabels,
+                Verdict::ArchiveExpired if earlier.contains(&row.number) => Verdict::EarlierFiles,
+                other => other,
+            };
         }
         verdicts
     }
@@ -132,13 +136,15 @@ pub struct PolicyKeys {
     pub keep_labels: Option<Arc<[Glob]>>,
     /// [`NamePolicy::follow`]
     pub follow: Option<Arc<[ManifestName]>>,
+    /// [`NamePolicy::earlier_files`]
+    pub earlier_files: Option<EarlierFiles>,
 }
 
 /// A function that returns whether a rule sets a certain key.
 type IsSet = fn(&PolicyKeys) -> bool;
 
 /// All keys, as configurations spell them.
-const KEYS: [(&str, IsSet); 11] = [
+const KEYS: [(&str, IsSet); 12] = [
     ("read", |keys| keys.read.is_some()),
     ("cas", |keys| keys.cas.is_some()),
     ("keep_last", |keys| keys.keep_last.is_some()),
@@ -150,6 +156,7 @@ const KEYS: [(&str, IsSet); 11] = [
     ("labels", |keys| keys.labels.is_some()),
     ("keep_labels", |keys| keys.keep_labels.is_some()),
     ("follow", |keys| keys.follow.is_some()),
+    ("earlier_files", |keys| keys.earlier_files.is_some()),
 ];
 
 impl PolicyKeys {
@@ -167,6 +174,7 @@ impl PolicyKeys {
             labels: self.labels.or(later.labels),
             keep_labels: self.keep_labels.as_ref().or(later.keep_labels.as_ref()).map(Arc::clone),
             follow: self.follow.as_ref().or(later.follow.as_ref()).map(Arc::clone),
+            earlier_files: self.earlier_files.or(later.earlier_files),
         }
     }
 
@@ -186,6 +194,7 @@ impl PolicyKeys {
             labels: self.labels.unwrap_or_default(),
             keep_labels: self.keep_labels.clone().unwrap_or_default(),
             follow: self.follow.clone().unwrap_or_default(),
+            earlier_files: self.earlier_files.unwrap_or_default(),
         }
     }
 }

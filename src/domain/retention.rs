@@ -30,6 +30,63 @@ impl Default for Retention {
     }
 }
 
+/// For how long the files of versions that were active stay in reach of readers who ask for the name, by paths that the
+/// active version lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EarlierFiles {
+    /// How long after a version was archived. Zero, the default: never.
+    pub window: SignedDuration,
+    /// Of how many versions, counted from the one that was archived last.
+    pub versions: u64,
+}
+
+impl EarlierFiles {
+    /// [`EarlierFiles::versions`] where nothing else is configured.
+    pub const VERSIONS: u64 = 20;
+    /// Maximum of [`EarlierFiles::versions`]: whoever asks for a file that is not there may cause all of them to be read.
+    pub const MAX_VERSIONS: u64 = 100;
+
+    /// Whether any version can be eligible.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.window.is_positive() && self.versions > 0
+    }
+
+    /// Whether a version that was archived so long ago is within the window.
+    #[must_use]
+    pub fn holds(&self, age: SignedDuration) -> bool {
+        age < self.window
+    }
+
+    /// The versions whose files stay in reach, the one that was archived last first. `rows` are all roots of a name, or
+    /// those that were archived within the window; `age` returns how long ago.
+    ///
+    /// The order is that of archiving, not of numbers: what a rollback replaced is in it like every other version, and
+    /// what a promotion of an old version made active for a while is among the last, however low its number.
+    #[must_use]
+    pub fn eligible<'a>(
+        &self,
+        rows: &'a [VersionRow],
+        age: impl Fn(&VersionRow) -> SignedDuration,
+    ) -> Vec<&'a VersionRow> {
+        if !self.is_on() {
+            return Vec::new();
+        }
+        let mut last: Vec<&VersionRow> = rows.iter().filter(|row| row.state == State::Archived).collect();
+        // Times of heads never decrease, so the rows of one name can be compared by what hosts wrote.
+        last.sort_unstable_by_key(|row| std::cmp::Reverse((since(row), row.number)));
+        last.truncate(usize::try_from(self.versions).unwrap_or(usize::MAX));
+        last.retain(|row| self.holds(age(row)));
+        last
+    }
+}
+
+impl Default for EarlierFiles {
+    fn default() -> Self {
+        Self { window: SignedDuration::ZERO, versions: Self::VERSIONS }
+    }
+}
+
 /// The reason why a version is kept, or why it has expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +101,8 @@ pub enum Verdict {
     KeepFor,
     /// Kept: its label is one that the policy of the name keeps.
     KeepLabels,
+    /// Kept: readers of the name may still ask for its files; see [`EarlierFiles`].
+    EarlierFiles,
     /// Kept: it was staged less than [`Retention::staged_for`] ago.
     Staged,
     /// Kept: it has no tag, and was pushed by its digest less than
@@ -81,6 +140,7 @@ impl fmt::Display for Verdict {
             Self::KeepLast => "among the last versions that are kept",
             Self::KeepFor => "archived not long ago",
             Self::KeepLabels => "of a label that is kept",
+            Self::EarlierFiles => "of files that readers may still ask for",
             Self::Staged => "staged not long ago",
             Self::Untagged => "pushed not long ago, without a tag",
             Self::Attached => "about a manifest that is there",

@@ -61,15 +61,24 @@ impl Rest {
         Ok(VersionPath { target: target.parse()?, tail })
     }
 
-    /// Parses the path as `NAME/FILE` or `NAME@SELECTOR/FILE`. FILE may contain a `/` only after a selector.
+    /// Parses the path as `NAME/FILE` or `NAME@SELECTOR/FILE`. FILE may contain a `/` only after a selector, or if it is
+    /// `by-hash/SHA256/HEX`.
     pub(super) fn file(&self) -> Result<(Target, FileName), ApiError> {
-        let end = self.selector_end().or_else(|| self.0.rfind('/'));
+        let end = self.selector_end().or_else(|| self.hash_start()).or_else(|| self.0.rfind('/'));
         let Some(end) = end else {
             let detail = "A ref is NAME/FILE, or NAME@SELECTOR/FILE for a certain version.";
             return Err(ApiError::bad_request(Code::NameInvalid, detail));
         };
         let file = self.0[end + 1..].parse::<FileName>()?;
         Ok((self.0[..end].parse()?, file))
+    }
+
+    /// The slash before `by-hash/SHA256/HEX` at the end of the path, where clients of a Debian repository without
+    /// directories look for its indexes.
+    fn hash_start(&self) -> Option<usize> {
+        let (path, hex) = self.0.rsplit_once('/')?;
+        let is_hex = hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        path.strip_suffix("/by-hash/SHA256").filter(|name| is_hex && !name.is_empty()).map(str::len)
     }
 
     /// The end of the first segment that contains an `@`, if another segment follows.
@@ -222,7 +231,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_hold_a_slash_only_behind_a_selector() {
+    fn a_file_may_hold_a_slash_only_behind_a_selector_or_before_a_hash() {
+        let hex = Digest::of(b"x").hex();
+        let by_hash = format!("by-hash/SHA256/{hex}");
         for (path, target, file) in [
             ("main/a.zip", "main", "a.zip"),
             ("miren/main/a.zip", "miren/main", "a.zip"),
@@ -230,6 +241,9 @@ mod tests {
             ("a/site@3/app.js", "a/site@3", "app.js"),
             ("main/pkg@2.tgz", "main", "pkg@2.tgz"),
             ("main@2/pkg@2.tgz", "main@2", "pkg@2.tgz"),
+            (&format!("repo/main/{by_hash}"), "repo/main", &by_hash),
+            (&format!("main@active/a/{by_hash}"), "main@active", &format!("a/{by_hash}")),
+            (&format!("repo/main/by-hash/SHA256/{}", &hex[1..]), "repo/main/by-hash/SHA256", &hex[1..]),
         ] {
             let (found, name) = rest(path).file().unwrap();
             assert_eq!((found.to_string().as_str(), name.as_str()), (target, file), "{path}");

@@ -44,7 +44,7 @@ use crate::access::Credentials;
 /// Response headers that scripts of other origins may read (CORS).
 const EXPOSED: &str = "ETag, Digest, Repr-Digest, Content-Range, Content-Length, Accept-Ranges, Link, Location, Retry-After, \
                        Content-Location, Larder-Version, Larder-Generation, Larder-Label, Larder-Resolved, \
-                       Larder-Yanked, Larder-Minimum-Version, Larder-Fallback, \
+                       Larder-Yanked, Larder-Minimum-Version, Larder-Fallback, Larder-Earlier, \
                        X-Request-Id";
 
 /// State shared by all requests: metrics and the response cache.

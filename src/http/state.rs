@@ -11,7 +11,7 @@ use super::rfc::body::BodyLimits;
 use crate::access::Access;
 use crate::config::{self, Config, Duration, PublicUrl};
 use crate::protocol::{Blobs, Chunks, Uploads};
-use crate::service::{Assets, Histories, Members, Names, Notes, Publish, Repositories, Resolve, Versions};
+use crate::service::{Assets, Earlier, Histories, Members, Names, Notes, Publish, Repositories, Resolve, Versions};
 use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
@@ -35,6 +35,8 @@ pub struct Parts {
     pub publish: Arc<Publish>,
     /// Resolution of `NAME[@SELECTOR]` to a version and its manifest.
     pub resolve: Arc<Resolve>,
+    /// Files that the active version of a name lacks, of versions that were active before.
+    pub earlier: Arc<Earlier>,
     /// Operations on existing versions: history, promotion, pins, retirement.
     pub versions: Arc<Versions>,
     /// What was done to names, by whom, when and why.

@@ -35,7 +35,7 @@ struct UnderWay<K, T> {
 }
 
 /// Requests in flight, by key.
-pub(super) struct Flights<K, T>(Arc<Mutex<UnderWay<K, T>>>);
+pub(crate) struct Flights<K, T>(Arc<Mutex<UnderWay<K, T>>>);
 
 impl<K, T> Default for Flights<K, T> {
     fn default() -> Self {
@@ -56,7 +56,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Fl
     ///
     /// # Errors
     /// The error of the request, shared by all of its waiters.
-    pub(super) async fn join<F>(
+    pub(crate) async fn join<F>(
         &self,
         key: &K,
         oldest: Duration,

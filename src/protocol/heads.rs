@@ -4,6 +4,7 @@
 //! starts. Readers that accept slightly stale answers get the cached head without a request to the store, up to the
 //! configured age. The cache only moves forward, so successive reads on one server never go back.
 
+mod after;
 mod annex;
 mod cached;
 mod digests;
@@ -30,6 +31,7 @@ use crate::protocol::absences::Absences;
 use crate::protocol::flights::Flights;
 use crate::protocol::log::Log;
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
+use after::LaterLook;
 use cached::CachedHead;
 use segments::Segments;
 pub use select::Selected;
@@ -82,6 +84,9 @@ pub enum AsOf {
     Recent,
     /// Shows every change that was complete when the answer was requested, made on any server.
     Now,
+    /// Shows every change that was complete at this moment, usually when a request arrived. Callers of one name share
+    /// requests to the store, which are at least 100 ms apart: for what anybody may ask for that is not there.
+    After(Instant),
 }
 
 /// The logs of heads of all names in a store.
@@ -94,6 +99,7 @@ pub struct Heads {
     segments: Segments,
     max_staleness: Duration,
     looks: Flights<LogName, Option<CachedHead>>,
+    later_looks: Flights<LogName, LaterLook>,
     absent: Absences<LogName>,
     policies: LivePolicies,
 }
@@ -110,8 +116,9 @@ impl Heads {
         let newest = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
         let segments = Segments::new(Arc::clone(&store));
         let log = Log::new(Arc::clone(&store));
-        let (looks, absent, policies) = (Flights::default(), Absences::default(), LivePolicies::default());
-        Self { store, log, clock, newest, segments, max_staleness: Duration::ZERO, looks, absent, policies }
+        let (looks, later_looks) = (Flights::default(), Flights::default());
+        let (absent, policies, max_staleness) = (Absences::default(), LivePolicies::default(), Duration::ZERO);
+        Self { store, log, clock, newest, segments, max_staleness, looks, later_looks, absent, policies }
     }
 
     /// Sets the policies that changes are judged by.
@@ -144,6 +151,9 @@ impl Heads {
     /// # Errors
     /// When the store fails.
     pub async fn look(self: &Arc<Self>, name: &LogName, fresh: AsOf) -> Result<Option<Arc<Head>>, StoreError> {
+        if let AsOf::After(moment) = fresh {
+            return self.look_after(name, moment).await;
+        }
         if fresh == AsOf::Now || self.max_staleness.is_zero() {
             return Ok(self.find(name).await?.map(|known| known.head));
         }

@@ -14,6 +14,8 @@ pub const YANKED: &str = "larder-yanked";
 pub const MINIMUM_VERSION: &str = "larder-minimum-version";
 /// What a platform link leads to instead of what was asked for, such as `arch=universal`.
 pub const FALLBACK: &str = "larder-fallback";
+/// `?1` where the file is of a version that was active before, because the active one has none of that name.
+pub const EARLIER: &str = "larder-earlier";
 /// Id of the request, in requests and responses.
 pub const REQUEST_ID: &str = "x-request-id";
 /// Digest of the whole representation (RFC 9530 section 3).

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod doubt;
+mod earlier;
 mod labels;
 mod losses;
 mod reports;

@@ -2,6 +2,7 @@
 
 mod access;
 mod addresses;
+mod apt;
 mod blobs;
 mod browser;
 mod cached;
@@ -10,6 +11,7 @@ mod credentials;
 mod crowded;
 mod dates;
 mod downloaders;
+mod earlier;
 mod feeds;
 mod files;
 mod framing;

@@ -22,6 +22,7 @@ const PRIVATE: PolicyKeys = PolicyKeys {
     labels: None,
     keep_labels: None,
     follow: None,
+    earlier_files: None,
 };
 
 #[test]
@@ -58,6 +59,7 @@ fn a_rule_leaves_the_keys_that_it_does_not_set_to_later_rules() {
         ("labels", None),
         ("keep_labels", None),
         ("follow", None),
+        ("earlier_files", None),
     ];
     assert_eq!(policies.sources(&name), sources);
     let other = policies.of(&"b".parse().unwrap());
@@ -203,4 +205,28 @@ fn what_is_untagged_is_kept_for_its_own_time_or_for_what_it_describes() {
     assert_eq!(judge(hours(24 * 7 - 1)), [Verdict::Untagged, Verdict::Untagged, over], "a week by default");
     assert_eq!(judge(hours(24 * 7)), [Verdict::UntaggedExpired, Verdict::Attached, over], "labels keep nothing here");
     assert!(Verdict::UntaggedExpired.is_over() && !Verdict::Attached.is_over() && !Verdict::Untagged.is_over());
+}
+
+#[test]
+fn versions_are_kept_for_their_files_within_the_window_and_no_longer() {
+    let hours = SignedDuration::from_hours;
+    let none = SignedDuration::ZERO;
+    let retention = Retention { keep_last: 0, keep_for: none, staged_for: none, prepared_for: none };
+    let earlier_files = EarlierFiles { window: hours(24), versions: 2 };
+    let policy = NamePolicy { retention, earlier_files, ..NamePolicy::default() };
+    let archived = |number: u64| {
+        let at = jiff::Timestamp::from_second(i64::try_from(number).unwrap()).unwrap();
+        VersionRow { archived_at: Some(at), ..row(number, State::Archived, "") }
+    };
+    let rows = [archived(1), archived(2), archived(3), row(4, State::Ready, ""), row(5, State::Active, "")];
+    let (kept, over, staged) = (Verdict::EarlierFiles, Verdict::ArchiveExpired, Verdict::StagingExpired);
+    let almost = hours(24) - SignedDuration::from_nanos(1);
+    assert_eq!(policy.judge(&rows, |_| almost), [over, kept, kept, staged, Verdict::Active], "two, and none staged");
+    assert_eq!(policy.judge(&rows, |_| hours(24)), [over, over, over, staged, Verdict::Active]);
+    let only_last = |row: &VersionRow| if row.number == 3 { almost } else { hours(24) };
+    assert_eq!(policy.judge(&rows, only_last)[..3], [over, over, kept]);
+    assert!(!Verdict::EarlierFiles.is_over());
+    // Retention that keeps a version anyway says so.
+    let retention = Retention { keep_for: hours(48), ..retention };
+    assert_eq!(NamePolicy { retention, ..policy }.judge(&rows, |_| almost)[0], Verdict::KeepFor);
 }

@@ -125,3 +125,41 @@ proptest! {
         }
     }
 }
+
+fn archived(number: u64, at: i64) -> VersionRow {
+    VersionRow { archived_at: Some(Timestamp::from_second(at).unwrap()), ..row(number, State::Archived, false) }
+}
+
+fn eligible(rules: EarlierFiles, rows: &[VersionRow], now: i64) -> Vec<u64> {
+    let age = |row: &VersionRow| Timestamp::from_second(now).unwrap().duration_since(since(row));
+    rules.eligible(rows, age).iter().map(|row| row.number).collect()
+}
+
+#[test]
+fn files_stay_in_reach_until_exactly_so_long_after_their_version_was_archived() {
+    let rules = EarlierFiles { window: SignedDuration::from_secs(100), versions: 20 };
+    let rows = [archived(1, 10), archived(2, 11), row(3, State::Ready, false), row(4, State::Active, false)];
+    assert_eq!(eligible(rules, &rows, 11), [2, 1]);
+    assert_eq!(eligible(rules, &rows, 109), [2, 1]);
+    assert_eq!(eligible(rules, &rows, 110), [2], "a hundred seconds are over");
+    assert_eq!(eligible(rules, &rows, 111), [0; 0]);
+    assert_eq!(eligible(rules, &rows, 5), [2, 1], "another host's clock is ahead");
+    for off in [EarlierFiles::default(), EarlierFiles { versions: 0, ..rules }] {
+        assert!(!off.is_on());
+        assert_eq!(eligible(off, &rows, 5), [0; 0]);
+    }
+}
+
+#[test]
+fn the_last_versions_are_those_that_were_archived_last_whatever_their_numbers() {
+    let rules = EarlierFiles { window: SignedDuration::from_secs(100), versions: 2 };
+    // 5 was rolled back from to 2, and 1 was active for a moment after that.
+    let rows = [archived(1, 60), row(2, State::Active, false), archived(3, 30), archived(4, 40), archived(5, 50)];
+    assert_eq!(eligible(rules, &rows, 60), [1, 5], "newer versions than the active one, too");
+    // Archived within the same second.
+    assert_eq!(eligible(rules, &[archived(7, 60), archived(8, 60), archived(6, 60)], 60), [8, 7]);
+    // A pin keeps a version, and does not bring its files back.
+    let mut pinned = archived(3, 30);
+    pinned.pins = row(3, State::Archived, true).pins;
+    assert_eq!(eligible(EarlierFiles { versions: 9, ..rules }, &[pinned], 130), [0; 0]);
+}

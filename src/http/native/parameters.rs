@@ -138,6 +138,8 @@ fields! {
         version.", of::<String>;
     LARDER_FALLBACK = "Larder-Fallback", "What was taken because nothing was there of what was asked for: `arch=universal`, \
         `libc=static` or `libc=unstated`.", of::<String>;
+    LARDER_EARLIER = "Larder-Earlier", "`?1` if the file is of an earlier version, which `Larder-Version` names, because the \
+        active one has none of that name.", of::<String>;
     LARDER_GENERATION = "Larder-Generation", "How often the name has changed.", of::<u64>;
     LARDER_YANKED = "Larder-Yanked", "Only where the version is yanked: the reason as an RFC 9651 item, `\"REASON\"` or, if it \
         is not all ASCII, the display string `%\"REASON\"`; `;instead=N` names the version to use instead.", of::<String>;

@@ -1,23 +1,32 @@
 //! `/refs/NAME[@SELECTOR]/FILE`: a redirect to the blob, for one-line downloads. Checksums of a version, and links that
-//! choose a file by platform, are beside the files.
+//! choose a file by platform, are beside the files; and so are, if the policy of the name says so, files of earlier
+//! versions.
 //!
 //! The redirect has the date of the name, but preconditions are not evaluated: RFC 9110 section 13.1 wants it so for
 //! everything but a 2xx, and with reason. The blob has no date, so a client that compares dates states when it saved the
 //! file, which may be later than the publish of a version that it does not have.
 
 mod checksums;
+mod earlier;
 mod platforms;
+
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LAST_MODIFIED, LINK, LOCATION, REFERRER_POLICY};
+use axum::http::header::{
+    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LINK, LOCATION, REFERRER_POLICY,
+};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use tokio::time::Instant;
 
 use super::parameters as p;
 use crate::access::Caller;
+use crate::domain::FileName;
 use crate::domain::manifest::Artifact;
 use crate::http::error::ApiError;
 use crate::http::extract::{RequestedFreshness, Rest};
@@ -29,9 +38,12 @@ use crate::http::serving::notices;
 use crate::http::serving::reading::Reading;
 use crate::http::serving::response_cache::Cacheable;
 use crate::http::state::AppState;
-use crate::service::Resolved;
+use crate::protocol::AsOf;
+use crate::service::{ResolveError, Resolved};
 use crate::wire::schema::Anything;
-use crate::wire::{PlatformFiles, blob_address};
+use crate::wire::{PlatformFiles, blob_address, headers};
+
+const EARLIER: HeaderName = HeaderName::from_static(headers::EARLIER);
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/refs/{*path}", get(follow))
@@ -45,7 +57,9 @@ pub(super) fn describe(document: &mut Document) {
                 "Behind a selector `file` may hold slashes; without one it is the last segment of the path. `Location` \
                  never leads to other bytes: resume, and fetch in segments, from there. Where a version has no such files, \
                  `SHA256SUMS` and `FILE.sha256` are made of its manifest. The parameters are for these; those about a \
-                 platform leave out of `SHA256SUMS` what a platform link would not lead to.",
+                 platform leave out of `SHA256SUMS` what a platform link would not lead to. Where the policy of the name has \
+                 `earlier_files`, a file that the active version lacks is one of a version that was active before, for a while; \
+                 and `DIRECTORY/by-hash/SHA256/HEX` is the file with that digest in the directory.",
             )
             .by_policy()
             .takes(&[&p::SUM_FORMAT, &p::OS, &p::ARCH, &p::LIBC, &p::TRIPLE, &p::IF_NONE_MATCH])
@@ -68,6 +82,7 @@ pub(super) fn describe(document: &mut Document) {
                     &p::LARDER_LABEL,
                     &p::LARDER_RESOLVED,
                     &p::LARDER_YANKED,
+                    &p::LARDER_EARLIER,
                     &p::LINK,
                 ],
                 [text("text/plain")],
@@ -115,6 +130,7 @@ async fn follow(
     RequestedFreshness(fresh): RequestedFreshness,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let arrived = Instant::now();
     if platforms::is_asked(request.uri())
         && let Some(target) = platforms::target(&state, &caller, &rest, fresh).await?
     {
@@ -123,21 +139,52 @@ async fn follow(
     }
     let (target, file) = rest.file()?;
     let reading = Reading::new(&state.resolve, &state.access, &caller, target, fresh).await?;
-    let (found, loaded) = state.resolve.manifest(reading.target(), fresh).await?;
-    if let Some(artifact) = loaded.file(&file)? {
-        return redirect(&state, &reading, &found, artifact, true);
-    }
     let (request, _) = request.into_parts();
-    checksums::answer((&state, &caller), &reading, &file, (&found, &loaded), &request).await
+    let asked = FileRequest { state: &state, caller: &caller, reading: &reading, file: &file, request: &request };
+    match asked.answer(fresh).await? {
+        Ok(response) => Ok(response),
+        Err(missing) => earlier::answer(&asked, missing, arrived).await,
+    }
 }
 
-/// The redirect to a file. `by_address` says whether the address alone, without a query, decides about it.
+/// A request for one file of a version.
+struct FileRequest<'a> {
+    state: &'a AppState,
+    caller: &'a Caller,
+    reading: &'a Reading,
+    file: &'a FileName,
+    request: &'a Parts,
+}
+
+impl FileRequest<'_> {
+    /// The answer from the version that is asked for, or the reason why there is none.
+    async fn answer(&self, fresh: AsOf) -> Result<Result<Response, ResolveError>, ApiError> {
+        let Self { state, caller, reading, file, request } = *self;
+        let (found, loaded) = match state.resolve.manifest(reading.target(), fresh).await {
+            Ok(found) => found,
+            Err(ResolveError::Store(error)) => return Err(error.into()),
+            Err(missing) => return Ok(Err(missing)),
+        };
+        if let Some(artifact) = loaded.file(file)? {
+            return redirect(state, reading, (&found, artifact), true, None).map(Ok);
+        }
+        if let Some(artifact) = earlier::by_hash(self, &loaded).await? {
+            return redirect(state, reading, (&found, &artifact), true, None).map(Ok);
+        }
+        let sums = checksums::answer((state, caller), reading, file, (&found, &loaded), request).await?;
+        let missing = || ResolveError::NoSuchFile { target: reading.target().clone(), file: file.clone() };
+        Ok(sums.ok_or_else(missing))
+    }
+}
+
+/// The redirect to a file. `by_address` says whether the address alone, without a query, decides about it; `earlier` is
+/// for how long the answer holds at most, if the version is not the one that is asked for.
 fn redirect(
     state: &AppState,
     reading: &Reading,
-    found: &Resolved,
-    artifact: &Artifact,
+    (found, artifact): (&Resolved, &Artifact),
     by_address: bool,
+    earlier: Option<Duration>,
 ) -> Result<Response, ApiError> {
     let base = &state.base;
     let location = format!("{base}/{}", blob_address(artifact));
@@ -151,11 +198,16 @@ fn redirect(
     notices::yanked(&mut headers, &found.row);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     reading.describe(found, &mut headers);
+    if earlier.is_some() {
+        headers.insert(EARLIER, HeaderValue::from_static(headers::TRUE));
+    }
     set_freshness(&mut headers, reading.freshness(found), reading.is_public);
     defuse(&mut headers);
     let body = Bytes::from(location + "\n");
     let heads = reading.heads(found).filter(|_| reading.is_public && by_address);
-    let cacheable = heads
-        .map(|heads| Extension(Cacheable::of_heads(heads, body.clone()).valid_for(last_change::unsettled_for(found))));
+    let cacheable = heads.map(|heads| {
+        let cacheable = Cacheable::of_heads(heads, body.clone());
+        Extension(cacheable.valid_for(last_change::unsettled_for(found)).valid_for(earlier))
+    });
     Ok((StatusCode::TEMPORARY_REDIRECT, cacheable, headers, body).into_response())
 }

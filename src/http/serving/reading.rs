@@ -3,7 +3,7 @@
 use axum::http::header::{CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::access::{Access, Caller};
-use crate::domain::{ManifestName, Permission, Target};
+use crate::domain::{ManifestName, Permission, Selector, Target};
 use crate::http::error::ApiError;
 use crate::http::rfc::caching::Freshness;
 use crate::http::state::BaseUrl;
@@ -57,6 +57,12 @@ impl Reading {
     /// What to read.
     pub(in crate::http) fn target(&self) -> &Target {
         self.following.as_ref().map_or(&self.asked, |following| &following.target)
+    }
+
+    /// The name, if what was asked for is what is active under it, whichever version that is.
+    pub(in crate::http) fn active_of(&self) -> Option<&ManifestName> {
+        let is_active = self.following.is_none() && self.asked.selector == Selector::Active;
+        is_active.then_some(&self.asked.name)
     }
 
     /// The heads that the answer depends on, with their generations. `None` if that is not all that it depends on, or if

@@ -195,16 +195,33 @@ impl Segments {
     /// The rows of all roots, by ascending number. Segments that can neither hold nor shadow a root are not read, so a
     /// long history of retired versions costs nothing.
     pub(super) async fn roots(&self, head: &Head) -> Result<Vec<VersionRow>, StoreError> {
+        self.roots_where(head, |_| true).await
+    }
+
+    /// The rows of those roots that are `wanted`, by ascending number. Copies no others.
+    pub(super) async fn roots_where(
+        &self,
+        head: &Head,
+        wanted: impl Fn(&VersionRow) -> bool + Send + Sync,
+    ) -> Result<Vec<VersionRow>, StoreError> {
         let mut found = BTreeMap::new();
+        let mut add = |row: &VersionRow| {
+            // What is not wanted may still shadow an older copy that is.
+            if row.state.is_root() && wanted(row) {
+                found.insert(row.number, row.clone());
+            } else {
+                found.remove(&row.number);
+            }
+        };
         for (at, segment) in head.segments.iter().enumerate() {
             let shadows =
                 |older: &SegmentRef| older.roots > 0 && older.first <= segment.last && segment.first <= older.last;
             if segment.roots > 0 || head.segments[..at].iter().any(shadows) {
-                found.extend(self.read(head, segment).await?.iter().map(|row| (row.number, row.clone())));
+                self.read(head, segment).await?.iter().for_each(&mut add);
             }
         }
-        found.extend(head.rows.iter().map(|row| (row.number, row.clone())));
-        Ok(found.into_values().filter(|row| row.state.is_root()).collect())
+        head.rows.iter().for_each(&mut add);
+        Ok(found.into_values().collect())
     }
 
     /// Writes rows that no longer fit into a segment, merges segments where enough of one tier have accumulated, and

@@ -6,12 +6,15 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::labels::LabelIndex;
 use super::{Heads, StoreError};
 use crate::domain::choice::{Choice, Survey};
 use crate::domain::head::SegmentRef;
 use crate::domain::label::Candidate;
-use crate::domain::{Head, Selector, VersionRow};
+use crate::domain::retention::since as entered;
+use crate::domain::{Head, Selector, State, VersionRow};
 
 /// A version that a selector picks.
 #[derive(Debug, Clone)]
@@ -86,6 +89,15 @@ impl Heads {
         let mut survey = Survey::new(limit);
         self.each_candidate(head, |candidate| survey.offer(candidate)).await?;
         Ok(survey)
+    }
+
+    /// The rows of the versions that were archived later than `since` and are not active again, by ascending version
+    /// number.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn archived(&self, head: &Head, since: Timestamp) -> Result<Vec<VersionRow>, StoreError> {
+        self.segments.roots_where(head, |row| row.state == State::Archived && entered(row) > since).await
     }
 
     /// The newest version that ever had exactly this label, retired or not.

@@ -84,25 +84,26 @@ fn a_token_reaches_only_what_it_grants() {
 fn check_config_says_which_rule_a_value_comes_from() {
     let long = format!("miren/{}/**", "x".repeat(70));
     let config = format!(
-        "[[names]]\nmatch = ['other', 'miren/**']\nread = 'token'\n\
+        "[[names]]\nmatch = ['other', 'miren/**']\nread = 'token'\nearlier_files = {{ for = '2h' }}\n\
          [[names]]\nmatch = ['{long}', '**']\nread = 'public'\nkeep_last = 5\nkeep_for = '36h'\n"
     );
     let files = folder(&[("larder.toml", config.as_bytes())]);
     let check = |arguments: &str| larder(&format!("check-config --config larder.toml {arguments}")).within(&files);
     let shown = check("--name miren/main").ok();
     assert_eq!(shown.stderr, "");
-    let expected = "KEY           VALUE     FROM\n\
-                    read          token     rule 1 of [[names]], miren/**\n\
-                    cas           optional  default\n\
-                    keep_last     5         rule 2 of [[names]], **\n\
-                    keep_for      1day 12h  rule 2 of [[names]], **\n\
-                    staged_for    30days    default\n\
-                    prepared_for  1day      default\n\
-                    untagged_for  7days     default\n\
-                    tags          mutable   default\n\
-                    labels        any       default\n\
-                    keep_labels   []        default\n\
-                    follow        []        default\n";
+    let expected = "KEY            VALUE                       FROM\n\
+                    read           token                       rule 1 of [[names]], miren/**\n\
+                    cas            optional                    default\n\
+                    keep_last      5                           rule 2 of [[names]], **\n\
+                    keep_for       1day 12h                    rule 2 of [[names]], **\n\
+                    staged_for     30days                      default\n\
+                    prepared_for   1day                        default\n\
+                    untagged_for   7days                       default\n\
+                    tags           mutable                     default\n\
+                    labels         any                         default\n\
+                    keep_labels    []                          default\n\
+                    follow         []                          default\n\
+                    earlier_files  {\"for\":\"2h\",\"versions\":20}  rule 1 of [[names]], miren/**\n";
     assert_eq!(shown.stdout, expected);
     let shown = check(&format!("--name miren/{}/a", "x".repeat(70))).env("COLUMNS", "80").ok().stdout;
     assert!(shown.contains('…') && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
@@ -110,6 +111,7 @@ fn check_config_says_which_rule_a_value_comes_from() {
     assert_eq!(document["name"], "miren/main");
     assert_eq!(document["policy"]["read"], json!({"value": "token", "rule": 1, "pattern": "miren/**"}));
     assert_eq!(document["policy"]["keep_last"]["value"], 5);
+    assert_eq!(document["policy"]["earlier_files"]["value"], json!({"for": "2h", "versions": 20}));
     assert_eq!(document["policy"]["cas"], json!({"value": "optional", "rule": null, "pattern": null}));
     check("--name a//b").exits(2);
     fs::write(files.path().join("larder.toml"), "[[names]]\nmatch = ['a']\n").unwrap();

@@ -175,6 +175,28 @@ async fn reads_of_a_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_that_the_active_version_lacks() {
+    let on = |config: &mut Config, _: &TempDir| {
+        let text = "match = ['**']\nearlier_files = { for = '1h' }";
+        config.names = vec![toml::from_str(text).unwrap()];
+    };
+    let counted = Counted::with(on).await;
+    for file in ["a", "b", "c"] {
+        counted.server.publish("main", &[(file, file.as_bytes())]).await;
+    }
+    counted.server.get("/refs/main/c").await.expect(307);
+    let first = counted.of(counted.server.get("/refs/main/a"));
+    let row = "The first request after a publish for a file that the active version lacks, with 2 earlier versions";
+    assert_costs(row, &first.await, &[(Op::GetObject, 3)]);
+    for path in ["/refs/main/b", "/refs/main/none"] {
+        let later = counted.of(counted.server.get(path));
+        assert_costs("A later one, whether or not an earlier version has it", &later.await, &[(Op::GetObject, 1)]);
+    }
+    let many = counted.of(join_all((0..50).map(|_| counted.server.get("/refs/main/none")))).await;
+    assert!(many.get(&Op::GetObject).is_some_and(|gets| *gets <= 25), "they share looks: {many:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reads_of_a_blob() {
     let counted = Counted::start().await;
     let path = format!("/blobs/{}", counted.server.put_blob(b"bytes").await);

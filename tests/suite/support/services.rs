@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::SignedDuration;
 use larder::clock::{Clock, ManualClock, SystemClock};
-use larder::domain::{Digest, Expect, Head, LogName, ManifestName, State, Subject, Target, VersionRow};
+use larder::domain::{Digest, Expect, Head, LivePolicies, LogName, ManifestName, State, Subject, Target, VersionRow};
 use larder::layout::LayoutKey;
 use larder::protocol::{BlobError, BlobIntake, Blobs, Closure, Heads, Manifests, UploadLimits, Uploads};
 use larder::service::publish::PublishOptions;
-use larder::service::{Publish, PublishError, PublishLimits, Receipt, Repositories, Resolve, Versions};
+use larder::service::{Earlier, Publish, PublishError, PublishLimits, Receipt, Repositories, Resolve, Versions};
 use larder::store::{Created, StoreError};
 
 use super::store::Store;
@@ -82,6 +82,7 @@ pub struct Services {
     pub uploads: Arc<Uploads>,
     pub publish: Arc<Publish>,
     pub resolve: Arc<Resolve>,
+    pub earlier: Arc<Earlier>,
     pub versions: Arc<Versions>,
     pub repositories: Arc<Repositories>,
 }
@@ -113,19 +114,26 @@ impl Services {
 
     /// A process whose readers accept answers that are so old.
     pub fn with_staleness(store: &Store, clock: Arc<ManualClock>, most: Duration) -> Self {
+        Self::with_policies(store, clock, most, LivePolicies::default())
+    }
+
+    /// A process whose readers accept answers that are so old, under these policies.
+    pub fn with_policies(store: &Store, clock: Arc<ManualClock>, most: Duration, policies: LivePolicies) -> Self {
         let shared: Arc<dyn Clock> = clock.clone();
-        let heads = Arc::new(Heads::new(store.clone(), Arc::clone(&shared)).with_max_staleness(most));
+        let heads = Heads::new(store.clone(), Arc::clone(&shared)).with_max_staleness(most).with_policies(policies);
+        let heads = Arc::new(heads);
         let blobs = Arc::new(Blobs::new(store.clone(), shared, SignedDuration::from_hours(12)));
         let uploads = Arc::new(Uploads::new(Arc::clone(store), Arc::clone(&blobs), UPLOAD_LIMITS));
         let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
         let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
+        let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
         let limits = PublishLimits { manifest_bytes: 4 << 20, artifacts: 10_000 };
         let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
         let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
         let repositories =
             Repositories::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&publish), Arc::clone(&versions));
         let repositories = Arc::new(repositories);
-        Self { clock, heads, blobs, uploads, publish, resolve, versions, repositories }
+        Self { clock, heads, blobs, uploads, publish, resolve, earlier, versions, repositories }
     }
 
     /// Uploads one blob, as a client does that announces its length. `None` when it was there.

@@ -18,7 +18,7 @@ use crate::http::serving::rendered::Rendered;
 use crate::http::serving::rendering::render;
 use crate::http::state::AppState;
 use crate::protocol::LoadedManifest;
-use crate::service::{ResolveError, Resolved};
+use crate::service::Resolved;
 use crate::wire::{Code, file_address};
 
 #[derive(Deserialize)]
@@ -26,14 +26,14 @@ struct Format {
     format: Option<String>,
 }
 
-/// The answer for a file that the version does not have: digests, if that is what its name stands for.
+/// The answer for a file that the version does not have: digests, if that is what its name stands for, else `None`.
 pub(super) async fn answer(
     (state, caller): (&AppState, &Caller),
     reading: &Reading,
     file: &FileName,
     (found, loaded): (&Resolved, &LoadedManifest),
     request: &Parts,
-) -> Result<Response, ApiError> {
+) -> Result<Option<Response>, ApiError> {
     // One file is found without a look at the others.
     let bytes = if file.as_str() == SUMS_FILE { loaded.weight() } else { 0 };
     render(state, caller, bytes, || make(state, reading, file, (found, loaded), request)).await?
@@ -45,12 +45,11 @@ fn make(
     file: &FileName,
     (found, loaded): (&Resolved, &LoadedManifest),
     request: &Parts,
-) -> Result<Response, ApiError> {
+) -> Result<Option<Response>, ApiError> {
     let target = reading.target();
-    let unknown = || ResolveError::NoSuchFile { target: target.clone(), file: file.clone() };
     let format = format(&request.uri);
     let Some(files) = summed(file, loaded, &request.uri)?.filter(|files| !files.is_empty()) else {
-        return Err(unknown().into());
+        return Ok(None);
     };
     let format = format.map_err(|why| {
         ApiError::bad_request(Code::QueryInvalid, format!("The query parameter `format` is wrong: {why}."))
@@ -70,7 +69,7 @@ fn make(
         heads: reading.heads(found),
         is_cacheable: true,
     };
-    document.answer(&request.headers)
+    document.answer(&request.headers).map(Some)
 }
 
 fn format(uri: &Uri) -> Result<SumFormat, UnknownSumFormat> {

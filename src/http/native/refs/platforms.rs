@@ -101,7 +101,7 @@ pub(super) async fn follow(
     let mut response = match *chosen.as_slice() {
         [] => return Err(list.none(files, &wanted)),
         [one] => {
-            let mut response = redirect(state, reading, &found, one, false)?;
+            let mut response = redirect(state, reading, (&found, one), false, None)?;
             let exact = format!("{}/{}", state.base, file_address(&target.name, found.row.number, &one.name));
             let exact = HeaderValue::try_from(exact).map_err(ApiError::internal)?;
             response.headers_mut().insert(CONTENT_LOCATION, exact);

@@ -1,0 +1,237 @@
+//! Earlier files: files that the active version of a name lacks, answered from versions that were active before.
+//!
+//! Whoever holds a page, an index or an updater's list of an earlier version still asks for what it names. The policy
+//! `earlier_files` of a name says for how long that is answered. Retention keeps the same versions, by the same rule
+//! ([`EarlierFiles`]), so an answer never depends on when a collector runs.
+
+mod index;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+
+use crate::domain::manifest::Artifact;
+use crate::domain::retention::{EarlierFiles, since};
+use crate::domain::{Digest, FileName, Head, LogName, ManifestName, VersionRow};
+use crate::protocol::flights::Flights;
+use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
+use crate::store::{StoreError, StoreErrorKind};
+use index::{EarlierIndex, IndexBuilder};
+
+/// Size of the indexes of all names together, in bytes.
+const REMEMBERED_BYTES: u64 = 64 << 20;
+/// Maximum size of the index of one name, in bytes. What does not fit are files of the versions that were
+/// archived first.
+const MAX_INDEX: usize = 32 << 20;
+/// Maximum age of a build that a caller joins. What it makes is valid at any age; the limit is for builds that get stuck.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A file of an earlier version.
+#[derive(Debug, Clone)]
+pub struct EarlierFile {
+    /// The version that has it. It was active, and is not any more.
+    pub row: VersionRow,
+    /// The file: its full name, its content and its media type. Nothing else of what a manifest may state is kept.
+    pub artifact: Artifact,
+    /// The generation of the head that the answer is based on.
+    pub generation: u64,
+    /// For how long the answer holds unless the name changes.
+    pub valid_for: Duration,
+}
+
+/// The key of an index under construction.
+type BuildKey = (LogName, u64, EarlierFiles);
+
+/// The service for earlier files.
+#[derive(Debug)]
+pub struct Earlier {
+    heads: Arc<Heads>,
+    manifests: Arc<Manifests>,
+    /// The index of each name, for the newest generation that was asked for.
+    known: Cache<LogName, Arc<EarlierIndex>>,
+    builds: Flights<BuildKey, Option<Arc<EarlierIndex>>>,
+    /// Held while an index is built: anybody can cause a build by asking for what is not there, and it takes memory and
+    /// time.
+    turn: Arc<Semaphore>,
+}
+
+impl Earlier {
+    /// Creates the service from the parts it uses.
+    #[must_use]
+    pub fn new(heads: Arc<Heads>, manifests: Arc<Manifests>) -> Self {
+        let weigh = |_: &LogName, index: &Arc<EarlierIndex>| u32::try_from(index.bytes()).unwrap_or(u32::MAX);
+        // Least recently used, so that a new index is always kept.
+        let known =
+            Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).eviction_policy(EvictionPolicy::lru());
+        let turn = Arc::new(Semaphore::new(1));
+        Self { heads, manifests, known: known.build(), builds: Flights::default(), turn }
+    }
+
+    /// Whether the policy of the name answers for earlier files at all. Before anything negative is said about such a
+    /// name, its head has to be looked at with [`AsOf::After`] the arrival of the request.
+    #[must_use]
+    pub fn is_on(&self, name: &ManifestName) -> bool {
+        self.heads.policy(name).earlier_files.is_on()
+    }
+
+    /// The file of this name in the eligible version that has it and was archived last. `None` if none does, if the
+    /// active version has a file of that name, or if nothing is active.
+    ///
+    /// If the file's bytes are gone when they are read, the version was retired and collected since: ask again with
+    /// [`AsOf::Now`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(
+        &self,
+        name: &ManifestName,
+        file: &FileName,
+        fresh: AsOf,
+    ) -> Result<Option<EarlierFile>, StoreError> {
+        self.search(name, fresh, |index, is_eligible| index.by_name(file, is_eligible)).await
+    }
+
+    /// A file with this content that an eligible version has directly in this directory, which is empty or a path
+    /// without a slash at its end. Files that the active version has there under the same name and with the same content
+    /// are not found; others are.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_content(
+        &self,
+        name: &ManifestName,
+        directory: &str,
+        digest: Digest,
+        fresh: AsOf,
+    ) -> Result<Option<EarlierFile>, StoreError> {
+        self.search(name, fresh, |index, is_eligible| index.by_content(directory, digest, is_eligible)).await
+    }
+
+    async fn search(
+        &self,
+        name: &ManifestName,
+        mut fresh: AsOf,
+        look_up: impl Fn(&EarlierIndex, &dyn Fn(&VersionRow) -> bool) -> Option<(VersionRow, Artifact)> + Send + Sync,
+    ) -> Result<Option<EarlierFile>, StoreError> {
+        let policy = self.heads.policy(name).earlier_files;
+        if !policy.is_on() {
+            return Ok(None);
+        }
+        let index = loop {
+            let Some(head) = self.heads.look(name, fresh).await? else { return Ok(None) };
+            // Who withdraws a name means its files, too.
+            if head.deleted.is_some() || head.active().is_none() {
+                return Ok(None);
+            }
+            match self.index(&head, policy).await? {
+                Some(index) => break index,
+                // A version was retired and collected since the head was read.
+                None => fresh = AsOf::Now,
+            }
+        };
+        let now = self.heads.now();
+        let is_eligible = |row: &VersionRow| policy.holds(now.duration_since(since(row)));
+        Ok(look_up(&index, &is_eligible).map(|(row, artifact)| {
+            let left = policy.window.saturating_sub(now.duration_since(since(&row)));
+            let valid_for = Duration::try_from(left).unwrap_or_default();
+            EarlierFile { row, artifact, generation: index.generation, valid_for }
+        }))
+    }
+
+    /// The index for a head; `None` if the head is no longer the newest, and cannot be indexed for that reason.
+    async fn index(&self, head: &Arc<Head>, policy: EarlierFiles) -> Result<Option<Arc<EarlierIndex>>, StoreError> {
+        let is_its = |index: &Arc<EarlierIndex>| index.generation >= head.generation && index.policy == policy;
+        if let Some(index) = self.known.get(&head.name).filter(is_its) {
+            return Ok(Some(index));
+        }
+        let build = || {
+            let (heads, manifests) = (Arc::clone(&self.heads), Arc::clone(&self.manifests));
+            let (head, known, turn) = (Arc::clone(head), self.known.clone(), Arc::clone(&self.turn));
+            async move {
+                // The semaphore is never closed.
+                let _turn = turn.acquire().await.ok();
+                let index = build(&heads, &manifests, &head, policy).await?.map(Arc::new);
+                if let Some(index) = &index {
+                    known.insert(head.name.clone(), Arc::clone(index));
+                }
+                Ok(index)
+            }
+        };
+        self.builds.join(&(head.name.clone(), head.generation, policy), PATIENCE, build).await
+    }
+}
+
+/// Indexes the files of all eligible versions. `None` if the manifest of one is gone because a newer head has retired it.
+async fn build(
+    heads: &Arc<Heads>,
+    manifests: &Arc<Manifests>,
+    head: &Head,
+    policy: EarlierFiles,
+) -> Result<Option<EarlierIndex>, StoreError> {
+    let now = heads.now();
+    let started = now.checked_sub(policy.window).unwrap_or(Timestamp::MIN);
+    let rows = heads.archived(head, started).await?;
+    let eligible = policy.eligible(&rows, |row| now.duration_since(since(row)));
+    let mut builder = IndexBuilder::new(head.generation, policy);
+    let (Some(active), false) = (head.active(), eligible.is_empty()) else { return Ok(Some(builder.finish())) };
+    let active = match load(heads, manifests, head, active).await? {
+        Loaded::Manifest(active) => active,
+        Loaded::Moved => return Ok(None),
+        Loaded::Unreadable => return Ok(Some(builder.finish())),
+    };
+    let of_active = |name: &FileName| active.file(name).ok().flatten().map(|file| file.blob);
+    for row in eligible {
+        let loaded = match load(heads, manifests, head, row).await? {
+            Loaded::Manifest(loaded) => loaded,
+            Loaded::Moved => return Ok(None),
+            Loaded::Unreadable => continue,
+        };
+        let Ok(manifest) = loaded.manifest() else { continue };
+        if !builder.add(row, &manifest.files, of_active, MAX_INDEX) {
+            let (name, version) = (&head.name, row.number);
+            tracing::warn!(%name, version, "too many earlier files: from this version on they are left out");
+            break;
+        }
+        // So many files may take milliseconds.
+        tokio::task::yield_now().await;
+    }
+    Ok(Some(builder.finish()))
+}
+
+/// What became of reading the manifest of a row.
+enum Loaded {
+    Manifest(Arc<LoadedManifest>),
+    /// It is gone, and the name has a newer head.
+    Moved,
+    /// It is damaged or lost, or needs a newer binary. One such version must not make an error of every address of the
+    /// name that leads nowhere.
+    Unreadable,
+}
+
+async fn load(
+    heads: &Arc<Heads>,
+    manifests: &Arc<Manifests>,
+    head: &Head,
+    row: &VersionRow,
+) -> Result<Loaded, StoreError> {
+    let (name, version) = (&head.name, row.number);
+    match manifests.load(row.summary.manifest, row.summary.media_type.as_deref()).await {
+        Ok(Some(loaded)) => return Ok(Loaded::Manifest(loaded)),
+        Ok(None) => {
+            let now = heads.look(name, AsOf::Now).await?;
+            if now.is_none_or(|now| now.generation != head.generation) {
+                return Ok(Loaded::Moved);
+            }
+            tracing::warn!(%name, version, "the manifest is gone, and with it its earlier files");
+        }
+        Err(error) if matches!(error.kind, StoreErrorKind::Corrupt | StoreErrorKind::Newer) => {
+            tracing::warn!(%error, %name, version, "the manifest cannot be read, so none of its earlier files");
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(Loaded::Unreadable)
+}
