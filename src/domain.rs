@@ -25,6 +25,7 @@ pub mod repository;
 pub mod retention;
 pub mod run;
 pub mod selector;
+pub mod site;
 pub mod subject;
 pub mod sums;
 pub mod template;

@@ -40,11 +40,11 @@ impl Glob {
 
 /// Follows all positions in the pattern at which a match of the text so far can stand.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let mut at = vec![false; pattern.len() + 1];
+    let (mut at, mut next) = (vec![false; pattern.len() + 1], vec![false; pattern.len() + 1]);
     at[0] = true;
     skip_stars(pattern, &mut at);
     for byte in text {
-        let mut next = vec![false; pattern.len() + 1];
+        next.fill(false);
         for (place, _) in at.iter().enumerate().filter(|(place, here)| **here && *place < pattern.len()) {
             match star(pattern, place) {
                 Some(2) => next[place] = true,
@@ -54,7 +54,7 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
             }
         }
         skip_stars(pattern, &mut next);
-        at = next;
+        std::mem::swap(&mut at, &mut next);
     }
     at[pattern.len()]
 }

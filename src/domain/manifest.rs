@@ -6,17 +6,20 @@
 //! document, and happens at publish only. If reading applied the rules of publishing, every rule added later would turn
 //! old releases into a corrupt store, and every rule relaxed later would do so for older binaries.
 
+mod coding;
 pub mod composed;
 pub mod diff;
 mod index;
 pub mod index_walk;
 mod kind;
+mod loose;
 pub mod oci;
 pub mod parts;
 pub mod portability;
 mod problems;
 pub mod release;
 pub mod rendering;
+pub mod site_settings;
 mod tree;
 
 use std::borrow::Cow;
@@ -24,9 +27,11 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use coding::{Coding, UnknownCoding};
 pub use diff::Diff;
 pub use index::FileIndex;
 pub use kind::Kind;
+pub use site_settings::{SiteSettings, TrailingSlash};
 
 use super::{Digest, FileName};
 
@@ -70,6 +75,11 @@ pub struct Artifact {
     pub kind: Option<String>,
     /// Whether it is a program: who downloads it to a file may run it.
     pub executable: bool,
+    /// The content coding of the bytes, if they are a variant of another file and the coding is known.
+    pub encoding: Option<Coding>,
+    /// The file that this one is a variant of: the same content, compressed. A static site does not serve a variant
+    /// under its own name.
+    pub of: Option<FileName>,
 }
 
 impl Artifact {
@@ -77,7 +87,8 @@ impl Artifact {
     #[must_use]
     pub fn of(name: FileName, blob: Descriptor) -> Self {
         let (media_type, platform, arch, libc, format, kind) = (None, None, None, None, None, None);
-        Self { name, blob, media_type, platform, arch, libc, format, kind, executable: false }
+        let (executable, encoding, of) = (false, None, None);
+        Self { name, blob, media_type, platform, arch, libc, format, kind, executable, encoding, of }
     }
 }
 
@@ -101,6 +112,8 @@ pub struct Manifest {
     pub kind: Kind,
     /// The start page of a static site, or the packaged server of a dynamic release.
     pub entrypoint: Option<FileName>,
+    /// How a static site answers requests; the default for releases of other kinds.
+    pub site: SiteSettings,
     /// The files that can be served by name, in the manifest's order, with unique names.
     pub files: Vec<Artifact>,
     /// The source snapshot, if any; also listed in `blobs`.

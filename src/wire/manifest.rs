@@ -46,6 +46,33 @@ pub struct ArtifactEntry {
     /// Whether it is a program: downloaded to a file, it may be run.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub executable: Option<bool>,
+    /// Content coding of the bytes, if the file is a variant of another one: `br`, `gzip` or `zstd`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// Name of the artifact that this one is a compressed variant of.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+}
+
+/// How a static site answers requests.
+#[derive(Debug, Clone, JsonSchema)]
+pub struct SiteDocument {
+    /// Name of the artifact that answers navigations to paths that nothing else answers, with status 200.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
+    /// Whether pages are found without `.html`; `true` by default.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub clean_urls: Option<bool>,
+    /// Whether addresses of pages end with a slash: `auto` (default), `always` or `never`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub trailing_slash: Option<String>,
+    /// Patterns of names of artifacts that never change their bytes, such as `assets/**`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub immutable: Option<Vec<String>>,
+    /// Names of artifacts that are not immutable although their names look so.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub revalidate: Option<Vec<String>>,
 }
 
 /// A part of a release.
@@ -90,4 +117,7 @@ pub struct ManifestDocument {
     #[schemars(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::Anything>")]
     pub port: Option<serde_json::Value>,
+    /// How a release of the kind `static` answers requests.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub site: Option<SiteDocument>,
 }

@@ -18,7 +18,8 @@ pub struct Diff {
     pub changed: Vec<FileChange>,
     /// Number of files that are the same in both.
     pub unchanged: usize,
-    /// What differs beside the files, by member name of the release format: `version`, `kind`, `entrypoint`, `source`.
+    /// What differs beside the files, by member name of the release format: `version`, `kind`, `entrypoint`, `source`,
+    /// `site`.
     pub members: BTreeMap<&'static str, MemberChange>,
     /// Total size of the new manifest's files minus that of the old one's, in bytes. Saturates.
     pub bytes: i64,
@@ -119,12 +120,13 @@ impl FileChange {
 
 fn members(old: &Manifest, new: &Manifest) -> BTreeMap<&'static str, MemberChange> {
     let texts = |manifest: &Manifest| {
-        let Manifest { label, kind, entrypoint, source, .. } = manifest;
+        let Manifest { label, kind, entrypoint, source, site, .. } = manifest;
         [
             ("version", label.clone()),
             ("kind", Some(Kind::as_str(kind).to_owned())),
             ("entrypoint", entrypoint.as_ref().map(ToString::to_string)),
             ("source", source.map(|source| source.digest.to_string())),
+            ("site", site.to_json()),
         ]
     };
     let pairs = texts(old).into_iter().zip(texts(new));

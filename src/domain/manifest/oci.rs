@@ -19,7 +19,7 @@ pub use check::check;
 pub use description::Description;
 
 use super::release::text;
-use super::{Child, Descriptor, Format, Kind, Manifest, ReadError, each_once};
+use super::{Child, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings, each_once};
 use crate::domain::Digest;
 
 /// Media type of an image manifest.
@@ -286,6 +286,7 @@ fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
         label: annotation(document.annotations.as_ref(), VERSION).map(ToOwned::to_owned),
         kind: Kind::Oci,
         entrypoint: None,
+        site: SiteSettings::default(),
         files: files::of(&document),
         source: None,
         blobs: each_once(blobs),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::release::{ComposeError, MAX_LABEL, MAX_PART_NAME, MAX_PARTS, is_label, is_part_name};
-use super::{Artifact, Descriptor, Format, Kind, Limits, Manifest, ManifestError, ReadError, each_once};
+use super::{Artifact, Descriptor, Format, Kind, Limits, Manifest, ManifestError, ReadError, SiteSettings, each_once};
 use crate::domain::{Carried, Digest, FileName};
 
 /// The media type of parts documents.
@@ -108,6 +108,7 @@ impl Parts {
             label: self.label.clone(),
             kind: Kind::Files,
             entrypoint: None,
+            site: SiteSettings::default(),
             files: newest.collect(),
             source: None,
             blobs: each_once(all().map(PartArtifact::descriptor)),

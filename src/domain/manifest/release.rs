@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 
 pub use check::check;
 
-use super::{Artifact, Descriptor, Format, Kind, Manifest, ReadError, each_once};
+use super::{Artifact, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings, each_once};
 use crate::domain::media_type::MAX_MEDIA_TYPE;
 use crate::domain::{FileName, MediaType};
 
@@ -45,6 +45,8 @@ struct Stored {
     _command: IgnoredAny,
     #[serde(default, rename = "port")]
     _port: IgnoredAny,
+    #[serde(default)]
+    site: SiteSettings,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +68,10 @@ struct StoredArtifact {
     format: Option<String>,
     #[serde(default, deserialize_with = "text")]
     kind: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    encoding: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    of: Option<String>,
 }
 
 /// A boolean; anything else counts as `false`, because earlier releases accepted anything.
@@ -108,11 +114,13 @@ pub fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
     let only = artifacts.first().filter(|_| artifacts.len() == 1 && kind == Kind::Dynamic);
     let entrypoint =
         stored.entrypoint.and_then(|name| name.parse().ok()).or_else(|| only.map(|file| file.name.clone()));
+    let site = if kind == Kind::Static { stored.site } else { SiteSettings::default() };
     Ok(Manifest {
         media_type: Cow::Borrowed(MEDIA_TYPE),
         label: stored.version,
         kind,
         entrypoint,
+        site,
         files: first_of_each_name(artifacts),
         source,
         blobs,
@@ -130,7 +138,9 @@ impl StoredArtifact {
         let media_type = self.media_type.filter(|text| is_media_type(text));
         let Self { platform, arch, libc, format, kind, .. } = self;
         let executable = self.executable == Executable::Yes;
-        Ok(Artifact { name, blob, media_type, platform, arch, libc, format, kind, executable })
+        let of = self.of.and_then(|name| name.parse().ok());
+        let encoding = self.encoding.and_then(|coding| coding.parse().ok());
+        Ok(Artifact { name, blob, media_type, platform, arch, libc, format, kind, executable, encoding, of })
     }
 }
 

@@ -42,6 +42,8 @@ fn past() -> Vec<Old> {
     let many: Vec<_> = (0..20_000).map(|at| artifact(&format!("f{at}"))).collect();
     let mut odd = artifact("a");
     odd["media_type"] = json!("odd\r\nfield: x");
+    let mut variant = artifact("b");
+    (variant["encoding"], variant["of"]) = (json!("dcb"), json!("none"));
     let (digest, size) = (Digest::of(BLOB), BLOB.len());
     let array = format!(r#"["v","files",null,[["a","{digest}",{size},null,null,null]],null,null,null]"#);
     let mut unread = json!({"artifacts": [artifact("a")], "notes": "?"}).to_string().into_bytes();
@@ -53,6 +55,12 @@ fn past() -> Vec<Old> {
         old("twice", &json!({"artifacts": [artifact("a"), artifact("a")]}), "a", &["more than once"]),
         old("site", &json!({"kind": "static", "artifacts": [artifact("a")]}), "a", &["entrypoint"]),
         old("type", &json!({ "artifacts": [odd] }), "a", &["media_type"]),
+        old(
+            "settings",
+            &json!({"kind": "static", "entrypoint": "a", "site": "x", "artifacts": [artifact("a"), variant]}),
+            "a",
+            &["site: it is an object", "[1].encoding", "[1].of"],
+        ),
         old(
             "all",
             &json!({"kind": "dynamic", "artifacts": [artifact("~"), artifact("b"), artifact("b")]}),

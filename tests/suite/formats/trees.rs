@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::SignedDuration;
 use larder::clock::SystemClock;
-use larder::domain::manifest::{Child, Descriptor, Format, Kind, Limits, ReadError};
+use larder::domain::manifest::{Child, Descriptor, Format, Kind, Limits, ReadError, SiteSettings};
 use larder::domain::{Digest, Manifest, ManifestError};
 use larder::protocol::{Blobs, Heads, Manifests};
 use larder::service::publish::Prepared;
@@ -38,6 +38,7 @@ fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
         label: None,
         kind: Kind::from("tree"),
         entrypoint: None,
+        site: SiteSettings::default(),
         files: Vec::new(),
         source: None,
         blobs: tree.blobs,

@@ -1,9 +1,12 @@
 //! The rules for publishing a release.
 
+mod site;
+
 use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::super::problems::{Problems, quote};
 use super::super::{Kind, Limits, MAX_SIZE, ManifestError};
@@ -20,6 +23,8 @@ struct Document {
     source: Option<Blob>,
     command: Option<IgnoredAny>,
     port: Option<IgnoredAny>,
+    // Checked by hand, so that everything wrong with it is listed. Of no meaning in releases of other kinds.
+    site: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +45,8 @@ struct Artifact {
     _format: Option<String>,
     #[serde(rename = "kind")]
     _kind: Option<String>,
+    encoding: Option<String>,
+    of: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +83,7 @@ impl Document {
         }
         let mut names = Vec::with_capacity(count);
         for (index, artifact) in self.artifacts.iter().enumerate() {
-            names.extend(artifact.check(&format!("artifacts[{index}]"), problems));
+            names.extend(artifact.check(&kind, &format!("artifacts[{index}]"), problems));
         }
         if let Some(source) = &self.source {
             check_blob(&source.blob, source.size, "source", problems);
@@ -84,6 +91,7 @@ impl Document {
         check_names(&names, problems);
         self.check_sizes(problems);
         self.check_entrypoint(&kind, &names, problems);
+        self.check_site(&kind, &names, problems);
         if kind == Kind::Dynamic && (self.command.is_none() || self.port.is_none()) {
             problems.add("kind: a dynamic release needs `command` and `port`".into());
         }
@@ -112,10 +120,34 @@ impl Document {
     }
 }
 
+impl Document {
+    fn check_site(&self, kind: &Kind, names: &[&str], problems: &mut Problems) {
+        let variants = self.artifacts.iter().enumerate().filter_map(|(index, artifact)| {
+            let (encoding, of) = (artifact.encoding.as_deref(), artifact.of.as_deref());
+            let is_variant = encoding.is_some() || of.is_some();
+            is_variant.then_some(site::Variant { index, name: &artifact.name, encoding, of })
+        });
+        let files = site::check_variants(&variants.collect::<Vec<_>>(), names, problems);
+        if *kind != Kind::Static {
+            return;
+        }
+        site::check_composed(names, problems);
+        if let Some(entrypoint) =
+            self.entrypoint.as_deref().filter(|name| names.contains(name) && !files.contains(name))
+        {
+            problems.add(format!("entrypoint: {:?} is a variant of another file", quote(entrypoint)));
+        }
+        if let Some(settings) = &self.site {
+            site::check_settings(settings, &files, problems);
+        }
+    }
+}
+
 impl Artifact {
     /// Checks the artifact, and returns its name if that is valid.
-    fn check(&self, place: &str, problems: &mut Problems) -> Option<&str> {
-        let name = self.name.parse().and_then(|name: FileName| name.check());
+    fn check(&self, kind: &Kind, place: &str, problems: &mut Problems) -> Option<&str> {
+        let check = if *kind == Kind::Static { FileName::check_of_site } else { FileName::check };
+        let name = self.name.parse().and_then(|name: FileName| check(&name));
         if let Err(error) = &name {
             problems.add(format!("{place}.name: {error}"));
         }

@@ -1,6 +1,6 @@
 //! Documents that may be published, and documents that must be readable all the same.
 
-use super::super::{Limits, ManifestError};
+use super::super::{Coding, Limits, ManifestError, TrailingSlash};
 use super::*;
 use crate::domain::Digest;
 
@@ -224,4 +224,109 @@ fn an_unknown_kind_is_a_problem_among_the_others() {
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(found[0], "kind: \"catalog\" is not one of files, static, dynamic, oci");
     assert!(found[1].starts_with("artifacts[0].name: the segment \"~a\""), "{found:?}");
+}
+
+fn site(artifacts: &[serde_json::Value], settings: &serde_json::Value) -> serde_json::Value {
+    let index = serde_json::json!({"name": "index.html", "blob": blob("i"), "size": 1});
+    let artifacts: Vec<_> = std::iter::once(&index).chain(artifacts).collect();
+    serde_json::json!({"kind": "static", "entrypoint": "index.html", "artifacts": artifacts, "site": settings})
+}
+
+#[test]
+fn a_site_has_settings_and_variants() {
+    let files = [
+        serde_json::json!({"name": "~partytown/app.js", "blob": blob("a"), "size": 9}),
+        serde_json::json!({"name": "app.js.br", "blob": blob("b"), "size": 5, "encoding": "br", "of": "~partytown/app.js"}),
+    ];
+    let settings = serde_json::json!({
+        "fallback": "index.html", "clean_urls": false, "trailing_slash": "never",
+        "immutable": ["assets/**"], "revalidate": ["index.html", "~partytown/app.js"],
+    });
+    let manifest = parse(&site(&files, &settings)).unwrap();
+    assert_eq!(manifest.site.fallback.as_ref().unwrap().as_str(), "index.html");
+    assert_eq!((manifest.site.clean_urls, manifest.site.trailing_slash), (false, TrailingSlash::Never));
+    assert!(manifest.site.is_revalidated(&"~partytown/app.js".parse().unwrap()));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&manifest.site.to_json().unwrap()).unwrap(), settings);
+    let variant = &manifest.files[2];
+    assert_eq!((variant.encoding, variant.of.as_ref().unwrap().as_str()), (Some(Coding::Br), "~partytown/app.js"));
+    assert_eq!(manifest.blobs.len(), 3, "variants are roots like all files");
+    let plain = parse(&site(&[], &serde_json::json!({}))).unwrap();
+    assert_eq!((plain.site.to_json(), plain.site), (None, SiteSettings::default()));
+}
+
+#[test]
+fn all_problems_of_a_site_are_named_at_once() {
+    let file = |name: &str, encoding: &str, of: &str| serde_json::json!({"name": name, "blob": blob(name), "size": 1, "encoding": encoding, "of": of});
+    let mut artifacts = vec![
+        file("a.br", "br", "index.html"),
+        file("b.br", "br", "index.html"),
+        file("c.dcb", "dcb", "index.html"),
+        file("d.br", "br", "a.br"),
+        file("e.br", "gzip", "none"),
+        serde_json::json!({"name": "f", "blob": blob("f"), "size": 1, "encoding": "br"}),
+        serde_json::json!({"name": "g", "blob": blob("g"), "size": 1, "of": "index.html"}),
+    ];
+    for name in ["\u{e9}.html", "e\u{301}.html"] {
+        artifacts.push(serde_json::json!({"name": name, "blob": blob(name), "size": 1}));
+    }
+    let globs: Vec<_> = (0..33).map(|_| "a".repeat(257)).chain(["/assets/**".into(), "***".into()]).collect();
+    let found = problems(&site(
+        &artifacts,
+        &serde_json::json!({
+            "fallback": "200.html", "clean_urls": "yes", "trailing_slash": true, "immutable": globs,
+            "revalidate": ["a.br", 5], "fallbck": "index.html",
+        }),
+    ));
+    for part in [
+        "artifacts[2].encoding: \"index.html\" has another variant with br",
+        "artifacts[3].encoding: \"dcb\" is none of br, gzip, zstd",
+        "artifacts[4].of: \"a.br\" is a variant itself",
+        "artifacts[5].of: \"none\" is not among the artifacts",
+        "artifacts[6].of: a file with an encoding names",
+        "artifacts[7].encoding: a variant of a file states",
+        "two Unicode forms",
+        "site.fallback: \"200.html\" is not among",
+        "site.clean_urls: it is true or false",
+        "site.trailing_slash: it is one of auto, always, never",
+        "site.immutable: it has 35 patterns",
+        "site.immutable[0]: it has 257 bytes",
+        "site.immutable[33]: \"/assets/**\" matches nothing",
+        "site.immutable[34]: a pattern has",
+        "site.revalidate[0]: \"a.br\" is not among",
+        "site.revalidate[1]: it is the name",
+        "site: \"fallbck\" is none of fallback, clean_urls",
+    ] {
+        assert!(found.iter().any(|problem| problem.contains(part)), "{part} in {found:#?}");
+    }
+    let variant = problems(&serde_json::json!({"kind": "static", "entrypoint": "x.br", "artifacts": [
+        {"name": "x", "blob": blob("x"), "size": 1}, file("x.br", "br", "x")
+    ]}));
+    assert_eq!(variant, ["entrypoint: \"x.br\" is a variant of another file"]);
+    assert!(problems(&site(&[], &serde_json::json!("https://example.org")))[0].starts_with("site: it is an object"));
+}
+
+#[test]
+fn settings_are_read_from_whatever_was_published() {
+    for settings in ["5", "\"x\"", "null", "[[]]", "true", r#"{"fallback":5,"clean_urls":1,"immutable":"x"}"#] {
+        let text = format!(r#"{{"kind":"static","artifacts":[],"site":{settings}}}"#);
+        assert_eq!(read(text.as_bytes()).unwrap().site, SiteSettings::default(), "{settings}");
+    }
+    let twice = r#"{"kind":"static","artifacts":[],"site":{"fallback":"a","x":{"y":[1]},"fallback":"b","immutable":[1,"***","a/*"],"trailing_slash":"maybe"}}"#;
+    let settings = read(twice.as_bytes()).unwrap().site;
+    assert_eq!((settings.fallback.unwrap().as_str(), settings.immutable.len()), ("b", 1));
+    let other = read(br#"{"artifacts":[],"site":{"fallback":"a"}}"#).unwrap();
+    assert_eq!(other.site, SiteSettings::default(), "the member belongs to static sites");
+    let variants = r#"{"artifacts":[{"name":"a","blob":"DIGEST","size":1,"encoding":"dcb","of":"b"},
+        {"name":"b","blob":"DIGEST","size":1,"encoding":["br"],"of":"../a"}]}"#;
+    let files = read(variants.replace("DIGEST", &blob("a")).as_bytes()).unwrap().files;
+    assert_eq!((files[0].encoding, files[0].of.as_ref().unwrap().as_str()), (None, "b"));
+    assert_eq!((files[1].encoding, &files[1].of), (None, &None));
+}
+
+#[test]
+fn releases_of_other_kinds_keep_their_member_site_and_refuse_tildes() {
+    let file = serde_json::json!({"name": "a", "blob": blob("a"), "size": 1});
+    assert!(parse(&serde_json::json!({"artifacts": [file], "site": "https://example.org"})).is_ok());
+    let tilde = serde_json::json!({"name": "~a", "blob": blob("a"), "size": 1});
+    assert!(problems(&serde_json::json!({"artifacts": [tilde]}))[0].contains("'~'"));
 }
