@@ -2,11 +2,12 @@
 
 use axum::http::Method;
 use tokio::time::Instant;
-use tracing::field::Empty;
 
+use super::span::span;
 use super::{RequestContext, SurfaceContext};
 use crate::http::direct::{DirectAnswer, LARGEST, PlainRequest};
 use crate::http::request_id;
+use crate::http::rfc::codings::AcceptedCodings;
 use crate::http::surface;
 
 impl RequestContext {
@@ -17,7 +18,8 @@ impl RequestContext {
             return None;
         }
         let host = if place.by_host { Some(surface::normal_host(asked.host)) } else { None };
-        let key = place.key(host.as_deref(), asked.target)?;
+        let codings = if place.by_host { asked.codings } else { AcceptedCodings::default() };
+        let key = place.key(host.as_deref(), codings, asked.target)?;
         let hit = self.responses.lookup(&key, !asked.is_head, asked.held)?;
         let head = hit.head(&key)?.clone();
         let body = hit.body().cloned().unwrap_or_default();
@@ -27,9 +29,9 @@ impl RequestContext {
         let (id, method) = (request_id::new(), if asked.is_head { Method::HEAD } else { Method::GET });
         let path = asked.target.split('?').next().unwrap_or_default();
         let text = std::str::from_utf8(&id).unwrap_or_default();
-        let span = tracing::info_span!("request", id = %text, %method, %path, subject = Empty);
+        let span = span(text, &method, path);
         let route = hit.matched_route();
-        self.observe(&span, (route, place.surface.quiet.contains(&route)), &method, hit.status(), began);
+        self.observe((&span, hit.tally()), (route, place.surface.quiet.contains(&route)), &method, hit.status(), began);
         Some(DirectAnswer { head, end: self.dates.end_of_head(id), body })
     }
 }
