@@ -14,6 +14,7 @@ mod network;
 mod remarks;
 mod rules;
 mod scrub;
+mod sites;
 mod store;
 mod values;
 
@@ -23,6 +24,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Policies;
+use crate::domain::hosts::HostTable;
+use crate::domain::site::HostName;
 
 pub use access::{Access, Token};
 pub use assets::{AssetDelivery, AssetPath, AssetPlace, Assets, Commit};
@@ -33,6 +36,7 @@ pub use names::{EarlierFiles, NameRule};
 pub use network::Network;
 pub use rules::{AccessRule, Patterns, RuleGrant, Uses};
 pub use scrub::Scrub;
+pub use sites::{Previews, Site};
 pub use store::{Bucket, Delivery, Store};
 pub use values::{Duration, PublicUrl, Size, listen_address};
 
@@ -54,6 +58,8 @@ pub struct Config {
     pub access: Access,
     /// `[[names]]`: policies of names.
     pub names: Vec<NameRule>,
+    /// `[[sites]]`: releases that are served under hosts of their own.
+    pub sites: Vec<Site>,
     /// `[assets]`: flat paths.
     pub assets: Assets,
     /// `[collector]`: garbage collection.
@@ -74,6 +80,8 @@ pub struct Server {
     /// What every address that the server hands out begins with; if absent, they are paths on the host that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<PublicUrl>,
+    /// The hosts of this interface. Empty for all; needed with `[[sites]]`, which have hosts of their own.
+    pub api_hosts: Vec<HostName>,
     /// Maximum number of concurrent connections. When it is reached, a new connection takes the place of the idlest or
     /// slowest one of the client address that has the most.
     pub max_connections: usize,
@@ -96,6 +104,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             public_url: None,
+            api_hosts: Vec::new(),
             max_connections: 1024,
             trusted_proxies: Vec::new(),
             header_timeout: Duration::from_secs(30),
@@ -108,7 +117,7 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 18] = [
+const OWN_PATHS: [&str; 19] = [
     "assets",
     "auth",
     "blobs",
@@ -124,6 +133,7 @@ const OWN_PATHS: [&str; 18] = [
     "refs",
     "robots.txt",
     "sessions",
+    "tls",
     "uploads",
     "v2",
     "versions",
@@ -280,6 +290,7 @@ impl Config {
         }
         names::validate(&self.names, &mut problems);
         self.assets.validate(&self.policies(), &mut problems);
+        sites::validate(self, &self.policies(), &mut problems);
         self.collector.validate(&mut problems);
         self.scrub.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -289,6 +300,12 @@ impl Config {
     #[must_use]
     pub fn audience(&self) -> Option<&str> {
         self.access.audience.as_deref().or(self.server.public_url.as_ref().map(PublicUrl::as_str))
+    }
+
+    /// What each host stands for.
+    #[must_use]
+    pub fn hosts(&self) -> HostTable {
+        sites::table(self)
     }
 
     /// Creates the policies from `[[names]]`.

@@ -12,6 +12,7 @@ pub mod expect;
 pub mod flat;
 pub mod glob;
 pub mod head;
+pub mod hosts;
 pub mod json;
 pub mod label;
 pub mod manifest;

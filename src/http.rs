@@ -19,6 +19,7 @@ mod openapi;
 mod request_id;
 pub mod rfc;
 mod serving;
+mod sites;
 mod state;
 mod surface;
 
@@ -35,11 +36,12 @@ use surface::Surface;
 use crate::access::Access;
 use crate::config::PublicUrl;
 use crate::domain::ManifestName;
+use crate::domain::hosts::LiveHosts;
 use crate::service::Resolve;
 
 /// All surfaces. The last one is the fallback for requests that match no other.
-fn surfaces() -> Vec<Surface<AppState>> {
-    vec![assets::surface(), oci::surface(), native::surface()]
+fn surfaces(hosts: &LiveHosts) -> Vec<Surface<AppState>> {
+    vec![sites::surface(hosts), sites::previews(hosts), assets::surface(), oci::surface(), native::surface()]
 }
 
 /// The application: every surface wrapped in its layers.
@@ -48,7 +50,7 @@ pub fn app(state: &AppState) -> App {
     let sources = Sources { resolve: Arc::clone(&state.resolve), access: Arc::clone(&state.access) };
     let context = RequestContext::new(Box::new(sources)).with_base(state.base.clone());
     let prefix = state.base.url().map_or("", PublicUrl::path);
-    App::new(surfaces(), state, context).below(prefix)
+    App::new(surfaces(&state.hosts), state, context).below(prefix)
 }
 
 /// The sources that decide whether a cached response is still current.
@@ -70,5 +72,5 @@ impl CacheSources for Sources {
 /// The OpenAPI documents of all surfaces, each with the name of its surface.
 #[must_use]
 pub fn documents() -> Vec<(&'static str, serde_json::Value)> {
-    surfaces().iter().map(|surface| (surface.properties.name, (surface.describe)())).collect()
+    surfaces(&LiveHosts::default()).iter().map(|surface| (surface.properties.name, (surface.describe)())).collect()
 }

@@ -25,7 +25,7 @@ use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, Manifests, UploadLimits, Uploads};
 use crate::service::{
-    Assets, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Versions,
+    Assets, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Sites, Versions,
 };
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
@@ -157,7 +157,7 @@ impl Server {
     /// A handle that applies a new configuration while the server runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        Reloader::new(self.config.clone(), Arc::clone(&self.state.access))
+        Reloader::new(self.config.clone(), Arc::clone(&self.state.access), self.state.hosts.clone())
     }
 
     /// Accepts connections until shutdown is requested, then drains.
@@ -230,6 +230,8 @@ fn state(
         notes: Arc::new(Notes::new(Arc::clone(&blobs))),
         assets: Arc::new(Assets::new(Arc::clone(&publish), Arc::clone(&resolve), Arc::clone(&blobs))),
         asset_paths: Arc::new(config.assets.clone()),
+        hosts: config.hosts().into(),
+        sites: Arc::new(Sites::new(Arc::clone(&resolve), Arc::clone(&earlier), Arc::clone(&blobs))),
         blobs,
         uploads,
         chunks,

@@ -12,6 +12,7 @@ pub mod notes;
 pub mod publish;
 pub mod repositories;
 pub mod resolve;
+pub mod sites;
 pub mod versions;
 
 pub use assets::{AssetError, Assets};
@@ -23,4 +24,5 @@ pub use notes::{Notes, ReleaseNotes};
 pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
 pub use repositories::Repositories;
 pub use resolve::{Following, LastChange, Resolve, ResolveError, Resolved};
+pub use sites::Sites;
 pub use versions::{History, Versions};

@@ -162,6 +162,12 @@ impl Caller {
         self.granting(wanted).any(|grant| grant.reaches(name))
     }
 
+    /// Whether the caller was granted nothing but this, anywhere and at any time.
+    #[must_use]
+    pub fn is_limited_to(&self, only: Permission) -> bool {
+        self.grants.iter().flat_map(|grant| &grant.actions).all(|action| *action == only)
+    }
+
     /// Whether the caller has this permission for any tag that `repository` could have.
     #[must_use]
     pub fn may_in_repository(&self, wanted: Permission, repository: &RepositoryName) -> bool {

@@ -2,15 +2,17 @@
 
 use toml::{Table, Value};
 
-use super::{Config, Log};
+use super::{Config, Log, Server};
 
 impl Config {
-    /// This configuration with the reloadable settings of `newer`: tokens and who may read blobs, policies of names,
-    /// and logging.
+    /// This configuration with the reloadable settings of `newer`: tokens and who may read blobs, policies of names, sites
+    /// and their hosts, and logging.
     #[must_use]
     pub fn reloaded(&self, newer: &Self) -> Self {
         let log = Log { filter: newer.log.filter.clone(), format: self.log.format };
-        Self { access: newer.access.clone(), names: newer.names.clone(), log, ..self.clone() }
+        let server = Server { api_hosts: newer.server.api_hosts.clone(), ..self.server.clone() };
+        let (access, names, sites) = (newer.access.clone(), newer.names.clone(), newer.sites.clone());
+        Self { server, access, names, sites, log, ..self.clone() }
     }
 
     /// The keys whose values differ, as `section.key`.

@@ -88,10 +88,14 @@ impl App {
             return self.without_handler(request, response);
         }
         let mut request = request;
-        if let Some(routed) = self.routed(request.uri()) {
+        let mut surface = &self.surfaces[choose(&self.hosts, &request)];
+        // What a path means on a host of its own is up to the surface of that host.
+        if !surface.place.by_host
+            && let Some(routed) = self.routed(request.uri())
+        {
             *request.uri_mut() = routed;
+            surface = &self.surfaces[choose(&self.hosts, &request)];
         }
-        let surface = &self.surfaces[choose(&self.hosts, &request)];
         if let Some(response) = self.context.cached(surface.place, &request) {
             return self.without_handler(request, response);
         }
@@ -112,11 +116,12 @@ impl App {
 
     fn direct(&self, asked: &PlainRequest<'_>) -> Option<DirectAnswer> {
         let path = asked.target.split('?').next()?;
+        let surface = &self.surfaces[choose_for(&self.hosts, path, || Some(normal_host(asked.host)))];
         // What has another address here is left to `answer`.
-        if !path::is_normal(path) || !self.prefix.is_empty() && path.starts_with(&*self.prefix) {
+        let is_changed = || !path::is_normal(path) || !self.prefix.is_empty() && path.starts_with(&*self.prefix);
+        if !surface.place.by_host && is_changed() {
             return None;
         }
-        let surface = &self.surfaces[choose_for(&self.hosts, path, || Some(normal_host(asked.host)))];
         self.context.direct(surface.place, asked)
     }
 
@@ -131,9 +136,9 @@ impl App {
     /// not be parsed: 414, 431, or 400 for all else.
     #[must_use]
     pub fn refuse_unread(&self, head: &[u8], status: StatusCode) -> Response<Body> {
-        let request = Request::new(());
-        let surface = &self.surfaces[choose(&self.hosts, &request)];
-        self.context.refuse(surface.place, &request, framing::unreadable(head, status).into())
+        // Nobody knows which host it is for.
+        let surface = &self.surfaces[self.surfaces.len() - 1];
+        self.context.refuse(surface.place, &Request::new(()), framing::unreadable(head, status).into())
     }
 
     /// A response for which the request's body is not read.

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::request_id::RequestIdText;
+use super::rfc::codings::AcceptedCodings;
 use super::rfc::framing;
 use crate::access::Credentials;
 use crate::clock::{Clock as _, SystemClock};
@@ -27,10 +28,9 @@ pub(super) const LARGEST: usize = 8 << 10;
 /// Largest part of a file that is written directly, in bytes: as much as is taken for in memory after one look.
 pub(super) const LARGEST_FILE: u64 = 1 << 20;
 /// Fields without influence on cached responses, which exist only for what everybody gets.
-const IGNORED: [&str; 12] = [
+const IGNORED: [&str; 11] = [
     "user-agent",
     "accept",
-    "accept-encoding",
     "accept-language",
     "dnt",
     "forwarded",
@@ -73,6 +73,8 @@ pub(super) struct PlainRequest<'a> {
     pub(super) host: &'a str,
     /// The value of `If-None-Match`.
     pub(super) held: Option<&'a [u8]>,
+    /// The content codings that it accepts.
+    pub(super) codings: AcceptedCodings,
     /// Whether it states that its sender is nobody, which counts where clients log in.
     pub(super) is_nobodys: bool,
 }
@@ -94,8 +96,9 @@ impl<'a> ReadHead<'a> {
         let target = head.path.filter(|target| target.starts_with('/') && framing::is_short(target));
         match (Fields::read(head.headers), target) {
             (None, _) => Self::Other,
-            (Some(Fields { is_plain: true, host: Some(host), held, is_nobodys }), Some(target)) => {
-                Self::Plain(PlainRequest { is_head, target, host, held, is_nobodys })
+            (Some(Fields { is_plain: true, host: Some(host), held, codings, is_nobodys }), Some(target)) => {
+                let codings = codings.map(AcceptedCodings::of_value).unwrap_or_default();
+                Self::Plain(PlainRequest { is_head, target, host, held, codings, is_nobodys })
             }
             _ => Self::Alone,
         }
@@ -108,6 +111,8 @@ struct Fields<'a> {
     is_plain: bool,
     host: Option<&'a str>,
     held: Option<&'a [u8]>,
+    /// The value of `Accept-Encoding`.
+    codings: Option<&'a [u8]>,
     is_nobodys: bool,
 }
 
@@ -123,6 +128,8 @@ impl<'a> Fields<'a> {
                 read.host = host;
             } else if is("if-none-match") {
                 read.is_plain &= read.held.replace(field.value).is_none();
+            } else if is("accept-encoding") {
+                read.is_plain &= read.codings.replace(field.value).is_none();
             } else if is("authorization") {
                 read.is_plain &= !read.is_nobodys && Credentials::are_of_nobody(field.value);
                 read.is_nobodys = true;
@@ -188,7 +195,8 @@ mod tests {
     fn only_whole_heads_without_anything_special_are_plain() {
         let read = |head: &'static str| ReadHead::of(head.as_bytes());
         let plain = |is_head, target, host, held| {
-            ReadHead::Plain(PlainRequest { is_head, target, host, held, is_nobodys: false })
+            let codings = AcceptedCodings::default();
+            ReadHead::Plain(PlainRequest { is_head, target, host, held, codings, is_nobodys: false })
         };
         let nobody = read("GET / HTTP/1.1\r\nhost: x\r\nauthorization: bearer larder-anonymous\r\n\r\n");
         assert!(matches!(nobody, ReadHead::Plain(PlainRequest { is_nobodys: true, .. })), "{nobody:?}");

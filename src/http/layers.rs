@@ -4,6 +4,7 @@
 //! One layer does nearly all of it, because each layer costs every request an allocation or two.
 
 mod direct;
+mod span;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -28,18 +29,20 @@ use tower::Service;
 use tower::layer::layer_fn;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Span;
-use tracing::field::Empty;
 
 use super::direct::Dates;
 use super::error::{ApiError, Denial};
 use super::meters::Meters;
 use super::request_id::RequestId;
 use super::rfc::accept::prefers_html;
+use super::rfc::codings::AcceptedCodings;
 use super::rfc::forwarded;
 use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, ResponseCache};
+use super::serving::tally::Tally;
 use super::state::BaseUrl;
 use super::surface::{self, Challenge, FailedRequest, RoutedSurface, SurfaceProperties};
 use crate::access::Credentials;
+use span::span;
 
 /// Response headers that scripts of other origins may read (CORS).
 const EXPOSED: &str = "ETag, Digest, Repr-Digest, Content-Range, Content-Length, Accept-Ranges, Link, Location, Retry-After, \
@@ -80,7 +83,8 @@ impl RequestContext {
 
     /// A cached response to this request, or `None` if a handler must run.
     pub(super) fn cached<B>(&self, surface: SurfaceContext, request: &axum::http::Request<B>) -> Option<Response> {
-        let key = surface.key(surface.host(request).as_deref(), request.uri().path_and_query()?.as_str())?;
+        let target = request.uri().path_and_query()?.as_str();
+        let key = surface.key(surface.host(request).as_deref(), surface.codings(request.headers()), target)?;
         if surface.has_credentials(request.headers()) {
             return None;
         }
@@ -110,8 +114,14 @@ impl SurfaceContext {
     }
 
     /// The response-cache key of a request for this path and query; `None` if the request cannot be cached.
-    fn key<'a>(&self, host: Option<&str>, target: &'a str) -> Option<CacheKey<'a>> {
-        (self.by_host == host.is_some()).then(|| CacheKey::new(self.surface.name, host, self.surface.blobs, target))
+    fn key<'a>(&self, host: Option<&str>, codings: AcceptedCodings, target: &'a str) -> Option<CacheKey<'a>> {
+        let bound_to = host.map(|host| (host, codings.class()));
+        (self.by_host == host.is_some()).then(|| CacheKey::new(self.surface.name, bound_to, self.surface.blobs, target))
+    }
+
+    /// The content codings that a request accepts; identity unless responses depend on the host: only those are coded.
+    fn codings(&self, headers: &HeaderMap) -> AcceptedCodings {
+        if self.by_host { AcceptedCodings::of(headers) } else { AcceptedCodings::default() }
     }
 
     /// The host of a request; `None` unless responses depend on it.
@@ -210,6 +220,7 @@ struct RequestRecord {
     uri: Uri,
     /// Set only where responses depend on the host.
     host: Option<Box<str>>,
+    codings: AcceptedCodings,
     route: Option<MatchedPath>,
     /// The epoch of tokens and policies when the request arrived.
     epoch: u64,
@@ -235,9 +246,10 @@ impl RequestRecord {
         epoch: u64,
     ) -> Self {
         let (id, method, uri) = (RequestId::of(request.headers()), request.method(), request.uri());
-        let span = tracing::info_span!("request", id = %id.as_str(), %method, path = %uri.path(), subject = Empty);
+        let span = span(id.as_str(), method, uri.path());
         let preflight = *method == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         let host = surface.host(request).map(Into::into);
+        let codings = surface.codings(request.headers());
         let has_credentials = request.headers().contains_key(AUTHORIZATION);
         let is_somebody = has_credentials && surface.has_credentials(request.headers());
         let asked = surface.surface.login.then(|| AskedOrigin::of(request.headers()));
@@ -248,6 +260,7 @@ impl RequestRecord {
             method: method.clone(),
             uri: uri.clone(),
             host,
+            codings,
             route,
             epoch,
             preflight,
@@ -272,7 +285,7 @@ impl RequestRecord {
         if let Some(source) = response.extensions_mut().remove::<Cacheable>()
             && let Some(route) = self.route.clone()
             && let Some(target) = self.uri.path_and_query()
-            && let Some(key) = self.surface.key(self.host.as_deref(), target.as_str())
+            && let Some(key) = self.surface.key(self.host.as_deref(), self.codings, target.as_str())
             && matches!(self.method, Method::GET | Method::HEAD)
         {
             context.responses.remember(
@@ -320,6 +333,9 @@ impl RequestRecord {
     fn observe(&self, context: &RequestContext, response: &Response) {
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
         let took = self.began.elapsed();
+        if let Some(tally) = response.extensions().get::<Tally>() {
+            tally.count(&self.span, response.status());
+        }
         if !self.surface.surface.quiet.contains(&route) {
             log(&self.span, route, response.status(), took);
         }

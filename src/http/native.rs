@@ -16,6 +16,7 @@ mod reasons;
 mod refs;
 mod selecting;
 mod sessions;
+mod tls;
 mod upload_problems;
 mod uploads;
 mod versions;
@@ -65,6 +66,7 @@ fn routes() -> Router<AppState> {
         .merge(feeds::routes())
         .merge(auth::routes())
         .merge(collector::routes())
+        .merge(tls::routes())
         .merge(health::routes())
 }
 
@@ -91,6 +93,7 @@ fn describe() -> Value {
     auth::describe(&mut document);
     index::describe(&mut document);
     collector::describe(&mut document);
+    tls::describe(&mut document);
     health::describe(&mut document);
     document.finish()
 }

@@ -3,6 +3,7 @@
 pub(super) mod accept;
 pub(super) mod body;
 pub(super) mod caching;
+pub(super) mod codings;
 pub mod conditional;
 pub(super) mod digests;
 pub mod forwarded;

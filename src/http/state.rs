@@ -10,8 +10,11 @@ use tokio_util::task::TaskTracker;
 use super::rfc::body::BodyLimits;
 use crate::access::Access;
 use crate::config::{self, Config, Duration, PublicUrl};
+use crate::domain::hosts::LiveHosts;
 use crate::protocol::{Blobs, Chunks, Uploads};
-use crate::service::{Assets, Earlier, Histories, Members, Names, Notes, Publish, Repositories, Resolve, Versions};
+use crate::service::{
+    Assets, Earlier, Histories, Members, Names, Notes, Publish, Repositories, Resolve, Sites, Versions,
+};
 use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
 use crate::upkeep::collect::Runs;
@@ -49,6 +52,10 @@ pub struct Parts {
     pub assets: Arc<Assets>,
     /// Which flat paths stand for which names.
     pub asset_paths: Arc<config::Assets>,
+    /// What each host stands for.
+    pub hosts: LiveHosts,
+    /// Releases as sites.
+    pub sites: Arc<Sites>,
     /// Listing and deletion of names.
     pub names: Arc<Names>,
     /// Release notes of versions.
@@ -103,6 +110,7 @@ parts!(
     names: Arc<Names>,
     notes: Arc<Notes>,
     health: Arc<Health>,
+    hosts: LiveHosts,
     base: BaseUrl,
     delivery: Delivery,
     timeouts: Timeouts

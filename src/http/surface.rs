@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::{HOST, HeaderValue};
+use axum::http::header::{HOST, HeaderMap, HeaderValue};
 use axum::http::uri::Authority;
 use axum::http::{Request, Response, Uri};
 use serde_json::Value;
@@ -20,8 +20,9 @@ use super::rfc::hardening::Hardening;
 use super::serving::response_cache::EndOfDigest;
 use super::state::BaseUrl;
 
-/// Predicate: whether a host, in lower case and without a port, belongs to a surface.
-pub(super) type OwnsHost = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+/// Predicate: whether a host, in lower case and without a port, belongs to a surface for this path; `None` is a request
+/// without one.
+pub(super) type OwnsHost = Arc<dyn Fn(Option<&str>, &str) -> bool + Send + Sync>;
 
 /// The hosts that a surface is served under.
 #[derive(Clone)]
@@ -29,7 +30,6 @@ pub(super) enum Hosts {
     /// Every host that no other surface owns.
     Any,
     /// Only the hosts for which this is true, on which surfaces with [`Hosts::Any`] are not served.
-    #[cfg_attr(not(test), expect(dead_code, reason = "native answers under any host"))]
     Owned(OwnsHost),
 }
 
@@ -118,6 +118,11 @@ pub(super) struct RoutedSurface {
 }
 
 impl Hosts {
+    /// Only the hosts, and paths on them, for which this is true.
+    pub(super) fn owned(owns: impl Fn(Option<&str>, &str) -> bool + Send + Sync + 'static) -> Self {
+        Self::Owned(Arc::new(owns))
+    }
+
     fn are_owned(&self) -> bool {
         matches!(self, Self::Owned(_))
     }
@@ -146,7 +151,7 @@ pub(super) fn choose_for<'a>(
     let host = if places.iter().any(|(hosts, _)| hosts.are_owned()) { host() } else { None };
     let owns_it = |hosts: &Hosts| match hosts {
         Hosts::Any => false,
-        Hosts::Owned(owns) => host.as_deref().is_some_and(&**owns),
+        Hosts::Owned(owns) => owns(host.as_deref(), path),
     };
     let owned = places.iter().any(|(hosts, _)| owns_it(hosts));
     let candidates = places.iter().enumerate().filter(|(_, (hosts, prefix))| {
@@ -162,8 +167,13 @@ fn is_below(path: &str, prefix: &str) -> bool {
 
 /// The host of a request, in lower case and without a port or a trailing dot (RFC 9110 section 7.2).
 pub(super) fn host<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
-    let stated = request.uri().authority().map(Authority::as_str);
-    Some(normal_host(stated.or_else(|| request.headers().get(HOST)?.to_str().ok())?))
+    host_of(request.uri(), request.headers())
+}
+
+/// The host in a target or, if that has none, in the headers.
+pub(super) fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+    let stated = uri.authority().map(Authority::as_str);
+    Some(normal_host(stated.or_else(|| headers.get(HOST)?.to_str().ok())?))
 }
 
 /// A host as [`host`] spells it.
@@ -187,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_host_decides_then_the_longest_prefix() {
-        let owned = |name: &'static str| Hosts::Owned(Arc::new(move |host: &str| host == name));
+        let owned = |name: &'static str| Hosts::owned(move |host, _| host == Some(name));
         let places = [
             (owned("pages.example"), ""),
             (Hosts::Any, "/v2"),

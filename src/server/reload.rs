@@ -1,10 +1,12 @@
-//! Applying a new configuration while the server runs: tokens, who may read blobs, policies of names, the log filter.
+//! Applying a new configuration while the server runs: tokens, who may read blobs, policies of names, sites and their
+//! hosts, the log filter.
 
 use std::sync::Arc;
 
 use super::{ServerError, admin_token};
 use crate::access::Access;
 use crate::config::Config;
+use crate::domain::hosts::LiveHosts;
 use crate::telemetry::{self, LogFilter};
 
 /// Why a configuration was rejected. Nothing has changed then.
@@ -24,11 +26,12 @@ pub struct Reloader {
     /// The configuration in effect.
     running: Config,
     access: Arc<Access>,
+    hosts: LiveHosts,
 }
 
 impl Reloader {
-    pub(super) fn new(running: Config, access: Arc<Access>) -> Self {
-        Self { running, access }
+    pub(super) fn new(running: Config, access: Arc<Access>, hosts: LiveHosts) -> Self {
+        Self { running, access, hosts }
     }
 
     /// Applies the reloadable settings of a valid configuration, all of them or, on an error, none. Logs a warning that
@@ -41,6 +44,8 @@ impl Reloader {
         let filter = LogFilter::parse(&next.log.filter).map_err(ReloadError::LogFilter)?;
         // Same rule as at startup: the admin token is valid only while no token is configured.
         let admin = admin_token::find_or_make(&next)?;
+        // First: what is cached under other hosts is dropped by the change of the access rules.
+        self.hosts.replace(next.hosts());
         self.access.replace(&next.access, next.policies(), admin.as_deref());
         if next.log.filter != self.running.log.filter {
             telemetry::replace_log_filter(filter);

@@ -8,6 +8,7 @@ mod drafts;
 mod error;
 mod parts;
 mod push;
+mod rules;
 mod secure;
 mod sessions;
 
@@ -21,7 +22,7 @@ use self::error::{complete, readable, to_upload};
 pub use self::parts::Progress;
 pub use self::push::Pushed;
 use crate::domain::head::Change;
-use crate::domain::manifest::{Limits, oci};
+use crate::domain::manifest::{Kind, Limits, oci};
 use crate::domain::{
     Author, Digest, Expect, Head, LogName, Manifest, ManifestName, Origin, Rejection, Selector, State, VersionRow,
 };
@@ -175,13 +176,19 @@ impl Publish {
         if options.activate {
             self.heads.require_movable(name, &document.bytes).await?;
         }
+        // Rules that were added since must not prevent copying a release.
+        let is_new = from.is_none() && document.manifest.kind == Kind::Static;
         let (receipt, secured) = match Box::pin(self.protect(name, document, &options, by, Resume::Never(from))).await?
         {
             (receipt, _) if receipt.unchanged => return Ok(receipt),
             prepared => prepared,
         };
         let number = receipt.row.number;
-        let result = match complete(secured) {
+        let checked = match complete(secured) {
+            Ok(()) if is_new => Box::pin(self.check_rules_of(&receipt.row)).await,
+            checked => checked,
+        };
+        let result = match checked {
             Ok(()) => Box::pin(self.commit_head(name, number, options, by)).await,
             Err(error) => Err(error),
         };
@@ -222,6 +229,7 @@ impl Publish {
             let secured = self.check(name, &row).await?;
             let children = secured.children.clone();
             complete(secured)?;
+            Box::pin(self.check_rules_of(&row)).await?;
             self.index((name, number), children, None).await?;
         }
         self.commit_head(name, number, options, &by).await

@@ -70,6 +70,8 @@ codes! {
     ManifestUnknown = "MANIFEST_UNKNOWN",
     /// The address exists, but does not support this method.
     MethodNotAllowed = "METHOD_NOT_ALLOWED",
+    /// The host of the request is none of this server's.
+    Misdirected = "MISDIRECTED",
     /// A name is malformed.
     NameInvalid = "NAME_INVALID",
     /// The repository does not exist.

@@ -57,6 +57,8 @@ fn default_toml_shows_every_key_there_is() {
     config.names.push(NameRule::setting_all(vec!["**".parse().unwrap()], &NamePolicy::default()));
     let assets = "deprecated = 2040-01-01T00:00:00Z\nsunset = 2040-01-01T00:00:00Z\n[[paths]]\nname = 'x'\naliases = { 'runtime-' = 'miren-' }";
     config.assets = toml::from_str(assets).unwrap();
+    let site = "id = 'x'\nhosts = ['a']\nredirect_hosts = ['b']\nname = 'x'\nnames = ['x']\n[previews]\ndomain = 'c'";
+    config.sites.push(toml::from_str(site).unwrap());
     let mut wanted = Vec::new();
     keys("", &Value::try_from(&config).unwrap(), &mut wanted);
     assert!(wanted.iter().any(|key| key == "names.prepared_for"), "{wanted:?}");
@@ -70,7 +72,8 @@ fn default_toml_shows_every_key_there_is() {
 #[test]
 fn the_rule_in_default_toml_sets_what_holds_without_it() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), uncommented(&default_toml())).unwrap();
+    fs::write(file.path(), uncommented(&default_toml()).replace("api_hosts = []", "api_hosts = [\"example.org\"]"))
+        .unwrap();
     let rules = load(Some(file.path()), []).unwrap().names;
     assert_eq!(rules, [NameRule::setting_all(vec!["nightly/**".parse().unwrap()], &NamePolicy::default())]);
 }
@@ -78,7 +81,9 @@ fn the_rule_in_default_toml_sets_what_holds_without_it() {
 #[test]
 fn the_settings_that_are_commented_out_are_valid() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), uncommented(&default_toml())).unwrap();
+    // Sites need hosts for the interface, none of which is the default.
+    let hosts = "api_hosts = [\"example.org\"]";
+    fs::write(file.path(), uncommented(&default_toml()).replace("api_hosts = []", hosts)).unwrap();
     let config = load(Some(file.path()), []).unwrap();
     assert_eq!((config.access.tokens.len(), config.names.len()), (1, 1));
 }

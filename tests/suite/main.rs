@@ -28,5 +28,6 @@ mod replicas;
 mod running;
 mod s3;
 mod schedule;
+mod sites;
 mod support;
 mod tidy;

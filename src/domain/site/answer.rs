@@ -104,6 +104,8 @@ pub struct Redirect {
     pub location: String,
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
+    /// Whether a rule says so. Otherwise it leads to the right spelling of the path.
+    pub is_rule: bool,
 }
 
 /// What a rule means for a request that it matches.
@@ -155,7 +157,7 @@ impl Site {
         match outcome {
             Some(Outcome::Page(page)) if !path.is_canonical() && page.status == 200 => {
                 let location = address(path.name(), path.is_directory(), query);
-                Outcome::Redirect(Redirect { location, status: MOVED })
+                Outcome::Redirect(Redirect { location, status: MOVED, is_rule: false })
             }
             Some(outcome) => outcome,
             None => Outcome::Nothing,
@@ -182,7 +184,7 @@ impl Site {
             }
             Resolved::Moved(to) => {
                 let location = address(&to.name, to.is_directory, query);
-                Some(Outcome::Redirect(Redirect { location, status: MOVED }))
+                Some(Outcome::Redirect(Redirect { location, status: MOVED, is_rule: false }))
             }
         }
     }
@@ -213,7 +215,7 @@ impl Site {
                 return if location == own {
                     Applied::Not
                 } else {
-                    Applied::Now(Outcome::Redirect(Redirect { location, status }))
+                    Applied::Now(Outcome::Redirect(Redirect { location, status, is_rule: true }))
                 };
             }
             Action::Serve(status) => status,
@@ -307,6 +309,17 @@ impl Site {
         if page.origin != Origin::Path {
             headers.set.retain(|(name, _)| *name != "cache-control");
             headers.removed.retain(|name| *name != "cache-control");
+        }
+        headers
+    }
+
+    /// The header fields that `_headers` states for a path without a file, for what another version has there. `path` is
+    /// decoded and begins with a slash.
+    #[must_use]
+    pub fn headers_at(&self, path: &str) -> FileHeaders<'_> {
+        let mut headers = FileHeaders::default();
+        for block in self.rules.blocks.iter().filter(|block| block.scope.matches(path)) {
+            headers.apply(block);
         }
         headers
     }

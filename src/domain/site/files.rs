@@ -176,7 +176,13 @@ impl Files {
     /// immutable ones, and the settings do not demote it. Pages never count as hashed.
     #[must_use]
     pub fn is_immutable(&self, id: FileId) -> bool {
-        let (name, settings) = (&self.artifact(id).name, &self.manifest.site);
+        self.is_immutable_name(&self.artifact(id).name)
+    }
+
+    /// As [`Files::is_immutable`], for a file of this name that another version has.
+    #[must_use]
+    pub fn is_immutable_name(&self, name: &FileName) -> bool {
+        let settings = &self.manifest.site;
         let is_named = is_hashed(name.base()) || settings.immutable.iter().any(|glob| glob.matches(name.as_str()));
         is_named && !settings.is_revalidated(name)
     }

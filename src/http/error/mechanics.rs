@@ -36,6 +36,7 @@ impl From<HeadError> for ApiError {
             HeadError::NoHost
             | HeadError::Repeated(_)
             | HeadError::BadHost
+            | HeadError::TwoHosts
             | HeadError::ChunkedTwice
             | HeadError::Malformed => (StatusCode::BAD_REQUEST, Code::RequestInvalid),
         };

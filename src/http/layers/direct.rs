@@ -3,11 +3,12 @@
 use axum::body::Bytes;
 use axum::http::Method;
 use tokio::time::Instant;
-use tracing::field::Empty;
 
+use super::span::span;
 use super::{RequestContext, SurfaceContext, log};
 use crate::http::direct::{DirectAnswer, LARGEST, LARGEST_FILE, PlainRequest};
 use crate::http::request_id;
+use crate::http::rfc::codings::AcceptedCodings;
 use crate::http::serving::response_cache::Hit;
 use crate::http::surface;
 use crate::store::FileSlice;
@@ -20,7 +21,8 @@ impl RequestContext {
             return None;
         }
         let host = if place.by_host { Some(surface::normal_host(asked.host)) } else { None };
-        let key = place.key(host.as_deref(), asked.target)?;
+        let codings = if place.by_host { asked.codings } else { AcceptedCodings::default() };
+        let key = place.key(host.as_deref(), codings, asked.target)?;
         let hit = self.responses.lookup(&key, !asked.is_head, asked.held)?;
         let (body, file) = body_of(&hit)?;
         let id = request_id::new();
@@ -28,8 +30,11 @@ impl RequestContext {
         let method = if asked.is_head { Method::HEAD } else { Method::GET };
         let path = asked.target.split('?').next().unwrap_or_default();
         let text = std::str::from_utf8(&id).unwrap_or_default();
-        let span = tracing::info_span!("request", id = %text, %method, %path, subject = Empty);
+        let span = span(text, &method, path);
         let (route, took) = (hit.matched_route(), began.elapsed());
+        if let Some(tally) = hit.tally() {
+            tally.count(&span, hit.status());
+        }
         if !place.surface.quiet.contains(&route) {
             log(&span, route, hit.status(), took);
         }

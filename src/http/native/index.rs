@@ -88,7 +88,7 @@ async fn robots() -> Response {
 }
 
 const ROBOTS: &str = "User-agent: *\nDisallow: /blobs/\nDisallow: /manifests\nDisallow: /refs/\nDisallow: /assets/\n\
-                      Disallow: /openapi.json\nDisallow: /metrics\nDisallow: /versions/*/diff\n";
+                      Disallow: /openapi.json\nDisallow: /metrics\nDisallow: /tls/\nDisallow: /versions/*/diff\n";
 
 /// `text` keeps the document: it is constant for the lifetime of the server.
 fn openapi(document: fn() -> serde_json::Value, text: &OnceLock<Bytes>, base: &BaseUrl) -> Response {

@@ -189,6 +189,7 @@ failures! {
     415 "UnsupportedCoding" [ACCEPT_ENCODING], "UNSUPPORTED: bodies are stored as they are, without a content coding; \
         appends have the type `application/partial-upload`.";
     416 "RangeNotSatisfiable" [CONTENT_RANGE], "RANGE_INVALID: the range begins behind the end.";
+    421 "Misdirected" [], "MISDIRECTED: the host is none of those that this server is configured for.";
     422 "Invalid" [], "MANIFEST_INVALID, with all `problems`.";
     428 "PreconditionRequired" [], "PRECONDITION_REQUIRED: the policy of the name wants `If-Match` or `If-None-Match`.";
     500 "Internal" [], "INTERNAL, STORE_DENIED, STORE_CORRUPT. The reason is in the log, under the id in `instance`.";

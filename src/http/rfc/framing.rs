@@ -22,6 +22,9 @@ pub(in crate::http) enum HeadError {
     /// A `Host` or a target with an authority that is none.
     #[error("the host of the request is not a host with an optional port")]
     BadHost,
+    /// Over HTTP/2, a `Host` other than the authority of the target (RFC 9113 section 8.3.1).
+    #[error("the Host header and the authority of the request differ")]
+    TwoHosts,
     /// A transfer coding other than chunked.
     #[error("the only transfer coding of this server is chunked")]
     UnknownCoding,
@@ -44,12 +47,20 @@ pub(in crate::http) fn check<B>(request: &Request<B>) -> Result<(), HeadError> {
     let headers = request.headers();
     match single(headers, &HOST, "Host")? {
         Some(host) if !is_host(host) => return Err(HeadError::BadHost),
+        // With HTTP/1.1 the target counts, whatever the header says (RFC 9112 section 3.2.2).
+        Some(host) if request.version() == Version::HTTP_2 && is_other(host, request.uri()) => {
+            return Err(HeadError::TwoHosts);
+        }
         None if request.version() == Version::HTTP_11 => return Err(HeadError::NoHost),
         _ => {}
     }
     single(headers, &AUTHORIZATION, "Authorization")?;
     check_target(request.uri())?;
     if headers.contains_key(TRANSFER_ENCODING) { check_codings(headers) } else { Ok(()) }
+}
+
+fn is_other(host: &[u8], target: &Uri) -> bool {
+    target.authority().is_some_and(|authority| !authority.as_str().as_bytes().eq_ignore_ascii_case(host))
 }
 
 /// Why a head could not be parsed, of which this is the beginning. `status` is what the parser would answer.
@@ -144,6 +155,15 @@ mod tests {
         assert_eq!(check(&request(Version::HTTP_11, "http://a.example/", &[])), Err(HeadError::NoHost));
         assert_eq!(check(&request(Version::HTTP_11, "HTTP://A.example:80/", &one)), Ok(()));
         assert_eq!(check(&request(Version::HTTP_11, "http://me@a.example/", &one)), Err(HeadError::BadHost));
+    }
+
+    #[test]
+    fn over_http_2_the_authority_and_the_host_are_the_same() {
+        let check = |version, host| check(&request(version, "http://A.example:80/", &[("host", host)]));
+        assert_eq!(check(Version::HTTP_2, "a.example:80"), Ok(()));
+        assert_eq!(check(Version::HTTP_2, "a.example"), Err(HeadError::TwoHosts));
+        assert_eq!(check(Version::HTTP_2, "b.example:80"), Err(HeadError::TwoHosts));
+        assert_eq!(check(Version::HTTP_11, "b.example:80"), Ok(()));
     }
 
     #[test]

@@ -1,32 +1,39 @@
 //! Response headers that prevent untrusted bytes from acting in a browser.
 
 use axum::http::header::{
-    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 
 use crate::domain::text::{Escaped, first_hidden};
 
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// What stored bytes may do in a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Hardening {
     /// Files to download, on an origin shared with others: any page may embed them, but none may execute there.
     Artefact,
-    /// Pages on an origin of their own: they may execute there, and no other origin may embed them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "native has no pages of publishers"))]
+    /// Pages on an origin of their own: they may execute there, and their publishers decide who may embed them.
     Page,
+    /// The same, which search engines must not list.
+    Preview,
 }
 
 impl Hardening {
     /// Headers for every response of the surface.
     pub(in crate::http) fn on_every_answer(self, headers: &mut HeaderMap) {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        let embedding = match self {
-            Self::Artefact => "cross-origin",
-            Self::Page => "same-origin",
-        };
-        headers.insert(CORP, HeaderValue::from_static(embedding));
+        if self == Self::Artefact {
+            headers.insert(CORP, HeaderValue::from_static("cross-origin"));
+        } else {
+            let by_default = HeaderValue::from_static("strict-origin-when-cross-origin");
+            headers.entry(REFERRER_POLICY).or_insert(by_default);
+        }
+        if self == Self::Preview {
+            headers.insert(ROBOTS, HeaderValue::from_static("noindex"));
+        }
     }
 
     /// Additional headers for untrusted bytes. An artefact is saved under `name` and can neither execute nor frame or

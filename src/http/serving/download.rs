@@ -17,6 +17,8 @@ use crate::wire::Code;
 pub(in crate::http) struct Download {
     file: Option<FileName>,
     media_type: Option<MediaType>,
+    /// The whole value of `Content-Type`, for bytes that are shown and not saved.
+    content_type: Option<HeaderValue>,
 }
 
 #[derive(Deserialize)]
@@ -43,12 +45,18 @@ impl Download {
             Some(file) => Some(file.parse()?),
             None => parameters.name,
         };
-        Ok(Self { file, media_type: parameters.r#type })
+        Ok(Self { file, media_type: parameters.r#type, content_type: None })
     }
 
     /// The label of a file that is looked up by its name. A type that cannot be stated counts as none.
     pub(in crate::http) fn of_file(file: FileName, media_type: Option<&str>) -> Self {
-        Self { file: Some(file), media_type: media_type.and_then(|text| MediaType::essence_of(text).ok()) }
+        let media_type = media_type.and_then(|text| MediaType::essence_of(text).ok());
+        Self { file: Some(file), media_type, content_type: None }
+    }
+
+    /// Bytes of this type, parameters included, that are not to be saved.
+    pub(in crate::http) fn shown(content_type: HeaderValue) -> Self {
+        Self { file: None, media_type: None, content_type: Some(content_type) }
     }
 
     /// The same of an undecoded end of an address, which begins behind the digest. `None` if a handler would refuse it.
@@ -69,6 +77,9 @@ impl Download {
 
     /// The stated media type; else one that is guessed from the file name. Compressed archives are not looked into.
     pub(super) fn media_type(&self) -> HeaderValue {
+        if let Some(content_type) = &self.content_type {
+            return content_type.clone();
+        }
         let stated = self.media_type.as_ref().and_then(|stated| HeaderValue::from_str(stated.as_str()).ok());
         stated.unwrap_or_else(|| HeaderValue::from_static(guess(self.file_name())))
     }

@@ -30,6 +30,7 @@ use axum::http::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::download::Download;
+use super::tally::Tally;
 use crate::domain::ManifestName;
 use crate::http::meters::{Meter, Meters};
 use crate::http::rfc::digests::withdraw_digest;
@@ -261,6 +262,9 @@ impl Hit {
     fn response(&self, key: &CacheKey<'_>) -> Option<Response<Body>> {
         let mut response = if self.whole { self.cached.source.response()? } else { Response::default() };
         *response.status_mut() = self.status();
+        if let Some(tally) = self.tally() {
+            response.extensions_mut().insert(tally.clone());
+        }
         let headers = &self.cached.headers;
         *response.headers_mut() = if self.unchanged { unchanged(headers) } else { headers.clone() };
         if let Some(label) = key.label.filter(|label| **label != *self.cached.label) {
@@ -271,6 +275,11 @@ impl Hit {
 
     pub(in crate::http) fn status(&self) -> StatusCode {
         if self.unchanged { StatusCode::NOT_MODIFIED } else { self.cached.status }
+    }
+
+    /// What the response counts as, if its surface counts more than routes.
+    pub(in crate::http) fn tally(&self) -> Option<&Tally> {
+        self.cached.source.tally.as_ref()
     }
 
     pub(in crate::http) fn matched_route(&self) -> &str {

@@ -79,6 +79,7 @@ impl Publish {
         let secured = self.secure(manifest, first, bytes.clone()).await?;
         let children = secured.children.clone();
         complete(secured)?;
+        self.check_rules(manifest).await?;
         for receipt in changed {
             let held = held(receipt, bytes).chain(children.iter().copied());
             self.index((&receipt.name, receipt.row.number), held, receipt.row.summary.subject).await?;

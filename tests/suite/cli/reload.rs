@@ -151,6 +151,21 @@ fn an_invalid_configuration_changes_nothing_and_is_logged() {
 }
 
 #[test]
+fn a_host_becomes_another_and_nothing_of_before_is_kept() {
+    let configured = Configured::start("");
+    let site = "[server]\napi_hosts = [\"y\"]\n[[sites]]\nid = \"docs\"\nhosts = [\"x\"]\nname = \"docs\"\n";
+    assert_eq!(configured.status("/manifests", None), 200);
+    for (text, status) in [("[server]\napi_hosts = [\"y\"]\n", 421), ("", 200), (site, 404), ("", 200)] {
+        configured.read(text, TAKEN);
+        // Twice, so that an answer that is kept is asked for before it is not valid any more.
+        for _ in 0..2 {
+            assert_eq!(configured.status("/manifests", None), status, "{text}");
+        }
+    }
+    assert!(!configured.server.log().contains("when the server is started again"));
+}
+
+#[test]
 fn what_needs_a_restart_is_named() {
     let configured = Configured::start("");
     configured.read("[server]\nmax_connections = 7\n[collector]\njobs = 1\n[[names]]\nmatch = [\"a\"]\n", TAKEN);

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::key::CacheKey;
 use crate::domain::ManifestName;
+use crate::http::serving::tally::Tally;
 use crate::store::FileSlice;
 
 /// Response extension by which a handler allows caching: the response to a GET or HEAD is public and depends on nothing
@@ -25,6 +26,8 @@ pub(in crate::http) struct Cacheable {
     body: CachedBody,
     /// When a handler would add a date to the headers, or look again; `None` if never.
     pub(super) until: Option<Instant>,
+    /// What it counts as.
+    pub(super) tally: Option<Tally>,
 }
 
 /// What is cached of a body. A hit requires that the file, if there is one, still exists.
@@ -40,24 +43,29 @@ enum CachedBody {
 impl Cacheable {
     /// Cacheable response that depends on the heads of these names at these generations.
     pub(in crate::http) fn of_heads(heads: Vec<(ManifestName, u64)>, body: Bytes) -> Self {
-        Self { heads, body: CachedBody::Bytes(body), until: None }
+        Self { heads, body: CachedBody::Bytes(body), until: None, tally: None }
     }
 
     /// Cacheable response whose body is the content of a file.
     pub(in crate::http) fn of_file(slice: FileSlice) -> Self {
-        Self { heads: Vec::new(), body: CachedBody::File(slice), until: None }
+        Self { heads: Vec::new(), body: CachedBody::File(slice), until: None, tally: None }
     }
 
     /// Cacheable response to a HEAD, which answers no GET. `file` is the file whose content a GET would send, if there is
     /// one.
     pub(in crate::http) fn without_body(file: Option<Arc<File>>) -> Self {
-        Self { heads: Vec::new(), body: CachedBody::None(file), until: None }
+        Self { heads: Vec::new(), body: CachedBody::None(file), until: None, tally: None }
     }
 
     /// The same, for an address that means these bytes while the heads of these names are at these generations.
     pub(in crate::http) fn under(mut self, heads: Vec<(ManifestName, u64)>) -> Self {
         self.heads.extend(heads);
         self
+    }
+
+    /// The same, counted as this whenever it is sent.
+    pub(in crate::http) fn counted(self, tally: Tally) -> Self {
+        Self { tally: Some(tally), ..self }
     }
 
     /// The same, for this long at most. `None` for no further limit.

@@ -19,10 +19,11 @@ pub(in crate::http) struct CacheKey<'a> {
 }
 
 impl<'a> CacheKey<'a> {
-    /// The key of a path and query; `host` only if responses depend on it, `blobs` if the surface has addresses of blobs.
+    /// The key of a path and query; `bound_to` only if responses depend on the host, which it is with the class of codings
+    /// that the request accepts; `blobs` if the surface has addresses of blobs.
     pub(in crate::http) fn new(
         surface: &'static str,
-        host: Option<&str>,
+        bound_to: Option<(&str, char)>,
         blobs: Option<EndOfDigest>,
         whole: &'a str,
     ) -> Self {
@@ -30,7 +31,7 @@ impl<'a> CacheKey<'a> {
             Some(end) => (&whole[..end], Some(&whole[end..])),
             None => (whole, None),
         };
-        let address = host.map_or(Cow::Borrowed(path), |host| format!("{host}{path}").into());
+        let address = bound_to.map_or(Cow::Borrowed(path), |(host, class)| format!("{class}{host}{path}").into());
         Self { surface, address, whole, label }
     }
 }

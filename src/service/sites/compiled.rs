@@ -1,0 +1,115 @@
+//! Sites compiled from their manifests: once for each manifest, shared by all requests.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+use tokio::time::Duration;
+
+use crate::domain::manifest::Artifact;
+use crate::domain::site::{RuleFile, Rules, Site};
+use crate::domain::{Digest, Manifest, ManifestName, VersionRow};
+use crate::protocol::Blobs;
+use crate::protocol::flights::Flights;
+use crate::service::Resolve;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Size of all sites that are kept, in bytes. Manifests never change, so none of them becomes stale.
+const REMEMBERED_BYTES: u64 = 128 << 20;
+/// Maximum age of a compilation that a caller joins. What it makes is valid at any age; the limit is for those that get
+/// stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Sites that are compiled at once. Anybody can cause it by asking for one version after the other, and each takes the
+/// memory of a site that is not kept yet.
+const AT_ONCE: usize = 2;
+/// Memory that a file of a site takes beside its texts, in bytes: its places in the table and in the list of variants.
+const PER_FILE: usize = size_of::<Artifact>() + 64;
+
+/// The compiled sites.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    resolve: Arc<Resolve>,
+    blobs: Arc<Blobs>,
+    known: Cache<Digest, Arc<Site>>,
+    compiling: Flights<Digest, Option<Arc<Site>>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Compiled {
+    pub(super) fn new(resolve: Arc<Resolve>, blobs: Arc<Blobs>) -> Self {
+        let weigh = |_: &Digest, site: &Arc<Site>| u32::try_from(bytes(site.files().manifest())).unwrap_or(u32::MAX);
+        // Least recently used, so that a new one is always kept.
+        let known =
+            Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).eviction_policy(EvictionPolicy::lru());
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        Self { resolve, blobs, known: known.build(), compiling: Flights::default(), turns }
+    }
+
+    /// The site of a version; `None` if its bytes are gone, because it was retired and collected.
+    pub(super) async fn site(&self, name: &ManifestName, row: &VersionRow) -> Result<Option<Arc<Site>>, StoreError> {
+        let digest = row.summary.manifest.digest;
+        if let Some(site) = self.known.get(&digest) {
+            return Ok(Some(site));
+        }
+        let compile = || {
+            let (resolve, blobs, known) = (Arc::clone(&self.resolve), Arc::clone(&self.blobs), self.known.clone());
+            let (name, row, turns) = (name.clone(), row.clone(), Arc::clone(&self.turns));
+            async move {
+                // The semaphore is never closed.
+                let _turn = turns.acquire().await.ok();
+                let site = compile(&resolve, &blobs, &name, &row).await?;
+                if let Some(site) = &site {
+                    known.insert(digest, Arc::clone(site));
+                }
+                Ok(site)
+            }
+        };
+        self.compiling.join(&digest, PATIENCE, compile).await
+    }
+}
+
+/// Memory that a manifest takes, about.
+fn bytes(manifest: &Manifest) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() + 16);
+    let of_file = |file: &Artifact| PER_FILE + file.name.as_str().len() + 16 + text(&file.media_type);
+    manifest.files.iter().map(of_file).sum::<usize>() + manifest.blobs.len() * 48 + (16 << 10)
+}
+
+async fn compile(
+    resolve: &Resolve,
+    blobs: &Arc<Blobs>,
+    name: &ManifestName,
+    row: &VersionRow,
+) -> Result<Option<Arc<Site>>, StoreError> {
+    let Some(loaded) = resolve.manifest_of(row).await? else { return Ok(None) };
+    let manifest = loaded.manifest()?;
+    let mut files: [Option<Bytes>; RuleFile::ALL.len()] = Default::default();
+    for (bytes, file) in files.iter_mut().zip(RuleFile::ALL) {
+        let Some(artifact) = manifest.files.iter().find(|artifact| artifact.name.as_str() == file.name()) else {
+            continue;
+        };
+        if artifact.blob.size > file.max_size() as u64 {
+            tracing::warn!(%name, version = row.number, file = file.name(), "too large to be read, so none of its rules count");
+            continue;
+        }
+        let Some(object) = blobs.open(artifact.blob.digest, None).await? else { return Ok(None) };
+        *bytes = Some(object.bytes(file.max_size() as u64).await?);
+    }
+    let manifest = Arc::new(manifest.clone());
+    drop(loaded);
+    // Tens of thousands of files take tens of milliseconds.
+    let compiled = tokio::task::spawn_blocking(move || {
+        let [redirects, headers] = files;
+        let (rules, problems) = Rules::read(redirects.as_deref(), headers.as_deref());
+        (Arc::new(Site::compile(manifest, rules)), problems)
+    });
+    let failed = |error| StoreError::new(StoreErrorKind::Internal, row.summary.manifest.digest, error);
+    let (site, problems) = compiled.await.map_err(failed)?;
+    if let Some(first) = problems.first() {
+        let (version, problems) = (row.number, problems.len());
+        tracing::warn!(%name, version, problems, %first, "some rules of this site do not count");
+    }
+    Ok(Some(site))
+}

@@ -1,0 +1,77 @@
+//! Several servers on one store: a server that is behind never says that something is not there.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{ADMIN, BLOG, DOCS, Sites, configure};
+use crate::support::server::TestServer;
+
+/// How far servers may be behind.
+const STALENESS: u64 = 30;
+
+async fn two() -> (TempDir, Sites, Sites) {
+    let directory = TempDir::new().unwrap();
+    let start = async || {
+        let server = TestServer::on(directory.path(), |config| {
+            configure(config);
+            config.heads.max_staleness = larder::config::Duration::from_secs(STALENESS);
+        });
+        let mut server = server.await;
+        ADMIN.clone_into(&mut server.token);
+        Sites(server)
+    };
+    let (one, other) = (start().await, start().await);
+    (directory, one, other)
+}
+
+#[tokio::test]
+async fn what_a_page_of_one_server_needs_is_found_at_another() {
+    let (_directory, one, other) = two().await;
+    one.publish("acme/docs", &[("index.html", "1"), ("assets/a-CjL4fkWS.js", "a")], json!({})).await;
+    for round in 0..5 {
+        // Known to the other server, which need not look again for half a minute.
+        other.get(DOCS, "/").await.expect(200);
+        other.load(DOCS, &format!("/assets/new-{round}.js")).await.expect(404);
+        let (asset, text) = (format!("assets/new-{round}.js"), format!("new {round}"));
+        one.publish("acme/docs", &[("index.html", &*text), (&*asset, "new")], json!({})).await;
+        assert_eq!(other.load(DOCS, &format!("/{asset}")).await.expect(200).text(), "new", "{round}");
+    }
+}
+
+#[tokio::test]
+async fn a_first_publish_a_preview_and_a_withdrawal_are_seen_by_all() {
+    let (_directory, one, other) = two().await;
+    other.get(BLOG, "/").await.expect(404);
+    one.publish("acme/blog", &[("index.html", "first")], json!({})).await;
+    assert_eq!(other.get(BLOG, "/").await.expect(200).text(), "first");
+    other.get("v2-blog.preview.example.org", "/").await.expect(404);
+    one.publish("acme/blog", &[("index.html", "second")], json!({})).await;
+    assert_eq!(other.get("v2-blog.preview.example.org", "/").await.expect(200).text(), "second");
+}
+
+#[tokio::test]
+async fn who_reloads_a_page_gets_the_newest() {
+    let (_directory, one, other) = two().await;
+    one.publish("acme/docs", &[("index.html", "old")], json!({})).await;
+    other.get(DOCS, "/").await.expect(200);
+    one.publish("acme/docs", &[("index.html", "new")], json!({})).await;
+    assert_eq!(other.get(DOCS, "/").await.text(), "old");
+    for directive in ["no-cache", "max-age=0"] {
+        assert_eq!(other.ask("GET", DOCS, "/", &[("cache-control", directive)]).await.text(), "new");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_for_nothing_takes_turns() {
+    let sites = Sites::start().await;
+    sites.publish("acme/docs", &[("index.html", "start")], json!({})).await;
+    let began = Instant::now();
+    let flood = (0..200).map(|at| {
+        let sites = &sites;
+        async move { sites.load(DOCS, &format!("/nothing/{at}")).await.expect(404) }
+    });
+    futures_util::future::join_all(flood).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
