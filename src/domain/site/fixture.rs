@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::manifest::{Artifact, Coding, Descriptor, Kind, Manifest, SiteSettings};
+use crate::domain::manifest::{Aliases, Artifact, Coding, Descriptor, Kind, Manifest, SiteSettings};
 use crate::domain::{Digest, FileName};
 
 use super::answer::{Outcome, RequestKind, Site};
@@ -20,8 +20,8 @@ pub(super) fn manifest(files: &[&str]) -> Manifest {
     let entrypoint = files.iter().map(|file| &file.name).find(|name| name.as_str() == "index.html").cloned();
     let (blobs, site) = (files.iter().map(|file| file.blob).collect(), SiteSettings::default());
     let (label, source, subject, children) = (None, None, None, Vec::new());
-    let media_type = "application/json".into();
-    Manifest { media_type, label, kind: Kind::Static, entrypoint, site, files, source, blobs, children, subject }
+    let (media_type, kind, aliases) = ("application/json".into(), Kind::Static, Aliases::default());
+    Manifest { media_type, label, kind, entrypoint, site, files, source, blobs, children, subject, aliases }
 }
 
 /// Adds a variant of a file, of this size.

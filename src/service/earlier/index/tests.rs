@@ -17,6 +17,7 @@ fn row(number: u64) -> VersionRow {
         entrypoint: None,
         source: None,
         subject: None,
+        pushed_as: None,
     };
     VersionRow {
         state: State::Archived,
