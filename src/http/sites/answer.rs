@@ -60,6 +60,8 @@ struct Asked<'a> {
     /// Whether there are few requests that mean the same and are written otherwise. Else anybody could displace what is
     /// cached by asking for the same under ever new addresses.
     is_usual: bool,
+    /// Whether the path has no empty segments.
+    is_canonical: bool,
 }
 
 impl Asked<'_> {
@@ -77,7 +79,8 @@ pub(super) async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let is_usual = !request.path.contains('%') && AcceptedCodings::of(headers).is_usual();
-    let asked = Asked { method, headers, is_public: visit.is_public, is_usual };
+    let is_canonical = !request.path.contains("//");
+    let asked = Asked { method, headers, is_public: visit.is_public, is_usual, is_canonical };
     loop {
         let answer = state.sites.answer(request).await.map_err(|error| refusal(error, visit))?;
         let sent = send(state, &asked, &answer, visit.target).await;
@@ -120,7 +123,9 @@ async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: 
         }
         Found::Redirect(redirect) => {
             let mut response = redirected(redirect, asked.is_public)?;
-            if asked.may_be_kept(target) {
+            // Those of rules may be for some requests only, since pages that rules show are for navigations; and a
+            // pattern, like slashes that are too many, makes one answer of ever new addresses.
+            if !redirect.is_rule && asked.is_canonical && asked.may_be_kept(target) {
                 let heads = vec![(target.name.clone(), answer.generation)];
                 response.extensions_mut().insert(Cacheable::of_heads(heads, Bytes::new()));
             }
