@@ -100,7 +100,7 @@ pub(super) async fn answer(
 async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: &Target) -> Result<Response, ApiError> {
     match &answer.found {
         Found::Page(page) => {
-            let served = of_page(asked, &answer.site, page)?;
+            let served = of_page(asked, &answer.site, *page)?;
             let mut response = bytes_of(state, asked, &served).await?;
             let cacheable = response.extensions_mut().remove::<Cacheable>();
             // Only what is at its own path is the answer to every request for it.
@@ -146,7 +146,7 @@ async fn kept(response: Response, heads: Vec<(ManifestName, u64)>) -> Result<Res
 }
 
 /// What to send of a file of the version, and what to say about it.
-fn of_page<'a>(asked: &Asked<'_>, site: &'a Site, page: &Page) -> Result<Served<'a>, ApiError> {
+fn of_page<'a>(asked: &Asked<'_>, site: &'a Site, page: Page) -> Result<Served<'a>, ApiError> {
     let status = StatusCode::from_u16(page.status).map_err(ApiError::internal)?;
     let accepted = AcceptedCodings::of(asked.headers).to_value();
     let mut chosen = site.choose(page.file, Some(&accepted), false);
@@ -157,7 +157,7 @@ fn of_page<'a>(asked: &Asked<'_>, site: &'a Site, page: &Page) -> Result<Served<
     if asked.headers.contains_key(RANGE) && !has_it {
         chosen = site.choose(page.file, None, true);
     }
-    let headers = site.headers(page);
+    let headers = site.headers(&page);
     let cache = cache_control(page.caching, headers.get("cache-control"), asked.is_public, chosen.coding.is_some());
     let vary = match (page.origin, chosen.varies) {
         (Origin::Fallback, true) => Some("Sec-Fetch-Mode, Accept, Accept-Encoding"),
