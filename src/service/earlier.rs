@@ -35,7 +35,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct EarlierFile {
     /// The version that has it. It was active, and is not any more.
     pub row: VersionRow,
-    /// The file: its full name, its content and its media type. Nothing else of what a manifest may state is kept.
+    /// The file: its full name, its content, its media type and what it is a variant of. Nothing else of what a manifest
+    /// may state is kept.
     pub artifact: Artifact,
     /// The generation of the head that the answer is based on.
     pub generation: u64,

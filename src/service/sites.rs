@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::domain::manifest::{Artifact, Kind};
-use crate::domain::site::{self, Outcome, Page, PathProblem, Redirect, RequestKind, RuleFile, Site, SitePath};
+use crate::domain::site::{self, Origin, Outcome, Page, PathProblem, Redirect, RequestKind, RuleFile, Site, SitePath};
 use crate::domain::{FileName, ManifestName, Selector, Target, VersionRow};
 use crate::protocol::{AsOf, Blobs};
 use crate::service::earlier::{Earlier, EarlierFile};
@@ -150,12 +150,15 @@ impl Sites {
             let is_newest = fresh != AsOf::Recent;
             match self.open(request.target, fresh).await {
                 Ok(opened) => match opened.site.look(&path, request.query, kind) {
-                    Outcome::Redirect(redirect) => return Ok(opened.answer(Found::Redirect(redirect))),
-                    Outcome::Page(page) if page.status < 400 || is_newest => {
+                    // What a rule answers has no file: a newer version may have one.
+                    Outcome::Redirect(redirect) if is_newest || !redirect.is_rule => {
+                        return Ok(opened.answer(Found::Redirect(redirect)));
+                    }
+                    Outcome::Page(page) if is_newest || (page.status < 400 && page.origin != Origin::Rule) => {
                         return Ok(opened.answer(Found::Page(page)));
                     }
                     Outcome::Nothing if is_newest => return self.absent(opened, &path, request).await,
-                    Outcome::Page(_) | Outcome::Nothing => {}
+                    Outcome::Redirect(_) | Outcome::Page(_) | Outcome::Nothing => {}
                 },
                 // What the store failed at is not said to be absent.
                 Err(error) if is_newest || is_failure(&error) => return Err(error),
@@ -211,7 +214,8 @@ impl Sites {
         }
         let Ok(file) = path.name().parse::<FileName>() else { return Ok(None) };
         let found = self.earlier.find(&request.target.name, &file, AsOf::After(request.arrived)).await?;
-        Ok(found.filter(|found| !is_page(&found.artifact)))
+        // A variant has no address: of the active version nobody gets it without saying that its coding is accepted.
+        Ok(found.filter(|found| found.artifact.of.is_none() && !is_page(&found.artifact)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Releases as sites under their own hosts: what visitors, browsers and hostile clients get.
 
+mod browser;
 mod caching;
 mod codings;
 mod docs;

@@ -1,6 +1,6 @@
 //! Content codings that a request accepts (RFC 9110 section 12.5.3).
 
-use axum::http::header::{ACCEPT_ENCODING, HeaderMap};
+use axum::http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 
 /// The codings that there may be, and none at last.
 const CODINGS: [&str; 4] = ["br", "gzip", "zstd", "identity"];
@@ -20,7 +20,7 @@ impl AcceptedCodings {
             // Lines of a list are one list (RFC 9110 section 5.3).
             _ => {
                 let lines = headers.get_all(ACCEPT_ENCODING).iter();
-                Self::of_value(&lines.map(|line| line.as_bytes()).collect::<Vec<_>>().join(&b','))
+                Self::of_value(&lines.map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b','))
             }
         }
     }

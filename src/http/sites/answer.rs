@@ -60,6 +60,8 @@ struct Asked<'a> {
     /// Whether there are few requests that mean the same and are written otherwise. Else anybody could displace what is
     /// cached by asking for the same under ever new addresses.
     is_usual: bool,
+    /// Whether the path has no empty segments.
+    is_canonical: bool,
 }
 
 impl Asked<'_> {
@@ -77,7 +79,8 @@ pub(super) async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let is_usual = !request.path.contains('%') && AcceptedCodings::of(headers).is_usual();
-    let asked = Asked { method, headers, is_public: visit.is_public, is_usual };
+    let is_canonical = !request.path.contains("//");
+    let asked = Asked { method, headers, is_public: visit.is_public, is_usual, is_canonical };
     loop {
         let answer = state.sites.answer(request).await.map_err(|error| refusal(error, visit))?;
         let sent = send(state, &asked, &answer, visit.target).await;
@@ -97,7 +100,7 @@ pub(super) async fn answer(
 async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: &Target) -> Result<Response, ApiError> {
     match &answer.found {
         Found::Page(page) => {
-            let served = of_page(asked, &answer.site, page)?;
+            let served = of_page(asked, &answer.site, *page)?;
             let mut response = bytes_of(state, asked, &served).await?;
             let cacheable = response.extensions_mut().remove::<Cacheable>();
             // Only what is at its own path is the answer to every request for it.
@@ -120,7 +123,9 @@ async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: 
         }
         Found::Redirect(redirect) => {
             let mut response = redirected(redirect, asked.is_public)?;
-            if asked.may_be_kept(target) {
+            // Those of rules may be for some requests only, since pages that rules show are for navigations; and a
+            // pattern, like slashes that are too many, makes one answer of ever new addresses.
+            if !redirect.is_rule && asked.is_canonical && asked.may_be_kept(target) {
                 let heads = vec![(target.name.clone(), answer.generation)];
                 response.extensions_mut().insert(Cacheable::of_heads(heads, Bytes::new()));
             }
@@ -141,7 +146,7 @@ async fn kept(response: Response, heads: Vec<(ManifestName, u64)>) -> Result<Res
 }
 
 /// What to send of a file of the version, and what to say about it.
-fn of_page<'a>(asked: &Asked<'_>, site: &'a Site, page: &Page) -> Result<Served<'a>, ApiError> {
+fn of_page<'a>(asked: &Asked<'_>, site: &'a Site, page: Page) -> Result<Served<'a>, ApiError> {
     let status = StatusCode::from_u16(page.status).map_err(ApiError::internal)?;
     let accepted = AcceptedCodings::of(asked.headers).to_value();
     let mut chosen = site.choose(page.file, Some(&accepted), false);
@@ -152,7 +157,7 @@ fn of_page<'a>(asked: &Asked<'_>, site: &'a Site, page: &Page) -> Result<Served<
     if asked.headers.contains_key(RANGE) && !has_it {
         chosen = site.choose(page.file, None, true);
     }
-    let headers = site.headers(page);
+    let headers = site.headers(&page);
     let cache = cache_control(page.caching, headers.get("cache-control"), asked.is_public, chosen.coding.is_some());
     let vary = match (page.origin, chosen.varies) {
         (Origin::Fallback, true) => Some("Sec-Fetch-Mode, Accept, Accept-Encoding"),

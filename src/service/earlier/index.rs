@@ -13,6 +13,8 @@ struct Entry {
     name: FileName,
     blob: Descriptor,
     media_type: Option<Arc<str>>,
+    /// The file that this is a variant of.
+    of: Option<FileName>,
     /// Position of the version.
     version: u32,
     /// Whether the active version has a file of that name, with other content.
@@ -26,7 +28,7 @@ impl Entry {
 
     fn artifact(&self) -> Artifact {
         let media_type = self.media_type.as_deref().map(str::to_owned);
-        Artifact { media_type, ..Artifact::of(self.name.clone(), self.blob) }
+        Artifact { media_type, of: self.of.clone(), ..Artifact::of(self.name.clone(), self.blob) }
     }
 }
 
@@ -126,7 +128,7 @@ impl IndexBuilder {
             }
             let (name, blob, is_replaced) = (file.name.clone(), file.blob, active.is_some());
             let media_type = file.media_type.as_deref().map(|text| self.media_type(text));
-            self.index.entries.push(Entry { name, blob, media_type, version, is_replaced });
+            self.index.entries.push(Entry { name, blob, media_type, of: file.of.clone(), version, is_replaced });
         }
         let entries = &mut self.index.entries;
         // Stable, so that of equal ones the first, which is of the version that was added first, comes first.
@@ -153,7 +155,10 @@ impl IndexBuilder {
 
     fn bytes(&self) -> usize {
         // Each name is an allocation of its own, and each entry has a place in the other order as well.
-        let entry = |entry: &Entry| size_of::<Entry>() + entry.name.as_str().len() + 16 + size_of::<u32>();
+        let text = |name: &FileName| name.as_str().len() + 16;
+        let entry = |entry: &Entry| {
+            size_of::<Entry>() + text(&entry.name) + entry.of.as_ref().map_or(0, text) + size_of::<u32>()
+        };
         let entries: usize = self.index.entries.iter().map(entry).sum();
         let media_types: usize = self.media_types.iter().map(|text| text.len() + 64).sum();
         entries + media_types + self.index.versions.len() * (size_of::<VersionRow>() + 512) + size_of::<EarlierIndex>()

@@ -79,6 +79,10 @@ async fn a_tag_is_of_one_representation() {
             assert_eq!(page.header("vary").to_ascii_lowercase(), "accept-encoding", "{codings} {held}");
         }
     }
+    // From the cache as well, a 304 says nothing of bytes that it does not have.
+    ask(&sites, "br", &[]).await.expect(200);
+    let unchanged = ask(&sites, "br", &[("if-none-match", &tag(BR))]).await.expect(304);
+    assert_eq!(unchanged.find("content-encoding"), None);
     // A release with another script and the same variant is a mistake of its publisher, and still no reason to mix.
     publish(&sites, "another text").await;
     assert_eq!(ask(&sites, "identity", &[]).await.expect(200).text(), "another text");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{BLOG, DOCS, Sites};
+use super::{BLOG, DOCS, Sites, manifest};
 
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
@@ -81,4 +81,21 @@ async fn without_the_policy_only_the_active_version_answers() {
     let sites = Sites::start().await;
     two_versions(&sites, "acme/docs").await;
     sites.load(DOCS, "/assets/a-CjL4fkWS.js").await.expect(404);
+}
+
+#[tokio::test]
+async fn variants_of_earlier_files_have_no_address_either() {
+    let sites = start().await;
+    let files = [("index.html", "start"), ("a.js", "plain, plain"), ("a.js.br", "br")];
+    for (_, text) in files {
+        sites.0.put_blob(text.as_bytes()).await;
+    }
+    let mut first = manifest(&files, json!({}));
+    first["artifacts"][2]["encoding"] = json!("br");
+    first["artifacts"][2]["of"] = json!("a.js");
+    sites.put_manifest("acme/docs", "", &first).await;
+    sites.load(DOCS, "/a.js.br").await.expect(404);
+    sites.publish("acme/docs", &[("index.html", "other")], json!({})).await;
+    assert_eq!(sites.load(DOCS, "/a.js").await.expect(200).text(), "plain, plain");
+    sites.load(DOCS, "/a.js.br").await.expect(404);
 }

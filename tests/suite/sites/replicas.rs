@@ -75,3 +75,22 @@ async fn a_flood_of_requests_for_nothing_takes_turns() {
     futures_util::future::join_all(flood).await;
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn no_rule_of_an_older_version_hides_a_new_file() {
+    let (_directory, one, other) = two().await;
+    let rules = "/assets/* https://old.example/:splat 302\n/data/:name /other.json 200\n";
+    one.publish("acme/docs", &[("index.html", "1"), ("other.json", "other"), ("_redirects", rules)], json!({})).await;
+    other.load(DOCS, "/assets/new.js").await.expect(302);
+    assert_eq!(other.load(DOCS, "/data/new").await.expect(200).text(), "other");
+    let files = [
+        ("index.html", "2"),
+        ("other.json", "other"),
+        ("_redirects", rules),
+        ("assets/new.js", "new"),
+        ("data/new", "data"),
+    ];
+    one.publish("acme/docs", &files, json!({})).await;
+    assert_eq!(other.load(DOCS, "/assets/new.js").await.expect(200).text(), "new");
+    assert_eq!(other.load(DOCS, "/data/new").await.expect(200).text(), "data");
+}

@@ -116,3 +116,14 @@ async fn a_release_with_wrong_rules_is_refused_with_all_that_is_wrong() {
     }
     sites.0.get("/manifests/acme/docs").await.expect(404);
 }
+
+#[tokio::test]
+async fn what_programs_are_sent_to_is_not_what_visitors_get() {
+    let sites = with_rules("/app/* /new/b.html 200\n/* https://other.example/:splat 302\n", "").await;
+    // Nobody's answer is kept for those who want something else.
+    for _ in 0..3 {
+        let program = sites.get(DOCS, "/app/route").await.expect(302);
+        assert_eq!(program.header("location"), "https://other.example/app/route");
+        assert_eq!(sites.navigate(DOCS, "/app/route").await.expect(200).text(), "b");
+    }
+}
