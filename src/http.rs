@@ -20,6 +20,7 @@ pub mod rfc;
 mod serving;
 mod state;
 mod surface;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -28,8 +29,9 @@ pub use direct::{DirectAnswer, PeekedHead};
 pub use error::ApiError;
 use layers::RequestContext;
 use serving::response_cache::CacheSources;
-pub use state::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts};
+pub use state::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, WaitLimits};
 use surface::Surface;
+pub use waiting::WaitingConnection;
 
 use crate::access::Access;
 use crate::config::PublicUrl;

@@ -12,6 +12,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
@@ -38,6 +39,7 @@ use super::rfc::forwarded;
 use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, ResponseCache};
 use super::state::BaseUrl;
 use super::surface::{self, Challenge, FailedRequest, RoutedSurface, SurfaceProperties};
+use super::waiting::WaitedFor;
 use crate::access::Credentials;
 use meters::Meters;
 
@@ -324,7 +326,8 @@ impl RequestRecord {
     fn observe(&self, context: &RequestContext, response: &Response) {
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
         let quiet = self.surface.surface.quiet.contains(&route);
-        context.observe(&self.span, (route, quiet), &self.method, response.status(), self.began);
+        let waited = response.extensions().get::<WaitedFor>().map_or_else(Duration::default, |waited| waited.0);
+        context.observe(&self.span, (route, quiet), &self.method, response.status(), self.began + waited);
     }
 
     /// Answers OPTIONS for every resource that exists, with its methods (RFC 9110 section 9.3.7).

@@ -13,6 +13,7 @@ mod rollback;
 mod segments;
 mod select;
 mod state;
+mod watching;
 
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 use cached::CachedHead;
 use segments::Segments;
 pub use select::Selected;
+pub use watching::HeadWatch;
+use watching::Watches;
 
 /// Largest head that is read, in bytes. Typical heads are a few kilobytes; the limit only guards against garbage.
 pub(crate) const MAX_HEAD: u64 = 4 << 20;
@@ -96,6 +99,7 @@ pub struct Heads {
     looks: Flights<LogName, Option<CachedHead>>,
     absent: Absences<LogName>,
     policies: LivePolicies,
+    watches: Watches,
 }
 
 impl Heads {
@@ -111,7 +115,8 @@ impl Heads {
         let segments = Segments::new(Arc::clone(&store));
         let log = Log::new(Arc::clone(&store));
         let (looks, absent, policies) = (Flights::default(), Absences::default(), LivePolicies::default());
-        Self { store, log, clock, newest, segments, max_staleness: Duration::ZERO, looks, absent, policies }
+        let (max_staleness, watches) = (Duration::ZERO, Watches::default());
+        Self { store, log, clock, newest, segments, max_staleness, looks, absent, policies, watches }
     }
 
     /// Sets the policies that changes are judged by.
@@ -239,7 +244,9 @@ impl Heads {
             }
             Op::Put(best.clone())
         });
-        kept.into_entry().map_or(best, moka::Entry::into_value)
+        let best = kept.into_entry().map_or(best, moka::Entry::into_value);
+        self.watches.raise(&best.head.name, best.head.generation);
+        best
     }
 
     /// The head of one generation.
