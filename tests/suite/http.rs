@@ -37,3 +37,4 @@ mod sums;
 mod unread;
 mod uploads;
 mod versions;
+mod waiting;
