@@ -164,11 +164,15 @@ impl Server {
 pub struct Heads {
     /// Maximum staleness: how far reads of a name may lag behind a publish through another server.
     pub max_staleness: Duration,
+    /// Longest time that a request with `wait` is kept waiting for a name to change.
+    pub max_wait: Duration,
+    /// Maximum number of requests that wait at once.
+    pub max_waiting: u64,
 }
 
 impl Default for Heads {
     fn default() -> Self {
-        Self { max_staleness: Duration::from_secs(1) }
+        Self { max_staleness: Duration::from_secs(1), max_wait: Duration::from_secs(60), max_waiting: 512 }
     }
 }
 
@@ -278,6 +282,10 @@ impl Config {
         {
             let text = "limits.body_memory must be at least 16MiB, and at least twice limits.manifest_size";
             problems.push(text.to_owned());
+        }
+        if self.heads.max_waiting == 0 {
+            problems
+                .push("heads.max_waiting must be at least 1; with heads.max_wait = \"0s\" no request waits".to_owned());
         }
         self.store.validate(&mut problems);
         if limits.upload_part.bytes() < MIN_PART || limits.upload_memory < limits.upload_part {

@@ -22,6 +22,7 @@ mod serving;
 mod sites;
 mod state;
 mod surface;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -30,8 +31,9 @@ pub use direct::{DirectAnswer, PeekedHead};
 pub use error::ApiError;
 use layers::RequestContext;
 use serving::response_cache::CacheSources;
-pub use state::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts};
+pub use state::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, WaitLimits};
 use surface::Surface;
+pub use waiting::WaitingConnection;
 
 use crate::access::Access;
 use crate::config::PublicUrl;

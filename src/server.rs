@@ -20,7 +20,7 @@ use crate::access::Access;
 use crate::clock::{Clock, StoreClock, SystemClock};
 use crate::config::{self, Cache, Config, Store};
 use crate::domain::LivePolicies;
-use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, app};
+use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, WaitLimits, app};
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, Manifests, UploadLimits, Uploads};
@@ -249,6 +249,7 @@ fn state(
         timeouts: Timeouts::new(config),
         memory: BodyMemory::new(config.limits.body_memory.bytes()),
         turns: Shares::new(LONG_REQUESTS),
+        waiting: WaitLimits::new(config),
         tasks: TaskTracker::new(),
     })
 }

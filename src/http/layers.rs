@@ -41,6 +41,7 @@ use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, Response
 use super::serving::tally::Tally;
 use super::state::BaseUrl;
 use super::surface::{self, Challenge, FailedRequest, RoutedSurface, SurfaceProperties};
+use super::waiting::WaitedFor;
 use crate::access::Credentials;
 use span::span;
 
@@ -332,7 +333,8 @@ impl RequestRecord {
     /// Writes the log line and counts the request.
     fn observe(&self, context: &RequestContext, response: &Response) {
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
-        let took = self.began.elapsed();
+        let waited = response.extensions().get::<WaitedFor>().map_or_else(Duration::default, |waited| waited.0);
+        let took = self.began.elapsed().saturating_sub(waited);
         if let Some(tally) = response.extensions().get::<Tally>() {
             tally.count(&self.span, response.status());
         }

@@ -4,6 +4,7 @@ mod auth;
 mod blobs;
 mod bodies;
 mod collector;
+mod dynamic;
 mod feeds;
 mod health;
 mod history;

@@ -74,6 +74,8 @@ pub struct Parts {
     pub memory: BodyMemory,
     /// Turns of requests that cause much work, such as publishing thousands of files. Owners share them.
     pub turns: Shares,
+    /// Bounds on requests that wait for a name to change.
+    pub waiting: WaitLimits,
     /// Changes in progress, which must outlive the connections that requested them.
     pub tasks: TaskTracker,
 }
@@ -170,6 +172,23 @@ impl BodyMemory {
     pub fn new(bytes: u64) -> Self {
         let memory = |bytes| Memory::new(bytes, MEMORY_WITHIN);
         Self { manifests: memory(bytes - bytes / 4), questions: memory(bytes / 4) }
+    }
+}
+
+/// Bounds on requests that wait for a name to change.
+#[derive(Debug, Clone)]
+pub struct WaitLimits {
+    /// Longest wait; a request that asks for more waits this long.
+    pub longest: std::time::Duration,
+    /// Places to wait at. Owners share them: callers with a token, and client addresses of those without.
+    pub places: Shares,
+}
+
+impl WaitLimits {
+    /// The configured bounds.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self { longest: config.heads.max_wait.std(), places: Shares::new(config.heads.max_waiting) }
     }
 }
 

@@ -14,6 +14,7 @@ mod rollback;
 mod segments;
 mod select;
 mod state;
+mod watching;
 
 use std::sync::Arc;
 
@@ -35,6 +36,8 @@ use after::LaterLook;
 use cached::CachedHead;
 use segments::Segments;
 pub use select::Selected;
+pub use watching::HeadWatch;
+use watching::Watches;
 
 /// Largest head that is read, in bytes. Typical heads are a few kilobytes; the limit only guards against garbage.
 pub(crate) const MAX_HEAD: u64 = 4 << 20;
@@ -102,6 +105,7 @@ pub struct Heads {
     later_looks: Flights<LogName, LaterLook>,
     absent: Absences<LogName>,
     policies: LivePolicies,
+    watches: Watches,
 }
 
 impl Heads {
@@ -118,7 +122,8 @@ impl Heads {
         let log = Log::new(Arc::clone(&store));
         let (looks, later_looks) = (Flights::default(), Flights::default());
         let (absent, policies, max_staleness) = (Absences::default(), LivePolicies::default(), Duration::ZERO);
-        Self { store, log, clock, newest, segments, max_staleness, looks, later_looks, absent, policies }
+        let watches = Watches::default();
+        Self { store, log, clock, newest, segments, max_staleness, looks, later_looks, absent, policies, watches }
     }
 
     /// Sets the policies that changes are judged by.
@@ -249,7 +254,9 @@ impl Heads {
             }
             Op::Put(best.clone())
         });
-        kept.into_entry().map_or(best, moka::Entry::into_value)
+        let best = kept.into_entry().map_or(best, moka::Entry::into_value);
+        self.watches.raise(&best.head.name, best.head.generation);
+        best
     }
 
     /// The head of one generation.

@@ -9,7 +9,7 @@ use crate::domain::label::{Candidate, Label};
 use crate::domain::manifest::Artifact;
 use crate::domain::policy::Labels;
 use crate::domain::{FileName, Head, ManifestName, Selector, State, Subject, Target, VersionRow};
-use crate::protocol::heads::Selected;
+use crate::protocol::heads::{HeadWatch, Selected};
 use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -166,6 +166,12 @@ impl Resolve {
     #[must_use]
     pub fn recent_generation(&self, name: &ManifestName) -> Option<u64> {
         self.heads.recent(name).map(|head| head.generation)
+    }
+
+    /// Begins to wait for changes of a name.
+    #[must_use]
+    pub fn watch(&self, name: &ManifestName) -> HeadWatch {
+        self.heads.watch(name)
     }
 
     /// The version row that a target selects, in any state.

@@ -93,10 +93,10 @@ impl Versions {
     pub async fn history(
         &self,
         name: &ManifestName,
-        before: Option<u64>,
-        limit: usize,
+        (before, limit): (Option<u64>, usize),
+        fresh: AsOf,
     ) -> Result<Option<History>, StoreError> {
-        let Some(head) = self.heads.look(name, AsOf::Now).await? else { return Ok(None) };
+        let Some(head) = self.heads.look(name, fresh).await? else { return Ok(None) };
         let mut rows = Vec::new();
         let mut before = before.unwrap_or(u64::MAX);
         // One row more than requested shows whether there is a next page; rows that were never completed do not count.

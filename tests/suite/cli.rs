@@ -30,6 +30,7 @@ mod store;
 mod sums;
 mod tables;
 mod uploads;
+mod waiting;
 
 use std::fs;
 use std::path::Path;

@@ -4,6 +4,7 @@ mod actions;
 mod component;
 mod downloads;
 mod guide;
+mod run_hook;
 mod self_update;
 
 use std::env;

@@ -39,3 +39,4 @@ mod sums;
 mod unread;
 mod uploads;
 mod versions;
+mod waiting;

@@ -1,53 +1,43 @@
 //! `/manifests` and `/manifests/NAME[@SELECTOR]`.
 
+mod read;
+
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED, LINK, LOCATION, VARY,
-};
-use axum::http::request::Parts;
+use axum::http::header::{ETAG, HeaderMap, HeaderValue, LINK, LOCATION, VARY};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Json, Router};
 use serde::Deserialize;
 
-use super::members;
 use super::pages::{self, Site};
 use super::parameters as p;
 use super::reasons;
 use crate::access::{Access, Caller};
-use crate::domain::manifest::release;
 use crate::domain::{ManifestName, Permission, Selector, Target};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::{expectation, required_expectation};
-use crate::http::extract::{Activation, Params, RequestedFreshness, Rest};
-use crate::http::openapi::{Document, Field, Operation, either, json_of, text};
+use crate::http::extract::{Activation, Params, Rest};
+use crate::http::openapi::{Document, Operation, either, json_of, text};
 use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::conditional::etag;
-use crate::http::rfc::digests::state_digest;
-use crate::http::rfc::hardening::defuse;
-use crate::http::serving::bytes::judged;
 use crate::http::serving::intake;
-use crate::http::serving::last_change;
-use crate::http::serving::notices;
-use crate::http::serving::reading::Reading;
-use crate::http::serving::response_cache::Cacheable;
-use crate::http::state::{AppState, BaseUrl, Parts as AppParts};
+use crate::http::state::AppState;
 use crate::protocol::AsOf;
+use crate::service::Names;
 use crate::service::publish::PublishOptions;
-use crate::service::{Names, Resolved};
 use crate::wire::manifest::ManifestDocument;
-use crate::wire::{self, Deleted, Holders, NameEntry, NamePage, Row, limits};
+use crate::wire::{self, Deleted, NameEntry, NamePage, Row, limits};
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/manifests", get(list))
-        .route("/manifests/{*name}", get(read).head(head).put(publish).delete(remove).fallback(other))
+        .route("/manifests/{*name}", get(read::read).head(read::head).put(publish).delete(remove).fallback(other))
 }
 
 pub(super) fn describe(document: &mut Document) {
@@ -64,67 +54,8 @@ pub(super) fn describe(document: &mut Document) {
         )
         .fails(&[400, 401, 500, 503]);
     document.path("/manifests", &[], [list]);
-    let operations = [describe_read(true), describe_read(false), describe_publish(), describe_removal()];
+    let operations = [read::describe_read(true), read::describe_read(false), describe_publish(), describe_removal()];
     document.path("/manifests/{target}", &[&p::TARGET], operations);
-}
-
-/// Headers of every response with a manifest.
-const FIELDS: &[&Field] = &[
-    &p::ETAG,
-    &p::LAST_MODIFIED,
-    &p::REPR_DIGEST,
-    &p::DIGEST_FIELD,
-    &p::CACHE_CONTROL,
-    &p::LARDER_VERSION,
-    &p::LARDER_GENERATION,
-    &p::LARDER_YANKED,
-    &p::LARDER_MINIMUM_VERSION,
-    &p::LARDER_LABEL,
-    &p::LARDER_RESOLVED,
-    &p::CONTENT_LOCATION,
-    &p::LINK,
-];
-
-/// Headers of a response without the manifest, for a client that has it.
-const UNCHANGED: &[&Field] = &[
-    &p::ETAG,
-    &p::LAST_MODIFIED,
-    &p::CACHE_CONTROL,
-    &p::LARDER_VERSION,
-    &p::LARDER_GENERATION,
-    &p::LARDER_LABEL,
-    &p::LARDER_RESOLVED,
-    &p::CONTENT_LOCATION,
-];
-
-fn describe_read(get: bool) -> Operation {
-    let operation = if get {
-        Operation::new("get", "getManifest", "A manifest, exactly as it was published")
-            .about(
-                "An OCI image manifest or index has its own media type. With `sha256:HEX` in place of a name: the names and versions that hold the manifest with this digest, as \
-                 far as the caller may read them, a page at a time.",
-            )
-            .answers(
-                200,
-                "Its bytes, or who holds it; of the latter there is a page for browsers.",
-                FIELDS,
-                [either::<ManifestDocument, Holders>(), text("text/html")],
-            )
-    } else {
-        Operation::new("head", "headManifest", "The headers of a manifest").empty(200, "There is one.", FIELDS)
-    };
-    operation
-        .by_policy()
-        .takes(&[
-            &p::IF_MATCH,
-            &p::IF_UNMODIFIED_SINCE,
-            &p::IF_NONE_MATCH,
-            &p::IF_MODIFIED_SINCE,
-            &p::AFTER_HOLDER,
-            &p::LIMIT_HOLDERS,
-        ])
-        .empty(304, "The client has it already.", UNCHANGED)
-        .fails(&[400, 401, 403, 404, 410, 412, 500, 503])
 }
 
 fn describe_publish() -> Operation {
@@ -202,78 +133,6 @@ async fn list(
     }
     let manifests = page.heads.iter().filter_map(|head| NameEntry::of(head)).collect();
     Ok((headers, Json(NamePage { manifests, next: page.next.map(|name| name.to_string()) })).into_response())
-}
-
-async fn read(
-    State(state): State<AppState>,
-    caller: Caller,
-    rest: Rest,
-    RequestedFreshness(fresh): RequestedFreshness,
-    request: Parts,
-) -> Result<Response, ApiError> {
-    if let Some(digest) = rest.digest() {
-        return members::show(&state, &caller, digest?, request).await;
-    }
-    let AppParts { access, resolve, base, .. } = &*state;
-    let headers = request.headers;
-    let reading = Reading::new(resolve, access, &caller, rest.target()?, fresh).await?;
-    let (found, loaded) = resolve.manifest(reading.target(), fresh).await?;
-    let answer = manifest_headers(base, &reading, &found);
-    if let Some(judged) = judged(&headers, found.row.digest(), last_change::date(&found), &answer)? {
-        return Ok(judged);
-    }
-    let heads = reading.heads(&found).filter(|_| reading.is_public);
-    let cacheable = heads.map(|heads| {
-        Extension(Cacheable::of_heads(heads, loaded.bytes.clone()).valid_for(last_change::unsettled_for(&found)))
-    });
-    Ok((cacheable, answer, loaded.bytes.clone()).into_response())
-}
-
-async fn head(
-    State(state): State<AppState>,
-    caller: Caller,
-    rest: Rest,
-    RequestedFreshness(fresh): RequestedFreshness,
-    request: Parts,
-) -> Result<Response, ApiError> {
-    if let Some(digest) = rest.digest() {
-        return members::show(&state, &caller, digest?, request).await;
-    }
-    let AppParts { access, resolve, base, .. } = &*state;
-    let headers = request.headers;
-    let reading = Reading::new(resolve, access, &caller, rest.target()?, fresh).await?;
-    let found = resolve.readable(reading.target(), fresh).await?;
-    let answer = manifest_headers(base, &reading, &found);
-    if let Some(judged) = judged(&headers, found.row.digest(), last_change::date(&found), &answer)? {
-        return Ok(judged);
-    }
-    let heads = reading.heads(&found).filter(|_| reading.is_public);
-    let cacheable = heads.map(|heads| {
-        let unsettled_for = last_change::unsettled_for(&found);
-        Extension(Cacheable::without_body(None).under(heads).valid_for(unsettled_for))
-    });
-    Ok((cacheable, answer).into_response())
-}
-
-fn manifest_headers(base: &BaseUrl, reading: &Reading, found: &Resolved) -> HeaderMap {
-    let digest = found.row.digest();
-    let mut headers = HeaderMap::with_capacity(16);
-    headers.insert(ETAG, HeaderValue::try_from(etag(digest)).expect("a digest is legal in a header"));
-    let media_type = found.row.summary.media_type.as_deref().unwrap_or(release::MEDIA_TYPE);
-    let media_type = HeaderValue::from_str(media_type);
-    headers.insert(CONTENT_TYPE, media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(found.row.summary.manifest.size));
-    state_digest(&mut headers, digest);
-    headers.extend(last_change::date(found).map(|date| (LAST_MODIFIED, date.header())));
-    reading.describe(found, &mut headers);
-    reading.locate((base, "manifests"), "", found, &mut headers);
-    notices::yanked(&mut headers, &found.row);
-    notices::floor(&mut headers, found.floor.as_deref());
-    set_freshness(&mut headers, reading.freshness(found), reading.is_public);
-    let link = format!("<{base}/versions/{}>; rel=\"version-history\"", reading.target().name);
-    headers.insert(LINK, HeaderValue::try_from(link).expect("a name is legal in a header"));
-    defuse(&mut headers);
-    headers
 }
 
 async fn publish(

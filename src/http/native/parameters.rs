@@ -41,6 +41,10 @@ parameters! {
     AFTER = "query" "after" "after" false, "Only names behind this one: the `next` of the page before.", of::<schema::Name>;
     LIMIT_NAMES = "query" "limitNames" "limit" false, "Names on a page.",
         |_| page(limits::NAMES, limits::MAX_NAMES);
+    WAIT = "query" "wait" "wait" false, "Answer when the name has changed, at the latest after this time, such as `30s`; no \
+        longer than the server lets anybody wait. Needs `after`.", of::<String>;
+    AFTER_GENERATION = "query" "afterGeneration" "after" false, "With `wait`: the `Larder-Generation` of the answer that the client \
+        has. 0 also waits for a name that does not exist yet.", of::<u64>;
     BEFORE = "query" "before" "before" false, "Only versions with lower numbers: the `next` of the page before.", of::<u64>;
     LIMIT_ROWS = "query" "limitRows" "limit" false, "Rows on a page.", |_| page(limits::ROWS, limits::MAX_ROWS);
     BEFORE_GENERATION = "query" "beforeGeneration" "before" false, "Only changes that made lower generations: the `next` of \
@@ -49,7 +53,8 @@ parameters! {
         |_| page(limits::CHANGES, limits::MAX_CHANGES);
     ALL_STEPS = "query" "allSteps" "all" false, "`true` also shows the steps of a publish before its end, and publishes that \
         were given up.", |_| json!({"type": "boolean", "default": false});
-    AFTER_HOLDER = "query" "afterHolder" "after" false, "With a digest: only versions behind this `NAME@NUMBER`, the `next` \
+    AFTER_HOLDER = "query" "afterHolder" "after" false, "With `wait`: the `Larder-Generation` of the answer that the client has, or \
+        0, which also waits for a name that does not exist yet. With a digest: only versions behind this `NAME@NUMBER`, the `next` \
         of the page before.", of::<String>;
     LIMIT_HOLDERS = "query" "limitHolders" "limit" false, "With a digest: versions on a page.",
         |_| page(limits::HOLDERS, limits::MAX_HOLDERS);

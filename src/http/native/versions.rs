@@ -3,12 +3,13 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{HeaderMap, HeaderValue, LINK, VARY};
+use axum::http::header::{HeaderMap, HeaderName, HeaderValue, LINK, VARY};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 
+use super::dynamic;
 use super::pages::{Site, browse};
 use super::parameters as p;
 use super::reasons;
@@ -25,13 +26,15 @@ use crate::http::rfc::accept::WantsHtml;
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::serving::intake;
 use crate::http::state::AppState;
+use crate::http::waiting::{Wait, Waited};
 use crate::protocol::AsOf;
 use crate::service::ResolveError;
 use crate::service::publish::PublishOptions;
-use crate::wire::{Code, CopyRequest, Floor, History, Receipt, Row, VersionDiff, limits};
+use crate::wire::{self, Code, CopyRequest, Floor, History, Receipt, Row, VersionDiff, limits};
 
 /// Largest request body of an action, in bytes.
 const MAX_BODY: u64 = 4096;
+const GENERATION: HeaderName = HeaderName::from_static(wire::headers::GENERATION);
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/versions/{*name}", get(show).post(act).put(put).delete(delete).fallback(other))
@@ -41,13 +44,14 @@ pub(super) fn describe(document: &mut Document) {
     document.tag("versions", "History, promotion, pins, copies.");
     let show = Operation::new("get", "versions", "The history of a name, or one version")
         .by_policy()
-        .takes(&[&p::BEFORE, &p::LIMIT_ROWS, &p::PAGE])
+        .takes(&[&p::BEFORE, &p::LIMIT_ROWS, &p::PAGE, &p::WAIT, &p::AFTER_GENERATION])
         .answers(
             200,
             "Without a selector a page of the history, newest first; with one a row. Browsers get pages.",
-            &[&p::LINK, &p::CACHE_CONTROL],
+            &[&p::LINK, &p::CACHE_CONTROL, &p::LARDER_GENERATION],
             [either::<History, Row>(), text("text/html")],
         )
+        .empty(204, "With `wait`: the name has not changed.", &[&p::LARDER_GENERATION, &p::CACHE_CONTROL])
         .fails(&[400, 401, 403, 404, 410, 500, 503]);
     document.path("/versions/{target}", &[&p::TARGET], [show]);
     document.path("/versions/{target}/diff", &[&p::TARGET_EXPLICIT], [describe_diff()]);
@@ -122,6 +126,11 @@ struct Query {
     page: Option<usize>,
     /// Selector of the version to compare with.
     to: Option<String>,
+    /// See [`Wait`].
+    #[serde(rename = "wait")]
+    _wait: Option<String>,
+    #[serde(rename = "after")]
+    _after: Option<String>,
 }
 
 async fn show(
@@ -130,9 +139,29 @@ async fn show(
     (WantsHtml(html), site): (WantsHtml, Site),
     rest: Rest,
     Params(query): Params<Query>,
+    wait: Wait,
 ) -> Result<Response, ApiError> {
-    let VersionPath { target, tail } = rest.place()?;
-    caller.require_read(&state.access, &target.name)?;
+    let path = rest.place()?;
+    caller.require_read(&state.access, &path.target.name)?;
+    if html || path.tail.is_some() {
+        return answer((&state, &caller), (html, &site), path, &query, AsOf::Now).await;
+    }
+    match wait.pass(&state, &caller, &path.target.name).await? {
+        Waited::Unchanged(response) => Ok(response),
+        Waited::Over(over) => {
+            let fresh = over.fresh(AsOf::Now);
+            over.finish(answer((&state, &caller), (html, &site), path, &query, fresh).await)
+        }
+    }
+}
+
+async fn answer(
+    (state, caller): (&AppState, &Caller),
+    (html, site): (bool, &Site),
+    VersionPath { target, tail }: VersionPath,
+    query: &Query,
+    fresh: AsOf,
+) -> Result<Response, ApiError> {
     let mut headers = HeaderMap::new();
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     set_freshness(&mut headers, Freshness::Revalidate, state.access.is_public(&target.name));
@@ -146,19 +175,21 @@ async fn show(
         }
         (Some("diff"), true) => {
             let to = query.to.as_deref().unwrap_or("active").parse()?;
-            browse::compare((&state, &caller), (&site, html), (&target, to), query.page, headers).await
+            browse::compare((state, caller), (site, html), (&target, to), query.page, headers).await
         }
         (Some("promote" | "pin" | "copy" | "yank" | "floor"), _) => Err(not_allowed(tail.as_deref())),
         (Some(_), _) => Err(ApiError::no_route()),
         (None, true) if html => {
-            Ok((headers, browse::version(&state, (&site, &caller), &target, query.page).await?).into_response())
+            Ok((headers, browse::version(state, (site, caller), &target, query.page).await?).into_response())
         }
         (None, true) => {
-            let found = state.resolve.row(&target, AsOf::Now).await?;
+            let found = state.resolve.row(&target, fresh).await?;
             let claims = state.versions.claims(&target.name, &found.row).await?;
-            Ok((headers, Json(Row { claims, ..Row::from(&found.row) })).into_response())
+            let (generation, runtime) = (Some(found.generation), dynamic::runtime(state, &found.row).await?);
+            headers.insert(GENERATION, HeaderValue::from(found.generation));
+            Ok((headers, Json(Row { claims, generation, runtime, ..Row::from(&found.row) })).into_response())
         }
-        (None, false) => history(&state, &target.name, &query, html.then_some(&site), headers).await,
+        (None, false) => history(state, &target.name, query, html.then_some(site), (fresh, headers)).await,
     }
 }
 
@@ -183,11 +214,11 @@ async fn history(
     name: &ManifestName,
     query: &Query,
     site: Option<&Site>,
-    mut headers: HeaderMap,
+    (fresh, mut headers): (AsOf, HeaderMap),
 ) -> Result<Response, ApiError> {
     let most = if site.is_some() { browse::ROWS } else { limits::MAX_ROWS };
     let limit = query.limit.unwrap_or(limits::ROWS).clamp(1, most);
-    let history = state.versions.history(name, query.before, limit).await?;
+    let history = state.versions.history(name, (query.before, limit), fresh).await?;
     let history = history.ok_or_else(|| ResolveError::NoSuchName(name.clone()))?;
     if let Some(site) = site {
         let page = browse::name(state, site, history, query.before.is_none(), limit).await?;
@@ -197,6 +228,7 @@ async fn history(
         let link = format!("<{}/versions/{name}?before={before}&limit={limit}>; rel=\"next\"", state.base);
         headers.insert(LINK, HeaderValue::try_from(link).map_err(ApiError::internal)?);
     }
+    headers.insert(GENERATION, HeaderValue::from(history.head.generation));
     let body = History {
         name: name.clone(),
         generation: history.head.generation,

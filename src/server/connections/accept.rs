@@ -159,7 +159,7 @@ impl Connections {
         let Some(http2) = http2 else { return };
         let ending = self.closing.child_token();
         let (stream, outbox) = self.open(stream, state);
-        let (meter, app) = (Meter::new(state, &self.table, true), self.app.clone());
+        let (meter, app) = (Meter::new(state, &self.table, true, &ending), self.app.clone());
         let serving = async {
             if http2 {
                 let limits = (self.header_timeout, self.pace);
@@ -302,7 +302,7 @@ impl Connections {
     async fn serve_once(&self, stream: TcpStream, peer: Peer, answer: impl Answer) {
         let state = self.table.state(peer);
         let (stream, outbox) = self.open(stream, &state);
-        let meter = Meter::new(&state, &self.table, false);
+        let meter = Meter::new(&state, &self.table, false, &self.closing);
         let serving = self.serve_http1(stream, outbox, answer, meter, &self.closing);
         let _ = timeout(WITHOUT_ROOM, serving).await;
     }

@@ -37,6 +37,9 @@ const IN_HEAD: u8 = 2;
 /// A request is being received or answered. HTTP/2 connections stay in this phase.
 const BUSY: u8 = 3;
 
+/// Milliseconds without bytes after which a connection whose requests wait counts as idle.
+const STILL: u64 = 200;
+
 /// What received bytes are part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Received {
@@ -67,6 +70,8 @@ pub(super) struct ConnectionState {
     unanswered: AtomicU32,
     /// Requests whose bodies have not been received completely.
     receiving: AtomicU32,
+    /// Unanswered requests that wait for something to change, rather than for this server.
+    waiting: Arc<AtomicU32>,
     /// Whether the connection had a request when it was chosen to make room.
     chosen_busy: AtomicBool,
     /// Set when the connection ends without finishing what it does, so that the kernel sends nothing more either.
@@ -88,6 +93,7 @@ impl ConnectionState {
             moved: 0.into(),
             unanswered: 0.into(),
             receiving: 0.into(),
+            waiting: Arc::default(),
             chosen_busy: false.into(),
             cut: false.into(),
             leave: CancellationToken::new(),
@@ -110,6 +116,11 @@ impl ConnectionState {
     /// Records that the response to a request is ready, or that nobody waits for it any more.
     pub(super) fn answered(&self) {
         self.unanswered.fetch_sub(1, Relaxed);
+    }
+
+    /// The number of requests that wait for something to change, for those who do to count themselves.
+    pub(super) fn waiting(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.waiting)
     }
 
     /// Records that the body of a request has ended, or is not read any more.
@@ -183,11 +194,14 @@ impl ConnectionState {
         let now = self.clock.now();
         let ago = |moment: &AtomicU64| now.saturating_sub(moment.load(Relaxed));
         let (age, still) = (ago(&self.since), ago(&self.progressed));
+        let (unanswered, idle) = (self.unanswered.load(Relaxed), self.waiting.load(Relaxed));
         let waiting = match self.phase.load(Relaxed) {
             FRESH | IN_HEAD => WaitingFor::Head,
             BETWEEN => WaitingFor::Request,
             // Work of the server itself; how long it takes is not the client's fault.
-            _ if self.unanswered.load(Relaxed) > self.receiving.load(Relaxed) => WaitingFor::Server,
+            _ if unanswered.saturating_sub(idle) > self.receiving.load(Relaxed) => WaitingFor::Server,
+            // As idle as between two requests. Other streams of the connection (HTTP/2) would move bytes.
+            _ if idle > 0 && still >= STILL => WaitingFor::Request,
             _ => WaitingFor::Body,
         };
         let rate = self.moved.load(Relaxed) * 1000 / age.max(1);

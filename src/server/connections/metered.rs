@@ -11,6 +11,7 @@ use axum::body::{Bytes, HttpBody};
 use axum::http::Request;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
 
 use super::connection_state::{ConnectionState, Received};
 use super::direct::DirectAnswers;
@@ -19,7 +20,8 @@ use super::sendfile::FileStream;
 use super::sent::Sent;
 use super::table::ConnectionTable;
 use crate::config::Network;
-use crate::http::App;
+use crate::http::{App, WaitingConnection};
+use crate::shares::Owner;
 
 /// Most bytes that are received at once before the HTTP library is needed. Plain heads are shorter.
 const HEAD: usize = 8 << 10;
@@ -188,12 +190,19 @@ pub(super) struct Meter {
     state: Arc<ConnectionState>,
     table: Arc<ConnectionTable>,
     keeps_alive: bool,
+    /// Cancelled when the connection is to end.
+    ending: CancellationToken,
 }
 
 impl Meter {
     /// `keeps_alive` says whether further requests may follow the first one.
-    pub(super) fn new(state: &Arc<ConnectionState>, table: &Arc<ConnectionTable>, keeps_alive: bool) -> Self {
-        Self { state: Arc::clone(state), table: Arc::clone(table), keeps_alive }
+    pub(super) fn new(
+        state: &Arc<ConnectionState>,
+        table: &Arc<ConnectionTable>,
+        keeps_alive: bool,
+        ending: &CancellationToken,
+    ) -> Self {
+        Self { state: Arc::clone(state), table: Arc::clone(table), keeps_alive, ending: ending.clone() }
     }
 
     pub(super) fn state(&self) -> Arc<ConnectionState> {
@@ -205,7 +214,13 @@ impl Meter {
     }
 
     pub(super) fn begin<B: HttpBody>(&self, request: Request<B>) -> (Request<MeteredBody<B>>, Unanswered) {
-        meter(&self.state, self.table.trusted(), request)
+        let (mut request, unanswered) = meter(&self.state, self.table.trusted(), request);
+        if WaitingConnection::is_needed(request.uri().query()) {
+            let client = Owner::new(format_args!("client {:?}", self.state.client()));
+            let (waiting, ending) = (self.state.waiting(), self.ending.clone());
+            request.extensions_mut().insert(WaitingConnection { client, waiting, ending });
+        }
+        (request, unanswered)
     }
 }
 

@@ -39,9 +39,11 @@ enum Hold {
     Reader,
     Upload,
     Http2,
+    Wait,
 }
 
-const HOLDS: [Hold; 6] = [Hold::Silent, Hold::Head, Hold::KeepAlive, Hold::Reader, Hold::Upload, Hold::Http2];
+const HOLDS: [Hold; 7] =
+    [Hold::Silent, Hold::Head, Hold::KeepAlive, Hold::Reader, Hold::Upload, Hold::Http2, Hold::Wait];
 
 /// What clients of one server need.
 #[derive(Clone)]
@@ -77,6 +79,7 @@ impl Crowd {
             Hold::Head => "GET /livez HTTP/1.1\r\nx: ".to_owned(),
             Hold::KeepAlive => "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
             Hold::Reader => self.download(),
+            Hold::Wait => "GET /versions/none?wait=50s&after=0 HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
             Hold::Upload => self.upload("", Digest::of(b"x"), 1000) + "x",
             Hold::Http2 => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_owned(),
         };

@@ -36,7 +36,7 @@ async fn grown() -> (FsBackend, Services) {
 async fn labels_by_page(services: &Services, limit: usize) -> Vec<u64> {
     let (mut numbers, mut before) = (Vec::new(), None);
     loop {
-        let page = services.versions.history(&name("main"), before, limit).await.unwrap().unwrap();
+        let page = services.versions.history(&name("main"), (before, limit), AsOf::Now).await.unwrap().unwrap();
         assert!(page.rows.len() == limit || page.next.is_none(), "only the last page may be short");
         assert!(page.rows.iter().all(|row| label(row) == format!("v{}", row.number)));
         numbers.extend(page.rows.iter().map(|row| row.number));

@@ -97,3 +97,25 @@ async fn changes_are_seen(stores: [Store; 2]) {
 }
 
 everywhere!(promotions_pins_and_deletions_are_seen_through_every_server, changes_are_seen);
+
+async fn seen_from_elsewhere(stores: [Store; 2]) {
+    let replicas = Replicas::new();
+    let [one, other] = [replicas.start(&stores[0]).await, replicas.start(&stores[1]).await];
+    one.publish("main", &[("f", b"1")]).await;
+    one.publish("main", &[("f", b"2")]).await;
+    let mut after = other.get("/versions/main").await.json()["generation"].as_u64().unwrap();
+    for (change, version) in [("previous", 1), ("2", 2), ("previous", 1)] {
+        let waiting = other.anonymous(Method::GET, &format!("/versions/main@active?wait=50s&after={after}"));
+        let waiting = tokio::spawn(async move { (send(waiting).await.expect(200), Instant::now()) });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        send(one.request(Method::POST, &format!("/versions/main@{change}/promote"))).await.expect(200);
+        let changed = Instant::now();
+        let (answer, told) = waiting.await.unwrap();
+        assert_eq!(answer.json()["number"], version);
+        let took = told.saturating_duration_since(changed);
+        assert!(took < Duration::from_secs(1) + SLACK, "{took:?}");
+        after = answer.header("larder-generation").parse().unwrap();
+    }
+}
+
+everywhere!(what_changes_through_another_server_is_told_in_time, seen_from_elsewhere);

@@ -350,3 +350,16 @@ async fn pass(time: Duration) {
     tokio::time::advance(time).await;
     tokio::time::resume();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_number_who_wait_for_a_name_cost_one_look_a_time() {
+    let counted = Counted::with(|config, _| config.heads.max_staleness = "3s".parse().unwrap()).await;
+    counted.server.publish("main", &[("f", b"1")]).await;
+    let fresh = counted.server.anonymous(Method::GET, "/versions/main");
+    let generation = send(fresh).await.expect(200).json()["generation"].as_u64().unwrap();
+    let path = format!("/versions/main?wait=4500ms&after={generation}");
+    // The first look of all is that of the request before, and the next but one would come after the wait.
+    let waiting = counted.exactly(join_all((0..40).map(|_| async { counted.server.get(&path).await.expect(204) })));
+    let row = "Wait for a name for the length of `heads.max_staleness`, however many do";
+    assert_costs(row, &waiting.await, &[(Op::GetObject, 1)]);
+}

@@ -252,6 +252,11 @@ impl ServerProcess {
         Self::launch(data, "", "")
     }
 
+    /// A server on this directory, started by a shell that did this before.
+    pub fn on_after(data: &Path, shell: &'static str) -> Self {
+        Self::launch(data, shell, "")
+    }
+
     fn launch(data: &Path, shell: &'static str, options: &str) -> Self {
         let log = NamedTempFile::new().unwrap();
         let (child, announced) = spawn(data, "127.0.0.1:0", shell, options, log.path());

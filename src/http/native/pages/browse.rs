@@ -183,7 +183,7 @@ pub(in crate::http::native) async fn version(
     let loaded = load(state, target, AsOf::Now).await?;
     let row = &loaded.found.row;
     let claims = state.versions.claims(&target.name, row).await?;
-    let before = state.versions.history(&target.name, Some(row.number), 1).await?;
+    let before = state.versions.history(&target.name, (Some(row.number), 1), AsOf::Now).await?;
     let before = before.and_then(|history| history.rows.into_iter().next());
     let previous = before.filter(|row| row.state.is_complete()).map(|row| row.number);
     let public = state.access.is_public(&target.name);
