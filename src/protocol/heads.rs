@@ -118,11 +118,10 @@ impl Heads {
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let newest = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
-        let segments = Segments::new(Arc::clone(&store));
-        let log = Log::new(Arc::clone(&store));
+        let (segments, log) = (Segments::new(Arc::clone(&store)), Log::new(Arc::clone(&store)));
         let (looks, later_looks) = (Flights::default(), Flights::default());
-        let (absent, policies, max_staleness) = (Absences::default(), LivePolicies::default(), Duration::ZERO);
-        let watches = Watches::default();
+        let (absent, watches) = (Absences::default(), Watches::default());
+        let (policies, max_staleness) = (LivePolicies::default(), Duration::ZERO);
         Self { store, log, clock, newest, segments, max_staleness, looks, later_looks, absent, policies, watches }
     }
 
