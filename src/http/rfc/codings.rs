@@ -115,7 +115,7 @@ mod tests {
         let mut lines = HeaderMap::new();
         assert_eq!(AcceptedCodings::of(&lines), AcceptedCodings::default());
         for line in ["gzip;q=0.5", "br"] {
-            lines.append(ACCEPT_ENCODING, axum::http::HeaderValue::from_static(line));
+            lines.append(ACCEPT_ENCODING, HeaderValue::from_static(line));
         }
         assert_eq!(AcceptedCodings::of(&lines).0, [2, 1, 0, 0]);
     }
