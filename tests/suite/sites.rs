@@ -5,6 +5,7 @@ mod codings;
 mod docs;
 mod earlier;
 mod hosts;
+mod immutable;
 mod paths;
 mod previews;
 mod replicas;
