@@ -72,7 +72,8 @@ fn default_toml_shows_every_key_there_is() {
 #[test]
 fn the_rule_in_default_toml_sets_what_holds_without_it() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), uncommented(&default_toml()).replace("api_hosts = []", "api_hosts = [\"example.org\"]")).unwrap();
+    fs::write(file.path(), uncommented(&default_toml()).replace("api_hosts = []", "api_hosts = [\"example.org\"]"))
+        .unwrap();
     let rules = load(Some(file.path()), []).unwrap().names;
     assert_eq!(rules, [NameRule::setting_all(vec!["nightly/**".parse().unwrap()], &NamePolicy::default())]);
 }
