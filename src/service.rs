@@ -21,7 +21,7 @@ pub use history::{Histories, HistoryEntry, HistoryPage, HistoryQuery};
 pub use members::{HolderPage, Members};
 pub use names::{NamePage, Names};
 pub use notes::{Notes, ReleaseNotes};
-pub use publish::{Prepared, Publish, PublishError, PublishLimits, Receipt};
+pub use publish::{ImmutableChanged, Prepared, Publish, PublishError, PublishLimits, Receipt};
 pub use repositories::Repositories;
 pub use resolve::{Following, LastChange, Resolve, ResolveError, Resolved};
 pub use sites::Sites;

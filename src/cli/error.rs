@@ -94,6 +94,12 @@ impl CliError {
         self.members.get(member)?.as_u64()
     }
 
+    /// The `name` of each entry of a list that the error has for programs.
+    pub(super) fn names(&self, member: &str) -> Vec<String> {
+        let entries = self.members.get(member).and_then(Value::as_array).into_iter().flatten();
+        entries.filter_map(|entry| entry["name"].as_str()).map(str::to_owned).collect()
+    }
+
     /// Replaces the exit code.
     #[must_use]
     pub(super) fn with_exit(self, exit: Exit) -> Self {

@@ -1,6 +1,7 @@
 //! `larder publish`
 
 mod document;
+mod facts;
 mod inputs;
 pub(super) mod local_files;
 pub(super) mod naming;
@@ -9,9 +10,11 @@ mod plan;
 mod problems;
 pub(super) mod remarks;
 pub(super) mod session;
+mod site;
 mod spool;
 mod sums;
 mod unchanged;
+mod variants;
 
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -27,6 +30,7 @@ use self::inputs::{Left, TreeOptions};
 use self::local_files::LocalFiles;
 use self::remarks::Remarks;
 use self::session::{Publication, Published};
+use self::site::{RuleTexts, SiteArgs};
 use super::expect::ExpectArgs;
 use super::promote::{standing, word};
 use super::remote::Remote;
@@ -46,7 +50,7 @@ and the manifest's digest.
 
 Examples:
   larder publish miren/main --label main:abc1234 dist/*.tar.gz
-  larder publish site --kind static --entrypoint index.html ./public
+  larder publish site --kind static ./public
   pg_dump app | larder publish backup/app app.sql=-
   larder publish tool dist/* --label v1 --part linux --parts linux,macos
   larder publish miren/main --manifest manifest.json --files dist"
@@ -116,6 +120,9 @@ pub struct Args {
     description: Description,
 
     #[command(flatten)]
+    site: SiteArgs,
+
+    #[command(flatten)]
     remote: Remote,
 }
 
@@ -140,7 +147,7 @@ struct Description {
     #[arg(long, value_enum, default_value_t)]
     kind: KindArg,
 
-    /// The file that a static site starts from
+    /// The file that a static site starts from (default: index.html)
     #[arg(long, value_name = "FILENAME")]
     entrypoint: Option<FileName>,
 
@@ -188,6 +195,11 @@ impl Args {
     pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
         (&self.remote, vec![&self.name])
     }
+
+    /// Whether the arguments describe a static site.
+    fn is_site(&self) -> bool {
+        self.manifest.is_none() && self.description.kind == KindArg::Static
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -197,6 +209,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         && (args.manifest.as_deref().is_some_and(is_stdin) || args.files_given.iter().any(piped))
     {
         return Err(CliError::usage("stdin cannot give both the token and the manifest or a file."));
+    }
+    if !args.is_site() {
+        args.site.check_unused()?;
     }
     let mut client = args.remote.writer(context).await?;
     if let Some(size) = args.resumable_from {
@@ -218,7 +233,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if args.dry_run {
         return plan::show(&publication, context).await;
     }
-    let published = publication.run(context).await?;
+    let published = site::publish(&mut publication, args.site.allow_changed, context).await?;
     let seconds = SystemClock.now().duration_since(started).as_secs_f64();
     summarise(&publication, &published, seconds, context)
 }
@@ -229,11 +244,11 @@ async fn gather<'a>(args: &'a Args, client: &'a Client, context: &Context) -> Re
         Some(path) => Some(local_files::fingerprint(path.clone()).await?),
         None => None,
     };
-    let (bytes, mut files, left) = if let Some(path) = &args.manifest {
+    let (bytes, mut files, left, rules) = if let Some(path) = &args.manifest {
         let bytes = read_manifest(path)?;
         let manifest = parse(&bytes)?;
         let files = args.files.as_deref().map(|files| LocalFiles::below(files, &manifest)).unwrap_or_default();
-        (bytes, files, Left::default())
+        (bytes, files, Left::default(), Default::default())
     } else {
         describe_files(args, source.as_ref(), context).await?
     };
@@ -241,10 +256,11 @@ async fn gather<'a>(args: &'a Args, client: &'a Client, context: &Context) -> Re
         files.add(Arc::new(upload));
     }
     let manifest = parse(&bytes)?;
+    let warnings = site::check_rules(rules, &manifest)?;
     Ok(Publication {
         client,
         name: &args.name,
-        remarks: Remarks::new(left, &manifest).with_guesses(&manifest, args.description.detect),
+        remarks: Remarks::new(left, &manifest).with_guesses(&manifest, args.description.detect).with_warnings(warnings),
         unchanged: false,
         manifest,
         bytes,
@@ -256,27 +272,35 @@ async fn gather<'a>(args: &'a Args, client: &'a Client, context: &Context) -> Re
     })
 }
 
-/// Hashes the files of the arguments and generates their manifest. Also returns what was left out.
+/// Hashes the files of the arguments and generates their manifest. Also returns what was left out, and the rules of a site.
 async fn describe_files(
     args: &Args,
     source: Option<&Upload>,
     context: &Context,
-) -> Result<(Bytes, LocalFiles, Left), CliError> {
+) -> Result<(Bytes, LocalFiles, Left, RuleTexts), CliError> {
     let arguments = args.files_given.clone();
-    let options = args.tree.clone();
+    let options = args.tree.for_site(args.is_site());
     let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, &options));
     let inputs = collect.await.map_err(anyhow::Error::from)??;
-    let mut hashed = local_files::hash(inputs.files, args.jobs.get(), context).await?;
+    let mut hashed = local_files::hash(inputs.files, args.is_site(), args.jobs.get(), context).await?;
+    let (mut rules, mut settings) = (RuleTexts::default(), None);
+    if args.is_site() {
+        if let Some(codings) = args.site.codings() {
+            variants::add(&mut hashed, &codings, args.jobs.get(), context).await?;
+        }
+        rules = site::rule_texts(&hashed).await?;
+        settings = args.site.settings()?;
+    }
     if args.description.sums {
         hashed.push(sums::of(&hashed)?);
     }
     let source = source.map(|upload| upload.fingerprint.blob);
-    let bytes = document::write(&args.description, &hashed, source, args.new_version)?;
+    let bytes = document::write(&args.description, &hashed, settings.as_ref(), source, args.new_version)?;
     let mut files = LocalFiles::default();
     for file in hashed {
         files.add(file.content);
     }
-    Ok((bytes, files, inputs.left))
+    Ok((bytes, files, inputs.left, rules))
 }
 
 fn read_manifest(path: &Path) -> Result<Bytes, CliError> {

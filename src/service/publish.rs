@@ -6,6 +6,7 @@
 
 mod drafts;
 mod error;
+mod immutable;
 mod parts;
 mod push;
 mod rules;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::drafts::DraftKey;
-pub use self::error::{PartsError, PublishError};
+pub use self::error::{ImmutableChanged, PartsError, PublishError};
 use self::error::{complete, readable, to_upload};
 pub use self::parts::Progress;
 pub use self::push::Pushed;
@@ -185,7 +186,7 @@ impl Publish {
         };
         let number = receipt.row.number;
         let checked = match complete(secured) {
-            Ok(()) if is_new => Box::pin(self.check_rules_of(&receipt.row)).await,
+            Ok(()) if is_new => Box::pin(self.check_site_of(name, &receipt.row)).await,
             checked => checked,
         };
         let result = match checked {
@@ -229,7 +230,7 @@ impl Publish {
             let secured = self.check(name, &row).await?;
             let children = secured.children.clone();
             complete(secured)?;
-            Box::pin(self.check_rules_of(&row)).await?;
+            Box::pin(self.check_site_of(name, &row)).await?;
             self.index((name, number), children, None).await?;
         }
         self.commit_head(name, number, options, &by).await
@@ -282,6 +283,10 @@ impl Publish {
             && self.is_whole(&manifest, &receipt).await?
         {
             return Ok((receipt, Secured::default()));
+        }
+        if let Resume::Never(None) | Resume::OwnSession(None) = &resume {
+            // Before anything is uploaded; once more when it is complete.
+            Box::pin(self.check_immutable(name, &manifest)).await?;
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = self.manifests.summarise(&bytes, &manifest, descriptor).await?;

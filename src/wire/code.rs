@@ -56,6 +56,8 @@ codes! {
     DigestInvalid = "DIGEST_INVALID",
     /// The version has no such file.
     FileUnknown = "FILE_UNKNOWN",
+    /// Files that clients keep for a year have other bytes than in another version.
+    ImmutableChanged = "IMMUTABLE_CHANGED",
     /// The server failed unexpectedly.
     Internal = "INTERNAL",
     /// The name allows each label only once, and another version has this one.

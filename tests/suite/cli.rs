@@ -18,6 +18,7 @@ mod memory;
 mod parts;
 mod pipeline;
 mod publish;
+mod publish_site;
 mod publishing;
 mod publishing_guide;
 mod reload;

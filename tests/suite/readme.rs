@@ -46,6 +46,7 @@ const TESTED_ELSEWHERE: &[&str] = &[
     "docs/moving.md",
     "docs/publishing.md",
     "docs/releases.md",
+    "docs/sites.md",
 ];
 
 /// The README and all guides: path and text.

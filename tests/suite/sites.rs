@@ -6,6 +6,7 @@ mod codings;
 mod docs;
 mod earlier;
 mod hosts;
+mod immutable;
 mod paths;
 mod previews;
 mod replicas;

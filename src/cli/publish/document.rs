@@ -1,17 +1,19 @@
 //! The manifest that `publish` generates, with members in a fixed order.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Description;
 use super::local_files::Hashed;
-use super::naming;
+use super::{facts, naming};
 use crate::cli::CliError;
 use crate::clock::{Clock as _, SystemClock};
-use crate::domain::manifest::{Descriptor, Kind, Limits, release};
+use crate::domain::manifest::{Coding, Descriptor, Kind, Limits, release};
 use crate::domain::platform::detect;
 use crate::domain::{Digest, FileName};
 
@@ -26,6 +28,8 @@ struct Document<'a> {
     kind: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
     entrypoint: Option<&'a FileName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<&'a Value>,
     artifacts: Vec<Entry<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<Blob>,
@@ -39,7 +43,7 @@ struct Entry<'a> {
     #[serde(flatten)]
     blob: Blob,
     #[serde(skip_serializing_if = "Option::is_none")]
-    media_type: Option<&'static str>,
+    media_type: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     platform: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +54,10 @@ struct Entry<'a> {
     format: Option<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     executable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<Coding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<&'a FileName>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,17 +72,19 @@ impl From<Descriptor> for Blob {
     }
 }
 
-/// Generates the manifest for these files and validates it with the server's rules. `precise` makes two manifests of
-/// the same second differ.
+/// Generates the manifest for these files and validates it with the server's rules. `site` are the settings of a static
+/// site. `precise` makes two manifests of the same second differ.
 pub(super) fn write(
     description: &Description,
     files: &[Hashed],
+    site: Option<&Value>,
     source: Option<Descriptor>,
     precise: bool,
 ) -> Result<Bytes, CliError> {
     let document = Document {
         version: description.label.as_deref(),
         build_date: Some(build_date(description, precise)?),
+        site,
         source: source.map(Blob::from),
         ..describe(description, files)
     };
@@ -93,7 +103,7 @@ pub(super) fn write_part(description: &Description, files: &[Hashed]) -> Result<
 
 /// The files of a part as a release of their own.
 pub(super) fn alone(part: &[u8]) -> Result<Bytes, CliError> {
-    let part: serde_json::Value = serde_json::from_slice(part).map_err(anyhow::Error::from)?;
+    let part: Value = serde_json::from_slice(part).map_err(anyhow::Error::from)?;
     let alone = serde_json::json!({ "artifacts": part["artifacts"] });
     Ok(alone.to_string().into())
 }
@@ -104,11 +114,18 @@ fn describe<'a>(description: &'a Description, files: &'a [Hashed]) -> Document<'
         commit: description.commit.as_deref(),
         build_date: None,
         kind: description.kind.into(),
-        entrypoint: description.entrypoint.as_ref(),
+        entrypoint: description.entrypoint.as_ref().or_else(|| start_page(description, files)),
+        site: None,
         artifacts: files.iter().map(|file| entry(file, description)).collect(),
         source: None,
         metadata: description.meta.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
     }
+}
+
+/// The file that a static site starts from, unless it is stated.
+fn start_page<'a>(description: &Description, files: &'a [Hashed]) -> Option<&'a FileName> {
+    let is_site = Kind::from(description.kind) == Kind::Static;
+    files.iter().map(|file| &file.name).find(|name| is_site && name.as_str() == "index.html")
 }
 
 fn pretty(document: &Document<'_>) -> Result<Bytes, CliError> {
@@ -122,7 +139,7 @@ fn check(bytes: &[u8]) -> Result<(), CliError> {
     release::check(bytes, Limits::NONE).map_err(invalid)
 }
 
-fn entry<'a>(Hashed { name, blob, executable, .. }: &'a Hashed, description: &Description) -> Entry<'a> {
+fn entry<'a>(Hashed { name, blob, executable, facts: is, .. }: &'a Hashed, description: &Description) -> Entry<'a> {
     // A static page that mentions Windows is not a program for Windows.
     let programs = Kind::from(description.kind) != Kind::Static;
     let detected = Some(detect(name.base())).filter(|_| programs && description.detect);
@@ -132,8 +149,13 @@ fn entry<'a>(Hashed { name, blob, executable, .. }: &'a Hashed, description: &De
         None => (None, None),
     };
     let (libc, format) = detected.map(|detected| (detected.libc, detected.format)).unwrap_or_default();
-    let (blob, media_type, executable) = ((*blob).into(), naming::media_type(name), *executable);
-    Entry { name, blob, media_type, platform, arch, libc, format, executable }
+    let media_type = match &is.variant {
+        None if !programs => facts::media_type(name, is.is_utf8),
+        _ => naming::media_type(name).map(Cow::Borrowed),
+    };
+    let (of, encoding) = is.variant.as_ref().map(|(of, coding)| (of, *coding)).unzip();
+    let (blob, executable) = ((*blob).into(), *executable);
+    Entry { name, blob, media_type, platform, arch, libc, format, executable, encoding, of }
 }
 
 /// `--build-date`, else `SOURCE_DATE_EPOCH` (reproducible builds), else the current time.
@@ -158,13 +180,21 @@ fn epoch(text: &str) -> Result<Timestamp, CliError> {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::facts::Facts;
     use super::*;
     use crate::client::{Fingerprint, Upload};
 
     fn file(name: &str, executable: bool) -> Hashed {
         let blob = Descriptor { digest: Digest::of(b"x"), size: 1 };
         let upload = Upload { path: name.into(), fingerprint: Fingerprint { blob, modified: None, executable } };
-        Hashed { name: name.parse().unwrap(), blob, executable, content: Arc::new(upload) }
+        Hashed {
+            name: name.parse().unwrap(),
+            blob,
+            executable,
+            content: Arc::new(upload),
+            path: None,
+            facts: Facts::default(),
+        }
     }
 
     #[test]
@@ -177,7 +207,7 @@ mod tests {
         };
         let blob = Descriptor { digest: Digest::of(b"x"), size: 1 };
         let files = [file("foo-linux-amd64.tar.gz", false), file("run", true)];
-        let text = String::from_utf8(write(&description, &files, Some(blob), false).unwrap().to_vec()).unwrap();
+        let text = String::from_utf8(write(&description, &files, None, Some(blob), false).unwrap().to_vec()).unwrap();
         let digest = blob.digest;
         assert_eq!(
             text,
@@ -219,8 +249,10 @@ mod tests {
     #[test]
     fn what_the_server_would_refuse_is_refused_here() {
         let description = Description { kind: super::super::KindArg::Static, ..Description::default() };
-        assert!(write(&description, &[file("a", false)], None, false).unwrap_err().to_string().contains("entrypoint"));
-        assert!(write(&Description::default(), &[], None, false).is_err());
+        assert!(
+            write(&description, &[file("a", false)], None, None, false).unwrap_err().to_string().contains("entrypoint")
+        );
+        assert!(write(&Description::default(), &[], None, None, false).is_err());
     }
 
     #[test]

@@ -15,7 +15,8 @@ use rustix::fs::Access;
 use self::rules::Rules;
 use super::problems::Problems;
 use crate::cli::{CliError, Exit};
-use crate::domain::{FileName, NameError};
+use crate::domain::site::is_ignored;
+use crate::domain::{FileName, NameError, text};
 
 /// Which files of a directory to take.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -37,6 +38,38 @@ pub(super) struct TreeOptions {
     /// Follow links that lead out of a directory, and links to directories
     #[arg(long, conflicts_with = "manifest")]
     pub(super) follow_links: bool,
+
+    /// Whether the files are a static site.
+    #[arg(skip)]
+    site: bool,
+}
+
+impl TreeOptions {
+    /// The same for a static site, or not.
+    pub(super) fn for_site(&self, site: bool) -> Self {
+        Self { site, ..self.clone() }
+    }
+
+    /// Whether a file or directory of this name is left out unless something else is said.
+    fn leaves_out(&self, base: &OsStr) -> bool {
+        if self.hidden {
+            false
+        } else if self.site {
+            base.to_str().is_some_and(is_ignored)
+        } else {
+            tree::is_hidden(base)
+        }
+    }
+
+    /// A name as it is published. Addresses of sites are in composed Unicode form, which disks of macOS do not keep.
+    fn published(&self, name: FileName) -> Result<FileName, NameError> {
+        if self.site {
+            name.check_of_site()?;
+            text::composed(name.as_str()).parse()
+        } else {
+            name.check().map(|()| name)
+        }
+    }
 }
 
 /// A local file and its artifact name.
@@ -107,11 +140,11 @@ fn expand(
     inputs: &mut Inputs,
     problems: &mut Problems,
 ) -> Result<(), CliError> {
-    if let Some(name) = piped(argument)? {
+    if let Some(name) = piped(argument, options)? {
         inputs.files.push(Input { name, path: None });
         return Ok(());
     }
-    let (name, path) = interpret(argument)?;
+    let (name, path) = interpret(argument, options)?;
     // What is named on the command line is taken, even if it is a link or hidden.
     let metadata = fs::metadata(path).map_err(|error| CliError::io(format_args!("read {}", path.display()), &error))?;
     if metadata.is_dir() {
@@ -122,7 +155,7 @@ fn expand(
     }
     let name = match name {
         Some(name) => name,
-        None => file_name(path.file_name().unwrap_or_default(), None, path)?,
+        None => file_name(path.file_name().unwrap_or_default(), None, path, options)?,
     };
     if rules.judge(Path::new(name.as_str()), false) == Some(false) {
         inputs.left.excluded.push(path.to_owned());
@@ -134,12 +167,12 @@ fn expand(
 }
 
 /// The name of an argument `FILENAME=-`, which is standard input.
-fn piped(argument: &OsStr) -> Result<Option<FileName>, CliError> {
+fn piped(argument: &OsStr, options: &TreeOptions) -> Result<Option<FileName>, CliError> {
     if argument == "-" {
         let detail = "Say what standard input is to be called: FILENAME=-. For a file with the name - write ./-.";
         return Err(CliError::usage(detail));
     }
-    match split(argument) {
+    match split(argument, options) {
         Some((name, path)) if path == Path::new("-") && fs::symlink_metadata(argument).is_err() => {
             let refuse = |error| CliError::usage(format!("Standard input cannot get this name: {error}."));
             name.map(Some).map_err(refuse)
@@ -154,9 +187,9 @@ fn check_readable(path: &Path) -> Result<(), CliError> {
 }
 
 /// Decides whether an argument is a path or `FILENAME=PATH`. It is whichever exists.
-fn interpret(argument: &OsStr) -> Result<(Option<FileName>, &Path), CliError> {
+fn interpret<'a>(argument: &'a OsStr, options: &TreeOptions) -> Result<(Option<FileName>, &'a Path), CliError> {
     let (whole, exists) = (Path::new(argument), |path: &Path| fs::symlink_metadata(path).is_ok());
-    let Some((name, path)) = split(argument) else { return Ok((None, whole)) };
+    let Some((name, path)) = split(argument, options) else { return Ok((None, whole)) };
     let (shown, plain) = (whole.display(), path.display());
     match (exists(whole), exists(path), name) {
         (true, true, Ok(name)) => {
@@ -184,26 +217,29 @@ fn interpret(argument: &OsStr) -> Result<(Option<FileName>, &Path), CliError> {
 
 /// Splits `FILENAME=PATH` at the first `=`, and says what is wrong with the name. `None` if the argument cannot have
 /// this form: a path that begins with `/`, `./` or `../` never has.
-fn split(argument: &OsStr) -> Option<(Result<FileName, NameError>, &Path)> {
+fn split<'a>(argument: &'a OsStr, options: &TreeOptions) -> Option<(Result<FileName, NameError>, &'a Path)> {
     let bytes = argument.as_bytes();
     let at = bytes.iter().position(|byte| *byte == b'=')?;
     let (name, path) = (std::str::from_utf8(&bytes[..at]).ok()?, &bytes[at + 1..]);
     if name.is_empty() || path.is_empty() || ["/", "./", "../"].iter().any(|start| name.starts_with(start)) {
         return None;
     }
-    let name = name.parse().and_then(|name: FileName| name.check().map(|()| name));
+    let name = name.parse().and_then(|name| options.published(name));
     Some((name, Path::new(OsStr::from_bytes(path))))
 }
 
-fn file_name(segment: &OsStr, prefix: Option<&FileName>, path: &Path) -> Result<FileName, CliError> {
+fn file_name(
+    segment: &OsStr,
+    prefix: Option<&FileName>,
+    path: &Path,
+    options: &TreeOptions,
+) -> Result<FileName, CliError> {
     let refuse = |why: &dyn std::fmt::Display| {
         CliError::usage(format!("{} cannot be an artifact: {why}. Use FILENAME=PATH to name it.", path.display()))
     };
     let segment = segment.to_str().ok_or_else(|| refuse(&"its name is not UTF-8"))?;
     let name = prefix.map_or_else(|| segment.to_owned(), |prefix| format!("{prefix}/{segment}"));
-    let name: FileName = name.parse().map_err(|error| refuse(&error))?;
-    name.check().map_err(|error| refuse(&error))?;
-    Ok(name)
+    name.parse().and_then(|name| options.published(name)).map_err(|error| refuse(&error))
 }
 
 fn special(path: &Path) -> CliError {

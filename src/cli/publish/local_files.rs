@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 
+use super::facts::{self, Facts};
 use super::inputs::Input;
 use super::problems::Problems;
 use super::spool::Spool;
@@ -70,16 +71,26 @@ pub(super) struct Hashed {
     pub(super) blob: Descriptor,
     pub(super) executable: bool,
     pub(super) content: Arc<dyn Content>,
+    /// Where it is; `None` if it is no file on a disk.
+    pub(super) path: Option<PathBuf>,
+    /// What it is in a static site.
+    pub(super) facts: Facts,
 }
 
-/// Hashes the files in parallel, each of them once. Names all files that cannot be read.
-pub(super) async fn hash(inputs: Vec<Input>, jobs: usize, context: &Context) -> Result<Vec<Hashed>, CliError> {
+/// Hashes the files in parallel, each of them once; for a static `site` looks at text as well. Names all files that cannot
+/// be read.
+pub(super) async fn hash(
+    inputs: Vec<Input>,
+    site: bool,
+    jobs: usize,
+    context: &Context,
+) -> Result<Vec<Hashed>, CliError> {
     let (mut hashed, mut problems) = (Vec::with_capacity(inputs.len()), Problems::default());
     // What cannot be read is found out by reading.
     let length = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let progress =
         Progress::new(context, "hashing", inputs.iter().filter_map(|input| input.path.as_ref()).map(length).sum());
-    let mut results = stream::iter(inputs).map(|input| hash_one(input, progress.meter())).buffered(jobs);
+    let mut results = stream::iter(inputs).map(|input| hash_one(input, site, progress.meter())).buffered(jobs);
     while let Some(result) = results.next().await {
         match result {
             Ok(file) => hashed.push(file),
@@ -89,17 +100,24 @@ pub(super) async fn hash(inputs: Vec<Input>, jobs: usize, context: &Context) -> 
     problems.into_result().map(|()| hashed)
 }
 
-async fn hash_one(Input { name, path }: Input, meter: Meter) -> Result<Hashed, CliError> {
+async fn hash_one(Input { name, path }: Input, site: bool, meter: Meter) -> Result<Hashed, CliError> {
     let Some(path) = path else {
         let spool = tokio::task::spawn_blocking(|| Spool::read(io::stdin().lock(), Path::new("."))).await;
         let failed =
             |error| CliError::io("keep standard input in the working directory, where it waits to be uploaded", &error);
         let spool = spool.map_err(anyhow::Error::from)?.map_err(failed)?;
-        return Ok(Hashed { name, blob: spool.blob(), executable: false, content: Arc::new(spool) });
+        let (blob, facts) = (spool.blob(), Facts::default());
+        return Ok(Hashed { name, blob, executable: false, content: Arc::new(spool), path: None, facts });
     };
-    let upload = fingerprint_metered(path, meter).await?;
+    let upload = fingerprint_metered(path.clone(), meter).await?;
     let (blob, executable) = (upload.fingerprint.blob, upload.fingerprint.executable);
-    Ok(Hashed { name, blob, executable, content: Arc::new(upload) })
+    let is_utf8 = site && facts::may_have_charset(&name) && {
+        let (read, shown) = (path.clone(), path.display());
+        let looked = tokio::task::spawn_blocking(move || facts::is_utf8(&read)).await.map_err(anyhow::Error::from)?;
+        looked.map_err(|error| CliError::io(format_args!("read {shown}"), &error))?
+    };
+    let facts = Facts { is_utf8, variant: None };
+    Ok(Hashed { name, blob, executable, content: Arc::new(upload), path: Some(path), facts })
 }
 
 /// Hashes one file.

@@ -26,10 +26,10 @@ enum Standing {
 /// it again, and transfers only what is missing.
 pub(super) async fn run(args: &Args, part: &str, client: &Client, context: &Context) -> Result<(), CliError> {
     let started = SystemClock.now();
-    let (arguments, options) = (args.files_given.clone(), args.tree.clone());
+    let (arguments, options) = (args.files_given.clone(), args.tree.for_site(args.is_site()));
     let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, &options));
     let inputs = collect.await.map_err(anyhow::Error::from)??;
-    let hashed = local_files::hash(inputs.files, args.jobs.get(), context).await?;
+    let hashed = local_files::hash(inputs.files, args.is_site(), args.jobs.get(), context).await?;
     let bytes = document::write_part(&args.description, &hashed)?;
     let manifest = parse(&document::alone(&bytes)?)?;
     let mut files = LocalFiles::default();

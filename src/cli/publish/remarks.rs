@@ -50,6 +50,12 @@ impl Remarks {
         Self { guesses, ..self }
     }
 
+    /// The same with more warnings.
+    pub(super) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
     /// Prints the remarks to stderr.
     pub(super) fn print(&self) {
         let Left { hidden, excluded, empty, links } = &self.left;
@@ -72,7 +78,7 @@ impl Remarks {
             output::note(format_args!("warning: {warning}"));
         }
         if let Some(more) = self.warnings.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
-            output::note(format_args!("warning: and {more} more names like these"));
+            output::note(format_args!("warning: and {more} more like these"));
         }
     }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 
+use super::facts::Facts;
 use super::local_files::Hashed;
 use crate::cli::CliError;
 use crate::client::{ClientError, Content};
@@ -31,7 +32,8 @@ pub(super) fn of(files: &[Hashed]) -> Result<Hashed, CliError> {
     let bytes = Bytes::from(sums(files.iter().map(|file| (&file.name, file.blob)), SumFormat::Gnu));
     let blob = Descriptor { digest: Digest::of(&bytes), size: bytes.len() as u64 };
     let name = SUMS_FILE.parse().map_err(anyhow::Error::from)?;
-    Ok(Hashed { name, blob, executable: false, content: Arc::new(Text { bytes, blob }) })
+    let (content, facts) = (Arc::new(Text { bytes, blob }), Facts { is_utf8: true, variant: None });
+    Ok(Hashed { name, blob, executable: false, content, path: None, facts })
 }
 
 #[async_trait]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use crate::domain::manifest::{Artifact, Coding};
+use crate::domain::manifest::{Artifact, Coding, SiteSettings};
 use crate::domain::{FileName, Manifest, text};
 
 use super::hashed::is_hashed;
@@ -183,21 +183,28 @@ impl Files {
     #[must_use]
     pub fn is_immutable_name(&self, name: &FileName) -> bool {
         let settings = &self.manifest.site;
-        let is_named = is_hashed(name.base()) || settings.immutable.iter().any(|glob| glob.matches(name.as_str()));
-        is_named && !settings.is_revalidated(name)
+        is_kept(settings, name) && !settings.is_revalidated(name)
     }
 
-    /// The immutable files that have other bytes in an older version of the site. Clients and caches would keep those
-    /// for a year, so such a version must not be published without demoting the files ([`crate::domain::manifest::SiteSettings::revalidate`]).
+    /// The files that have other bytes in an older version of the site, and are immutable here or were so there. Clients
+    /// and caches would keep either for a year, so such a version must not be published without demoting the files
+    /// ([`SiteSettings::revalidate`]).
     #[must_use]
     pub fn changed_immutable(&self, older: &Manifest) -> Vec<&FileName> {
         let changed = older.files.iter().filter_map(|old| {
             let id = self.find(&composed(&old.name))?;
-            let is_changed = self.artifact(id).blob.digest != old.blob.digest && self.is_immutable(id);
-            is_changed.then(|| &self.artifact(id).name)
+            let new = self.artifact(id);
+            let is_changed = new.blob.digest != old.blob.digest && !self.manifest.site.is_revalidated(&new.name);
+            let was_kept = || is_kept(&older.site, &old.name) && !older.site.is_revalidated(&old.name);
+            (is_changed && (self.is_immutable(id) || was_kept())).then_some(&new.name)
         });
         changed.collect()
     }
+}
+
+/// Whether clients keep a file of this name for a year, unless it is demoted.
+fn is_kept(settings: &SiteSettings, name: &FileName) -> bool {
+    is_hashed(name.base()) || settings.immutable.iter().any(|glob| glob.matches(name.as_str()))
 }
 
 /// The composed form of a name.

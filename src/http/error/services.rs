@@ -19,8 +19,8 @@ use crate::wire::problem::WrongSize;
 /// How many blobs of another size than stated an error names; the member `wrong_size` has all of them.
 const SIZES_NAMED: usize = 3;
 
-/// How many files that a release lacks an error names; the members `absent` and `differ` have all of them.
-const FILES_NAMED: usize = 5;
+/// How many files an error names; its members have all of them.
+pub(super) const FILES_NAMED: usize = 5;
 
 impl From<DigestError> for ApiError {
     fn from(error: DigestError) -> Self {
@@ -270,6 +270,7 @@ impl From<PublishError> for ApiError {
                     .with("wrong_size", wrong_size.collect::<Vec<_>>())
             }
             PublishError::Parts(error) => error.into(),
+            PublishError::Immutable(error) => error.into(),
             PublishError::Change(error) => error.into(),
         }
     }

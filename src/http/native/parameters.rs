@@ -185,7 +185,8 @@ failures! {
         NAME_UNKNOWN (a repository), NOT_FOUND.";
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
     409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; \
-        LABEL_TAKEN, with `version` and `label`; TAG_IMMUTABLE, with `version` and `current`; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; PARTS_MISSING, with \
+        LABEL_TAKEN, with `version` and `label`; IMMUTABLE_CHANGED, with the `files` (`name`, `version`) of a site, at most 1,000 \
+        of `count`; TAG_IMMUTABLE, with `version` and `current`; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; PARTS_MISSING, with \
         `missing_parts`; PARTS_CONFLICT, with the `parts` and the `file` or `member` that they disagree about; \
         UPLOAD_OFFSET, with `expected-offset` where it is known.";
     410 "Gone" [], "It existed: VERSION_RETIRED, MANIFEST_DELETED, UPLOAD_UNKNOWN.";

@@ -52,6 +52,7 @@ fn code(error: &ApiError) -> &str {
         | Code::VersionPinned
         | Code::VersionState
         | Code::VersionYanked
+        | Code::ImmutableChanged
         | Code::LabelTaken
         | Code::TagImmutable => "DENIED",
         Code::MethodNotAllowed | Code::NotFound => "UNSUPPORTED",

@@ -2,7 +2,7 @@
 
 use crate::domain::manifest::Descriptor;
 use crate::domain::manifest::parts::ComposeError;
-use crate::domain::{Digest, Manifest, ManifestError, ReadError, Sha512};
+use crate::domain::{Digest, FileName, Manifest, ManifestError, ReadError, Sha512};
 use crate::protocol::ChangeError;
 use crate::protocol::blobs::Check;
 use crate::protocol::manifests::{Secured, unreadable};
@@ -37,9 +37,22 @@ pub enum PublishError {
     /// A part was refused, or the parts make no release.
     #[error(transparent)]
     Parts(#[from] PartsError),
+    /// Files that clients keep for a year have other bytes than before.
+    #[error(transparent)]
+    Immutable(#[from] ImmutableChanged),
     /// The name could not be changed.
     #[error(transparent)]
     Change(#[from] ChangeError),
+}
+
+/// Files that must not have other bytes than before, and do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{count} immutable files have other bytes than in versions before")]
+pub struct ImmutableChanged {
+    /// The files by name, each with the newest version that has other bytes. At most 1,000.
+    pub files: Vec<(FileName, u64)>,
+    /// How many there are in all.
+    pub count: usize,
 }
 
 /// Why a part was refused, or a release of parts not completed.

@@ -73,6 +73,9 @@ impl Publish {
             let change = Change::Prepare { summary, from: None, expect: options.expect.clone() };
             prepared.push(Receipt::new(self.heads.change(log, &change, by.clone()).await?));
         }
+        for receipt in prepared.iter().filter(|receipt| !receipt.unchanged) {
+            self.check_immutable(&receipt.name, manifest).await?;
+        }
         let mut changed = prepared.iter().filter(|receipt| !receipt.unchanged);
         let Some(first) = changed.next() else { return Ok(()) };
         // All of them are roots by now, so looking once is enough for all.

@@ -31,7 +31,8 @@ fn tree(files: &[&str]) -> TempDir {
 #[test]
 fn a_name_stands_before_the_first_equals_sign() {
     let read = |text: &'static str| {
-        split(OsStr::new(text)).map(|(name, path)| (name.map(|name| name.to_string()).ok(), path.to_str().unwrap()))
+        split(OsStr::new(text), &TreeOptions::default())
+            .map(|(name, path)| (name.map(|name| name.to_string()).ok(), path.to_str().unwrap()))
     };
     assert_eq!(read("b.zip=dist/a.zip"), Some((Some("b.zip".into()), "dist/a.zip")));
     assert_eq!(read("x/b=a=c"), Some((Some("x/b".into()), "a=c")));

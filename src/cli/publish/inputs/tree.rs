@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{self, FileType};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::rules::{IGNORE_FILE, Rules};
 use super::{Input, Inputs, Problems, TreeOptions, check_readable, file_name, special, unreadable};
@@ -90,7 +90,7 @@ impl Walk<'_> {
         let kind = kind.map_err(|error| unreadable(path, &error))?;
         let relative = path.strip_prefix(self.top).unwrap_or(path);
         let verdict = self.rules.judge(relative, kind.is_dir());
-        let hidden = is_hidden(base) && !self.options.hidden;
+        let hidden = self.options.leaves_out(base);
         let left_out = match verdict {
             _ if relative == Path::new(IGNORE_FILE) => return Ok(()),
             Some(take) => !take,
@@ -103,7 +103,7 @@ impl Walk<'_> {
                 Some(_) => self.inputs.left.excluded.push(path.to_owned()),
                 None => self.inputs.left.hidden.push(path.to_owned()),
             }
-            return if kind.is_dir() { self.search(path, file_name(base, prefix, path)) } else { Ok(()) };
+            return if kind.is_dir() { self.search(path, file_name(base, prefix, path, self.options)) } else { Ok(()) };
         }
         let target = if kind.is_symlink() { Some(self.target(path)?) } else { None };
         let kind = match &target {
@@ -114,7 +114,7 @@ impl Walk<'_> {
         if !kind.is_dir() && !kind.is_file() {
             return Err(special(path));
         }
-        let name = file_name(base, prefix, path)?;
+        let name = file_name(base, prefix, path, self.options)?;
         if kind.is_dir() {
             return self.enter(path, target, &name);
         }
@@ -171,18 +171,15 @@ impl Walk<'_> {
             Err(_) if !self.options.follow_links => Err(CliError::usage(format!(
                 "{shown} is a link to {leads}, outside of {root}; leave it out, or use --follow-links."
             ))),
-            Ok(inside) if !self.options.hidden && inside.components().any(hidden_component) => Err(CliError::usage(
-                format!("{shown} is a link to {leads}, which is hidden; use --hidden to take both."),
-            )),
+            Ok(inside) if inside.components().any(|part| self.options.leaves_out(part.as_os_str())) => Err(
+                CliError::usage(format!("{shown} is a link to {leads}, which is hidden; use --hidden to take both.")),
+            ),
             _ => Ok(target),
         }
     }
 }
 
-fn is_hidden(base: &OsStr) -> bool {
+/// Whether a name is hidden, which those of a site are not for that alone.
+pub(super) fn is_hidden(base: &OsStr) -> bool {
     base.as_bytes().starts_with(b".") && base.as_bytes() != WELL_KNOWN
-}
-
-fn hidden_component(component: Component<'_>) -> bool {
-    is_hidden(component.as_os_str())
 }

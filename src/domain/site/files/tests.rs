@@ -107,4 +107,9 @@ fn immutable_files_that_changed_are_listed() {
     assert_eq!(changed(&new), ["a-CjL4fkWS.js"]);
     new.site.revalidate = vec!["a-CjL4fkWS.js".parse().unwrap()];
     assert_eq!(changed(&new), Vec::<String>::new());
+    // What was immutable is kept by clients, whatever the new settings say.
+    let mut old = old.clone();
+    old.site.immutable = vec!["plain.*".parse().unwrap()];
+    let files = Files::new(Arc::new(new.clone()));
+    assert_eq!(files.changed_immutable(&old).iter().map(ToString::to_string).collect::<Vec<_>>(), ["plain.js"]);
 }
