@@ -122,7 +122,7 @@ pub enum Command {
     /// Write and explain rules for jobs that publish without a secret
     Auth(auth::Args),
     /// Publish files as a new version of a name
-    Publish(publish::Args),
+    Publish(Box<publish::Args>),
     /// Import releases that were published elsewhere
     Import(import::Args),
     /// Download the files of a version, verified and resumable
@@ -227,7 +227,7 @@ impl Command {
             Self::CheckConfig(args) => check_config::run(&args, context),
             Self::CheckStore(args) => check_store::run(args, context).await,
             Self::Auth(args) => auth::run(args, context).await,
-            Self::Publish(args) => publish::run(args, context).await,
+            Self::Publish(args) => publish::run(*args, context).await,
             Self::Import(args) => import::run(args, context).await,
             Self::Fetch(args) => fetch::run(args, context).await,
             Self::Get(args) => get::run(args, context).await,

@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn the_same_bytes_give_the_same_bytes_and_decode_to_what_they_were() {
         let directory = tempfile::tempdir().unwrap();
-        let text: String = (0..400).map(|line| format!("line {line} of {}\n", line * 7919)).collect();
+        let lines: Vec<_> = (0..400).map(|line| format!("line {line} of {}\n", line * 7919)).collect();
+        let text = lines.concat();
         let (path, coded) = (directory.path().join("f"), directory.path().join("f.x"));
         std::fs::write(&path, &text).unwrap();
         let plain = Descriptor { digest: Digest::of(text.as_bytes()), size: text.len() as u64 };
