@@ -20,7 +20,6 @@ pub mod rfc;
 mod serving;
 mod state;
 mod surface;
-mod waiting;
 
 use std::sync::Arc;
 
@@ -29,9 +28,9 @@ pub use direct::{DirectAnswer, PeekedHead};
 pub use error::ApiError;
 use layers::RequestContext;
 use serving::response_cache::CacheSources;
+pub use serving::waiting::WaitingConnection;
 pub use state::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, WaitLimits};
 use surface::Surface;
-pub use waiting::WaitingConnection;
 
 use crate::access::Access;
 use crate::config::PublicUrl;

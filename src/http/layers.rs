@@ -37,9 +37,9 @@ use super::request_id::RequestId;
 use super::rfc::accept::prefers_html;
 use super::rfc::forwarded;
 use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, ResponseCache};
+use super::serving::waiting::WaitedFor;
 use super::state::BaseUrl;
 use super::surface::{self, Challenge, FailedRequest, RoutedSurface, SurfaceProperties};
-use super::waiting::WaitedFor;
 use crate::access::Credentials;
 use meters::Meters;
 

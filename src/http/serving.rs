@@ -11,3 +11,4 @@ pub(super) mod reading;
 pub(super) mod rendered;
 pub(super) mod rendering;
 pub(super) mod response_cache;
+pub(super) mod waiting;
