@@ -22,7 +22,6 @@ mod serving;
 mod sites;
 mod state;
 mod surface;
-mod waiting;
 
 use std::sync::Arc;
 
@@ -31,9 +30,9 @@ pub use direct::{DirectAnswer, PeekedHead};
 pub use error::ApiError;
 use layers::RequestContext;
 use serving::response_cache::CacheSources;
+pub use serving::waiting::WaitingConnection;
 pub use state::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, WaitLimits};
 use surface::Surface;
-pub use waiting::WaitingConnection;
 
 use crate::access::Access;
 use crate::config::PublicUrl;

@@ -39,9 +39,9 @@ use super::rfc::codings::AcceptedCodings;
 use super::rfc::forwarded;
 use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, ResponseCache};
 use super::serving::tally::Tally;
+use super::serving::waiting::WaitedFor;
 use super::state::BaseUrl;
 use super::surface::{self, Challenge, FailedRequest, RoutedSurface, SurfaceProperties};
-use super::waiting::WaitedFor;
 use crate::access::Credentials;
 use span::span;
 

@@ -12,3 +12,4 @@ pub(super) mod rendered;
 pub(super) mod rendering;
 pub(super) mod response_cache;
 pub(super) mod tally;
+pub(super) mod waiting;

@@ -190,7 +190,8 @@ impl Sites {
     }
 
     async fn ask(&self, method: &str, host: &str, path: &str, fields: &[(&str, &str)]) -> Page {
-        let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let fields = fields.concat();
         let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{fields}connection: close\r\n\r\n");
         exchange(self.0.address, &head).await
     }

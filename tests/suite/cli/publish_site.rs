@@ -35,7 +35,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// A text that can be compressed well.
 fn script(seed: usize) -> String {
-    (0..120).map(|line| format!("call({line}, {seed});\n")).collect()
+    (0..120).map(|line| format!("call({line}, {seed});\n")).collect::<Vec<_>>().concat()
 }
 
 #[test]

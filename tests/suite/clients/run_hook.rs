@@ -22,7 +22,19 @@ echo "$LARDER_NAME $LARDER_VERSION $LARDER_COMMAND $LARDER_PORT" >> log
 /// A machine that runs `app`, with a directory and a process of its own.
 struct Host {
     directory: TempDir,
-    process: Child,
+    process: Hook,
+}
+
+/// A process that a failed test does not leave behind.
+struct Hook(Child);
+
+impl Drop for Hook {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+            let _ = self.0.wait();
+        }
+    }
 }
 
 impl Host {
@@ -32,7 +44,7 @@ impl Host {
         let mut command = Command::new("sh");
         command.arg(script).args(["-d", "files", "-s", "state", "-w", "20", "app", "sh", "-c", HOOK]);
         command.current_dir(&directory).env("LARDER_SERVER", server.url()).stdin(Stdio::null()).stderr(said);
-        Self { process: command.spawn().unwrap(), directory }
+        Self { process: Hook(command.spawn().unwrap()), directory }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -53,8 +65,8 @@ impl Host {
     /// Ends the process by a signal, as a supervisor does.
     fn stop(mut self) -> TempDir {
         let began = Instant::now();
-        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
-        assert_eq!(self.process.wait().unwrap().code(), Some(143));
+        kill_process(Pid::from_child(&self.process.0), Signal::TERM).unwrap();
+        assert_eq!(self.process.0.wait().unwrap().code(), Some(143));
         assert!(began.elapsed() < Duration::from_secs(5), "it waits for a change, not for a signal");
         self.directory
     }

@@ -116,8 +116,8 @@ impl Image {
         let blobs = self.blobs.iter().map(|blob| (blob.as_slice(), blob.as_slice()));
         let mut names: Vec<(String, Value)> = Vec::new();
         for (old, new) in below.chain(blobs) {
-            let named = json!({"digest": Sha512::of(new), "size": new.len()});
-            names.push((Digest::of(old).to_string(), named));
+            let descriptor = json!({"digest": Sha512::of(new), "size": new.len()});
+            names.push((Digest::of(old).to_string(), descriptor));
         }
         let rename = |entry: &mut Value| {
             if let Some((_, named)) = names.iter().find(|(old, _)| entry["digest"] == old.as_str()) {

@@ -31,10 +31,10 @@ async fn an_open_page_finds_its_scripts_after_a_publish_and_after_a_rollback() {
     let old = sites.load(DOCS, "/assets/a-CjL4fkWS.js").await.expect(200);
     assert_eq!((old.text().as_str(), old.header("cache-control")), ("a", IMMUTABLE));
     assert_eq!((old.header("larder-version"), old.header("x-robots-tag")), ("1", "noindex"));
-    let held = old.header("etag").to_owned();
-    sites.ask("GET", DOCS, "/assets/a-CjL4fkWS.js", &[("if-none-match", &held)]).await.expect(304);
+    let tag = old.header("etag").to_owned();
+    sites.ask("GET", DOCS, "/assets/a-CjL4fkWS.js", &[("if-none-match", &tag)]).await.expect(304);
     let head = sites.ask("HEAD", DOCS, "/assets/a-CjL4fkWS.js", &[]).await.expect(200);
-    assert_eq!(head.header("etag"), held);
+    assert_eq!(head.header("etag"), tag);
     assert_eq!(sites.load(DOCS, "/assets/b-BTV8LsEM.js").await.expect(200).find("larder-version"), None);
     sites.promote("acme/docs@1").await;
     let newer = sites.load(DOCS, "/assets/b-BTV8LsEM.js").await.expect(200);

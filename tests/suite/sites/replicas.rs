@@ -1,9 +1,10 @@
 //! Several servers on one store: a server that is behind never says that something is not there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::{ADMIN, BLOG, DOCS, Sites, configure};
 use crate::support::server::TestServer;

@@ -16,11 +16,11 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::error::ApiError;
-use super::state::{AppState, WaitLimits};
 use crate::access::Caller;
 use crate::config;
 use crate::domain::ManifestName;
+use crate::http::error::ApiError;
+use crate::http::state::{AppState, WaitLimits};
 use crate::protocol::AsOf;
 use crate::protocol::heads::HeadWatch;
 use crate::shares::{Grant, Owner};
