@@ -215,12 +215,7 @@ fn state(
     );
     let blobs = Blobs::new(Arc::clone(store), Arc::clone(&clock), seen_after).with_cache(cache).with_damaged(damaged);
     let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));
-    let upload_limits = UploadLimits {
-        part_size: config.limits.upload_part.bytes(),
-        blob_size: config.limits.blob_size.bytes(),
-        memory: config.limits.upload_memory.bytes(),
-    };
-    let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits));
+    let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits(config)));
     let chunks = chunks((store, clock), &blobs, config);
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
@@ -253,6 +248,14 @@ fn state(
         waiting: WaitLimits::new(config),
         tasks: TaskTracker::new(),
     })
+}
+
+fn upload_limits(config: &Config) -> UploadLimits {
+    UploadLimits {
+        part_size: config.limits.upload_part.bytes(),
+        blob_size: config.limits.blob_size.bytes(),
+        memory: config.limits.upload_memory.bytes(),
+    }
 }
 
 fn chunks((store, clock): (&Arc<dyn ObjectStore>, Arc<dyn Clock>), blobs: &Arc<Blobs>, config: &Config) -> Arc<Chunks> {
