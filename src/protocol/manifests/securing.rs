@@ -34,7 +34,8 @@ impl Secured {
 
 impl Manifests {
     /// Ensures that everything a manifest needs, and `more`, has bytes that may be relied on (protocol step P2; see
-    /// [`Blobs::secure`]). Stops once it would look at more than `limit` blobs and manifests.
+    /// [`Blobs::secure`](crate::protocol::Blobs::secure)). Stops once it would look at more than `limit` blobs and
+    /// manifests.
     ///
     /// Works from the top down: a manifest is read only after its own bytes were secured, as the needs of a root are
     /// only looked at after its head was created (P1). Otherwise a collector could delete them between the two. Aliases are
