@@ -94,7 +94,11 @@ fn endless(site: &Site, rule: &Rule, example: &str, steps: &mut HashMap<String, 
         return None;
     }
     let from = rule.from.example(example);
-    let mut next = Some(super::path::address(from.trim_matches('/'), from.ends_with('/'), None));
+    let first = super::path::address(from.trim_matches('/'), from.ends_with('/'), None);
+    if leads_to_itself(rule, &first) {
+        return Some(format!("its redirects lead in a circle, by way of {first}"));
+    }
+    let mut next = Some(first);
     let (mut trail, mut behind) = (Vec::new(), 0);
     while let Some(path) = next.take() {
         if let Some(known) = steps.get(&path) {
@@ -114,6 +118,12 @@ fn endless(site: &Site, rule: &Rule, example: &str, steps: &mut HashMap<String, 
         behind += 1;
     }
     None
+}
+
+/// Whether a rule redirects an address to just this address. Visitors never see that: such a rule is passed over.
+fn leads_to_itself(rule: &Rule, address: &str) -> bool {
+    let Ok(path) = SitePath::parse(address) else { return false };
+    rule.from.captures(&path).is_some_and(|captures| rule.target.location(&captures, None) == address)
 }
 
 /// The address on the same site that a path is redirected to.

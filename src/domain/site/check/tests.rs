@@ -65,6 +65,9 @@ fn redirects_without_end_are_refused() {
         "/blog/ /blog 302!",
         "/x /x/\n/x/ /x",
         "/index.html / 301!\n/ /index.html 301!",
+        "/a /a",
+        "/a/:b /a/:b",
+        "/a/* /a/:splat 302",
         "/a /a?b",
         "/a /a#b",
     ] {
