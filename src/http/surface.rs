@@ -19,6 +19,7 @@ use super::request_id::RequestId;
 use super::rfc::hardening::Hardening;
 use super::serving::response_cache::EndOfDigest;
 use super::state::BaseUrl;
+use crate::domain::site::normalised_host;
 
 /// Predicate: whether a host, in lower case and without a port, belongs to a surface for this path; `None` is a request
 /// without one.
@@ -165,7 +166,7 @@ fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The host of a request, in lower case and without a port or a trailing dot (RFC 9110 section 7.2).
+/// The host of a request in the form in which hosts are compared, without a port (RFC 9110 section 7.2).
 pub(super) fn host<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
     host_of(request.uri(), request.headers())
 }
@@ -176,13 +177,9 @@ pub(super) fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a
     Some(normal_host(stated.or_else(|| headers.get(HOST)?.to_str().ok())?))
 }
 
-/// A host as [`host`] spells it.
+/// A host as [`host`] spells it. What names no host is nobody's, so its form does not matter.
 pub(super) fn normal_host(stated: &str) -> Cow<'_, str> {
-    let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    let host = stated.rsplit_once(':').filter(|(_, port)| digits(port)).map_or(stated, |(host, _)| host);
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let lower = !host.bytes().any(|byte| byte.is_ascii_uppercase());
-    if lower { host.into() } else { host.to_ascii_lowercase().into() }
+    normalised_host(stated).unwrap_or_else(|_| stated.to_ascii_lowercase().into())
 }
 
 #[cfg(test)]
@@ -229,9 +226,17 @@ mod tests {
 
     #[test]
     fn a_host_has_one_spelling() {
-        for (stated, host) in
-            [("A.Example:80", "a.example"), ("a.example.", "a.example"), ("[::1]:80", "[::1]"), ("", "")]
-        {
+        for (stated, host) in [
+            ("A.Example:80", "a.example"),
+            ("a.example.", "a.example"),
+            ("[::1]:80", "[::1]"),
+            ("[0:0:0:0:0:0:0:1]:80", "[::1]"),
+            ("[::FFFF:1.2.3.4]", "[::ffff:1.2.3.4]"),
+            ("[2001:DB8::0:1]", "[2001:db8::1]"),
+            ("XN--bcher-KVA.example", "xn--bcher-kva.example"),
+            ("", ""),
+            ("a..example", "a..example"),
+        ] {
             assert_eq!(super::host(&request("/", Some(stated))).as_deref(), Some(host), "{stated}");
         }
         assert_eq!(host(&request("/", None)), None);
