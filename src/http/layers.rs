@@ -36,6 +36,7 @@ use super::meters::Meters;
 use super::request_id::RequestId;
 use super::rfc::accept::prefers_html;
 use super::rfc::codings::AcceptedCodings;
+use super::rfc::conditional::without_length;
 use super::rfc::forwarded;
 use super::serving::response_cache::{CacheKey, CacheSources, Cacheable, ResponseCache};
 use super::serving::tally::Tally;
@@ -300,6 +301,7 @@ impl RequestRecord {
         if self.is_somebody && self.method.is_safe() {
             vary_by_credentials(response.headers_mut());
         }
+        without_length(&mut response);
         self.id.stamp(response.headers_mut());
         response
     }

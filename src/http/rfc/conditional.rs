@@ -1,11 +1,15 @@
 //! Conditional requests (RFC 9110 section 13): entity tags and dates, their comparison, and the order of evaluation.
 
+use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
-use axum::http::HeaderMap;
+use axum::body::{Body, Bytes};
 use axum::http::header::{
-    HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+    CONTENT_LENGTH, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
 };
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use futures_util::stream;
 use jiff::Timestamp;
 
 use crate::domain::Digest;
@@ -34,6 +38,16 @@ pub(in crate::http) struct Tag {
 /// The entity tag for bytes with this digest. Strong: equal tags mean equal bytes.
 pub(in crate::http) fn etag(digest: Digest) -> String {
     format!("\"{digest}\"")
+}
+
+/// Takes the length out of a 304, whatever the method: what has none is answered to a GET, because the HTTP library takes it
+/// out there, and a HEAD is to say the same.
+pub(in crate::http) fn without_length(response: &mut Response) {
+    if response.status() == StatusCode::NOT_MODIFIED {
+        response.headers_mut().remove(CONTENT_LENGTH);
+        // Of a body that is known to be empty the router would state a length of 0.
+        *response.body_mut() = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>());
+    }
 }
 
 /// The result of evaluating the preconditions of a GET or HEAD.

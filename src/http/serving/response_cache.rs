@@ -23,7 +23,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::MatchedPath;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH,
     IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use axum::http::{Method, Request, Response, StatusCode};
@@ -327,18 +327,18 @@ impl Hit {
 /// The headers of a 304 response in place of one with these.
 fn unchanged(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
-    headers.remove(CONTENT_TYPE);
-    headers.remove(CONTENT_ENCODING);
+    for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LENGTH] {
+        headers.remove(name);
+    }
     withdraw_digest(&mut headers);
     headers
 }
 
-/// Status line and headers as they are written to a connection. A 304 has no length there, as the HTTP library has it.
+/// Status line and headers as they are written to a connection.
 fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
     let mut head =
         format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
-    let is_sent = |name: &HeaderName| status != StatusCode::NOT_MODIFIED || name != CONTENT_LENGTH;
-    for (name, value) in headers.iter().filter(|(name, _)| is_sent(name)) {
+    for (name, value) in headers {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             head.extend_from_slice(part);
         }
