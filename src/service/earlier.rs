@@ -79,6 +79,17 @@ impl Earlier {
         self.heads.policy(name).earlier_files.is_on()
     }
 
+    /// The generation of a name's newest head; `None` if the name has never existed.
+    ///
+    /// That a version lacks a file and that [`Earlier::find`] finds none is only an answer together if both are about the
+    /// same head: in between, a version with the file may have become active again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn generation(&self, name: &ManifestName, fresh: AsOf) -> Result<Option<u64>, StoreError> {
+        Ok(self.heads.look(name, fresh).await?.map(|head| head.generation))
+    }
+
     /// The file of this name in the eligible version that has it and was archived last. `None` if none does, if the
     /// active version has a file of that name, or if nothing is active.
     ///

@@ -148,7 +148,7 @@ impl Sites {
         let mut fresh = request.fresh;
         loop {
             let is_newest = fresh != AsOf::Recent;
-            match self.open(request.target, fresh).await {
+            match self.open(request, fresh).await {
                 Ok(opened) => match opened.site.look(&path, request.query, kind) {
                     // What a rule answers has no file: a newer version may have one.
                     Outcome::Redirect(redirect) if is_newest || !redirect.is_rule => {
@@ -157,7 +157,11 @@ impl Sites {
                     Outcome::Page(page) if is_newest || (page.status < 400 && page.origin != Origin::Rule) => {
                         return Ok(opened.answer(Found::Page(page)));
                     }
-                    Outcome::Nothing if is_newest => return self.absent(opened, &path, request).await,
+                    Outcome::Nothing if is_newest => {
+                        if let Some(answer) = self.absent(opened, &path, request).await? {
+                            return Ok(answer);
+                        }
+                    }
                     Outcome::Redirect(_) | Outcome::Page(_) | Outcome::Nothing => {}
                 },
                 // What the store failed at is not said to be absent.
@@ -169,7 +173,8 @@ impl Sites {
         }
     }
 
-    async fn open(&self, target: &Target, fresh: AsOf) -> Result<Opened, SiteError> {
+    async fn open(&self, request: SiteRequest<'_>, fresh: AsOf) -> Result<Opened, SiteError> {
+        let SiteRequest { target, site, .. } = request;
         let mut found = self.resolve.readable(target, fresh).await?;
         let mut now = fresh == AsOf::Now;
         loop {
@@ -177,7 +182,7 @@ impl Sites {
             if found.row.summary.media_type.is_some() || *kind != Kind::Static {
                 return Err(SiteError::NotASite { name: name.clone(), number, kind: kind.to_string() });
             }
-            if let Some(site) = self.compiled.site(name, &found.row).await? {
+            if let Some(site) = self.compiled.site(site, name, &found.row).await? {
                 return Ok(Opened { generation: found.generation, row: found.row, site });
             }
             // The version may have been retired and collected since its row was read.
@@ -190,33 +195,47 @@ impl Sites {
         }
     }
 
-    /// What answers a request for which the newest version has no file and no rule.
-    async fn absent(&self, opened: Opened, path: &SitePath, request: SiteRequest<'_>) -> Result<SiteAnswer, SiteError> {
-        if let Some(earlier) = self.earlier_file(path, request).await? {
-            return Ok(opened.answer(Found::Earlier(Box::new(earlier))));
+    /// What answers a request for which this version has no file and no rule. `None` if the name has changed since the
+    /// version was the newest, so that it has to be looked for again.
+    async fn absent(
+        &self,
+        opened: Opened,
+        path: &SitePath,
+        request: SiteRequest<'_>,
+    ) -> Result<Option<SiteAnswer>, SiteError> {
+        if may_be_earlier(path, request) {
+            if let Some(earlier) = self.earlier_file(path, request).await? {
+                return Ok(Some(opened.answer(Found::Earlier(Box::new(earlier)))));
+            }
+            let (name, fresh) = (&request.target.name, AsOf::After(request.arrived));
+            // A version that has the file may have become active again, so that it is no earlier one any more.
+            if self.earlier.is_on(name) && self.earlier.generation(name, fresh).await? != Some(opened.generation) {
+                return Ok(None);
+            }
         }
         let kind = RequestKind { navigation: request.mode.is_navigation() };
         let page = opened.site.fallback(path, kind).or_else(|| opened.site.not_found(path));
-        Ok(opened.answer(page.map_or(Found::Nothing, Found::Page)))
+        Ok(Some(opened.answer(page.map_or(Found::Nothing, Found::Page))))
     }
 
     /// The file in a version that was active before, for pages that are still open. Pages of theirs are not shown: who
     /// goes to an address wants the site as it is now.
     async fn earlier_file(&self, path: &SitePath, request: SiteRequest<'_>) -> Result<Option<EarlierFile>, SiteError> {
-        let may_be = !request.is_preview
-            && request.mode != RequestMode::Navigation
-            && request.target.selector == Selector::Active
-            && path.is_canonical()
-            && !path.is_directory()
-            && !RuleFile::ALL.iter().any(|file| file.name() == path.name());
-        if !may_be {
-            return Ok(None);
-        }
         let Ok(file) = path.name().parse::<FileName>() else { return Ok(None) };
         let found = self.earlier.find(&request.target.name, &file, AsOf::After(request.arrived)).await?;
         // A variant has no address: of the active version nobody gets it without saying that its coding is accepted.
         Ok(found.filter(|found| found.artifact.of.is_none() && !is_page(&found.artifact)))
     }
+}
+
+/// Whether a file of an earlier version may answer a request.
+fn may_be_earlier(path: &SitePath, request: SiteRequest<'_>) -> bool {
+    !request.is_preview
+        && request.mode != RequestMode::Navigation
+        && request.target.selector == Selector::Active
+        && path.is_canonical()
+        && !path.is_directory()
+        && !RuleFile::ALL.iter().any(|file| file.name() == path.name())
 }
 
 fn is_page(artifact: &Artifact) -> bool {

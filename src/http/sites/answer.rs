@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::Visit;
 use crate::domain::manifest::{Artifact, Coding};
 use crate::domain::site::{self, Caching, FileHeaders, Origin, Page, Redirect, Site};
-use crate::domain::{ManifestName, Target};
+use crate::domain::{ManifestName, Target, text};
 use crate::http::error::ApiError;
 use crate::http::rfc::caching::Freshness;
 use crate::http::rfc::codings::AcceptedCodings;
@@ -178,7 +178,7 @@ async fn of_earlier(
     earlier: &EarlierFile,
 ) -> Result<Response, ApiError> {
     let name = &earlier.artifact.name;
-    let headers = site.headers_at(&format!("/{name}"));
+    let headers = site.headers_at(&format!("/{}", text::composed(name.as_str())));
     let caching = if site.files().is_immutable_name(name) { Caching::Immutable } else { Caching::Revalidate };
     let cache = cache_control(caching, headers.get("cache-control"), asked.is_public, false);
     let media_type = media_type(&earlier.artifact, &headers);

@@ -1,11 +1,12 @@
 //! The index of the earlier files of one name.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::domain::manifest::{Artifact, Descriptor};
 use crate::domain::retention::EarlierFiles;
-use crate::domain::{Digest, FileName, VersionRow};
+use crate::domain::{Digest, FileName, VersionRow, text};
 
 /// One file of an earlier version that the active version does not have under the same name with the same content.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub(super) struct EarlierIndex {
     entries: Vec<Entry>,
     /// Positions in `entries`, by content and directory.
     by_content: Vec<u32>,
+    /// The composed forms (NFC) of the names that have another form, with positions in `entries`.
+    by_form: Vec<(Box<str>, u32)>,
     bytes: usize,
 }
 
@@ -60,14 +63,19 @@ impl EarlierIndex {
     }
 
     /// The file of this name in the first version that has it and is still eligible, unless the active version has one.
+    /// Names that differ in their Unicode form only are the same.
     pub(super) fn by_name(
         &self,
         name: &FileName,
         is_eligible: &dyn Fn(&VersionRow) -> bool,
     ) -> Option<(VersionRow, Artifact)> {
-        let from = self.entries.partition_point(|entry| entry.name < *name);
-        let named = self.entries[from..].iter().take_while(|entry| entry.name == *name);
-        self.first(named.filter(|entry| !entry.is_replaced), is_eligible)
+        let name = composed(name);
+        let from = self.entries.partition_point(|entry| entry.name.as_str() < &*name);
+        let named = self.entries[from..].iter().take_while(|entry| entry.name.as_str() == name);
+        let from = self.by_form.partition_point(|(form, _)| **form < *name);
+        let formed = self.by_form[from..].iter().take_while(|(form, _)| **form == *name);
+        let all = named.chain(formed.map(|(_, at)| &self.entries[*at as usize]));
+        self.first(all.filter(|entry| !entry.is_replaced), is_eligible)
     }
 
     /// A file with this content in this directory, in the first version that has it and is still eligible.
@@ -104,9 +112,9 @@ pub(super) struct IndexBuilder {
 
 impl IndexBuilder {
     pub(super) fn new(generation: u64, policy: EarlierFiles) -> Self {
-        let (versions, entries, by_content) = (Vec::new(), Vec::new(), Vec::new());
-        let index =
-            EarlierIndex { generation, policy, versions, entries, by_content, bytes: size_of::<EarlierIndex>() };
+        let (versions, entries, by_content, by_form) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let bytes = size_of::<EarlierIndex>();
+        let index = EarlierIndex { generation, policy, versions, entries, by_content, by_form, bytes };
         Self { index, media_types: HashSet::new() }
     }
 
@@ -156,8 +164,12 @@ impl IndexBuilder {
     fn bytes(&self) -> usize {
         // Each name is an allocation of its own, and each entry has a place in the other order as well.
         let text = |name: &FileName| name.as_str().len() + 16;
+        // Names that are not ASCII may have a composed form of about that length.
+        let form =
+            |name: &FileName| if name.as_str().is_ascii() { 0 } else { size_of::<(Box<str>, u32)>() + text(name) };
         let entry = |entry: &Entry| {
-            size_of::<Entry>() + text(&entry.name) + entry.of.as_ref().map_or(0, text) + size_of::<u32>()
+            let names = text(&entry.name) + form(&entry.name) + entry.of.as_ref().map_or(0, text);
+            size_of::<Entry>() + names + size_of::<u32>()
         };
         let entries: usize = self.index.entries.iter().map(entry).sum();
         let media_types: usize = self.media_types.iter().map(|text| text.len() + 64).sum();
@@ -173,9 +185,20 @@ impl IndexBuilder {
             let entry = &entries[*at as usize];
             (entry.blob.digest, entry.directory())
         });
-        self.index.by_content = by_content;
+        let forms = entries.iter().zip(0_u32..).filter_map(|(entry, at)| match composed(&entry.name) {
+            Cow::Owned(form) if form != entry.name.as_str() => Some((form.into(), at)),
+            _ => None,
+        });
+        let mut by_form: Vec<(Box<str>, u32)> = forms.collect();
+        by_form.sort_unstable();
+        (self.index.by_content, self.index.by_form) = (by_content, by_form);
         self.index
     }
+}
+
+/// The composed form (NFC) of a name.
+fn composed(name: &FileName) -> Cow<'_, str> {
+    if name.as_str().is_ascii() { name.as_str().into() } else { text::composed(name.as_str()) }
 }
 
 #[cfg(test)]

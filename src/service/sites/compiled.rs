@@ -47,19 +47,25 @@ impl Compiled {
         Self { resolve, blobs, known: known.build(), compiling: Flights::default(), turns }
     }
 
-    /// The site of a version; `None` if its bytes are gone, because it was retired and collected.
-    pub(super) async fn site(&self, name: &ManifestName, row: &VersionRow) -> Result<Option<Arc<Site>>, StoreError> {
+    /// The site of a version; `None` if its bytes are gone, because it was retired and collected. `id` is what metrics call
+    /// the site that it is compiled for.
+    pub(super) async fn site(
+        &self,
+        id: &str,
+        name: &ManifestName,
+        row: &VersionRow,
+    ) -> Result<Option<Arc<Site>>, StoreError> {
         let digest = row.summary.manifest.digest;
         if let Some(site) = self.known.get(&digest) {
             return Ok(Some(site));
         }
         let compile = || {
             let (resolve, blobs, known) = (Arc::clone(&self.resolve), Arc::clone(&self.blobs), self.known.clone());
-            let (name, row, turns) = (name.clone(), row.clone(), Arc::clone(&self.turns));
+            let (id, name, row, turns) = (id.to_owned(), name.clone(), row.clone(), Arc::clone(&self.turns));
             async move {
                 // The semaphore is never closed.
                 let _turn = turns.acquire().await.ok();
-                let site = compile(&resolve, &blobs, &name, &row).await?;
+                let site = compile(&resolve, &blobs, (&id, &name), &row).await?;
                 if let Some(site) = &site {
                     known.insert(digest, Arc::clone(site));
                 }
@@ -80,9 +86,10 @@ fn bytes(manifest: &Manifest) -> usize {
 async fn compile(
     resolve: &Resolve,
     blobs: &Arc<Blobs>,
-    name: &ManifestName,
+    (id, name): (&str, &ManifestName),
     row: &VersionRow,
 ) -> Result<Option<Arc<Site>>, StoreError> {
+    let invalid = metrics::counter!("larder_site_rules_invalid_total", "site" => id.to_owned());
     let Some(loaded) = resolve.manifest_of(row).await? else { return Ok(None) };
     let manifest = loaded.manifest()?;
     let mut files: [Option<Bytes>; RuleFile::ALL.len()] = Default::default();
@@ -92,6 +99,7 @@ async fn compile(
         };
         if artifact.blob.size > file.max_size() as u64 {
             tracing::warn!(%name, version = row.number, file = file.name(), "too large to be read, so none of its rules count");
+            invalid.increment(1);
             continue;
         }
         let Some(object) = blobs.open(artifact.blob.digest, None).await? else { return Ok(None) };
@@ -109,6 +117,7 @@ async fn compile(
     let (site, problems) = compiled.await.map_err(failed)?;
     if let Some(first) = problems.first() {
         let (version, problems) = (row.number, problems.len());
+        invalid.increment(problems as u64);
         tracing::warn!(%name, version, problems, %first, "some rules of this site do not count");
     }
     Ok(Some(site))

@@ -23,19 +23,28 @@ pub(super) async fn answer(
     let Some(name) = name(asked).filter(|_| !matches!(missing, ResolveError::NoSuchName(_))) else {
         return Err(missing.into());
     };
-    let fresh = AsOf::After(arrived);
-    let missing = match asked.answer(fresh).await? {
-        Ok(response) => return Ok(response),
-        Err(missing) => missing,
-    };
-    let mut found = asked.state.earlier.find(name, asked.file, fresh).await?;
-    if let (None, Some((directory, digest))) = (&found, parse(asked.file)) {
-        found = asked.state.earlier.find_content(name, directory, digest, fresh).await?;
+    let (fresh, earlier) = (AsOf::After(arrived), &asked.state.earlier);
+    loop {
+        let before = earlier.generation(name, fresh).await?;
+        let missing = match asked.answer(fresh).await? {
+            Ok(response) => return Ok(response),
+            Err(missing) => missing,
+        };
+        let mut found = earlier.find(name, asked.file, fresh).await?;
+        if let (None, Some((directory, digest))) = (&found, parse(asked.file)) {
+            found = earlier.find_content(name, directory, digest, fresh).await?;
+        }
+        let Some(EarlierFile { row, artifact, generation, valid_for }) = found else {
+            // A version that has the file may have become active again, so that it is no earlier one any more.
+            if earlier.generation(name, fresh).await? == before {
+                return Err(missing.into());
+            }
+            continue;
+        };
+        let changed = LastChange::Unknown;
+        let found = Resolved { row, generation, changed, is_fixed: false, floor: None };
+        return redirect(asked.state, asked.reading, (&found, &artifact), true, Some(valid_for));
     }
-    let Some(EarlierFile { row, artifact, generation, valid_for }) = found else { return Err(missing.into()) };
-    let changed = LastChange::Unknown;
-    let found = Resolved { row, generation, changed, is_fixed: false, floor: None };
-    redirect(asked.state, asked.reading, (&found, &artifact), true, Some(valid_for))
 }
 
 /// The name whose earlier files count for this request.

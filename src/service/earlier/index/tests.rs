@@ -118,3 +118,18 @@ fn equal_files_of_many_versions_take_the_space_of_one() {
     let rows = 19 * (size_of::<VersionRow>() + 512);
     assert_eq!(many.bytes(), one.bytes() + rows);
 }
+
+#[test]
+fn a_name_is_the_same_in_each_of_its_unicode_forms() {
+    let (composed, decomposed) = ("caf\u{e9}.js", "cafe\u{301}.js");
+    let versions: &[(u64, &[(&str, &str)])] =
+        &[(3, &[("caf.js", "c"), (decomposed, "3"), ("z.js", "z")]), (2, &[(composed, "2")]), (1, &[(decomposed, "1")])];
+    let index = index(ACTIVE, versions, usize::MAX);
+    for asked in [composed, decomposed] {
+        let (row, artifact) = index.by_name(&asked.parse().unwrap(), &|_| true).unwrap();
+        assert_eq!((row.number, artifact.name.as_str()), (3, decomposed), "{asked:?}");
+    }
+    assert_eq!(named(&index, "z.js", &|_| true).unwrap().0, 3);
+    assert_eq!(named(&index, "cafe.js", &|_| true), None);
+    assert!(index.bytes() > size_of::<EarlierIndex>());
+}
