@@ -91,6 +91,51 @@ fn no_address_leads_further_than_one_redirect() {
     }
 }
 
+/// Every set of these: what can be at an address, beside it and below it, with the same bytes as its neighbour and with
+/// others.
+#[test]
+fn whatever_files_there_are_no_address_leads_further_than_one_redirect() {
+    let names = [
+        "file.html",
+        "file/index.html=file.html",
+        "file",
+        "file.html/index.html",
+        "file/index.html.html",
+        "index.html",
+        "index.html.html=index.html",
+        "index/index.html",
+    ];
+    let addresses = [
+        "/",
+        "/index",
+        "/index/",
+        "/index.html",
+        "/index.html/",
+        "/index/index",
+        "/index/index.html",
+        "/index.html.html",
+        "/file",
+        "/file/",
+        "/file.html",
+        "/file.html/",
+        "/file.html/index",
+        "/file/index",
+        "/file/index/",
+        "/file/index.html",
+        "/file/index.html/",
+        "/file/index.html.html",
+    ];
+    for chosen in 0..1_u32 << names.len() {
+        let is_chosen = |(at, name): (usize, &&'static str)| (chosen & 1 << at != 0).then_some(*name);
+        let files: Vec<&str> = names.iter().enumerate().filter_map(is_chosen).collect();
+        for site in sites(&files) {
+            for address in addresses {
+                assert_one_redirect(&site, address);
+            }
+        }
+    }
+}
+
 #[test]
 fn what_attackers_write_leads_nowhere_else() {
     let site = ruled(
