@@ -17,7 +17,7 @@ mod objects;
 mod oracle;
 mod plan;
 mod process;
-mod random;
+pub mod random;
 mod registry;
 mod runs;
 mod scripts;

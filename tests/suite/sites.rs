@@ -1,16 +1,21 @@
 //! Releases as sites under their own hosts: what visitors, browsers and hostile clients get.
 
 mod browser;
+mod bucket;
 mod caching;
 mod codings;
+mod complaints;
 mod docs;
 mod earlier;
 mod hosts;
 mod immutable;
+mod model;
 mod paths;
 mod previews;
+mod reactivated;
 mod replicas;
 mod rules;
+mod wire;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,8 +1,16 @@
 //! `_redirects` and `_headers` of a release.
 
+use larder::domain::head::Change;
+use larder::domain::manifest::{Descriptor, Kind};
+use larder::domain::{Digest, Expect, Summary};
+use reqwest::Method;
 use serde_json::json;
 
-use super::{DOCS, Sites, manifest};
+use super::{ADMIN, DOCS, Sites, configure, manifest};
+use crate::support::replicas::Replicas;
+use crate::support::server::send;
+use crate::support::services::{ACTOR, Services, name};
+use crate::support::store::FsBackend;
 
 const INDEX: (&str, &str) = ("index.html", "start");
 
@@ -126,4 +134,54 @@ async fn what_programs_are_sent_to_is_not_what_visitors_get() {
         assert_eq!(program.header("location"), "https://other.example/app/route");
         assert_eq!(sites.navigate(DOCS, "/app/route").await.expect(200).text(), "b");
     }
+}
+
+/// What was published before rules were checked is served without those that cannot work, and somebody can see it.
+#[tokio::test]
+async fn rules_that_nobody_has_checked_are_left_out_and_counted() {
+    let backend = FsBackend::quick();
+    let store = backend.store();
+    let mut server = Replicas::new()
+        .with(&store, |config| {
+            configure(config);
+            // A site of its own: all servers of this process count together.
+            config.sites[0].id = "unchecked".parse().unwrap();
+        })
+        .await;
+    ADMIN.clone_into(&mut server.token);
+    let sites = Sites(server);
+    let files = [INDEX, ("_redirects", "/a /b 302\n/c\n/d /e 999\n"), ("_headers", "/*\n  X-Own: yes\n  no colon\n")];
+    let bytes = manifest(&files, json!({})).to_string();
+    for text in files.iter().map(|(_, text)| *text).chain([bytes.as_str()]) {
+        sites.0.put_blob(text.as_bytes()).await;
+    }
+    let services = Services::over(&store);
+    let summary = Summary {
+        manifest: Descriptor { digest: Digest::of(bytes.as_bytes()), size: bytes.len() as u64 },
+        media_type: None,
+        label: None,
+        label_cut: false,
+        kind: Kind::Static,
+        files: files.len() as u64,
+        total_bytes: 0,
+        entrypoint: None,
+        source: None,
+        subject: None,
+        pushed_as: None,
+    };
+    let docs = name("acme/docs");
+    for change in [
+        Change::Prepare { summary, from: None, expect: Expect::Anything },
+        Change::Commit { number: 1, activate: true, expect: Expect::Anything },
+    ] {
+        services.heads.change(&docs, &change, &*ACTOR).await.unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(sites.get(DOCS, "/").await.expect(200).header("x-own"), "yes");
+        assert_eq!(sites.get(DOCS, "/a").await.expect(302).header("location"), "/b");
+        sites.get(DOCS, "/d").await.expect(404);
+    }
+    let metrics = send(sites.0.request(Method::GET, "/metrics")).await.expect(200).text();
+    let line = "larder_site_rules_invalid_total{site=\"unchecked\"} 3";
+    assert!(metrics.lines().any(|found| found == line), "{metrics}");
 }
