@@ -40,3 +40,4 @@ mod unread;
 mod uploads;
 mod versions;
 mod waiting;
+mod waiting_streams;
