@@ -1,11 +1,15 @@
 //! The guide: its configuration is valid, and what it says of hosts is so.
 
+use std::fs;
+use std::path::Path;
+
 use larder::config::Config;
 
 use crate::readme::{blocks, transcript};
 use crate::support::process::ServerProcess;
 
 const GUIDE: &str = include_str!("../../../docs/sites.md");
+const COMPLAINTS: &str = include_str!("../../../docs/sites-complaints.md");
 
 #[test]
 fn the_configuration_of_the_guide_is_valid() {
@@ -34,4 +38,30 @@ fn the_commands_of_the_guide_publish_a_site() {
     ] {
         assert!(shown.contains(text), "{text:?} is missing in\n{shown}");
     }
+}
+
+/// `sites::paths::NAME` is in `tests/suite/sites/paths.rs`, `domain::x::tests::NAME` in `src/domain/x.rs` or below it.
+fn is_there(test: &str) -> bool {
+    let (module, name) = test.rsplit_once("::").unwrap();
+    let module = module.replace("::", "/");
+    let (root, files) = (Path::new(env!("CARGO_MANIFEST_DIR")), [module.as_str(), module.trim_end_matches("/tests")]);
+    let places = files.iter().flat_map(|file| ["src", "tests/suite"].map(|top| root.join(top).join(file)));
+    let texts = places.filter_map(|place| fs::read_to_string(place.with_extension("rs")).ok());
+    texts.into_iter().any(|text| text.contains(&format!("fn {name}(")))
+}
+
+#[test]
+fn every_complaint_names_tests_that_there_are() {
+    let rows: Vec<&str> =
+        COMPLAINTS.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |")).collect();
+    for (at, row) in rows.iter().enumerate() {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert_eq!((cells.len(), cells[0]), (5, &*(at + 1).to_string()), "{row}");
+        let tests: Vec<&str> = cells[3].split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "{row}");
+        for test in tests {
+            assert!(is_there(test), "{test}");
+        }
+    }
+    assert_eq!(rows.len(), 28);
 }
