@@ -28,8 +28,8 @@ async fn every_redirect_is_asked_for_again() {
     let basic = basic();
     let credentials = [("authorization", &*basic)];
     let spelled = ["/page.html", "/page/", "/folder", "/folder/index.html", "//page", "/cafe%CC%81.txt"];
-    let ruled = ["/r301", "/r302", "/r303", "/r307", "/r308", "/forced.js", "/away", "/splat/x"];
-    for path in spelled.into_iter().chain(ruled) {
+    let moved = ["/r301", "/r302", "/r303", "/r307", "/r308", "/forced.js", "/away", "/splat/x"];
+    for path in spelled.into_iter().chain(moved) {
         for _ in 0..2 {
             for (host, fields, kept) in [
                 (BLOG, &[][..], "no-cache"),

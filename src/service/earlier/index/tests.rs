@@ -122,8 +122,11 @@ fn equal_files_of_many_versions_take_the_space_of_one() {
 #[test]
 fn a_name_is_the_same_in_each_of_its_unicode_forms() {
     let (composed, decomposed) = ("caf\u{e9}.js", "cafe\u{301}.js");
-    let versions: &[(u64, &[(&str, &str)])] =
-        &[(3, &[("caf.js", "c"), (decomposed, "3"), ("z.js", "z")]), (2, &[(composed, "2")]), (1, &[(decomposed, "1")])];
+    let versions: &[(u64, &[(&str, &str)])] = &[
+        (3, &[("caf.js", "c"), (decomposed, "3"), ("z.js", "z")]),
+        (2, &[(composed, "2")]),
+        (1, &[(decomposed, "1")]),
+    ];
     let index = index(ACTIVE, versions, usize::MAX);
     for asked in [composed, decomposed] {
         let (row, artifact) = index.by_name(&asked.parse().unwrap(), &|_| true).unwrap();

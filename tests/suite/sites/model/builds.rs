@@ -94,7 +94,7 @@ fn script(text: &str) -> (String, String) {
         let hex = Digest::of(format!("{salt} {text}").as_bytes()).hex();
         format!("assets/a-{}.js", &hex[..10])
     };
-    let name = (0..).map(name).find(|name| is_hashed(name)).expect("a name with a hash");
+    let name = (0..100).map(name).find(|name| is_hashed(name)).expect("a name with a hash");
     (name, text.to_owned())
 }
 

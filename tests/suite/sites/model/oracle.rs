@@ -9,6 +9,9 @@ use super::builds::Build;
 /// For how long files of earlier versions are promised, in seconds.
 pub const WINDOW: u64 = 3600;
 
+/// Names of pages. Those of earlier versions are not promised.
+const PAGES: [&str; 3] = ["index.html", "about.html", "404.html"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     Staged,
@@ -146,7 +149,9 @@ impl State {
     pub fn collect(&mut self) {
         let kept = self.eligible();
         let expired: Vec<u64> = self.of(Standing::Archived).filter(|number| !kept.contains(number)).collect();
-        expired.into_iter().for_each(|number| self.retire(number));
+        for number in expired {
+            self.retire(number);
+        }
     }
 
     /// The versions whose files stay in reach, the one that was archived last first.
@@ -205,7 +210,7 @@ impl State {
     fn absent(&self, build: &Build, name: &str, asked: &Question) -> Answer {
         let release = Some(build.label.clone());
         let has_file = |number: &u64| self.versions[number].build.text(name).map(|text| (*number, text));
-        let earlier = self.eligible().iter().find_map(has_file).filter(|_| !name.ends_with(".html"));
+        let earlier = self.eligible().iter().find_map(has_file).filter(|_| !PAGES.contains(&name));
         if let Some((number, text)) = earlier.filter(|_| asked.preview.is_none() && asked.kind != Kind::Navigate) {
             let is_immutable = name.starts_with("assets/");
             let answer = Answer { release, is_immutable, is_unlisted: true, ..served(text) };

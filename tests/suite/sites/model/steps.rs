@@ -152,7 +152,7 @@ pub async fn step(world: &mut World) -> Result<(), String> {
     world.changed(after.clone(), is_own.then_some(server));
     // The page of what is there now, and all that pages which are open may load.
     let visits = world.visits();
-    world.check(visits, &[after.clone()]).await?;
+    world.check(visits, std::slice::from_ref(&after)).await?;
     let settled = [world.questions(10), world.promised(&after)].concat();
     world.check(settled, &[after]).await
 }

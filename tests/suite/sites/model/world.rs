@@ -152,11 +152,11 @@ impl World {
     /// Questions that people and pages could ask.
     pub fn questions(&mut self, count: usize) -> Vec<(usize, Question)> {
         let paths: Vec<String> = self.paths.iter().cloned().collect();
-        let newest = self.state.versions.len() as u64;
+        let versions = self.state.versions.len();
         let ask = |_| {
             let random = &mut self.random;
             let server = random.below(self.servers.len());
-            let preview = random.chance(200).then(|| random.between(1, newest as usize + 1) as u64);
+            let preview = random.chance(200).then(|| random.between(1, versions + 1) as u64);
             let kind = random.pick(&[Kind::Load, Kind::Load, Kind::Load, Kind::Navigate, Kind::Program]);
             (server, Question { preview, path: random.pick(&paths), kind })
         };
@@ -222,7 +222,9 @@ impl World {
             let expected: Vec<_> = states.iter().map(|state| state.answer(&question).1).collect();
             if !expected.contains(&seen) && !self.is_behind(server, &question, sent, &seen) {
                 let mut why = format!("server {server} answers {question:?} with\n{seen:?}\ninstead of");
-                expected.iter().for_each(|one| write!(why, "\n{one:?}").expect("a text"));
+                for one in &expected {
+                    write!(why, "\n{one:?}").expect("a text");
+                }
                 return Err(why);
             }
             self.counts.earlier += usize::from(seen.earlier.is_some());
