@@ -2,6 +2,8 @@
 //!
 //! As soon as one host is listed, every other host is nobody's. Without any, all of them are the interface's.
 
+mod addresses;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::site::{HostName, Marker, PreviewLabel, SiteId};
 use super::{ManifestName, NamePattern, Selector, Target};
+pub use addresses::SiteAddresses;
 
 /// A site, or a family of previews.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 //! Releases as sites under their own hosts: what visitors, browsers and hostile clients get.
 
 mod browser;
+mod caddy;
 mod caching;
 mod codings;
 mod docs;
 mod earlier;
 mod hosts;
 mod immutable;
+mod pages;
 mod paths;
 mod previews;
 mod replicas;

@@ -7,10 +7,13 @@ use super::layout::{Frame, Page};
 use super::site::Site;
 use super::{markdown, text};
 use crate::domain::head::Floor;
+use crate::domain::hosts::SiteAddresses;
 use crate::domain::sums::SUMS_FILE;
 use crate::domain::{Manifest, ManifestName, State, VersionRow};
 use crate::service::ReleaseNotes;
 
+/// Maximum number of hosts that are listed; the rest are only counted.
+const MAX_HOSTS: usize = 10;
 /// Longest label shown in full, in bytes; the manifest has longer ones.
 const MAX_LABEL: usize = 4096;
 
@@ -36,6 +39,8 @@ pub(super) struct VersionView<'a> {
     pub(super) floor: Option<&'a Floor>,
     /// Whether this is the part of a name's page about its active version.
     pub(super) is_excerpt: bool,
+    /// Where it is served as a site.
+    pub(super) addresses: &'a SiteAddresses,
 }
 
 /// What the page of a version shows beside the version.
@@ -174,10 +179,28 @@ impl VersionView<'_> {
                 }
                 @if let Some(by) = &row.promoted_by { (fact("Made active by", html! { (text::escaped(by.as_str())) })) }
                 (fact("Size", html! { (text::size(row.summary.total_bytes)) @if !self.image.is_container() { " in " (text::count(row.summary.files, "file")) } }))
+                @if !self.addresses.hosts.is_empty() { (fact("Served at", self.hosts())) }
+                @if let Some(host) = &self.addresses.preview {
+                    (fact("Preview", html! { (address(host)) @if !self.has_open_preview() { ", with a password" } }))
+                }
                 @if row.summary.kind.as_str() != "files" { (fact("Kind", html! { (text::escaped(row.summary.kind.as_str())) })) }
                 // Whoever may read a copy need not be allowed to know the name that it was made from.
                 @if let Some(from) = row.from.as_ref().filter(|from| !from.is_copy()) { (fact("Comes from", origin(from))) }
             }
+        }
+    }
+
+    /// Whether everybody may see the preview.
+    fn has_open_preview(&self) -> bool {
+        self.public && self.addresses.has_public_preview
+    }
+
+    /// The hosts that serve the version.
+    fn hosts(&self) -> Markup {
+        let SiteAddresses { hosts, .. } = self.addresses;
+        html! {
+            @for (at, host) in hosts.iter().take(MAX_HOSTS).enumerate() { @if at > 0 { ", " } (address(host)) }
+            @if let Some(more) = hosts.len().checked_sub(MAX_HOSTS).filter(|more| *more > 0) { " and " (more) " more" }
         }
     }
 
@@ -217,6 +240,11 @@ impl VersionView<'_> {
             }
         }
     }
+}
+
+/// A link to a site. Its host was validated, so it needs no escaping beyond that of HTML.
+fn address(host: &str) -> Markup {
+    html! { a href={"https://" (host) "/"} { (host) } }
 }
 
 /// The name under which the source snapshot of a version is saved.
