@@ -14,6 +14,10 @@ pub struct SitePage {
     pub sites: Vec<SiteHost>,
     /// Value of `after` for the next page; `null` on the last page.
     pub next: Option<String>,
+    /// Where versions of the name that was asked for are previewed, if anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SitePreviews")]
+    pub previews: Option<SitePreviews>,
 }
 
 /// A host that serves a release, redirects to one that does, or is to do so once it is verified.
