@@ -64,6 +64,7 @@ pub(super) fn page(view: &VersionView<'_>, around: &Around<'_>) -> Page {
         p.crumbs { a href={(site.base) "/versions/" (name)} { (name) } }
         div.head { h1 { (text::called(row)) } (badges(row)) }
         (view.warnings())
+        (view.sites())
         (view.commands())
         (view.pull())
         (view.facts())
@@ -169,20 +170,15 @@ impl VersionView<'_> {
     /// Who, when, how much.
     pub(super) fn facts(&self) -> Markup {
         let row = self.row;
-        let fact = |term: &str, content: Markup| html! { div { dt { (term) } dd { (content) } } };
         html! {
             dl.facts {
-                @if let Some(at) = row.published_at { (fact("Published", html! { (text::time(at)) })) }
+                @if let Some(at) = row.published_at { (fact("Published", text::time(at))) }
                 (fact("Published by", html! { (text::escaped(row.created_by.as_str())) }))
                 @if let Some(at) = row.promoted_at {
                     (fact(if row.state == State::Active { "Active since" } else { "Last active from" }, html! { (text::time(at)) }))
                 }
                 @if let Some(by) = &row.promoted_by { (fact("Made active by", html! { (text::escaped(by.as_str())) })) }
                 (fact("Size", html! { (text::size(row.summary.total_bytes)) @if !self.image.is_container() { " in " (text::count(row.summary.files, "file")) } }))
-                @if !self.addresses.hosts.is_empty() { (fact("Served at", self.hosts())) }
-                @if let Some(host) = &self.addresses.preview {
-                    (fact("Preview", html! { (address(host)) @if !self.has_open_preview() { ", with a password" } }))
-                }
                 @if row.summary.kind.as_str() != "files" { (fact("Kind", html! { (text::escaped(row.summary.kind.as_str())) })) }
                 // Whoever may read a copy need not be allowed to know the name that it was made from.
                 @if let Some(from) = row.from.as_ref().filter(|from| !from.is_copy()) { (fact("Comes from", origin(from))) }
@@ -190,17 +186,24 @@ impl VersionView<'_> {
         }
     }
 
-    /// Whether everybody may see the preview.
-    fn has_open_preview(&self) -> bool {
-        self.public && self.addresses.has_public_preview
-    }
-
-    /// The hosts that serve the version.
-    fn hosts(&self) -> Markup {
-        let SiteAddresses { hosts, .. } = self.addresses;
-        html! {
+    /// The hosts that serve it, and its preview, if it is a site that has any.
+    pub(super) fn sites(&self) -> Markup {
+        let SiteAddresses { hosts, preview, has_public_preview } = self.addresses;
+        let more = hosts.len().checked_sub(MAX_HOSTS).filter(|more| *more > 0);
+        let served = html! {
             @for (at, host) in hosts.iter().take(MAX_HOSTS).enumerate() { @if at > 0 { ", " } (address(host)) }
-            @if let Some(more) = hosts.len().checked_sub(MAX_HOSTS).filter(|more| *more > 0) { " and " (more) " more" }
+            @if let Some(more) = more { " and " (more) " more" }
+        };
+        let is_open = self.public && *has_public_preview;
+        html! {
+            @if !hosts.is_empty() || preview.is_some() {
+                dl.facts {
+                    @if !hosts.is_empty() { (fact("Served at", served)) }
+                    @if let Some(host) = preview {
+                        (fact("Preview of this version", html! { (address(host)) @if !is_open { ", with a password" } }))
+                    }
+                }
+            }
         }
     }
 
@@ -240,6 +243,10 @@ impl VersionView<'_> {
             }
         }
     }
+}
+
+fn fact(term: &str, content: Markup) -> Markup {
+    html! { div { dt { (term) } dd { (content) } } }
 }
 
 /// A link to a site. Its host was validated, so it needs no escaping beyond that of HTML.
