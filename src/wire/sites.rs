@@ -31,7 +31,8 @@ pub struct SiteHost {
     #[schemars(schema_with = "source")]
     pub source: String,
     /// `live`, `pending` (waits for its TXT record), `failing` (its record is missing; it serves until `serves_until`) or
-    /// `down` (it was missing for too long). Later versions of the server may add others.
+    /// `down` (it was missing for too long); in the answer about one host also `detached`. Later versions of the server may
+    /// add others.
     #[schemars(schema_with = "state")]
     pub state: String,
     /// Where it redirects to (308 to the same path there); absent if it serves the release itself.
@@ -80,6 +81,10 @@ pub struct SiteHost {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Time")]
     pub serves_until: Option<Timestamp>,
+    /// What a look for its record has just found wrong. Only in the answer to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub problem: Option<String>,
     /// What is to replace it once it is verified: claims of names whose hosts the caller may attach.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<PendingClaim>,
@@ -138,7 +143,8 @@ pub struct PendingClaim {
 /// A change of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SiteChange {
-    /// `claim`, `verify`, `point`, `fail`, `recover` or `detach`. Later versions of the server may add others.
+    /// `attach` (its record was found), `point`, `fail` (it was missing), `recover` or `detach`. Later versions of the server
+    /// may add others.
     pub action: String,
     /// When.
     #[schemars(with = "schema::Time")]
