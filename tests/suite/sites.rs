@@ -1,8 +1,8 @@
 //! Releases as sites under their own hosts: what visitors, browsers and hostile clients get.
 
 mod browser;
-mod caddy;
 mod caching;
+mod caddy;
 mod codings;
 mod docs;
 mod earlier;

@@ -95,11 +95,7 @@ pub(super) fn write(
 
 /// Generates a part of a release. The label is that of the release, and the time of a build is left out unless it is
 /// stated: jobs never end at the same moment.
-pub(super) fn write_part(
-    description: &Description,
-    files: &[Hashed],
-    site: Option<&Value>,
-) -> Result<Bytes, CliError> {
+pub(super) fn write_part(description: &Description, files: &[Hashed], site: Option<&Value>) -> Result<Bytes, CliError> {
     let is_stated = description.build_date.is_some() || std::env::var_os("SOURCE_DATE_EPOCH").is_some();
     let build_date = if is_stated { Some(build_date(description, false)?) } else { None };
     pretty(&Document { build_date, site, ..describe(description, files) })

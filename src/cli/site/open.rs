@@ -41,7 +41,11 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let url = locate(&args.remote.client()?, &args.what).await?;
-    if context.json { output::json(&json!({ "url": url }))? } else { output::line(&url)? }
+    if context.json {
+        output::json(&json!({ "url": url }))?
+    } else {
+        output::line(&url)?
+    }
     if args.print {
         return Ok(());
     }
@@ -56,7 +60,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 
 /// The address of what is meant. A text with a dot may be a host as well as a name; then a host counts that is there.
 async fn locate(client: &Client, what: &str) -> Result<String, CliError> {
-    let invalid = |error: SelectorError| CliError::usage(format!("{what:?} is neither a host nor NAME[@SELECTOR]: {error}."));
+    let invalid =
+        |error: SelectorError| CliError::usage(format!("{what:?} is neither a host nor NAME[@SELECTOR]: {error}."));
     if let Some(host) = what.parse::<HostName>().ok().filter(|_| what.contains('.')) {
         match client.site(&host).await {
             Ok(host) => return checked(host),

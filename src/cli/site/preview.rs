@@ -59,7 +59,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 pub(super) fn none(name: &ManifestName) -> CliError {
-    let detail = format!("Versions of {name} have no preview hosts: no [[sites]] of the server's configuration has them.");
+    let detail =
+        format!("Versions of {name} have no preview hosts: no [[sites]] of the server's configuration has them.");
     CliError::new(Exit::NotFound, "PREVIEW_UNKNOWN", detail)
 }
 

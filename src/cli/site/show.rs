@@ -11,12 +11,14 @@ use crate::wire::sites::{SiteChange, SiteHost};
 
 /// Arguments of `larder site show`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Who changed it and which record verifies it is shown to those who may attach hosts to the name.
+#[command(
+    after_help = "Who changed it and which record verifies it is shown to those who may attach hosts to the name.
 
 Examples:
   larder site show docs.example.org
   larder site show docs.example.org --json | jq -r .challenge.text
-  larder site show docs.example.org --json | jq '.history[]'")]
+  larder site show docs.example.org --json | jq '.history[]'"
+)]
 pub(super) struct Args {
     /// The host
     #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::hosts))]

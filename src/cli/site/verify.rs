@@ -62,15 +62,20 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     }
 }
 
+/// Whether nothing waits for a record any more. A host that serves one name may be claimed for another one.
 fn is_verified(host: &SiteHost) -> bool {
-    host.state == "live" && host.pending.is_empty()
+    host.state == "live" && host.problem.is_none() && host.pending.is_empty()
 }
 
 fn missing(host: &SiteHost) -> CliError {
     let records: Vec<String> = awaited(host).into_iter().map(|(_, challenge)| record(challenge)).collect();
-    let detail = format!("The record of {} was not found.", text(Some(&host.host)));
+    let name = text(Some(&host.host));
+    let detail = match &host.problem {
+        Some(problem) => format!("{name} is not verified: {}.", text(Some(problem))),
+        None => format!("{name} {}; what else it is claimed for is not verified.", does(host)),
+    };
     let hint = match &records[..] {
-        [] => "Look at its state with `larder site show`.".to_owned(),
+        [] => "`larder site show` says what it waits for.".to_owned(),
         records => format!("The DNS of the domain has to have {}.", records.join(" or ")),
     };
     CliError::new(Exit::Failure, "HOST_UNVERIFIED", detail).with_hint(hint).with("records", records)

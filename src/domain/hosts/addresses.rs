@@ -2,7 +2,7 @@
 
 use super::super::site::{Marker, PreviewLabel};
 use super::super::{ManifestName, Selector, State, VersionRow};
-use super::{HostRole, HostTable, HostedSite, PreviewDomain};
+use super::{HostRole, LiveHosts};
 
 /// The addresses of one version of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,29 +15,12 @@ pub struct SiteAddresses {
     pub has_public_preview: bool,
 }
 
-impl PreviewDomain {
-    /// The site by which a name has hosts below the domain, and the first label of this one of them.
-    fn label_of(&self, name: &ManifestName, marker: Marker) -> Option<(&HostedSite, String)> {
-        let labels = self.sites.iter().filter_map(|site| {
-            let label = match &site.target {
-                Some(target) if target.name == *name => PreviewLabel::of_site(marker, &site.id),
-                Some(_) => return None,
-                None => PreviewLabel::encode(marker, name),
-            };
-            Some((&**site, label.ok()?.to_string()))
-        });
-        // A label that stands for something else is another site's.
-        labels.into_iter().find(|(site, label)| {
-            self.locate(label).is_some_and(|found| *found.site == **site && found.target.name == *name)
-        })
-    }
-}
-
-impl HostTable {
+impl LiveHosts {
     /// The addresses of a version of a name. Of the hosts, those that serve what is active, and those that serve the version
     /// by its number: what other selectors stand for, the row does not say.
     #[must_use]
     pub fn addresses_of(&self, name: &ManifestName, row: &VersionRow) -> SiteAddresses {
+        let (table, attached) = (self.current(), self.attached());
         let selects = |selector: &Selector| match selector {
             Selector::Active => row.state == State::Active,
             Selector::Number(number) => *number == row.number,
@@ -49,14 +32,20 @@ impl HostTable {
             }
             _ => false,
         };
-        let serving = self.hosts.iter().filter(|(_, role)| serves(role)).map(|(host, _)| host.to_string());
-        let mut hosts: Vec<String> = serving.collect();
+        let counts = |host: &str| table.is_bound() && table.find(Some(host)) == HostRole::Unlisted;
+        let attached = attached.roles.iter().filter(|(host, _)| counts(host));
+        let serving = table.hosts.iter().chain(attached).filter(|(_, role)| serves(role));
+        let mut hosts: Vec<String> = serving.map(|(host, _)| host.to_string()).collect();
         hosts.sort_unstable();
-        let previews = self.previews.iter().filter_map(|(domain, previews)| {
-            let (site, label) = previews.label_of(name, Marker::Version(row.number))?;
-            Some((format!("{label}.{domain}"), site.has_public_previews))
+        let previews = table.previews_of(name).and_then(|(domain, _, site)| {
+            let marker = Marker::Version(row.number);
+            let label = match &site.target {
+                Some(_) => PreviewLabel::of_site(marker, &site.id),
+                None => PreviewLabel::encode(marker, name),
+            };
+            Some((format!("{}.{domain}", label.ok()?), site.has_public_previews))
         });
-        let (preview, public) = previews.min().unzip();
+        let (preview, public) = previews.unzip();
         SiteAddresses { hosts, preview, has_public_preview: public.unwrap_or_default() }
     }
 }

@@ -42,6 +42,8 @@ parameters! {
     LIMIT_NAMES = "query" "limitNames" "limit" false, "Names on a page.",
         |_| page(limits::NAMES, limits::MAX_NAMES);
     HOST = "path" "host" "host" true, "The host, without a port.", |_| json!({"type": "string", "maxLength": 253});
+    NAME_OF_HOSTS = "query" "nameOfHosts" "name" false, "Only hosts that serve or are claimed for this name; the answer also says \
+        where its versions are previewed.", of::<String>;
     AFTER_HOST = "query" "afterHost" "after" false, "Only hosts behind this one: the `next` of the page before.",
         of::<String>;
     LIMIT_HOSTS = "query" "limitHosts" "limit" false, "Hosts on a page. One that is not the last may have fewer.",

@@ -50,7 +50,7 @@ pub(super) fn describe(document: &mut Document) {
     let list = Operation::new("get", "sites", "The hosts that serve releases")
         .about("Those of names that the caller may read; what waits to be verified, only for callers with `host` on the name.")
         .by_policy()
-        .takes(&[&p::AFTER_HOST, &p::LIMIT_HOSTS])
+        .takes(&[&p::NAME_OF_HOSTS, &p::AFTER_HOST, &p::LIMIT_HOSTS])
         .answers(200, "A page of them.", &[&p::CACHE_CONTROL], [json_of::<SitePage>()])
         .fails(&[400, 401, 500, 503]);
     document.path("/sites", &[], [list]);
@@ -86,6 +86,7 @@ pub(super) fn describe(document: &mut Document) {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Page {
+    name: Option<String>,
     after: Option<String>,
     limit: Option<usize>,
 }
@@ -98,10 +99,13 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let limit = page.limit.unwrap_or(limits::NAMES).clamp(1, limits::MAX_NAMES);
     let after = page.after.as_deref().map(host).transpose()?;
+    let name: Option<ManifestName> = page.name.as_deref().map(str::parse).transpose()?;
     let stored = state.domains.hosts(fresh == AsOf::Now).await?;
-    let (sites, next) = View::new(&state, &caller).page(&stored, after.as_ref(), limit);
+    let view = View::new(&state, &caller);
+    let (sites, next) = view.page(&stored, name.as_ref(), after.as_ref(), limit);
     let next = next.map(|host| host.to_string());
-    Ok((private(), Json(SitePage { sites, next })).into_response())
+    let previews = name.and_then(|name| view.previews(&name));
+    Ok((private(), Json(SitePage { sites, next, previews })).into_response())
 }
 
 async fn show(
@@ -142,11 +146,7 @@ async fn put(
     answer(&state, &caller, &host, &stored, (status, None))
 }
 
-async fn verify(
-    State(state): State<AppState>,
-    caller: Caller,
-    Path(text): Path<String>,
-) -> Result<Response, ApiError> {
+async fn verify(State(state): State<AppState>, caller: Caller, Path(text): Path<String>) -> Result<Response, ApiError> {
     caller.require_somewhere(Permission::Host)?;
     let host = host(&text)?;
     let (tasks, who, at) = (state.tasks.clone(), caller.clone(), host.clone());

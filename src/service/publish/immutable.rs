@@ -42,9 +42,8 @@ impl<'a> Comparison<'a> {
     pub(super) async fn judge(&self, head: Option<Arc<Head>>) -> Result<(), PublishError> {
         let Some(head) = head else { return Ok(()) };
         let row = self.publish.heads.select(&head, Selector::Number(self.number)).await?;
-        let is_judged = |row: &VersionRow| {
-            row.state == State::Prepared && row.summary.kind == Kind::Static && row.from.is_none()
-        };
+        let is_judged =
+            |row: &VersionRow| row.state == State::Prepared && row.summary.kind == Kind::Static && row.from.is_none();
         let Some(row) = row.filter(is_judged) else { return Ok(()) };
         let Some(manifest) = self.publish.readable_manifest(self.log, &row).await? else { return Ok(()) };
         let compared = std::mem::take(&mut *self.compared.lock().unwrap_or_else(PoisonError::into_inner));

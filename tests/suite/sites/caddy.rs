@@ -45,7 +45,10 @@ fn get(curl: &mut Command, caddy: &Caddy, host: &str, path: &str) -> (Option<i32
 /// The file as it stands, with certificates of its own authority, other ports, and this server.
 fn adapted(server: &str, port: u16) -> String {
     assert_eq!(CADDYFILE.matches("127.0.0.1:8080").count(), 2);
-    let ours = format!("{{\n\tlocal_certs\n\tskip_install_trust\n\tadmin off\n\thttps_port {port}\n\thttp_port {}\n", free_port());
+    let ours = format!(
+        "{{\n\tlocal_certs\n\tskip_install_trust\n\tadmin off\n\thttps_port {port}\n\thttp_port {}\n",
+        free_port()
+    );
     CADDYFILE.replacen("{\n", &ours, 1).replace("127.0.0.1:8080", server)
 }
 

@@ -96,16 +96,20 @@ async fn load(state: &AppState, target: &Target, fresh: AsOf) -> Result<Loaded, 
     let label = state.resolve.fixed_label(&target.name, &found.row).await?;
     let selector = label.map_or_else(|| found.row.number.to_string(), |label| label.to_string());
     let image = Image::of(&manifest);
-    let addresses = addresses(state, &target.name, &found.row);
+    let addresses = addresses(state, &target.name, &found.row).await;
     Ok(Loaded { found, manifest, image, notes, selector, addresses })
 }
 
 /// Where a version is served as a site: nowhere if it is none.
-fn addresses(state: &AppState, name: &ManifestName, row: &VersionRow) -> SiteAddresses {
+async fn addresses(state: &AppState, name: &ManifestName, row: &VersionRow) -> SiteAddresses {
     if row.summary.kind != Kind::Static {
         return SiteAddresses::default();
     }
-    state.hosts.current().addresses_of(name, row)
+    // The page says what there is to say without it.
+    if let Err(error) = state.domains.refresh().await {
+        tracing::warn!(%error, "the attached hosts cannot be read");
+    }
+    state.hosts.addresses_of(name, row)
 }
 
 /// Leaves out the name that a copy was made from, unless everybody may read it: readers of the copy need not be allowed to

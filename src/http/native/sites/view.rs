@@ -33,25 +33,30 @@ impl<'a> View<'a> {
         Self { state, caller, table: state.hosts.current(), now: state.domains.time() }
     }
 
-    /// At most `limit` hosts behind `after`, and the host behind which the next page begins.
+    /// At most `limit` hosts behind `after`, those of one name if it is stated, and the host behind which the next page
+    /// begins.
     pub(super) fn page(
         &self,
         stored: &HostState,
+        name: Option<&ManifestName>,
         after: Option<&HostName>,
         limit: usize,
     ) -> (Vec<SiteHost>, Option<HostName>) {
         let is_next = |host: &HostName| after.is_none_or(|after| host > after);
+        let is_wanted = |site: &SiteHost| name.is_none_or(|name| is_about(site, name));
         let configured = self.table.sites().into_iter().filter_map(|(host, site, to)| {
             let host: HostName = host.parse().ok()?;
             Some((host.clone(), self.configured(&host, site, to)?))
         });
-        let mut all: BTreeMap<HostName, SiteHost> = configured.filter(|(host, _)| is_next(host)).collect();
+        let mut all: BTreeMap<HostName, SiteHost> =
+            configured.filter(|(host, site)| is_next(host) && is_wanted(site)).collect();
         let mut looked_at = stored.hosts.iter().filter(|(host, _)| is_next(host));
         let (mut shown, mut examined, mut end) = (0, 0, None);
         for (host, entry) in looked_at.by_ref() {
             examined += 1;
-            let found = self.attached(host, entry).filter(|_| self.table.find(Some(host.as_str())) == HostRole::Unlisted);
-            if let Some(found) = found {
+            let found =
+                self.attached(host, entry).filter(|_| self.table.find(Some(host.as_str())) == HostRole::Unlisted);
+            if let Some(found) = found.filter(is_wanted) {
                 shown += 1;
                 all.insert(host.clone(), SiteHost { history: Vec::new(), ..found });
             }
@@ -147,11 +152,7 @@ impl<'a> View<'a> {
 
     /// What is the same for all hosts.
     fn site(&self, host: &HostName, target: &Target, (source, state): (&str, &str)) -> SiteHost {
-        let previews = self.table.previews_of(&target.name).map(|(domain, label, site)| {
-            let is_public = site.has_public_previews && self.state.access.is_public(&target.name);
-            let read = if is_public { "public" } else { "token" }.to_owned();
-            SitePreviews { domain: domain.to_owned(), label, read }
-        });
+        let previews = self.preview_domain(&target.name);
         SiteHost {
             host: host.to_string(),
             name: target.to_string(),
@@ -175,11 +176,21 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Where versions of a name are previewed, if the caller may know of the name.
+    pub(super) fn previews(&self, name: &ManifestName) -> Option<SitePreviews> {
+        self.preview_domain(name).filter(|_| self.may_read(name))
+    }
+
+    fn preview_domain(&self, name: &ManifestName) -> Option<SitePreviews> {
+        let (domain, label, site) = self.table.previews_of(name)?;
+        let is_public = site.has_public_previews && self.state.access.is_public(name);
+        let read = if is_public { "public" } else { "token" }.to_owned();
+        Some(SitePreviews { domain: domain.to_owned(), label, read })
+    }
+
     /// The changes that the caller may know of, newest first.
     fn history(&self, entry: &HostEntry) -> Vec<SiteChange> {
-        let own = |change: &&HostChange| {
-            change.name.parse().is_ok_and(|target: Target| self.may_host(&target.name))
-        };
+        let own = |change: &&HostChange| change.name.parse().is_ok_and(|target: Target| self.may_host(&target.name));
         let seen = |change: &HostChange| SiteChange {
             action: change.action.as_ref().into(),
             at: change.at,
@@ -198,6 +209,12 @@ impl<'a> View<'a> {
     fn may_host(&self, name: &ManifestName) -> bool {
         self.caller.may(Permission::Host, name)
     }
+}
+
+/// Whether a host serves a version of this name, or is claimed for one.
+fn is_about(site: &SiteHost, name: &ManifestName) -> bool {
+    let names = std::iter::once(&site.name).chain(site.pending.iter().map(|claim| &claim.name));
+    names.into_iter().any(|target| target.split('@').next() == Some(name.as_str()))
 }
 
 fn challenge(host: &HostName, claim: &Claim) -> Challenge {
