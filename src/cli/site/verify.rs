@@ -54,7 +54,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         if left.is_zero() {
             return Err(missing(&host));
         }
-        if pause == FIRST {
+        if pause == FIRST && !context.json {
             output::note(format_args!("the record of {} is not there yet; looking again", args.host));
         }
         sleep(pause.min(left)).await;
