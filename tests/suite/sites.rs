@@ -3,6 +3,7 @@
 mod browser;
 mod bucket;
 mod caching;
+mod caddy;
 mod codings;
 mod complaints;
 mod docs;
@@ -10,6 +11,7 @@ mod earlier;
 mod hosts;
 mod immutable;
 mod model;
+mod pages;
 mod paths;
 mod previews;
 mod reactivated;

@@ -1,9 +1,10 @@
-//! Large files: what a broken connection or a killed server costs.
+//! Large files: what a broken connection or a killed server costs; and many small ones.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::fake::{Act, Fake, Request, answer};
 use super::{folder, noise};
@@ -182,4 +183,44 @@ fn what_a_publish_left_unfinished_is_given_up_by_the_collector() {
     assert!(gone.contains("gave up 1 unfinished upload"), "{gone}");
     assert_eq!(std::fs::read_dir(server.data.join("parts")).unwrap().count(), 0);
     server.larder("publish main large --resumable-from 1MiB").within(&files).ok();
+}
+
+/// 150 files of a few bytes, which no other test has.
+fn small_files() -> tempfile::TempDir {
+    let files: Vec<_> = (0..150).map(|at| (format!("d/{at}.txt"), format!("small file {at}"))).collect();
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    folder(&files)
+}
+
+#[test]
+fn small_files_do_not_wait_for_each_other_but_no_more_than_64_are_sent_at_once() {
+    let files = small_files();
+    for (jobs, range) in [("4", 20..=64), ("1", 1..=1)] {
+        let server = ServerProcess::start();
+        let address = server.address;
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let seen = Arc::clone(&most);
+        let way = Fake::start(move |request, _| {
+            if !request.is("PUT", "/blobs/") {
+                return Act::Answer(request.pass_on(address));
+            }
+            seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(20));
+            let reply = request.pass_on(address);
+            now.fetch_sub(1, Ordering::SeqCst);
+            Act::Answer(reply)
+        });
+        let publish = server.larder("publish main d --json --jobs").arg(jobs).within(&files);
+        let published = publish.env("LARDER_SERVER", way.url()).ok().json();
+        assert_eq!(published["uploaded"]["blobs"], 150);
+        let most = most.load(Ordering::SeqCst);
+        assert!(range.contains(&most), "--jobs {jobs}: {most} at once");
+    }
+}
+
+#[test]
+fn a_server_with_few_connections_gets_all_small_files() {
+    let (server, files) = (ServerProcess::after("export LARDER__SERVER__MAX_CONNECTIONS=8"), small_files());
+    let published = server.larder("publish main d --json").within(&files).ok().json();
+    assert_eq!(published["uploaded"]["blobs"], 150);
 }
