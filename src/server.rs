@@ -25,7 +25,8 @@ use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, Manifests, UploadLimits, Uploads};
 use crate::service::{
-    Assets, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Sites, Versions,
+    Assets, Catalogs, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Sites,
+    Versions,
 };
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
@@ -232,6 +233,7 @@ fn state(
         asset_paths: Arc::new(config.assets.clone()),
         hosts: config.hosts().into(),
         sites: Arc::new(Sites::new(Arc::clone(&resolve), Arc::clone(&earlier), Arc::clone(&blobs))),
+        catalogs: Arc::new(Catalogs::new(Arc::clone(&resolve), Arc::clone(&blobs))),
         blobs,
         uploads,
         chunks,

@@ -7,6 +7,7 @@
 mod assets;
 pub mod auth;
 mod blobs;
+mod catalogs;
 mod code;
 mod diff;
 pub mod feeds;
@@ -32,6 +33,7 @@ mod warnings;
 pub use assets::StoredAsset;
 pub use auth::{AudienceAnswer, TokenAnswer, TokenQuestion, TokenRule};
 pub use blobs::{MissingBlobs, MissingQuestion, StoredBlob, blob_address, file_address};
+pub use catalogs::{CatalogEntry, CatalogItem, CatalogPage, CatalogRelease};
 pub use code::Code;
 pub use diff::{DiffBlob, DiffChange, DiffFile, DiffMember, VersionDiff};
 pub use feeds::{IndexEntry, VersionLabels};

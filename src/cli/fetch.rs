@@ -6,6 +6,7 @@ mod part;
 mod standing;
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,6 +110,17 @@ struct Fetched {
 }
 
 impl Args {
+    /// Arguments that fetch what these words say: a version, files and options.
+    pub(super) fn of(words: impl IntoIterator<Item = OsString>) -> Result<Self, CliError> {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let line = <Line as clap::Parser>::try_parse_from(std::iter::once("fetch".into()).chain(words));
+        line.map(|line| line.args).map_err(|error| CliError::usage(error.to_string()))
+    }
+
     /// The server and the names that the command is about, first the one that it changes.
     pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
         (&self.remote, vec![&self.target.name])
@@ -117,7 +129,12 @@ impl Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
-    let release = read_release(&client, &args.target).await?;
+    with(args, &client, context).await
+}
+
+/// Fetches from the server of this client.
+pub(super) async fn with(args: Args, client: &Client, context: &Context) -> Result<(), CliError> {
+    let release = read_release(client, &args.target).await?;
     let source = args.source.as_ref().map(|name| source(&release, &args.target, name)).transpose()?;
     let for_platform = args.platform.choose(&args.target, &release.manifest.files)?;
     let wanted = match source.as_ref().or(for_platform) {
@@ -132,7 +149,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let standing = if args.force && !args.dry_run {
         vec![Standing::Foreign; wanted.len()]
     } else {
-        standing::look(&client, root, &wanted, args.jobs.get()).await?
+        standing::look(client, root, &wanted, args.jobs.get()).await?
     };
     if args.dry_run {
         return plan(&args, &release, &wanted, &standing, context);
@@ -144,7 +161,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         .map_err(|error| CliError::io(format_args!("make the directory {}", root.display()), &error))?;
     let names: Vec<&str> = wanted.iter().map(|artifact| artifact.name.as_str()).collect();
     merging::check(root, &names)?;
-    let fetched = transfer(&client, &args, &wanted, &standing, context).await?;
+    let fetched = transfer(client, &args, &wanted, &standing, context).await?;
     summarise(&args, &release, &fetched, context)
 }
 

@@ -18,9 +18,10 @@ pub(super) fn version() -> &'static str {
 }
 
 /// The commands by what people do with them. Every command is in exactly one group.
-pub(super) const GROUPS: [(&str, &[&str]); 6] = [
+pub(super) const GROUPS: [(&str, &[&str]); 7] = [
     ("Publish", &["publish", "complete", "sessions", "import"]),
     ("Read", &["ls", "versions", "history", "diff", "fetch", "get", "sums"]),
+    ("Sign", &["catalog"]),
     ("Manage", &["promote", "rollback", "copy", "pin", "yank", "unyank", "floor", "delete"]),
     ("Serve", &["serve", "healthcheck", "check-config", "auth"]),
     ("Look after a store", &["verify", "collect", "copy-store", "migrate", "check-store"]),
@@ -75,6 +76,7 @@ Environment:
                      Buildkite are asked for one
   LARDER_AUDIENCE    audience of that ID token (default: what the server
                      asks for, if it is its address)
+  LARDER_STATE       directory with the copies of verified catalogs
   LARDER_CONFIG      configuration file of servers and stores
   LARDER_LOG         what to log on stderr, such as debug (default: warn)
   COLUMNS            width to fit tables into

@@ -13,9 +13,11 @@ pub(super) mod session;
 mod site;
 mod spool;
 mod sums;
+pub(super) mod text;
 mod unchanged;
 mod variants;
 
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -183,7 +185,7 @@ impl From<KindArg> for Kind {
     }
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write it as KEY=VALUE, such as channel=stable".to_owned()),
@@ -194,6 +196,18 @@ impl Args {
     /// The server and the names that the command is about, first the one that it changes.
     pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
         (&self.remote, vec![&self.name])
+    }
+
+    /// Arguments that publish what these words say: a name, files and options.
+    pub(super) fn of(words: impl IntoIterator<Item = OsString>) -> Result<Self, CliError> {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let words = std::iter::once("publish".into()).chain(words);
+        let line = <Line as clap::Parser>::try_parse_from(words);
+        line.map(|line| line.args).map_err(|error| CliError::usage(error.to_string()))
     }
 
     /// Whether the arguments describe a static site.
@@ -236,6 +250,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let published = site::publish(&mut publication, args.site.allow_changed, context).await?;
     let seconds = SystemClock.now().duration_since(started).as_secs_f64();
     summarise(&publication, &published, seconds, context)
+}
+
+/// Publishes what the arguments say, for a command that goes on from there. Returns the bytes of the manifest, too.
+pub(super) async fn release(args: &Args, client: &Client, context: &Context) -> Result<(Bytes, Published), CliError> {
+    let mut publication = gather(args, client, context).await?;
+    publication.reuse_unchanged().await?;
+    let published = site::publish(&mut publication, false, context).await?;
+    Ok((publication.bytes, published))
 }
 
 /// Reads all local input: the files or the manifest, and the source.

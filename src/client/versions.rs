@@ -5,7 +5,7 @@ use reqwest::{Method, header};
 use super::retry::Retries;
 use super::sessions::activated;
 use super::{Client, ClientError, ErrorKind, because, with_expectation};
-use crate::domain::{Digest, Expect, ManifestName, Selector, State, Target};
+use crate::domain::{Digest, Expect, ManifestName, PinOwner, Selector, State, Target};
 use crate::wire::{CopyRequest, History, Receipt, Row};
 
 impl Client {
@@ -100,6 +100,25 @@ impl Client {
     /// The server's refusal, or the transport's failure.
     pub async fn set_pin(&self, target: &Target, pinned: bool, reason: Option<&str>) -> Result<Row, ClientError> {
         let url = because(self.url(&format!("versions/{}@{}/pin", target.name, target.selector)), reason);
+        let method = if pinned { Method::PUT } else { Method::DELETE };
+        self.answer(|| self.request(method.clone(), url.clone())).await?.json()
+    }
+
+    /// Sets or removes the pin of this owner. `force`, with a reason, removes that of a catalog.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn set_pin_of(
+        &self,
+        target: &Target,
+        owner: &PinOwner,
+        (pinned, force, reason): (bool, bool, Option<&str>),
+    ) -> Result<Row, ClientError> {
+        let mut url = because(self.url(&format!("versions/{}@{}/pin", target.name, target.selector)), reason);
+        url.query_pairs_mut().append_pair("owner", &owner.to_string());
+        if force {
+            url.query_pairs_mut().append_pair("force", "true");
+        }
         let method = if pinned { Method::PUT } else { Method::DELETE };
         self.answer(|| self.request(method.clone(), url.clone())).await?.json()
     }

@@ -58,6 +58,12 @@ pub struct NameRule {
     /// Which versions that were active still answer for files that the active one lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier_files: Option<EarlierFiles>,
+    /// Whether a name that ends with `/_catalog` holds a catalog, so that each document has to follow from the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<bool>,
+    /// Subjects who may found a catalog, as patterns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog_founders: Option<Vec<Glob>>,
 }
 
 /// `earlier_files = { for = "7days", versions = 20 }`
@@ -107,6 +113,8 @@ impl NameRule {
             follow: Some(policy.follow.to_vec()),
             earlier_files: written(policy.earlier_files.window)
                 .map(|window| EarlierFiles { window, versions: policy.earlier_files.versions }),
+            catalog: Some(policy.catalog),
+            catalog_founders: Some(policy.catalog_founders.to_vec()),
         }
     }
 
@@ -126,6 +134,8 @@ impl NameRule {
             keep_labels: self.keep_labels.as_deref().map(Into::into),
             follow: self.follow.as_deref().map(Into::into),
             earlier_files: self.earlier_files.map(EarlierFiles::policy),
+            catalog: self.catalog,
+            catalog_founders: self.catalog_founders.as_deref().map(Into::into),
         };
         PolicyRule { matches: self.matches.clone(), keys }
     }

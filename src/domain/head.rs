@@ -193,6 +193,17 @@ pub enum Rejection {
     /// A pinned version cannot be retired.
     #[error("version {0} is pinned")]
     Pinned(u64),
+    /// The name holds a catalog, which never goes back to an older document.
+    #[error("the name holds a catalog, which only rolls forward")]
+    RollsForward,
+    /// A version that a catalog lists is kept.
+    #[error("version {number} is listed in the catalog {catalog}")]
+    Listed {
+        /// Number of the version.
+        number: u64,
+        /// The catalog.
+        catalog: Box<str>,
+    },
     /// The version already has the maximum number of pins, or its row has no space for another.
     #[error("version {0} has as many pins as its row has room for")]
     PinsFull(u64),
@@ -203,6 +214,15 @@ impl Rejection {
     #[must_use]
     pub fn immutable(active: &VersionRow) -> Self {
         Self::TagImmutable { active: active.number, current: active.digest() }
+    }
+
+    /// A version with pins is kept.
+    #[must_use]
+    pub fn pinned(row: &VersionRow) -> Self {
+        match row.catalog() {
+            Some(catalog) => Self::Listed { number: row.number, catalog: catalog.into() },
+            None => Self::Pinned(row.number),
+        }
     }
 
     /// The label of `holder` is taken.
@@ -226,6 +246,8 @@ pub struct Judgement {
     pub label_holder: Option<VersionRow>,
     /// Whether other content may become active while a version is.
     pub tags: Tags,
+    /// Whether the name holds a catalog, which never goes back.
+    pub rolls_forward: bool,
     /// The subject that requests the change, and the operation's id.
     pub operation: Operation,
     /// The present time, by the corrected clock.
@@ -237,7 +259,8 @@ impl Judgement {
     #[must_use]
     pub fn new(operation: Operation, now: Timestamp) -> Self {
         let (everything, tags) = (Vec::new(), Tags::default());
-        Self { row: None, instead: None, everything, label_holder: None, tags, operation, now }
+        let (row, instead, label_holder, rolls_forward) = (None, None, None, false);
+        Self { row, instead, everything, label_holder, tags, rolls_forward, operation, now }
     }
 }
 
@@ -308,7 +331,7 @@ impl Head {
         change: &Change,
         judgement: Judgement,
     ) -> Result<Outcome, Rejection> {
-        let Judgement { row, instead, everything, label_holder, tags, operation, now } = judgement;
+        let Judgement { row, instead, everything, label_holder, tags, rolls_forward, operation, now } = judgement;
         if let Some(unchanged) = current.and_then(|head| change.already(head, row.as_ref())) {
             return Ok(Outcome::Unchanged(Some(unchanged)));
         }
@@ -320,6 +343,9 @@ impl Head {
             && holder.digest() != summary.manifest.digest
         {
             return Err(Rejection::taken(holder));
+        }
+        if rolls_forward && current.is_some_and(|head| change.goes_back(head, row.as_ref())) {
+            return Err(Rejection::RollsForward);
         }
         let mut draft = Draft::new(current, name, operation, now);
         let row = draft.apply(change, row, instead, everything).map_err(|rejection| {

@@ -56,12 +56,21 @@ pub struct NamePolicy {
     pub follow: Arc<[ManifestName]>,
     /// Which versions that were active still answer for files that the active one lacks.
     pub earlier_files: EarlierFiles,
+    /// Whether a name that ends with `/_catalog` holds a catalog, so that each document has to follow from the one before.
+    pub catalog: bool,
+    /// Which subjects may found a catalog, as patterns.
+    pub catalog_founders: Arc<[Glob]>,
 }
 
 impl Default for NamePolicy {
     fn default() -> Self {
         PolicyKeys::default().policy()
     }
+}
+
+/// [`NamePolicy::catalog_founders`] where no rule sets it: only the server's own administrator.
+fn founders() -> Arc<[Glob]> {
+    "larder:admin".parse::<Glob>().into_iter().collect()
 }
 
 /// [`NamePolicy::untagged_for`] where no rule sets it.
@@ -138,13 +147,17 @@ pub struct PolicyKeys {
     pub follow: Option<Arc<[ManifestName]>>,
     /// [`NamePolicy::earlier_files`]
     pub earlier_files: Option<EarlierFiles>,
+    /// [`NamePolicy::catalog`]
+    pub catalog: Option<bool>,
+    /// [`NamePolicy::catalog_founders`]
+    pub catalog_founders: Option<Arc<[Glob]>>,
 }
 
 /// A function that returns whether a rule sets a certain key.
 type IsSet = fn(&PolicyKeys) -> bool;
 
 /// All keys, as configurations spell them.
-const KEYS: [(&str, IsSet); 12] = [
+const KEYS: [(&str, IsSet); 14] = [
     ("read", |keys| keys.read.is_some()),
     ("cas", |keys| keys.cas.is_some()),
     ("keep_last", |keys| keys.keep_last.is_some()),
@@ -157,6 +170,8 @@ const KEYS: [(&str, IsSet); 12] = [
     ("keep_labels", |keys| keys.keep_labels.is_some()),
     ("follow", |keys| keys.follow.is_some()),
     ("earlier_files", |keys| keys.earlier_files.is_some()),
+    ("catalog", |keys| keys.catalog.is_some()),
+    ("catalog_founders", |keys| keys.catalog_founders.is_some()),
 ];
 
 impl PolicyKeys {
@@ -175,6 +190,8 @@ impl PolicyKeys {
             keep_labels: self.keep_labels.as_ref().or(later.keep_labels.as_ref()).map(Arc::clone),
             follow: self.follow.as_ref().or(later.follow.as_ref()).map(Arc::clone),
             earlier_files: self.earlier_files.or(later.earlier_files),
+            catalog: self.catalog.or(later.catalog),
+            catalog_founders: self.catalog_founders.as_ref().or(later.catalog_founders.as_ref()).map(Arc::clone),
         }
     }
 
@@ -195,6 +212,8 @@ impl PolicyKeys {
             keep_labels: self.keep_labels.clone().unwrap_or_default(),
             follow: self.follow.clone().unwrap_or_default(),
             earlier_files: self.earlier_files.unwrap_or_default(),
+            catalog: self.catalog.unwrap_or_default(),
+            catalog_founders: self.catalog_founders.clone().unwrap_or_else(founders),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod auth;
 mod blobs;
 mod bodies;
+mod catalogs;
 mod collector;
 mod dynamic;
 mod feeds;
@@ -64,6 +65,7 @@ fn routes() -> Router<AppState> {
         .merge(versions::routes())
         .merge(history::routes())
         .merge(refs::routes())
+        .merge(catalogs::routes())
         .merge(feeds::routes())
         .merge(auth::routes())
         .merge(collector::routes())
@@ -90,6 +92,7 @@ fn describe() -> Value {
     warnings::describe(&mut document);
     history::describe(&mut document);
     refs::describe(&mut document);
+    catalogs::describe(&mut document);
     feeds::describe(&mut document);
     auth::describe(&mut document);
     index::describe(&mut document);

@@ -13,7 +13,7 @@ use crate::config::{self, Config, Duration, PublicUrl};
 use crate::domain::hosts::LiveHosts;
 use crate::protocol::{Blobs, Chunks, Uploads};
 use crate::service::{
-    Assets, Earlier, Histories, Members, Names, Notes, Publish, Repositories, Resolve, Sites, Versions,
+    Assets, Catalogs, Earlier, Histories, Members, Names, Notes, Publish, Repositories, Resolve, Sites, Versions,
 };
 use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
@@ -54,6 +54,8 @@ pub struct Parts {
     pub asset_paths: Arc<config::Assets>,
     /// What each host stands for.
     pub hosts: LiveHosts,
+    /// Signed lists of releases.
+    pub catalogs: Arc<Catalogs>,
     /// Releases as sites.
     pub sites: Arc<Sites>,
     /// Listing and deletion of names.

@@ -8,6 +8,8 @@ pub const LABEL: &str = "larder-label";
 pub const RESOLVED: &str = "larder-resolved";
 /// Generation of the head that the response is based on, decimal.
 pub const GENERATION: &str = "larder-generation";
+/// Serial of the document of a catalog, decimal.
+pub const SERIAL: &str = "larder-catalog-serial";
 /// Warning against the version that was served: an item of RFC 9651; see [`YankNotice`](super::YankNotice).
 pub const YANKED: &str = "larder-yanked";
 /// The lowest version of the name that clients should run: its label, or its number.

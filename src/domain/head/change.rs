@@ -1,8 +1,8 @@
 //! The changes that can be requested.
 
 use super::{Action, Floor, Head};
-use crate::domain::version::{Pin, Yank, bounded};
-use crate::domain::{Expect, Origin, Selector, State, Summary, VersionRow};
+use crate::domain::version::{Yank, bounded};
+use crate::domain::{Expect, Origin, PinOwner, Selector, State, Summary, VersionRow};
 
 /// A version that has expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,12 +71,16 @@ pub enum Change {
         /// The client's precondition.
         expect: Expect,
     },
-    /// Add or remove the pin that users place by hand. Pins of other owners are unaffected.
+    /// Add or remove the pin of one owner. Pins of other owners are unaffected.
     Pin {
         /// The version to pin or unpin.
         selector: Selector,
         /// Whether to add the pin or to remove it.
         pinned: bool,
+        /// On whose behalf.
+        owner: PinOwner,
+        /// Whether to remove the pin of a catalog that still lists the version. It takes a reason.
+        force: bool,
     },
     /// Retire a version by hand.
     Retire {
@@ -185,6 +189,16 @@ impl Change {
         }
     }
 
+    /// Whether something else becomes active that was published before. Not so for what was withdrawn and comes back.
+    pub(super) fn goes_back(&self, head: &Head, row: Option<&VersionRow>) -> bool {
+        let is_back = row.is_some_and(|row| head.previous == Some(row.number));
+        match self {
+            Self::Promote { .. } | Self::Rollback { .. } => head.active().is_some() || !is_back,
+            Self::Yank { rollback, .. } => *rollback && row.is_some_and(|row| row.state == State::Active),
+            _ => false,
+        }
+    }
+
     /// Summary of the manifest that the change publishes, or prepares to publish; `row` is the version that it is about.
     #[must_use]
     pub fn published<'a>(&'a self, row: Option<&'a VersionRow>) -> Option<&'a Summary> {
@@ -251,9 +265,9 @@ impl Change {
                 State::Prepared | State::Retired | State::Aborted | State::Unknown(_) => false,
             }),
             Self::Promote { .. } => row.filter(|row| row.state == State::Active),
-            Self::Pin { pinned, .. } => row.filter(|row| match row.state {
+            Self::Pin { pinned, owner, .. } => row.filter(|row| match row.state {
                 State::Prepared | State::Ready | State::Active | State::Archived => {
-                    row.is_pinned_by(Pin::USER) == *pinned
+                    row.is_pinned_by(&owner.to_string()) == *pinned
                 }
                 State::Retired | State::Aborted | State::Unknown(_) => false,
             }),

@@ -5,7 +5,7 @@ mod warnings;
 use jiff::Timestamp;
 
 use super::super::version::{MAX_PINS, MAX_ROW, Pin, ROW_RESERVE, State, Summary, VersionRow, bounded};
-use super::super::{Carried, Origin};
+use super::super::{Carried, Origin, PinOwner};
 use super::{Action, Change, Deletion, Due, FORMAT, Head, LogName, MAX_LISTED, Operation, Outcome, Rejection};
 use super::{activation, size};
 
@@ -55,7 +55,7 @@ impl Draft {
             Change::Abort { .. } | Change::Amend { summary: None, .. } => self.abort(found(row)?)?,
             Change::Promote { .. } => self.promote(found(row)?)?,
             Change::Rollback { .. } => self.promote(row.ok_or(Rejection::NoOtherContent)?)?,
-            Change::Pin { pinned, .. } => self.pin(found(row)?, *pinned)?,
+            Change::Pin { pinned, owner, force, .. } => self.pin(found(row)?, *pinned, owner, *force)?,
             Change::Retire { reason, .. } => self.retire(found(row)?, reason)?,
             Change::Yank { reason, instead: number, rollback, .. } => {
                 self.yank(found(row)?, (reason, *number), *rollback, instead)?
@@ -187,15 +187,28 @@ impl Draft {
         Some(old.number)
     }
 
-    fn pin(&mut self, mut row: VersionRow, pinned: bool) -> Result<VersionRow, Rejection> {
+    fn pin(
+        &mut self,
+        mut row: VersionRow,
+        pinned: bool,
+        owner: &PinOwner,
+        force: bool,
+    ) -> Result<VersionRow, Rejection> {
         if !row.state.is_complete() {
             return Err(wrong_state(row));
         }
-        row.pins.retain(|pin| *pin.owner != *Pin::USER);
+        let Operation { by, reason, .. } = self.head.operation.clone();
+        if let PinOwner::Catalog(catalog) = owner
+            && !pinned
+            && !(force && reason.is_some())
+        {
+            return Err(Rejection::Listed { number: row.number, catalog: catalog.as_str().into() });
+        }
+        let owner: Box<str> = owner.to_string().into();
+        row.pins.retain(|pin| pin.owner != owner);
         if pinned {
-            let Operation { by, reason, .. } = self.head.operation.clone();
             let (at, reason) = (self.head.time, reason.map(Into::into));
-            row.pins.push(Pin { owner: Pin::USER.into(), by, at, reason, other: Carried::default() });
+            row.pins.push(Pin { owner, by, at, reason, other: Carried::default() });
             if row.pins.len() > MAX_PINS || size::json_size(&row) > MAX_ROW - ROW_RESERVE {
                 return Err(Rejection::PinsFull(row.number));
             }
@@ -205,7 +218,7 @@ impl Draft {
 
     fn retire(&mut self, mut row: VersionRow, reason: &str) -> Result<VersionRow, Rejection> {
         if !matches!(row.state, State::Unknown(_)) && row.is_pinned() {
-            return Err(Rejection::Pinned(row.number));
+            return Err(Rejection::pinned(&row));
         }
         if !matches!(row.state, State::Ready | State::Archived) {
             return Err(wrong_state(row));
@@ -271,7 +284,7 @@ impl Draft {
             if let State::Unknown(_) = row.state {
                 return Err(wrong_state(row.clone()));
             } else if row.is_pinned() {
-                return Err(Rejection::Pinned(row.number));
+                return Err(Rejection::pinned(row));
             }
         }
         for row in everything.iter_mut().filter(|row| row.state.is_root()) {

@@ -1,6 +1,6 @@
 use super::super::manifest::{Descriptor, Kind};
 use super::super::version::Summary;
-use super::super::{Expect, Selector};
+use super::super::{Expect, PinOwner, Selector};
 use super::*;
 
 mod away;
@@ -54,7 +54,7 @@ fn promote(number: u64) -> Change {
 }
 
 fn pin(number: u64, pinned: bool) -> Change {
-    Change::Pin { selector: Selector::Number(number), pinned }
+    Change::Pin { selector: Selector::Number(number), pinned, owner: PinOwner::User, force: false }
 }
 
 fn retire(number: u64) -> Change {

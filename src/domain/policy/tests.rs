@@ -23,6 +23,8 @@ const PRIVATE: PolicyKeys = PolicyKeys {
     keep_labels: None,
     follow: None,
     earlier_files: None,
+    catalog: None,
+    catalog_founders: None,
 };
 
 #[test]

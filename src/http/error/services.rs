@@ -188,6 +188,20 @@ impl From<Rejection> for ApiError {
                 let detail = format!("Version {number} is pinned; take the pin away first.");
                 Self::new(StatusCode::CONFLICT, Code::VersionPinned, detail).with("version", number)
             }
+            Rejection::RollsForward => {
+                let detail = "This is a catalog, which never goes back: its readers would refuse it. Publish a new document \
+                              with a higher serial instead.";
+                Self::new(StatusCode::CONFLICT, Code::CatalogRollsForward, detail)
+            }
+            Rejection::Listed { number, catalog } => {
+                let detail = format!(
+                    "Version {number} is listed in the catalog {catalog}, whose readers rely on it. Add a hazard there, or take \
+                     the pin away by force, with a reason (larder pin --remove --catalog {catalog} --force --reason TEXT)."
+                );
+                Self::new(StatusCode::CONFLICT, Code::ListedInCatalog, detail)
+                    .with("version", number)
+                    .with("catalog", &*catalog)
+            }
             Rejection::PinsFull(number) => {
                 let detail = format!("Version {number} has as many pins as a version can have; take one away first.");
                 Self::new(StatusCode::CONFLICT, Code::VersionPinned, detail).with("version", number)
@@ -268,6 +282,14 @@ impl From<PublishError> for ApiError {
                 Self::new(StatusCode::CONFLICT, code, detail)
                     .with("missing", missing)
                     .with("wrong_size", wrong_size.collect::<Vec<_>>())
+            }
+            PublishError::Catalog(problems) => Self::catalog(&problems),
+            PublishError::NotFounder(name) => {
+                let detail = format!(
+                    "There is no catalog {name}, and the policy of the name does not let you found one; its operator can add \
+                     you to catalog_founders."
+                );
+                Self::forbidden(detail)
             }
             PublishError::Parts(error) => error.into(),
             PublishError::Immutable(error) => error.into(),

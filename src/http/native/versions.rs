@@ -1,5 +1,7 @@
 //! `/versions/NAME[@SELECTOR]` and the actions on a version.
 
+mod pins;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -62,17 +64,7 @@ pub(super) fn describe(document: &mut Document) {
         .fails(&[400, 401, 403, 404, 409, 410, 412, 428, 500, 503, 507]);
     document.path("/versions/{target}/promote", &[&p::TARGET_EXPLICIT], [promote]);
     document.path("/versions/{target}/rollback", &[&p::TARGET_ACTIVE], rollback_operations());
-    let set_pin = |method, id, summary, about| {
-        Operation::new(method, id, summary)
-            .by_token(about)
-            .takes(&[&p::REASON])
-            .answers(200, "The row as it is now.", &[], [json_of::<Row>()])
-            .fails(&[400, 401, 403, 404, 409, 410, 500, 503, 507])
-    };
-    let about = "A pinned version cannot be retired, nor its name deleted. Needs `pin`.";
-    let pins =
-        [set_pin("put", "pin", "Pin a version", about), set_pin("delete", "unpin", "Take a pin away", "Needs `pin`.")];
-    document.path("/versions/{target}/pin", &[&p::TARGET_EXPLICIT], pins);
+    pins::describe(document);
     let copy = Operation::new("post", "copy", "Publish a version under another name")
         .by_token(
             "The bytes stay where they are. Preconditions are about the other name. Needs `publish` on it, and to be \
@@ -342,7 +334,7 @@ async fn put(
 ) -> Result<Response, ApiError> {
     let VersionPath { target, tail } = rest.place()?;
     match tail.as_deref() {
-        Some("pin") => set_pin(state, caller, target, true, query.reason).await,
+        Some("pin") => pins::set(state, caller, target, true, query).await,
         Some("yank") => warnings::yank(state, caller, target, query, (&headers, body)).await,
         Some("floor") => warnings::set_floor(state, caller, target, (&headers, body)).await,
         tail => Err(not_allowed(tail)),
@@ -357,24 +349,9 @@ async fn delete(
 ) -> Result<Response, ApiError> {
     let VersionPath { target, tail } = rest.place()?;
     match tail.as_deref() {
-        Some("pin") => set_pin(state, caller, target, false, query.reason).await,
+        Some("pin") => pins::set(state, caller, target, false, query).await,
         Some("yank") => warnings::unyank(state, caller, target, query).await,
         Some("floor") => warnings::clear_floor(state, caller, target, query).await,
         tail => Err(not_allowed(tail)),
     }
-}
-
-async fn set_pin(
-    state: AppState,
-    caller: Caller,
-    target: Target,
-    pinned: bool,
-    reason: Option<String>,
-) -> Result<Response, ApiError> {
-    caller.require(Permission::Pin, &target.name)?;
-    require_selectable(&state, &target).await?;
-    let by = caller.author().because(reasons::optional(reason)?.as_deref());
-    let tasks = state.tasks.clone();
-    let receipt = run_to_completion(&tasks, async move { Ok(state.versions.pin(&target, pinned, by).await?) }).await?;
-    Ok(Json(Row::from(&receipt.row)).into_response())
 }

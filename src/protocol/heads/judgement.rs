@@ -3,7 +3,9 @@
 use super::{ChangeError, Heads};
 use crate::domain::head::Judgement;
 use crate::domain::policy::{Labels, Tags};
-use crate::domain::{Change, Digest, Head, LogName, NamePolicy, Operation, Rejection, Summary, VersionRow};
+use crate::domain::{
+    CatalogName, Change, Digest, Head, LogName, NamePolicy, Operation, Rejection, Summary, VersionRow,
+};
 use crate::store::StoreError;
 
 impl Heads {
@@ -23,7 +25,9 @@ impl Heads {
     ) -> Result<Judgement, StoreError> {
         let mut judgement = Judgement::new(operation, self.clock.now());
         let Some(head) = current else { return Ok(judgement) };
-        judgement.tags = self.policy(name).tags;
+        let policy = self.policy(name);
+        judgement.tags = policy.tags;
+        judgement.rolls_forward = policy.catalog && name.visible().is_some_and(|name| CatalogName::of(&name).is_some());
         match change {
             Change::Delete { .. } => judgement.everything = self.segments.everything(head).await?,
             Change::Expire { due } => {

@@ -28,7 +28,7 @@ fn changes() -> impl Strategy<Value = Change> {
             .prop_map(|(number, activate, expect)| Change::Commit { number, activate, expect }),
         10 => number().prop_map(|number| Change::Abort { number }),
         15 => (selector(), expect()).prop_map(|(selector, expect)| Change::Promote { selector, expect }),
-        10 => (selector(), any::<bool>()).prop_map(|(selector, pinned)| Change::Pin { selector, pinned }),
+        10 => (selector(), any::<bool>()).prop_map(|(selector, pinned)| Change::Pin { selector, pinned, owner: PinOwner::User, force: false }),
         15 => selector().prop_map(|selector| Change::Retire { selector, reason: "old".into() }),
         15 => proptest::collection::vec((number(), 0..5_u64), 0..4).prop_map(|due| Change::Expire {
             // Generation 0 stands for a row that changed in the meantime; `aimed` fills in the others.
@@ -55,7 +55,9 @@ fn aimed(change: Change, log: &Log) -> Change {
         Change::Commit { number, activate, expect } => Change::Commit { number: aim(number), activate, expect },
         Change::Abort { number } => Change::Abort { number: aim(number) },
         Change::Promote { selector, expect } => Change::Promote { selector: select(selector), expect },
-        Change::Pin { selector, pinned } => Change::Pin { selector: select(selector), pinned },
+        Change::Pin { selector, pinned, owner, force } => {
+            Change::Pin { selector: select(selector), pinned, owner, force }
+        }
         Change::Retire { selector, reason } => Change::Retire { selector: select(selector), reason },
         Change::Expire { due } => {
             let generation = |number| log.row(number).map_or(0, |row| row.generation);
