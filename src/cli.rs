@@ -5,6 +5,7 @@
 
 mod advice;
 mod auth;
+mod catalog;
 mod check_config;
 mod check_store;
 mod collect;
@@ -157,6 +158,8 @@ pub enum Command {
     Floor(floor::Args),
     /// Publish a version under another name, without moving bytes
     Copy(copy::Args),
+    /// Found, extend, show and verify signed lists of releases
+    Catalog(catalog::Args),
     /// Delete a name, or retire one version
     Delete(delete::Args),
     /// Ask whether a server is ready
@@ -212,6 +215,10 @@ impl Command {
             Self::Unyank(args) => Subject::new(args.subject()),
             Self::Floor(args) => Subject::new(args.subject()),
             Self::Copy(args) => Subject::new(args.subject()),
+            Self::Catalog(args) => {
+                let (remote, names) = args.subject();
+                Subject::new((remote, names.iter().collect()))
+            }
             Self::Delete(args) => Subject::new(args.subject()),
             _ => return None,
         })
@@ -245,6 +252,7 @@ impl Command {
             Self::Unyank(args) => yank::undo(args, context).await,
             Self::Floor(args) => floor::run(args, context).await,
             Self::Copy(args) => copy::run(args, context).await,
+            Self::Catalog(args) => Box::pin(catalog::run(args, context)).await,
             Self::Delete(args) => delete::run(args, context).await,
             Self::Healthcheck(args) => healthcheck::run(args, context).await,
             Self::Completions(args) => complete::run(&args, context),

@@ -13,6 +13,7 @@
 
 mod answer;
 mod blobs;
+mod catalogs;
 mod download;
 mod error;
 mod exchange;
@@ -34,6 +35,7 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Url, redirect};
 
 pub use blobs::{BlobStream, Stored};
+pub use catalogs::{CatalogError, StoredCatalog};
 pub use download::Position;
 pub use error::{ClientError, ErrorKind, Problem, without_os_code};
 pub use exchange::{Mask, SignedIn};

@@ -3,8 +3,10 @@
 //! Owns every grammar and every state transition. Must never do I/O, read a clock or know about HTTP, so that all of
 //! its decisions can be tested with plain values.
 
+pub mod attestation;
 pub mod author;
 pub mod carried;
+pub mod catalog;
 pub mod choice;
 pub mod digest;
 pub mod encoding;
@@ -37,6 +39,7 @@ pub mod word;
 
 pub use author::Author;
 pub use carried::Carried;
+pub use catalog::CatalogName;
 pub use digest::{AnyDigest, BothDigests, Digest, DigestError, HashState, Hasher, Sha512};
 pub use encoding::{EncodingError, utf8};
 pub use expect::Expect;
@@ -56,4 +59,4 @@ pub use selector::{Selector, SelectorError, Target};
 pub use subject::{Subject, SubjectError};
 pub use template::{FillError, NameTemplate};
 pub use upload::UploadId;
-pub use version::{Origin, Pin, State, Summary, VersionRow};
+pub use version::{Origin, Pin, PinOwner, State, Summary, VersionRow};

@@ -16,8 +16,8 @@ mod sums;
 pub(super) mod text;
 mod unchanged;
 mod variants;
+mod within;
 
-use std::ffi::OsString;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,7 @@ use self::local_files::LocalFiles;
 use self::remarks::Remarks;
 use self::session::{Publication, Published};
 use self::site::{RuleTexts, SiteArgs};
+pub(super) use self::within::release;
 use super::expect::ExpectArgs;
 use super::promote::{standing, word};
 use super::remote::Remote;
@@ -198,18 +199,6 @@ impl Args {
         (&self.remote, vec![&self.name])
     }
 
-    /// Arguments that publish what these words say: a name, files and options.
-    pub(super) fn of(words: impl IntoIterator<Item = OsString>) -> Result<Self, CliError> {
-        #[derive(clap::Parser)]
-        struct Line {
-            #[command(flatten)]
-            args: Args,
-        }
-        let words = std::iter::once("publish".into()).chain(words);
-        let line = <Line as clap::Parser>::try_parse_from(words);
-        line.map(|line| line.args).map_err(|error| CliError::usage(error.to_string()))
-    }
-
     /// Whether the arguments describe a static site.
     fn is_site(&self) -> bool {
         self.manifest.is_none() && self.description.kind == KindArg::Static
@@ -250,14 +239,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let published = site::publish(&mut publication, args.site.allow_changed, context).await?;
     let seconds = SystemClock.now().duration_since(started).as_secs_f64();
     summarise(&publication, &published, seconds, context)
-}
-
-/// Publishes what the arguments say, for a command that goes on from there. Returns the bytes of the manifest, too.
-pub(super) async fn release(args: &Args, client: &Client, context: &Context) -> Result<(Bytes, Published), CliError> {
-    let mut publication = gather(args, client, context).await?;
-    publication.reuse_unchanged().await?;
-    let published = site::publish(&mut publication, false, context).await?;
-    Ok((publication.bytes, published))
 }
 
 /// Reads all local input: the files or the manifest, and the source.

@@ -5,6 +5,7 @@
 //! check before P1 could be invalidated by a collector that had not seen the root yet.
 
 mod catalogs;
+mod commit;
 mod drafts;
 mod error;
 mod immutable;
@@ -34,9 +35,6 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// Limit on storing a manifest again because it was collected before it was protected.
 const MAX_PUTS: u32 = 8;
-
-/// Limit on judging a catalog again because another document became active meanwhile.
-const MAX_JUDGED: u32 = 8;
 
 /// Size of a manifest, in bytes, above which it is parsed outside of the threads that serve requests.
 const LONG: usize = 64 << 10;
@@ -313,52 +311,6 @@ impl Publish {
                 }
                 Err(error)
             }
-        }
-    }
-
-    async fn commit_head(
-        &self,
-        name: &LogName,
-        number: u64,
-        options: PublishOptions,
-        by: &Author,
-    ) -> Result<Receipt, PublishError> {
-        let PublishOptions { activate, expect: stated } = options;
-        let mut attempt = 1;
-        loop {
-            let judged = if activate { self.judged(name, number, &stated, by).await? } else { None };
-            let expect = judged.clone().unwrap_or_else(|| stated.clone());
-            match self.heads.change(name, &Change::Commit { number, activate, expect }, by).await {
-                // Not what the client stated, but what was judged does not hold any more.
-                Err(ChangeError::Rejected(Rejection::Precondition { current }))
-                    if judged.is_some() && stated.holds(current) && attempt < MAX_JUDGED =>
-                {
-                    attempt += 1;
-                }
-                changed => return Ok(Receipt::new(changed?)),
-            }
-        }
-    }
-
-    /// As [`Publish::check_catalog`], for a version by its number.
-    async fn judged(
-        &self,
-        name: &LogName,
-        number: u64,
-        expect: &Expect,
-        by: &Author,
-    ) -> Result<Option<Expect>, PublishError> {
-        if !self.heads.policy(name).catalog {
-            return Ok(None);
-        }
-        let head = self.heads.current(name).await?;
-        let row = match head {
-            Some(head) => self.heads.select(&head, Selector::Number(number)).await?,
-            None => None,
-        };
-        match row {
-            Some(row) => Box::pin(self.check_catalog(name, &row, expect, by)).await,
-            None => Ok(None),
         }
     }
 

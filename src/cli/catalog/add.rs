@@ -87,9 +87,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.writer(context).await?;
     let own = public(&signers);
     let author = Author { client: &client, name: &args.catalog, args: &args.author, signers: &signers, own, context };
+    let before = author.document().await?;
     let listed = match &args.from {
         Some(target) => standing(&client, target).await?,
-        None => published(&args, &client, context).await?,
+        // Nothing is published that could not be listed.
+        None => published(&args, &client, |digest| same(&before, &args.release, digest), context).await?,
     };
     let release = describe(&args, &listed)?;
     // Pinned before it is listed: from then on nothing that is listed can go away.
@@ -108,7 +110,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 /// Publishes the files.
-async fn published(args: &Args, client: &Client, context: &Context) -> Result<Listed, CliError> {
+async fn published(
+    args: &Args,
+    client: &Client,
+    refuse: impl FnOnce(Digest) -> Result<(), CliError>,
+    context: &Context,
+) -> Result<Listed, CliError> {
     let own = || args.catalog.release(&args.release);
     let name = args.to.clone().or_else(own).ok_or_else(|| {
         let detail = format!("{:?} cannot be the last part of a name; give one with --to NAME.", args.release);
@@ -118,7 +125,7 @@ async fn published(args: &Args, client: &Client, context: &Context) -> Result<Li
     words.push("--".into());
     words.extend(args.files.iter().map(|path| path.clone().into_os_string()));
     let arguments = publish::Args::of(words)?;
-    let (bytes, published) = Box::pin(publish::release(&arguments, client, context)).await?;
+    let (bytes, published) = Box::pin(publish::release(&arguments, client, refuse, context)).await?;
     let row = client.row(&Target::numbered(name.clone(), published.receipt.version)).await?;
     of_bytes(name, row, &bytes)
 }
@@ -173,19 +180,26 @@ fn describe(args: &Args, listed: &Listed) -> Result<Release, CliError> {
 
 /// Lists a release on top, unless it is there as it is to be.
 fn list(document: &mut Document, release: &Release) -> Result<(), CliError> {
-    match document.release(&release.name) {
-        None => document.releases.insert(0, release.clone()),
-        Some(found) if found.manifest == release.manifest && found.items == release.items => {
-            output::note(format_args!("{} is listed already", release.name));
-        }
-        Some(found) => {
-            let detail = format!(
-                "The catalog lists {:?} already, with the manifest {}. What is listed never changes: give the release \
-                 another name, and this one a hazard if it must not be used.",
-                release.name, found.manifest
-            );
-            return Err(CliError::new(Exit::Precondition, "RELEASE_CHANGED", detail));
-        }
+    same(document, &release.name, release.manifest)?;
+    if document.release(&release.name).is_none() {
+        document.releases.insert(0, release.clone());
+    } else {
+        output::note(format_args!("{} is listed already", release.name));
     }
     Ok(())
+}
+
+/// Fails if the release is listed with another manifest.
+fn same(document: &Document, release: &str, manifest: Digest) -> Result<(), CliError> {
+    match document.release(release) {
+        Some(found) if found.manifest != manifest => {
+            let detail = format!(
+                "The catalog lists {release:?} already, with the manifest {}. What is listed never changes: give the \
+                 release another name, and this one a hazard if it must not be used.",
+                found.manifest
+            );
+            Err(CliError::new(Exit::Precondition, "RELEASE_CHANGED", detail))
+        }
+        _ => Ok(()),
+    }
 }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::signer::{self, Signer, SignerArgs};
-use super::trust::{Believed, TrustArgs};
+use super::trust::{Believed, KeyArgs, TrustArgs};
 use crate::cli::publish::local_files::LocalFiles;
 use crate::cli::publish::parse;
 use crate::cli::publish::remarks::Remarks;
@@ -41,7 +41,14 @@ pub(super) struct AuthorArgs {
     expires: Option<End>,
 
     #[command(flatten)]
-    pub(super) trust: TrustArgs,
+    keys: KeyArgs,
+}
+
+impl AuthorArgs {
+    /// Whom an author believes beside the own keys.
+    fn trust(&self) -> TrustArgs {
+        self.keys.clone().into()
+    }
 }
 
 /// When something ends.
@@ -139,11 +146,16 @@ impl Author<'_> {
         }
     }
 
+    /// The document that is active.
+    pub(super) async fn document(&self) -> Result<Document, CliError> {
+        Ok(self.read().await?.verified.document)
+    }
+
     /// Reads the catalog, which has to be one that its author would believe.
     async fn read(&self) -> Result<Believed, CliError> {
         let stored = self.client.catalog(self.name).await?;
-        let believed = self.args.trust.judge(self.name, stored, &self.own, self.context)?;
-        self.args.trust.keep(self.name, &believed)?;
+        let believed = self.args.trust().judge(self.name, stored, &self.own, self.context)?;
+        self.args.trust().keep(self.name, &believed)?;
         Ok(believed)
     }
 
@@ -191,10 +203,10 @@ impl Author<'_> {
             manifest: None,
         };
         // What readers would refuse is not published.
-        let believed = self.args.trust.judge(self.name, stored, &self.own, self.context)?;
+        let believed = self.args.trust().judge(self.name, stored, &self.own, self.context)?;
         let names: Vec<String> = signatures.into_iter().map(|(name, _)| name).collect();
         self.send(&believed.stored, &names, expect).await?;
-        self.args.trust.keep(self.name, &believed)?;
+        self.args.trust().keep(self.name, &believed)?;
         Ok(document)
     }
 

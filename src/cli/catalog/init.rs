@@ -32,7 +32,7 @@ pub(super) struct Args {
     catalog: CatalogName,
 
     /// How many of the keys have to sign
-    #[arg(long, value_name = "N", default_value = "1", value_parser = values::positive, id = "signers")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::positive)]
     threshold: NonZeroUsize,
 
     /// Until when the keys may be believed [default: 730d]

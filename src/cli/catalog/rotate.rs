@@ -31,7 +31,7 @@ pub(super) struct Args {
     new: Vec<PathBuf>,
 
     /// How many of the new keys have to sign
-    #[arg(long, value_name = "N", default_value = "1", value_parser = values::positive, id = "signers")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::positive)]
     threshold: NonZeroUsize,
 
     /// Until when the new keys may be believed [default: 730d]

@@ -11,28 +11,42 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::domain::attestation;
 use crate::domain::catalog::{Anchor, CatalogName, Known, PublicKey, Refusal, Root, Verified};
 
-/// Which keys are trusted.
+/// Keys that are trusted, and where copies are kept.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Trust")]
-pub(super) struct TrustArgs {
+pub(super) struct KeyArgs {
     /// Public key of minisign that has to sign: the key itself, or its file
     ///
     /// It is needed only once: after that, a copy of the catalog is kept, and later documents and keys are believed if
     /// they follow from it.
     #[arg(long = "verify-key", value_name = "KEY|FILE")]
-    keys: Vec<String>,
-
-    /// How many of the keys have to sign
-    #[arg(long, value_name = "N", requires = "keys", value_parser = values::positive)]
-    threshold: Option<NonZeroUsize>,
-
-    /// Believe the keys that the server shows if nothing is known of the catalog yet, and remember them
-    #[arg(long, conflicts_with = "keys")]
-    trust_on_first_use: bool,
+    verify_keys: Vec<String>,
 
     /// Directory with the copies of catalogs [default: ~/.local/state/larder]
     #[arg(long, value_name = "DIR", env = "LARDER_STATE", hide_env_values = true)]
     state: Option<PathBuf>,
+}
+
+/// How a reader comes to trust a catalog.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Trust")]
+pub(super) struct TrustArgs {
+    #[command(flatten)]
+    keys: KeyArgs,
+
+    /// How many of the keys have to sign
+    #[arg(long, value_name = "N", requires = "verify_keys", value_parser = values::positive)]
+    threshold: Option<NonZeroUsize>,
+
+    /// Believe the keys that the server shows if nothing is known of the catalog yet, and remember them
+    #[arg(long, conflicts_with = "verify_keys")]
+    trust_on_first_use: bool,
+}
+
+impl From<KeyArgs> for TrustArgs {
+    fn from(keys: KeyArgs) -> Self {
+        Self { keys, ..Self::default() }
+    }
 }
 
 /// A catalog that is to be believed.
@@ -56,12 +70,12 @@ pub(super) fn public_key(text: &str) -> Result<attestation::PublicKey, CliError>
 impl TrustArgs {
     /// Where copies are kept.
     pub(super) fn directory(&self) -> Option<KeptDirectory> {
-        KeptDirectory::new(self.state.as_deref())
+        KeptDirectory::new(self.keys.state.as_deref())
     }
 
     fn given(&self) -> Result<Anchor, CliError> {
         let keys: Result<BTreeSet<_>, CliError> =
-            self.keys.iter().map(|key| Ok(PublicKey(*public_key(key)?.raw()))).collect();
+            self.keys.verify_keys.iter().map(|key| Ok(PublicKey(*public_key(key)?.raw()))).collect();
         let keys = keys?;
         let threshold = self.threshold.map_or(1, NonZeroUsize::get);
         if threshold > keys.len().max(1) {
@@ -114,7 +128,7 @@ impl TrustArgs {
         let Some(directory) = self.directory() else { return Ok(()) };
         let Believed { stored, anchor, .. } = believed;
         match directory.save(name, &Kept { stored: stored.clone(), anchor: anchor.clone() }) {
-            Err(error) if self.state.is_none() => {
+            Err(error) if self.keys.state.is_none() => {
                 output::note(format_args!("{error} An older catalog would not be noticed."));
                 Ok(())
             }

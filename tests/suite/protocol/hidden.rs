@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder::clock::SystemClock;
 use larder::domain::head::Change;
 use larder::domain::manifest::Descriptor;
-use larder::domain::{Expect, LogName, Selector, Summary};
+use larder::domain::{Expect, LogName, PinOwner, Selector, Summary};
 use larder::layout::{LayoutKey, marker};
 use larder::service::Names;
 use larder::upkeep::collect::Settings;
@@ -141,7 +141,7 @@ async fn copy_store_takes_a_hidden_log_along_and_follows_and_compares_it() {
     assert!(matches!(copied(&from, &to.store()).await, (Ok(true), findings) if findings.is_empty()));
     assert_eq!(all_keys(&from).await, all_keys(&to.store()).await);
     assert!(has_all(&to.store()).await);
-    let pin = Change::Pin { selector: Selector::Number(1), pinned: true };
+    let pin = Change::Pin { selector: Selector::Number(1), pinned: true, owner: PinOwner::User, force: false };
     Services::over(&to.store()).heads.change(&hidden(), &pin, &*ACTOR).await.unwrap();
     let (diverged, _) = copied(&from, &to.store()).await;
     assert!(matches!(diverged, Err(CopyError::Diverged { name, .. }) if name == hidden()));
