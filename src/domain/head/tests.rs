@@ -4,6 +4,7 @@ use super::super::{Expect, PinOwner, Selector};
 use super::*;
 
 mod away;
+mod catalogs;
 mod conditions;
 mod drafts;
 mod format;

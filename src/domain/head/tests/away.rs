@@ -126,7 +126,8 @@ fn a_pin_by_hand_leaves_those_of_others_alone() {
         Pin { owner: "catalog:tools".into(), by: Subject::admin(), at: at(0), reason: None, other: Carried::default() };
     log.head.as_mut().unwrap().rows[0].pins.push(catalog.clone());
     assert_eq!(log.make(&pin(1, false)), Ok(false), "there is none to take away");
-    assert_eq!(rejected(&mut log, &retire(1)), Rejection::Pinned(1));
+    let listed = Rejection::Listed { number: 1, catalog: "tools".into() };
+    assert_eq!(rejected(&mut log, &retire(1)), listed);
     assert_eq!(log.make(&pin(1, true)), Ok(true));
     assert_eq!(log.row(1).unwrap().pins.len(), 2);
     assert_eq!(log.make(&pin(1, true)), Ok(false));
