@@ -70,7 +70,7 @@ impl KeptDirectory {
         Ok(Some(Kept { stored, anchor: Anchor { keys, threshold: file.threshold } }))
     }
 
-    /// Replaces the copy.
+    /// Replaces the copy, unless there is a newer one by now.
     pub(super) fn save(&self, name: &CatalogName, Kept { stored, anchor }: &Kept) -> Result<(), CliError> {
         let path = self.path(name);
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
@@ -82,7 +82,15 @@ impl KeptDirectory {
             threshold: anchor.threshold,
         };
         let json = serde_json::to_vec(&file).map_err(anyhow::Error::from)?;
-        replace(&path, &json).map_err(|error| CliError::io(format_args!("keep a copy as {}", path.display()), &error))
+        let failed = |error| CliError::io(format_args!("keep a copy as {}", path.display()), &error);
+        // Two commands at once must not lose each other's copies.
+        let _lock = lock(&path).map_err(failed)?;
+        let serial = |bytes: &[u8]| Document::read(bytes).map_or(0, |document| document.serial);
+        let newest = self.load(name)?.map_or(0, |kept| serial(&kept.stored.document));
+        if newest > serial(&stored.document) {
+            return Ok(());
+        }
+        replace(&path, &json).map_err(failed)
     }
 
     /// The copy of a manifest that the catalog lists.
@@ -118,6 +126,15 @@ impl Kept {
 fn damaged(path: &Path, why: &str) -> CliError {
     let path = path.display();
     CliError::usage(format!("The copy {path} cannot be read: {why}. If nobody meddled with it, remove it."))
+}
+
+/// Waits for others who write this file. The lock ends with the value.
+fn lock(path: &Path) -> io::Result<std::fs::File> {
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let options = &mut std::fs::OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).open(path.with_extension("lock"))?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// Writes a file so that it is the old one or the new one, whatever happens.
