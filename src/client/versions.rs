@@ -149,6 +149,7 @@ impl Client {
             manifest: row.manifest,
             state: row.state,
             unchanged: false,
+            verifying: None,
             previous: history.previous,
         })
     }

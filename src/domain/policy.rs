@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use super::attestation::Requirement;
 use super::pattern::Reach;
 use super::retention::{EarlierFiles, Verdict};
 use super::{Cas, Glob, LogName, ManifestName, NamePattern, Reads, RepositoryName, Retention, VersionRow};
@@ -56,6 +57,8 @@ pub struct NamePolicy {
     pub follow: Arc<[ManifestName]>,
     /// Which versions that were active still answer for files that the active one lacks.
     pub earlier_files: EarlierFiles,
+    /// The signatures that a version needs to become active. `None`: none.
+    pub signatures: Option<Arc<Requirement>>,
 }
 
 impl Default for NamePolicy {
@@ -138,13 +141,15 @@ pub struct PolicyKeys {
     pub follow: Option<Arc<[ManifestName]>>,
     /// [`NamePolicy::earlier_files`]
     pub earlier_files: Option<EarlierFiles>,
+    /// [`NamePolicy::signatures`]; a threshold of 0 is none.
+    pub signatures: Option<Arc<Requirement>>,
 }
 
 /// A function that returns whether a rule sets a certain key.
 type IsSet = fn(&PolicyKeys) -> bool;
 
 /// All keys, as configurations spell them.
-const KEYS: [(&str, IsSet); 12] = [
+const KEYS: [(&str, IsSet); 13] = [
     ("read", |keys| keys.read.is_some()),
     ("cas", |keys| keys.cas.is_some()),
     ("keep_last", |keys| keys.keep_last.is_some()),
@@ -157,6 +162,7 @@ const KEYS: [(&str, IsSet); 12] = [
     ("keep_labels", |keys| keys.keep_labels.is_some()),
     ("follow", |keys| keys.follow.is_some()),
     ("earlier_files", |keys| keys.earlier_files.is_some()),
+    ("signatures", |keys| keys.signatures.is_some()),
 ];
 
 impl PolicyKeys {
@@ -175,6 +181,7 @@ impl PolicyKeys {
             keep_labels: self.keep_labels.as_ref().or(later.keep_labels.as_ref()).map(Arc::clone),
             follow: self.follow.as_ref().or(later.follow.as_ref()).map(Arc::clone),
             earlier_files: self.earlier_files.or(later.earlier_files),
+            signatures: self.signatures.as_ref().or(later.signatures.as_ref()).map(Arc::clone),
         }
     }
 
@@ -195,6 +202,7 @@ impl PolicyKeys {
             keep_labels: self.keep_labels.clone().unwrap_or_default(),
             follow: self.follow.clone().unwrap_or_default(),
             earlier_files: self.earlier_files.unwrap_or_default(),
+            signatures: self.signatures.clone().filter(|requirement| requirement.threshold() > 0),
         }
     }
 }

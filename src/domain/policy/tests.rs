@@ -23,6 +23,7 @@ const PRIVATE: PolicyKeys = PolicyKeys {
     keep_labels: None,
     follow: None,
     earlier_files: None,
+    signatures: None,
 };
 
 #[test]
