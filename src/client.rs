@@ -12,6 +12,7 @@
 //!   precondition, an unknown session), the client reads the current state of the name before it reports a failure.
 
 mod answer;
+mod attachments;
 mod blobs;
 mod catalogs;
 mod download;

@@ -5,6 +5,7 @@
 //! them. Readers ignore unknown members. Must never know how the values are obtained.
 
 mod assets;
+mod attachments;
 pub mod auth;
 mod blobs;
 mod catalogs;
@@ -31,6 +32,7 @@ mod sessions;
 mod warnings;
 
 pub use assets::StoredAsset;
+pub use attachments::{Attachment, AttachmentList};
 pub use auth::{AudienceAnswer, TokenAnswer, TokenQuestion, TokenRule};
 pub use blobs::{MissingBlobs, MissingQuestion, StoredBlob, blob_address, file_address};
 pub use catalogs::{CatalogEntry, CatalogItem, CatalogPage, CatalogRelease};
@@ -45,7 +47,7 @@ pub use notice::YankNotice;
 pub use origins::{Origin, is_origin_url};
 pub use platforms::{PlatformFile, PlatformFiles};
 pub use problem::ProblemDetails;
-pub use receipts::{CopyRequest, Receipt};
+pub use receipts::{CopyRequest, Receipt, Verifying};
 pub use rows::{ArtifactManifest, History, Row};
 pub use runtime::{Runtime, RuntimeArtifact};
 pub use sessions::{BeginParts, OpenSession, OpenSessions, Session, SessionParts};

@@ -21,6 +21,7 @@ use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
 use super::table::{Column, Table, size};
+use super::trust::{TrustArgs, Verified};
 use super::{CliError, Context, Exit, complete, notices, output, values};
 use crate::client::{Client, PublishedManifest};
 use crate::domain::manifest::{Aliases, Artifact, FileIndex, Format, oci};
@@ -40,7 +41,8 @@ replaced; for others say --force. Prints what `sha256sum -c` reads.
 Examples:
   larder fetch miren/main --output dist
   larder fetch miren/main@previous miren-linux-amd64.zip
-  larder fetch miren/main --source source.tar.gz"
+  larder fetch miren/main --source source.tar.gz
+  larder fetch miren/main --verify-key release.key.pub"
 )]
 pub struct Args {
     /// The version (without a selector: the active one)
@@ -73,6 +75,9 @@ pub struct Args {
 
     #[command(flatten)]
     platform: PlatformArgs,
+
+    #[command(flatten)]
+    trust: TrustArgs,
 
     #[command(flatten)]
     remote: Remote,
@@ -135,6 +140,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 /// Fetches from the server of this client.
 pub(super) async fn with(args: Args, client: &Client, context: &Context) -> Result<(), CliError> {
     let release = read_release(client, &args.target).await?;
+    let verified = args.trust.verify(client, &args.target, &release).await?;
     let source = args.source.as_ref().map(|name| source(&release, &args.target, name)).transpose()?;
     let for_platform = args.platform.choose(&args.target, &release.manifest.files)?;
     let wanted = match source.as_ref().or(for_platform) {
@@ -162,7 +168,7 @@ pub(super) async fn with(args: Args, client: &Client, context: &Context) -> Resu
     let names: Vec<&str> = wanted.iter().map(|artifact| artifact.name.as_str()).collect();
     merging::check(root, &names)?;
     let fetched = transfer(client, &args, &wanted, &standing, context).await?;
-    summarise(&args, &release, &fetched, context)
+    summarise(&args, (&release, verified.as_ref()), &fetched, context)
 }
 
 /// Fetches the files, and prints each one in the order of the manifest rather than of completion, so that the output is
@@ -257,7 +263,12 @@ fn plan(
     Ok(())
 }
 
-fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Context) -> Result<(), CliError> {
+fn summarise(
+    args: &Args,
+    (release, verified): (&Release, Option<&Verified>),
+    fetched: &[Fetched],
+    context: &Context,
+) -> Result<(), CliError> {
     if context.json {
         return output::json(&json!({
             "name": args.target.name,
@@ -266,6 +277,7 @@ fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Cont
             "generation": release.published.generation,
             "manifest": release.published.digest,
             "directory": args.output,
+            "verified": verified,
             "files": fetched,
         }));
     }

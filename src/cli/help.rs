@@ -21,8 +21,8 @@ pub(super) fn version() -> &'static str {
 pub(super) const GROUPS: [(&str, &[&str]); 7] = [
     ("Publish", &["publish", "complete", "sessions", "import"]),
     ("Read", &["ls", "versions", "history", "diff", "fetch", "get", "sums"]),
-    ("Sign", &["catalog"]),
     ("Manage", &["promote", "rollback", "copy", "pin", "yank", "unyank", "floor", "delete"]),
+    ("Sign", &["key", "sign", "attach", "attachments", "catalog"]),
     ("Serve", &["serve", "healthcheck", "check-config", "auth"]),
     ("Look after a store", &["verify", "collect", "copy-store", "migrate", "check-store"]),
     ("Shell", &["completions", "man"]),
@@ -63,7 +63,8 @@ Exit codes:
   3  not found (never existed, or retired)
   4  token missing, unknown or not allowed to do this
   5  a precondition (--expect) does not hold
-  6  bytes do not match their digest
+  6  bytes do not match their digest, or signatures that were asked
+     for are missing or wrong
   7  unavailable after all retries; try again later
   8  done in part, damage found, or a difference (diff --exit-code)
 

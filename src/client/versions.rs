@@ -168,6 +168,7 @@ impl Client {
             manifest: row.manifest,
             state: row.state,
             unchanged: false,
+            verifying: None,
             previous: history.previous,
         })
     }

@@ -18,3 +18,6 @@ pub use judgement::{Judged, Refusal, Refused, Signed, SignedRelease, Standing};
 pub use minisign::{KeyError, KeyId, MEDIA_TYPE, PublicKey, Signature, SignatureError};
 pub use requirement::{Requirement, RequirementError};
 pub use statement::{MAX_SERIAL, Statement, StatementError};
+
+#[cfg(all(test, feature = "server"))]
+mod tests;

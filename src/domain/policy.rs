@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use super::attestation::Requirement;
 use super::pattern::Reach;
 use super::retention::{EarlierFiles, Verdict};
 use super::{Cas, Glob, LogName, ManifestName, NamePattern, Reads, RepositoryName, Retention, VersionRow};
@@ -60,6 +61,8 @@ pub struct NamePolicy {
     pub catalog: bool,
     /// Which subjects may found a catalog, as patterns.
     pub catalog_founders: Arc<[Glob]>,
+    /// The signatures that a version needs to become active. `None`: none.
+    pub signatures: Option<Arc<Requirement>>,
 }
 
 impl Default for NamePolicy {
@@ -151,13 +154,15 @@ pub struct PolicyKeys {
     pub catalog: Option<bool>,
     /// [`NamePolicy::catalog_founders`]
     pub catalog_founders: Option<Arc<[Glob]>>,
+    /// [`NamePolicy::signatures`]; a threshold of 0 is none.
+    pub signatures: Option<Arc<Requirement>>,
 }
 
 /// A function that returns whether a rule sets a certain key.
 type IsSet = fn(&PolicyKeys) -> bool;
 
 /// All keys, as configurations spell them.
-const KEYS: [(&str, IsSet); 14] = [
+const KEYS: [(&str, IsSet); 15] = [
     ("read", |keys| keys.read.is_some()),
     ("cas", |keys| keys.cas.is_some()),
     ("keep_last", |keys| keys.keep_last.is_some()),
@@ -172,6 +177,7 @@ const KEYS: [(&str, IsSet); 14] = [
     ("earlier_files", |keys| keys.earlier_files.is_some()),
     ("catalog", |keys| keys.catalog.is_some()),
     ("catalog_founders", |keys| keys.catalog_founders.is_some()),
+    ("signatures", |keys| keys.signatures.is_some()),
 ];
 
 impl PolicyKeys {
@@ -192,6 +198,7 @@ impl PolicyKeys {
             earlier_files: self.earlier_files.or(later.earlier_files),
             catalog: self.catalog.or(later.catalog),
             catalog_founders: self.catalog_founders.as_ref().or(later.catalog_founders.as_ref()).map(Arc::clone),
+            signatures: self.signatures.as_ref().or(later.signatures.as_ref()).map(Arc::clone),
         }
     }
 
@@ -214,6 +221,7 @@ impl PolicyKeys {
             earlier_files: self.earlier_files.unwrap_or_default(),
             catalog: self.catalog.unwrap_or_default(),
             catalog_founders: self.catalog_founders.clone().unwrap_or_else(founders),
+            signatures: self.signatures.clone().filter(|requirement| requirement.threshold() > 0),
         }
     }
 }

@@ -9,7 +9,9 @@ mod mechanics;
 mod parts;
 pub(super) mod problems;
 mod services;
+mod signatures;
 mod tokens;
+mod versions;
 
 use axum::http::header::{self, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};

@@ -1,5 +1,6 @@
 //! The native surface: blobs, uploads, manifests, sessions, versions, refs, pages, and the endpoints for operators.
 
+mod attachments;
 mod auth;
 mod blobs;
 mod bodies;
@@ -89,6 +90,7 @@ fn describe() -> Value {
     uploads::describe(&mut document);
     sessions::describe(&mut document);
     versions::describe(&mut document);
+    attachments::describe(&mut document);
     warnings::describe(&mut document);
     history::describe(&mut document);
     refs::describe(&mut document);

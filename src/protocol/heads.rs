@@ -13,6 +13,7 @@ mod labels;
 mod rollback;
 mod segments;
 mod select;
+mod signatures;
 mod state;
 mod watching;
 
@@ -24,10 +25,11 @@ use moka::sync::Cache;
 use tokio::time::{Duration, Instant};
 
 use crate::clock::Clock;
+use crate::domain::attestation::{Annex, Standing};
 use crate::domain::head::Outcome;
-use crate::domain::manifest::Descriptor;
-use crate::domain::{Author, Change, Head, LivePolicies, LogName, Operation, Rejection, VersionRow};
+use crate::domain::{Author, Change, Digest, Head, LivePolicies, LogName, Operation, Rejection, VersionRow};
 use crate::layout::LayoutKey;
+use crate::protocol::Manifests;
 use crate::protocol::absences::Absences;
 use crate::protocol::flights::Flights;
 use crate::protocol::log::Log;
@@ -43,6 +45,8 @@ use watching::Watches;
 pub(crate) const MAX_HEAD: u64 = 4 << 20;
 /// Size of the head cache, in bytes.
 const REMEMBERED_BYTES: u64 = 16 << 20;
+/// Size of the cache of annexes, in bytes.
+const ANNEX_BYTES: u64 = 4 << 20;
 /// Generations followed one GET at a time before the log is listed instead.
 const MAX_WALK: u32 = 8;
 /// Time after which a head has been the newest for a second on all servers, with some tolerance for their clocks.
@@ -77,6 +81,8 @@ pub struct Changed {
     pub row: Option<VersionRow>,
     /// Whether the name was in the requested state already.
     pub unchanged: bool,
+    /// What verifying clients make of the version that became active, under a policy that requires signatures.
+    pub standing: Option<Standing>,
 }
 
 /// How stale an answer may be.
@@ -106,6 +112,8 @@ pub struct Heads {
     absent: Absences<LogName>,
     policies: LivePolicies,
     watches: Watches,
+    annexes: Cache<Digest, Arc<Annex>>,
+    manifests: Option<Arc<Manifests>>,
 }
 
 impl Heads {
@@ -118,17 +126,28 @@ impl Heads {
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let newest = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
-        let (segments, log) = (Segments::new(Arc::clone(&store)), Log::new(Arc::clone(&store)));
+        let segments = Segments::new(Arc::clone(&store));
         let (looks, later_looks) = (Flights::default(), Flights::default());
         let (absent, watches) = (Absences::default(), Watches::default());
         let (policies, max_staleness) = (LivePolicies::default(), Duration::ZERO);
-        Self { store, log, clock, newest, segments, max_staleness, looks, later_looks, absent, policies, watches }
-    }
-
-    /// Sets the policies that changes are judged by.
-    #[must_use]
-    pub fn with_policies(self, policies: LivePolicies) -> Self {
-        Self { policies, ..self }
+        let weigh = |_: &Digest, annex: &Arc<Annex>| 1024 + 2048 * u32::try_from(annex.attachments.len()).unwrap_or(64);
+        let annexes = Cache::builder().max_capacity(ANNEX_BYTES).weigher(weigh).build();
+        let (log, manifests) = (Log::new(Arc::clone(&store)), None);
+        Self {
+            store,
+            log,
+            clock,
+            newest,
+            segments,
+            max_staleness,
+            looks,
+            later_looks,
+            absent,
+            policies,
+            watches,
+            annexes,
+            manifests,
+        }
     }
 
     /// The store of the logs.
@@ -282,15 +301,6 @@ impl Heads {
         self.segments.roots(head).await
     }
 
-    /// The blobs that a version needs beyond its manifest and those that the manifest refers to. They are protected as
-    /// long as the version is a root.
-    ///
-    /// # Errors
-    /// When the store fails, or the annex that names them cannot be read.
-    pub async fn needs(&self, name: &LogName, row: &VersionRow) -> Result<Vec<Descriptor>, StoreError> {
-        annex::needs(&*self.store, name, row).await
-    }
-
     /// Rows with numbers below `before`, newest first: at least `limit` of them unless there are fewer.
     ///
     /// # Errors
@@ -337,9 +347,9 @@ impl Heads {
                 // Only a name that exists can be unchanged.
                 let known = known.ok_or(Rejection::NoSuchVersion)?;
                 let head = self.make_durable(known).await?;
-                Ok(Some(Changed { head, row, unchanged: true }))
+                Ok(Some(Changed { head, row, unchanged: true, standing: None }))
             }
-            Outcome::Next { mut head, row, spill } => {
+            Outcome::Next { mut head, row, spill, standing } => {
                 self.clock.skew().map_or(Ok(()), |ahead| Err(ChangeError::ClockSkew(ahead)))?;
                 let may_be_unlisted = known.as_ref().is_none_or(CachedHead::may_be_unlisted);
                 if let Some(known) = known {
@@ -360,7 +370,7 @@ impl Heads {
                 let head = Arc::new(*head);
                 // The answer is this head, even if another writer has built on it since.
                 self.keep(CachedHead { head: Arc::clone(&head), checked: asked, durable: true, listed: true });
-                Ok(Some(Changed { head, row, unchanged: false }))
+                Ok(Some(Changed { head, row, unchanged: false, standing }))
             }
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::domain::attestation::Annex;
 use crate::domain::head::Change;
 use crate::domain::{
     Action, Author, CatalogName, Expect, Head, ManifestName, Origin, PinOwner, Rejection, Selector, State, Target,
@@ -330,6 +331,12 @@ impl Versions {
             ..Origin::default()
         };
         let media_type = found.row.summary.media_type.as_deref();
-        Ok(self.publish.republish(to, loaded.bytes.clone(), (media_type, origin), options, by).await?)
+        let annex = match found.row.annex {
+            Some(_) => {
+                Some(Annex::clone(&*self.heads.annex(&from.name, &found.row).await.map_err(ResolveError::from)?))
+            }
+            None => None,
+        };
+        Ok(self.publish.republish(to, loaded.bytes.clone(), (media_type, origin, annex), options, by).await?)
     }
 }

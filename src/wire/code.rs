@@ -46,6 +46,12 @@ macro_rules! codes {
 }
 
 codes! {
+    /// What is to be attached is empty, or is not of its media type.
+    AttachmentInvalid = "ATTACHMENT_INVALID",
+    /// The version has no such attachment.
+    AttachmentUnknown = "ATTACHMENT_UNKNOWN",
+    /// The version has as many attachments as it can have.
+    AttachmentsFull = "ATTACHMENTS_FULL",
     /// The blob does not exist.
     BlobUnknown = "BLOB_UNKNOWN",
     /// The document of a catalog is malformed.
@@ -130,6 +136,10 @@ codes! {
     RunUnknown = "RUN_UNKNOWN",
     /// A selector is malformed.
     SelectorInvalid = "SELECTOR_INVALID",
+    /// The version is signed with a lower serial than the active one.
+    SerialBehind = "SERIAL_BEHIND",
+    /// The version lacks signatures that the policy of the name requires.
+    SignaturesMissing = "SIGNATURES_MISSING",
     /// A body is too long, too short or differs from the announced length.
     SizeInvalid = "SIZE_INVALID",
     /// The store holds damaged data.

@@ -154,7 +154,8 @@ impl Author<'_> {
     /// Reads the catalog, which has to be one that its author would believe.
     async fn read(&self) -> Result<Believed, CliError> {
         let stored = self.client.catalog(self.name).await?;
-        let believed = self.args.trust().judge(self.name, stored, &self.own, self.context)?;
+        let believed =
+            self.args.trust().judge(self.name, stored, (self.client.base().as_str(), &self.own), self.context)?;
         self.args.trust().keep(self.name, &believed)?;
         Ok(believed)
     }
@@ -203,7 +204,8 @@ impl Author<'_> {
             manifest: None,
         };
         // What readers would refuse is not published.
-        let believed = self.args.trust().judge(self.name, stored, &self.own, self.context)?;
+        let believed =
+            self.args.trust().judge(self.name, stored, (self.client.base().as_str(), &self.own), self.context)?;
         let names: Vec<String> = signatures.into_iter().map(|(name, _)| name).collect();
         self.send(&believed.stored, &names, expect).await?;
         self.args.trust().keep(self.name, &believed)?;

@@ -98,7 +98,7 @@ pub(super) fn root(
     let expires = expires.map_or(Ok(now() + ROOT_VALID), |end| end.from(now()))?;
     let mut root = NewRoot::new(version, expires, &keys, threshold);
     for signer in signers.iter().chain(before.iter().filter(|signer| !keys.contains(&signer.public))) {
-        signer.sign_root(&mut root);
+        signer.sign_root(&mut root)?;
     }
     Ok(root.write())
 }

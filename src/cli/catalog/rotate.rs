@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use super::author::{Author, AuthorArgs, End, public};
 use super::init;
 use super::refresh::told;
-use super::signer;
 use crate::cli::remote::Remote;
 use crate::cli::{CliError, Context, values};
 use crate::domain::catalog::CatalogName;
@@ -53,7 +52,7 @@ impl Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let old = args.author.signer.load()?;
-    let signers = signer::load(&args.new, args.author.signer.password_file())?;
+    let signers = args.author.signer.load_also(&args.new)?;
     let client = args.remote.writer(context).await?;
     let own = public(&old).union(&public(&signers)).copied().collect();
     let author = Author { client: &client, name: &args.catalog, args: &args.author, signers: &signers, own, context };

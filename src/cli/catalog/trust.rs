@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::kept::{Kept, KeptDirectory};
-use crate::cli::{CliError, Context, Exit, output, values};
+use crate::cli::{CliError, Context, Exit, output, trust, values};
 use crate::client::{CatalogError, Client, StoredCatalog};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::attestation;
@@ -19,8 +19,12 @@ pub(super) struct KeyArgs {
     ///
     /// It is needed only once: after that, a copy of the catalog is kept, and later documents and keys are believed if
     /// they follow from it.
-    #[arg(long = "verify-key", value_name = "KEY|FILE")]
-    verify_keys: Vec<String>,
+    #[arg(long = "verify-key", value_name = "KEY|FILE", value_parser = trust::key)]
+    verify_keys: Vec<attestation::PublicKey>,
+
+    /// File that says for each name which keys count; the catalog is the name CATALOG/_catalog
+    #[arg(long, value_name = "FILE", conflicts_with = "verify_keys")]
+    trust: Option<PathBuf>,
 
     /// Directory with the copies of catalogs [default: ~/.local/state/larder]
     #[arg(long, value_name = "DIR", env = "LARDER_STATE", hide_env_values = true)]
@@ -57,26 +61,23 @@ pub(super) struct Believed {
     anchor: Anchor,
 }
 
-/// Parses a key, or the file that has it.
-pub(super) fn public_key(text: &str) -> Result<attestation::PublicKey, CliError> {
-    if let Ok(key) = text.parse() {
-        return Ok(key);
-    }
-    let content = std::fs::read_to_string(text)
-        .map_err(|error| CliError::io(format_args!("read the public key {text}"), &error))?;
-    content.parse().map_err(|error| CliError::usage(format!("{text} has no public key: {error}.")))
-}
-
 impl TrustArgs {
     /// Where copies are kept.
     pub(super) fn directory(&self) -> Option<KeptDirectory> {
         KeptDirectory::new(self.keys.state.as_deref())
     }
 
-    fn given(&self) -> Result<Anchor, CliError> {
-        let keys: Result<BTreeSet<_>, CliError> =
-            self.keys.verify_keys.iter().map(|key| Ok(PublicKey(*public_key(key)?.raw()))).collect();
-        let keys = keys?;
+    /// The keys that were given for this catalog.
+    fn given(&self, name: &CatalogName, server: &str) -> Result<Anchor, CliError> {
+        let raw = |keys: &[attestation::PublicKey]| keys.iter().map(|key| PublicKey(*key.raw())).collect();
+        if let Some(file) = &self.keys.trust {
+            let (keys, threshold) = trust::keys_in(file, &name.manifest(), server)?.ok_or_else(|| {
+                let detail = format!("{} does not say which keys may sign {}.", file.display(), name.manifest());
+                CliError::new(Exit::Integrity, "KEY_NEEDED", detail)
+            })?;
+            return Ok(Anchor { keys: raw(&keys), threshold });
+        }
+        let keys: BTreeSet<PublicKey> = raw(&self.keys.verify_keys);
         let threshold = self.threshold.map_or(1, NonZeroUsize::get);
         if threshold > keys.len().max(1) {
             let count = keys.len();
@@ -93,7 +94,7 @@ impl TrustArgs {
         context: &Context,
     ) -> Result<Believed, CliError> {
         let stored = client.catalog(name).await?;
-        let believed = self.judge(name, stored, &BTreeSet::new(), context)?;
+        let believed = self.judge(name, stored, (client.base().as_str(), &BTreeSet::new()), context)?;
         self.keep(name, &believed)?;
         Ok(believed)
     }
@@ -105,20 +106,20 @@ impl TrustArgs {
             let detail = format!("There is no copy of the catalog {name}; read it once without --offline.");
             CliError::new(Exit::NotFound, "NO_COPY", detail)
         })?;
-        self.judge(name, kept.stored, &BTreeSet::new(), context)
+        self.judge(name, kept.stored, ("", &BTreeSet::new()), context)
     }
 
-    /// Verifies what is stored of a catalog. `own` are keys that are trusted as well, such as an author's own.
+    /// Verifies what is stored of a catalog at this server. `own` are keys that are trusted as well, such as an author's own.
     pub(super) fn judge(
         &self,
         name: &CatalogName,
         stored: StoredCatalog,
-        own: &BTreeSet<PublicKey>,
+        (server, own): (&str, &BTreeSet<PublicKey>),
         context: &Context,
     ) -> Result<Believed, CliError> {
         let kept = self.directory().map(|directory| directory.load(name)).transpose()?.flatten();
         let known = kept.as_ref().map(Kept::known).unwrap_or_default();
-        let anchor = self.anchor(name, &stored, own, kept.as_ref(), context)?;
+        let anchor = self.anchor(name, &stored, (self.given(name, server)?, own), kept.as_ref(), context)?;
         let verified = verified(name, &stored, &anchor, &known)?;
         Ok(Believed { stored, verified, anchor })
     }
@@ -140,11 +141,10 @@ impl TrustArgs {
         &self,
         name: &CatalogName,
         stored: &StoredCatalog,
-        own: &BTreeSet<PublicKey>,
+        (mut given, own): (Anchor, &BTreeSet<PublicKey>),
         kept: Option<&Kept>,
         context: &Context,
     ) -> Result<Anchor, CliError> {
-        let mut given = self.given()?;
         if let (true, Some(kept)) = (given.keys.is_empty(), kept) {
             return Ok(kept.anchor.clone());
         }

@@ -138,7 +138,7 @@ impl Requirement {
         judged.keys = counted.iter().map(|(key, _)| key.id()).collect();
         let mut serials: Vec<u64> = counted.iter().filter_map(|(_, serial)| *serial).collect();
         serials.sort_unstable_by(|one, other| other.cmp(one));
-        judged.serial = serials.get(self.threshold() - 1).copied();
+        judged.serial = self.threshold().checked_sub(1).and_then(|last| serials.get(last)).copied();
         judged
     }
 

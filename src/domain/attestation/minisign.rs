@@ -219,6 +219,14 @@ impl Signature {
         self.key
     }
 
+    /// The public key that the first line offers: its last word, if that is a key with the same id. Nothing vouches for it;
+    /// it is for those who trust a key at its first use.
+    #[must_use]
+    pub fn offered_key(&self) -> Option<PublicKey> {
+        let word = self.text.lines().next()?.split_ascii_whitespace().next_back()?;
+        word.parse().ok().filter(|key: &PublicKey| key.id == self.key)
+    }
+
     /// The comment that the signature covers. To be believed only once it is verified.
     #[must_use]
     pub fn comment(&self) -> &str {

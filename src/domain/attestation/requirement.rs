@@ -8,7 +8,7 @@ const MAX_KEYS: usize = 64;
 /// Which signatures are required.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
-    /// The number of distinct keys that must have signed, at least 1.
+    /// The number of distinct keys that must have signed; with 0, nothing is required.
     threshold: usize,
     /// Whether a signature must state the names for which it holds, and its serial.
     bind: bool,
@@ -21,8 +21,8 @@ pub struct Requirement {
 /// Why no signature could ever meet a requirement, or it is ambiguous.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequirementError {
-    /// There is no key that is not revoked, or fewer than must have signed.
-    #[error("the threshold must be 1 to {0}, the number of keys that are not revoked")]
+    /// There are fewer keys that are not revoked than must have signed.
+    #[error("the threshold is above {0}, the number of keys that are not revoked")]
     Threshold(usize),
     /// There are more keys than each signature can be compared with.
     #[error("there are more than {MAX_KEYS} keys")]
@@ -58,7 +58,7 @@ impl Requirement {
             return Err(RequirementError::RevokedUnknown(*unknown));
         }
         let usable = keys.iter().filter(|key| !revoked.contains(&key.id())).count();
-        if !(1..=usable).contains(&threshold) {
+        if threshold > usable {
             return Err(RequirementError::Threshold(usable));
         }
         Ok(Self { threshold, bind, keys, revoked })

@@ -2,7 +2,7 @@
 
 use super::{Action, Floor, Head};
 use crate::domain::version::{Yank, bounded};
-use crate::domain::{Expect, Origin, PinOwner, Selector, State, Summary, VersionRow};
+use crate::domain::{Descriptor, Expect, Origin, PinOwner, Selector, State, Summary, VersionRow};
 
 /// A version that has expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Change {
         summary: Summary,
         /// Origin of the version, unless its publisher uploaded it.
         from: Option<Box<Origin>>,
+        /// The annex with what is attached to it from the start, stored already.
+        annex: Option<Descriptor>,
         /// The client's precondition.
         expect: Expect,
     },
@@ -81,6 +83,16 @@ pub enum Change {
         owner: PinOwner,
         /// Whether to remove the pin of a catalog that still lists the version. It takes a reason.
         force: bool,
+    },
+    /// Replace the annex of a version by one that has one attachment more. Nothing happens if the version has another annex
+    /// than the new one is based on: the caller must read it again and add to that.
+    Attach {
+        /// Number of the version.
+        number: u64,
+        /// The annex that the new one is based on.
+        base: Option<Descriptor>,
+        /// The new annex, stored already.
+        annex: Descriptor,
     },
     /// Retire a version by hand.
     Retire {
@@ -155,6 +167,7 @@ impl Change {
             Self::Rollback { .. } => Action::Rollback,
             Self::Pin { pinned: true, .. } => Action::Pin,
             Self::Pin { pinned: false, .. } => Action::Unpin,
+            Self::Attach { .. } => Action::Attach,
             Self::Retire { .. } => Action::Retire,
             Self::Yank { .. } => Action::Yank,
             Self::Unyank { .. } => Action::Unyank,
@@ -170,9 +183,10 @@ impl Change {
     #[must_use]
     pub fn selector(&self) -> Option<Selector> {
         match self {
-            Self::Commit { number, .. } | Self::Abort { number } | Self::Amend { number, .. } => {
-                Some(Selector::Number(*number))
-            }
+            Self::Commit { number, .. }
+            | Self::Abort { number }
+            | Self::Amend { number, .. }
+            | Self::Attach { number, .. } => Some(Selector::Number(*number)),
             Self::Promote { selector, .. }
             | Self::Pin { selector, .. }
             | Self::Retire { selector, .. }
@@ -226,6 +240,7 @@ impl Change {
             | Self::Amend { .. }
             | Self::Abort { .. }
             | Self::Pin { .. }
+            | Self::Attach { .. }
             | Self::Retire { .. }
             | Self::Yank { .. }
             | Self::Unyank { .. }
@@ -243,6 +258,7 @@ impl Change {
             Self::Amend { generation, .. } => {
                 row.filter(|row| row.state == State::Prepared && row.generation != *generation)
             }
+            Self::Attach { base, .. } => row.filter(|row| row.state.is_root() && row.annex != *base),
             Self::Prepare { .. }
             | Self::Delete { .. }
             | Self::Rollback { .. }

@@ -5,8 +5,10 @@ mod warnings;
 use jiff::Timestamp;
 
 use super::super::version::{MAX_PINS, MAX_ROW, Pin, ROW_RESERVE, State, Summary, VersionRow, bounded};
-use super::super::{Carried, Origin, PinOwner};
-use super::{Action, Change, Deletion, Due, FORMAT, Head, LogName, MAX_LISTED, Operation, Outcome, Rejection};
+use super::super::{Carried, Descriptor, Origin, PinOwner};
+use super::{
+    Action, Change, Deletion, Due, FORMAT, Head, LogName, MAX_LISTED, Operation, Outcome, Rejection, Standing,
+};
 use super::{activation, size};
 
 /// The next head under construction.
@@ -48,7 +50,7 @@ impl Draft {
         everything: Vec<VersionRow>,
     ) -> Result<Option<VersionRow>, Rejection> {
         let changed = match change {
-            Change::Prepare { summary, from, .. } => self.prepare(summary.clone(), from.clone()),
+            Change::Prepare { summary, from, annex, .. } => self.prepare(summary.clone(), (from.clone(), *annex)),
             Change::BeginDraft { session, summary } => self.begin_draft(session, summary.clone()),
             Change::Amend { summary: Some(summary), .. } => self.amend(found(row)?, summary.clone())?,
             Change::Commit { activate, .. } => self.commit(found(row)?, *activate)?,
@@ -56,6 +58,7 @@ impl Draft {
             Change::Promote { .. } => self.promote(found(row)?)?,
             Change::Rollback { .. } => self.promote(row.ok_or(Rejection::NoOtherContent)?)?,
             Change::Pin { pinned, owner, force, .. } => self.pin(found(row)?, *pinned, owner, *force)?,
+            Change::Attach { annex, .. } => self.attach(found(row)?, *annex)?,
             Change::Retire { reason, .. } => self.retire(found(row)?, reason)?,
             Change::Yank { reason, instead: number, rollback, .. } => {
                 self.yank(found(row)?, (reason, *number), *rollback, instead)?
@@ -75,17 +78,18 @@ impl Draft {
         Ok(Some(changed))
     }
 
-    fn prepare(&mut self, summary: Summary, from: Option<Box<Origin>>) -> VersionRow {
+    fn prepare(&mut self, summary: Summary, (from, annex): (Option<Box<Origin>>, Option<Descriptor>)) -> VersionRow {
         let by = self.head.operation.by.clone();
         let mut row = VersionRow::prepared(self.head.next_version, summary, by, self.head.time);
         row.from.clone_from(&from);
+        row.annex = annex;
         self.head.operation.from = from;
         self.head.next_version += 1;
         self.put(row)
     }
 
     fn begin_draft(&mut self, session: &str, summary: Summary) -> VersionRow {
-        let mut row = self.prepare(summary, None);
+        let mut row = self.prepare(summary, (None, None));
         row.session = Some(session.into());
         self.put(row)
     }
@@ -145,6 +149,11 @@ impl Draft {
         }
         self.head.deleted = None;
         Ok(self.activate(row))
+    }
+
+    /// The version that the change makes active.
+    pub(super) fn activated(&self, before: Option<&VersionRow>) -> Option<&VersionRow> {
+        self.head.active().filter(|active| before.is_none_or(|before| before.number != active.number))
     }
 
     /// Checks that readers who get what was active before get the same content now, or nothing.
@@ -212,6 +221,20 @@ impl Draft {
             if row.pins.len() > MAX_PINS || size::json_size(&row) > MAX_ROW - ROW_RESERVE {
                 return Err(Rejection::PinsFull(row.number));
             }
+        }
+        Ok(self.put(row))
+    }
+
+    fn attach(&mut self, mut row: VersionRow, annex: Descriptor) -> Result<VersionRow, Rejection> {
+        if row.is_draft() {
+            return Err(Rejection::Draft(row.number));
+        }
+        if row.state != State::Prepared && !row.state.is_complete() {
+            return Err(wrong_state(row));
+        }
+        row.annex = Some(annex);
+        if size::json_size(&row) > MAX_ROW - ROW_RESERVE {
+            return Err(Rejection::AttachmentsFull(row.number));
         }
         Ok(self.put(row))
     }
@@ -315,13 +338,13 @@ impl Draft {
     }
 
     /// Spills the oldest rows if the head has grown too large.
-    pub(super) fn finish(mut self, row: Option<VersionRow>) -> Outcome {
+    pub(super) fn finish(mut self, row: Option<VersionRow>, standing: Option<Standing>) -> Outcome {
         if self.idle {
             return Outcome::Unchanged(None);
         }
         let changed = self.changed;
         let spill = size::spill(&mut self.head, |row| row.state == State::Active || row.number == changed);
-        Outcome::Next { head: Box::new(self.head), row, spill }
+        Outcome::Next { head: Box::new(self.head), row, spill, standing }
     }
 }
 

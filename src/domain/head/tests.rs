@@ -11,6 +11,7 @@ mod format;
 mod immutable;
 mod labels;
 mod sequences;
+mod signatures;
 mod warnings;
 
 fn name() -> LogName {
@@ -39,7 +40,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn prepare(seed: u64) -> Change {
-    Change::Prepare { summary: summary(seed), from: None, expect: Expect::Anything }
+    Change::Prepare { summary: summary(seed), from: None, annex: None, expect: Expect::Anything }
 }
 
 fn commit(number: u64) -> Change {
@@ -255,7 +256,7 @@ fn a_name_that_never_existed_refuses_everything_but_a_first_version() {
     for change in [commit(1), promote(1), pin(1, true), retire(1), Change::Abort { number: 1 }, delete()] {
         assert_eq!(log.make(&change), Err(Rejection::NoSuchVersion), "{change:?}");
     }
-    let update = Change::Prepare { summary: summary(1), from: None, expect: Expect::Something };
+    let update = Change::Prepare { summary: summary(1), from: None, annex: None, expect: Expect::Something };
     assert_eq!(log.make(&update), Err(Rejection::Precondition { current: None }));
     assert_eq!(log.make(&prepare(1)), Ok(true));
     assert_eq!(log.head().generation, 1);

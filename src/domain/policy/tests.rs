@@ -25,6 +25,7 @@ const PRIVATE: PolicyKeys = PolicyKeys {
     earlier_files: None,
     catalog: None,
     catalog_founders: None,
+    signatures: None,
 };
 
 #[test]

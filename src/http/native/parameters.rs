@@ -83,6 +83,10 @@ parameters! {
         |_| json!({"type": "string", "default": "user"});
     FORCE = "query" "force" "force" false, "`true`: also the pin of a catalog; needs `reason`.",
         |_| json!({"type": "boolean", "default": false});
+    ABOUT_FILE = "query" "aboutFile" "file" false, "Name of the file that it is about; without it, the manifest.", of::<String>;
+    ATTACHMENT = "path" "attachment" "attachment" true, "The digest of the attachment.", of::<schema::Digest>;
+    LARDER_SIGNATURE = "header" "larderSignature" "Larder-Signature" false, "`:BASE64:`, a signature file of minisign over the \
+        bytes of the manifest, which is attached to the version before it becomes active.", of::<String>;
     REASON = "query" "reason" "reason" false, "Why, in at most 500 bytes; kept in the history.", |_| json!({"type": "string", "maxLength": limits::REASON});
     SUM_FORMAT = "query" "sumFormat" "format" false, "For checksums: `gnu` as `sha256sum` writes them, `bsd` as `shasum --tag` \
         does, `hex` for the digests alone, or `json`.", |_| json!({"enum": ["gnu", "bsd", "hex", "json"], "default": "gnu"});
@@ -189,11 +193,13 @@ failures! {
     403 "Forbidden" [WWW_AUTHENTICATE], "DENIED: the token does not grant this. For an identity token that no rule grants \
         anything, with `rules`: what is in the way of the nearest.";
     404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN (for a selector by labels with \
-        `labels`, the highest that there are), FILE_UNKNOWN, RUN_UNKNOWN, UPLOAD_UNKNOWN, PART_UNKNOWN with `parts`, \
+        `labels`, the highest that there are), FILE_UNKNOWN, ATTACHMENT_UNKNOWN, RUN_UNKNOWN, UPLOAD_UNKNOWN, PART_UNKNOWN with `parts`, \
         NAME_UNKNOWN (a repository), CATALOG_DOCUMENT (what is published there is no catalog), RELEASE_UNKNOWN, ITEM_UNKNOWN, NOT_FOUND.";
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
     409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; \
-        LABEL_TAKEN, with `version` and `label`; IMMUTABLE_CHANGED, with the `files` (`name`, `version`) of a site, at most 1,000 \
+        LABEL_TAKEN, with `version` and `label`; ATTACHMENTS_FULL, with `version`; SIGNATURES_MISSING, with `version`, `need`, the \
+        keys that it has (`have`), and the signatures that do not count (`refused`: `digest`, `why`); SERIAL_BEHIND, with `version`, \
+        `serial`, `active` and `active_serial`; IMMUTABLE_CHANGED, with the `files` (`name`, `version`) of a site, at most 1,000 \
         of `count`; TAG_IMMUTABLE, with `version` and `current`; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; PARTS_MISSING, with \
         `missing_parts`; LISTED_IN_CATALOG, with `version` and `catalog`; CATALOG_ROLLS_FORWARD; CATALOG_SERIAL, CATALOG_SIGNATURES, \
         RELEASE_CHANGED and RELEASE_REMOVED, with all `problems` (`code`, `place`, `detail`); PARTS_CONFLICT, with the `parts` and the `file` or `member` that they disagree about; \
@@ -205,7 +211,7 @@ failures! {
         appends have the type `application/partial-upload`.";
     416 "RangeNotSatisfiable" [CONTENT_RANGE], "RANGE_INVALID: the range begins behind the end.";
     421 "Misdirected" [], "MISDIRECTED: the host is none of those that this server is configured for.";
-    422 "Invalid" [], "MANIFEST_INVALID, with all `problems`. Of a catalog, with all `problems` (`code`, `place`, `detail`), the \
+    422 "Invalid" [], "MANIFEST_INVALID, with all `problems`. ATTACHMENT_INVALID. Of a catalog, with all `problems` (`code`, `place`, `detail`), the \
         first of them: CATALOG_DOCUMENT, CATALOG_NAME, RELEASE_NAME, ITEM_NAME, ITEM_FILE, WARE_ID, METADATA.";
     428 "PreconditionRequired" [], "PRECONDITION_REQUIRED: the policy of the name wants `If-Match` or `If-None-Match`.";
     500 "Internal" [], "INTERNAL, STORE_DENIED, STORE_CORRUPT. The reason is in the log, under the id in `instance`.";

@@ -4,11 +4,17 @@ use super::{ChangeError, Heads};
 use crate::domain::head::Judgement;
 use crate::domain::policy::{Labels, Tags};
 use crate::domain::{
-    CatalogName, Change, Digest, Head, LogName, NamePolicy, Operation, Rejection, Summary, VersionRow,
+    CatalogName, Change, Digest, Head, LivePolicies, LogName, NamePolicy, Operation, Rejection, Summary, VersionRow,
 };
 use crate::store::StoreError;
 
 impl Heads {
+    /// Sets the policies that changes are judged by.
+    #[must_use]
+    pub fn with_policies(self, policies: LivePolicies) -> Self {
+        Self { policies, ..self }
+    }
+
     /// The policy of a log, as it is now.
     #[must_use]
     pub fn policy(&self, name: &LogName) -> std::sync::Arc<NamePolicy> {
@@ -44,6 +50,7 @@ impl Heads {
             (_, Some(selector)) => self.select(head, &selector).await?,
             (_, None) => judgement.row,
         };
+        judgement.signatures = self.signatures(name, head, change, &judgement).await?;
         judgement.label_holder = self.holder(name, head, change, judgement.row.as_ref()).await?;
         Ok(judgement)
     }

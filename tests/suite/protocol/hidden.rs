@@ -56,7 +56,12 @@ async fn planted() -> (FsBackend, Store) {
     services.upload(&bytes).await.unwrap();
     let manifest = larder::domain::manifest::release::read(&bytes).unwrap();
     let descriptor = Descriptor { digest: release().digest(), size: bytes.len() as u64 };
-    let prepare = Change::Prepare { summary: Summary::of(&manifest, descriptor), expect: Expect::Anything, from: None };
+    let prepare = Change::Prepare {
+        summary: Summary::of(&manifest, descriptor),
+        expect: Expect::Anything,
+        from: None,
+        annex: None,
+    };
     let number = services.heads.change(&hidden(), &prepare, &*ACTOR).await.unwrap().row.unwrap().number;
     let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
     services.heads.change(&hidden(), &commit, &*ACTOR).await.unwrap();
@@ -110,7 +115,7 @@ async fn the_policies_of_the_name_that_it_belongs_to_apply() {
     let services = Services::over(&store);
     // Another version becomes active, so that the first one may go.
     let summary = services.rows("team/Main").await[0].summary.clone();
-    let prepare = Change::Prepare { summary, expect: Expect::Anything, from: None };
+    let prepare = Change::Prepare { summary, expect: Expect::Anything, from: None, annex: None };
     let number = services.heads.change(&hidden(), &prepare, &*ACTOR).await.unwrap().row.unwrap().number;
     let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
     services.heads.change(&hidden(), &commit, &*ACTOR).await.unwrap();

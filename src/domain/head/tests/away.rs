@@ -111,7 +111,12 @@ fn a_copy_says_where_it_came_from() {
     let import = Origin { url: Some("https://elsewhere.example".into()), ..from.clone() };
     for (from, action) in [(from, Action::Copy), (import, Action::Publish)] {
         let from = Some(Box::new(from));
-        let mut log = Log::of([Change::Prepare { summary: summary(1), from: from.clone(), expect: Expect::Anything }]);
+        let mut log = Log::of([Change::Prepare {
+            summary: summary(1),
+            from: from.clone(),
+            annex: None,
+            expect: Expect::Anything,
+        }]);
         assert_eq!((log.head().operation.action, &log.head().operation.from), (Action::Prepare, &from));
         log.make(&commit(1)).unwrap();
         assert_eq!((log.head().operation.action, &log.head().operation.from), (action, &from));
