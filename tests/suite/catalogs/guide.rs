@@ -22,7 +22,7 @@ fn the_commands_in_the_docs_exist() {
 }
 
 #[test]
-#[ignore = "needs bash, curl and minisign: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+#[ignore = "needs bash and curl: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
 fn the_commands_in_the_docs_work_as_they_stand_there() {
     let script = blocks(DOCS, "sh walkthrough").join("\n").replace(":8080", &format!(":{}", free_port()));
     let shown = transcript(&script);
