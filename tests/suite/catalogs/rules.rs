@@ -219,6 +219,15 @@ fn catalogs_are_listed_and_read_over_http() {
 }
 
 #[test]
+fn what_is_for_programs_is_in_no_list_for_people() {
+    let (server, _) = founded();
+    let start = String::from_utf8(accepting(&server, "/", "text/html").body).unwrap();
+    assert!(start.contains("example.org/tool/v1.1") && !start.contains("_catalog"), "{start}");
+    let tags = server.get(&format!("/v2/{NAME}/tags/list")).unwrap().json();
+    assert_eq!(tags["tags"], json!(["v1.0", "v1.1"]));
+}
+
+#[test]
 fn the_page_of_a_catalog_begins_with_its_hazards() {
     let directory = TempDir::new().unwrap();
     let (server, author) = (strict(&directory), Person::with_key("author"));
