@@ -1,6 +1,6 @@
 //! Changing a catalog: read it, change it, sign it here, publish it if nobody else did meanwhile; else again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ use crate::client::{Client, Content as _, ImportOrigin, StoredCatalog};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Duration;
 use crate::domain::catalog::{
-    CatalogName, DOCUMENT, Document, Problems, PublicKey, TYPE, check, check_times, follows, root_file,
+    CatalogName, DOCUMENT, Document, Problems, PublicKey, Rule, TYPE, check, check_times, follows, root_file,
 };
-use crate::domain::{Digest, Expect};
+use crate::domain::{Carried, Digest, Expect};
 
 /// How often a change is made again after somebody else's.
 const ATTEMPTS: usize = 8;
@@ -181,8 +181,8 @@ impl Author<'_> {
             expires: self.args.expires.map_or(Ok(issued + usual), |end| end.from(issued))?,
             previous: None,
             mirrors: Vec::new(),
-            warehouses: Default::default(),
-            other: Default::default(),
+            warehouses: BTreeMap::new(),
+            other: Carried::default(),
             releases: Vec::new(),
         };
         Ok(Draft { document, roots: vec![root], expect: Expect::Nothing })
@@ -246,7 +246,7 @@ impl Author<'_> {
 
 /// A document that its own author must not publish.
 pub(super) fn invalid(problems: &Problems) -> CliError {
-    let code = problems.rule().map_or("CATALOG_DOCUMENT", |rule| rule.code());
+    let code = problems.rule().map_or("CATALOG_DOCUMENT", Rule::code);
     let list: Vec<String> = problems.listed().iter().map(|problem| format!("\n  - {problem}")).collect();
     let more = if problems.more() > 0 { format!("\n  and {} more", problems.more()) } else { String::new() };
     let detail = format!("The catalog would not be valid.{}{more}", list.concat());

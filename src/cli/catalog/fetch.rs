@@ -120,19 +120,15 @@ fn on_track<'a>(document: &'a Document, track: &str, accept: bool) -> Result<&'a
         return Ok(first);
     }
     let above: Vec<&str> = passed.iter().map(|release| release.name.as_str()).collect();
-    match release {
-        Some(release) => {
-            if !above.is_empty() {
-                let above = above.join(", ");
-                output::note(format_args!("{} is taken: {above} above it has hazards", release.name));
-            }
-            Ok(release)
-        }
-        None => {
-            let detail = format!("All releases of {name} on the track {track:?} have hazards: {}.", above.join(", "));
-            Err(CliError::new(Exit::Integrity, "HAZARD", detail).with("releases", above))
-        }
+    let Some(release) = release else {
+        let detail = format!("All releases of {name} on the track {track:?} have hazards: {}.", above.join(", "));
+        return Err(CliError::new(Exit::Integrity, "HAZARD", detail).with("releases", above));
+    };
+    if !above.is_empty() {
+        let above = above.join(", ");
+        output::note(format_args!("{} is taken: {above} above it has hazards", release.name));
     }
+    Ok(release)
 }
 
 fn refuse_hazards(catalog: &CatalogName, release: &Release, accept: bool) -> Result<(), CliError> {

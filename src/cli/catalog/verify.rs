@@ -11,7 +11,7 @@ use crate::cli::remote::Remote;
 use crate::cli::{CliError, Context, Exit, output};
 use crate::client::{Client, ErrorKind, Fingerprint};
 use crate::domain::catalog::{CatalogName, Coordinate, Problems, Release, Rule, check_files};
-use crate::domain::manifest::{Descriptor, Format};
+use crate::domain::manifest::{Aliases, Descriptor, Format};
 use crate::domain::{Digest, FileName, Manifest};
 
 /// Arguments of `larder catalog verify`.
@@ -130,7 +130,7 @@ async fn deep(client: &Client, believed: &Believed) -> Result<(), CliError> {
 }
 
 fn read(bytes: &[u8]) -> Result<Manifest, CliError> {
-    (Format::of_bytes(bytes).read)(bytes, &Default::default()).map_err(|error| {
+    (Format::of_bytes(bytes).read)(bytes, &Aliases::default()).map_err(|error| {
         CliError::new(Exit::Failure, "MANIFEST_INVALID", format!("A manifest of the catalog is of no use: {error}."))
     })
 }

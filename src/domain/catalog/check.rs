@@ -110,7 +110,7 @@ impl Check {
         if is_given(document, "previous") {
             self.parsed::<Digest>(document, "previous", "", Rule::Document);
         }
-        self.addresses(document.get("mirrors"), "mirrors", |text| is_web(text));
+        self.addresses(document.get("mirrors"), "mirrors", is_web);
         self.warehouses(document.get("warehouses"));
         match document.get("releases").and_then(Value::as_array) {
             Some(releases) => self.releases(releases),

@@ -57,12 +57,6 @@ impl CatalogName {
         }
         format!("{}/{release}", self.0).parse().ok()
     }
-
-    /// Whether a manifest name lies below the catalog.
-    #[must_use]
-    pub fn contains(&self, name: &ManifestName) -> bool {
-        name.as_str().strip_prefix(&*self.0).is_some_and(|rest| rest.starts_with('/'))
-    }
 }
 
 impl FromStr for CatalogName {

@@ -107,7 +107,8 @@ struct SignatureJson {
 
 #[derive(Deserialize)]
 struct SignedJson {
-    _type: String,
+    #[serde(rename = "_type")]
+    kind: String,
     spec_version: String,
     version: u64,
     expires: Timestamp,
@@ -133,7 +134,7 @@ impl Root {
             serde_json::from_value(value).map_err(|error| refuse(error.to_string()))?;
         let message = canonical(&signed).ok_or_else(|| refuse("it has a number that is not whole".into()))?;
         let signed: SignedJson = serde_json::from_value(signed).map_err(|error| refuse(error.to_string()))?;
-        if signed._type != "root" || !signed.spec_version.starts_with("1.") || signed.version == 0 {
+        if signed.kind != "root" || !signed.spec_version.starts_with("1.") || signed.version == 0 {
             return Err(refuse("it must be a root of TUF 1.x, with a version from 1 on".into()));
         }
         if signed.keys.len() > MAX_KEYS || signatures.len() > MAX_KEYS {
