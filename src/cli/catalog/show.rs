@@ -156,12 +156,10 @@ fn show_item(catalog: &CatalogName, release: &Release, item: &str, context: &Con
         }));
     }
     hazards(release)?;
-    match found.and_then(|found| found.ware.as_deref()) {
-        Some(ware) => output::line(table::text(Some(ware))),
-        None => {
-            let file = file(catalog, release, item)?;
-            let name = release.target().map_or_else(|| release.at.clone(), |target| target.to_string());
-            output::line(format_args!("{} {}", table::text(Some(&name)), table::text(Some(file.as_str()))))
-        }
+    if let Some(ware) = found.and_then(|found| found.ware.as_deref()) {
+        return output::line(table::text(Some(ware)));
     }
+    let file = file(catalog, release, item)?;
+    let name = release.target().map_or_else(|| release.at.clone(), |target| target.to_string());
+    output::line(format_args!("{} {}", table::text(Some(&name)), table::text(Some(file.as_str()))))
 }
