@@ -11,7 +11,7 @@ use crate::domain::attestation::{KeyId, PublicKey, Requirement, RequirementError
 use crate::domain::{ManifestName, NamePattern};
 
 /// A public key: the key itself, or a file with it.
-pub(super) fn key(text: &str) -> Result<PublicKey, String> {
+pub(in crate::cli) fn key(text: &str) -> Result<PublicKey, String> {
     match text.parse() {
         Ok(key) => Ok(key),
         Err(_) if Path::new(text).is_file() => {
