@@ -47,7 +47,8 @@ fn heads(criterion: &mut Criterion) {
         bencher.iter(|| serde_json::to_vec(black_box(&head)).expect("a head is JSON"));
     });
     group.bench_function("next", |bencher| {
-        let change = || Change::Prepare { summary: summary(VERSIONS + 1), from: None, expect: Expect::Anything };
+        let change =
+            || Change::Prepare { summary: summary(VERSIONS + 1), from: None, annex: None, expect: Expect::Anything };
         bencher.iter_batched(change, |change| next(Some(&head), &name, &change), BatchSize::SmallInput);
     });
     group.finish();
@@ -159,7 +160,7 @@ fn head() -> (ManifestName, Head) {
     let name: ManifestName = "miren/tools/main".parse().expect("a name");
     let mut head = None;
     for version in 1..=VERSIONS {
-        let prepare = Change::Prepare { summary: summary(version), from: None, expect: Expect::Anything };
+        let prepare = Change::Prepare { summary: summary(version), from: None, annex: None, expect: Expect::Anything };
         let (prepared, number) = next(head.as_ref(), &name, &prepare);
         let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
         head = Some(next(Some(&prepared), &name, &commit).0);

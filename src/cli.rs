@@ -4,7 +4,10 @@
 //! Must never talk HTTP itself: that is [`crate::client`].
 
 mod advice;
+mod attach;
+mod attachments;
 mod auth;
+mod catalog;
 mod check_config;
 mod check_store;
 mod collect;
@@ -24,6 +27,7 @@ mod help;
 mod history;
 mod identity;
 mod import;
+mod key;
 mod logging;
 mod ls;
 mod man;
@@ -41,11 +45,14 @@ mod rollback;
 mod serve;
 mod sessions;
 mod settings;
+mod sign;
 mod signals;
+mod signing;
 mod site;
 mod sums;
 mod table;
 mod token;
+mod trust;
 mod usage;
 mod values;
 mod verify;
@@ -127,7 +134,7 @@ pub enum Command {
     /// Import releases that were published elsewhere
     Import(import::Args),
     /// Download the files of a version, verified and resumable
-    Fetch(fetch::Args),
+    Fetch(Box<fetch::Args>),
     /// Write a manifest or one file to stdout, verified
     Get(get::Args),
     /// Write the digests of a version's files for `sha256sum -c`
@@ -156,8 +163,18 @@ pub enum Command {
     Unyank(yank::UndoArgs),
     /// State the lowest version that clients should run
     Floor(floor::Args),
+    /// Make a key to sign releases with, or show one
+    Key(key::Args),
+    /// Sign a version
+    Sign(sign::Args),
+    /// Attach a signature or another statement to a version
+    Attach(attach::Args),
+    /// List what is attached to a version, or save it
+    Attachments(attachments::Args),
     /// Publish a version under another name, without moving bytes
     Copy(copy::Args),
+    /// Found, extend, show and verify signed lists of releases
+    Catalog(catalog::Args),
     /// Delete a name, or retire one version
     Delete(delete::Args),
     /// Attach hosts to releases that are sites, and preview them
@@ -214,7 +231,14 @@ impl Command {
             Self::Yank(args) => Subject::new(args.subject()),
             Self::Unyank(args) => Subject::new(args.subject()),
             Self::Floor(args) => Subject::new(args.subject()),
+            Self::Sign(args) => Subject::new(args.subject()),
+            Self::Attach(args) => Subject::new(args.subject()),
+            Self::Attachments(args) => Subject::new(args.subject()),
             Self::Copy(args) => Subject::new(args.subject()),
+            Self::Catalog(args) => {
+                let (remote, names) = args.subject();
+                Subject::new((remote, names.iter().collect()))
+            }
             Self::Delete(args) => Subject::new(args.subject()),
             Self::Site(args) => Subject::new(args.subject()),
             _ => return None,
@@ -233,7 +257,7 @@ impl Command {
             Self::Auth(args) => auth::run(args, context).await,
             Self::Publish(args) => publish::run(*args, context).await,
             Self::Import(args) => import::run(args, context).await,
-            Self::Fetch(args) => fetch::run(args, context).await,
+            Self::Fetch(args) => fetch::run(*args, context).await,
             Self::Get(args) => get::run(args, context).await,
             Self::Sums(args) => sums::run(args, context).await,
             Self::Ls(args) => ls::run(args, context).await,
@@ -248,7 +272,12 @@ impl Command {
             Self::Yank(args) => yank::run(args, context).await,
             Self::Unyank(args) => yank::undo(args, context).await,
             Self::Floor(args) => floor::run(args, context).await,
+            Self::Key(args) => key::run(&args, context),
+            Self::Sign(args) => sign::run(args, context).await,
+            Self::Attach(args) => attach::run(args, context).await,
+            Self::Attachments(args) => attachments::run(args, context).await,
             Self::Copy(args) => copy::run(args, context).await,
+            Self::Catalog(args) => Box::pin(catalog::run(args, context)).await,
             Self::Delete(args) => delete::run(args, context).await,
             Self::Site(args) => site::run(args, context).await,
             Self::Healthcheck(args) => healthcheck::run(args, context).await,

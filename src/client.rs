@@ -12,7 +12,9 @@
 //!   precondition, an unknown session), the client reads the current state of the name before it reports a failure.
 
 mod answer;
+mod attachments;
 mod blobs;
+mod catalogs;
 mod download;
 mod error;
 mod exchange;
@@ -35,6 +37,7 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Url, redirect};
 
 pub use blobs::{BlobStream, Stored};
+pub use catalogs::{CatalogError, StoredCatalog};
 pub use download::Position;
 pub use error::{ClientError, ErrorKind, Problem, without_os_code};
 pub use exchange::{Mask, SignedIn};

@@ -34,7 +34,7 @@ pub use collector::Collector;
 pub use domains::Domains;
 pub use issuers::{Issuer, IssuerKind, LONGEST_AGE, SignatureAlgorithm, is_trustworthy};
 pub use load::{ConfigError, load};
-pub use names::{EarlierFiles, NameRule};
+pub use names::{EarlierFiles, NameRule, Signatures};
 pub use network::Network;
 pub use rules::{AccessRule, Patterns, RuleGrant, Uses};
 pub use scrub::Scrub;

@@ -4,8 +4,10 @@
 //! its decisions can be tested with plain values.
 
 pub mod attached;
+pub mod attestation;
 pub mod author;
 pub mod carried;
+pub mod catalog;
 pub mod choice;
 pub mod digest;
 pub mod encoding;
@@ -38,6 +40,7 @@ pub mod word;
 
 pub use author::Author;
 pub use carried::Carried;
+pub use catalog::CatalogName;
 pub use digest::{AnyDigest, BothDigests, Digest, DigestError, HashState, Hasher, Sha512};
 pub use encoding::{EncodingError, utf8};
 pub use expect::Expect;
@@ -57,4 +60,4 @@ pub use selector::{Selector, SelectorError, Target};
 pub use subject::{Subject, SubjectError};
 pub use template::{FillError, NameTemplate};
 pub use upload::UploadId;
-pub use version::{Origin, Pin, State, Summary, VersionRow};
+pub use version::{Origin, Pin, PinOwner, State, Summary, VersionRow};

@@ -27,7 +27,8 @@ use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, HostLog, Manifests, UploadLimits, Uploads};
 use crate::service::{
-    Assets, Domains, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Sites, Versions,
+    Assets, Attachments, Catalogs, Domains, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories,
+    Resolve, Sites, Versions,
 };
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
@@ -211,16 +212,17 @@ fn state(
     let limits =
         PublishLimits { manifest_bytes: config.limits.manifest_size.bytes(), artifacts: config.limits.artifacts };
     let seen_after = config.collector.min_age.signed() / 2;
-    let heads = Arc::new(
-        Heads::new(Arc::clone(store), Arc::clone(&clock))
-            .with_max_staleness(config.heads.max_staleness.std())
-            .with_policies(access.policies().clone()),
-    );
     let blobs = Blobs::new(Arc::clone(store), Arc::clone(&clock), seen_after).with_cache(cache).with_damaged(damaged);
     let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));
     let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits(config)));
     let chunks = chunks((store, Arc::clone(&clock)), &blobs, config);
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
+    let heads = Arc::new(
+        Heads::new(Arc::clone(store), clock)
+            .with_max_staleness(config.heads.max_staleness.std())
+            .with_policies(access.policies().clone())
+            .with_manifests(Arc::clone(&manifests)),
+    );
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
@@ -237,6 +239,8 @@ fn state(
         domains: domains((store, &clock), &hosts, config),
         hosts,
         sites: Arc::new(Sites::new(Arc::clone(&resolve), Arc::clone(&earlier), Arc::clone(&blobs))),
+        catalogs: Arc::new(Catalogs::new(Arc::clone(&resolve), Arc::clone(&blobs))),
+        attachments: Arc::new(Attachments::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&resolve))),
         blobs,
         uploads,
         chunks,

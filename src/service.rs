@@ -4,6 +4,8 @@
 //! [`crate::layout`].
 
 pub mod assets;
+pub mod attachments;
+pub mod catalogs;
 pub mod domains;
 pub mod earlier;
 pub mod history;
@@ -17,6 +19,8 @@ pub mod sites;
 pub mod versions;
 
 pub use assets::{AssetError, Assets};
+pub use attachments::{AttachError, Attached, AttachmentBytes, Attachments};
+pub use catalogs::Catalogs;
 pub use domains::{DomainError, DomainRequest, Domains, TxtLookup};
 pub use earlier::{Earlier, EarlierFile};
 pub use history::{Histories, HistoryEntry, HistoryPage, HistoryQuery};

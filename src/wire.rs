@@ -5,8 +5,10 @@
 //! them. Readers ignore unknown members. Must never know how the values are obtained.
 
 mod assets;
+mod attachments;
 pub mod auth;
 mod blobs;
+mod catalogs;
 mod code;
 mod diff;
 pub mod feeds;
@@ -31,8 +33,10 @@ pub mod sites;
 mod warnings;
 
 pub use assets::StoredAsset;
+pub use attachments::{Attachment, AttachmentList};
 pub use auth::{AudienceAnswer, TokenAnswer, TokenQuestion, TokenRule};
 pub use blobs::{MissingBlobs, MissingQuestion, StoredBlob, blob_address, file_address};
+pub use catalogs::{CatalogEntry, CatalogItem, CatalogPage, CatalogRelease};
 pub use code::Code;
 pub use diff::{DiffBlob, DiffChange, DiffFile, DiffMember, VersionDiff};
 pub use feeds::{IndexEntry, VersionLabels};
@@ -44,7 +48,7 @@ pub use notice::YankNotice;
 pub use origins::{Origin, is_origin_url};
 pub use platforms::{PlatformFile, PlatformFiles};
 pub use problem::ProblemDetails;
-pub use receipts::{CopyRequest, Receipt};
+pub use receipts::{CopyRequest, Receipt, Verifying};
 pub use rows::{ArtifactManifest, History, Row};
 pub use runtime::{Runtime, RuntimeArtifact};
 pub use sessions::{BeginParts, OpenSession, OpenSessions, Session, SessionParts};

@@ -164,7 +164,8 @@ impl Shelf for Larder {
         let digest = self.blob(&bytes);
         let manifest = release::read(&bytes).expect("a legal manifest");
         let summary = Summary::of(&manifest, Descriptor { digest, size: bytes.len() as u64 });
-        let number = self.change(&name, &Change::Prepare { summary, from: None, expect: Expect::Anything });
+        let number =
+            self.change(&name, &Change::Prepare { summary, from: None, annex: None, expect: Expect::Anything });
         self.change(&name, &Change::Commit { number, activate: true, expect: Expect::Anything });
         digest
     }

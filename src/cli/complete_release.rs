@@ -87,6 +87,7 @@ async fn complete_already(client: &Client, name: &ManifestName, label: &str) -> 
         generation: history.generation,
         manifest: row.manifest,
         state: row.state,
+        verifying: None,
         previous: history.previous,
         unchanged: true,
     })

@@ -6,6 +6,7 @@ mod part;
 mod standing;
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
 use super::table::{Column, Table, size};
+use super::trust::{TrustArgs, Verified};
 use super::{CliError, Context, Exit, complete, notices, output, values};
 use crate::client::{Client, PublishedManifest};
 use crate::domain::manifest::{Aliases, Artifact, FileIndex, Format, oci};
@@ -39,7 +41,8 @@ replaced; for others say --force. Prints what `sha256sum -c` reads.
 Examples:
   larder fetch miren/main --output dist
   larder fetch miren/main@previous miren-linux-amd64.zip
-  larder fetch miren/main --source source.tar.gz"
+  larder fetch miren/main --source source.tar.gz
+  larder fetch miren/main --verify-key release.key.pub"
 )]
 pub struct Args {
     /// The version (without a selector: the active one)
@@ -72,6 +75,9 @@ pub struct Args {
 
     #[command(flatten)]
     platform: PlatformArgs,
+
+    #[command(flatten)]
+    trust: TrustArgs,
 
     #[command(flatten)]
     remote: Remote,
@@ -109,6 +115,17 @@ struct Fetched {
 }
 
 impl Args {
+    /// Arguments that fetch what these words say: a version, files and options.
+    pub(super) fn of(words: impl IntoIterator<Item = OsString>) -> Result<Self, CliError> {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let line = <Line as clap::Parser>::try_parse_from(std::iter::once("fetch".into()).chain(words));
+        line.map(|line| line.args).map_err(|error| CliError::usage(error.to_string()))
+    }
+
     /// The server and the names that the command is about, first the one that it changes.
     pub(super) fn subject(&self) -> (&Remote, Vec<&ManifestName>) {
         (&self.remote, vec![&self.target.name])
@@ -117,7 +134,13 @@ impl Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
-    let release = read_release(&client, &args.target).await?;
+    with(args, &client, context).await
+}
+
+/// Fetches from the server of this client.
+pub(super) async fn with(args: Args, client: &Client, context: &Context) -> Result<(), CliError> {
+    let release = read_release(client, &args.target).await?;
+    let verified = args.trust.verify(client, &args.target, &release).await?;
     let source = args.source.as_ref().map(|name| source(&release, &args.target, name)).transpose()?;
     let for_platform = args.platform.choose(&args.target, &release.manifest.files)?;
     let wanted = match source.as_ref().or(for_platform) {
@@ -132,7 +155,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let standing = if args.force && !args.dry_run {
         vec![Standing::Foreign; wanted.len()]
     } else {
-        standing::look(&client, root, &wanted, args.jobs.get()).await?
+        standing::look(client, root, &wanted, args.jobs.get()).await?
     };
     if args.dry_run {
         return plan(&args, &release, &wanted, &standing, context);
@@ -144,8 +167,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         .map_err(|error| CliError::io(format_args!("make the directory {}", root.display()), &error))?;
     let names: Vec<&str> = wanted.iter().map(|artifact| artifact.name.as_str()).collect();
     merging::check(root, &names)?;
-    let fetched = transfer(&client, &args, &wanted, &standing, context).await?;
-    summarise(&args, &release, &fetched, context)
+    let fetched = transfer(client, &args, &wanted, &standing, context).await?;
+    summarise(&args, (&release, verified.as_ref()), &fetched, context)
 }
 
 /// Fetches the files, and prints each one in the order of the manifest rather than of completion, so that the output is
@@ -240,7 +263,12 @@ fn plan(
     Ok(())
 }
 
-fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Context) -> Result<(), CliError> {
+fn summarise(
+    args: &Args,
+    (release, verified): (&Release, Option<&Verified>),
+    fetched: &[Fetched],
+    context: &Context,
+) -> Result<(), CliError> {
     if context.json {
         return output::json(&json!({
             "name": args.target.name,
@@ -249,6 +277,7 @@ fn summarise(args: &Args, release: &Release, fetched: &[Fetched], context: &Cont
             "generation": release.published.generation,
             "manifest": release.published.digest,
             "directory": args.output,
+            "verified": verified,
             "files": fetched,
         }));
     }

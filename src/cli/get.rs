@@ -11,6 +11,7 @@ use super::fetch::Release;
 use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
+use super::trust::TrustArgs;
 use super::{CliError, Context, complete, fetch, notices, output};
 use crate::client::{Client, Position};
 use crate::domain::manifest::Artifact;
@@ -50,6 +51,9 @@ pub struct Args {
     platform: PlatformArgs,
 
     #[command(flatten)]
+    trust: TrustArgs,
+
+    #[command(flatten)]
     remote: Remote,
 }
 
@@ -68,7 +72,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         return Err(CliError::usage("A file's bytes are no JSON document; leave out --json."));
     }
     let client = args.remote.client()?;
-    if !args.is_file() {
+    if !args.is_file() && !args.trust.is_asked() {
         let published = client.get_manifest(&args.target).await?;
         notices::print(&args.target.name, &published);
         output::bytes(&published.bytes)?;
@@ -76,6 +80,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         return if context.json && !published.bytes.ends_with(b"\n") { output::bytes(b"\n") } else { Ok(()) };
     }
     let release = fetch::read_release(&client, &args.target).await?;
+    args.trust.verify(&client, &args.target, &release).await?;
     match args.wanted(&release)? {
         Some(file) => stream(&client, file, context).await,
         None => output::bytes(&release.published.bytes),
@@ -100,6 +105,7 @@ impl Args {
 async fn address(args: &Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
     let release = fetch::read_release(&client, &args.target).await?;
+    args.trust.verify(&client, &args.target, &release).await?;
     let url = match args.wanted(&release)? {
         None => client.manifest_url(&args.target.name, &release.published),
         Some(file) => client.file_url(file),

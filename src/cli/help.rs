@@ -18,10 +18,11 @@ pub(super) fn version() -> &'static str {
 }
 
 /// The commands by what people do with them. Every command is in exactly one group.
-pub(super) const GROUPS: [(&str, &[&str]); 6] = [
+pub(super) const GROUPS: [(&str, &[&str]); 7] = [
     ("Publish", &["publish", "complete", "sessions", "import"]),
     ("Read", &["ls", "versions", "history", "diff", "fetch", "get", "sums"]),
     ("Manage", &["promote", "rollback", "copy", "pin", "yank", "unyank", "floor", "delete", "site"]),
+    ("Sign", &["key", "sign", "attach", "attachments", "catalog"]),
     ("Serve", &["serve", "healthcheck", "check-config", "auth"]),
     ("Look after a store", &["verify", "collect", "copy-store", "migrate", "check-store"]),
     ("Shell", &["completions", "man"]),
@@ -62,7 +63,8 @@ Exit codes:
   3  not found (never existed, or retired)
   4  token missing, unknown or not allowed to do this
   5  a precondition (--expect) does not hold
-  6  bytes do not match their digest
+  6  bytes do not match their digest, or signatures that were asked
+     for are missing or wrong
   7  unavailable after all retries; try again later
   8  done in part, damage found, or a difference (diff --exit-code)
 
@@ -75,6 +77,7 @@ Environment:
                      Buildkite are asked for one
   LARDER_AUDIENCE    audience of that ID token (default: what the server
                      asks for, if it is its address)
+  LARDER_STATE       directory with the copies of verified catalogs
   LARDER_CONFIG      configuration file of servers and stores
   LARDER_LOG         what to log on stderr, such as debug (default: warn)
   COLUMNS            width to fit tables into

@@ -4,7 +4,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::remote::Remote;
 use super::{CliError, Context, complete, output};
-use crate::domain::{ManifestName, Target};
+use crate::domain::{CatalogName, ManifestName, PinOwner, Target};
 
 /// Arguments of `larder pin`.
 #[derive(Debug, clap::Args)]
@@ -13,7 +13,8 @@ use crate::domain::{ManifestName, Target};
 Examples:
   larder pin miren/main
   larder pin miren/main@17
-  larder pin --remove miren/main@17")]
+  larder pin --remove miren/main@17
+  larder pin --remove --catalog example.org/tool --force --reason 'taken down' example.org/tool/v1.0")]
 pub struct Args {
     /// The version (without a selector: the active one)
     #[arg(value_name = "NAME[@SELECTOR]", add = ArgValueCompleter::new(complete::names))]
@@ -22,6 +23,14 @@ pub struct Args {
     /// Remove the pin
     #[arg(long)]
     remove: bool,
+
+    /// On behalf of a catalog that lists the version
+    #[arg(long, value_name = "CATALOG")]
+    catalog: Option<CatalogName>,
+
+    /// Remove the pin although the catalog lists the version
+    #[arg(long, requires_all = ["remove", "catalog", "reason"])]
+    force: bool,
 
     /// Why, for those who read the history later
     #[arg(long, value_name = "TEXT")]
@@ -40,7 +49,13 @@ impl Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.writer(context).await?;
-    let row = client.set_pin(&args.target, !args.remove, args.reason.as_deref()).await?;
+    let row = match &args.catalog {
+        None => client.set_pin(&args.target, !args.remove, args.reason.as_deref()).await?,
+        Some(catalog) => {
+            let how = (!args.remove, args.force, args.reason.as_deref());
+            client.set_pin_of(&args.target, &PinOwner::Catalog(catalog.clone()), how).await?
+        }
+    };
     if context.json {
         return output::json(&row);
     }

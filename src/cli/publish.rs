@@ -14,8 +14,10 @@ pub(super) mod session;
 mod site;
 mod spool;
 mod sums;
+pub(super) mod text;
 mod unchanged;
 mod variants;
+mod within;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -33,6 +35,7 @@ pub(super) use self::parse::parse;
 use self::remarks::Remarks;
 use self::session::{Publication, Published};
 use self::site::{RuleTexts, SiteArgs};
+pub(super) use self::within::release;
 use super::expect::ExpectArgs;
 use super::promote::{standing, word};
 use super::remote::Remote;
@@ -188,7 +191,7 @@ impl From<KindArg> for Kind {
     }
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write it as KEY=VALUE, such as channel=stable".to_owned()),

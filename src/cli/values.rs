@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::CliError;
 use crate::config::Duration;
 use crate::domain::{ManifestName, NameError};
 
@@ -36,6 +37,34 @@ pub(super) fn time(text: &str) -> Result<Timestamp, String> {
 /// A length of time.
 pub(super) fn wait(text: &str) -> Result<std::time::Duration, String> {
     Duration::from_str(text).map(Duration::std)
+}
+
+/// A point in time, or how far it is from now.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum When {
+    /// A point in time.
+    At(Timestamp),
+    /// So long from now on.
+    In(std::time::Duration),
+}
+
+impl When {
+    /// The point in time.
+    pub(super) fn after(self, now: Timestamp) -> Result<Timestamp, CliError> {
+        match self {
+            Self::At(time) => Ok(time),
+            Self::In(wait) => {
+                now.checked_add(wait).map_err(|_| CliError::usage("That is too far in the future to be stated."))
+            }
+        }
+    }
+}
+
+/// A point in time, or a length of time.
+pub(super) fn time_or_wait(text: &str) -> Result<When, String> {
+    let wait = || wait(text).map(When::In);
+    let refused = |_| "this is neither a time, such as 2026-05-14T18:20:00Z, nor how long, such as 90days".to_owned();
+    time(text).map(When::At).or_else(|_| wait()).map_err(refused)
 }
 
 fn parse<T: FromStr>(text: &str, wanted: &str) -> Result<T, String> {

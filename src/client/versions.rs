@@ -5,7 +5,7 @@ use reqwest::{Method, header};
 use super::retry::Retries;
 use super::sessions::activated;
 use super::{Client, ClientError, ErrorKind, because, with_expectation};
-use crate::domain::{Digest, Expect, ManifestName, Selector, State, Target};
+use crate::domain::{Digest, Expect, ManifestName, PinOwner, Selector, State, Target};
 use crate::wire::{CopyRequest, History, Receipt, Row};
 
 impl Client {
@@ -104,6 +104,25 @@ impl Client {
         self.answer(|| self.request(method.clone(), url.clone())).await?.json()
     }
 
+    /// Sets or removes the pin of this owner. `force`, with a reason, removes that of a catalog.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn set_pin_of(
+        &self,
+        target: &Target,
+        owner: &PinOwner,
+        (pinned, force, reason): (bool, bool, Option<&str>),
+    ) -> Result<Row, ClientError> {
+        let mut url = because(self.url(&format!("versions/{}@{}/pin", target.name, target.selector)), reason);
+        url.query_pairs_mut().append_pair("owner", &owner.to_string());
+        if force {
+            url.query_pairs_mut().append_pair("force", "true");
+        }
+        let method = if pinned { Method::PUT } else { Method::DELETE };
+        self.answer(|| self.request(method.clone(), url.clone())).await?.json()
+    }
+
     /// Retires a version: its row is kept, its blobs may be collected.
     ///
     /// # Errors
@@ -149,6 +168,7 @@ impl Client {
             manifest: row.manifest,
             state: row.state,
             unchanged: false,
+            verifying: None,
             previous: history.previous,
         })
     }

@@ -1,8 +1,13 @@
 //! `[[names]]`: policies of names.
 
+mod signatures;
+
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+pub use self::signatures::Signatures;
 use super::Duration;
 use crate::domain::policy::{Labels, PolicyKeys, Tags};
 use crate::domain::retention;
@@ -58,6 +63,15 @@ pub struct NameRule {
     /// Which versions that were active still answer for files that the active one lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier_files: Option<EarlierFiles>,
+    /// Whether a name that ends with `/_catalog` holds a catalog, so that each document has to follow from the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<bool>,
+    /// Subjects who may found a catalog, as patterns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog_founders: Option<Vec<Glob>>,
+    /// The signatures that a version needs to become active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signatures: Option<Signatures>,
 }
 
 /// `earlier_files = { for = "7days", versions = 20 }`
@@ -107,6 +121,9 @@ impl NameRule {
             follow: Some(policy.follow.to_vec()),
             earlier_files: written(policy.earlier_files.window)
                 .map(|window| EarlierFiles { window, versions: policy.earlier_files.versions }),
+            catalog: Some(policy.catalog),
+            catalog_founders: Some(policy.catalog_founders.to_vec()),
+            signatures: Some(policy.signatures.as_deref().map_or_else(Signatures::none, Signatures::from)),
         }
     }
 
@@ -126,6 +143,10 @@ impl NameRule {
             keep_labels: self.keep_labels.as_deref().map(Into::into),
             follow: self.follow.as_deref().map(Into::into),
             earlier_files: self.earlier_files.map(EarlierFiles::policy),
+            catalog: self.catalog,
+            catalog_founders: self.catalog_founders.as_deref().map(Into::into),
+            // What is not valid was refused before.
+            signatures: self.signatures.as_ref().and_then(|signatures| signatures.requirement().ok()).map(Arc::new),
         };
         PolicyRule { matches: self.matches.clone(), keys }
     }
@@ -138,6 +159,9 @@ pub(super) fn validate(rules: &[NameRule], problems: &mut Vec<String>) {
         }
         if rule.keep_labels.as_ref().is_some_and(|kept| kept.len() > MAX_KEPT) {
             problems.push(format!("names: rule {number} has more than {MAX_KEPT} patterns in keep_labels"));
+        }
+        if let Some(Err(error)) = rule.signatures.as_ref().map(Signatures::requirement) {
+            problems.push(format!("names: rule {number}: signatures: {error}"));
         }
         let versions = 1..=retention::EarlierFiles::MAX_VERSIONS;
         if rule.earlier_files.is_some_and(|earlier| !versions.contains(&earlier.versions)) {

@@ -14,11 +14,13 @@ mod change;
 mod draft;
 mod floor;
 mod operation;
+mod signatures;
 mod size;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::attestation::Standing;
 use super::policy::Tags;
 use super::version::{State, VersionRow};
 use super::{Carried, Descriptor, Digest, LogName, Subject};
@@ -27,6 +29,7 @@ pub use change::{Change, Due};
 use draft::Draft;
 pub use floor::Floor;
 pub use operation::{Action, MAX_LISTED, Operation};
+pub use signatures::{Signatures, SignaturesMissing};
 
 /// The format of heads that this binary reads and writes.
 pub const FORMAT: u32 = 1;
@@ -193,9 +196,38 @@ pub enum Rejection {
     /// A pinned version cannot be retired.
     #[error("version {0} is pinned")]
     Pinned(u64),
+    /// The name holds a catalog, which never goes back to an older document.
+    #[error("the name holds a catalog, which only rolls forward")]
+    RollsForward,
+    /// A version that a catalog lists is kept.
+    #[error("version {number} is listed in the catalog {catalog}")]
+    Listed {
+        /// Number of the version.
+        number: u64,
+        /// The catalog.
+        catalog: Box<str>,
+    },
     /// The version already has the maximum number of pins, or its row has no space for another.
     #[error("version {0} has as many pins as its row has room for")]
     PinsFull(u64),
+    /// The version has as many attachments as it can have, or as one subject may attach.
+    #[error("version {0} has as many attachments as it can have")]
+    AttachmentsFull(u64),
+    /// The policy of the name requires signatures that the version does not have.
+    #[error("version {} lacks signatures", .0.version)]
+    SignaturesMissing(Box<SignaturesMissing>),
+    /// The version was never active and has a lower serial than the active one, so it would be a step back.
+    #[error("version {version} has the serial {serial}, below {active_serial} of version {active}")]
+    SerialBehind {
+        /// Number of the version.
+        version: u64,
+        /// Its serial.
+        serial: u64,
+        /// Number of the active version.
+        active: u64,
+        /// The serial of that one.
+        active_serial: u64,
+    },
 }
 
 impl Rejection {
@@ -203,6 +235,15 @@ impl Rejection {
     #[must_use]
     pub fn immutable(active: &VersionRow) -> Self {
         Self::TagImmutable { active: active.number, current: active.digest() }
+    }
+
+    /// A version with pins is kept.
+    #[must_use]
+    pub fn pinned(row: &VersionRow) -> Self {
+        match row.catalog() {
+            Some(catalog) => Self::Listed { number: row.number, catalog: catalog.into() },
+            None => Self::Pinned(row.number),
+        }
     }
 
     /// The label of `holder` is taken.
@@ -226,6 +267,10 @@ pub struct Judgement {
     pub label_holder: Option<VersionRow>,
     /// Whether other content may become active while a version is.
     pub tags: Tags,
+    /// Whether the name holds a catalog, which never goes back.
+    pub rolls_forward: bool,
+    /// For a change that makes a version active, under a policy that requires signatures: those that there are.
+    pub signatures: Option<Signatures>,
     /// The subject that requests the change, and the operation's id.
     pub operation: Operation,
     /// The present time, by the corrected clock.
@@ -237,7 +282,8 @@ impl Judgement {
     #[must_use]
     pub fn new(operation: Operation, now: Timestamp) -> Self {
         let (everything, tags) = (Vec::new(), Tags::default());
-        Self { row: None, instead: None, everything, label_holder: None, tags, operation, now }
+        let (row, instead, label_holder, rolls_forward, signatures) = (None, None, None, false, None);
+        Self { row, instead, everything, label_holder, tags, rolls_forward, signatures, operation, now }
     }
 }
 
@@ -254,6 +300,8 @@ pub enum Outcome {
         row: Option<VersionRow>,
         /// Rows to spill, by ascending number.
         spill: Vec<VersionRow>,
+        /// What clients that require the signatures of the policy make of the version that has become active.
+        standing: Option<Standing>,
     },
 }
 
@@ -308,11 +356,13 @@ impl Head {
         change: &Change,
         judgement: Judgement,
     ) -> Result<Outcome, Rejection> {
-        let Judgement { row, instead, everything, label_holder, tags, operation, now } = judgement;
+        let Judgement { row, instead, everything, label_holder, tags, rolls_forward, signatures, operation, now } =
+            judgement;
+        let before = current.and_then(Self::active);
         if let Some(unchanged) = current.and_then(|head| change.already(head, row.as_ref())) {
             return Ok(Outcome::Unchanged(Some(unchanged)));
         }
-        let active = current.and_then(Self::active).map(VersionRow::digest);
+        let active = before.map(VersionRow::digest);
         if change.expect().is_some_and(|expect| !expect.holds(active)) {
             return Err(Rejection::Precondition { current: active });
         }
@@ -320,6 +370,9 @@ impl Head {
             && holder.digest() != summary.manifest.digest
         {
             return Err(Rejection::taken(holder));
+        }
+        if rolls_forward && current.is_some_and(|head| change.goes_back(head, row.as_ref())) {
+            return Err(Rejection::RollsForward);
         }
         let mut draft = Draft::new(current, name, operation, now);
         let row = draft.apply(change, row, instead, everything).map_err(|rejection| {
@@ -330,9 +383,11 @@ impl Head {
             }
         })?;
         if tags == Tags::Immutable {
-            draft.require_same_content(current.and_then(Self::active))?;
+            draft.require_same_content(before)?;
         }
-        Ok(draft.finish(row))
+        let activated = draft.activated(before).zip(signatures);
+        let standing = activated.map(|(row, signatures)| signatures.admit(name, before, row, now)).transpose()?;
+        Ok(draft.finish(row, standing))
     }
 }
 

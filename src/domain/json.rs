@@ -9,10 +9,12 @@
 //! it, else the last one wins (maps) or all are ignored (unknown members).
 
 mod objects;
+mod unique;
 
 use serde::de::DeserializeOwned;
 
 use super::encoding::{EncodingError, utf8};
+pub use unique::Unique;
 
 /// Maximum nesting depth. Unknown members are skipped here without recursion, but other readers of a stored document
 /// may be less careful.

@@ -64,6 +64,9 @@ impl NameError {
     }
 }
 
+/// Last segments of names that are for programs.
+const SYSTEM: [&str; 4] = ["_catalog", "_warehouse", "_root", "_tuf"];
+
 const COMPONENT_RULE: &str =
     "use at most 250 lower-case letters and digits, separated by one '.', one or two '_', or any number of '-'";
 const TAG_RULE: &str = "use 1 to 128 letters, digits, '.', '_' and '-', starting with a letter, a digit or '_'";
@@ -136,6 +139,15 @@ fn is_hidden_part(text: &str) -> bool {
 /// the name of a log.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ManifestName(LogName);
+
+impl ManifestName {
+    /// Whether the name is for programs: its last segment is `_catalog`, `_warehouse`, `_root` or `_tuf`. Lists for people
+    /// and lists of tags leave it out.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.as_str().rsplit('/').next().is_some_and(|last| SYSTEM.contains(&last))
+    }
+}
 
 impl Deref for ManifestName {
     type Target = LogName;

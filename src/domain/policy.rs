@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use super::attestation::Requirement;
 use super::pattern::Reach;
 use super::retention::{EarlierFiles, Verdict};
 use super::{Cas, Glob, LogName, ManifestName, NamePattern, Reads, RepositoryName, Retention, VersionRow};
@@ -56,12 +57,23 @@ pub struct NamePolicy {
     pub follow: Arc<[ManifestName]>,
     /// Which versions that were active still answer for files that the active one lacks.
     pub earlier_files: EarlierFiles,
+    /// Whether a name that ends with `/_catalog` holds a catalog, so that each document has to follow from the one before.
+    pub catalog: bool,
+    /// Which subjects may found a catalog, as patterns.
+    pub catalog_founders: Arc<[Glob]>,
+    /// The signatures that a version needs to become active. `None`: none.
+    pub signatures: Option<Arc<Requirement>>,
 }
 
 impl Default for NamePolicy {
     fn default() -> Self {
         PolicyKeys::default().policy()
     }
+}
+
+/// [`NamePolicy::catalog_founders`] where no rule sets it: only the server's own administrator.
+fn founders() -> Arc<[Glob]> {
+    "larder:admin".parse::<Glob>().into_iter().collect()
 }
 
 /// [`NamePolicy::untagged_for`] where no rule sets it.
@@ -138,13 +150,19 @@ pub struct PolicyKeys {
     pub follow: Option<Arc<[ManifestName]>>,
     /// [`NamePolicy::earlier_files`]
     pub earlier_files: Option<EarlierFiles>,
+    /// [`NamePolicy::catalog`]
+    pub catalog: Option<bool>,
+    /// [`NamePolicy::catalog_founders`]
+    pub catalog_founders: Option<Arc<[Glob]>>,
+    /// [`NamePolicy::signatures`]; a threshold of 0 is none.
+    pub signatures: Option<Arc<Requirement>>,
 }
 
 /// A function that returns whether a rule sets a certain key.
 type IsSet = fn(&PolicyKeys) -> bool;
 
 /// All keys, as configurations spell them.
-const KEYS: [(&str, IsSet); 12] = [
+const KEYS: [(&str, IsSet); 15] = [
     ("read", |keys| keys.read.is_some()),
     ("cas", |keys| keys.cas.is_some()),
     ("keep_last", |keys| keys.keep_last.is_some()),
@@ -157,6 +175,9 @@ const KEYS: [(&str, IsSet); 12] = [
     ("keep_labels", |keys| keys.keep_labels.is_some()),
     ("follow", |keys| keys.follow.is_some()),
     ("earlier_files", |keys| keys.earlier_files.is_some()),
+    ("catalog", |keys| keys.catalog.is_some()),
+    ("catalog_founders", |keys| keys.catalog_founders.is_some()),
+    ("signatures", |keys| keys.signatures.is_some()),
 ];
 
 impl PolicyKeys {
@@ -175,6 +196,9 @@ impl PolicyKeys {
             keep_labels: self.keep_labels.as_ref().or(later.keep_labels.as_ref()).map(Arc::clone),
             follow: self.follow.as_ref().or(later.follow.as_ref()).map(Arc::clone),
             earlier_files: self.earlier_files.or(later.earlier_files),
+            catalog: self.catalog.or(later.catalog),
+            catalog_founders: self.catalog_founders.as_ref().or(later.catalog_founders.as_ref()).map(Arc::clone),
+            signatures: self.signatures.as_ref().or(later.signatures.as_ref()).map(Arc::clone),
         }
     }
 
@@ -195,6 +219,9 @@ impl PolicyKeys {
             keep_labels: self.keep_labels.clone().unwrap_or_default(),
             follow: self.follow.clone().unwrap_or_default(),
             earlier_files: self.earlier_files.unwrap_or_default(),
+            catalog: self.catalog.unwrap_or_default(),
+            catalog_founders: self.catalog_founders.clone().unwrap_or_else(founders),
+            signatures: self.signatures.clone().filter(|requirement| requirement.threshold() > 0),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::carried::Carried;
 use super::manifest::{Descriptor, Kind, Manifest, parts, release};
 use super::{Digest, FileName, Sha512, Subject};
 pub use origin::{Origin, Yank};
-pub use pin::{MAX_PINS, Pin};
+pub use pin::{MAX_PINS, Pin, PinOwner, PinOwnerError};
 pub use state::State;
 
 /// The parts of a manifest that a row repeats, so that lists need not read the manifest.
@@ -227,6 +227,12 @@ impl VersionRow {
     #[must_use]
     pub fn is_pinned(&self) -> bool {
         !self.pins.is_empty()
+    }
+
+    /// The catalog that lists it, if one does.
+    #[must_use]
+    pub fn catalog(&self) -> Option<&str> {
+        self.pins.iter().find_map(Pin::catalog)
     }
 
     /// Whether it has a pin of this owner.

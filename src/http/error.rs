@@ -3,13 +3,16 @@
 //! How it is rendered is up to the surface of the request; that happens in the outermost layer, which knows the request
 //! id.
 
+mod catalogs;
 mod domains;
 mod immutable;
 mod mechanics;
 mod parts;
 pub(super) mod problems;
 mod services;
+mod signatures;
 mod tokens;
+mod versions;
 
 use axum::http::header::{self, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};

@@ -1,8 +1,10 @@
 //! The native surface: blobs, uploads, manifests, sessions, versions, refs, pages, and the endpoints for operators.
 
+mod attachments;
 mod auth;
 mod blobs;
 mod bodies;
+mod catalogs;
 mod collector;
 mod dynamic;
 mod feeds;
@@ -65,6 +67,7 @@ fn routes() -> Router<AppState> {
         .merge(versions::routes())
         .merge(history::routes())
         .merge(refs::routes())
+        .merge(catalogs::routes())
         .merge(feeds::routes())
         .merge(auth::routes())
         .merge(sites::routes())
@@ -89,9 +92,11 @@ fn describe() -> Value {
     uploads::describe(&mut document);
     sessions::describe(&mut document);
     versions::describe(&mut document);
+    attachments::describe(&mut document);
     warnings::describe(&mut document);
     history::describe(&mut document);
     refs::describe(&mut document);
+    catalogs::describe(&mut document);
     feeds::describe(&mut document);
     sites::describe(&mut document);
     auth::describe(&mut document);

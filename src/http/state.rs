@@ -13,7 +13,8 @@ use crate::config::{self, Config, Duration, PublicUrl};
 use crate::domain::hosts::LiveHosts;
 use crate::protocol::{Blobs, Chunks, Uploads};
 use crate::service::{
-    Assets, Domains, Earlier, Histories, Members, Names, Notes, Publish, Repositories, Resolve, Sites, Versions,
+    Assets, Attachments, Catalogs, Domains, Earlier, Histories, Members, Names, Notes, Publish, Repositories, Resolve,
+    Sites, Versions,
 };
 use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub earlier: Arc<Earlier>,
     /// Operations on existing versions: history, promotion, pins, retirement.
     pub versions: Arc<Versions>,
+    /// Signatures and other statements attached to versions.
+    pub attachments: Arc<Attachments>,
     /// What was done to names, by whom, when and why.
     pub histories: Arc<Histories>,
     /// Versions found by the digest of their manifest.
@@ -56,6 +59,8 @@ pub struct Parts {
     pub hosts: LiveHosts,
     /// Hosts that are attached through the API.
     pub domains: Arc<Domains>,
+    /// Signed lists of releases.
+    pub catalogs: Arc<Catalogs>,
     /// Releases as sites.
     pub sites: Arc<Sites>,
     /// Listing and deletion of names.

@@ -14,6 +14,7 @@ mod labels;
 mod rollback;
 mod segments;
 mod select;
+mod signatures;
 mod state;
 mod watching;
 
@@ -25,9 +26,10 @@ use moka::sync::Cache;
 use tokio::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::domain::manifest::Descriptor;
-use crate::domain::{Head, LivePolicies, LogName, Rejection, VersionRow};
+use crate::domain::attestation::{Annex, Standing};
+use crate::domain::{Digest, Head, LivePolicies, LogName, Rejection, VersionRow};
 use crate::layout::LayoutKey;
+use crate::protocol::Manifests;
 use crate::protocol::absences::Absences;
 use crate::protocol::flights::Flights;
 use crate::protocol::log::Log;
@@ -43,6 +45,8 @@ use watching::Watches;
 pub(crate) const MAX_HEAD: u64 = 4 << 20;
 /// Size of the head cache, in bytes.
 const REMEMBERED_BYTES: u64 = 16 << 20;
+/// Size of the cache of annexes, in bytes.
+const ANNEX_BYTES: u64 = 4 << 20;
 /// Generations followed one GET at a time before the log is listed instead.
 const MAX_WALK: u32 = 8;
 /// Time after which a head has been the newest for a second on all servers, with some tolerance for their clocks.
@@ -75,6 +79,8 @@ pub struct Changed {
     pub row: Option<VersionRow>,
     /// Whether the name was in the requested state already.
     pub unchanged: bool,
+    /// What verifying clients make of the version that became active, under a policy that requires signatures.
+    pub standing: Option<Standing>,
 }
 
 /// How stale an answer may be.
@@ -104,6 +110,8 @@ pub struct Heads {
     absent: Absences<LogName>,
     policies: LivePolicies,
     watches: Watches,
+    annexes: Cache<Digest, Arc<Annex>>,
+    manifests: Option<Arc<Manifests>>,
 }
 
 impl Heads {
@@ -116,17 +124,28 @@ impl Heads {
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let newest = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
-        let (segments, log) = (Segments::new(Arc::clone(&store)), Log::new(Arc::clone(&store)));
+        let segments = Segments::new(Arc::clone(&store));
         let (looks, later_looks) = (Flights::default(), Flights::default());
         let (absent, watches) = (Absences::default(), Watches::default());
         let (policies, max_staleness) = (LivePolicies::default(), Duration::ZERO);
-        Self { store, log, clock, newest, segments, max_staleness, looks, later_looks, absent, policies, watches }
-    }
-
-    /// Sets the policies that changes are judged by.
-    #[must_use]
-    pub fn with_policies(self, policies: LivePolicies) -> Self {
-        Self { policies, ..self }
+        let weigh = |_: &Digest, annex: &Arc<Annex>| 1024 + 2048 * u32::try_from(annex.attachments.len()).unwrap_or(64);
+        let annexes = Cache::builder().max_capacity(ANNEX_BYTES).weigher(weigh).build();
+        let (log, manifests) = (Log::new(Arc::clone(&store)), None);
+        Self {
+            store,
+            log,
+            clock,
+            newest,
+            segments,
+            max_staleness,
+            looks,
+            later_looks,
+            absent,
+            policies,
+            watches,
+            annexes,
+            manifests,
+        }
     }
 
     /// The store of the logs.
@@ -278,15 +297,6 @@ impl Heads {
     /// When the store fails.
     pub async fn roots(&self, head: &Head) -> Result<Vec<VersionRow>, StoreError> {
         self.segments.roots(head).await
-    }
-
-    /// The blobs that a version needs beyond its manifest and those that the manifest refers to. They are protected as
-    /// long as the version is a root.
-    ///
-    /// # Errors
-    /// When the store fails, or the annex that names them cannot be read.
-    pub async fn needs(&self, name: &LogName, row: &VersionRow) -> Result<Vec<Descriptor>, StoreError> {
-        annex::needs(&*self.store, name, row).await
     }
 
     /// Rows with numbers below `before`, newest first: at least `limit` of them unless there are fewer.

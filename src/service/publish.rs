@@ -4,6 +4,8 @@
 //! which makes its blobs needed by a root; only then does P2 check each blob; only then does P3 commit the version. A
 //! check before P1 could be invalidated by a collector that had not seen the root yet.
 
+mod catalogs;
+mod commit;
 mod drafts;
 mod error;
 mod immutable;
@@ -12,6 +14,7 @@ mod push;
 mod rules;
 mod secure;
 mod sessions;
+mod signed;
 
 use std::sync::Arc;
 
@@ -20,9 +23,9 @@ use bytes::Bytes;
 pub use self::drafts::DraftKey;
 pub use self::error::{ImmutableChanged, PartsError, PublishError};
 use self::error::{complete, readable, to_upload};
-use self::immutable::Comparison;
 pub use self::parts::Progress;
 pub use self::push::Pushed;
+use crate::domain::attestation::{Annex, Standing};
 use crate::domain::head::Change;
 use crate::domain::manifest::{Kind, Limits, oci};
 use crate::domain::{
@@ -60,17 +63,20 @@ pub struct Receipt {
     pub previous: Option<u64>,
     /// Whether the name was already in the requested state.
     pub unchanged: bool,
+    /// What verifying clients make of the version that became active, under a policy that requires signatures.
+    pub standing: Option<Standing>,
 }
 
 impl Receipt {
     /// The receipt of a change to a version.
     pub(super) fn new(changed: Changed) -> Self {
         let row = changed.row.expect("only a deletion is about no version");
-        Self::of(&changed.head, row, changed.unchanged)
+        Self { standing: changed.standing, ..Self::of(&changed.head, row, changed.unchanged) }
     }
 
     fn of(head: &Head, row: VersionRow, unchanged: bool) -> Self {
-        Self { name: head.name.clone(), generation: head.generation, row, previous: head.previous, unchanged }
+        let (name, generation, previous) = (head.name.clone(), head.generation, head.previous);
+        Self { name, generation, row, previous, unchanged, standing: None }
     }
 }
 
@@ -86,8 +92,8 @@ pub enum Prepared {
 /// Whether an existing prepared version may be reused instead of creating a new one.
 #[derive(Debug)]
 enum Resume {
-    /// Each request creates its own version; holds the origin that its row records.
-    Never(Option<Origin>),
+    /// Each request creates its own version; holds the origin that its row records, and what is attached to it.
+    Never(Option<Origin>, Option<Box<Annex>>),
     /// Reuse the caller's own session for the same manifest, so that preparing is idempotent. A new one records this
     /// origin.
     OwnSession(Option<Origin>),
@@ -146,7 +152,7 @@ impl Publish {
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, PublishError> {
         let document = self.checked(bytes).await?;
-        self.publish_document(name, document, options, &by.into(), None).await
+        self.publish_document(name, document, options, &by.into(), (None, None)).await
     }
 
     /// Publishes a manifest of this media type that was published before elsewhere, and records that origin. It only
@@ -158,13 +164,13 @@ impl Publish {
         &self,
         name: &ManifestName,
         bytes: Bytes,
-        (media_type, from): (Option<&str>, Origin),
+        (media_type, from, annex): (Option<&str>, Origin, Option<Annex>),
         options: PublishOptions,
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, PublishError> {
         let read = self.manifests.understand(&bytes, media_type);
         let manifest = readable(&bytes, self.manifests.resolve(&bytes, media_type, read).await?)?;
-        self.publish_document(name, Document { bytes, manifest }, options, &by.into(), Some(from)).await
+        self.publish_document(name, Document { bytes, manifest }, options, &by.into(), (Some(from), annex)).await
     }
 
     async fn publish_document(
@@ -173,15 +179,15 @@ impl Publish {
         document: Document,
         options: PublishOptions,
         by: &Author,
-        from: Option<Origin>,
+        (from, annex): (Option<Origin>, Option<Annex>),
     ) -> Result<Receipt, PublishError> {
         if options.activate {
             self.heads.require_movable(name, &document.bytes).await?;
         }
         // Rules that were added since must not prevent copying a release.
         let is_new = from.is_none() && document.manifest.kind == Kind::Static;
-        let (receipt, secured) = match Box::pin(self.protect(name, document, &options, by, Resume::Never(from))).await?
-        {
+        let resume = Resume::Never(from, annex.map(Box::new));
+        let (receipt, secured) = match Box::pin(self.protect(name, document, &options, by, resume)).await? {
             (receipt, _) if receipt.unchanged => return Ok(receipt),
             prepared => prepared,
         };
@@ -285,18 +291,18 @@ impl Publish {
         {
             return Ok((receipt, Secured::default()));
         }
-        if let Resume::Never(None) | Resume::OwnSession(None) = &resume {
+        if let Resume::Never(None, _) | Resume::OwnSession(None) = &resume {
             // Before anything is uploaded; the commit compares once more.
             Box::pin(self.check_immutable(name, &manifest)).await?;
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = self.manifests.summarise(&bytes, &manifest, descriptor).await?;
-        let (resumed, from) = match resume {
-            Resume::OwnSession(from) => (self.own_session(name, descriptor.digest, options, by).await?, from),
-            Resume::Never(from) => (None, from),
+        let (resumed, from, annex) = match resume {
+            Resume::OwnSession(from) => (self.own_session(name, descriptor.digest, options, by).await?, from, None),
+            Resume::Never(from, annex) => (None, from, annex),
         };
-        let from = from.map(Box::new);
-        let change = Change::Prepare { summary, from, expect: options.expect.clone() };
+        let (from, annex) = (from.map(Box::new), self.attached(name, annex).await?);
+        let change = Change::Prepare { summary, from, annex, expect: options.expect.clone() };
         let (receipt, is_new) = match resumed {
             Some(receipt) => (receipt, false),
             None => (Receipt::new(self.heads.change(name, &change, by).await?), true),
@@ -311,19 +317,6 @@ impl Publish {
                 Err(error)
             }
         }
-    }
-
-    async fn commit_head(
-        &self,
-        name: &LogName,
-        number: u64,
-        options: PublishOptions,
-        by: &Author,
-    ) -> Result<Receipt, PublishError> {
-        let change = Change::Commit { number, activate: options.activate, expect: options.expect };
-        let comparison = Comparison::new(self, name, number);
-        let changed = self.heads.change_if(name, &change, by, |head| comparison.judge(head));
-        Ok(Receipt::new(Box::pin(changed).await?))
     }
 
     /// The version that makes this publish a no-op: the same manifest is active already, or staged if that was

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::domain::attestation::Annex;
 use crate::domain::head::Change;
 use crate::domain::{
-    Action, Author, Expect, Head, ManifestName, Origin, Rejection, Selector, State, Target, VersionRow,
+    Action, Author, CatalogName, Expect, Head, ManifestName, Origin, PinOwner, Rejection, Selector, State, Target,
+    VersionRow,
 };
 use crate::protocol::{AsOf, ChangeError, Heads};
 use crate::service::publish::PublishOptions;
@@ -180,7 +182,24 @@ impl Versions {
         pinned: bool,
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, ChangeError> {
-        self.change(target, |selector| Change::Pin { selector, pinned }, by).await
+        let owner = PinOwner::User;
+        self.change(target, |selector| Change::Pin { selector, pinned, owner, force: false }, by).await
+    }
+
+    /// Adds or removes the pin of a catalog on a version that it lists. `force`, with a reason, removes it although it
+    /// guards what the catalog lists.
+    ///
+    /// # Errors
+    /// A [`ChangeError`].
+    pub async fn pin_for(
+        &self,
+        target: &Target,
+        catalog: CatalogName,
+        (pinned, force): (bool, bool),
+        by: impl Into<Author> + Send,
+    ) -> Result<Receipt, ChangeError> {
+        let owner = PinOwner::Catalog(catalog);
+        self.change(target, |selector| Change::Pin { selector, pinned, owner, force }, by).await
     }
 
     /// Retires a version manually: its content answers 410 from now on.
@@ -312,6 +331,12 @@ impl Versions {
             ..Origin::default()
         };
         let media_type = found.row.summary.media_type.as_deref();
-        Ok(self.publish.republish(to, loaded.bytes.clone(), (media_type, origin), options, by).await?)
+        let annex = match found.row.annex {
+            Some(_) => {
+                Some(Annex::clone(&*self.heads.annex(&from.name, &found.row).await.map_err(ResolveError::from)?))
+            }
+            None => None,
+        };
+        Ok(self.publish.republish(to, loaded.bytes.clone(), (media_type, origin, annex), options, by).await?)
     }
 }

@@ -46,8 +46,24 @@ macro_rules! codes {
 }
 
 codes! {
+    /// What is to be attached is empty, or is not of its media type.
+    AttachmentInvalid = "ATTACHMENT_INVALID",
+    /// The version has no such attachment.
+    AttachmentUnknown = "ATTACHMENT_UNKNOWN",
+    /// The version has as many attachments as it can have.
+    AttachmentsFull = "ATTACHMENTS_FULL",
     /// The blob does not exist.
     BlobUnknown = "BLOB_UNKNOWN",
+    /// The document of a catalog is malformed.
+    CatalogDocument = "CATALOG_DOCUMENT",
+    /// The document is that of another catalog, or its name is none of a catalog.
+    CatalogName = "CATALOG_NAME",
+    /// A catalog never goes back to an older document.
+    CatalogRollsForward = "CATALOG_ROLLS_FORWARD",
+    /// The serial, predecessor or times of a catalog do not follow from the active document.
+    CatalogSerial = "CATALOG_SERIAL",
+    /// Too few keys of the newest root sign the catalog, or a root is not signed as the one before it requires.
+    CatalogSignatures = "CATALOG_SIGNATURES",
     /// The server's clock differs too much from the store's, so it refuses changes.
     ClockSkew = "CLOCK_SKEW",
     /// The token lacks the required permission.
@@ -68,8 +84,16 @@ codes! {
     ImmutableChanged = "IMMUTABLE_CHANGED",
     /// The server failed unexpectedly.
     Internal = "INTERNAL",
+    /// A release of a catalog is not stored as listed, not pinned, or lacks the file of an item.
+    ItemFile = "ITEM_FILE",
+    /// The name of an item of a catalog is malformed.
+    ItemName = "ITEM_NAME",
+    /// The release has no such item.
+    ItemUnknown = "ITEM_UNKNOWN",
     /// The name allows each label only once, and another version has this one.
     LabelTaken = "LABEL_TAKEN",
+    /// A version that a catalog lists is kept.
+    ListedInCatalog = "LISTED_IN_CATALOG",
     /// Blobs that the manifest refers to are missing, or have another size.
     ManifestBlobUnknown = "MANIFEST_BLOB_UNKNOWN",
     /// The name was deleted.
@@ -78,6 +102,8 @@ codes! {
     ManifestInvalid = "MANIFEST_INVALID",
     /// The name does not exist.
     ManifestUnknown = "MANIFEST_UNKNOWN",
+    /// Metadata or hazards of a catalog are malformed.
+    Metadata = "METADATA",
     /// The address exists, but does not support this method.
     MethodNotAllowed = "METHOD_NOT_ALLOWED",
     /// The host of the request is none of this server's.
@@ -104,12 +130,24 @@ codes! {
     QueryInvalid = "QUERY_INVALID",
     /// A range cannot be satisfied or is not supported.
     RangeInvalid = "RANGE_INVALID",
+    /// A release that a catalog lists never changes.
+    ReleaseChanged = "RELEASE_CHANGED",
+    /// The name of a release of a catalog is malformed, or there twice.
+    ReleaseName = "RELEASE_NAME",
+    /// A release that a catalog lists stays listed, in its place.
+    ReleaseRemoved = "RELEASE_REMOVED",
+    /// The catalog lists no such release.
+    ReleaseUnknown = "RELEASE_UNKNOWN",
     /// The head of the request, or what its body asks for, is malformed or ambiguous.
     RequestInvalid = "REQUEST_INVALID",
     /// The run of the collector does not exist.
     RunUnknown = "RUN_UNKNOWN",
     /// A selector is malformed.
     SelectorInvalid = "SELECTOR_INVALID",
+    /// The version is signed with a lower serial than the active one.
+    SerialBehind = "SERIAL_BEHIND",
+    /// The version lacks signatures that the policy of the name requires.
+    SignaturesMissing = "SIGNATURES_MISSING",
     /// A body is too long, too short or differs from the announced length.
     SizeInvalid = "SIZE_INVALID",
     /// The store holds damaged data.
@@ -150,6 +188,8 @@ codes! {
     VersionUnknown = "VERSION_UNKNOWN",
     /// The version is yanked.
     VersionYanked = "VERSION_YANKED",
+    /// A ware of a catalog is malformed.
+    WareId = "WARE_ID",
 }
 
 impl fmt::Display for Code {

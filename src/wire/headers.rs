@@ -8,10 +8,14 @@ pub const LABEL: &str = "larder-label";
 pub const RESOLVED: &str = "larder-resolved";
 /// Generation of the head that the response is based on, decimal.
 pub const GENERATION: &str = "larder-generation";
+/// Serial of the document of a catalog, decimal.
+pub const SERIAL: &str = "larder-catalog-serial";
 /// Warning against the version that was served: an item of RFC 9651; see [`YankNotice`](super::YankNotice).
 pub const YANKED: &str = "larder-yanked";
 /// The lowest version of the name that clients should run: its label, or its number.
 pub const MINIMUM_VERSION: &str = "larder-minimum-version";
+/// A minisign signature of the manifest that is published: `:BASE64:` (RFC 9651).
+pub const SIGNATURE: &str = "larder-signature";
 /// What a platform link leads to instead of what was asked for, such as `arch=universal`.
 pub const FALLBACK: &str = "larder-fallback";
 /// `?1` where the file is of a version that was active before, because the active one has none of that name.

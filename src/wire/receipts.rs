@@ -28,6 +28,28 @@ pub struct Receipt {
     /// Whether the name was already in the requested state.
     #[serde(default)]
     pub unchanged: bool,
+    /// What clients that require the signatures of the name's policy make of it; only where it has become active under such a
+    /// policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Verifying")]
+    pub verifying: Option<Verifying>,
+}
+
+/// What verifying clients make of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Verifying {
+    /// Whether they accept it.
+    pub accept: bool,
+    /// Why they do not, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub why: Option<String>,
+    /// The keys whose signatures count.
+    pub keys: Vec<String>,
+    /// The serial that enough of them state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    pub serial: Option<u64>,
 }
 
 /// Request body: another name to publish a version under.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Floor, Origin, Pin, Runtime, Yank, schema};
+use super::{Attachment, Floor, Origin, Pin, Runtime, Yank, schema};
 use crate::domain::manifest::Kind;
 use crate::domain::{Digest, FileName, ManifestName, State, Subject, VersionRow};
 
@@ -112,6 +112,9 @@ pub struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Origin")]
     pub from: Option<Origin>,
+    /// What is attached to it; only where one version is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
     /// Generation of the name's state that this was read from; only where one version is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
@@ -156,6 +159,7 @@ impl From<&VersionRow> for Row {
             retired_by: row.retired_by.clone(),
             retired_because: row.retired_because.clone(),
             from: row.from.as_deref().and_then(Origin::of),
+            attachments: Vec::new(),
             generation: None,
             runtime: None,
         }

@@ -5,6 +5,7 @@
 
 mod assets;
 mod cache;
+mod catalogs;
 mod cli;
 mod clients;
 mod collect;

@@ -1,8 +1,8 @@
 //! The changes that can be requested.
 
 use super::{Action, Floor, Head};
-use crate::domain::version::{Pin, Yank, bounded};
-use crate::domain::{Expect, Origin, Selector, State, Summary, VersionRow};
+use crate::domain::version::{Yank, bounded};
+use crate::domain::{Descriptor, Expect, Origin, PinOwner, Selector, State, Summary, VersionRow};
 
 /// A version that has expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Change {
         summary: Summary,
         /// Origin of the version, unless its publisher uploaded it.
         from: Option<Box<Origin>>,
+        /// The annex with what is attached to it from the start, stored already.
+        annex: Option<Descriptor>,
         /// The client's precondition.
         expect: Expect,
     },
@@ -71,12 +73,26 @@ pub enum Change {
         /// The client's precondition.
         expect: Expect,
     },
-    /// Add or remove the pin that users place by hand. Pins of other owners are unaffected.
+    /// Add or remove the pin of one owner. Pins of other owners are unaffected.
     Pin {
         /// The version to pin or unpin.
         selector: Selector,
         /// Whether to add the pin or to remove it.
         pinned: bool,
+        /// On whose behalf.
+        owner: PinOwner,
+        /// Whether to remove the pin of a catalog that still lists the version. It takes a reason.
+        force: bool,
+    },
+    /// Replace the annex of a version by one that has one attachment more. Nothing happens if the version has another annex
+    /// than the new one is based on: the caller must read it again and add to that.
+    Attach {
+        /// Number of the version.
+        number: u64,
+        /// The annex that the new one is based on.
+        base: Option<Descriptor>,
+        /// The new annex, stored already.
+        annex: Descriptor,
     },
     /// Retire a version by hand.
     Retire {
@@ -151,6 +167,7 @@ impl Change {
             Self::Rollback { .. } => Action::Rollback,
             Self::Pin { pinned: true, .. } => Action::Pin,
             Self::Pin { pinned: false, .. } => Action::Unpin,
+            Self::Attach { .. } => Action::Attach,
             Self::Retire { .. } => Action::Retire,
             Self::Yank { .. } => Action::Yank,
             Self::Unyank { .. } => Action::Unyank,
@@ -166,9 +183,10 @@ impl Change {
     #[must_use]
     pub fn selector(&self) -> Option<Selector> {
         match self {
-            Self::Commit { number, .. } | Self::Abort { number } | Self::Amend { number, .. } => {
-                Some(Selector::Number(*number))
-            }
+            Self::Commit { number, .. }
+            | Self::Abort { number }
+            | Self::Amend { number, .. }
+            | Self::Attach { number, .. } => Some(Selector::Number(*number)),
             Self::Promote { selector, .. }
             | Self::Pin { selector, .. }
             | Self::Retire { selector, .. }
@@ -182,6 +200,16 @@ impl Change {
             | Self::Unfloor { .. }
             | Self::Expire { .. }
             | Self::Delete { .. } => None,
+        }
+    }
+
+    /// Whether something else becomes active that was published before. Not so for what was withdrawn and comes back.
+    pub(super) fn goes_back(&self, head: &Head, row: Option<&VersionRow>) -> bool {
+        let is_back = row.is_some_and(|row| head.previous == Some(row.number));
+        match self {
+            Self::Promote { .. } | Self::Rollback { .. } => head.active().is_some() || !is_back,
+            Self::Yank { rollback, .. } => *rollback && row.is_some_and(|row| row.state == State::Active),
+            _ => false,
         }
     }
 
@@ -212,6 +240,7 @@ impl Change {
             | Self::Amend { .. }
             | Self::Abort { .. }
             | Self::Pin { .. }
+            | Self::Attach { .. }
             | Self::Retire { .. }
             | Self::Yank { .. }
             | Self::Unyank { .. }
@@ -229,6 +258,7 @@ impl Change {
             Self::Amend { generation, .. } => {
                 row.filter(|row| row.state == State::Prepared && row.generation != *generation)
             }
+            Self::Attach { base, .. } => row.filter(|row| row.state.is_root() && row.annex != *base),
             Self::Prepare { .. }
             | Self::Delete { .. }
             | Self::Rollback { .. }
@@ -251,9 +281,9 @@ impl Change {
                 State::Prepared | State::Retired | State::Aborted | State::Unknown(_) => false,
             }),
             Self::Promote { .. } => row.filter(|row| row.state == State::Active),
-            Self::Pin { pinned, .. } => row.filter(|row| match row.state {
+            Self::Pin { pinned, owner, .. } => row.filter(|row| match row.state {
                 State::Prepared | State::Ready | State::Active | State::Archived => {
-                    row.is_pinned_by(Pin::USER) == *pinned
+                    row.is_pinned_by(&owner.to_string()) == *pinned
                 }
                 State::Retired | State::Aborted | State::Unknown(_) => false,
             }),

@@ -5,8 +5,10 @@ mod warnings;
 use jiff::Timestamp;
 
 use super::super::version::{MAX_PINS, MAX_ROW, Pin, ROW_RESERVE, State, Summary, VersionRow, bounded};
-use super::super::{Carried, Origin};
-use super::{Action, Change, Deletion, Due, FORMAT, Head, LogName, MAX_LISTED, Operation, Outcome, Rejection};
+use super::super::{Carried, Descriptor, Origin, PinOwner};
+use super::{
+    Action, Change, Deletion, Due, FORMAT, Head, LogName, MAX_LISTED, Operation, Outcome, Rejection, Standing,
+};
 use super::{activation, size};
 
 /// The next head under construction.
@@ -48,14 +50,15 @@ impl Draft {
         everything: Vec<VersionRow>,
     ) -> Result<Option<VersionRow>, Rejection> {
         let changed = match change {
-            Change::Prepare { summary, from, .. } => self.prepare(summary.clone(), from.clone()),
+            Change::Prepare { summary, from, annex, .. } => self.prepare(summary.clone(), (from.clone(), *annex)),
             Change::BeginDraft { session, summary } => self.begin_draft(session, summary.clone()),
             Change::Amend { summary: Some(summary), .. } => self.amend(found(row)?, summary.clone())?,
             Change::Commit { activate, .. } => self.commit(found(row)?, *activate)?,
             Change::Abort { .. } | Change::Amend { summary: None, .. } => self.abort(found(row)?)?,
             Change::Promote { .. } => self.promote(found(row)?)?,
             Change::Rollback { .. } => self.promote(row.ok_or(Rejection::NoOtherContent)?)?,
-            Change::Pin { pinned, .. } => self.pin(found(row)?, *pinned)?,
+            Change::Pin { pinned, owner, force, .. } => self.pin(found(row)?, *pinned, owner, *force)?,
+            Change::Attach { annex, .. } => self.attach(found(row)?, *annex)?,
             Change::Retire { reason, .. } => self.retire(found(row)?, reason)?,
             Change::Yank { reason, instead: number, rollback, .. } => {
                 self.yank(found(row)?, (reason, *number), *rollback, instead)?
@@ -75,17 +78,18 @@ impl Draft {
         Ok(Some(changed))
     }
 
-    fn prepare(&mut self, summary: Summary, from: Option<Box<Origin>>) -> VersionRow {
+    fn prepare(&mut self, summary: Summary, (from, annex): (Option<Box<Origin>>, Option<Descriptor>)) -> VersionRow {
         let by = self.head.operation.by.clone();
         let mut row = VersionRow::prepared(self.head.next_version, summary, by, self.head.time);
         row.from.clone_from(&from);
+        row.annex = annex;
         self.head.operation.from = from;
         self.head.next_version += 1;
         self.put(row)
     }
 
     fn begin_draft(&mut self, session: &str, summary: Summary) -> VersionRow {
-        let mut row = self.prepare(summary, None);
+        let mut row = self.prepare(summary, (None, None));
         row.session = Some(session.into());
         self.put(row)
     }
@@ -147,6 +151,11 @@ impl Draft {
         Ok(self.activate(row))
     }
 
+    /// The version that the change makes active.
+    pub(super) fn activated(&self, before: Option<&VersionRow>) -> Option<&VersionRow> {
+        self.head.active().filter(|active| before.is_none_or(|before| before.number != active.number))
+    }
+
     /// Checks that readers who get what was active before get the same content now, or nothing.
     pub(super) fn require_same_content(&self, before: Option<&VersionRow>) -> Result<(), Rejection> {
         match (before, self.head.active()) {
@@ -187,15 +196,28 @@ impl Draft {
         Some(old.number)
     }
 
-    fn pin(&mut self, mut row: VersionRow, pinned: bool) -> Result<VersionRow, Rejection> {
+    fn pin(
+        &mut self,
+        mut row: VersionRow,
+        pinned: bool,
+        owner: &PinOwner,
+        force: bool,
+    ) -> Result<VersionRow, Rejection> {
         if !row.state.is_complete() {
             return Err(wrong_state(row));
         }
-        row.pins.retain(|pin| *pin.owner != *Pin::USER);
+        let Operation { by, reason, .. } = self.head.operation.clone();
+        if let PinOwner::Catalog(catalog) = owner
+            && !pinned
+            && !(force && reason.is_some())
+        {
+            return Err(Rejection::Listed { number: row.number, catalog: catalog.as_str().into() });
+        }
+        let owner: Box<str> = owner.to_string().into();
+        row.pins.retain(|pin| pin.owner != owner);
         if pinned {
-            let Operation { by, reason, .. } = self.head.operation.clone();
             let (at, reason) = (self.head.time, reason.map(Into::into));
-            row.pins.push(Pin { owner: Pin::USER.into(), by, at, reason, other: Carried::default() });
+            row.pins.push(Pin { owner, by, at, reason, other: Carried::default() });
             if row.pins.len() > MAX_PINS || size::json_size(&row) > MAX_ROW - ROW_RESERVE {
                 return Err(Rejection::PinsFull(row.number));
             }
@@ -203,9 +225,23 @@ impl Draft {
         Ok(self.put(row))
     }
 
+    fn attach(&mut self, mut row: VersionRow, annex: Descriptor) -> Result<VersionRow, Rejection> {
+        if row.is_draft() {
+            return Err(Rejection::Draft(row.number));
+        }
+        if row.state != State::Prepared && !row.state.is_complete() {
+            return Err(wrong_state(row));
+        }
+        row.annex = Some(annex);
+        if size::json_size(&row) > MAX_ROW - ROW_RESERVE {
+            return Err(Rejection::AttachmentsFull(row.number));
+        }
+        Ok(self.put(row))
+    }
+
     fn retire(&mut self, mut row: VersionRow, reason: &str) -> Result<VersionRow, Rejection> {
         if !matches!(row.state, State::Unknown(_)) && row.is_pinned() {
-            return Err(Rejection::Pinned(row.number));
+            return Err(Rejection::pinned(&row));
         }
         if !matches!(row.state, State::Ready | State::Archived) {
             return Err(wrong_state(row));
@@ -271,7 +307,7 @@ impl Draft {
             if let State::Unknown(_) = row.state {
                 return Err(wrong_state(row.clone()));
             } else if row.is_pinned() {
-                return Err(Rejection::Pinned(row.number));
+                return Err(Rejection::pinned(row));
             }
         }
         for row in everything.iter_mut().filter(|row| row.state.is_root()) {
@@ -302,13 +338,13 @@ impl Draft {
     }
 
     /// Spills the oldest rows if the head has grown too large.
-    pub(super) fn finish(mut self, row: Option<VersionRow>) -> Outcome {
+    pub(super) fn finish(mut self, row: Option<VersionRow>, standing: Option<Standing>) -> Outcome {
         if self.idle {
             return Outcome::Unchanged(None);
         }
         let changed = self.changed;
         let spill = size::spill(&mut self.head, |row| row.state == State::Active || row.number == changed);
-        Outcome::Next { head: Box::new(self.head), row, spill }
+        Outcome::Next { head: Box::new(self.head), row, spill, standing }
     }
 }
 

@@ -1,15 +1,17 @@
 use super::super::manifest::{Descriptor, Kind};
 use super::super::version::Summary;
-use super::super::{Expect, Selector};
+use super::super::{Expect, PinOwner, Selector};
 use super::*;
 
 mod away;
+mod catalogs;
 mod conditions;
 mod drafts;
 mod format;
 mod immutable;
 mod labels;
 mod sequences;
+mod signatures;
 mod warnings;
 
 fn name() -> LogName {
@@ -38,7 +40,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn prepare(seed: u64) -> Change {
-    Change::Prepare { summary: summary(seed), from: None, expect: Expect::Anything }
+    Change::Prepare { summary: summary(seed), from: None, annex: None, expect: Expect::Anything }
 }
 
 fn commit(number: u64) -> Change {
@@ -54,7 +56,7 @@ fn promote(number: u64) -> Change {
 }
 
 fn pin(number: u64, pinned: bool) -> Change {
-    Change::Pin { selector: Selector::Number(number), pinned }
+    Change::Pin { selector: Selector::Number(number), pinned, owner: PinOwner::User, force: false }
 }
 
 fn retire(number: u64) -> Change {
@@ -254,7 +256,7 @@ fn a_name_that_never_existed_refuses_everything_but_a_first_version() {
     for change in [commit(1), promote(1), pin(1, true), retire(1), Change::Abort { number: 1 }, delete()] {
         assert_eq!(log.make(&change), Err(Rejection::NoSuchVersion), "{change:?}");
     }
-    let update = Change::Prepare { summary: summary(1), from: None, expect: Expect::Something };
+    let update = Change::Prepare { summary: summary(1), from: None, annex: None, expect: Expect::Something };
     assert_eq!(log.make(&update), Err(Rejection::Precondition { current: None }));
     assert_eq!(log.make(&prepare(1)), Ok(true));
     assert_eq!(log.head().generation, 1);

@@ -23,6 +23,9 @@ const PRIVATE: PolicyKeys = PolicyKeys {
     keep_labels: None,
     follow: None,
     earlier_files: None,
+    catalog: None,
+    catalog_founders: None,
+    signatures: None,
 };
 
 #[test]

@@ -10,7 +10,6 @@ use crate::domain::text::Escaped;
 use crate::domain::{AnyDigest, Descriptor, DigestError, ManifestError, NameError, SelectorError, Subject, VersionRow};
 use crate::protocol::{BlobError, ChangeError};
 use crate::service::assets::{AssetError, Different, Incomplete};
-use crate::service::versions::{CopyError, YankError};
 use crate::service::{PublishError, ResolveError};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::wire::Code;
@@ -188,9 +187,16 @@ impl From<Rejection> for ApiError {
                 let detail = format!("Version {number} is pinned; take the pin away first.");
                 Self::new(StatusCode::CONFLICT, Code::VersionPinned, detail).with("version", number)
             }
+            Rejection::RollsForward => Self::rolls_forward(),
+            Rejection::Listed { number, catalog } => Self::listed(number, &catalog),
             Rejection::PinsFull(number) => {
                 let detail = format!("Version {number} has as many pins as a version can have; take one away first.");
                 Self::new(StatusCode::CONFLICT, Code::VersionPinned, detail).with("version", number)
+            }
+            Rejection::AttachmentsFull(number) => Self::attachments_full(number),
+            Rejection::SignaturesMissing(missing) => Self::signatures_missing(*missing),
+            Rejection::SerialBehind { version, serial, active, active_serial } => {
+                Self::serial_behind((version, serial), (active, active_serial))
             }
         }
     }
@@ -269,6 +275,8 @@ impl From<PublishError> for ApiError {
                     .with("missing", missing)
                     .with("wrong_size", wrong_size.collect::<Vec<_>>())
             }
+            PublishError::Catalog(problems) => Self::catalog(&problems),
+            PublishError::NotFounder(name) => Self::not_founder(&name),
             PublishError::Parts(error) => error.into(),
             PublishError::Immutable(error) => error.into(),
             PublishError::Change(error) => error.into(),
@@ -341,28 +349,6 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, Code::ManifestBlobUnknown, detail)
             .with("absent", absent.collect::<Vec<_>>())
             .with("differ", differ.collect::<Vec<_>>())
-    }
-}
-
-impl From<CopyError> for ApiError {
-    fn from(error: CopyError) -> Self {
-        match error {
-            CopyError::From(error) => error.into(),
-            CopyError::To(error) => error.into(),
-        }
-    }
-}
-
-impl From<YankError> for ApiError {
-    fn from(error: YankError) -> Self {
-        match error {
-            YankError::Instead(error) => error.into(),
-            YankError::InsteadYanked(number) => {
-                let detail = format!("Version {number} cannot be used instead: it is yanked itself. Name another one.");
-                Self::new(StatusCode::CONFLICT, Code::VersionYanked, detail).with("version", number)
-            }
-            YankError::Change(error) => error.into(),
-        }
     }
 }
 

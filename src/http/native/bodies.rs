@@ -1,5 +1,6 @@
 //! Conversion of service results to response bodies.
 
+use crate::domain::attestation::Standing;
 use crate::service::Receipt;
 use crate::upkeep::collect::{Count, Outcome, RunSummary, Totals};
 use crate::wire;
@@ -15,7 +16,27 @@ impl From<&Receipt> for wire::Receipt {
             state: receipt.row.state,
             previous: receipt.previous,
             unchanged: receipt.unchanged,
+            verifying: receipt.standing.as_ref().map(verifying),
         }
+    }
+}
+
+fn verifying(standing: &Standing) -> wire::Verifying {
+    let lacking = || {
+        format!(
+            "{} of {} signatures that the policy of the name requires are there",
+            standing.keys.len(),
+            standing.need
+        )
+    };
+    let superseded =
+        |serial| format!("what was active before had the serial {serial}; sign this one again with a higher one");
+    let short = (standing.keys.len() < standing.need).then(lacking);
+    wire::Verifying {
+        accept: standing.is_accepted(),
+        why: short.or_else(|| standing.superseded.map(superseded)),
+        keys: standing.keys.iter().map(ToString::to_string).collect(),
+        serial: standing.serial,
     }
 }
 

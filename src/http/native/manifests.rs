@@ -1,6 +1,7 @@
 //! `/manifests` and `/manifests/NAME[@SELECTOR]`.
 
 mod read;
+mod signatures;
 
 use std::sync::Arc;
 
@@ -65,7 +66,7 @@ fn describe_publish() -> Operation {
              sent. An OCI image manifest or index is told from a release by its shape. All blobs must be there; 409 lists those that are not. Readers see all files of the version or none. \
              Needs `publish`.",
         )
-        .takes(&[&p::ACTIVATE, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .takes(&[&p::ACTIVATE, &p::LARDER_SIGNATURE, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
         .body(json_of::<ManifestDocument>())
         .answers(
             200,
@@ -147,13 +148,18 @@ async fn publish(
     caller.require(Permission::Publish, &name)?;
     let expect = required_expectation(&state.access, &name, &headers)?;
     let options = PublishOptions { activate: activation.activate, expect };
+    let signature = signatures::sent_with(&headers)?;
     let limit = state.publish.limits().manifest_bytes;
     let held = intake::hold(&state, &state.memory.manifests, &caller, &headers, body, limit).await?;
     let (tasks, base) = (state.tasks.clone(), state.base.clone());
     let receipt = run_to_completion(&tasks, async move {
         // All of it, so that its memory counts until the work is done, even if the client goes away.
         let held = held;
-        Ok(state.publish.publish(&name, held.bytes.clone(), options, caller.author()).await?)
+        let (bytes, by) = (held.bytes.clone(), caller.author());
+        Ok(match signature {
+            Some(signature) => Box::pin(state.publish.publish_signed(&name, (bytes, signature), options, &by)).await?,
+            None => state.publish.publish(&name, bytes, options, by).await?,
+        })
     })
     .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };

@@ -4,6 +4,7 @@
 //! in it, allowed by their hashes. Text of publishers is shown through [`text::escaped`] only.
 
 pub(super) mod browse;
+mod catalog;
 mod diff;
 mod files;
 mod history;
@@ -21,6 +22,7 @@ mod text;
 mod version;
 mod warnings;
 
+pub(super) use catalog::catalog;
 pub(super) use history::{HistoryView, history};
 pub(super) use holders::holders;
 pub(super) use index::{Listing, listing};

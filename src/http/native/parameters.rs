@@ -30,6 +30,9 @@ parameters! {
     PART = "path" "part" "part" true, "The part of the release.", |_| json!({"type": "string", "maxLength": 64});
     FILE = "path" "file" "file" true, "Name of an artifact of the manifest.",
         |_| json!({"type": "string", "maxLength": 1024});
+    CATALOG = "path" "catalog" "catalog" true, "The catalog's name; slashes stay as they are.", of::<String>;
+    RELEASE = "path" "release" "release" true, "The release's name in the catalog.", |_| json!({"type": "string", "maxLength": 128});
+    ITEM = "path" "item" "item" true, "The item's name.", |_| json!({"type": "string", "maxLength": 128});
     RUN = "path" "run" "run" true, "The run of the collector.", of::<schema::Run>;
     UPLOAD_DIGEST = "query" "uploadDigest" "digest" false, "The digest of the whole blob.", of::<schema::Digest>;
     DOWNLOAD_FILE = "path" "downloadFile" "file" true, "Name to save the file as: one segment, which is not looked up.",
@@ -87,6 +90,14 @@ parameters! {
         |_| json!({"type": "string", "format": "uri", "maxLength": limits::ORIGIN_URL});
     FROM_PUBLISHED_AT = "query" "fromPublishedAt" "from_published_at" false, "For an import: when that release was \
         published; kept with the version.", of::<schema::Time>;
+    OWNER = "query" "owner" "owner" false, "On whose behalf: `user`, or `catalog:NAME` for a catalog that lists the version.",
+        |_| json!({"type": "string", "default": "user"});
+    FORCE = "query" "force" "force" false, "`true`: also the pin of a catalog; needs `reason`.",
+        |_| json!({"type": "boolean", "default": false});
+    ABOUT_FILE = "query" "aboutFile" "file" false, "Name of the file that it is about; without it, the manifest.", of::<String>;
+    ATTACHMENT = "path" "attachment" "attachment" true, "The digest of the attachment.", of::<schema::Digest>;
+    LARDER_SIGNATURE = "header" "larderSignature" "Larder-Signature" false, "`:BASE64:`, a signature file of minisign over the \
+        bytes of the manifest, which is attached to the version before it becomes active.", of::<String>;
     REASON = "query" "reason" "reason" false, "Why, in at most 500 bytes; kept in the history.", |_| json!({"type": "string", "maxLength": limits::REASON});
     SUM_FORMAT = "query" "sumFormat" "format" false, "For checksums: `gnu` as `sha256sum` writes them, `bsd` as `shasum --tag` \
         does, `hex` for the digests alone, or `json`.", |_| json!({"enum": ["gnu", "bsd", "hex", "json"], "default": "gnu"});
@@ -157,6 +168,7 @@ fields! {
     LARDER_EARLIER = "Larder-Earlier", "`?1` if the file is of an earlier version, which `Larder-Version` names, because the \
         active one has none of that name.", of::<String>;
     LARDER_GENERATION = "Larder-Generation", "How often the name has changed.", of::<u64>;
+    LARDER_SERIAL = "Larder-Catalog-Serial", "Serial of the catalog's document.", of::<u64>;
     LARDER_YANKED = "Larder-Yanked", "Only where the version is yanked: the reason as an RFC 9651 item, `\"REASON\"` or, if it \
         is not all ASCII, the display string `%\"REASON\"`; `;instead=N` names the version to use instead.", of::<String>;
     LARDER_MINIMUM_VERSION = "Larder-Minimum-Version", "Only where the name has a floor: the label of the lowest version that \
@@ -185,20 +197,24 @@ macro_rules! failures {
 
 failures! {
     400 "BadRequest" [], "Something in the request is malformed: DIGEST_INVALID, SIZE_INVALID, NAME_INVALID, \
-        SELECTOR_INVALID, QUERY_INVALID, RANGE_INVALID, PRECONDITION_INVALID, MANIFEST_INVALID, UPLOAD_INVALID, \
+        SELECTOR_INVALID, QUERY_INVALID, RANGE_INVALID, PRECONDITION_INVALID, MANIFEST_INVALID, CATALOG_NAME, UPLOAD_INVALID, \
         UPLOAD_COMPLETE, HOST_INVALID. REQUEST_INVALID: the head is ambiguous, such as one without a Host or with two, or the body is no \
         exchange of a token.";
     401 "Unauthorized" [WWW_AUTHENTICATE], "UNAUTHORIZED: no token where one is needed, or one that is not known.";
     403 "Forbidden" [WWW_AUTHENTICATE], "DENIED: the token does not grant this. For an identity token that no rule grants \
         anything, with `rules`: what is in the way of the nearest.";
     404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN (for a selector by labels with \
-        `labels`, the highest that there are), FILE_UNKNOWN, RUN_UNKNOWN, UPLOAD_UNKNOWN, PART_UNKNOWN with `parts`, \
-        NAME_UNKNOWN (a repository), HOST_UNKNOWN, NOT_FOUND.";
+        `labels`, the highest that there are), FILE_UNKNOWN, ATTACHMENT_UNKNOWN, RUN_UNKNOWN, UPLOAD_UNKNOWN, PART_UNKNOWN with `parts`, \
+        NAME_UNKNOWN (a repository), CATALOG_DOCUMENT (what is published there is no catalog), RELEASE_UNKNOWN, ITEM_UNKNOWN, \
+        HOST_UNKNOWN, NOT_FOUND.";
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
     409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; \
-        LABEL_TAKEN, with `version` and `label`; IMMUTABLE_CHANGED, with the `files` (`name`, `version`) of a site, at most 1,000 \
+        LABEL_TAKEN, with `version` and `label`; ATTACHMENTS_FULL, with `version`; SIGNATURES_MISSING, with `version`, `need`, the \
+        keys that it has (`have`), and the signatures that do not count (`refused`: `digest`, `why`); SERIAL_BEHIND, with `version`, \
+        `serial`, `active` and `active_serial`; IMMUTABLE_CHANGED, with the `files` (`name`, `version`) of a site, at most 1,000 \
         of `count`; TAG_IMMUTABLE, with `version` and `current`; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; PARTS_MISSING, with \
-        `missing_parts`; PARTS_CONFLICT, with the `parts` and the `file` or `member` that they disagree about; \
+        `missing_parts`; LISTED_IN_CATALOG, with `version` and `catalog`; CATALOG_ROLLS_FORWARD; CATALOG_SERIAL, CATALOG_SIGNATURES, \
+        RELEASE_CHANGED and RELEASE_REMOVED, with all `problems` (`code`, `place`, `detail`); PARTS_CONFLICT, with the `parts` and the `file` or `member` that they disagree about; \
         UPLOAD_OFFSET, with `expected-offset` where it is known; \
         HOST_TAKEN: the host is the configuration's or another name's; HOST_LIMIT.";
     410 "Gone" [], "It existed: VERSION_RETIRED, MANIFEST_DELETED, UPLOAD_UNKNOWN.";
@@ -208,7 +224,8 @@ failures! {
         appends have the type `application/partial-upload`.";
     416 "RangeNotSatisfiable" [CONTENT_RANGE], "RANGE_INVALID: the range begins behind the end.";
     421 "Misdirected" [], "MISDIRECTED: the host is none of those that this server is configured for.";
-    422 "Invalid" [], "MANIFEST_INVALID, with all `problems`.";
+    422 "Invalid" [], "MANIFEST_INVALID, with all `problems`. ATTACHMENT_INVALID. Of a catalog, with all `problems` (`code`, `place`, `detail`), the \
+        first of them: CATALOG_DOCUMENT, CATALOG_NAME, RELEASE_NAME, ITEM_NAME, ITEM_FILE, WARE_ID, METADATA.";
     428 "PreconditionRequired" [], "PRECONDITION_REQUIRED: the policy of the name wants `If-Match` or `If-None-Match`.";
     500 "Internal" [], "INTERNAL, STORE_DENIED, STORE_CORRUPT. The reason is in the log, under the id in `instance`.";
     503 "Unavailable" [RETRY_AFTER], "UNAVAILABLE: try again. STORE_READ_ONLY, CLOCK_SKEW: nothing was changed, reading works. STORE_TOO_NEW: \

@@ -1,5 +1,7 @@
 //! `/versions/NAME[@SELECTOR]` and the actions on a version.
 
+mod pins;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,6 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 
+use super::attachments;
 use super::dynamic;
 use super::pages::{Site, browse};
 use super::parameters as p;
@@ -16,7 +19,7 @@ use super::reasons;
 use super::selecting::require_selectable;
 use super::warnings::{self, Warning};
 use crate::access::Caller;
-use crate::domain::{ManifestName, Permission, Selector, Target};
+use crate::domain::{FileName, ManifestName, Permission, Selector, Target};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::required_expectation;
@@ -62,17 +65,7 @@ pub(super) fn describe(document: &mut Document) {
         .fails(&[400, 401, 403, 404, 409, 410, 412, 428, 500, 503, 507]);
     document.path("/versions/{target}/promote", &[&p::TARGET_EXPLICIT], [promote]);
     document.path("/versions/{target}/rollback", &[&p::TARGET_ACTIVE], rollback_operations());
-    let set_pin = |method, id, summary, about| {
-        Operation::new(method, id, summary)
-            .by_token(about)
-            .takes(&[&p::REASON])
-            .answers(200, "The row as it is now.", &[], [json_of::<Row>()])
-            .fails(&[400, 401, 403, 404, 409, 410, 500, 503, 507])
-    };
-    let about = "A pinned version cannot be retired, nor its name deleted. Needs `pin`.";
-    let pins =
-        [set_pin("put", "pin", "Pin a version", about), set_pin("delete", "unpin", "Take a pin away", "Needs `pin`.")];
-    document.path("/versions/{target}/pin", &[&p::TARGET_EXPLICIT], pins);
+    pins::describe(document);
     let copy = Operation::new("post", "copy", "Publish a version under another name")
         .by_token(
             "The bytes stay where they are. Preconditions are about the other name. Needs `publish` on it, and to be \
@@ -138,19 +131,19 @@ async fn show(
     caller: Caller,
     (WantsHtml(html), site): (WantsHtml, Site),
     rest: Rest,
-    Params(query): Params<Query>,
-    wait: Wait,
+    (Params(query), wait): (Params<Query>, Wait),
+    request: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let path = rest.place()?;
+    let (path, request) = (rest.place()?, &request);
     caller.require_read(&state.access, &path.target.name)?;
     if html || path.tail.is_some() {
-        return answer((&state, &caller), (html, &site), path, &query, AsOf::Now).await;
+        return answer((&state, &caller), (html, &site), path, (&query, request), AsOf::Now).await;
     }
     match wait.pass(&state, &caller, &path.target.name).await? {
         Waited::Unchanged(response) => Ok(response),
         Waited::Over(over) => {
             let fresh = over.fresh(AsOf::Now);
-            over.finish(answer((&state, &caller), (html, &site), path, &query, fresh).await)
+            over.finish(answer((&state, &caller), (html, &site), path, (&query, request), fresh).await)
         }
     }
 }
@@ -159,7 +152,7 @@ async fn answer(
     (state, caller): (&AppState, &Caller),
     (html, site): (bool, &Site),
     VersionPath { target, tail }: VersionPath,
-    query: &Query,
+    (query, request): (&Query, &HeaderMap),
     fresh: AsOf,
 ) -> Result<Response, ApiError> {
     let mut headers = HeaderMap::new();
@@ -178,7 +171,8 @@ async fn answer(
             browse::compare((state, caller), (site, html), (&target, to), query.page, headers).await
         }
         (Some("promote" | "pin" | "copy" | "yank" | "floor"), _) => Err(not_allowed(tail.as_deref())),
-        (Some(_), _) => Err(ApiError::no_route()),
+        (Some(tail), true) => attachments::read(state, &target, tail, (headers, request)).await,
+        (Some(_), false) => Err(ApiError::no_route()),
         (None, true) if html => {
             Ok((headers, browse::version(state, (site, caller), &target, query.page).await?).into_response())
         }
@@ -186,8 +180,10 @@ async fn answer(
             let found = state.resolve.row(&target, fresh).await?;
             let claims = state.versions.claims(&target.name, &found.row).await?;
             let (generation, runtime) = (Some(found.generation), dynamic::runtime(state, &found.row).await?);
+            let attachments = attachments::list(state, &target.name, &found.row).await?;
             headers.insert(GENERATION, HeaderValue::from(found.generation));
-            Ok((headers, Json(Row { claims, generation, runtime, ..Row::from(&found.row) })).into_response())
+            let row = Row { claims, generation, runtime, attachments, ..Row::from(&found.row) };
+            Ok((headers, Json(row)).into_response())
         }
         (None, false) => history(state, &target.name, query, html.then_some(site), (fresh, headers)).await,
     }
@@ -202,6 +198,8 @@ async fn other(rest: Rest) -> Result<Response, ApiError> {
 fn not_allowed(tail: Option<&str>) -> ApiError {
     match tail {
         None | Some("diff") => ApiError::method_not_allowed_but("GET,HEAD"),
+        Some("attachments") => ApiError::method_not_allowed_but("GET,HEAD,POST"),
+        Some(tail) if attachments::digest(tail).is_some() => ApiError::method_not_allowed_but("GET,HEAD"),
         Some("promote" | "copy") => ApiError::method_not_allowed_but("POST"),
         Some("rollback") => ApiError::method_not_allowed_but("GET,HEAD,POST"),
         Some("pin" | "yank" | "floor") => ApiError::method_not_allowed_but("PUT,DELETE"),
@@ -248,13 +246,15 @@ struct Wanted {
     /// For a copy: whether it becomes active at once. True unless stated.
     activate: Option<bool>,
     reason: Option<String>,
+    /// For an attachment: the file that it is about.
+    file: Option<FileName>,
 }
 
 async fn act(
     State(state): State<AppState>,
     caller: Caller,
     rest: Rest,
-    Params(Wanted { activate, reason }): Params<Wanted>,
+    Params(Wanted { activate, reason, file }): Params<Wanted>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -263,8 +263,8 @@ async fn act(
         Some("promote") => promote(state, caller, target, &headers, reason).await,
         Some("rollback") => rollback(state, caller, &target, &headers, reason).await,
         Some("copy") => copy(state, caller, target, &headers, (activate.unwrap_or(true), reason), body).await,
-        Some("pin" | "yank" | "floor" | "diff") | None => Err(not_allowed(tail.as_deref())),
-        Some(_) => Err(ApiError::no_route()),
+        Some("attachments") => attachments::attach(state, caller, target, (&headers, body), file).await,
+        tail => Err(not_allowed(tail)),
     }
 }
 
@@ -342,7 +342,7 @@ async fn put(
 ) -> Result<Response, ApiError> {
     let VersionPath { target, tail } = rest.place()?;
     match tail.as_deref() {
-        Some("pin") => set_pin(state, caller, target, true, query.reason).await,
+        Some("pin") => pins::set(state, caller, target, true, query).await,
         Some("yank") => warnings::yank(state, caller, target, query, (&headers, body)).await,
         Some("floor") => warnings::set_floor(state, caller, target, (&headers, body)).await,
         tail => Err(not_allowed(tail)),
@@ -357,24 +357,9 @@ async fn delete(
 ) -> Result<Response, ApiError> {
     let VersionPath { target, tail } = rest.place()?;
     match tail.as_deref() {
-        Some("pin") => set_pin(state, caller, target, false, query.reason).await,
+        Some("pin") => pins::set(state, caller, target, false, query).await,
         Some("yank") => warnings::unyank(state, caller, target, query).await,
         Some("floor") => warnings::clear_floor(state, caller, target, query).await,
         tail => Err(not_allowed(tail)),
     }
-}
-
-async fn set_pin(
-    state: AppState,
-    caller: Caller,
-    target: Target,
-    pinned: bool,
-    reason: Option<String>,
-) -> Result<Response, ApiError> {
-    caller.require(Permission::Pin, &target.name)?;
-    require_selectable(&state, &target).await?;
-    let by = caller.author().because(reasons::optional(reason)?.as_deref());
-    let tasks = state.tasks.clone();
-    let receipt = run_to_completion(&tasks, async move { Ok(state.versions.pin(&target, pinned, by).await?) }).await?;
-    Ok(Json(Row::from(&receipt.row)).into_response())
 }

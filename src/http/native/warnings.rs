@@ -31,6 +31,9 @@ pub(super) struct Warning {
     pub(super) reason: Option<String>,
     #[serde(default)]
     pub(super) rollback: bool,
+    pub(super) owner: Option<String>,
+    #[serde(default)]
+    pub(super) force: bool,
 }
 
 pub(super) fn describe(document: &mut Document) {

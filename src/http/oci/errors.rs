@@ -54,7 +54,9 @@ fn code(error: &ApiError) -> &str {
         | Code::VersionYanked
         | Code::ImmutableChanged
         | Code::LabelTaken
-        | Code::TagImmutable => "DENIED",
+        | Code::TagImmutable
+        | Code::ListedInCatalog
+        | Code::CatalogRollsForward => "DENIED",
         Code::MethodNotAllowed | Code::NotFound => "UNSUPPORTED",
         code if error.status() == StatusCode::SERVICE_UNAVAILABLE => match code {
             Code::Unavailable => "UNAVAILABLE",

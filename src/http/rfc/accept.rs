@@ -24,10 +24,19 @@ pub(in crate::http) fn prefers_html(headers: &HeaderMap) -> bool {
 }
 
 fn wants_html(headers: &HeaderMap) -> bool {
+    prefers(headers, &HTML)
+}
+
+/// Whether the client prefers a line of text to JSON.
+pub(in crate::http) fn prefers_text(headers: &HeaderMap) -> bool {
+    prefers(headers, &TEXT)
+}
+
+/// Whether the client prefers something to JSON.
+fn prefers(headers: &HeaderMap, offer: &Offer) -> bool {
     let lines: Option<Vec<_>> = headers.get_all(ACCEPT).iter().map(|value| value.to_str().ok()).collect();
     let Some(ranges) = lines.and_then(|lines| media_ranges(&lines.join(","))) else { return false };
-    let weight = |offer| weight(&ranges, offer);
-    weight(&HTML) > weight(&JSON)
+    weight(&ranges, offer) > weight(&ranges, &JSON)
 }
 
 /// A representation that the server can send.
@@ -39,6 +48,7 @@ struct Offer {
 }
 
 const JSON: Offer = Offer { kind: "application", subtype: "json", suffix: Some("+json") };
+const TEXT: Offer = Offer { kind: "text", subtype: "plain", suffix: None };
 const HTML: Offer = Offer { kind: "text", subtype: "html", suffix: None };
 
 /// One media range, in lower case, with its weight in thousandths.

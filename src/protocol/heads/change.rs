@@ -77,9 +77,9 @@ impl Heads {
                 // Only a name that exists can be unchanged.
                 let known = known.ok_or(Rejection::NoSuchVersion)?;
                 let head = self.make_durable(known).await?;
-                Ok(Some(Changed { head, row, unchanged: true }))
+                Ok(Some(Changed { head, row, unchanged: true, standing: None }))
             }
-            Outcome::Next { mut head, row, spill } => {
+            Outcome::Next { mut head, row, spill, standing } => {
                 self.clock.skew().map_or(Ok(()), |ahead| Err(ChangeError::ClockSkew(ahead)))?;
                 let may_be_unlisted = known.as_ref().is_none_or(CachedHead::may_be_unlisted);
                 if let Some(known) = known {
@@ -100,7 +100,7 @@ impl Heads {
                 let head = Arc::new(*head);
                 // The answer is this head, even if another writer has built on it since.
                 self.keep(CachedHead { head: Arc::clone(&head), checked: asked, durable: true, listed: true });
-                Ok(Some(Changed { head, row, unchanged: false }))
+                Ok(Some(Changed { head, row, unchanged: false, standing }))
             }
         }
     }

@@ -3,10 +3,18 @@
 use super::{ChangeError, Heads};
 use crate::domain::head::Judgement;
 use crate::domain::policy::{Labels, Tags};
-use crate::domain::{Change, Digest, Head, LogName, NamePolicy, Operation, Rejection, Summary, VersionRow};
+use crate::domain::{
+    CatalogName, Change, Digest, Head, LivePolicies, LogName, NamePolicy, Operation, Rejection, Summary, VersionRow,
+};
 use crate::store::StoreError;
 
 impl Heads {
+    /// Sets the policies that changes are judged by.
+    #[must_use]
+    pub fn with_policies(self, policies: LivePolicies) -> Self {
+        Self { policies, ..self }
+    }
+
     /// The policy of a log, as it is now.
     #[must_use]
     pub fn policy(&self, name: &LogName) -> std::sync::Arc<NamePolicy> {
@@ -23,7 +31,9 @@ impl Heads {
     ) -> Result<Judgement, StoreError> {
         let mut judgement = Judgement::new(operation, self.clock.now());
         let Some(head) = current else { return Ok(judgement) };
-        judgement.tags = self.policy(name).tags;
+        let policy = self.policy(name);
+        judgement.tags = policy.tags;
+        judgement.rolls_forward = policy.catalog && name.visible().is_some_and(|name| CatalogName::of(&name).is_some());
         match change {
             Change::Delete { .. } => judgement.everything = self.segments.everything(head).await?,
             Change::Expire { due } => {
@@ -40,6 +50,7 @@ impl Heads {
             (_, Some(selector)) => self.select(head, &selector).await?,
             (_, None) => judgement.row,
         };
+        judgement.signatures = self.signatures(name, head, change, &judgement).await?;
         judgement.label_holder = self.holder(name, head, change, judgement.row.as_ref()).await?;
         Ok(judgement)
     }

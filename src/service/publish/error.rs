@@ -1,8 +1,9 @@
 //! Errors of publishing, and what is wrong with the blobs of a manifest.
 
+use crate::domain::catalog::Problems;
 use crate::domain::manifest::Descriptor;
 use crate::domain::manifest::parts::ComposeError;
-use crate::domain::{Digest, FileName, Manifest, ManifestError, ReadError, Sha512};
+use crate::domain::{Digest, FileName, Manifest, ManifestError, ManifestName, ReadError, Rejection, Sha512};
 use crate::protocol::ChangeError;
 use crate::protocol::blobs::Check;
 use crate::protocol::manifests::{Secured, unreadable};
@@ -40,6 +41,12 @@ pub enum PublishError {
     /// Files that clients keep for a year have other bytes than before.
     #[error(transparent)]
     Immutable(#[from] ImmutableChanged),
+    /// The document of a catalog is wrong, or contradicts the active one.
+    #[error("the catalog is not valid: {0}")]
+    Catalog(Problems),
+    /// Nobody has founded this catalog, and this caller must not.
+    #[error("{0} is not founded, and this caller must not found it")]
+    NotFounder(ManifestName),
     /// The name could not be changed.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -83,6 +90,18 @@ pub enum PartsError {
     /// The parts make no release.
     #[error(transparent)]
     Compose(#[from] ComposeError),
+}
+
+impl From<Problems> for PublishError {
+    fn from(problems: Problems) -> Self {
+        Self::Catalog(problems)
+    }
+}
+
+impl From<Rejection> for PublishError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Change(rejection.into())
+    }
 }
 
 impl From<StoreError> for PublishError {

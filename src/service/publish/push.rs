@@ -70,7 +70,7 @@ impl Publish {
                 summary = Some(Summary { pushed_as: sha512.map(Box::new), ..known });
             }
             let Some(summary) = summary.clone() else { continue };
-            let change = Change::Prepare { summary, from: None, expect: options.expect.clone() };
+            let change = Change::Prepare { summary, from: None, annex: None, expect: options.expect.clone() };
             prepared.push(Receipt::new(self.heads.change(log, &change, by.clone()).await?));
         }
         for receipt in prepared.iter().filter(|receipt| !receipt.unchanged) {

@@ -97,7 +97,7 @@ impl Repositories {
     ) -> Result<Vec<(String, ManifestName)>, StoreError> {
         let Some(prefix) = layout::names(&format!("{repository}/")) else { return Ok(Vec::new()) };
         let wanted = |log: &LogName, key: &Key| match repository.tag_of(log).zip(log.visible()) {
-            Some((tag, name)) if visible(&name) => Wanted::Yes((tag.to_owned(), name)),
+            Some((tag, name)) if visible(&name) && !name.is_system() => Wanted::Yes((tag.to_owned(), name)),
             Some(_) => Wanted::No,
             None => marks::behind_segment(&prefix, key).map_or(Wanted::No, Wanted::NotBefore),
         };

@@ -37,7 +37,7 @@ async fn store() -> (FsBackend, Services) {
             subject: None,
             pushed_as: None,
         };
-        let change = Change::Prepare { summary, expect: Expect::Anything, from: None };
+        let change = Change::Prepare { summary, expect: Expect::Anything, from: None, annex: None };
         let number = services.heads.change(&name("next"), &change, &*ACTOR).await.unwrap().row.unwrap().number;
         let change = Change::Commit { number, activate: true, expect: Expect::Anything };
         services.heads.change(&name("next"), &change, &*ACTOR).await.unwrap();

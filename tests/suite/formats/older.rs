@@ -83,7 +83,7 @@ async fn plant() -> (TempDir, Store) {
     for old in past() {
         let published = services
             .publish
-            .republish(&name(old.name), old.bytes, (None, Origin::default()), activate(), &*ACTOR)
+            .republish(&name(old.name), old.bytes, (None, Origin::default(), None), activate(), &*ACTOR)
             .await;
         published.unwrap_or_else(|error| panic!("{}: {error}", old.name));
     }
@@ -136,7 +136,7 @@ async fn a_session_that_was_opened_under_older_rules_can_be_committed() {
     let services = Services::over(&store);
     let old = past().remove(0);
     let row = services.rows("kind").await.remove(0);
-    let change = Change::Prepare { summary: row.summary, expect: Expect::Anything, from: None };
+    let change = Change::Prepare { summary: row.summary, expect: Expect::Anything, from: None, annex: None };
     let number = services.heads.change(&name("open"), &change, &*ACTOR).await.unwrap().row.unwrap().number;
     let receipt = services.publish.commit(&name("open"), number, activate(), &*ACTOR).await.unwrap();
     assert_eq!(receipt.row.digest(), Digest::of(&old.bytes));

@@ -28,7 +28,7 @@ async fn store_with_hidden_names() -> (FsBackend, Bytes) {
     }
     let bytes = Bytes::from(json!({"version": "v\u{202e}1", "artifacts": artifacts}).to_string());
     // What is copied is only read, as it was published before.
-    let origin = (None, Origin::default());
+    let origin = (None, Origin::default(), None);
     services.publish.republish(&name("old"), bytes.clone(), origin, activate(), &*ACTOR).await.unwrap();
     (backend, bytes)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder::clock::SystemClock;
 use larder::domain::head::Change;
 use larder::domain::manifest::Descriptor;
-use larder::domain::{Expect, LogName, Selector, Summary};
+use larder::domain::{Expect, LogName, PinOwner, Selector, Summary};
 use larder::layout::{LayoutKey, marker};
 use larder::service::Names;
 use larder::upkeep::collect::Settings;
@@ -56,7 +56,12 @@ async fn planted() -> (FsBackend, Store) {
     services.upload(&bytes).await.unwrap();
     let manifest = larder::domain::manifest::release::read(&bytes).unwrap();
     let descriptor = Descriptor { digest: release().digest(), size: bytes.len() as u64 };
-    let prepare = Change::Prepare { summary: Summary::of(&manifest, descriptor), expect: Expect::Anything, from: None };
+    let prepare = Change::Prepare {
+        summary: Summary::of(&manifest, descriptor),
+        expect: Expect::Anything,
+        from: None,
+        annex: None,
+    };
     let number = services.heads.change(&hidden(), &prepare, &*ACTOR).await.unwrap().row.unwrap().number;
     let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
     services.heads.change(&hidden(), &commit, &*ACTOR).await.unwrap();
@@ -110,7 +115,7 @@ async fn the_policies_of_the_name_that_it_belongs_to_apply() {
     let services = Services::over(&store);
     // Another version becomes active, so that the first one may go.
     let summary = services.rows("team/Main").await[0].summary.clone();
-    let prepare = Change::Prepare { summary, expect: Expect::Anything, from: None };
+    let prepare = Change::Prepare { summary, expect: Expect::Anything, from: None, annex: None };
     let number = services.heads.change(&hidden(), &prepare, &*ACTOR).await.unwrap().row.unwrap().number;
     let commit = Change::Commit { number, activate: true, expect: Expect::Anything };
     services.heads.change(&hidden(), &commit, &*ACTOR).await.unwrap();
@@ -141,7 +146,7 @@ async fn copy_store_takes_a_hidden_log_along_and_follows_and_compares_it() {
     assert!(matches!(copied(&from, &to.store()).await, (Ok(true), findings) if findings.is_empty()));
     assert_eq!(all_keys(&from).await, all_keys(&to.store()).await);
     assert!(has_all(&to.store()).await);
-    let pin = Change::Pin { selector: Selector::Number(1), pinned: true };
+    let pin = Change::Pin { selector: Selector::Number(1), pinned: true, owner: PinOwner::User, force: false };
     Services::over(&to.store()).heads.change(&hidden(), &pin, &*ACTOR).await.unwrap();
     let (diverged, _) = copied(&from, &to.store()).await;
     assert!(matches!(diverged, Err(CopyError::Diverged { name, .. }) if name == hidden()));

@@ -120,11 +120,11 @@ impl Services {
     /// A process whose readers accept answers that are so old, under these policies.
     pub fn with_policies(store: &Store, clock: Arc<ManualClock>, most: Duration, policies: LivePolicies) -> Self {
         let shared: Arc<dyn Clock> = clock.clone();
-        let heads = Heads::new(store.clone(), Arc::clone(&shared)).with_max_staleness(most).with_policies(policies);
-        let heads = Arc::new(heads);
-        let blobs = Arc::new(Blobs::new(store.clone(), shared, SignedDuration::from_hours(12)));
+        let blobs = Arc::new(Blobs::new(store.clone(), Arc::clone(&shared), SignedDuration::from_hours(12)));
         let uploads = Arc::new(Uploads::new(Arc::clone(store), Arc::clone(&blobs), UPLOAD_LIMITS));
         let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
+        let heads = Heads::new(store.clone(), shared).with_max_staleness(most).with_policies(policies);
+        let heads = Arc::new(heads.with_manifests(Arc::clone(&manifests)));
         let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
         let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
         let limits = PublishLimits { manifest_bytes: 4 << 20, artifacts: 10_000 };

@@ -111,7 +111,12 @@ fn a_copy_says_where_it_came_from() {
     let import = Origin { url: Some("https://elsewhere.example".into()), ..from.clone() };
     for (from, action) in [(from, Action::Copy), (import, Action::Publish)] {
         let from = Some(Box::new(from));
-        let mut log = Log::of([Change::Prepare { summary: summary(1), from: from.clone(), expect: Expect::Anything }]);
+        let mut log = Log::of([Change::Prepare {
+            summary: summary(1),
+            from: from.clone(),
+            annex: None,
+            expect: Expect::Anything,
+        }]);
         assert_eq!((log.head().operation.action, &log.head().operation.from), (Action::Prepare, &from));
         log.make(&commit(1)).unwrap();
         assert_eq!((log.head().operation.action, &log.head().operation.from), (action, &from));
@@ -126,7 +131,8 @@ fn a_pin_by_hand_leaves_those_of_others_alone() {
         Pin { owner: "catalog:tools".into(), by: Subject::admin(), at: at(0), reason: None, other: Carried::default() };
     log.head.as_mut().unwrap().rows[0].pins.push(catalog.clone());
     assert_eq!(log.make(&pin(1, false)), Ok(false), "there is none to take away");
-    assert_eq!(rejected(&mut log, &retire(1)), Rejection::Pinned(1));
+    let listed = Rejection::Listed { number: 1, catalog: "tools".into() };
+    assert_eq!(rejected(&mut log, &retire(1)), listed);
     assert_eq!(log.make(&pin(1, true)), Ok(true));
     assert_eq!(log.row(1).unwrap().pins.len(), 2);
     assert_eq!(log.make(&pin(1, true)), Ok(false));

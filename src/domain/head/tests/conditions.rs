@@ -18,7 +18,7 @@ fn a_condition_that_does_not_hold_refuses_every_kind_of_change_that_has_one() {
     let mut log = Log::of([prepare(1), commit(1), prepare(2), stage(2), prepare(3)]);
     let expect = Expect::OneOf(vec![Digest::of(b"something else")]);
     let refused = [
-        Change::Prepare { summary: summary(4), from: None, expect: expect.clone() },
+        Change::Prepare { summary: summary(4), from: None, annex: None, expect: expect.clone() },
         Change::Commit { number: 3, activate: true, expect: expect.clone() },
         Change::Promote { selector: Selector::Number(2), expect: expect.clone() },
         Change::Delete { expect, reason: "gone".into() },

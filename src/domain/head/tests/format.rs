@@ -12,7 +12,7 @@ fn size(value: &impl Serialize) -> usize {
 /// The row of version 1 after these changes, made by `by` at a time with the longest representation.
 fn row_after(first: &Summary, by: &Subject, changes: &[Change]) -> VersionRow {
     let now: Timestamp = "2027-01-15T08:00:00.123456789Z".parse().unwrap();
-    let prepare = Change::Prepare { summary: first.clone(), from: None, expect: Expect::Anything };
+    let prepare = Change::Prepare { summary: first.clone(), from: None, annex: None, expect: Expect::Anything };
     let mut head: Option<Head> = None;
     for change in std::iter::once(&prepare).chain(changes) {
         let row = change.selector().and_then(|selector| match selector {
@@ -90,7 +90,7 @@ fn a_head_spills_by_its_bytes_too() {
     let mut log = Log::default();
     for number in 1..=100 {
         let large = Summary { label: Some("🦀".repeat(200)), ..summary(number) };
-        log.make(&Change::Prepare { summary: large, from: None, expect: Expect::Anything }).unwrap();
+        log.make(&Change::Prepare { summary: large, from: None, annex: None, expect: Expect::Anything }).unwrap();
         log.make(&commit(number)).unwrap();
         let head = log.head();
         // The references to the segments are not merged here, so they are left out.

@@ -24,7 +24,7 @@ fn a_label_that_is_taken_is_refused_unless_the_manifest_is_the_same() {
     let taken = Rejection::LabelTaken { label: "v1.0.0".into(), number: 1 };
     let prepare = |seed| {
         let summary = labelled(2, seed, "v1.0.0").summary;
-        Change::Prepare { summary, from: None, expect: Expect::Anything }
+        Change::Prepare { summary, from: None, annex: None, expect: Expect::Anything }
     };
     assert_eq!(judge(None, &prepare(2), None, holder.clone()), Err(taken.clone()));
     assert!(judge(None, &prepare(1), None, holder.clone()).is_ok());

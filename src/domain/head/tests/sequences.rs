@@ -23,12 +23,12 @@ fn changes() -> impl Strategy<Value = Change> {
         ]
     };
     prop_oneof![
-        40 => (1..40_u64, expect()).prop_map(|(seed, expect)| Change::Prepare { summary: summary(seed), from: None, expect }),
+        40 => (1..40_u64, expect()).prop_map(|(seed, expect)| Change::Prepare { summary: summary(seed), from: None, annex: None, expect }),
         40 => (number(), any::<bool>(), expect())
             .prop_map(|(number, activate, expect)| Change::Commit { number, activate, expect }),
         10 => number().prop_map(|number| Change::Abort { number }),
         15 => (selector(), expect()).prop_map(|(selector, expect)| Change::Promote { selector, expect }),
-        10 => (selector(), any::<bool>()).prop_map(|(selector, pinned)| Change::Pin { selector, pinned }),
+        10 => (selector(), any::<bool>()).prop_map(|(selector, pinned)| Change::Pin { selector, pinned, owner: PinOwner::User, force: false }),
         15 => selector().prop_map(|selector| Change::Retire { selector, reason: "old".into() }),
         15 => proptest::collection::vec((number(), 0..5_u64), 0..4).prop_map(|due| Change::Expire {
             // Generation 0 stands for a row that changed in the meantime; `aimed` fills in the others.
@@ -36,6 +36,10 @@ fn changes() -> impl Strategy<Value = Change> {
         }),
         10 => (selector(), any::<bool>(), proptest::option::of(1..4_u64)).prop_map(|(selector, rollback, instead)| {
             Change::Yank { selector, reason: "bad".into(), instead, rollback }
+        }),
+        5 => (number(), any::<u8>()).prop_map(|(number, seed)| {
+            // `aimed` replaces the base by the annex that the version has.
+            Change::Attach { number, base: None, annex: summary(seed.into()).manifest }
         }),
         5 => selector().prop_map(|selector| Change::Unyank { selector }),
         5 => selector().prop_map(|selector| Change::Floor { selector, reason: "safe".into() }),
@@ -55,7 +59,9 @@ fn aimed(change: Change, log: &Log) -> Change {
         Change::Commit { number, activate, expect } => Change::Commit { number: aim(number), activate, expect },
         Change::Abort { number } => Change::Abort { number: aim(number) },
         Change::Promote { selector, expect } => Change::Promote { selector: select(selector), expect },
-        Change::Pin { selector, pinned } => Change::Pin { selector: select(selector), pinned },
+        Change::Pin { selector, pinned, owner, force } => {
+            Change::Pin { selector: select(selector), pinned, owner, force }
+        }
         Change::Retire { selector, reason } => Change::Retire { selector: select(selector), reason },
         Change::Expire { due } => {
             let generation = |number| log.row(number).map_or(0, |row| row.generation);
@@ -71,6 +77,10 @@ fn aimed(change: Change, log: &Log) -> Change {
         Change::Unyank { selector } => Change::Unyank { selector: select(selector) },
         Change::Floor { selector, reason } => Change::Floor { selector: select(selector), reason },
         Change::Unfloor { version } => Change::Unfloor { version: version.map(aim) },
+        Change::Attach { number, annex, .. } => {
+            let number = aim(number);
+            Change::Attach { number, base: log.row(number).and_then(|row| row.annex), annex }
+        }
         Change::Prepare { .. }
         | Change::BeginDraft { .. }
         | Change::Amend { .. }
@@ -151,6 +161,7 @@ fn check_unchanged(log: &Log, change: &Change, row: Option<&VersionRow>) -> Resu
         Change::Yank { .. } => row.yanked.is_some() && row.state != State::Active,
         Change::Unyank { .. } => row.yanked.is_none(),
         Change::Floor { .. } => log.head().floor.as_ref().is_some_and(|floor| floor.version == row.number),
+        Change::Attach { base, .. } => row.annex != *base,
         Change::Prepare { .. }
         | Change::Abort { .. }
         | Change::Rollback { .. }
@@ -183,6 +194,10 @@ fn check_done(before: &Log, log: &Log, change: &Change) -> Result<(), TestCaseEr
         }
         Change::Pin { pinned, .. } => {
             prop_assert_eq!(log.row(version.unwrap()).unwrap().is_pinned(), *pinned);
+            state
+        }
+        Change::Attach { annex, .. } => {
+            prop_assert_eq!(log.row(version.unwrap()).unwrap().annex, Some(*annex));
             state
         }
         Change::Yank { .. } | Change::Unyank { .. } => {

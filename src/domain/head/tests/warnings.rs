@@ -50,7 +50,7 @@ fn a_yank_can_be_corrected_and_ends_with_the_version() {
 fn a_floor_names_its_version_and_survives_everything_but_its_end() {
     let labelled = Summary { label: Some("v1.4.1".into()), ..summary(1) };
     let mut log = Log::default();
-    log.make(&Change::Prepare { summary: labelled, from: None, expect: Expect::Anything }).unwrap();
+    log.make(&Change::Prepare { summary: labelled, from: None, annex: None, expect: Expect::Anything }).unwrap();
     for change in [commit(1), floor(1)] {
         log.make(&change).unwrap();
     }

@@ -57,7 +57,8 @@ pub(in crate::http::native) async fn start(
     let complete = after.is_none() && page.next.is_none();
     let mut heads = page.heads;
     let wanted = query.to_lowercase();
-    heads.retain(|head| matches(head, &wanted));
+    let is_system = |head: &Head| head.name.visible().is_some_and(|name| name.is_system());
+    heads.retain(|head| matches(head, &wanted) && !is_system(head));
     heads.sort_by_key(|head| std::cmp::Reverse(head.active().and_then(|row| row.promoted_at)));
     let more = heads.len() > skip.saturating_add(NAMES);
     let next = match (more, &page.next) {

@@ -44,7 +44,7 @@ async fn long_history(store: &Arc<dyn ObjectStore>, versions: u64) -> Head {
         subject: None,
         pushed_as: None,
     };
-    let prepare = Change::Prepare { summary, from: None, expect: Expect::Anything };
+    let prepare = Change::Prepare { summary, from: None, annex: None, expect: Expect::Anything };
     let changed = heads.change(&"main".parse().unwrap(), &prepare, &Subject::token("tester").unwrap()).await.unwrap();
     let mut head = (*changed.head).clone();
     let template = VersionRow { state: State::Archived, ..changed.row.unwrap() };

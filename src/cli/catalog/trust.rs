@@ -1,0 +1,203 @@
+//! Whom a reader of a catalog trusts, and reading it accordingly.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use super::kept::{Kept, KeptDirectory};
+use crate::cli::{CliError, Context, Exit, output, trust, values};
+use crate::client::{CatalogError, Client, StoredCatalog};
+use crate::clock::{Clock as _, SystemClock};
+use crate::domain::attestation;
+use crate::domain::catalog::{Anchor, CatalogName, Known, PublicKey, Refusal, Root, Verified};
+
+/// Keys that are trusted, and where copies are kept.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Trust")]
+pub(super) struct KeyArgs {
+    /// Public key of minisign that has to sign: the key itself, or its file
+    ///
+    /// It is needed only once: after that, a copy of the catalog is kept, and later documents and keys are believed if
+    /// they follow from it.
+    #[arg(long = "verify-key", value_name = "KEY|FILE", value_parser = trust::key)]
+    verify_keys: Vec<attestation::PublicKey>,
+
+    /// File that says for each name which keys count; the catalog is the name CATALOG/_catalog
+    #[arg(long, value_name = "FILE", conflicts_with = "verify_keys")]
+    trust: Option<PathBuf>,
+
+    /// Directory with the copies of catalogs [default: ~/.local/state/larder]
+    #[arg(long, value_name = "DIR", env = "LARDER_STATE", hide_env_values = true)]
+    state: Option<PathBuf>,
+}
+
+/// How a reader comes to trust a catalog.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Trust")]
+pub(super) struct TrustArgs {
+    #[command(flatten)]
+    keys: KeyArgs,
+
+    /// How many of the keys have to sign
+    #[arg(long, value_name = "N", requires = "verify_keys", value_parser = values::positive)]
+    threshold: Option<NonZeroUsize>,
+
+    /// Believe the keys that the server shows if nothing is known of the catalog yet, and remember them
+    #[arg(long, conflicts_with = "verify_keys")]
+    trust_on_first_use: bool,
+}
+
+impl From<KeyArgs> for TrustArgs {
+    fn from(keys: KeyArgs) -> Self {
+        Self { keys, ..Self::default() }
+    }
+}
+
+/// A catalog that is to be believed.
+#[derive(Debug)]
+pub(super) struct Believed {
+    pub(super) stored: StoredCatalog,
+    pub(super) verified: Verified,
+    anchor: Anchor,
+}
+
+impl TrustArgs {
+    /// Where copies are kept.
+    pub(super) fn directory(&self) -> Option<KeptDirectory> {
+        KeptDirectory::new(self.keys.state.as_deref())
+    }
+
+    /// The keys that were given for this catalog.
+    fn given(&self, name: &CatalogName, server: &str) -> Result<Anchor, CliError> {
+        let raw = |keys: &[attestation::PublicKey]| keys.iter().map(|key| PublicKey(*key.raw())).collect();
+        if let Some(file) = &self.keys.trust {
+            let (keys, threshold) = trust::keys_in(file, &name.manifest(), server)?.ok_or_else(|| {
+                let detail = format!("{} does not say which keys may sign {}.", file.display(), name.manifest());
+                CliError::new(Exit::Integrity, "KEY_NEEDED", detail)
+            })?;
+            return Ok(Anchor { keys: raw(&keys), threshold });
+        }
+        let keys: BTreeSet<PublicKey> = raw(&self.keys.verify_keys);
+        let threshold = self.threshold.map_or(1, NonZeroUsize::get);
+        if threshold > keys.len().max(1) {
+            let count = keys.len();
+            return Err(CliError::usage(format!("{threshold} keys have to sign, but only {count} are given.")));
+        }
+        Ok(Anchor { keys, threshold })
+    }
+
+    /// Reads a catalog and verifies it. Of what was verified, a copy is kept.
+    pub(super) async fn read(
+        &self,
+        client: &Client,
+        name: &CatalogName,
+        context: &Context,
+    ) -> Result<Believed, CliError> {
+        let stored = client.catalog(name).await?;
+        let believed = self.judge(name, stored, (client.base().as_str(), &BTreeSet::new()), context)?;
+        self.keep(name, &believed)?;
+        Ok(believed)
+    }
+
+    /// Verifies the copy that was kept.
+    pub(super) fn read_kept(&self, name: &CatalogName, context: &Context) -> Result<Believed, CliError> {
+        let kept = self.directory().map(|directory| directory.load(name)).transpose()?.flatten();
+        let kept = kept.ok_or_else(|| {
+            let detail = format!("There is no copy of the catalog {name}; read it once without --offline.");
+            CliError::new(Exit::NotFound, "NO_COPY", detail)
+        })?;
+        self.judge(name, kept.stored, ("", &BTreeSet::new()), context)
+    }
+
+    /// Verifies what is stored of a catalog at this server. `own` are keys that are trusted as well, such as an author's own.
+    pub(super) fn judge(
+        &self,
+        name: &CatalogName,
+        stored: StoredCatalog,
+        (server, own): (&str, &BTreeSet<PublicKey>),
+        context: &Context,
+    ) -> Result<Believed, CliError> {
+        let kept = self.directory().map(|directory| directory.load(name)).transpose()?.flatten();
+        let known = kept.as_ref().map(Kept::known).unwrap_or_default();
+        let anchor = self.anchor(name, &stored, (self.given(name, server)?, own), kept.as_ref(), context)?;
+        let verified = verified(name, &stored, &anchor, &known)?;
+        Ok(Believed { stored, verified, anchor })
+    }
+
+    /// Keeps a copy of what was verified.
+    pub(super) fn keep(&self, name: &CatalogName, believed: &Believed) -> Result<(), CliError> {
+        let Some(directory) = self.directory() else { return Ok(()) };
+        let Believed { stored, anchor, .. } = believed;
+        match directory.save(name, &Kept { stored: stored.clone(), anchor: anchor.clone() }) {
+            Err(error) if self.keys.state.is_none() => {
+                output::note(format_args!("{error} An older catalog would not be noticed."));
+                Ok(())
+            }
+            kept => kept,
+        }
+    }
+
+    fn anchor(
+        &self,
+        name: &CatalogName,
+        stored: &StoredCatalog,
+        (mut given, own): (Anchor, &BTreeSet<PublicKey>),
+        kept: Option<&Kept>,
+        context: &Context,
+    ) -> Result<Anchor, CliError> {
+        if let (true, Some(kept)) = (given.keys.is_empty(), kept) {
+            return Ok(kept.anchor.clone());
+        }
+        if given.keys.is_empty() && self.trust_on_first_use {
+            return first_use(name, stored, context);
+        }
+        given.keys.extend(own);
+        if given.keys.is_empty() {
+            let detail = format!(
+                "Nothing says which key signs the catalog {name}. Give --verify-key with the key that its author made \
+                 known, or --trust-on-first-use to believe this server once."
+            );
+            return Err(CliError::new(Exit::Integrity, "KEY_NEEDED", detail));
+        }
+        Ok(given)
+    }
+}
+
+/// The keys of the first root: whoever controls the server now could have made it.
+fn first_use(name: &CatalogName, stored: &StoredCatalog, context: &Context) -> Result<Anchor, CliError> {
+    let first = stored.roots.first().and_then(|root| Root::read(root).ok());
+    let first = first.ok_or_else(|| {
+        let detail = format!("The catalog {name} has no root that says which keys sign it; give --verify-key.");
+        CliError::new(Exit::Integrity, "KEY_NEEDED", detail)
+    })?;
+    if !context.json {
+        let keys: Vec<String> = first.root.keys.iter().map(|key| format!("{key:?}")).collect();
+        output::note(format_args!("{name} is believed from now on by the key {}", keys.join(", ")));
+    }
+    Ok(Anchor { keys: first.root.keys, threshold: first.root.threshold })
+}
+
+/// Verifies with the clock of this machine.
+pub(super) fn verified(
+    name: &CatalogName,
+    stored: &StoredCatalog,
+    anchor: &Anchor,
+    known: &Known,
+) -> Result<Verified, CliError> {
+    stored.verify(name, anchor, known, SystemClock.now()).map_err(|refusal| refused(name, &refusal))
+}
+
+fn refused(name: &CatalogName, refusal: &Refusal) -> CliError {
+    CliError::new(Exit::Integrity, refusal.code(), format!("The catalog {name} is not to be believed: {refusal}."))
+}
+
+impl From<CatalogError> for CliError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Client(error) => error.into(),
+            invalid @ CatalogError::Invalid { .. } => {
+                Self::new(Exit::Integrity, "CATALOG_DOCUMENT", invalid.to_string())
+            }
+        }
+    }
+}

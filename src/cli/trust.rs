@@ -1,0 +1,314 @@
+//! Verifying what is fetched: signatures by keys that the caller trusts, and never a step back.
+//!
+//! The order is that of what is trusted: the bytes of the manifest, the signatures of exactly these bytes, what they state
+//! about name, label and expiry, and at last the serial, compared with the highest one that was accepted before. Files
+//! follow by the digests in the manifest. Nothing that the server says about a version takes part.
+
+mod file;
+mod state;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::json;
+
+pub(super) use self::file::key;
+use self::file::{Entry, TrustFile};
+use self::state::Serials;
+use super::fetch::Release;
+use super::{CliError, Exit, output, values};
+use crate::client::Client;
+use crate::clock::{Clock as _, SystemClock};
+use crate::domain::attestation::{
+    INLINE, Judged, MEDIA_TYPE, PublicKey, Refusal, Requirement, Signature, Signed, SignedRelease,
+};
+use crate::domain::{Digest, ManifestName, Selector, Target};
+use crate::wire::Attachment;
+
+/// The keys that a trust file has for a name at a server, without those that are revoked, and how many of them must have
+/// signed. `None` if no entry is for that name.
+pub(super) fn keys_in(
+    file: &Path,
+    name: &ManifestName,
+    server: &str,
+) -> Result<Option<(Vec<PublicKey>, usize)>, CliError> {
+    let trusted = TrustFile::read(file.to_owned(), false)?;
+    let Some(entry) = trusted.entry_for(name, server.trim_end_matches('/')) else { return Ok(None) };
+    let requirement = entry.requirement().map_err(|error| {
+        CliError::usage(format!("{}: the entry for {}: {error}.", trusted.path().display(), entry.scope))
+    })?;
+    let keys = requirement.keys().iter().filter(|key| !requirement.is_revoked(key)).cloned().collect();
+    Ok(Some((keys, requirement.threshold())))
+}
+
+/// Which signatures are required of what is fetched.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Verification")]
+pub(super) struct TrustArgs {
+    /// Accept only what this key of minisign has signed: the key itself, or a file with it (repeatable)
+    #[arg(long, value_name = "KEY", value_parser = file::key, conflicts_with_all = ["trust", "trust_on_first_use"])]
+    verify_key: Vec<PublicKey>,
+
+    /// How many of the keys must have signed
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::positive, requires = "verify_key")]
+    threshold: NonZeroUsize,
+
+    /// Accept only what the keys in this file have signed, which says for each name which keys count
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
+
+    /// Trust the key that has signed this, if none is trusted for the name yet, and remember it
+    ///
+    /// In the file that --trust names, by default ~/.config/larder/trust.toml.
+    #[arg(long)]
+    trust_on_first_use: bool,
+
+    /// Accept a release with a lower serial than one that was accepted before
+    #[arg(long)]
+    allow_rollback: bool,
+}
+
+/// A release whose signatures hold.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Verified {
+    /// The keys that have signed it.
+    keys: Vec<String>,
+    /// Its place in the order of releases.
+    serial: Option<u64>,
+}
+
+/// The bytes of a signature of the manifest, if that is what is attached.
+pub(super) fn signature_of(attachment: &Attachment) -> Option<Vec<u8>> {
+    if attachment.media_type != MEDIA_TYPE || attachment.file.is_some() {
+        return None;
+    }
+    // Longer ones are never accepted by a server.
+    let inline = attachment.inline.as_deref().filter(|text| text.len() <= INLINE * 2)?;
+    STANDARD.decode(inline).ok()
+}
+
+impl TrustArgs {
+    /// Whether anything has to be verified.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.verify_key.is_empty() || self.trust.is_some() || self.trust_on_first_use
+    }
+
+    /// Verifies a release before anything of it is used. `None` if nobody asked for it.
+    pub(super) async fn verify(
+        &self,
+        client: &Client,
+        target: &Target,
+        release: &Release,
+    ) -> Result<Option<Verified>, CliError> {
+        if !self.is_asked() {
+            return if self.allow_rollback {
+                Err(CliError::usage("--allow-rollback needs --verify-key, --trust or --trust-on-first-use."))
+            } else {
+                Ok(None)
+            };
+        }
+        let signatures = signatures(client, target, release).await?;
+        let trust = match &self.verify_key[..] {
+            [] => Trust::of_file(self, client, target, (release, &signatures))?,
+            keys => Trust::of_keys(self, keys)?,
+        };
+        let judged = trust.judge(target, release, &signatures)?;
+        self.check_serial(&trust, target, release, &judged)?;
+        let keys: Vec<String> = judged.keys.iter().map(ToString::to_string).collect();
+        output::note(format_args!("signed by {}{}", keys.join(", "), with_serial(judged.serial)));
+        Ok(Some(Verified { keys, serial: judged.serial }))
+    }
+
+    /// Never goes back behind what was accepted before. A selector that pins the content needs no order.
+    fn check_serial(&self, trust: &Trust, target: &Target, release: &Release, judged: &Judged) -> Result<(), CliError> {
+        let (Some(serial), Some(serials), false) = (judged.serial, &trust.serials, is_pinned(target, release)) else {
+            return Ok(());
+        };
+        // What a number, a line or `previous` selects has an order of its own.
+        let place = if target.selector == Selector::Active { target.name.to_string() } else { target.to_string() };
+        let place = format!("{} {place}", trust.id);
+        match serials.raise(&place, serial)? {
+            Some(highest) if self.allow_rollback => {
+                output::note(format_args!("warning: the serial went back from {highest} to {serial}, as was allowed"));
+                Ok(())
+            }
+            Some(highest) => {
+                let detail = format!(
+                    "{target} has the serial {serial}, and {highest} was accepted before: it is an older release, or somebody shows \
+                     one as the newest. --allow-rollback accepts it this once."
+                );
+                Err(refused("SERIAL_WENT_BACK", detail).with("serial", serial).with("accepted", highest))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn with_serial(serial: Option<u64>) -> String {
+    serial.map(|serial| format!(", serial {serial}")).unwrap_or_default()
+}
+
+/// Whether the selector itself says which content it must be: a digest, or the label that the signed manifest has.
+fn is_pinned(target: &Target, release: &Release) -> bool {
+    match &target.selector {
+        Selector::Manifest(_) => true,
+        Selector::Label(label) => release.manifest.label.as_deref() == Some(&*label.to_string()),
+        _ => false,
+    }
+}
+
+/// What the server says is attached to the release. Only what is a signature by its bytes counts for anything.
+async fn signatures(client: &Client, target: &Target, release: &Release) -> Result<Vec<Vec<u8>>, CliError> {
+    let pinned = || Target { selector: Selector::Manifest(release.published.digest), ..target.clone() };
+    let exact = release.published.found(&target.name).unwrap_or_else(pinned);
+    let list = client.attachments(&exact).await?;
+    Ok(list.attachments.iter().filter_map(signature_of).collect())
+}
+
+/// The keys that count for a release, and where its serials are kept.
+struct Trust {
+    /// What the serials belong to.
+    id: String,
+    requirement: Requirement,
+    serials: Option<Serials>,
+}
+
+impl Trust {
+    fn of_keys(args: &TrustArgs, keys: &[PublicKey]) -> Result<Self, CliError> {
+        let requirement = Requirement::new(args.threshold.get(), true, keys.to_vec(), Vec::new());
+        let requirement = requirement.map_err(|error| CliError::usage(format!("--verify-key: {error}.")))?;
+        let mut ids: Vec<String> = keys.iter().map(|key| Digest::of(key.raw()).hex()[..16].to_owned()).collect();
+        ids.sort_unstable();
+        let serials = file::directory().map(|directory| Serials::at(directory.join("serials.json")));
+        if serials.is_none() {
+            output::note(
+                "neither XDG_CONFIG_HOME nor HOME is set: no serial is kept, so an older release is not noticed",
+            );
+        }
+        Ok(Self { id: ids.join("+"), requirement, serials })
+    }
+
+    fn of_file(
+        args: &TrustArgs,
+        client: &Client,
+        target: &Target,
+        (release, signatures): (&Release, &[Vec<u8>]),
+    ) -> Result<Self, CliError> {
+        let path = match &args.trust {
+            Some(path) => path.clone(),
+            None => file::directory().map(|directory| directory.join("trust.toml")).ok_or_else(|| {
+                CliError::usage("Neither XDG_CONFIG_HOME nor HOME is set: say with --trust where to keep the key.")
+            })?,
+        };
+        let trusted = TrustFile::read(path, args.trust_on_first_use)?;
+        let server = client.base().as_str().trim_end_matches('/').to_owned();
+        let entry = match trusted.entry_for(&target.name, &server) {
+            Some(entry) => entry.clone(),
+            None if args.trust_on_first_use => {
+                let entry = first_use(target, &server, release, signatures)?;
+                trusted.add(&entry)?;
+                let id = entry.keys[0].id();
+                let file = trusted.path().display();
+                output::note(format_args!("trusting the key {id} for {} from now on ({file})", target.name));
+                entry
+            }
+            None => {
+                let detail = format!(
+                    "{} does not say which keys may sign {}. Add them, or trust the key at its first use with \
+                     --trust-on-first-use.",
+                    trusted.path().display(),
+                    target.name
+                );
+                return Err(refused("SIGNATURE_MISSING", detail));
+            }
+        };
+        let requirement = entry.requirement().map_err(|error| {
+            CliError::usage(format!("{}: the entry for {}: {error}.", trusted.path().display(), entry.scope))
+        })?;
+        Ok(Self { id: entry.id(), requirement, serials: Some(Serials::at(trusted.state_path())) })
+    }
+
+    fn judge(&self, target: &Target, release: &Release, signatures: &[Vec<u8>]) -> Result<Judged, CliError> {
+        let keys = self.requirement.keys();
+        let verify = |bytes: &Vec<u8>| Signed::verify(bytes, &release.published.bytes, keys);
+        let signed: Vec<Signed> = signatures.iter().map(verify).collect();
+        let subject = subject(target, release);
+        let judged = self.requirement.judge(subject, &signed, Some(SystemClock.now()));
+        if self.requirement.is_met(&judged) { Ok(judged) } else { Err(self.lacking(target, &judged)) }
+    }
+
+    fn lacking(&self, target: &Target, judged: &Judged) -> CliError {
+        let (need, have) = (self.requirement.threshold(), judged.keys.len());
+        let why: Vec<String> = judged.refused.iter().map(|refused| refused.why.to_string()).collect();
+        let because = match &why[..] {
+            [] => " No signature is attached.".to_owned(),
+            why => format!(" Of what is attached nothing else counts: {}.", why.join("; ")),
+        };
+        let detail = format!(
+            "{target} is signed by {have} of the {need} trusted keys that are needed; nothing was written.{because}"
+        );
+        let have: Vec<String> = judged.keys.iter().map(ToString::to_string).collect();
+        refused(code(judged), detail).with("need", need).with("have", json!(have)).with("refused", json!(why))
+    }
+}
+
+/// What kept the nearest signature from counting.
+fn code(judged: &Judged) -> &'static str {
+    let any = |is: fn(&Refusal) -> bool| judged.refused.iter().any(|refused| is(&refused.why));
+    if any(|why| matches!(why, Refusal::Expired(_))) {
+        "SIGNATURE_EXPIRED"
+    } else if any(|why| matches!(why, Refusal::Scope(_))) {
+        "SIGNATURE_SCOPE"
+    } else if any(|why| !matches!(why, Refusal::UnknownKey(_))) {
+        "SIGNATURE_INVALID"
+    } else {
+        "SIGNATURE_MISSING"
+    }
+}
+
+fn refused(code: &'static str, detail: String) -> CliError {
+    CliError::new(Exit::Integrity, code, detail)
+}
+
+/// What signatures have to be of: all of it from what was asked for, or from the bytes that are signed.
+fn subject<'a>(target: &'a Target, release: &'a Release) -> SignedRelease<'a> {
+    let label = release.manifest.label.as_deref();
+    SignedRelease { name: &target.name, label, manifest: Digest::of(&release.published.bytes) }
+}
+
+/// The entry for a name that is fetched for the first time: for this name alone, whatever scope the signature states, so
+/// that the first publisher who is trusted does not get the names of others as well.
+fn first_use(target: &Target, server: &str, release: &Release, signatures: &[Vec<u8>]) -> Result<Entry, CliError> {
+    let mut found: Vec<PublicKey> = Vec::new();
+    for bytes in signatures {
+        let offered = Signature::parse(bytes).ok().and_then(|signature| signature.offered_key());
+        let Some(key) = offered.filter(|key| !found.contains(key)) else { continue };
+        let Ok(requirement) = Requirement::new(1, true, vec![key.clone()], Vec::new()) else { continue };
+        let signed = [Signed::verify(bytes, &release.published.bytes, requirement.keys())];
+        let judged = requirement.judge(subject(target, release), &signed, Some(SystemClock.now()));
+        if requirement.is_met(&judged) {
+            found.push(key);
+        }
+    }
+    match &found[..] {
+        [key] => Ok(Entry::first_use(target.name.clone(), key.clone(), server.to_owned())),
+        [] => {
+            let detail = format!(
+                "{target} has no valid signature that names its key, so there is none to trust. `larder sign` makes such signatures; \
+                 for others, say the key with --verify-key."
+            );
+            Err(refused("SIGNATURE_MISSING", detail))
+        }
+        _ => {
+            let ids: Vec<String> = found.iter().map(|key| key.id().to_string()).collect();
+            let detail = format!(
+                "{target} is signed by several keys ({}): say with --verify-key which to trust.",
+                ids.join(", ")
+            );
+            Err(refused("SIGNATURE_MISSING", detail))
+        }
+    }
+}

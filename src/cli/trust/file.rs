@@ -1,0 +1,138 @@
+//! The file that says which keys may sign which names.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{CliError, signing};
+use crate::domain::attestation::{KeyId, PublicKey, Requirement, RequirementError};
+use crate::domain::{ManifestName, NamePattern};
+
+/// A public key: the key itself, or a file with it.
+pub(in crate::cli) fn key(text: &str) -> Result<PublicKey, String> {
+    match text.parse() {
+        Ok(key) => Ok(key),
+        Err(_) if Path::new(text).is_file() => {
+            let text = signing::text_of(Path::new(text)).map_err(|error| error.to_string())?;
+            text.parse().map_err(|error| format!("{error}"))
+        }
+        Err(error) => Err(format!("{error}, and there is no such file")),
+    }
+}
+
+/// The directory for what is kept about keys, if it is known.
+pub(super) fn directory() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    Some(base.or_else(|| set("HOME").map(|home| home.join(".config")))?.join("larder"))
+}
+
+/// `[[trust]]`: keys for some names.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Entry {
+    /// The names.
+    pub(super) scope: NamePattern,
+    /// The keys that count.
+    pub(super) keys: Vec<PublicKey>,
+    /// How many of them must have signed.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    threshold: usize,
+    /// Keys among them that count no longer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    revoked: Vec<KeyId>,
+    /// Addresses of the servers that the entry is for; all, if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    servers: Vec<String>,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it a reference")]
+fn is_one(threshold: &usize) -> bool {
+    *threshold == 1
+}
+
+impl Entry {
+    /// The entry for a name whose key is trusted because it is the first one that was seen.
+    pub(super) fn first_use(name: ManifestName, key: PublicKey, server: String) -> Self {
+        let scope = name.as_str().parse().unwrap_or_else(|_| NamePattern::any());
+        Self { scope, keys: vec![key], threshold: 1, revoked: Vec::new(), servers: vec![server] }
+    }
+
+    /// What serials belong to: stays the same when keys change.
+    pub(super) fn id(&self) -> String {
+        let servers = self.servers.join(",");
+        if servers.is_empty() { self.scope.to_string() } else { format!("{} at {servers}", self.scope) }
+    }
+
+    pub(super) fn requirement(&self) -> Result<Requirement, RequirementError> {
+        // A threshold of none would accept everything.
+        Requirement::new(self.threshold.max(1), true, self.keys.clone(), self.revoked.clone())
+    }
+
+    fn is_for(&self, name: &ManifestName, server: &str) -> bool {
+        let same = |one: &String| one.trim_end_matches('/') == server;
+        self.scope.matches(name) && (self.servers.is_empty() || self.servers.iter().any(same))
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    trust: Vec<Entry>,
+}
+
+/// A file with entries, the first of which that fits counts.
+pub(super) struct TrustFile {
+    path: PathBuf,
+    entries: Vec<Entry>,
+}
+
+impl TrustFile {
+    /// Reads the file. `may_lack` says whether it may be missing.
+    pub(super) fn read(path: PathBuf, may_lack: bool) -> Result<Self, CliError> {
+        if may_lack && !path.exists() {
+            return Ok(Self { path, entries: Vec::new() });
+        }
+        let text = signing::text_of(&path)?;
+        let document: Document = toml::from_str(&text)
+            .map_err(|error| CliError::usage(format!("{} cannot be read: {}", path.display(), error.message())))?;
+        Ok(Self { path, entries: document.trust })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the serials of what was accepted are kept: beside it.
+    pub(super) fn state_path(&self) -> PathBuf {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push(".serials.json");
+        path.into()
+    }
+
+    pub(super) fn entry_for(&self, name: &ManifestName, server: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.is_for(name, server))
+    }
+
+    /// Adds an entry behind those that there are, whose text stays as people wrote it.
+    pub(super) fn add(&self, entry: &Entry) -> Result<(), CliError> {
+        let text = toml::to_string(&Document { trust: vec![entry.clone()] }).map_err(anyhow::Error::from)?;
+        let add = || -> io::Result<()> {
+            if let Some(directory) = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                std::fs::create_dir_all(directory)?;
+            }
+            let mut file: File = OpenOptions::new().create(true).append(true).open(&self.path)?;
+            // In one write, so that two commands do not mix their entries.
+            file.write_all(format!("\n{text}").as_bytes())?;
+            file.sync_all()
+        };
+        add().map_err(|error| CliError::io(format_args!("write {}", self.path.display()), &error))
+    }
+}

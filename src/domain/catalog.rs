@@ -1,0 +1,35 @@
+//! Catalogs: one signed document that lists the releases of a project, in order.
+//!
+//! The catalog `C` is the name `C/_catalog`, whose manifest carries `catalog.json`, its signatures, and every TUF root
+//! (`metadata/N.root.json`) that says which keys may sign it. What is signed are the stored bytes; nothing here ever
+//! writes a document again that it read in order to check a signature.
+//!
+//! Members that this binary does not know are carried: readers ignore them and editors keep them, so that an older
+//! client can read, and an older author can edit, what a newer one wrote. What changes the meaning of what is known gets
+//! another `type`.
+
+mod bundle;
+mod canonical;
+mod check;
+mod document;
+mod name;
+mod problem;
+mod root;
+mod selection;
+mod signatures;
+mod succession;
+mod ware;
+
+pub use bundle::{Bundle, DOCUMENT, MAX_ROOTS, MAX_SIGNATURES, SIGNATURE, root_file, signature_file};
+pub use canonical::canonical;
+pub use check::{MAX_DOCUMENT, check, check_times};
+pub use document::{Document, Item, Release, Replay, TYPE};
+pub use name::{CatalogName, CatalogNameError, Coordinate, CoordinateError};
+pub use problem::{Problem, Problems, Rule};
+pub use root::{NewRoot, PublicKey, Role, Root, RootError};
+pub use selection::Choice;
+pub use signatures::{Anchor, Known, Refusal, Signed, Verified, check_signatures, verify};
+pub use succession::{added, check_files, follows, precedes};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,306 @@
+//! The rules that a document has to follow by itself: all problems at once, each with its place.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+
+use super::problem::quote;
+use super::{CatalogName, Document, Problems, Rule, TYPE, ware};
+use crate::domain::json::{Unique, strict};
+use crate::domain::{Digest, FileName, Selector, Target, text};
+
+/// Maximum size of a document, in bytes.
+pub const MAX_DOCUMENT: u64 = 4 << 20;
+/// Maximum length of the name of a release or item, in bytes.
+const MAX_NAME: usize = 128;
+/// Maximum number of texts in a map of metadata or hazards.
+const MAX_TEXTS: usize = 64;
+/// Maximum length of such a text, in bytes.
+const MAX_TEXT: usize = 4096;
+/// Maximum number of mirrors, of types of warehouses, and of warehouses of one type.
+const MAX_ADDRESSES: usize = 16;
+/// Maximum length of an address, in bytes.
+const MAX_ADDRESS: usize = 2048;
+/// Largest number that every reader of JSON keeps exactly.
+const MAX_NUMBER: u64 = (1 << 53) - 1;
+/// How far ahead a clock may be by which a document was issued.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+/// The longest time that a document may be valid.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 400);
+
+type Object = Map<String, Value>;
+
+/// Checks the bytes of a document for publishing as this catalog. Returns it as far as it can be read, and what is wrong
+/// with it.
+#[must_use]
+pub fn check(bytes: &[u8], name: &CatalogName) -> (Option<Document>, Problems) {
+    if bytes.len() as u64 > MAX_DOCUMENT {
+        let detail = format!("it has {} bytes, more than {MAX_DOCUMENT}", bytes.len());
+        return (None, Problems::one(Rule::Document, "", detail));
+    }
+    let value = match strict::<Unique>(bytes) {
+        Ok(Unique(value)) => value,
+        Err(error) => return (None, Problems::one(Rule::Document, "", error.to_string())),
+    };
+    let mut check = Check::default();
+    match value.as_object() {
+        Some(document) => check.document(document, name),
+        None => check.add(Rule::Document, "", "it is not an object"),
+    }
+    let mut problems = check.problems;
+    match serde_json::from_value(value) {
+        Ok(document) => (Some(document), problems),
+        Err(error) => {
+            // Whatever prevents reading should have been found, with its place.
+            if problems.is_empty() {
+                problems.add(Rule::Document, "", error.to_string());
+            }
+            (None, problems)
+        }
+    }
+}
+
+/// Checks a document's period of validity at this time.
+#[must_use]
+pub fn check_times(document: &Document, now: Timestamp) -> Problems {
+    let mut problems = Problems::default();
+    let Document { issued, expires, .. } = *document;
+    if issued.duration_since(now) > AHEAD {
+        problems.add(Rule::Serial, "issued", format!("{issued} is more than 5 minutes ahead of {now}"));
+    }
+    if expires <= now {
+        problems.add(Rule::Serial, "expires", format!("{expires} is over; it is {now}"));
+    }
+    if expires <= issued || expires.duration_since(issued) > LONGEST {
+        problems.add(Rule::Serial, "expires", format!("{expires} is not within 400 days after {issued}"));
+    }
+    problems
+}
+
+#[derive(Default)]
+struct Check {
+    problems: Problems,
+}
+
+impl Check {
+    fn add(&mut self, rule: Rule, place: &str, detail: impl Into<String>) {
+        self.problems.add(rule, place, detail);
+    }
+
+    fn document(&mut self, document: &Object, name: &CatalogName) {
+        if self.text(document, "type", "").is_some_and(|kind| kind != TYPE) {
+            self.add(Rule::Document, "type", format!("it must be {TYPE:?}"));
+        }
+        match self.text(document, "name", "").map(str::parse::<CatalogName>) {
+            Some(Err(error)) => self.add(Rule::Name, "name", error.to_string()),
+            Some(Ok(stated)) if stated != *name => {
+                self.add(Rule::Name, "name", format!("it is {stated}, but the document is published as {name}"));
+            }
+            _ => {}
+        }
+        if self.number(document, "serial", "") == Some(0) {
+            self.add(Rule::Serial, "serial", "serials begin with 1");
+        }
+        for time in ["issued", "expires"] {
+            self.parsed::<Timestamp>(document, time, "", Rule::Document);
+        }
+        if is_given(document, "previous") {
+            self.parsed::<Digest>(document, "previous", "", Rule::Document);
+        }
+        self.addresses(document.get("mirrors"), "mirrors", is_web);
+        self.warehouses(document.get("warehouses"));
+        match document.get("releases").and_then(Value::as_array) {
+            Some(releases) => self.releases(releases),
+            None => self.add(Rule::Document, "releases", "it must be a list"),
+        }
+    }
+
+    fn warehouses(&mut self, warehouses: Option<&Value>) {
+        match warehouses {
+            None => {}
+            Some(Value::Object(warehouses)) if warehouses.len() <= MAX_ADDRESSES => {
+                for (kind, list) in warehouses {
+                    let has_scheme = |text: &str| text.contains("://");
+                    self.addresses(Some(list), &format!("warehouses.{}", quote(kind)), has_scheme);
+                }
+            }
+            Some(_) => self.add(Rule::Document, "warehouses", "it must be an object of at most 16 lists of addresses"),
+        }
+    }
+
+    fn addresses(&mut self, list: Option<&Value>, place: &str, is_address: impl Fn(&str) -> bool) {
+        let Some(list) = list else { return };
+        let is_good = |value: &Value| {
+            value.as_str().is_some_and(|text| {
+                text.len() <= MAX_ADDRESS && text.bytes().all(|b| b.is_ascii_graphic()) && is_address(text)
+            })
+        };
+        let good = list.as_array().is_some_and(|list| list.len() <= MAX_ADDRESSES && list.iter().all(is_good));
+        if !good {
+            self.add(Rule::Document, place, "it must be a list of at most 16 addresses such as https://example.org/");
+        }
+    }
+
+    fn releases(&mut self, releases: &[Value]) {
+        let mut seen = HashMap::new();
+        for (at, release) in releases.iter().enumerate() {
+            let place = format!("releases[{at}]");
+            let Some(release) = release.as_object() else {
+                self.add(Rule::Document, &place, "it must be an object");
+                continue;
+            };
+            let name = self.text(release, "name", &place);
+            if let Some(name) = name {
+                let place = format!("{place}.name");
+                if let Some(rule) = name_problem(name) {
+                    self.add(Rule::ReleaseName, &place, format!("{:?}: {rule}", quote(name)));
+                } else if name.starts_with('_') {
+                    self.add(Rule::ReleaseName, &place, "names that begin with '_' are reserved");
+                } else if let Some(earlier) = seen.insert(name, at) {
+                    self.add(Rule::ReleaseName, &place, format!("releases[{earlier}] has this name, too"));
+                }
+            }
+            self.release(release, &place);
+        }
+    }
+
+    fn release(&mut self, release: &Object, place: &str) {
+        if let Some(at) = self.parsed::<Target>(release, "at", place, Rule::Document)
+            && !matches!(at.selector, Selector::Label(_))
+            && at.explicit
+        {
+            self.add(Rule::Document, &format!("{place}.at"), "it must be NAME or NAME@LABEL");
+        }
+        self.parsed::<Digest>(release, "manifest", place, Rule::Document);
+        self.number(release, "size", place);
+        self.parsed::<Timestamp>(release, "published", place, Rule::Document);
+        match release.get("items").and_then(Value::as_object) {
+            Some(items) if !items.is_empty() => self.items(items, &format!("{place}.items")),
+            _ => self.add(Rule::Document, &format!("{place}.items"), "it must be an object with at least one item"),
+        }
+        for texts in ["metadata", "hazards"] {
+            self.texts(release.get(texts), &format!("{place}.{texts}"));
+        }
+        if is_given(release, "replay") {
+            let place = format!("{place}.replay");
+            match release["replay"].as_object() {
+                Some(replay) => drop(self.parsed::<FileName>(replay, "file", &place, Rule::ItemFile)),
+                None => self.add(Rule::Document, &place, "it must be an object"),
+            }
+        }
+    }
+
+    fn items(&mut self, items: &Object, place: &str) {
+        for (name, item) in items {
+            let place = format!("{place}.{}", quote(name));
+            if let Some(rule) = name_problem(name) {
+                self.add(Rule::ItemName, &place, rule);
+            }
+            let Some(item) = item.as_object() else {
+                self.add(Rule::Document, &place, "it must be an object");
+                continue;
+            };
+            if is_given(item, "file") {
+                self.parsed::<FileName>(item, "file", &place, Rule::ItemFile);
+            } else if !is_given(item, "ware")
+                && let Err(error) = name.parse::<FileName>()
+            {
+                self.add(Rule::ItemFile, &place, format!("it needs a file, because {error}"));
+            }
+            if is_given(item, "ware")
+                && let Some(problem) = self.text(item, "ware", &place).and_then(ware::problem)
+            {
+                self.add(Rule::WareId, &format!("{place}.ware"), problem);
+            }
+        }
+    }
+
+    fn texts(&mut self, texts: Option<&Value>, place: &str) {
+        let texts = match texts {
+            None | Some(Value::Null) => return,
+            Some(Value::Object(texts)) if texts.len() <= MAX_TEXTS => texts,
+            Some(_) => return self.add(Rule::Metadata, place, "it must be null or an object of at most 64 texts"),
+        };
+        for (key, value) in texts {
+            let place = format!("{place}.{}", quote(key));
+            match value.as_str() {
+                _ if key.is_empty() || key.len() > MAX_NAME => {
+                    self.add(Rule::Metadata, &place, "a key has 1 to 128 bytes");
+                }
+                Some(value) if value.len() > MAX_TEXT => {
+                    self.add(Rule::Metadata, &place, format!("a text has at most {MAX_TEXT} bytes"));
+                }
+                Some(tracks) if key == "tracks" && place.ends_with(".metadata.tracks") => self.tracks(tracks, &place),
+                Some(_) => {}
+                None => self.add(Rule::Metadata, &place, "it must be a text"),
+            }
+        }
+    }
+
+    fn tracks(&mut self, tracks: &str, place: &str) {
+        let mut seen = HashSet::new();
+        for track in tracks.split(',') {
+            if track.trim().is_empty() || text::first_hidden(track).is_some() {
+                self.add(Rule::Metadata, place, "tracks are separated by single commas: beta,stable");
+            } else if track.trim() == "latest" {
+                self.add(Rule::Metadata, place, "`latest` is no track: it means something else tomorrow");
+            } else if !seen.insert(track.trim()) {
+                self.add(Rule::Metadata, place, format!("{:?} is there twice", quote(track)));
+            }
+        }
+    }
+
+    fn text<'v>(&mut self, object: &'v Object, member: &str, place: &str) -> Option<&'v str> {
+        let text = object.get(member).and_then(Value::as_str);
+        if text.is_none() {
+            self.add(Rule::Document, &within(place, member), "it must be a text");
+        }
+        text
+    }
+
+    fn number(&mut self, object: &Object, member: &str, place: &str) -> Option<u64> {
+        let number = object.get(member).and_then(Value::as_u64).filter(|number| *number <= MAX_NUMBER);
+        if number.is_none() {
+            self.add(Rule::Document, &within(place, member), "it must be a whole number from 0 to 2^53 - 1");
+        }
+        number
+    }
+
+    fn parsed<T: FromStr>(&mut self, object: &Object, member: &str, place: &str, rule: Rule) -> Option<T>
+    where
+        T::Err: Display,
+    {
+        let parsed = self.text(object, member, place)?.parse();
+        parsed.map_err(|error: T::Err| self.add(rule, &within(place, member), error.to_string())).ok()
+    }
+}
+
+fn within(place: &str, member: &str) -> String {
+    if place.is_empty() { member.to_owned() } else { format!("{place}.{member}") }
+}
+
+fn is_given(object: &Object, member: &str) -> bool {
+    object.get(member).is_some_and(|value| !value.is_null())
+}
+
+fn is_web(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
+}
+
+/// What is wrong with the name of a release or an item, if anything is.
+fn name_problem(name: &str) -> Option<&'static str> {
+    if name.is_empty() || name.len() > MAX_NAME {
+        Some("a name has 1 to 128 bytes")
+    } else if name.contains(':') {
+        Some("a name has no ':', which separates catalog, release and item")
+    } else if name.trim() != name {
+        Some("a name neither begins nor ends with a space")
+    } else if text::first_hidden(name).is_some() {
+        Some("a name has no characters that hide or reorder text")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,5 @@
+mod attacks;
+mod documents;
+mod fixture;
+mod roots;
+mod succession;

@@ -1,0 +1,146 @@
+//! What a lying server can do to a signed catalog, and what a reader makes of it.
+
+use super::super::*;
+use super::fixture::*;
+use crate::domain::Digest;
+
+fn nothing() -> Known {
+    Known::default()
+}
+
+#[test]
+fn a_catalog_is_believed_that_the_keys_of_its_root_sign() {
+    let key = Key::new();
+    let stored = Stored::new(&document(3, &["v2", "v1"]), &[&key], &[root(1, &[&key], 1, &[&key])]);
+    let verified = stored.verify(&key, &nothing()).unwrap();
+    assert_eq!((verified.document.serial, verified.signers, verified.roots.len()), (3, vec![key.public], 1));
+    // It stays so when it is read again.
+    assert_eq!(stored.code(&key, &stored.verify(&key, &nothing()).unwrap().known()), "ok");
+}
+
+#[test]
+fn without_a_root_the_readers_own_keys_sign() {
+    let (key, other) = (Key::new(), Key::new());
+    let stored = Stored::new(&document(1, &["v1"]), &[&key], &[]);
+    assert_eq!(stored.code(&key, &nothing()), "ok");
+    assert_eq!(stored.code(&other, &nothing()), "SIGNATURE_MISSING");
+}
+
+#[test]
+fn minisign_by_itself_is_enough() {
+    let key = Key::new();
+    let mut stored = Stored::new(&document(1, &["v1"]), &[], &[root(1, &[&key], 1, &[&key])]);
+    stored.signatures = vec![key.sign(&stored.document, "timestamp:1764324000\tfile:catalog.json\thashed")];
+    assert_eq!(stored.code(&key, &nothing()), "ok");
+}
+
+/// Each attack on a catalog with serial 5 of which the reader knows serial 4, with the code that refuses it.
+#[test]
+fn every_attack_is_refused_for_its_own_reason() {
+    let (key, thief) = (Key::new(), Key::new());
+    let roots = [root(1, &[&key], 1, &[&key])];
+    let before = Stored::new(&document(4, &["v2", "v1"]), &[&key], &roots);
+    let known = before.verify(&key, &nothing()).unwrap().known();
+    let honest = document(5, &["v3", "v2", "v1"]);
+    let signed = |document: &Document| Stored::new(document, &[&key], &roots);
+    assert_eq!(signed(&honest).code(&key, &known), "ok");
+
+    let edited = |edit: &dyn Fn(&mut Document)| {
+        let mut document = honest.clone();
+        edit(&mut document);
+        document
+    };
+    let unsigned = |edit: &dyn Fn(&mut Document)| Stored { document: edited(edit).write(), ..signed(&honest) };
+    let resigned = |edit: &dyn Fn(&mut Document)| signed(&edited(edit));
+    let with_signature = |signature: Vec<u8>| Stored { signatures: vec![signature], ..signed(&honest) };
+    let bytes = honest.write();
+    let mut truncated = signed(&honest).signatures[0].clone();
+    truncated.truncate(truncated.len() / 2);
+    let reserialised = serde_json::to_vec_pretty(&honest).unwrap();
+    let states = |text: &str| key.sign(&bytes, &format!("larder:1 {text} manifest={}", Digest::of(&bytes)));
+
+    for (attack, stored, code) in [
+        ("the bytes of another serial", unsigned(&|document| document.serial = 6), "SIGNATURE_MISSING"),
+        ("a release less", unsigned(&|document| drop(document.releases.pop())), "SIGNATURE_MISSING"),
+        (
+            "a changed digest",
+            unsigned(&|document| document.releases[0].manifest = Digest::of(b"evil")),
+            "SIGNATURE_MISSING",
+        ),
+        ("the same values written again", Stored { document: reserialised, ..signed(&honest) }, "SIGNATURE_MISSING"),
+        ("half a signature", with_signature(truncated), "SIGNATURE_MISSING"),
+        ("no signature", Stored { signatures: vec![], ..signed(&honest) }, "SIGNATURE_MISSING"),
+        ("another key", Stored::new(&honest, &[&thief], &roots), "SIGNATURE_MISSING"),
+        ("another root", Stored::new(&honest, &[&thief], &[root(1, &[&thief], 1, &[&thief])]), "ROOT_WENT_BACK"),
+        ("no root", Stored::new(&honest, &[&key], &[]), "ROOT_WENT_BACK"),
+        (
+            "another catalog",
+            resigned(&|document| document.name = "example.org/other".parse().unwrap()),
+            "SIGNATURE_MISSING",
+        ),
+        ("an older one", signed(&document(3, &["v1"])), "SERIAL_WENT_BACK"),
+        ("another one with the same serial", signed(&document(4, &["v9", "v2", "v1"])), "CATALOG_FORKED"),
+        ("a release dropped by its author", resigned(&|document| drop(document.releases.remove(2))), "RELEASE_REMOVED"),
+        ("releases reordered", resigned(&|document| document.releases.swap(1, 2)), "RELEASE_REMOVED"),
+        ("a release below others", resigned(&|document| document.releases.swap(0, 1)), "RELEASE_REMOVED"),
+        (
+            "a release changed",
+            resigned(&|document| document.releases[1].manifest = Digest::of(b"new")),
+            "RELEASE_CHANGED",
+        ),
+        ("items changed", resigned(&|document| drop(document.releases[1].items.remove("src"))), "RELEASE_CHANGED"),
+        ("expired", resigned(&|document| document.expires = now()), "CATALOG_EXPIRED"),
+        (
+            "from next year",
+            resigned(&|document| {
+                document.issued = days(300);
+                document.expires = days(400);
+            }),
+            "CLOCK_BEHIND",
+        ),
+        ("a signature for other names", with_signature(states("scope=other/** serial=5")), "SIGNATURE_MISSING"),
+        ("a signature of another serial", with_signature(states("scope=example.org/** serial=4")), "SIGNATURE_MISSING"),
+        (
+            "a signature that expired",
+            with_signature(states(&format!("scope=** serial=5 expires={}", now()))),
+            "SIGNATURE_MISSING",
+        ),
+        ("no JSON", Stored { document: b"{".to_vec(), ..signed(&honest) }, "CATALOG_DOCUMENT"),
+    ] {
+        assert_eq!(stored.code(&key, &known), code, "{attack}");
+    }
+}
+
+/// The document of another catalog of the same author, whose signature states no names.
+#[test]
+fn a_catalog_is_believed_under_its_own_name_only() {
+    let key = Key::new();
+    let mut other = document(5, &["v1"]);
+    other.name = "example.org/other".parse().unwrap();
+    let mut stored = Stored::new(&other, &[], &[root(1, &[&key], 1, &[&key])]);
+    stored.signatures = vec![key.sign(&stored.document, "plain")];
+    assert_eq!(stored.code(&key, &nothing()), "CATALOG_NAME");
+}
+
+#[test]
+fn one_key_signs_once_however_often_it_does() {
+    let (one, two) = (Key::new(), Key::new());
+    let roots = [root(1, &[&one, &two], 2, &[&one, &two])];
+    let document = document(1, &["v1"]);
+    let twice = Stored::new(&document, &[&one, &one], &roots);
+    let refusal = twice.verify(&one, &nothing()).unwrap_err();
+    assert!(matches!(refusal, Refusal::TooFew { need: 2, have: 1, .. }), "{refusal}");
+    assert_eq!(Stored::new(&document, &[&one, &two], &roots).code(&one, &nothing()), "ok");
+}
+
+#[test]
+fn a_frozen_mirror_is_noticed_once_its_copy_expires() {
+    let key = Key::new();
+    let stored = Stored::new(&document(1, &["v1"]), &[&key], &[root_until(1, days(30), &[&key], 1, &[&key])]);
+    let known = stored.verify(&key, &nothing()).unwrap().known();
+    let code =
+        |days_later| stored.verify_at(&key, &known, days(days_later)).map_or_else(|refusal| refusal.code(), |_| "ok");
+    assert_eq!((code(29), code(30), code(365)), ("ok", "ROOT_EXPIRED", "ROOT_EXPIRED"));
+    // By a clock that is a year behind nothing is ever over; it is noticed by the document.
+    assert_eq!(code(-365), "CLOCK_BEHIND");
+}

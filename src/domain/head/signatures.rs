@@ -1,0 +1,71 @@
+//! Whether a version has the signatures that the policy of its name requires to make it active.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Rejection;
+use crate::domain::attestation::{Judged, KeyId, Refused, Requirement, Signed, SignedRelease, Standing};
+use crate::domain::{LogName, ManifestName, VersionRow};
+
+/// The verified signatures of the versions that a change is about.
+#[derive(Debug, Clone)]
+pub struct Signatures {
+    /// What the policy of the name requires.
+    pub requirement: Arc<Requirement>,
+    /// Those of the version that is to become active.
+    pub candidate: Vec<Signed>,
+    /// Those of the version that is active.
+    pub active: Vec<Signed>,
+}
+
+/// What a version lacks to become active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignaturesMissing {
+    /// Number of the version.
+    pub version: u64,
+    /// How many distinct keys must have signed it.
+    pub need: usize,
+    /// The keys whose signatures count.
+    pub have: Vec<KeyId>,
+    /// Signatures that do not count.
+    pub refused: Vec<Refused>,
+}
+
+impl Signatures {
+    /// Judges the version that becomes active. One that was active before needs no signature, so that going back takes no
+    /// key, unless it has only those of revoked keys.
+    pub(super) fn admit(
+        &self,
+        name: &LogName,
+        before: Option<&VersionRow>,
+        row: &VersionRow,
+        now: Timestamp,
+    ) -> Result<Standing, Rejection> {
+        let name = name.governing();
+        let need = self.requirement.threshold();
+        let judged = self.requirement.judge(release(&name, row), &self.candidate, Some(now));
+        let was_active = row.activations > 1;
+        if judged.only_revoked || !(was_active || self.requirement.is_met(&judged)) {
+            let Judged { keys: have, refused, .. } = judged;
+            let missing = SignaturesMissing { version: row.number, need, have, refused };
+            return Err(Rejection::SignaturesMissing(Box::new(missing)));
+        }
+        // What was active counted as signed when it became so, even if its signatures have expired since.
+        let highest = before.and_then(|row| {
+            let judged = self.requirement.judge(release(&name, row), &self.active, None);
+            Some((row.number, judged.serial?))
+        });
+        let behind = highest.filter(|(_, active)| judged.serial.is_none_or(|serial| serial < *active));
+        if let (Some((active, active_serial)), Some(serial), false) = (behind, judged.serial, was_active) {
+            return Err(Rejection::SerialBehind { version: row.number, serial, active, active_serial });
+        }
+        let superseded = behind.map(|(_, serial)| serial);
+        Ok(Standing { keys: judged.keys, need, serial: judged.serial, superseded })
+    }
+}
+
+fn release<'a>(name: &'a ManifestName, row: &'a VersionRow) -> SignedRelease<'a> {
+    let label = row.summary.label.as_deref().filter(|_| !row.summary.label_cut);
+    SignedRelease { name, label, manifest: row.digest() }
+}

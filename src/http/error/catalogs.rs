@@ -1,0 +1,55 @@
+//! What is wrong with the document of a catalog.
+
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use super::{ApiError, services};
+use crate::domain::ManifestName;
+use crate::domain::catalog::{Problems, Rule};
+use crate::service::catalogs::CatalogReadError;
+use crate::wire::Code;
+
+impl From<CatalogReadError> for ApiError {
+    fn from(error: CatalogReadError) -> Self {
+        let detail = format!("{}.", services::sentence(&error.to_string()).trim_end_matches('.'));
+        match error {
+            CatalogReadError::Resolve(error) => error.into(),
+            CatalogReadError::Unreadable { .. } => Self::new(StatusCode::NOT_FOUND, Code::CatalogDocument, detail),
+            CatalogReadError::NoSuchRelease(_) => Self::new(StatusCode::NOT_FOUND, Code::ReleaseUnknown, detail),
+            CatalogReadError::NoSuchItem(_) => Self::new(StatusCode::NOT_FOUND, Code::ItemUnknown, detail),
+        }
+    }
+}
+
+impl ApiError {
+    pub(super) fn rolls_forward() -> Self {
+        let detail = "This is a catalog, which never goes back: its readers would refuse it. Publish a new document with a \
+                      higher serial instead.";
+        Self::new(StatusCode::CONFLICT, Code::CatalogRollsForward, detail)
+    }
+
+    pub(super) fn listed(number: u64, catalog: &str) -> Self {
+        let detail = format!(
+            "Version {number} is listed in the catalog {catalog}, whose readers rely on it. Add a hazard there, or take the \
+             pin away by force, with a reason (larder pin --remove --catalog {catalog} --force --reason TEXT)."
+        );
+        Self::new(StatusCode::CONFLICT, Code::ListedInCatalog, detail).with("version", number).with("catalog", catalog)
+    }
+
+    pub(super) fn not_founder(name: &ManifestName) -> Self {
+        let detail = format!(
+            "There is no catalog {name}, and the policy of the name does not let you found one; its operator can add you to \
+             catalog_founders."
+        );
+        Self::forbidden(detail)
+    }
+
+    /// All problems of a document: 409 if it only contradicts what is published.
+    pub(super) fn catalog(problems: &Problems) -> Self {
+        let status = if problems.are_conflicts() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+        let rule = problems.rule().unwrap_or(Rule::Document);
+        let detail = format!("The catalog is not valid: {}.", problems.to_string().replace('\n', "; "));
+        let listed: Value = serde_json::to_value(problems.listed()).unwrap_or_default();
+        Self::new(status, Code::from(rule.code()), detail).with("problems", listed).with("more", problems.more())
+    }
+}

@@ -1,0 +1,124 @@
+//! A catalog: its releases in their author's order, hazards first, and how to verify it.
+
+use maud::{Markup, html};
+
+use super::layout::{Frame, Page};
+use super::site::Site;
+use super::text::{copyable, count, digest, escaped, in_path, short, time};
+use crate::domain::catalog::{Document, Release, Root};
+use crate::domain::text::Escaped;
+use crate::http::state::BaseUrl;
+use crate::service::catalogs::ActiveCatalog;
+
+/// Most releases on a page, and most hazards above them.
+const RELEASES: usize = 100;
+/// Most tracks and keys that are listed.
+const LISTED: usize = 32;
+
+/// The page. `page` of the releases, from 1.
+pub(in crate::http::native) fn catalog(site: &Site, active: &ActiveCatalog, root: Option<&Root>, page: usize) -> Page {
+    let (base, document) = (&site.base, &*active.document);
+    let name = document.name.as_str();
+    let pages = document.releases.len().div_ceil(RELEASES).max(1);
+    let page = page.clamp(1, pages);
+    let begin = (page - 1) * RELEASES;
+    let end = (begin + RELEASES).min(document.releases.len());
+    let at = |page: usize| format!("{base}/catalogs/{name}?page={page}");
+    let main = html! {
+        h1 { (name) }
+        p.lead { "A catalog: a list of releases that its author signs. This server repeats it; verify it with a key that you know." }
+        (hazards(document))
+        (copyable("the command that verifies it", &format!("larder catalog verify {name} --server {} --verify-key KEY", site.absolute)))
+        (facts(base, active, root))
+        (tracks(document))
+        table.cards {
+            caption { (count(document.releases.len() as u64, "release")) @if pages > 1 { ", " (begin + 1) "–" (end) } }
+            thead { tr { th scope="col" { "Release" } th scope="col" { "Hazards" } th scope="col" { "Published" } th scope="col" { "Tracks" } th scope="col" { "Items" } th scope="col" { "Manifest" } } }
+            tbody { @for release in &document.releases[begin..end] { (row(site, release)) } }
+        }
+        @if pages > 1 {
+            nav.pager aria-label="Releases" {
+                @if page > 1 { a.button href=(at(page - 1)) rel="prev" { "Newer" } }
+                @if page < pages { a.button href=(at(page + 1)) rel="next" { "Older" } }
+            }
+        }
+    };
+    let about = "Releases of a project, in order, as its author signs them.";
+    Frame { base, title: name, about, listed: page == 1, feed: None }.page(&main)
+}
+
+/// What the author warns against, before anything else.
+fn hazards(document: &Document) -> Markup {
+    let hazardous = document.releases.iter().filter(|release| release.is_hazardous());
+    let all = hazardous.clone().count();
+    html! {
+        @for release in hazardous.take(RELEASES) {
+            div.note.bad role="note" {
+                strong { "Do not use " (short(&release.name)) ": " }
+                @for (at, (kind, text)) in release.hazards().take(LISTED).enumerate() {
+                    @if at > 0 { "; " } (short(kind)) " – " (short(text))
+                }
+            }
+        }
+        @if all > RELEASES { p.small.soft { "And " (count((all - RELEASES) as u64, "more release")) " with hazards." } }
+    }
+}
+
+fn facts(base: &BaseUrl, active: &ActiveCatalog, root: Option<&Root>) -> Markup {
+    let Document { serial, issued, expires, name, .. } = &*active.document;
+    html! {
+        p.small.soft { "Serial " (serial) ", issued on " (time(*issued)) ", valid until " (time(*expires)) "." }
+        @if let Some(root) = root {
+            p.small.soft {
+                (count(root.targets.threshold as u64, "key")) " of " (root.targets.keys.len()) " must sign, by root "
+                (root.version) ", which is valid until " (time(root.expires)) ":"
+            }
+            ul.small { @for key in root.targets.keys.iter().take(LISTED) { li { code { (format!("{key:?}")) } } } }
+        } @else {
+            p.small.soft { "It has no root: its readers must know the key that signs it." }
+        }
+        p.small { a href={(base) "/versions/" (name.manifest())} { "Its documents, signatures and roots" } }
+    }
+}
+
+fn tracks(document: &Document) -> Markup {
+    let tracks = document.tracks();
+    html! {
+        @if !tracks.is_empty() {
+            ul.small {
+                @for (track, release) in tracks.iter().take(LISTED) {
+                    li {
+                        "Track " strong { (short(track)) } ": "
+                        @match release { Some(release) => { (short(&release.name)) }, None => { "all of its releases have hazards" } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(site: &Site, release: &Release) -> Markup {
+    let tracks: Vec<&str> = release.tracks().collect();
+    html! {
+        tr {
+            th scope="row" {
+                @match release.target() {
+                    Some(target) => a href={(site.base) "/versions/" (in_path(target.name.as_str())) "@" (release.manifest)} { (short(&release.name)) },
+                    None => { (short(&release.name)) }
+                }
+            }
+            td data-label="Hazards" { @if release.is_hazardous() { strong { (release.hazards().count()) } } @else { "–" } }
+            td.n data-label="Published" { (time(release.published)) }
+            td data-label="Tracks" { (short(&tracks.join(", "))) }
+            td data-label="Items" title=(escaped(&items(release))) { (release.items.len()) }
+            td data-label="Manifest" { code { (digest(release.manifest)) } "…" @if release.replay.is_some() { " " span.badge { "replay" } } }
+        }
+    }
+}
+
+/// The names of the first items.
+fn items(release: &Release) -> String {
+    let names: Vec<String> = release.items.keys().take(8).map(|name| Escaped::new(name).to_string()).collect();
+    let more = if release.items.len() > names.len() { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
+}

@@ -1,0 +1,205 @@
+//! The rules of catalogs, checked when a document becomes active.
+//!
+//! A document is judged against the one that is active, so the commit states that one as its precondition: if another
+//! document became active meanwhile, it is judged again, on top of that.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+
+use super::{Publish, PublishError};
+use crate::domain::catalog::{
+    self, Bundle, CatalogName, Document, Problems, Release, Rule, Signed, added, check_files, check_signatures,
+    check_times, follows,
+};
+use crate::domain::manifest::Artifact;
+use crate::domain::{Author, Digest, Expect, Head, LogName, PinOwner, Rejection, Selector, State, VersionRow};
+use crate::protocol::AsOf;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// What the manifest names that hold catalogs end with, whether or not the rest names one.
+const HOLDS: &str = "/_catalog";
+/// Releases looked up concurrently.
+const LOOKUPS: usize = 8;
+
+/// What is stored of a catalog.
+struct Stored {
+    document: Bytes,
+    signatures: Vec<Bytes>,
+    roots: Vec<Bytes>,
+}
+
+/// The document before.
+struct Before {
+    document: Document,
+    digest: Digest,
+    roots: Vec<Digest>,
+}
+
+impl Publish {
+    /// Judges what is to become active under a name that holds a catalog. Returns the precondition under which the
+    /// judgement holds; `None` if the name holds no catalog, or its policy has no rules for it.
+    pub(super) async fn check_catalog(
+        &self,
+        log: &LogName,
+        row: &VersionRow,
+        expect: &Expect,
+        by: &Author,
+    ) -> Result<Option<Expect>, PublishError> {
+        let policy = self.heads.policy(log);
+        let Some(name) = log.visible().filter(|name| policy.catalog && name.as_str().ends_with(HOLDS)) else {
+            return Ok(None);
+        };
+        if row.state != State::Prepared {
+            return Ok(None);
+        }
+        let head = self.heads.current(&name).await?;
+        let active = head.as_deref().and_then(Head::active).map(VersionRow::digest);
+        if !expect.holds(active) {
+            return Err(Rejection::Precondition { current: active }.into());
+        }
+        let last = self.last(head.as_deref()).await?;
+        let is_founder = || policy.catalog_founders.iter().any(|glob| glob.matches(by.subject.as_str()));
+        if last.is_none() && !is_founder() {
+            return Err(PublishError::NotFounder(name));
+        }
+        let Some(catalog) = CatalogName::of(&name) else {
+            let detail = format!("{name} holds no catalog: the part before {HOLDS} is not a catalog's name");
+            return Err(Problems::one(Rule::Name, "", detail).into());
+        };
+        self.judge(&catalog, row, last.as_ref()).await?.into_result()?;
+        Ok(Some(active.map_or(Expect::Nothing, |digest| Expect::OneOf(vec![digest]))))
+    }
+
+    async fn judge(
+        &self,
+        name: &CatalogName,
+        row: &VersionRow,
+        last: Option<&VersionRow>,
+    ) -> Result<Problems, PublishError> {
+        let stored = match self.stored(row).await? {
+            Ok(stored) => stored,
+            Err(problems) => return Ok(problems),
+        };
+        let before = match last {
+            Some(row) => Some(self.before(row).await?),
+            None => None,
+        };
+        let (name, now) = (name.clone(), self.heads.now());
+        let bytes = stored.document.clone();
+        // Large documents take tens of milliseconds.
+        let judged = tokio::task::spawn_blocking(move || {
+            let (document, mut problems) = catalog::check(&bytes, &name);
+            let Some(document) = document else { return (None, problems) };
+            problems.extend(check_times(&document, now));
+            problems.extend(follows(before.as_ref().map(|before| (&before.document, before.digest)), &document));
+            let signatures: Vec<&[u8]> = stored.signatures.iter().map(|bytes| &bytes[..]).collect();
+            let roots: Vec<&[u8]> = stored.roots.iter().map(|bytes| &bytes[..]).collect();
+            let signed = Signed { document: &stored.document, signatures: &signatures, roots: &roots };
+            let earlier = before.as_ref().map_or(&[][..], |before| &before.roots);
+            problems.extend(check_signatures(&name, &document, signed, earlier, now));
+            let new: Vec<_> = added(before.as_ref().map(|before| &before.document), &document)
+                .map(|(at, release)| (at, release.clone()))
+                .collect();
+            (Some((name, new)), problems)
+        });
+        let failed = |error| StoreError::new(StoreErrorKind::Internal, "a catalog", error);
+        let (new, mut problems) = judged.await.map_err(failed)?;
+        if let Some((name, new)) = new {
+            problems.extend(self.look_up(&name, new).await?);
+        }
+        Ok(problems)
+    }
+
+    /// The version whose document the next one has to follow: what is active, or was active last.
+    async fn last(&self, head: Option<&Head>) -> Result<Option<VersionRow>, StoreError> {
+        let Some(head) = head else { return Ok(None) };
+        if let Some(active) = head.active() {
+            return Ok(Some(active.clone()));
+        }
+        let Some(number) = head.activations.first().map(|activation| activation.version) else { return Ok(None) };
+        let row = self.heads.select(head, Selector::Number(number)).await?;
+        // Of what was deleted on purpose, nothing can be compared any more: it is founded anew.
+        Ok(row.filter(|row| row.state.is_complete()))
+    }
+
+    async fn before(&self, row: &VersionRow) -> Result<Before, PublishError> {
+        let unreadable = |why: String| StoreError::new(StoreErrorKind::Unreadable, row.digest(), why);
+        // It was active before the rules were in force.
+        let stored = self.stored(row).await?.map_err(|problems| unreadable(problems.to_string()))?;
+        let document = Document::read(&stored.document).map_err(|error| unreadable(error.to_string()))?;
+        let (digest, roots) =
+            (Digest::of(&stored.document), stored.roots.iter().map(|root| Digest::of(root)).collect());
+        Ok(Before { document, digest, roots })
+    }
+
+    /// Reads what a version has of a catalog.
+    async fn stored(&self, row: &VersionRow) -> Result<Result<Stored, Problems>, StoreError> {
+        let gone = || StoreError::new(StoreErrorKind::Corrupt, row.digest(), "the bytes of this manifest are gone");
+        if row.summary.media_type.is_some() {
+            let detail = "the manifest is not one of Larder's own format";
+            return Ok(Err(Problems::one(Rule::Document, "", detail)));
+        }
+        let loaded = self.manifests.load_alone(row.summary.manifest, None).await?.ok_or_else(gone)?;
+        let bundle = match Bundle::of(loaded.manifest()?) {
+            Ok(bundle) => bundle,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        let document = self.bytes(bundle.document).await?;
+        let (mut signatures, mut roots) = (Vec::new(), Vec::new());
+        for (files, bytes) in [(&bundle.signatures, &mut signatures), (&bundle.roots, &mut roots)] {
+            for file in files {
+                bytes.push(self.bytes(file).await?);
+            }
+        }
+        Ok(Ok(Stored { document, signatures, roots }))
+    }
+
+    /// A file whose size was checked.
+    async fn bytes(&self, file: &Artifact) -> Result<Bytes, StoreError> {
+        let gone = || StoreError::new(StoreErrorKind::Corrupt, file.blob.digest, "the bytes of this file are gone");
+        self.blobs.open(file.blob.digest, None).await?.ok_or_else(gone)?.bytes(file.blob.size).await
+    }
+
+    /// Checks that new releases are stored as they are listed, and kept.
+    async fn look_up(&self, name: &CatalogName, new: Vec<(usize, Release)>) -> Result<Problems, PublishError> {
+        let owner: Arc<str> = PinOwner::Catalog(name.clone()).to_string().into();
+        let mut looked = stream::iter(new)
+            .map(|(at, release)| {
+                let owner = Arc::clone(&owner);
+                async move { self.check_release(at, &release, &owner).await }
+            })
+            .buffered(LOOKUPS);
+        let mut problems = Problems::default();
+        while let Some(found) = looked.next().await {
+            problems.extend(found?);
+        }
+        Ok(problems)
+    }
+
+    async fn check_release(&self, at: usize, release: &Release, owner: &str) -> Result<Problems, StoreError> {
+        let problem = |detail: String| Ok(Problems::one(Rule::ItemFile, format!("releases[{at}]"), detail));
+        // A place that is malformed was found before.
+        let Some(target) = release.target() else { return Ok(Problems::default()) };
+        let head = self.heads.look(&target.name, AsOf::Now).await?;
+        let row = match head {
+            Some(head) => self.heads.select(&head, &target.selector).await?,
+            None => None,
+        };
+        let Some(row) = row.filter(|row| row.state.is_complete()) else {
+            return problem(format!("{} has no complete version with this manifest", target.name));
+        };
+        if !row.is_pinned_by(owner) {
+            return problem(format!(
+                "{}@{} has no pin of {owner}; pin it first, so that it is kept",
+                target.name, row.number
+            ));
+        }
+        let stored = row.summary.manifest;
+        match self.manifests.load_alone(stored, row.summary.media_type.as_deref()).await? {
+            Some(loaded) => Ok(check_files(at, release, stored, loaded.manifest()?)),
+            None => problem(format!("the manifest of {}@{} is gone", target.name, row.number)),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Catalogs: lists of them, and what they say of a release or an item.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+use crate::domain::catalog::{CatalogName, Item, Release};
+use crate::domain::{Digest, FileName};
+
+/// A page of catalogs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CatalogPage {
+    /// The catalogs, by name. A page that is not the last may have none.
+    pub catalogs: Vec<CatalogEntry>,
+    /// Value of `after` for the next page; `null` on the last page.
+    pub next: Option<String>,
+}
+
+/// A catalog in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CatalogEntry {
+    /// The catalog's name.
+    #[schemars(with = "String")]
+    pub name: CatalogName,
+    /// Digest of the manifest with the document, the signatures and the roots.
+    #[schemars(with = "schema::Digest")]
+    pub manifest: Digest,
+    /// When that became active.
+    #[serde(default)]
+    #[schemars(with = "Option<schema::Time>")]
+    pub promoted_at: Option<Timestamp>,
+}
+
+/// A release of a catalog, as its author states it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CatalogRelease {
+    /// The catalog's name.
+    #[schemars(with = "String")]
+    pub catalog: CatalogName,
+    /// Serial of the document that says so.
+    pub serial: u64,
+    /// The release's name.
+    pub name: String,
+    /// Where it is published: `NAME` or `NAME@LABEL`.
+    pub at: String,
+    /// Digest of its manifest.
+    #[schemars(with = "schema::Digest")]
+    pub manifest: Digest,
+    /// Size of its manifest, in bytes.
+    pub size: u64,
+    /// When it was published.
+    #[schemars(with = "schema::Time")]
+    pub published: Timestamp,
+    /// Its items, by name.
+    pub items: BTreeMap<String, CatalogItem>,
+    /// Facts about it.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// Reasons not to use it.
+    pub hazards: Option<BTreeMap<String, String>>,
+}
+
+/// An item of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CatalogItem {
+    /// The file of the release's manifest; absent if it is a ware only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub file: Option<FileName>,
+    /// The ware, `type:hash`, as the author claims it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub ware: Option<String>,
+}
+
+impl CatalogItem {
+    /// An item with this name.
+    #[must_use]
+    pub fn of(name: &str, item: &Item) -> Self {
+        Self { file: item.file(name), ware: item.ware.clone() }
+    }
+}
+
+impl CatalogRelease {
+    /// A release in a document with this serial.
+    #[must_use]
+    pub fn of(catalog: &CatalogName, serial: u64, release: &Release) -> Self {
+        let Release { name, at, manifest, size, published, metadata, hazards, .. } = release.clone();
+        let items = release.items.iter().map(|(name, item)| (name.clone(), CatalogItem::of(name, item))).collect();
+        Self { catalog: catalog.clone(), serial, name, at, manifest, size, published, items, metadata, hazards }
+    }
+}

@@ -1,0 +1,58 @@
+//! What `docs/catalogs.md` says works as it stands there.
+
+use larder::config::load;
+
+use super::*;
+use crate::readme::{blocks, commands_exist, transcript};
+use crate::support::process::free_port;
+
+const DOCS: &str = include_str!("../../../docs/catalogs.md");
+
+#[test]
+fn the_policy_in_the_docs_says_what_the_docs_say() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), blocks(DOCS, "toml").concat()).unwrap();
+    let policy = load(Some(file.path()), []).unwrap().policies().of(&format!("{NAME}/_catalog").parse().unwrap());
+    assert!(policy.catalog && policy.catalog_founders.iter().any(|glob| glob.matches("token:release")));
+}
+
+#[test]
+fn the_commands_in_the_docs_exist() {
+    assert!(commands_exist(DOCS, &["sh walkthrough"]) >= 10);
+}
+
+#[test]
+#[ignore = "needs bash and curl: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+fn the_commands_in_the_docs_work_as_they_stand_there() {
+    let script = blocks(DOCS, "sh walkthrough").join("\n").replace(":8080", &format!(":{}", free_port()));
+    let shown = transcript(&script);
+    let lines: Vec<_> = shown.lines().filter(|line| line.starts_with("the tool, ")).collect();
+    assert_eq!(lines, ["the tool, 1.0", "the tool, 1.0"], "{shown}");
+    for text in [
+        "example.org/tool serial 1\n",
+        "example.org/tool serial 3: all is well\n",
+        "warns against v1.1",
+        "v1.0 is taken: v1.1 above it has hazards",
+        "example.org/tool serial 6: all is well\n",
+    ] {
+        assert!(shown.contains(text), "{text:?} is missing in\n{shown}");
+    }
+}
+
+/// Whoever has only minisign can verify the document by hand.
+#[test]
+#[ignore = "needs minisign: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
+fn minisign_verifies_the_document() {
+    let (server, author) = founded();
+    for (name, bytes) in super::liars::files(&server) {
+        author.write(&name, &bytes);
+    }
+    let mut verify = std::process::Command::new("minisign");
+    verify.args(["-V", "-m", "catalog.json", "-p", "author.pub"]).current_dir(author.path("."));
+    let output = verify.output().expect("install minisign");
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("larder:1 scope=example.org/tool/** serial=3"),
+        "{output:?}"
+    );
+}
