@@ -122,12 +122,9 @@ fn equal_files_of_many_versions_take_the_space_of_one() {
 #[test]
 fn a_name_is_the_same_in_each_of_its_unicode_forms() {
     let (composed, decomposed) = ("caf\u{e9}.js", "cafe\u{301}.js");
-    let versions: &[(u64, &[(&str, &str)])] = &[
-        (3, &[("caf.js", "c"), (decomposed, "3"), ("z.js", "z")]),
-        (2, &[(composed, "2")]),
-        (1, &[(decomposed, "1")]),
-    ];
-    let index = index(ACTIVE, versions, usize::MAX);
+    let (first, second) = ([(decomposed, "1")], [(composed, "2")]);
+    let third = [("caf.js", "c"), (decomposed, "3"), ("z.js", "z")];
+    let index = index(ACTIVE, &[(3, &third[..]), (2, &second[..]), (1, &first[..])], usize::MAX);
     for asked in [composed, decomposed] {
         let (row, artifact) = index.by_name(&asked.parse().unwrap(), &|_| true).unwrap();
         assert_eq!((row.number, artifact.name.as_str()), (3, decomposed), "{asked:?}");
