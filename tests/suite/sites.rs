@@ -4,6 +4,7 @@ mod browser;
 mod caching;
 mod codings;
 mod docs;
+mod domains;
 mod earlier;
 mod hosts;
 mod immutable;

@@ -50,7 +50,8 @@ impl<'a> View<'a> {
         let (mut shown, mut examined, mut end) = (0, 0, None);
         for (host, entry) in looked_at.by_ref() {
             examined += 1;
-            let found = self.attached(host, entry).filter(|_| self.table.find(Some(host.as_str())) == HostRole::Unlisted);
+            let found =
+                self.attached(host, entry).filter(|_| self.table.find(Some(host.as_str())) == HostRole::Unlisted);
             if let Some(found) = found {
                 shown += 1;
                 all.insert(host.clone(), SiteHost { history: Vec::new(), ..found });
@@ -177,9 +178,7 @@ impl<'a> View<'a> {
 
     /// The changes that the caller may know of, newest first.
     fn history(&self, entry: &HostEntry) -> Vec<SiteChange> {
-        let own = |change: &&HostChange| {
-            change.name.parse().is_ok_and(|target: Target| self.may_host(&target.name))
-        };
+        let own = |change: &&HostChange| change.name.parse().is_ok_and(|target: Target| self.may_host(&target.name));
         let seen = |change: &HostChange| SiteChange {
             action: change.action.as_ref().into(),
             at: change.at,
