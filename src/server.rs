@@ -221,8 +221,6 @@ fn state(
     );
     let blobs = Blobs::new(Arc::clone(store), Arc::clone(&clock), seen_after).with_cache(cache).with_damaged(damaged);
     let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));
-    let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits(config)));
-    let chunks = chunks((store, Arc::clone(&clock)), &blobs, config);
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
@@ -240,9 +238,9 @@ fn state(
         domains: domains((store, &clock), &hosts, config),
         hosts,
         sites: Arc::new(Sites::new(Arc::clone(&resolve), Arc::clone(&earlier), Arc::clone(&blobs))),
+        uploads: Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits(config))),
+        chunks: chunks((store, Arc::clone(&clock)), &blobs, config),
         blobs,
-        uploads,
-        chunks,
         publish,
         resolve,
         earlier,

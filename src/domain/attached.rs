@@ -71,6 +71,7 @@ pub struct AttachedHosts(BTreeMap<HostName, HostEntry>);
 
 impl HostEntry {
     /// The claims that still wait, oldest first.
+    #[must_use]
     pub fn waiting(&self, now: Timestamp) -> impl DoubleEndedIterator<Item = &Claim> {
         self.pending.iter().filter(move |claim| claim.waits(now))
     }

@@ -22,7 +22,7 @@ use crate::domain::{ManifestName, Permission, Target};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::expectation;
-use crate::http::extract::{Params, RequestedFreshness};
+use crate::http::extract::Params;
 use crate::http::openapi::{Document, Operation, json_of};
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::conditional::etag;
@@ -91,28 +91,18 @@ struct Page {
     limit: Option<usize>,
 }
 
-async fn list(
-    State(state): State<AppState>,
-    caller: Caller,
-    RequestedFreshness(fresh): RequestedFreshness,
-    Params(page): Params<Page>,
-) -> Result<Response, ApiError> {
+async fn list(State(state): State<AppState>, caller: Caller, Params(page): Params<Page>) -> Result<Response, ApiError> {
     let limit = page.limit.unwrap_or(limits::NAMES).clamp(1, limits::MAX_NAMES);
     let after = page.after.as_deref().map(host).transpose()?;
-    let stored = state.domains.hosts(fresh == AsOf::Now).await?;
+    let stored = state.domains.hosts().await?;
     let (sites, next) = View::new(&state, &caller).page(&stored, after.as_ref(), limit);
     let next = next.map(|host| host.to_string());
     Ok((private(), Json(SitePage { sites, next })).into_response())
 }
 
-async fn show(
-    State(state): State<AppState>,
-    caller: Caller,
-    RequestedFreshness(fresh): RequestedFreshness,
-    Path(text): Path<String>,
-) -> Result<Response, ApiError> {
+async fn show(State(state): State<AppState>, caller: Caller, Path(text): Path<String>) -> Result<Response, ApiError> {
     let host = host(&text)?;
-    let stored = state.domains.hosts(fresh == AsOf::Now).await?;
+    let stored = state.domains.hosts().await?;
     answer(&state, &caller, &host, &stored, (StatusCode::OK, None))
 }
 
