@@ -194,6 +194,10 @@ impl Domains {
     /// # Errors
     /// When the store fails.
     pub async fn recheck(&self) -> Result<usize, DomainError> {
+        // A server without hosts of its own serves none of them.
+        if !self.hosts.current().is_bound() {
+            return Ok(0);
+        }
         let (state, now) = (self.hosts().await?, self.clock.now());
         if state.generation == 0 {
             return Ok(0);
