@@ -48,7 +48,8 @@ fn surfaces(hosts: &LiveHosts) -> Vec<Surface<AppState>> {
 /// The application: every surface wrapped in its layers.
 #[must_use]
 pub fn app(state: &AppState) -> App {
-    let sources = Sources { resolve: Arc::clone(&state.resolve), access: Arc::clone(&state.access) };
+    let sources =
+        Sources { resolve: Arc::clone(&state.resolve), access: Arc::clone(&state.access), hosts: state.hosts.clone() };
     let context = RequestContext::new(Box::new(sources)).with_base(state.base.clone());
     let prefix = state.base.url().map_or("", PublicUrl::path);
     App::new(surfaces(&state.hosts), state, context).below(prefix)
@@ -58,6 +59,7 @@ pub fn app(state: &AppState) -> App {
 struct Sources {
     resolve: Arc<Resolve>,
     access: Arc<Access>,
+    hosts: LiveHosts,
 }
 
 impl CacheSources for Sources {
@@ -67,6 +69,10 @@ impl CacheSources for Sources {
 
     fn epoch(&self) -> u64 {
         self.access.epoch()
+    }
+
+    fn hosts(&self) -> u64 {
+        self.hosts.attached().source
     }
 }
 

@@ -25,7 +25,9 @@ use crate::domain::hosts::LiveHosts;
 use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, WaitLimits, app};
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
-use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, HostLog, Manifests, UploadLimits, Uploads};
+use crate::protocol::{
+    BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, HostLog, Manifests, UploadLimits, Uploads,
+};
 use crate::service::{
     Assets, Attachments, Catalogs, Domains, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories,
     Resolve, Sites, Versions,
@@ -214,8 +216,6 @@ fn state(
     let seen_after = config.collector.min_age.signed() / 2;
     let blobs = Blobs::new(Arc::clone(store), Arc::clone(&clock), seen_after).with_cache(cache).with_damaged(damaged);
     let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));
-    let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits(config)));
-    let chunks = chunks((store, Arc::clone(&clock)), &blobs, config);
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let heads = Arc::new(
         Heads::new(Arc::clone(store), clock)
@@ -241,9 +241,9 @@ fn state(
         sites: Arc::new(Sites::new(Arc::clone(&resolve), Arc::clone(&earlier), Arc::clone(&blobs))),
         catalogs: Arc::new(Catalogs::new(Arc::clone(&resolve), Arc::clone(&blobs))),
         attachments: Arc::new(Attachments::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&resolve))),
+        uploads: Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits(config))),
+        chunks: chunks((store, Arc::clone(&clock)), &blobs, config),
         blobs,
-        uploads,
-        chunks,
         publish,
         resolve,
         earlier,
@@ -263,7 +263,11 @@ fn state(
     })
 }
 
-fn domains((store, clock): (&Arc<dyn ObjectStore>, &Arc<dyn Clock>), hosts: &LiveHosts, config: &Config) -> Arc<Domains> {
+fn domains(
+    (store, clock): (&Arc<dyn ObjectStore>, &Arc<dyn Clock>),
+    hosts: &LiveHosts,
+    config: &Config,
+) -> Arc<Domains> {
     let log = HostLog::new(Arc::clone(store), Arc::clone(clock), config.heads.max_staleness.std());
     let lookup = Arc::new(DnsLookup::new(&config.domains.name_servers));
     Arc::new(Domains::new(log, hosts.clone(), lookup, Arc::clone(clock)))

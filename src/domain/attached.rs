@@ -71,6 +71,7 @@ pub struct AttachedHosts(BTreeMap<HostName, HostEntry>);
 
 impl HostEntry {
     /// The claims that still wait, oldest first.
+    #[must_use]
     pub fn waiting(&self, now: Timestamp) -> impl DoubleEndedIterator<Item = &Claim> {
         self.pending.iter().filter(move |claim| claim.waits(now))
     }
@@ -196,7 +197,8 @@ impl AttachedHosts {
     fn give_way(&mut self, is_its: impl Fn(&Claim) -> bool) {
         let waiting = |entry: &HostEntry| entry.pending.iter().filter(|claim| is_its(claim)).count();
         while self.0.values().map(waiting).sum::<usize>() > MAX_CLAIMS {
-            let its = |entry: &HostEntry| entry.pending.iter().filter(|claim| is_its(claim)).map(|claim| claim.at).min();
+            let its =
+                |entry: &HostEntry| entry.pending.iter().filter(|claim| is_its(claim)).map(|claim| claim.at).min();
             let Some((at, host)) = self.0.iter().filter_map(|(host, entry)| Some((its(entry)?, host.clone()))).min()
             else {
                 return;

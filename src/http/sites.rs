@@ -91,17 +91,20 @@ struct Visit<'a> {
     is_preview: bool,
     /// Whether it can be read without credentials.
     is_public: bool,
-    /// For how long the host stands for this; `None` if the configuration says so.
-    known_for: Option<Duration>,
+    /// Since which generation the host stands for this, and for how long that may be taken as it is; `None` if the
+    /// configuration says so.
+    attached: Option<(u64, Duration)>,
 }
 
-/// What a host stands for, and for how long that may be taken as it is. Only hosts that the configuration does not list
-/// need a look at those that were attached.
-async fn role_of(state: &AppState, host: Option<&str>) -> Result<(HostRole, Option<Duration>), ApiError> {
+/// What a host stands for, and [`Visit::attached`]. Only hosts that the configuration does not list need a look at those
+/// that were attached.
+async fn role_of(state: &AppState, host: Option<&str>) -> Result<(HostRole, Option<(u64, Duration)>), ApiError> {
     match (state.hosts.configured(host), host) {
         (HostRole::Unlisted, Some(_)) => {
             let known_for = state.domains.refresh().await?;
-            Ok((state.hosts.find(host), Some(known_for)))
+            // Read before the role, so that a change in between makes it too old.
+            let generation = state.hosts.attached().source;
+            Ok((state.hosts.find(host), Some((generation, known_for))))
         }
         (role, _) => Ok((role, None)),
     }
@@ -117,7 +120,7 @@ async fn visit(
 ) -> Response {
     let arrived = Instant::now();
     let host = host_of(&uri, &headers);
-    let (role, known_for) = match role_of(&state, host.as_deref()).await {
+    let (role, attached) = match role_of(&state, host.as_deref()).await {
         Ok(found) => found,
         Err(error) => return refused(NO_SITE, error),
     };
@@ -139,7 +142,7 @@ async fn visit(
         Ok(is_public) => is_public,
         Err(denied) => return refused(site.id.as_str(), denied),
     };
-    let visit = Visit { site: &site, target: &target, is_preview, is_public, known_for };
+    let visit = Visit { site: &site, target: &target, is_preview, is_public, attached };
     let mode = mode(&headers);
     let request = SiteRequest {
         site: site.id.as_str(),
@@ -191,7 +194,6 @@ fn nothing(detail: &str) -> ApiError {
 }
 
 fn misdirected() -> ApiError {
-    let detail =
-        "This server does not serve this host: neither server.api_hosts nor [[sites]] lists it, and it is not attached.";
+    let detail = "This server does not serve this host: neither server.api_hosts nor [[sites]] lists it, and it is not attached.";
     ApiError::new(StatusCode::MISDIRECTED_REQUEST, Code::Misdirected, detail)
 }

@@ -105,12 +105,12 @@ impl Domains {
         Ok(left)
     }
 
-    /// All hosts: as they are `now`, or as stale as the configured maximum.
+    /// All hosts, as they are now.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn hosts(&self, now: bool) -> Result<Arc<HostState>, StoreError> {
-        let state = if now { self.log.now().await? } else { self.log.recent().await?.0 };
+    pub async fn hosts(&self) -> Result<Arc<HostState>, StoreError> {
+        let state = self.log.now().await?;
         self.show(&state);
         Ok(state)
     }
@@ -151,11 +151,11 @@ impl Domains {
         host: &HostName,
         may: impl Fn(&ManifestName) -> bool + Send + Sync,
     ) -> Result<(Arc<HostState>, Option<String>), DomainError> {
-        let (state, now) = (self.hosts(true).await?, self.clock.now());
-        let is_its = |entry: &&HostEntry| entry.owner.iter().chain(entry.waiting(now)).any(|claim| may(&claim.target.name));
+        let (state, now) = (self.hosts().await?, self.clock.now());
+        let is_its =
+            |entry: &&HostEntry| entry.owner.iter().chain(entry.waiting(now)).any(|claim| may(&claim.target.name));
         let entry = state.hosts.get(host).filter(is_its).ok_or(DomainError::Refused(HostRefusal::Absent))?;
-        let wanted: Vec<&str> =
-            entry.owner.iter().chain(entry.waiting(now)).map(|claim| &*claim.challenge).collect();
+        let wanted: Vec<&str> = entry.owner.iter().chain(entry.waiting(now)).map(|claim| &*claim.challenge).collect();
         self.check(host)?;
         let texts = self.look_up(host).await?.map_err(DomainError::Unanswered)?;
         let is_there = texts.iter().any(|text| wanted.contains(&text.trim()));
@@ -194,7 +194,11 @@ impl Domains {
     /// # Errors
     /// When the store fails.
     pub async fn recheck(&self) -> Result<usize, DomainError> {
-        let (state, now) = (self.hosts(true).await?, self.clock.now());
+        // A server without hosts of its own serves none of them.
+        if !self.hosts.current().is_bound() {
+            return Ok(0);
+        }
+        let (state, now) = (self.hosts().await?, self.clock.now());
         if state.generation == 0 {
             return Ok(0);
         }
@@ -277,6 +281,3 @@ fn require(entry: Option<&HostEntry>, expect: &Expect) -> Result<(), DomainError
 pub fn tag(entry: &HostEntry) -> Option<Digest> {
     (entry.owner.is_some() || !entry.pending.is_empty()).then(|| entry.tag())
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,6 +7,7 @@
 mod compiled;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -222,9 +223,33 @@ impl Sites {
     /// goes to an address wants the site as it is now.
     async fn earlier_file(&self, path: &SitePath, request: SiteRequest<'_>) -> Result<Option<EarlierFile>, SiteError> {
         let Ok(file) = path.name().parse::<FileName>() else { return Ok(None) };
-        let found = self.earlier.find(&request.target.name, &file, AsOf::After(request.arrived)).await?;
+        let found = match self.active_file(&file, request).await? {
+            Some(found) => Some(found),
+            None => self.earlier.find(&request.target.name, &file, AsOf::After(request.arrived)).await?,
+        };
         // A variant has no address: of the active version nobody gets it without saying that its coding is accepted.
         Ok(found.filter(|found| found.artifact.of.is_none() && !is_page(&found.artifact)))
+    }
+
+    /// The file in the active version, for a host that was pointed at another one: pages of the active version may still
+    /// be open.
+    async fn active_file(&self, file: &FileName, request: SiteRequest<'_>) -> Result<Option<EarlierFile>, SiteError> {
+        let name = &request.target.name;
+        if request.target.selector == Selector::Active || !self.earlier.is_on(name) {
+            return Ok(None);
+        }
+        let active = Target::active(name.clone());
+        match self.open(SiteRequest { target: &active, ..request }, AsOf::After(request.arrived)).await {
+            Ok(active) => Ok(active.site.files().find(file.as_str()).map(|id| EarlierFile {
+                artifact: active.site.artifact(id).clone(),
+                row: active.row,
+                generation: active.generation,
+                valid_for: Duration::ZERO,
+            })),
+            Err(error) if is_failure(&error) => Err(error),
+            // Nothing is active, or no site.
+            Err(_) => Ok(None),
+        }
     }
 }
 
@@ -232,7 +257,6 @@ impl Sites {
 fn may_be_earlier(path: &SitePath, request: SiteRequest<'_>) -> bool {
     !request.is_preview
         && request.mode != RequestMode::Navigation
-        && request.target.selector == Selector::Active
         && path.is_canonical()
         && !path.is_directory()
         && !RuleFile::ALL.iter().any(|file| file.name() == path.name())

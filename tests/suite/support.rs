@@ -4,6 +4,7 @@ pub mod ceph;
 pub mod children;
 pub mod collecting;
 pub mod deployment;
+pub mod dns;
 pub mod faulty;
 pub mod frames;
 pub mod issuer;

@@ -36,6 +36,10 @@ impl CacheSources for World {
     fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }
+
+    fn hosts(&self) -> u64 {
+        0
+    }
 }
 
 fn name(text: &str) -> ManifestName {

@@ -22,7 +22,7 @@ use crate::domain::{ManifestName, Permission, Target};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::expectation;
-use crate::http::extract::{Params, RequestedFreshness};
+use crate::http::extract::Params;
 use crate::http::openapi::{Document, Operation, json_of};
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::conditional::etag;
@@ -55,8 +55,9 @@ pub(super) fn describe(document: &mut Document) {
         .fails(&[400, 401, 500, 503]);
     document.path("/sites", &[], [list]);
     let show = Operation::new("get", "site", "One host, with its history")
+        .about("The `ETag` of a host that was attached goes into the preconditions of its changes.")
         .by_policy()
-        .answers(200, "The host.", &[&p::CACHE_CONTROL, &p::ETAG], [json_of::<SiteHost>()])
+        .answers(200, "The host.", &[&p::CACHE_CONTROL], [json_of::<SiteHost>()])
         .fails(&[400, 401, 404, 500, 503]);
     let put = Operation::new("put", "attachSite", "Attach a host to a name, or point it elsewhere")
         .by_token(
@@ -66,8 +67,8 @@ pub(super) fn describe(document: &mut Document) {
         )
         .takes(&[&p::IF_MATCH_HOST, &p::IF_NONE_MATCH_HOST])
         .body(json_of::<SiteRequest>())
-        .answers(200, "It serves this.", &[&p::ETAG], [json_of::<SiteHost>()])
-        .answers(202, "It waits for its TXT record.", &[&p::ETAG], [json_of::<SiteHost>()])
+        .answers(200, "It serves this.", &[], [json_of::<SiteHost>()])
+        .answers(202, "It waits for its TXT record.", &[], [json_of::<SiteHost>()])
         .fails(&[400, 401, 403, 404, 408, 409, 410, 412, 413, 415, 500, 503, 507]);
     let detach = Operation::new("delete", "detachSite", "Detach a host")
         .by_token("Drops claims that wait, too. Needs `host` on the name.")
@@ -77,8 +78,8 @@ pub(super) fn describe(document: &mut Document) {
     document.path("/sites/{host}", &[&p::HOST], [show, put, detach]);
     let verify = Operation::new("post", "verifySite", "Look for the TXT record of a host")
         .by_token("503 if the DNS does not answer. Needs `host` on a name that has or claims it.")
-        .answers(200, "It is there: the host serves.", &[&p::ETAG], [json_of::<SiteHost>()])
-        .answers(202, "It is not; `problem` says what was found.", &[&p::ETAG], [json_of::<SiteHost>()])
+        .answers(200, "It is there: the host serves.", &[], [json_of::<SiteHost>()])
+        .answers(202, "It is not; `problem` says what was found.", &[], [json_of::<SiteHost>()])
         .fails(&[400, 401, 403, 404, 409, 500, 503, 507]);
     document.path("/sites/{host}/verify", &[&p::HOST], [verify]);
 }
@@ -91,16 +92,11 @@ struct Page {
     limit: Option<usize>,
 }
 
-async fn list(
-    State(state): State<AppState>,
-    caller: Caller,
-    RequestedFreshness(fresh): RequestedFreshness,
-    Params(page): Params<Page>,
-) -> Result<Response, ApiError> {
+async fn list(State(state): State<AppState>, caller: Caller, Params(page): Params<Page>) -> Result<Response, ApiError> {
     let limit = page.limit.unwrap_or(limits::NAMES).clamp(1, limits::MAX_NAMES);
     let after = page.after.as_deref().map(host).transpose()?;
     let name: Option<ManifestName> = page.name.as_deref().map(str::parse).transpose()?;
-    let stored = state.domains.hosts(fresh == AsOf::Now).await?;
+    let stored = state.domains.hosts().await?;
     let view = View::new(&state, &caller);
     let (sites, next) = view.page(&stored, name.as_ref(), after.as_ref(), limit);
     let next = next.map(|host| host.to_string());
@@ -108,14 +104,9 @@ async fn list(
     Ok((private(), Json(SitePage { sites, next, previews })).into_response())
 }
 
-async fn show(
-    State(state): State<AppState>,
-    caller: Caller,
-    RequestedFreshness(fresh): RequestedFreshness,
-    Path(text): Path<String>,
-) -> Result<Response, ApiError> {
+async fn show(State(state): State<AppState>, caller: Caller, Path(text): Path<String>) -> Result<Response, ApiError> {
     let host = host(&text)?;
-    let stored = state.domains.hosts(fresh == AsOf::Now).await?;
+    let stored = state.domains.hosts().await?;
     answer(&state, &caller, &host, &stored, (StatusCode::OK, None))
 }
 

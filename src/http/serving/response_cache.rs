@@ -59,6 +59,9 @@ pub(in crate::http) trait CacheSources: Send + Sync {
 
     /// A counter that is incremented by every change of tokens and policies.
     fn epoch(&self) -> u64;
+
+    /// The generation of the attached hosts.
+    fn hosts(&self) -> u64;
 }
 
 /// One entry of the cache.
@@ -165,6 +168,7 @@ impl ResponseCache {
     fn holds(&self, source: &Cacheable) -> bool {
         let current = |(name, generation): &(ManifestName, u64)| self.sources.generation(name) == Some(*generation);
         source.heads.iter().all(current)
+            && source.hosts.is_none_or(|generation| self.sources.hosts() == generation)
             && source.file().is_none_or(has_name)
             && source.until.is_none_or(|until| Instant::now() < until)
     }

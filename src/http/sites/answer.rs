@@ -85,7 +85,7 @@ pub(super) async fn answer(
     let asked = Asked { method, headers, is_public: visit.is_public, is_usual, is_canonical };
     loop {
         let answer = state.sites.answer(request).await.map_err(|error| refusal(error, visit))?;
-        let sent = send(state, &asked, &answer, visit.target).await.map(|response| limited(response, visit.known_for));
+        let sent = send(state, &asked, &answer, visit.target).await.map(|response| limited(response, visit.attached));
         match sent {
             // The version was retired and collected since its row was read.
             Err(error) if *error.code() == Code::BlobUnknown && request.fresh != AsOf::Now => request.fresh = AsOf::Now,
@@ -100,9 +100,11 @@ pub(super) async fn answer(
 }
 
 /// The same response, cached no longer than its host is known to stand for what it does.
-fn limited(mut response: Response, known_for: Option<Duration>) -> Response {
-    if let Some(cacheable) = response.extensions_mut().remove::<Cacheable>() {
-        response.extensions_mut().insert(cacheable.valid_for(known_for));
+fn limited(mut response: Response, attached: Option<(u64, Duration)>) -> Response {
+    if let Some((generation, known_for)) = attached
+        && let Some(cacheable) = response.extensions_mut().remove::<Cacheable>()
+    {
+        response.extensions_mut().insert(cacheable.valid_for(Some(known_for)).while_hosts(generation));
     }
     response
 }

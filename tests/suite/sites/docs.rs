@@ -4,8 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use larder::config::Config;
+use serde_json::json;
 
+use super::{ADMIN, Sites};
 use crate::readme::{blocks, transcript};
+use crate::support::dns::NameServer;
 use crate::support::process::ServerProcess;
 
 const GUIDE: &str = include_str!("../../../docs/sites.md");
@@ -74,4 +77,26 @@ fn every_complaint_names_tests_that_there_are() {
         }
     }
     assert_eq!(rows.len(), 28);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs bash and curl: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
+async fn the_commands_of_the_guide_attach_a_domain() {
+    let dns = NameServer::start().await;
+    let sites = Sites::with(|config| config.domains.name_servers = vec![dns.address]).await;
+    sites.publish("acme/shop", &[("index.html", "the shop")], json!({})).await;
+    let setting = format!("export LARDER_SERVER={} LARDER_TOKEN='{ADMIN}'", sites.0.url(""));
+    let run = async |block: &str| {
+        let script = format!("{setting}\n{block}");
+        tokio::task::spawn_blocking(move || transcript(&script)).await.unwrap()
+    };
+    let steps = blocks(GUIDE, "sh domains");
+    let claimed = run(steps[0]).await;
+    let text = claimed.split("\"text\":\"").nth(1).unwrap().split('"').next().unwrap();
+    dns.set("_larder-challenge.shop.example.com", &[text]);
+    let verified = run(steps[1]).await;
+    assert!(verified.contains("\"state\":\"live\"") && verified.contains("the shop"), "{verified}");
+    let pointed = run(steps[2]).await;
+    assert!(pointed.contains("\"action\":\"point\"") && pointed.contains("the new one is broken"), "{pointed}");
+    assert_eq!(sites.get("shop.example.com", "/").await.status, 421);
 }

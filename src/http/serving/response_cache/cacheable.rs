@@ -26,6 +26,8 @@ pub(in crate::http) struct Cacheable {
     body: CachedBody,
     /// When a handler would add a date to the headers, or look again; `None` if never.
     pub(super) until: Option<Instant>,
+    /// The generation of the attached hosts that it depends on; `None` if it does not.
+    pub(super) hosts: Option<u64>,
     /// What it counts as.
     pub(super) tally: Option<Tally>,
 }
@@ -43,18 +45,18 @@ enum CachedBody {
 impl Cacheable {
     /// Cacheable response that depends on the heads of these names at these generations.
     pub(in crate::http) fn of_heads(heads: Vec<(ManifestName, u64)>, body: Bytes) -> Self {
-        Self { heads, body: CachedBody::Bytes(body), until: None, tally: None }
+        Self { heads, body: CachedBody::Bytes(body), until: None, hosts: None, tally: None }
     }
 
     /// Cacheable response whose body is the content of a file.
     pub(in crate::http) fn of_file(slice: FileSlice) -> Self {
-        Self { heads: Vec::new(), body: CachedBody::File(slice), until: None, tally: None }
+        Self { heads: Vec::new(), body: CachedBody::File(slice), until: None, hosts: None, tally: None }
     }
 
     /// Cacheable response to a HEAD, which answers no GET. `file` is the file whose content a GET would send, if there is
     /// one.
     pub(in crate::http) fn without_body(file: Option<Arc<File>>) -> Self {
-        Self { heads: Vec::new(), body: CachedBody::None(file), until: None, tally: None }
+        Self { heads: Vec::new(), body: CachedBody::None(file), until: None, hosts: None, tally: None }
     }
 
     /// The same, for an address that means these bytes while the heads of these names are at these generations.
@@ -72,6 +74,11 @@ impl Cacheable {
     pub(in crate::http) fn valid_for(self, time: Option<Duration>) -> Self {
         let until = time.map(|time| Instant::now() + time);
         Self { until: self.until.into_iter().chain(until).min(), ..self }
+    }
+
+    /// The same, while the attached hosts are as at this generation.
+    pub(in crate::http) fn while_hosts(self, generation: u64) -> Self {
+        Self { hosts: Some(generation), ..self }
     }
 
     pub(super) fn file(&self) -> Option<&File> {
