@@ -139,7 +139,7 @@ fn reasons(refused: &[String]) -> String {
 ///
 /// # Errors
 /// [`Refusal::Root`].
-pub fn chain(roots: &[&[u8]]) -> Result<Vec<Root>, Refusal> {
+pub(super) fn chain(roots: &[&[u8]]) -> Result<Vec<Root>, Refusal> {
     let mut chain: Vec<Root> = Vec::with_capacity(roots.len());
     for (number, bytes) in (1..).zip(roots) {
         let root = Root::read(bytes).map_err(|error| Refusal::Root(number, format!("cannot be read: {error}")))?;

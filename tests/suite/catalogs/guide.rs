@@ -44,7 +44,7 @@ fn the_commands_in_the_docs_work_as_they_stand_there() {
 #[ignore = "needs minisign: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
 fn minisign_verifies_the_document() {
     let (server, author) = founded();
-    for (name, bytes) in super::liars::files(&server) {
+    for (name, bytes) in liars::files(&server) {
         author.write(&name, &bytes);
     }
     let mut verify = std::process::Command::new("minisign");
