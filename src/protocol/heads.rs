@@ -13,6 +13,7 @@ mod labels;
 mod rollback;
 mod segments;
 mod select;
+mod settling;
 mod signatures;
 mod state;
 mod watching;
@@ -49,8 +50,6 @@ const REMEMBERED_BYTES: u64 = 16 << 20;
 const ANNEX_BYTES: u64 = 4 << 20;
 /// Generations followed one GET at a time before the log is listed instead.
 const MAX_WALK: u32 = 8;
-/// Time after which a head has been the newest for a second on all servers, with some tolerance for their clocks.
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// Lost races after which a change fails. Each one means that another writer's change succeeded.
 const MAX_RACES: u32 = 100;
 
@@ -205,18 +204,6 @@ impl Heads {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// How long it still takes until a head made at this moment is certain to be the last one within a second: `None` if
-    /// that is so already. Until then a head that is read here may be replaced by another one less than a second younger,
-    /// or may have been, on another server.
-    #[must_use]
-    pub fn unsettled_for(&self, changed: Timestamp) -> Option<Duration> {
-        let wait = SETTLED_AFTER.max(self.max_staleness + Duration::from_secs(1));
-        let passed = self.clock.now().duration_since(changed);
-        // A moment in the future is as uncertain as the present one.
-        let passed = Duration::try_from(passed).unwrap_or_default();
-        wait.checked_sub(passed).filter(|left| !left.is_zero())
     }
 
     /// The newest head, or `None` when the name has never existed.
