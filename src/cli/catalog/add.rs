@@ -93,11 +93,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         // Nothing is published that could not be listed.
         None => published(&args, &client, |digest| same(&before, &args.release, digest), context).await?,
     };
-    let release = describe(&args, &listed)?;
+    let known = before.release(&args.release).cloned();
+    let is_known = known.is_some();
+    let release = known.map_or_else(|| describe(&args, &listed), Ok)?;
     // Pinned before it is listed: from then on nothing that is listed can go away.
     let version = Target::numbered(listed.at.clone(), listed.row.number);
     client.set_pin_of(&version, &PinOwner::Catalog(args.catalog.clone()), (true, false, None)).await?;
-    let document = if before.release(&release.name).is_some() {
+    let document = if is_known {
         output::note(format_args!("{} is listed already", release.name));
         before
     } else {
