@@ -14,6 +14,7 @@ mod labels;
 mod rollback;
 mod segments;
 mod select;
+mod settling;
 mod signatures;
 mod state;
 mod watching;
@@ -203,18 +204,6 @@ impl Heads {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// How long it still takes until a head made at this moment is certain to be the last one within a second: `None` if
-    /// that is so already. Until then a head that is read here may be replaced by another one less than a second younger,
-    /// or may have been, on another server.
-    #[must_use]
-    pub fn unsettled_for(&self, changed: Timestamp) -> Option<Duration> {
-        let wait = SETTLED_AFTER.max(self.max_staleness + Duration::from_secs(1));
-        let passed = self.clock.now().duration_since(changed);
-        // A moment in the future is as uncertain as the present one.
-        let passed = Duration::try_from(passed).unwrap_or_default();
-        wait.checked_sub(passed).filter(|left| !left.is_zero())
     }
 
     /// The newest head, or `None` when the name has never existed.

@@ -3,6 +3,7 @@
 mod access;
 mod addresses;
 mod apt;
+mod attachments;
 mod blobs;
 mod browser;
 mod cached;

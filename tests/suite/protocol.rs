@@ -2,6 +2,7 @@
 
 mod absences;
 mod areas;
+mod attachments;
 mod chunks;
 mod collected;
 mod costs;

@@ -15,6 +15,7 @@ pub mod replicas;
 pub mod s3;
 pub mod server;
 pub mod services;
+pub mod signing;
 pub mod steps;
 pub mod store;
 pub mod uploading;

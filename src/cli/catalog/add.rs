@@ -89,15 +89,22 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let author = Author { client: &client, name: &args.catalog, args: &args.author, signers: &signers, own, context };
     let before = author.document().await?;
     let listed = match &args.from {
-        Some(target) => standing(&client, target).await?,
+        Some(target) => standing(&client, target, |digest| same(&before, &args.release, digest)).await?,
         // Nothing is published that could not be listed.
         None => published(&args, &client, |digest| same(&before, &args.release, digest), context).await?,
     };
-    let release = describe(&args, &listed)?;
+    let known = before.release(&args.release).cloned();
+    let is_known = known.is_some();
+    let release = known.map_or_else(|| describe(&args, &listed), Ok)?;
     // Pinned before it is listed: from then on nothing that is listed can go away.
     let version = Target::numbered(listed.at.clone(), listed.row.number);
     client.set_pin_of(&version, &PinOwner::Catalog(args.catalog.clone()), (true, false, None)).await?;
-    let document = Box::pin(author.edit(|document| list(document, &release))).await?;
+    let document = if is_known {
+        output::note(format_args!("{} is listed already", release.name));
+        before
+    } else {
+        Box::pin(author.edit(|document| list(document, &release))).await?
+    };
     if context.json {
         return output::json(&json!({
             "catalog": document.name, "serial": document.serial, "expires": document.expires,
@@ -131,8 +138,13 @@ async fn published(
 }
 
 /// Looks up a version that is published already.
-async fn standing(client: &Client, target: &Target) -> Result<Listed, CliError> {
+async fn standing(
+    client: &Client,
+    target: &Target,
+    refuse: impl FnOnce(Digest) -> Result<(), CliError>,
+) -> Result<Listed, CliError> {
     let published = client.get_manifest(target).await?;
+    refuse(published.digest)?;
     let found = published.found(&target.name).unwrap_or_else(|| target.clone());
     let row = client.row(&found).await?;
     if row.manifest != published.digest {
@@ -183,8 +195,6 @@ fn list(document: &mut Document, release: &Release) -> Result<(), CliError> {
     same(document, &release.name, release.manifest)?;
     if document.release(&release.name).is_none() {
         document.releases.insert(0, release.clone());
-    } else {
-        output::note(format_args!("{} is listed already", release.name));
     }
     Ok(())
 }

@@ -83,8 +83,8 @@ fn overview(verified: &Verified, args: &Args, context: &Context) -> Result<(), C
     let root = verified.roots.last();
     output::line(format_args!("{} serial {}", document.name, document.serial))?;
     output::line(format_args!("issued {}, valid until {}", document.issued, document.expires))?;
-    for key in &verified.signers {
-        output::line(format_args!("signed by {key:?}"))?;
+    for (_, id) in &verified.signers {
+        output::line(format_args!("signed by {id}"))?;
     }
     if let Some(root) = root {
         output::line(format_args!("keys by root {}, valid until {}", root.version, root.expires))?;

@@ -85,7 +85,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 
 fn summarise(Believed { verified, .. }: &Believed, checked: usize, context: &Context) -> Result<(), CliError> {
     let (document, root) = (&verified.document, verified.roots.last());
-    let keys: Vec<String> = verified.signers.iter().map(|key| format!("{key:?}")).collect();
+    let keys: Vec<String> = verified.signers.iter().map(|(_, id)| id.to_string()).collect();
     if context.json {
         return output::json(&json!({
             "catalog": document.name, "serial": document.serial, "document": verified.digest,

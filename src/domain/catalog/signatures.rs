@@ -1,6 +1,6 @@
 //! Who signs a catalog: minisign signatures of the stored document, judged by the keys of the newest root.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{CatalogName, Document, Problems, PublicKey, Role, Root, Rule, precedes};
 use crate::domain::Digest;
-use crate::domain::attestation::{self, Signature, Statement};
+use crate::domain::attestation::{self, KeyId, Signature, Statement};
 
 /// How far a document may be issued ahead of a reader's clock before that clock cannot judge any expiry.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
@@ -51,8 +51,8 @@ pub struct Verified {
     pub document: Document,
     /// Digest of its bytes.
     pub digest: Digest,
-    /// The keys that signed it and count.
-    pub signers: Vec<PublicKey>,
+    /// The keys that signed it and count, each with the id that minisign knows it by.
+    pub signers: Vec<(PublicKey, KeyId)>,
     /// The roots, the first one first; empty if the reader's own keys signed.
     pub roots: Vec<Root>,
 }
@@ -139,7 +139,7 @@ fn reasons(refused: &[String]) -> String {
 ///
 /// # Errors
 /// [`Refusal::Root`].
-pub fn chain(roots: &[&[u8]]) -> Result<Vec<Root>, Refusal> {
+pub(super) fn chain(roots: &[&[u8]]) -> Result<Vec<Root>, Refusal> {
     let mut chain: Vec<Root> = Vec::with_capacity(roots.len());
     for (number, bytes) in (1..).zip(roots) {
         let root = Root::read(bytes).map_err(|error| Refusal::Root(number, format!("cannot be read: {error}")))?;
@@ -227,34 +227,34 @@ fn signers(
     signed: Signed<'_>,
     role: &Role,
     now: Timestamp,
-) -> Result<Vec<PublicKey>, Refusal> {
-    let (mut keys, mut refused) = (BTreeSet::new(), Vec::new());
+) -> Result<Vec<(PublicKey, KeyId)>, Refusal> {
+    let (mut ids, mut refused) = (BTreeMap::new(), Vec::new());
     for bytes in signed.signatures {
         let counts = signer(bytes, signed.document, role)
             .and_then(|(key, comment)| statement(&comment, name, document, signed.document, now).map(|()| key));
         match counts {
-            Ok(key) => drop(keys.insert(key)),
+            Ok((key, id)) => drop(ids.insert(key, id)),
             Err(why) => refused.push(why),
         }
     }
-    if role.is_met_by(&keys) {
-        Ok(keys.into_iter().collect())
+    if role.is_met_by(&ids.keys().copied().collect()) {
+        Ok(ids.into_iter().collect())
     } else {
-        Err(Refusal::TooFew { need: role.threshold, have: keys.len(), refused })
+        Err(Refusal::TooFew { need: role.threshold, have: ids.len(), refused })
     }
 }
 
 /// The key of a role that made this signature, and the comment that it covers.
 ///
 /// A root does not say which key has which minisign id, so each is tried, on the signature of the comment: that is short.
-fn signer(bytes: &[u8], document: &[u8], role: &Role) -> Result<(PublicKey, String), String> {
+fn signer(bytes: &[u8], document: &[u8], role: &Role) -> Result<((PublicKey, KeyId), String), String> {
     let signature = Signature::parse(bytes).map_err(|error| error.to_string())?;
     let id = signature.key();
     let (message, global) = covered(bytes).ok_or("it is no signature")?;
     let key = role.keys.iter().find(|key| key.signed(&message, &global));
     let key = key.ok_or_else(|| format!("the signature of {id} is of none of the keys that may sign"))?;
     if attestation::PublicKey::new(id, key.0).verifies(&signature, document) {
-        Ok((*key, signature.comment().to_owned()))
+        Ok(((*key, id), signature.comment().to_owned()))
     } else {
         Err(format!("the key {id} does not verify it: it is of other bytes"))
     }

@@ -18,7 +18,7 @@ pub fn follows(previous: Option<(&Document, Digest)>, next: &Document) -> Proble
         }
         return problems;
     };
-    let mut problems = precedes(previous, next);
+    let mut problems = Problems::default();
     if next.serial <= previous.serial {
         let detail = format!("{} is not above {}, the serial of the active document", next.serial, previous.serial);
         problems.add(Rule::Serial, "serial", detail);
@@ -26,6 +26,7 @@ pub fn follows(previous: Option<(&Document, Digest)>, next: &Document) -> Proble
     if next.previous != Some(digest) {
         problems.add(Rule::Serial, "previous", format!("the active document is {digest}"));
     }
+    problems.extend(precedes(previous, next));
     problems
 }
 

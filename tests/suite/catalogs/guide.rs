@@ -44,7 +44,7 @@ fn the_commands_in_the_docs_work_as_they_stand_there() {
 #[ignore = "needs minisign: .ci/run installs it and runs this; by hand: cargo test -- --ignored"]
 fn minisign_verifies_the_document() {
     let (server, author) = founded();
-    for (name, bytes) in super::liars::files(&server) {
+    for (name, bytes) in liars::files(&server) {
         author.write(&name, &bytes);
     }
     let mut verify = std::process::Command::new("minisign");
@@ -55,4 +55,25 @@ fn minisign_verifies_the_document() {
         String::from_utf8_lossy(&output.stdout).contains("larder:1 scope=example.org/tool/** serial=3"),
         "{output:?}"
     );
+}
+
+/// Clients of TUF read the roots, and find each signed as the one before requires.
+#[test]
+#[ignore = "needs python3 and its package tuf: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+fn python_tuf_verifies_the_roots() {
+    let (server, author) = founded();
+    author.key("new");
+    author.catalog(&server, &format!("rotate {NAME} -k author.key --new new.key")).ok();
+    for (name, bytes) in liars::files(&server) {
+        author.write(&name, &bytes);
+    }
+    let script = "from tuf.api.metadata import Metadata, Root\n\
+                  one, two = (Metadata[Root].from_file(f'metadata/{n}.root.json') for n in (1, 2))\n\
+                  one.verify_delegate('root', one)\n\
+                  one.verify_delegate('root', two)\n\
+                  two.verify_delegate('root', two)\n\
+                  print(one.signed.version, two.signed.version)";
+    let mut python = std::process::Command::new("python3");
+    let output = python.args(["-c", script]).current_dir(author.path(".")).output().expect("install python3");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1 2\n", "{output:?}");
 }

@@ -124,7 +124,7 @@ fn another_key_cannot_take_a_catalog_over() {
     let (elsewhere, thief) = (ServerProcess::start(), Person::with_key("author"));
     thief.catalog(&elsewhere, &format!("init {NAME} -k author.key")).ok();
     thief.add(&elsewhere, "v9", "");
-    let files: Vec<(String, Vec<u8>)> = super::liars::files(&elsewhere);
+    let files: Vec<(String, Vec<u8>)> = liars::files(&elsewhere);
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     let error = publish(&thief, &server, &files).exits(1).error();
     assert!(codes(&error).contains(&"CATALOG_SIGNATURES"), "{error}");

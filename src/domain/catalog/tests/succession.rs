@@ -25,7 +25,7 @@ fn a_successor_names_its_predecessor_and_keeps_what_it_listed() {
     assert_eq!(next(5, None, &["v1"]), ["CATALOG_SERIAL previous"]);
     assert_eq!(
         next(3, Some(Digest::of(b"x")), &[]),
-        ["RELEASE_REMOVED releases", "CATALOG_SERIAL serial", "CATALOG_SERIAL previous"]
+        ["CATALOG_SERIAL serial", "CATALOG_SERIAL previous", "RELEASE_REMOVED releases"]
     );
     assert_eq!(codes(&follows(None, &first)), [""; 0]);
     let stranger = Document { previous: Some(digest), ..document(1, &[]) };
