@@ -148,7 +148,7 @@ async fn an_index_costs_a_publish_one_create_and_a_page_one_listing() {
     for at in 0..20 {
         let origin = larder::domain::Origin::default();
         let to = name(&format!("copies/{at}"));
-        services.publish.republish(&to, release.manifest(), (None, origin), activate(), &*ACTOR).await.unwrap();
+        services.publish.republish(&to, release.manifest(), (None, origin, None), activate(), &*ACTOR).await.unwrap();
     }
     faulty.reset();
     assert_eq!(holders(&members, release.digest()).await.len(), 21);
