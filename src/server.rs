@@ -217,12 +217,7 @@ fn state(
     let blobs = Blobs::new(Arc::clone(store), Arc::clone(&clock), seen_after).with_cache(cache).with_damaged(damaged);
     let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
-    let heads = Arc::new(
-        Heads::new(Arc::clone(store), clock)
-            .with_max_staleness(config.heads.max_staleness.std())
-            .with_policies(access.policies().clone())
-            .with_manifests(Arc::clone(&manifests)),
-    );
+    let heads = heads((store, Arc::clone(&clock)), config, access.policies(), &manifests);
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
@@ -271,6 +266,16 @@ fn domains(
     let log = HostLog::new(Arc::clone(store), Arc::clone(clock), config.heads.max_staleness.std());
     let lookup = Arc::new(DnsLookup::new(&config.domains.name_servers));
     Arc::new(Domains::new(log, hosts.clone(), lookup, Arc::clone(clock)))
+}
+
+fn heads(
+    (store, clock): (&Arc<dyn ObjectStore>, Arc<dyn Clock>),
+    config: &Config,
+    policies: &LivePolicies,
+    manifests: &Arc<Manifests>,
+) -> Arc<Heads> {
+    let heads = Heads::new(Arc::clone(store), clock).with_max_staleness(config.heads.max_staleness.std());
+    Arc::new(heads.with_policies(policies.clone()).with_manifests(Arc::clone(manifests)))
 }
 
 fn upload_limits(config: &Config) -> UploadLimits {

@@ -50,8 +50,6 @@ const REMEMBERED_BYTES: u64 = 16 << 20;
 const ANNEX_BYTES: u64 = 4 << 20;
 /// Generations followed one GET at a time before the log is listed instead.
 const MAX_WALK: u32 = 8;
-/// Time after which a head has been the newest for a second on all servers, with some tolerance for their clocks.
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// Why a name could not be changed.
 #[derive(Debug, thiserror::Error)]
