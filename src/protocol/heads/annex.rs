@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{ChangeError, Changed, Heads, MAX_RACES, segments};
+use super::change::MAX_RACES;
+use super::{ChangeError, Changed, Heads, segments};
 use crate::domain::attestation::{Annex, NewAttachment};
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Author, Change, Digest, Head, LogName, Rejection, Selector, VersionRow};

@@ -12,7 +12,7 @@ use crate::domain::{Author, Change, Head, LogName, Operation, Rejection};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Lost races after which a change fails. Each one means that another writer's change succeeded.
-const MAX_RACES: u32 = 100;
+pub(super) const MAX_RACES: u32 = 100;
 
 impl Heads {
     /// Changes a name: computes the next head from the newest one and creates it, and retries when it loses the race to

@@ -33,7 +33,7 @@ fn the_configuration_of_the_guide_is_valid() {
 fn the_commands_of_the_guide_publish_a_site() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let own = "api_hosts = [\"127.0.0.1\", ";
-    std::fs::write(file.path(), configuration().replacen("api_hosts = [", own, 1)).unwrap();
+    fs::write(file.path(), configuration().replacen("api_hosts = [", own, 1)).unwrap();
     let server = ServerProcess::with(&format!("--config {}", file.path().display()));
     let (url, token) = (server.url(), server.token_file());
     let setting = format!("export LARDER_SERVER={url} LARDER_TOKEN_FILE={}", token.display());

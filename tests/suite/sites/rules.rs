@@ -171,7 +171,7 @@ async fn rules_that_nobody_has_checked_are_left_out_and_counted() {
     };
     let docs = name("acme/docs");
     for change in [
-        Change::Prepare { summary, from: None, expect: Expect::Anything },
+        Change::Prepare { annex: None, summary, from: None, expect: Expect::Anything },
         Change::Commit { number: 1, activate: true, expect: Expect::Anything },
     ] {
         services.heads.change(&docs, &change, &*ACTOR).await.unwrap();
