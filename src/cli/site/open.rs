@@ -64,7 +64,7 @@ async fn locate(client: &Client, what: &str) -> Result<String, CliError> {
         |error: SelectorError| CliError::usage(format!("{what:?} is neither a host nor NAME[@SELECTOR]: {error}."));
     if let Some(host) = what.parse::<HostName>().ok().filter(|_| what.contains('.')) {
         match client.site(&host).await {
-            Ok(host) => return checked(host),
+            Ok(host) => return checked(&host),
             Err(error) if error.kind() == ErrorKind::NotFound && what.parse::<Target>().is_ok() => {}
             Err(error) => return Err(error.into()),
         }
@@ -89,9 +89,9 @@ fn is_up(host: &SiteHost) -> bool {
     matches!(&*host.state, "live" | "failing")
 }
 
-fn checked(host: SiteHost) -> Result<String, CliError> {
+fn checked(host: &SiteHost) -> Result<String, CliError> {
     let name = text(Some(&host.host));
-    if is_up(&host) {
+    if is_up(host) {
         return Ok(text(Some(&host.url)));
     }
     let detail = format!("{name} serves nothing: it is {}. Run: larder site verify {name}", text(Some(&host.state)));

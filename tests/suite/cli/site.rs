@@ -22,7 +22,8 @@ fn host(members: Value) -> Value {
         "url": "https://docs.example.org/",
         "challenge": {"record": "_larder-challenge.docs.example.org", "text": "larder=abc"},
     });
-    host.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    let Value::Object(members) = members else { panic!("{members} has no members") };
+    host.as_object_mut().unwrap().extend(members);
     host
 }
 

@@ -58,7 +58,8 @@ impl World {
     }
 
     async fn get(&self, host: &str, path: &str, more: &str) -> Page {
-        exchange(self.address(), &format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{more}connection: close\r\n\r\n")).await
+        exchange(self.address(), &format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{more}connection: close\r\n\r\n"))
+            .await
     }
 }
 

@@ -177,16 +177,16 @@ impl VersionView<'_> {
         let row = self.row;
         html! {
             dl.facts {
-                @if let Some(at) = row.published_at { (fact("Published", text::time(at))) }
-                (fact("Published by", html! { (text::escaped(row.created_by.as_str())) }))
+                @if let Some(at) = row.published_at { (fact("Published", &text::time(at))) }
+                (fact("Published by", &html! { (text::escaped(row.created_by.as_str())) }))
                 @if let Some(at) = row.promoted_at {
-                    (fact(if row.state == State::Active { "Active since" } else { "Last active from" }, html! { (text::time(at)) }))
+                    (fact(if row.state == State::Active { "Active since" } else { "Last active from" }, &html! { (text::time(at)) }))
                 }
-                @if let Some(by) = &row.promoted_by { (fact("Made active by", html! { (text::escaped(by.as_str())) })) }
-                (fact("Size", html! { (text::size(row.summary.total_bytes)) @if !self.image.is_container() { " in " (text::count(row.summary.files, "file")) } }))
-                @if row.summary.kind.as_str() != "files" { (fact("Kind", html! { (text::escaped(row.summary.kind.as_str())) })) }
+                @if let Some(by) = &row.promoted_by { (fact("Made active by", &html! { (text::escaped(by.as_str())) })) }
+                (fact("Size", &html! { (text::size(row.summary.total_bytes)) @if !self.image.is_container() { " in " (text::count(row.summary.files, "file")) } }))
+                @if row.summary.kind.as_str() != "files" { (fact("Kind", &html! { (text::escaped(row.summary.kind.as_str())) })) }
                 // Whoever may read a copy need not be allowed to know the name that it was made from.
-                @if let Some(from) = row.from.as_ref().filter(|from| !from.is_copy()) { (fact("Comes from", origin(from))) }
+                @if let Some(from) = row.from.as_ref().filter(|from| !from.is_copy()) { (fact("Comes from", &origin(from))) }
             }
         }
     }
@@ -203,9 +203,9 @@ impl VersionView<'_> {
         html! {
             @if !hosts.is_empty() || preview.is_some() {
                 dl.facts {
-                    @if !hosts.is_empty() { (fact("Served at", served)) }
+                    @if !hosts.is_empty() { (fact("Served at", &served)) }
                     @if let Some(host) = preview {
-                        (fact("Preview of this version", html! { (address(host)) @if !is_open { ", with a password" } }))
+                        (fact("Preview of this version", &html! { (address(host)) @if !is_open { ", with a password" } }))
                     }
                 }
             }
@@ -250,7 +250,7 @@ impl VersionView<'_> {
     }
 }
 
-fn fact(term: &str, content: Markup) -> Markup {
+fn fact(term: &str, content: &Markup) -> Markup {
     html! { div { dt { (term) } dd { (content) } } }
 }
 
