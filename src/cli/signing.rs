@@ -56,8 +56,8 @@ pub(super) fn generate(password: Option<String>) -> Result<(String, PublicKey), 
         Some(password) => KeyPair::generate_encrypted_keypair(Some(password)),
         None => KeyPair::generate_unencrypted_keypair(),
     };
-    let pair = pair.map_err(failed)?;
-    let secret = pair.sk.to_box(None).map_err(failed)?.into_string();
+    let pair = pair.map_err(|error| failed(&error))?;
+    let secret = pair.sk.to_box(None).map_err(|error| failed(&error))?.into_string();
     Ok((secret, public(&pair.pk)?))
 }
 
@@ -65,7 +65,7 @@ fn public(key: &minisign::PublicKey) -> Result<PublicKey, CliError> {
     key.to_base64().parse().map_err(|error| CliError::new(Exit::Failure, "KEY", format!("{error}.")))
 }
 
-fn failed(error: minisign::PError) -> CliError {
+fn failed(error: &minisign::PError) -> CliError {
     CliError::new(Exit::Failure, "KEY", format!("The key cannot be used: {error}."))
 }
 
@@ -84,15 +84,14 @@ impl SigningKey {
             let path = path.display();
             return Err(CliError::usage(format!("{path} is a public key; signing takes the secret one.")));
         }
-        let boxed = || SecretKeyBox::from_string(&text).map_err(failed);
-        let secret = match boxed()?.into_unencrypted_secret_key() {
-            Ok(secret) => secret,
-            Err(_) => {
-                let password = password.password(&format!("Password of {}: ", path.display()))?;
-                boxed()?.into_secret_key(Some(password)).map_err(failed)?
-            }
+        let boxed = || SecretKeyBox::from_string(&text).map_err(|error| failed(&error));
+        let secret = if let Ok(secret) = boxed()?.into_unencrypted_secret_key() {
+            secret
+        } else {
+            let password = password.password(&format!("Password of {}: ", path.display()))?;
+            boxed()?.into_secret_key(Some(password)).map_err(|error| failed(&error))?
         };
-        let own = minisign::PublicKey::from_secret_key(&secret).map_err(failed)?;
+        let own = minisign::PublicKey::from_secret_key(&secret).map_err(|error| failed(&error))?;
         let public = public(&own)?;
         Ok(Self { secret, own, public })
     }
@@ -117,6 +116,6 @@ impl SigningKey {
     pub(super) fn sign(&self, bytes: &[u8], comment: &str) -> Result<String, CliError> {
         let untrusted = format!("larder {}", self.public);
         let signature = minisign::sign(Some(&self.own), &self.secret, bytes, Some(comment), Some(&untrusted));
-        Ok(signature.map_err(failed)?.into_string())
+        Ok(signature.map_err(|error| failed(&error))?.into_string())
     }
 }

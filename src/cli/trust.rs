@@ -313,7 +313,7 @@ fn first_use(
         }
     }
     match &found[..] {
-        [key] => Ok(Entry::first_use(target.name.clone(), key.clone(), server.to_owned())),
+        [key] => Ok(Entry::first_use(&target.name, key.clone(), server.to_owned())),
         [] => {
             let detail = format!(
                 "{target} has no valid signature that names its key, so there is none to trust. `larder sign` makes such signatures; \

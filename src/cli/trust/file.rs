@@ -59,7 +59,7 @@ fn is_one(threshold: &usize) -> bool {
 
 impl Entry {
     /// The entry for a name whose key is trusted because it is the first one that was seen.
-    pub(super) fn first_use(name: ManifestName, key: PublicKey, server: String) -> Self {
+    pub(super) fn first_use(name: &ManifestName, key: PublicKey, server: String) -> Self {
         let scope = name.as_str().parse().unwrap_or_else(|_| NamePattern::any());
         Self { scope, keys: vec![key], threshold: 1, revoked: Vec::new(), servers: vec![server] }
     }
