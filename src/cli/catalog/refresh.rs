@@ -40,7 +40,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.writer(context).await?;
     let own = public(&signers);
     let author = Author { client: &client, name: &args.catalog, args: &args.author, signers: &signers, own, context };
-    told(&author.edit(|_| Ok(())).await?, context)
+    told(&Box::pin(author.edit(|_| Ok(()))).await?, context)
 }
 
 /// Prints what is published now.
