@@ -48,8 +48,8 @@ pub(super) fn keys_in(
 #[command(next_help_heading = "Verification")]
 pub(super) struct TrustArgs {
     /// Accept only what this key of minisign has signed: the key itself, or a file with it (repeatable)
-    #[arg(long, value_name = "KEY", value_parser = file::key, conflicts_with_all = ["trust", "trust_on_first_use"])]
-    verify_key: Vec<PublicKey>,
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["trust", "trust_on_first_use"])]
+    verify_key: Vec<String>,
 
     /// How many of the keys must have signed
     #[arg(long, value_name = "N", default_value = "1", value_parser = values::positive, requires = "verify_key")]
@@ -121,7 +121,7 @@ impl TrustArgs {
         let signatures = signatures(client, target, release).await?;
         let trust = match &self.verify_key[..] {
             [] => Trust::of_file(self, client, target, (release, &signatures))?,
-            keys => Trust::of_keys(self, keys)?,
+            keys => Trust::of_keys(self, &keys.iter().map(|key| file::key(key)).collect::<Result<Vec<_>, _>>()?)?,
         };
         let judged = trust.judge(target, release, &signatures)?;
         self.check_serial(&trust, target, release, &judged)?;

@@ -124,7 +124,8 @@ async fn attaching_needs_a_permission_that_publishers_have() {
         let request = server.anonymous(method, path).bearer_auth(who).header("content-type", "text/plain");
         send(request.body(body))
     };
-    let bytes = manifest(&[]).to_string().into_bytes();
+    sent("ci", Method::PUT, &format!("/blobs/{}", Digest::of(b"a")), b"a".to_vec()).await.expect(201);
+    let bytes = manifest(&[("f", b"a")]).to_string().into_bytes();
     sent("ci", Method::PUT, "/manifests/main", bytes).await.expect(201);
     let path = "/versions/main@1/attachments";
     sent("ops", Method::POST, path, b"x".to_vec()).await.problem(403, "DENIED");
@@ -213,10 +214,10 @@ async fn a_session_is_signed_before_it_is_completed() {
     let bytes = release(&server, "a").await;
     let session = send(server.request(Method::POST, "/sessions/main").body(bytes.clone())).await.expect(201).json();
     let commit = format!("/sessions/main@{}", session["version"]);
-    server.post(&commit, &json!(null)).await.problem(409, "SIGNATURES_MISSING");
+    server.put(&commit, "").await.problem(409, "SIGNATURES_MISSING");
     let target = format!("main@{}", session["version"]);
     attach(&server, &target, MINISIGN, one.state(&bytes, "scope=main serial=1")).await.expect(201);
-    server.post(&commit, &json!(null)).await.expect(201);
+    server.put(&commit, "").await.expect(201);
     assert_eq!(server.get("/manifests/main").await.expect(200).body, bytes);
 }
 
