@@ -214,12 +214,7 @@ fn state(
     let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits(config)));
     let chunks = chunks((store, Arc::clone(&clock)), &blobs, config);
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
-    let heads = Arc::new(
-        Heads::new(Arc::clone(store), clock)
-            .with_max_staleness(config.heads.max_staleness.std())
-            .with_policies(access.policies().clone())
-            .with_manifests(Arc::clone(&manifests)),
-    );
+    let heads = heads((store, clock), config, access.policies(), &manifests);
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
@@ -256,6 +251,16 @@ fn state(
         waiting: WaitLimits::new(config),
         tasks: TaskTracker::new(),
     })
+}
+
+fn heads(
+    (store, clock): (&Arc<dyn ObjectStore>, Arc<dyn Clock>),
+    config: &Config,
+    policies: &LivePolicies,
+    manifests: &Arc<Manifests>,
+) -> Arc<Heads> {
+    let heads = Heads::new(Arc::clone(store), clock).with_max_staleness(config.heads.max_staleness.std());
+    Arc::new(heads.with_policies(policies.clone()).with_manifests(Arc::clone(manifests)))
 }
 
 fn upload_limits(config: &Config) -> UploadLimits {

@@ -21,7 +21,7 @@ use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
 use super::table::{Column, Table, size};
-use super::trust::{TrustArgs, Verified};
+use super::trust::{TrustArgs, Unverified, Verified};
 use super::{CliError, Context, Exit, complete, notices, output, values};
 use crate::client::{Client, PublishedManifest};
 use crate::domain::manifest::{Aliases, Artifact, FileIndex, Format, oci};
@@ -91,6 +91,13 @@ pub(super) struct Release {
     index: FileIndex,
 }
 
+impl Release {
+    /// What has to be verified of it.
+    pub(super) fn unverified(&self) -> Unverified<'_> {
+        Unverified { published: &self.published, manifest: &self.manifest }
+    }
+}
+
 /// Where a fetched file came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -140,7 +147,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 /// Fetches from the server of this client.
 pub(super) async fn with(args: Args, client: &Client, context: &Context) -> Result<(), CliError> {
     let release = read_release(client, &args.target).await?;
-    let verified = args.trust.verify(client, &args.target, &release).await?;
+    let verified = args.trust.verify(client, &args.target, release.unverified()).await?;
     let source = args.source.as_ref().map(|name| source(&release, &args.target, name)).transpose()?;
     let for_platform = args.platform.choose(&args.target, &release.manifest.files)?;
     let wanted = match source.as_ref().or(for_platform) {

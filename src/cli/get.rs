@@ -80,7 +80,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         return if context.json && !published.bytes.ends_with(b"\n") { output::bytes(b"\n") } else { Ok(()) };
     }
     let release = fetch::read_release(&client, &args.target).await?;
-    args.trust.verify(&client, &args.target, &release).await?;
+    args.trust.verify(&client, &args.target, release.unverified()).await?;
     match args.wanted(&release)? {
         Some(file) => stream(&client, file, context).await,
         None => output::bytes(&release.published.bytes),
@@ -105,7 +105,7 @@ impl Args {
 async fn address(args: &Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.client()?;
     let release = fetch::read_release(&client, &args.target).await?;
-    args.trust.verify(&client, &args.target, &release).await?;
+    args.trust.verify(&client, &args.target, release.unverified()).await?;
     let url = match args.wanted(&release)? {
         None => client.manifest_url(&args.target.name, &release.published),
         Some(file) => client.file_url(file),

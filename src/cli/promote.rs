@@ -59,6 +59,9 @@ pub(super) fn print(receipt: &Receipt, context: &Context) -> Result<(), CliError
     if receipt.unchanged {
         output::note(format_args!("{}@{} {}", receipt.name, receipt.version, standing(receipt)));
     }
+    if let Some(why) = receipt.verifying.as_ref().filter(|one| !one.accept).and_then(|one| one.why.as_deref()) {
+        output::note(format_args!("verifying clients refuse it: {why}"));
+    }
     output::line(format_args!("{}@{} {}", receipt.name, receipt.version, receipt.manifest))
 }
 

@@ -121,7 +121,9 @@ impl Args {
             let detail = format!("The scope {scope} does not hold for {}.", self.target.name);
             return Err(CliError::usage(detail));
         }
-        let expires = self.expires.map(|when| when.after(now)).transpose()?;
+        // Whole seconds are precise enough, and easier to read.
+        let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let expires = self.expires.map(|when| when.after(second)).transpose()?;
         if expires.is_some_and(|expires| expires <= now) {
             return Err(CliError::usage("The signature would have expired already."));
         }

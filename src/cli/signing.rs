@@ -1,7 +1,10 @@
 //! Secret keys: reading, making, and signing with them. The only place that knows secret keys.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use minisign::{KeyPair, SecretKey, SecretKeyBox};
 use ring::signature::Ed25519KeyPair;
 
@@ -56,8 +59,8 @@ pub(super) fn generate(password: Option<String>) -> Result<(String, PublicKey), 
         Some(password) => KeyPair::generate_encrypted_keypair(Some(password)),
         None => KeyPair::generate_unencrypted_keypair(),
     };
-    let pair = pair.map_err(failed)?;
-    let secret = pair.sk.to_box(None).map_err(failed)?.into_string();
+    let pair = pair.map_err(|error| failed(&error))?;
+    let secret = pair.sk.to_box(None).map_err(|error| failed(&error))?.into_string();
     Ok((secret, public(&pair.pk)?))
 }
 
@@ -65,8 +68,31 @@ fn public(key: &minisign::PublicKey) -> Result<PublicKey, CliError> {
     key.to_base64().parse().map_err(|error| CliError::new(Exit::Failure, "KEY", format!("{error}.")))
 }
 
-fn failed(error: minisign::PError) -> CliError {
+fn failed(error: &minisign::PError) -> CliError {
     CliError::new(Exit::Failure, "KEY", format!("The key cannot be used: {error}."))
+}
+
+/// Where the algorithm that derives a key from the password stands in a secret key, and the checksum: minisign 0.11 leaves
+/// the latter out of keys without a password.
+const DERIVATION: Range<usize> = 2..4;
+const CHECKSUM: Range<usize> = 126..158;
+
+/// The secret key in the content of a file, decrypted.
+fn secret(text: &str, password: impl FnOnce() -> Result<String, CliError>) -> Result<SecretKey, CliError> {
+    let none = || CliError::usage("This is no secret key of minisign.");
+    let line = text.lines().nth(1).ok_or_else(none)?;
+    let bytes = STANDARD.decode(line.trim()).ok().filter(|bytes| bytes.len() == CHECKSUM.end).ok_or_else(none)?;
+    let is_zero = |range: Range<usize>| bytes[range].iter().all(|byte| *byte == 0);
+    let boxed = || SecretKeyBox::from_string(text);
+    let secret = match (is_zero(DERIVATION), is_zero(CHECKSUM)) {
+        (true, true) => SecretKey::from_bytes(&bytes),
+        (true, false) => boxed().and_then(SecretKeyBox::into_unencrypted_secret_key),
+        (false, _) => {
+            let password = password()?;
+            boxed().and_then(|boxed| boxed.into_secret_key(Some(password)))
+        }
+    };
+    secret.map_err(|error| failed(&error))
 }
 
 /// A secret key that is ready for use.
@@ -84,15 +110,8 @@ impl SigningKey {
             let path = path.display();
             return Err(CliError::usage(format!("{path} is a public key; signing takes the secret one.")));
         }
-        let boxed = || SecretKeyBox::from_string(&text).map_err(failed);
-        let secret = match boxed()?.into_unencrypted_secret_key() {
-            Ok(secret) => secret,
-            Err(_) => {
-                let password = password.password(&format!("Password of {}: ", path.display()))?;
-                boxed()?.into_secret_key(Some(password)).map_err(failed)?
-            }
-        };
-        let own = minisign::PublicKey::from_secret_key(&secret).map_err(failed)?;
+        let secret = secret(&text, || password.password(&format!("Password of {}: ", path.display())))?;
+        let own = minisign::PublicKey::from_secret_key(&secret).map_err(|error| failed(&error))?;
         let public = public(&own)?;
         Ok(Self { secret, own, public })
     }
@@ -117,6 +136,6 @@ impl SigningKey {
     pub(super) fn sign(&self, bytes: &[u8], comment: &str) -> Result<String, CliError> {
         let untrusted = format!("larder {}", self.public);
         let signature = minisign::sign(Some(&self.own), &self.secret, bytes, Some(comment), Some(&untrusted));
-        Ok(signature.map_err(failed)?.into_string())
+        Ok(signature.map_err(|error| failed(&error))?.into_string())
     }
 }

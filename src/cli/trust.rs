@@ -18,14 +18,13 @@ use serde_json::json;
 pub(super) use self::file::key;
 use self::file::{Entry, TrustFile};
 use self::state::Serials;
-use super::fetch::Release;
 use super::{CliError, Exit, output, values};
-use crate::client::Client;
+use crate::client::{Client, PublishedManifest};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::attestation::{
     INLINE, Judged, MEDIA_TYPE, PublicKey, Refusal, Requirement, Signature, Signed, SignedRelease,
 };
-use crate::domain::{Digest, ManifestName, Selector, Target};
+use crate::domain::{Digest, Manifest, ManifestName, Selector, Target};
 use crate::wire::Attachment;
 
 /// The keys that a trust file has for a name at a server, without those that are revoked, and how many of them must have
@@ -49,8 +48,8 @@ pub(super) fn keys_in(
 #[command(next_help_heading = "Verification")]
 pub(super) struct TrustArgs {
     /// Accept only what this key of minisign has signed: the key itself, or a file with it (repeatable)
-    #[arg(long, value_name = "KEY", value_parser = file::key, conflicts_with_all = ["trust", "trust_on_first_use"])]
-    verify_key: Vec<PublicKey>,
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["trust", "trust_on_first_use"])]
+    verify_key: Vec<String>,
 
     /// How many of the keys must have signed
     #[arg(long, value_name = "N", default_value = "1", value_parser = values::positive, requires = "verify_key")]
@@ -69,6 +68,15 @@ pub(super) struct TrustArgs {
     /// Accept a release with a lower serial than one that was accepted before
     #[arg(long)]
     allow_rollback: bool,
+}
+
+/// A release of which nothing is known but its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unverified<'a> {
+    /// The manifest as it came.
+    pub(super) published: &'a PublishedManifest,
+    /// What was read from the same bytes.
+    pub(super) manifest: &'a Manifest,
 }
 
 /// A release whose signatures hold.
@@ -101,7 +109,7 @@ impl TrustArgs {
         &self,
         client: &Client,
         target: &Target,
-        release: &Release,
+        release: Unverified<'_>,
     ) -> Result<Option<Verified>, CliError> {
         if !self.is_asked() {
             return if self.allow_rollback {
@@ -113,7 +121,7 @@ impl TrustArgs {
         let signatures = signatures(client, target, release).await?;
         let trust = match &self.verify_key[..] {
             [] => Trust::of_file(self, client, target, (release, &signatures))?,
-            keys => Trust::of_keys(self, keys)?,
+            keys => Trust::of_keys(self, &keys.iter().map(|key| file::key(key)).collect::<Result<Vec<_>, _>>()?)?,
         };
         let judged = trust.judge(target, release, &signatures)?;
         self.check_serial(&trust, target, release, &judged)?;
@@ -123,7 +131,13 @@ impl TrustArgs {
     }
 
     /// Never goes back behind what was accepted before. A selector that pins the content needs no order.
-    fn check_serial(&self, trust: &Trust, target: &Target, release: &Release, judged: &Judged) -> Result<(), CliError> {
+    fn check_serial(
+        &self,
+        trust: &Trust,
+        target: &Target,
+        release: Unverified<'_>,
+        judged: &Judged,
+    ) -> Result<(), CliError> {
         let (Some(serial), Some(serials), false) = (judged.serial, &trust.serials, is_pinned(target, release)) else {
             return Ok(());
         };
@@ -152,7 +166,7 @@ fn with_serial(serial: Option<u64>) -> String {
 }
 
 /// Whether the selector itself says which content it must be: a digest, or the label that the signed manifest has.
-fn is_pinned(target: &Target, release: &Release) -> bool {
+fn is_pinned(target: &Target, release: Unverified<'_>) -> bool {
     match &target.selector {
         Selector::Manifest(_) => true,
         Selector::Label(label) => release.manifest.label.as_deref() == Some(&*label.to_string()),
@@ -161,7 +175,7 @@ fn is_pinned(target: &Target, release: &Release) -> bool {
 }
 
 /// What the server says is attached to the release. Only what is a signature by its bytes counts for anything.
-async fn signatures(client: &Client, target: &Target, release: &Release) -> Result<Vec<Vec<u8>>, CliError> {
+async fn signatures(client: &Client, target: &Target, release: Unverified<'_>) -> Result<Vec<Vec<u8>>, CliError> {
     let pinned = || Target { selector: Selector::Manifest(release.published.digest), ..target.clone() };
     let exact = release.published.found(&target.name).unwrap_or_else(pinned);
     let list = client.attachments(&exact).await?;
@@ -195,7 +209,7 @@ impl Trust {
         args: &TrustArgs,
         client: &Client,
         target: &Target,
-        (release, signatures): (&Release, &[Vec<u8>]),
+        (release, signatures): (Unverified<'_>, &[Vec<u8>]),
     ) -> Result<Self, CliError> {
         let path = match &args.trust {
             Some(path) => path.clone(),
@@ -231,7 +245,7 @@ impl Trust {
         Ok(Self { id: entry.id(), requirement, serials: Some(Serials::at(trusted.state_path())) })
     }
 
-    fn judge(&self, target: &Target, release: &Release, signatures: &[Vec<u8>]) -> Result<Judged, CliError> {
+    fn judge(&self, target: &Target, release: Unverified<'_>, signatures: &[Vec<u8>]) -> Result<Judged, CliError> {
         let keys = self.requirement.keys();
         let verify = |bytes: &Vec<u8>| Signed::verify(bytes, &release.published.bytes, keys);
         let signed: Vec<Signed> = signatures.iter().map(verify).collect();
@@ -274,14 +288,19 @@ fn refused(code: &'static str, detail: String) -> CliError {
 }
 
 /// What signatures have to be of: all of it from what was asked for, or from the bytes that are signed.
-fn subject<'a>(target: &'a Target, release: &'a Release) -> SignedRelease<'a> {
+fn subject<'a>(target: &'a Target, release: Unverified<'a>) -> SignedRelease<'a> {
     let label = release.manifest.label.as_deref();
     SignedRelease { name: &target.name, label, manifest: Digest::of(&release.published.bytes) }
 }
 
 /// The entry for a name that is fetched for the first time: for this name alone, whatever scope the signature states, so
 /// that the first publisher who is trusted does not get the names of others as well.
-fn first_use(target: &Target, server: &str, release: &Release, signatures: &[Vec<u8>]) -> Result<Entry, CliError> {
+fn first_use(
+    target: &Target,
+    server: &str,
+    release: Unverified<'_>,
+    signatures: &[Vec<u8>],
+) -> Result<Entry, CliError> {
     let mut found: Vec<PublicKey> = Vec::new();
     for bytes in signatures {
         let offered = Signature::parse(bytes).ok().and_then(|signature| signature.offered_key());
@@ -294,7 +313,7 @@ fn first_use(target: &Target, server: &str, release: &Release, signatures: &[Vec
         }
     }
     match &found[..] {
-        [key] => Ok(Entry::first_use(target.name.clone(), key.clone(), server.to_owned())),
+        [key] => Ok(Entry::first_use(&target.name, key.clone(), server.to_owned())),
         [] => {
             let detail = format!(
                 "{target} has no valid signature that names its key, so there is none to trust. `larder sign` makes such signatures; \

@@ -26,7 +26,7 @@ const README_SIZE: usize = 8 << 10;
 /// What the README's walk-through must show, in this order.
 const README_SHOWS: &[&str] = &["\napp@1 sha256:", "\napp@2 sha256:", "larder: app went back from version 2 (sha256:"];
 /// Guides whose walk-throughs continue that of the README, and what they must show, in this order.
-const GUIDES: [(&str, &[&str]); 4] = [
+const GUIDES: [(&str, &[&str]); 5] = [
     (
         "docs/artifacts.md",
         &["ocker-content-digest: sha256:", "image.title\":\"tool\"", "notes.txt: OK", "fetched/notes.txt\n"],
@@ -34,6 +34,15 @@ const GUIDES: [(&str, &[&str]); 4] = [
     ("docs/http-by-hand.md", &["\nupload-offset: 8388608", "PRECONDITION_FAILED", "notes@1 retired\n", " retired "]),
     ("docs/backup.md", &[": all is well\n"]),
     ("docs/retention.md", &["app@2 retired\n"]),
+    (
+        "docs/signing.md",
+        &[
+            "signed with the key",
+            "0 already there",
+            "Signature and comment signature verified",
+            "app-linux-amd64.txt: OK",
+        ],
+    ),
 ];
 /// Guides whose blocks are run by tests of their own.
 const TESTED_ELSEWHERE: &[&str] = &[
@@ -127,7 +136,7 @@ fn the_walk_through_works_as_it_stands_in_the_readme() {
 }
 
 #[test]
-#[ignore = "needs bash, curl and sha256sum: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+#[ignore = "needs bash, curl, jq, minisign and sha256sum: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
 fn every_guide_works_as_it_stands() {
     for (path, expected) in GUIDES {
         let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();

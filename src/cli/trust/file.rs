@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{CliError, signing};
-use crate::domain::attestation::{KeyId, PublicKey, Requirement, RequirementError};
+use crate::domain::attestation::{KeyError, KeyId, PublicKey, Requirement, RequirementError};
 use crate::domain::{ManifestName, NamePattern};
 
-/// A public key: the key itself, or a file with it.
-pub(in crate::cli) fn key(text: &str) -> Result<PublicKey, String> {
+/// A public key: the key itself, or a file with it. Read when it is needed, not when arguments are parsed.
+pub(in crate::cli) fn key(text: &str) -> Result<PublicKey, CliError> {
+    let refused = |why: String| CliError::usage(format!("--verify-key {text}: {why}."));
     match text.parse() {
         Ok(key) => Ok(key),
         Err(_) if Path::new(text).is_file() => {
-            let text = signing::text_of(Path::new(text)).map_err(|error| error.to_string())?;
-            text.parse().map_err(|error| format!("{error}"))
+            signing::text_of(Path::new(text))?.parse().map_err(|error: KeyError| refused(error.to_string()))
         }
-        Err(error) => Err(format!("{error}, and there is no such file")),
+        Err(error) => Err(refused(format!("{error}, and there is no such file"))),
     }
 }
 
@@ -59,7 +59,7 @@ fn is_one(threshold: &usize) -> bool {
 
 impl Entry {
     /// The entry for a name whose key is trusted because it is the first one that was seen.
-    pub(super) fn first_use(name: ManifestName, key: PublicKey, server: String) -> Self {
+    pub(super) fn first_use(name: &ManifestName, key: PublicKey, server: String) -> Self {
         let scope = name.as_str().parse().unwrap_or_else(|_| NamePattern::any());
         Self { scope, keys: vec![key], threshold: 1, revoked: Vec::new(), servers: vec![server] }
     }

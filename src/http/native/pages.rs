@@ -3,6 +3,7 @@
 //! Rendered on the server and complete without script. A page loads nothing: its style and its few lines of script are
 //! in it, allowed by their hashes. Text of publishers is shown through [`text::escaped`] only.
 
+mod attachments;
 pub(super) mod browse;
 mod catalog;
 mod diff;

@@ -6,6 +6,7 @@
 //! everything but a 2xx, and with reason. The blob has no date, so a client that compares dates states when it saved the
 //! file, which may be later than the publish of a version that it does not have.
 
+mod attached;
 mod checksums;
 mod earlier;
 mod platforms;
@@ -59,7 +60,8 @@ pub(super) fn describe(document: &mut Document) {
                  `SHA256SUMS` and `FILE.sha256` are made of its manifest. The parameters are for these; those about a \
                  platform leave out of `SHA256SUMS` what a platform link would not lead to. Where the policy of the name has \
                  `earlier_files`, a file that the active version lacks is one of a version that was active before, for a while; \
-                 and `DIRECTORY/by-hash/SHA256/HEX` is the file with that digest in the directory.",
+                 and `DIRECTORY/by-hash/SHA256/HEX` is the file with that digest in the directory. `FILE.minisig`, \
+                 `FILE.sigstore.json` and `FILE.sbom.cdx.json` lead to what is attached to the version about that file.",
             )
             .by_policy()
             .takes(&[&p::SUM_FORMAT, &p::OS, &p::ARCH, &p::LIBC, &p::TRIPLE, &p::IF_NONE_MATCH])
@@ -172,6 +174,10 @@ impl FileRequest<'_> {
             return redirect(state, reading, (&found, &artifact), true, None).map(Ok);
         }
         let sums = checksums::answer((state, caller), reading, file, (&found, &loaded), request).await?;
+        let sums = match sums {
+            None => attached::answer(state, reading, &found, file).await?,
+            sums => sums,
+        };
         let missing = || ResolveError::NoSuchFile { target: reading.target().clone(), file: file.clone() };
         Ok(sums.ok_or_else(missing))
     }

@@ -28,7 +28,8 @@ impl Publish {
         }
         let selector = Selector::Number(receipt.row.number);
         let changed = Box::pin(self.heads.attach(name, &selector, &signature, by)).await?;
-        Ok(if changed.unchanged { receipt } else { Receipt::new(changed) })
+        // The manifest was there already, whether or not the signature was.
+        Ok(if changed.unchanged { receipt } else { Receipt { unchanged: true, ..Receipt::new(changed) } })
     }
 
     /// Stores what a version has attached from the start, before the head that names it.

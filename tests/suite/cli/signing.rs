@@ -124,13 +124,14 @@ fn from_a_key_to_a_verified_release() {
 }
 
 #[test]
-fn secret_keys_are_for_their_owner_and_may_have_a_password() {
+fn secret_keys_are_for_their_owner_and_have_no_empty_password() {
     use std::os::unix::fs::PermissionsExt as _;
     let keys = key();
     let mode = keys.path().join("a.key").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    larder("key new b.key").within(&keys).exits(1);
-    assert!(!keys.path().join("b.key").exists(), "without a terminal no password is asked for, and nothing is made");
+    fs::write(keys.path().join("empty"), "\n").unwrap();
+    larder("key new b.key --password-file empty").within(&keys).exits(2).says("empty");
+    assert!(!keys.path().join("b.key").exists());
 }
 
 #[test]

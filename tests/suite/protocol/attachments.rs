@@ -1,20 +1,25 @@
 //! Attaching under failures, and what it costs.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
 use larder::domain::attestation::{MEDIA_TYPE, NewAttachment, Requirement};
 use larder::domain::policy::{Policies, PolicyKeys, PolicyRule};
-use larder::domain::{Author, LivePolicies, Subject};
+use larder::domain::{Author, Digest, LivePolicies, Subject};
 use larder::layout::marker;
+use larder::protocol::AsOf;
 use larder::service::Attachments;
 
-use crate::support::collecting::*;
-use crate::support::faulty::*;
+use crate::support::collecting::{collect, findings, greedy};
+use crate::support::faulty::{FaultyStore, Op, Rule};
 use crate::support::services::*;
 use crate::support::signing::Signer;
 use crate::support::store::*;
 
 fn attachments(services: &Services) -> Attachments {
-    let (heads, blobs) = (std::sync::Arc::clone(&services.heads), std::sync::Arc::clone(&services.blobs));
-    Attachments::new(heads, blobs, std::sync::Arc::clone(&services.resolve))
+    let (heads, blobs) = (Arc::clone(&services.heads), Arc::clone(&services.blobs));
+    Attachments::new(heads, blobs, Arc::clone(&services.resolve))
 }
 
 async fn attach(services: &Services, bytes: &Bytes, by: &Subject) -> Result<bool, String> {
@@ -32,7 +37,7 @@ async fn a_failure_of_any_call_leaves_nothing_wrong_and_attaching_again_heals_it
             let plain = backend.store();
             marker::open(&*plain).await.unwrap();
             Services::over(&plain).release("main", &Release::new("v1", 1)).await.unwrap();
-            let faulty = Faulty::over(&plain);
+            let faulty = FaultyStore::over(&plain);
             let rule = Rule::any().nth(nth);
             faulty.script(if lost_reply { rule.lose_reply() } else { rule.fail() });
             let result = attach(&Services::over(&faulty.store()), &bytes, &ACTOR).await;
@@ -41,8 +46,8 @@ async fn a_failure_of_any_call_leaves_nothing_wrong_and_attaching_again_heals_it
             let after = Services::over(&plain);
             attach(&after, &bytes, &ACTOR).await.unwrap();
             collect(&plain, greedy()).await.unwrap();
-            assert_eq!(verify(&plain).await, [], "call {nth}");
-            let found = attachments(&after).list(&target("main@1"), larder::protocol::AsOf::Now).await.unwrap().1;
+            assert_eq!(findings(&plain).await, [], "call {nth}");
+            let found = attachments(&after).list(&target("main@1"), AsOf::Now).await.unwrap().1;
             assert_eq!(found.attachments.len(), 1, "call {nth}");
             assert!(after.blobs.stat(Digest::of(&bytes)).await.unwrap().is_some(), "call {nth}");
             if calls < nth {
@@ -95,9 +100,9 @@ async fn costs(policies: LivePolicies, signer: Option<&Signer>) -> (usize, usize
     let backend = FsBackend::quick();
     let plain = backend.store();
     marker::open(&*plain).await.unwrap();
-    let faulty = Faulty::over(&plain);
+    let faulty = FaultyStore::over(&plain);
     let clock = Services::over(&plain).clock;
-    let services = Services::with_policies(&faulty.store(), clock, std::time::Duration::ZERO, policies);
+    let services = Services::with_policies(&faulty.store(), clock, Duration::ZERO, policies);
     let release = |label: &str| Release::new(label, 1);
     let publish = async |label: &str, serial: u64| {
         let release = release(label);
@@ -124,7 +129,7 @@ async fn costs(policies: LivePolicies, signer: Option<&Signer>) -> (usize, usize
 async fn a_signature_costs_one_more_create_and_others_nothing() {
     let signer = Signer::new();
     let requirement = Requirement::new(1, true, vec![signer.public()], vec![]).unwrap();
-    let keys = PolicyKeys { signatures: Some(std::sync::Arc::new(requirement)), ..PolicyKeys::default() };
+    let keys = PolicyKeys { signatures: Some(Arc::new(requirement)), ..PolicyKeys::default() };
     let rule = PolicyRule { matches: vec!["**".parse().unwrap()], keys };
     let strict = || LivePolicies::from(Policies::new(vec![rule.clone()]));
     let (creates, total) = costs(LivePolicies::default(), None).await;

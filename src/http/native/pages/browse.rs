@@ -189,8 +189,9 @@ pub(in crate::http::native) async fn version(
     let previous = before.filter(|row| row.state.is_complete()).map(|row| row.number);
     let public = state.access.is_public(&target.name);
     let view = view(site, &target.name, &loaded, page.unwrap_or(1).max(1), public);
+    let annex = state.attachments.of(&target.name, row).await?;
     let (also, more) = also(state, caller, &target.name, row).await?;
-    Ok(version::page(&view, &Around { previous, claims: &claims, also: &also, more }))
+    Ok(version::page(&view, &Around { previous, claims: &claims, attachments: &annex.attachments, also: &also, more }))
 }
 
 /// What differs between two versions of a name, for a browser or a program.

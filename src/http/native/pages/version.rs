@@ -2,10 +2,12 @@
 
 use maud::{Markup, html};
 
+use super::attachments;
 use super::image::{Image, Pulled};
 use super::layout::{Frame, Page};
 use super::site::Site;
 use super::{markdown, text};
+use crate::domain::attestation::Attachment;
 use crate::domain::head::Floor;
 use crate::domain::sums::SUMS_FILE;
 use crate::domain::{Manifest, ManifestName, State, VersionRow};
@@ -45,6 +47,8 @@ pub(super) struct Around<'a> {
     pub(super) previous: Option<u64>,
     /// What the publisher's identity token says.
     pub(super) claims: &'a [Box<str>],
+    /// What is attached to the version.
+    pub(super) attachments: &'a [Attachment],
     /// Other versions with the same manifest.
     pub(super) also: &'a [(ManifestName, VersionRow)],
     /// Whether there are more of them.
@@ -70,6 +74,7 @@ pub(super) fn page(view: &VersionView<'_>, around: &Around<'_>) -> Page {
         (view.documents())
         (view.content())
         (view.notes())
+        (attachments::list(&site.base, (*name, row.number), around.attachments))
         (also(view, around))
         section aria-labelledby="compare" {
             h2 #compare { "Compare" }
