@@ -19,8 +19,8 @@ pub(super) struct KeyArgs {
     ///
     /// It is needed only once: after that, a copy of the catalog is kept, and later documents and keys are believed if
     /// they follow from it.
-    #[arg(long = "verify-key", value_name = "KEY|FILE", value_parser = trust::key)]
-    verify_keys: Vec<attestation::PublicKey>,
+    #[arg(long = "verify-key", value_name = "KEY|FILE")]
+    verify_keys: Vec<String>,
 
     /// File that says for each name which keys count; the catalog is the name CATALOG/_catalog
     #[arg(long, value_name = "FILE", conflicts_with = "verify_keys")]
@@ -77,7 +77,8 @@ impl TrustArgs {
             })?;
             return Ok(Anchor { keys: raw(&keys), threshold });
         }
-        let keys: BTreeSet<PublicKey> = raw(&self.keys.verify_keys);
+        let keys: Result<Vec<_>, CliError> = self.keys.verify_keys.iter().map(|key| trust::key(key)).collect();
+        let keys: BTreeSet<PublicKey> = raw(&keys?);
         let threshold = self.threshold.map_or(1, NonZeroUsize::get);
         if threshold > keys.len().max(1) {
             let count = keys.len();
