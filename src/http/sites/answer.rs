@@ -103,8 +103,9 @@ async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: 
             let served = of_page(asked, &answer.site, *page)?;
             let mut response = bytes_of(state, asked, &served).await?;
             let cacheable = response.extensions_mut().remove::<Cacheable>();
-            // Only what is at its own path is the answer to every request for it.
-            if page.origin != Origin::Path || !asked.may_be_kept(target) {
+            let is_negative = answer.is_absent_for_all && page.origin == Origin::NotFound && asked.is_canonical;
+            // Only what is at its own path is the answer to every request for it, or what is for paths with nothing at all.
+            if !(page.origin == Origin::Path || is_negative) || !asked.may_be_kept(target) {
                 return Ok(response);
             }
             let heads = vec![(target.name.clone(), answer.generation)];
@@ -113,7 +114,8 @@ async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: 
                 return Ok(response);
             }
             let is_small = served.artifact.blob.size <= SMALL as u64 && *asked.method == Method::GET;
-            if is_small && response.status() == StatusCode::OK { kept(response, heads).await } else { Ok(response) }
+            let is_whole = is_negative || response.status() == StatusCode::OK;
+            if is_small && is_whole { kept(response, heads, is_negative).await } else { Ok(response) }
         }
         Found::Earlier(earlier) => {
             let mut response = of_earlier(state, asked, &answer.site, earlier).await?;
@@ -136,12 +138,17 @@ async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: 
 }
 
 /// The same response with its body in memory, so that it can be kept: what is in a bucket costs a request each time.
-async fn kept(response: Response, heads: Vec<(ManifestName, u64)>) -> Result<Response, ApiError> {
+async fn kept(
+    response: Response,
+    heads: Vec<(ManifestName, u64)>,
+    is_negative: bool,
+) -> Result<Response, ApiError> {
     let Ok(_turn) = READS.try_acquire() else { return Ok(response) };
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, SMALL).await;
     let body = body.map_err(|error| ApiError::unavailable(&format!("the file could not be read ({error})")))?;
-    parts.extensions.insert(Cacheable::of_heads(heads, body.clone()));
+    let cacheable = Cacheable::of_heads(heads, body.clone());
+    parts.extensions.insert(if is_negative { cacheable.negative() } else { cacheable });
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
