@@ -10,9 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::sync::Semaphore;
 
 use super::Visit;
-use crate::domain::manifest::{Artifact, Coding};
+use crate::domain::manifest::{Coding, Descriptor};
 use crate::domain::site::{self, Caching, FileHeaders, Origin, Page, Redirect, Site};
-use crate::domain::{ManifestName, Target};
+use crate::domain::{FileName, ManifestName, Target};
 use crate::http::error::ApiError;
 use crate::http::rfc::caching::Freshness;
 use crate::http::rfc::codings::AcceptedCodings;
@@ -40,7 +40,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Bytes to send, and what to say about them.
 struct Served<'a> {
-    artifact: &'a Artifact,
+    blob: Descriptor,
     coding: Option<Coding>,
     media_type: HeaderValue,
     cache: HeaderValue,
@@ -113,7 +113,7 @@ async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: 
                 response.extensions_mut().insert(cacheable.under(heads));
                 return Ok(response);
             }
-            let is_small = served.artifact.blob.size <= SMALL as u64 && *asked.method == Method::GET;
+            let is_small = served.blob.size <= SMALL as u64 && *asked.method == Method::GET;
             let is_whole = is_negative || response.status() == StatusCode::OK;
             if is_small && is_whole { kept(response, heads, is_negative).await } else { Ok(response) }
         }
@@ -159,7 +159,7 @@ fn of_page<'a>(asked: &Asked<'_>, site: &'a Site, page: Page) -> Result<Served<'
     let mut chosen = site.choose(page.file, Some(&accepted), false);
     // A part is one of the file itself, unless the client has the beginning of a variant: browsers do not ask for parts of
     // what they would have to decode.
-    let tag = etag(chosen.artifact.blob.digest);
+    let tag = etag(chosen.file.blob.digest);
     let has_it = asked.headers.get(IF_RANGE).is_some_and(|held| held.as_bytes() == tag.as_bytes());
     if asked.headers.contains_key(RANGE) && !has_it {
         chosen = site.choose(page.file, None, true);
@@ -172,9 +172,10 @@ fn of_page<'a>(asked: &Asked<'_>, site: &'a Site, page: Page) -> Result<Served<'
         (_, true) => Some("Accept-Encoding"),
         (_, false) => None,
     };
-    let media_type = media_type(site.artifact(page.file), &headers);
+    let file = site.file_of(page.file);
+    let media_type = media_type(&file.name, file.media_type.as_deref(), &headers);
     let vary = vary.map(HeaderValue::from_static);
-    Ok(Served { artifact: chosen.artifact, coding: chosen.coding, media_type, cache, vary, headers, status })
+    Ok(Served { blob: chosen.file.blob, coding: chosen.coding, media_type, cache, vary, headers, status })
 }
 
 /// A file of an earlier version, for a page that is still open.
@@ -188,9 +189,9 @@ async fn of_earlier(
     let headers = site.headers_at(&format!("/{name}"));
     let caching = if site.files().is_immutable_name(name) { Caching::Immutable } else { Caching::Revalidate };
     let cache = cache_control(caching, headers.get("cache-control"), asked.is_public, false);
-    let media_type = media_type(&earlier.artifact, &headers);
+    let media_type = media_type(name, earlier.artifact.media_type.as_deref(), &headers);
     let served = Served {
-        artifact: &earlier.artifact,
+        blob: earlier.artifact.blob,
         coding: None,
         media_type,
         cache,
@@ -217,7 +218,7 @@ async fn bytes_of(state: &AppState, asked: &Asked<'_>, served: &Served<'_>) -> R
         hardening: Hardening::Page,
         ranges: MAX_RANGES,
     };
-    let digest = served.artifact.blob.digest;
+    let digest = served.blob.digest;
     // What says that something is not there is sent whole, whatever the client has of it.
     let nothing = HeaderMap::new();
     let headers = if served.status.is_success() { asked.headers } else { &nothing };
@@ -263,10 +264,9 @@ fn label(served: &Served<'_>, is_public: bool, response: &mut Response) {
 }
 
 /// The type that the release states for the file, in its rules or its manifest, else that of its name.
-fn media_type(artifact: &Artifact, headers: &FileHeaders<'_>) -> HeaderValue {
-    let stated = headers.get("content-type").or(artifact.media_type.as_deref());
-    let value =
-        stated.or_else(|| site::by_name(artifact.name.as_str())).and_then(|text| HeaderValue::from_str(text).ok());
+fn media_type(name: &FileName, stated: Option<&str>, headers: &FileHeaders<'_>) -> HeaderValue {
+    let stated = headers.get("content-type").or(stated);
+    let value = stated.or_else(|| site::by_name(name.as_str())).and_then(|text| HeaderValue::from_str(text).ok());
     value.unwrap_or_else(|| HeaderValue::from_static("application/octet-stream"))
 }
 
