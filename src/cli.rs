@@ -42,6 +42,7 @@ mod serve;
 mod sessions;
 mod settings;
 mod signals;
+mod site;
 mod sums;
 mod table;
 mod token;
@@ -159,6 +160,8 @@ pub enum Command {
     Copy(copy::Args),
     /// Delete a name, or retire one version
     Delete(delete::Args),
+    /// Attach hosts to releases that are sites, and preview them
+    Site(site::Args),
     /// Ask whether a server is ready
     Healthcheck(healthcheck::Args),
     /// Print a completion script for a shell
@@ -213,6 +216,7 @@ impl Command {
             Self::Floor(args) => Subject::new(args.subject()),
             Self::Copy(args) => Subject::new(args.subject()),
             Self::Delete(args) => Subject::new(args.subject()),
+            Self::Site(args) => Subject::new(args.subject()),
             _ => return None,
         })
     }
@@ -246,6 +250,7 @@ impl Command {
             Self::Floor(args) => floor::run(args, context).await,
             Self::Copy(args) => copy::run(args, context).await,
             Self::Delete(args) => delete::run(args, context).await,
+            Self::Site(args) => site::run(args, context).await,
             Self::Healthcheck(args) => healthcheck::run(args, context).await,
             Self::Completions(args) => complete::run(&args, context),
             Self::Man(args) => man::run(&args, context),

@@ -22,6 +22,7 @@ mod manifests;
 mod remote;
 mod retry;
 mod sessions;
+mod sites;
 mod source;
 mod token;
 mod uploads;

@@ -7,6 +7,7 @@ mod access;
 mod assets;
 mod changes;
 mod collector;
+mod domains;
 mod issuers;
 mod load;
 mod names;
@@ -30,6 +31,7 @@ use crate::domain::site::HostName;
 pub use access::{Access, Token};
 pub use assets::{AssetDelivery, AssetPath, AssetPlace, Assets, Commit};
 pub use collector::Collector;
+pub use domains::Domains;
 pub use issuers::{Issuer, IssuerKind, LONGEST_AGE, SignatureAlgorithm, is_trustworthy};
 pub use load::{ConfigError, load};
 pub use names::{EarlierFiles, NameRule};
@@ -60,6 +62,8 @@ pub struct Config {
     pub names: Vec<NameRule>,
     /// `[[sites]]`: releases that are served under hosts of their own.
     pub sites: Vec<Site>,
+    /// `[domains]`: hosts that are attached through the API.
+    pub domains: Domains,
     /// `[assets]`: flat paths.
     pub assets: Assets,
     /// `[collector]`: garbage collection.
@@ -117,7 +121,7 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 19] = [
+const OWN_PATHS: [&str; 20] = [
     "assets",
     "auth",
     "blobs",
@@ -133,6 +137,7 @@ const OWN_PATHS: [&str; 19] = [
     "refs",
     "robots.txt",
     "sessions",
+    "sites",
     "tls",
     "uploads",
     "v2",

@@ -3,6 +3,7 @@
 //! Owns every grammar and every state transition. Must never do I/O, read a clock or know about HTTP, so that all of
 //! its decisions can be tested with plain values.
 
+pub mod attached;
 pub mod author;
 pub mod carried;
 pub mod choice;

@@ -4,6 +4,7 @@ mod admin_token;
 mod background;
 mod collector;
 mod connections;
+mod dns;
 mod keyless;
 mod modes;
 mod reload;
@@ -20,12 +21,13 @@ use crate::access::Access;
 use crate::clock::{Clock, StoreClock, SystemClock};
 use crate::config::{self, Cache, Config, Store};
 use crate::domain::LivePolicies;
+use crate::domain::hosts::LiveHosts;
 use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, WaitLimits, app};
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
-use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, Manifests, UploadLimits, Uploads};
+use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, HostLog, Manifests, UploadLimits, Uploads};
 use crate::service::{
-    Assets, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Sites, Versions,
+    Assets, Domains, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Sites, Versions,
 };
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
@@ -36,6 +38,7 @@ use crate::upkeep::{Collect, Health, ScrubOptions};
 
 use background::Background;
 use connections::{ResponseMemory, serve};
+use dns::DnsLookup;
 use keyless::ServerBackend;
 use supervise::Supervisor;
 
@@ -168,7 +171,7 @@ impl Server {
         let (health, tasks) = (Arc::clone(&self.state.health), self.state.tasks.clone());
         let stop = shutdown.soft.clone();
         let supervisor = Supervisor { tasks: tasks.clone(), health: Arc::clone(&health), stop };
-        self.background.start(&self.state.runs, &supervisor);
+        self.background.start(&self.state.runs, &self.state.domains, &supervisor);
         let memory = ResponseMemory::new(self.config.limits.response_memory.bytes());
         serve(listener, app(&self.state), (&self.config.server, memory), &health, &shutdown).await?;
         finish_tasks(&tasks, &shutdown).await;
@@ -216,7 +219,7 @@ fn state(
     let blobs = Blobs::new(Arc::clone(store), Arc::clone(&clock), seen_after).with_cache(cache).with_damaged(damaged);
     let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));
     let uploads = Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits(config)));
-    let chunks = chunks((store, clock), &blobs, config);
+    let chunks = chunks((store, Arc::clone(&clock)), &blobs, config);
     let manifests = Arc::new(Manifests::new(Arc::clone(&blobs)));
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
@@ -224,13 +227,15 @@ fn state(
     let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
     let repositories =
         Repositories::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&publish), Arc::clone(&versions));
+    let hosts = LiveHosts::from(config.hosts());
     AppState::from(Parts {
         access,
         repositories: Arc::new(repositories),
         notes: Arc::new(Notes::new(Arc::clone(&blobs))),
         assets: Arc::new(Assets::new(Arc::clone(&publish), Arc::clone(&resolve), Arc::clone(&blobs))),
         asset_paths: Arc::new(config.assets.clone()),
-        hosts: config.hosts().into(),
+        domains: domains((store, &clock), &hosts, config),
+        hosts,
         sites: Arc::new(Sites::new(Arc::clone(&resolve), Arc::clone(&earlier), Arc::clone(&blobs))),
         blobs,
         uploads,
@@ -252,6 +257,12 @@ fn state(
         waiting: WaitLimits::new(config),
         tasks: TaskTracker::new(),
     })
+}
+
+fn domains((store, clock): (&Arc<dyn ObjectStore>, &Arc<dyn Clock>), hosts: &LiveHosts, config: &Config) -> Arc<Domains> {
+    let log = HostLog::new(Arc::clone(store), Arc::clone(clock), config.heads.max_staleness.std());
+    let lookup = Arc::new(DnsLookup::new(&config.domains.name_servers));
+    Arc::new(Domains::new(log, hosts.clone(), lookup, Arc::clone(clock)))
 }
 
 fn upload_limits(config: &Config) -> UploadLimits {

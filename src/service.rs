@@ -4,6 +4,7 @@
 //! [`crate::layout`].
 
 pub mod assets;
+pub mod domains;
 pub mod earlier;
 pub mod history;
 pub mod members;
@@ -16,6 +17,7 @@ pub mod sites;
 pub mod versions;
 
 pub use assets::{AssetError, Assets};
+pub use domains::{DomainError, DomainRequest, Domains, TxtLookup};
 pub use earlier::{Earlier, EarlierFile};
 pub use history::{Histories, HistoryEntry, HistoryPage, HistoryQuery};
 pub use members::{HolderPage, Members};

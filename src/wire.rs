@@ -27,6 +27,7 @@ pub mod runs;
 mod runtime;
 pub mod schema;
 mod sessions;
+pub mod sites;
 mod warnings;
 
 pub use assets::StoredAsset;

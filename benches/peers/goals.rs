@@ -82,7 +82,7 @@ pub(crate) fn goals(results: &Results, name: impl Fn(Work) -> String) -> Vec<Goa
                 let bound = if connections == Some(16) { 1.0 } else { 0.9 };
                 add("requests, of nginx", against(NGINX), bound, true);
             }
-            Work::SiteBesidePublishes => {
+            Work::SiteBesidePublishes | Work::LittleBesidePublishes => {
                 let time = |work| results.row(work, connections, LARDER)?.median(|sample| sample.p99);
                 let times = || Some(time(work)? / time(Work::SitePage10)?);
                 add("p99, of that without publishes", times(), 1.5, false);

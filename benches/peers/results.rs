@@ -37,6 +37,8 @@ pub(crate) enum Work {
     SiteMany,
     /// The page of 10 KiB, while the site is published every second.
     SiteBesidePublishes,
+    /// The same page of a site of a hundred files.
+    LittleBesidePublishes,
     PublishSite,
     /// The same site with one change.
     PublishSiteAgain,
@@ -67,7 +69,7 @@ impl Unit {
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::GetLarge,
         Self::GetSmall,
         Self::GetRange,
@@ -93,6 +95,7 @@ impl Work {
         Self::SiteMissing,
         Self::SiteMany,
         Self::SiteBesidePublishes,
+        Self::LittleBesidePublishes,
         Self::PublishSite,
     ];
     /// Those that read a site and are answered the same by nginx.
@@ -114,7 +117,10 @@ impl Work {
     /// Whether it is done at the servers of a site.
     pub(crate) fn is_of_sites(self) -> bool {
         Self::SITE_READS.contains(&self)
-            || matches!(self, Self::SiteBesidePublishes | Self::PublishSite | Self::PublishSiteAgain)
+            || matches!(
+                self,
+                Self::SiteBesidePublishes | Self::LittleBesidePublishes | Self::PublishSite | Self::PublishSiteAgain
+            )
     }
 
     pub(crate) fn name(self, sizes: &Sizes) -> String {
@@ -145,6 +151,7 @@ impl Work {
             Self::SiteMissing => "site 404".to_owned(),
             Self::SiteMany => format!("site {} in turn", files(&sizes.site)),
             Self::SiteBesidePublishes => "site page 10 KiB beside publishes".to_owned(),
+            Self::LittleBesidePublishes => "little site beside publishes".to_owned(),
             Self::PublishSite => format!("publish site {}", files(&sizes.site)),
             Self::PublishSiteAgain => "publish site with one change".to_owned(),
         }

@@ -28,6 +28,10 @@ use super::wrk;
 /// The host of the site, and its name.
 const HOST: &str = "site.test";
 const NAME: &str = "bench/site";
+/// The same of a site of a hundred files.
+const LITTLE_HOST: &str = "little.test";
+const LITTLE_NAME: &str = "bench/little";
+const LITTLE: usize = 100;
 /// What a request for the compressed file states.
 const GZIP: &str = "gzip, br";
 /// Different paths at which there is nothing.
@@ -37,7 +41,8 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// The configuration of Larder, beside what the command line says.
 const CONFIGURATION: &str = "[server]\napi_hosts = [\"127.0.0.1\"]\n\
-     [[sites]]\nid = \"bench\"\nhosts = [\"site.test\"]\nname = \"bench/site\"\n";
+     [[sites]]\nid = \"bench\"\nhosts = [\"site.test\"]\nname = \"bench/site\"\n\
+     [[sites]]\nid = \"little\"\nhosts = [\"little.test\"]\nname = \"bench/little\"\n";
 /// What nginx is told beside what it is told for the other loads.
 const DIRECTIVES: &str = "gzip_static on; index index.html; error_page 404 /404.html; etag on;\n\
      types { text/html html; text/javascript js; image/png png; }\n";
@@ -79,6 +84,7 @@ impl<'a> Sites<'a> {
         let (bodies, by_wrk) = (Bodies::Drop, false);
         let sites = Self { cores, sizes, directory, bodies, by_wrk, files, many, peers: peers.into() };
         sites.publish(NAME, &sites.files);
+        sites.publish(LITTLE_NAME, &make_little(directory, &sites.files));
         sites.prove();
         settle_disk(directory);
         sites
@@ -118,8 +124,13 @@ impl<'a> Sites<'a> {
 
     /// One round of a load that reads.
     pub(crate) fn read(&self, work: Work, connections: usize, until: Until, results: &mut Results) {
-        for peer in self.peers.iter().filter(|peer| work != Work::SiteBesidePublishes || peer.kind == Kind::Larder) {
-            let publishes = (work == Work::SiteBesidePublishes).then(|| Publishes::start(peer));
+        let published = match work {
+            Work::SiteBesidePublishes => Some(NAME),
+            Work::LittleBesidePublishes => Some(LITTLE_NAME),
+            _ => None,
+        };
+        for peer in self.peers.iter().filter(|peer| published.is_none() || peer.kind == Kind::Larder) {
+            let publishes = published.map(|name| Publishes::start(peer, name));
             let exchanges = self.exchanges(work, peer);
             let sample = if self.by_wrk {
                 let (report, cost) = Cost::measure(&peer.process, || {
@@ -163,13 +174,14 @@ impl<'a> Sites<'a> {
     }
 
     fn exchanges(&self, work: Work, peer: &Peer) -> Vec<Exchange> {
+        let host = if work == Work::LittleBesidePublishes { LITTLE_HOST } else { HOST };
         let get = |path: &str, fields: &str, status| {
-            let head = format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\n{fields}\r\n");
+            let head = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{fields}\r\n");
             Exchange::from(Step { head, body: Body::Empty, status, length: None })
         };
         match work {
             Work::SitePage1 => vec![get("/small/", "", 200)],
-            Work::SitePage10 | Work::SiteBesidePublishes => vec![get("/", "", 200)],
+            Work::SitePage10 | Work::SiteBesidePublishes | Work::LittleBesidePublishes => vec![get("/", "", 200)],
             Work::SiteCoded => vec![get("/assets/app-CjL4fkWS.js", &format!("accept-encoding: {GZIP}\r\n"), 200)],
             Work::SiteUnchanged => {
                 let mut plan = Plan::once(peer.address, 1, vec![get("/", "", 200)]);
@@ -212,6 +224,18 @@ fn make_site(files: &Path, set: Set, maker: &mut Maker) -> Vec<String> {
     (0..blobs.len()).map(|at| format!("/{}", many(at))).collect()
 }
 
+/// Copies some of the files, with the start page.
+fn make_little(directory: &Path, files: &Path) -> PathBuf {
+    let little = directory.join("little");
+    for path in (1..LITTLE).map(many).chain(["index.html".to_owned()]) {
+        let to = little.join(&path);
+        fs::create_dir_all(to.parent().expect("below the site")).expect("a directory");
+        // The smoke run has fewer.
+        let _ = fs::copy(files.join(&path), to);
+    }
+    little
+}
+
 /// The path of one of many files, a hundred of them in a directory.
 fn many(at: usize) -> String {
     format!("images/{:02}/{at:05}.png", at / 100)
@@ -224,18 +248,18 @@ struct Publishes {
 }
 
 impl Publishes {
-    fn start(peer: &Peer) -> Self {
+    fn start(peer: &Peer, name: &'static str) -> Self {
         let (stop, stopped) = channel();
         let (address, token) = (peer.address, peer.token.clone());
         let thread = thread::spawn(move || {
-            let manifest = ask(address, "GET", &token, "").expect("the manifest");
+            let manifest = ask(address, ("GET", name), &token, "").expect("the manifest");
             let document: serde_json::Value = serde_json::from_str(&manifest).expect("a manifest in JSON");
             let mut published = 0;
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 let mut next = document.clone();
                 let now = jiff::Timestamp::now().as_microsecond();
                 next["version"] = format!("main:{now}").into();
-                ask(address, "PUT", &token, &next.to_string()).expect("a publish");
+                ask(address, ("PUT", name), &token, &next.to_string()).expect("a publish");
                 published += 1;
             }
             published
@@ -250,12 +274,12 @@ impl Publishes {
     }
 }
 
-/// A request for the manifest of the site, and the body of the answer.
-fn ask(address: SocketAddr, method: &str, token: &str, body: &str) -> io::Result<String> {
+/// A request for the manifest of a name, and the body of the answer.
+fn ask(address: SocketAddr, (method, name): (&str, &str), token: &str, body: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     let length = body.len();
     let head = format!(
-        "{method} /manifests/{NAME} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+        "{method} /manifests/{name} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
          content-length: {length}\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes())?;

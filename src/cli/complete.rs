@@ -55,20 +55,43 @@ pub fn answer_shell() {
 /// The names at the server that begin with what was typed: at most one page, and none if anything goes wrong.
 pub(super) fn names(typed: &OsStr) -> Vec<CompletionCandidate> {
     let Some(typed) = typed.to_str().filter(|typed| !typed.contains('@')) else { return Vec::new() };
+    found_within(async {
+        let page = client()?.names(typed, None).await.ok()?;
+        Some(page.manifests.into_iter().map(|entry| entry.name.to_string()).collect())
+    })
+}
+
+/// The hosts at the server that begin with what was typed: of its first page, and none if anything goes wrong.
+pub(super) fn hosts(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(typed) = typed.to_str() else { return Vec::new() };
+    found_within(async {
+        let page = client()?.sites(None, None).await.ok()?;
+        Some(page.sites.into_iter().map(|site| site.host).filter(|host| host.starts_with(typed)).collect())
+    })
+}
+
+/// Hosts and names.
+pub(super) fn hosts_and_names(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let mut all = hosts(typed);
+    all.extend(names(typed));
+    all
+}
+
+/// What the server has, if it answers in time.
+fn found_within(fetch: impl Future<Output = Option<Vec<String>>>) -> Vec<CompletionCandidate> {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    let found = runtime.block_on(async { tokio::time::timeout(WITHIN, fetch(typed)).await });
+    let found = runtime.block_on(async { tokio::time::timeout(WITHIN, fetch).await });
     runtime.shutdown_background();
     found.ok().flatten().unwrap_or_default().into_iter().map(CompletionCandidate::new).collect()
 }
 
-async fn fetch(typed: &str) -> Option<Vec<String>> {
+/// A client for the server that is meant.
+fn client() -> Option<Client> {
     let server = typed_option("--server").or_else(|| std::env::var("LARDER_SERVER").ok());
     let server = server.unwrap_or_else(|| remote::DEFAULT_SERVER.to_owned());
     let file = typed_option("--token-file").filter(|file| file != "-");
     let token = token::find(file.as_deref().map(Path::new)).ok()?;
-    let client = Client::new(&server, token, RetryPolicy::new(0)).ok()?;
-    let page = client.names(typed, None).await.ok()?;
-    Some(page.manifests.into_iter().map(|entry| entry.name.to_string()).collect())
+    Client::new(&server, token, RetryPolicy::new(0)).ok()
 }
 
 /// The value of an option on the command line that is being completed.

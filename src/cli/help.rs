@@ -21,7 +21,7 @@ pub(super) fn version() -> &'static str {
 pub(super) const GROUPS: [(&str, &[&str]); 6] = [
     ("Publish", &["publish", "complete", "sessions", "import"]),
     ("Read", &["ls", "versions", "history", "diff", "fetch", "get", "sums"]),
-    ("Manage", &["promote", "rollback", "copy", "pin", "yank", "unyank", "floor", "delete"]),
+    ("Manage", &["promote", "rollback", "copy", "pin", "yank", "unyank", "floor", "delete", "site"]),
     ("Serve", &["serve", "healthcheck", "check-config", "auth"]),
     ("Look after a store", &["verify", "collect", "copy-store", "migrate", "check-store"]),
     ("Shell", &["completions", "man"]),

@@ -5,6 +5,7 @@ mod facts;
 mod inputs;
 pub(super) mod local_files;
 pub(super) mod naming;
+mod parse;
 mod parts;
 mod plan;
 mod problems;
@@ -16,30 +17,31 @@ mod sums;
 mod unchanged;
 mod variants;
 
-use std::io::{self, Read};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::inputs::{Left, TreeOptions};
-use self::local_files::LocalFiles;
+use self::local_files::{Hashed, LocalFiles};
+use self::parse::is_stdin;
+pub(super) use self::parse::parse;
 use self::remarks::Remarks;
 use self::session::{Publication, Published};
 use self::site::{RuleTexts, SiteArgs};
 use super::expect::ExpectArgs;
 use super::promote::{standing, word};
 use super::remote::Remote;
-use super::{CliError, Context, Exit, complete, output, table, values};
+use super::{CliError, Context, complete, output, table, values};
 use crate::client::{Client, ImportOrigin, Upload};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Size;
-use crate::domain::manifest::{Kind, Limits, release};
-use crate::domain::{FileName, Manifest, ManifestError, ManifestName};
+use crate::domain::manifest::Kind;
+use crate::domain::{FileName, ManifestName};
 
 /// Arguments of `larder publish`.
 #[derive(Debug, clap::Args)]
@@ -69,6 +71,8 @@ pub struct Args {
     files_given: Vec<PathBuf>,
 
     /// Publish this ready manifest (`-`: stdin), byte for byte
+    ///
+    /// A site has the variants that it lists; its rules are checked before if --files has them.
     #[arg(long, value_name = "FILE", conflicts_with = "Description")]
     manifest: Option<PathBuf>,
 
@@ -85,7 +89,8 @@ pub struct Args {
 
     /// This job publishes only this part of the release, whose label is --label
     ///
-    /// The release becomes visible when all --parts are there; whichever job brings the last one completes it.
+    /// The release becomes visible when all --parts are there; whichever job brings the last one completes it, and is told
+    /// if the rules of a site cannot work.
     #[arg(long, value_name = "PART", requires_all = ["parts", "label"], conflicts_with_all = ["manifest", "source", "dry_run", "new_version", "sums"])]
     part: Option<String>,
 
@@ -108,7 +113,7 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// How many files to hash and transfer at once
+    /// How many files to hash and transfer at once; of small ones, 16 times as many up to 64, unless it is 1
     #[arg(short, long, value_name = "N", default_value = "4", value_parser = values::positive)]
     jobs: NonZeroUsize,
 
@@ -245,10 +250,11 @@ async fn gather<'a>(args: &'a Args, client: &'a Client, context: &Context) -> Re
         None => None,
     };
     let (bytes, mut files, left, rules) = if let Some(path) = &args.manifest {
-        let bytes = read_manifest(path)?;
+        let bytes = parse::read(path)?;
         let manifest = parse(&bytes)?;
         let files = args.files.as_deref().map(|files| LocalFiles::below(files, &manifest)).unwrap_or_default();
-        (bytes, files, Left::default(), Default::default())
+        let rules = site::rule_texts_of(&manifest, &files).await?;
+        (bytes, files, Left::default(), rules)
     } else {
         describe_files(args, source.as_ref(), context).await?
     };
@@ -278,19 +284,8 @@ async fn describe_files(
     source: Option<&Upload>,
     context: &Context,
 ) -> Result<(Bytes, LocalFiles, Left, RuleTexts), CliError> {
-    let arguments = args.files_given.clone();
-    let options = args.tree.for_site(args.is_site());
-    let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, &options));
-    let inputs = collect.await.map_err(anyhow::Error::from)??;
-    let mut hashed = local_files::hash(inputs.files, args.is_site(), args.jobs.get(), context).await?;
-    let (mut rules, mut settings) = (RuleTexts::default(), None);
-    if args.is_site() {
-        if let Some(codings) = args.site.codings() {
-            variants::add(&mut hashed, &codings, args.jobs.get(), context).await?;
-        }
-        rules = site::rule_texts(&hashed).await?;
-        settings = args.site.settings()?;
-    }
+    let (mut hashed, left, settings) = read_files(args, context).await?;
+    let rules = if args.is_site() { site::rule_texts(&hashed).await? } else { RuleTexts::default() };
     if args.description.sums {
         hashed.push(sums::of(&hashed)?);
     }
@@ -300,35 +295,24 @@ async fn describe_files(
     for file in hashed {
         files.add(file.content);
     }
-    Ok((bytes, files, inputs.left, rules))
+    Ok((bytes, files, left, rules))
 }
 
-fn read_manifest(path: &Path) -> Result<Bytes, CliError> {
-    let bytes = if is_stdin(path) {
-        let mut bytes = Vec::new();
-        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(path)
-    };
-    let bytes = bytes.map_err(|error| CliError::io(format_args!("read the manifest {}", path.display()), &error))?;
-    Ok(bytes.into())
-}
-
-fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-/// Parses a manifest with the server's rules.
-pub(super) fn parse(bytes: &[u8]) -> Result<Manifest, CliError> {
-    let invalid = |problems: Vec<String>| {
-        let detail = format!("The manifest is not valid.\n  - {}", problems.join("\n  - "));
-        CliError::new(Exit::Failure, "MANIFEST_INVALID", detail).with("problems", problems)
-    };
-    release::check(bytes, Limits::NONE).map_err(|error| match error {
-        ManifestError::Invalid(problems) => invalid(problems),
-        ManifestError::Malformed(problem) => invalid(vec![problem]),
-    })?;
-    release::read(bytes).map_err(|error| invalid(vec![error.to_string()]))
+/// Reads and hashes the files of the arguments. Those of a site come with their variants; also returns what was left out,
+/// and the settings of a site.
+async fn read_files(args: &Args, context: &Context) -> Result<(Vec<Hashed>, Left, Option<Value>), CliError> {
+    let arguments = args.files_given.clone();
+    let options = args.tree.for_site(args.is_site());
+    let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, &options));
+    let inputs = collect.await.map_err(anyhow::Error::from)??;
+    let mut hashed = local_files::hash(inputs.files, args.is_site(), args.jobs.get(), context).await?;
+    if !args.is_site() {
+        return Ok((hashed, inputs.left, None));
+    }
+    if let Some(codings) = args.site.codings() {
+        variants::add(&mut hashed, &codings, args.jobs.get(), context).await?;
+    }
+    Ok((hashed, inputs.left, args.site.settings()?))
 }
 
 fn summarise(

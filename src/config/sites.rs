@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::{Config, PublicUrl};
 use crate::domain::hosts::{HostRole, HostTable, HostedSite};
@@ -23,12 +23,7 @@ pub struct Site {
     #[serde(default)]
     pub redirect_hosts: Vec<HostName>,
     /// `NAME[@SELECTOR]`: what the hosts serve.
-    #[serde(
-        default,
-        serialize_with = "write_target",
-        deserialize_with = "read_target",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Target>,
     /// Patterns of names whose versions have preview hosts, in place of `name`.
     #[serde(default)]
@@ -54,18 +49,6 @@ pub struct Previews {
 
 fn token() -> Reads {
     Reads::Token
-}
-
-#[expect(clippy::ref_option, reason = "serde passes a reference")]
-fn write_target<S: Serializer>(target: &Option<Target>, serializer: S) -> Result<S::Ok, S::Error> {
-    match target {
-        Some(target) => serializer.collect_str(target),
-        None => serializer.serialize_none(),
-    }
-}
-
-fn read_target<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Target>, D::Error> {
-    String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 impl Site {

@@ -2,13 +2,18 @@
 //!
 //! As soon as one host is listed, every other host is nobody's. Without any, all of them are the interface's.
 
+mod addresses;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use jiff::Timestamp;
+
 use super::site::{HostName, Marker, PreviewLabel, SiteId};
 use super::{ManifestName, NamePattern, Selector, Target};
+pub use addresses::SiteAddresses;
 
 /// A site, or a family of previews.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +61,19 @@ pub struct Preview {
 }
 
 impl PreviewDomain {
+    /// What stands behind the marker in the labels of this name's versions, and the site; `None` if they have no hosts.
+    fn label_of(&self, name: &ManifestName) -> Option<(String, &Arc<HostedSite>)> {
+        let (label, site) = self.sites.iter().find_map(|site| match &site.target {
+            Some(target) if target.name == *name => Some((PreviewLabel::of_site(Marker::Live, &site.id), site)),
+            None if site.names.iter().any(|pattern| pattern.matches(name)) => {
+                Some((PreviewLabel::encode(Marker::Live, name), site))
+            }
+            _ => None,
+        })?;
+        let label = label.ok()?.to_string();
+        Some((label.strip_prefix("live-")?.to_owned(), site))
+    }
+
     /// The version that the host with this first label stands for; `None` if no version has such a host.
     #[must_use]
     pub fn locate(&self, label: &str) -> Option<Preview> {
@@ -144,6 +162,51 @@ impl HostTable {
         }
     }
 
+    /// Whether any host is listed: otherwise all of them are the interface's.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
+    /// The hosts that are sites, or redirect to one, in order: each with its site and, if it redirects, where to.
+    #[must_use]
+    pub fn sites(&self) -> Vec<(&str, &Arc<HostedSite>, Option<&HostName>)> {
+        let site = |host: &str| match self.hosts.get(host) {
+            Some(HostRole::Site(site)) => Some(site),
+            _ => None,
+        };
+        let listed = self.hosts.iter().filter_map(|(host, role)| match role {
+            HostRole::Site(site) => Some((&**host, site, None)),
+            HostRole::Redirect(to) => Some((&**host, site(to.as_str())?, Some(to))),
+            _ => None,
+        });
+        let mut all: Vec<_> = listed.collect();
+        all.sort_unstable_by_key(|(host, ..)| *host);
+        all
+    }
+
+    /// The site that serves this name, whichever version of it.
+    #[must_use]
+    pub fn site_of(&self, name: &ManifestName) -> Option<&Arc<HostedSite>> {
+        let serves = |site: &&Arc<HostedSite>| site.target.as_ref().is_some_and(|target| target.name == *name);
+        let on_hosts = self.hosts.values().filter_map(|role| match role {
+            HostRole::Site(site) => Some(site),
+            _ => None,
+        });
+        on_hosts.chain(self.previews.values().flat_map(|domain| &domain.sites)).filter(serves).min_by(|one, other| one.id.cmp(&other.id))
+    }
+
+    /// Where versions of this name are previewed: the domain, what stands behind the marker of their hosts' labels, and
+    /// the site.
+    #[must_use]
+    pub fn previews_of(&self, name: &ManifestName) -> Option<(&str, String, &Arc<HostedSite>)> {
+        let found = self.previews.iter().filter_map(|(domain, previews)| {
+            let (label, site) = previews.label_of(name)?;
+            Some((&**domain, label, site))
+        });
+        found.min_by(|one, other| one.0.cmp(other.0))
+    }
+
     /// The canonical hosts of the sites that serve this name, in order.
     #[must_use]
     pub fn hosts_of(&self, name: &ManifestName) -> Vec<&str> {
@@ -157,6 +220,19 @@ impl HostTable {
     }
 }
 
+/// The hosts that were attached through the API, as far as they serve. Those of a [`HostTable`] count more.
+#[derive(Debug, Clone, Default)]
+pub struct AttachedRoles {
+    /// What each stands for: a site, or another name of one.
+    pub roles: HashMap<Box<str>, HostRole>,
+    /// What they were made from, to tell whether they are still current.
+    pub source: u64,
+    /// The table that they were made for.
+    pub table: Arc<HostTable>,
+    /// When one of them stops serving.
+    pub until: Option<Timestamp>,
+}
+
 /// The hosts at present. Clones share the same state.
 #[derive(Clone, Default)]
 pub struct LiveHosts(Arc<Live>);
@@ -164,6 +240,7 @@ pub struct LiveHosts(Arc<Live>);
 #[derive(Default)]
 struct Live {
     table: RwLock<Arc<HostTable>>,
+    attached: RwLock<Arc<AttachedRoles>>,
     /// Whether any host is listed, so that servers without sites need no lock.
     is_bound: AtomicBool,
 }
@@ -202,7 +279,54 @@ impl LiveHosts {
         if !self.0.is_bound.load(Ordering::Acquire) {
             return HostRole::Api;
         }
-        self.0.table.read().unwrap_or_else(PoisonError::into_inner).find(host)
+        let role = self.0.table.read().unwrap_or_else(PoisonError::into_inner).find(host);
+        match (role, host) {
+            (HostRole::Unlisted, Some(host)) => self.attached().roles.get(host).cloned().unwrap_or(HostRole::Unlisted),
+            (role, _) => role,
+        }
+    }
+
+    /// As [`HostTable::find`], by the configuration alone.
+    #[must_use]
+    pub fn configured(&self, host: Option<&str>) -> HostRole {
+        self.current().find(host)
+    }
+
+    /// The hosts that were attached.
+    #[must_use]
+    pub fn attached(&self) -> Arc<AttachedRoles> {
+        Arc::clone(&self.0.attached.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the hosts that were attached, for all clones.
+    pub fn attach(&self, attached: AttachedRoles) {
+        *self.0.attached.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(attached);
+    }
+
+    /// As [`HostTable::has_certificate`].
+    #[must_use]
+    pub fn has_certificate(&self, host: &str) -> bool {
+        let current = self.current();
+        current.has_certificate(host)
+            || (current.is_bound() && current.find(Some(host)) == HostRole::Unlisted)
+                && self.attached().roles.contains_key(host)
+    }
+
+    /// The hosts that serve this name, in order: canonical ones of the configuration, and attached ones.
+    #[must_use]
+    pub fn hosts_of(&self, name: &ManifestName) -> Vec<String> {
+        let current = self.current();
+        let attached = self.attached();
+        let serves = |role: &HostRole| match role {
+            HostRole::Site(site) => site.target.as_ref().is_some_and(|target| target.name == *name),
+            _ => false,
+        };
+        let counts = |host: &str| current.is_bound() && current.find(Some(host)) == HostRole::Unlisted;
+        let own = attached.roles.iter().filter(|(host, role)| serves(role) && counts(host));
+        let mut hosts: Vec<String> = current.hosts_of(name).into_iter().map(str::to_owned).collect();
+        hosts.extend(own.map(|(host, _)| host.to_string()));
+        hosts.sort_unstable();
+        hosts
     }
 
     /// Whether requests to a host are for the interface to releases.

@@ -3,6 +3,7 @@
 //! How it is rendered is up to the surface of the request; that happens in the outermost layer, which knows the request
 //! id.
 
+mod domains;
 mod immutable;
 mod mechanics;
 mod parts;

@@ -17,6 +17,7 @@ mod reasons;
 mod refs;
 mod selecting;
 mod sessions;
+mod sites;
 mod tls;
 mod upload_problems;
 mod uploads;
@@ -66,6 +67,7 @@ fn routes() -> Router<AppState> {
         .merge(refs::routes())
         .merge(feeds::routes())
         .merge(auth::routes())
+        .merge(sites::routes())
         .merge(collector::routes())
         .merge(tls::routes())
         .merge(health::routes())
@@ -91,6 +93,7 @@ fn describe() -> Value {
     history::describe(&mut document);
     refs::describe(&mut document);
     feeds::describe(&mut document);
+    sites::describe(&mut document);
     auth::describe(&mut document);
     index::describe(&mut document);
     collector::describe(&mut document);

@@ -8,6 +8,8 @@ mod describe;
 mod errors;
 mod login;
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION};
@@ -89,6 +91,20 @@ struct Visit<'a> {
     is_preview: bool,
     /// Whether it can be read without credentials.
     is_public: bool,
+    /// For how long the host stands for this; `None` if the configuration says so.
+    known_for: Option<Duration>,
+}
+
+/// What a host stands for, and for how long that may be taken as it is. Only hosts that the configuration does not list
+/// need a look at those that were attached.
+async fn role_of(state: &AppState, host: Option<&str>) -> Result<(HostRole, Option<Duration>), ApiError> {
+    match (state.hosts.configured(host), host) {
+        (HostRole::Unlisted, Some(_)) => {
+            let known_for = state.domains.refresh().await?;
+            Ok((state.hosts.find(host), Some(known_for)))
+        }
+        (role, _) => Ok((role, None)),
+    }
 }
 
 async fn visit(
@@ -101,7 +117,11 @@ async fn visit(
 ) -> Response {
     let arrived = Instant::now();
     let host = host_of(&uri, &headers);
-    let (site, target, is_preview) = match state.hosts.find(host.as_deref()) {
+    let (role, known_for) = match role_of(&state, host.as_deref()).await {
+        Ok(found) => found,
+        Err(error) => return refused(NO_SITE, error),
+    };
+    let (site, target, is_preview) = match role {
         HostRole::Site(site) => {
             let target = site.target.clone();
             (site, target, false)
@@ -119,7 +139,7 @@ async fn visit(
         Ok(is_public) => is_public,
         Err(denied) => return refused(site.id.as_str(), denied),
     };
-    let visit = Visit { site: &site, target: &target, is_preview, is_public };
+    let visit = Visit { site: &site, target: &target, is_preview, is_public, known_for };
     let mode = mode(&headers);
     let request = SiteRequest {
         site: site.id.as_str(),
@@ -171,6 +191,7 @@ fn nothing(detail: &str) -> ApiError {
 }
 
 fn misdirected() -> ApiError {
-    let detail = "This server does not serve this host: neither server.api_hosts nor [[sites]] lists it.";
+    let detail =
+        "This server does not serve this host: neither server.api_hosts nor [[sites]] lists it, and it is not attached.";
     ApiError::new(StatusCode::MISDIRECTED_REQUEST, Code::Misdirected, detail)
 }

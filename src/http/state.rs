@@ -13,7 +13,7 @@ use crate::config::{self, Config, Duration, PublicUrl};
 use crate::domain::hosts::LiveHosts;
 use crate::protocol::{Blobs, Chunks, Uploads};
 use crate::service::{
-    Assets, Earlier, Histories, Members, Names, Notes, Publish, Repositories, Resolve, Sites, Versions,
+    Assets, Domains, Earlier, Histories, Members, Names, Notes, Publish, Repositories, Resolve, Sites, Versions,
 };
 use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
@@ -54,6 +54,8 @@ pub struct Parts {
     pub asset_paths: Arc<config::Assets>,
     /// What each host stands for.
     pub hosts: LiveHosts,
+    /// Hosts that are attached through the API.
+    pub domains: Arc<Domains>,
     /// Releases as sites.
     pub sites: Arc<Sites>,
     /// Listing and deletion of names.
@@ -108,6 +110,7 @@ macro_rules! parts {
 parts!(
     access: Arc<Access>,
     blobs: Arc<Blobs>,
+    domains: Arc<Domains>,
     resolve: Arc<Resolve>,
     names: Arc<Names>,
     notes: Arc<Notes>,

@@ -7,6 +7,7 @@
 mod after;
 mod annex;
 mod cached;
+mod change;
 mod digests;
 mod judgement;
 mod labels;
@@ -24,14 +25,13 @@ use moka::sync::Cache;
 use tokio::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::domain::head::Outcome;
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Author, Change, Head, LivePolicies, LogName, Operation, Rejection, VersionRow};
+use crate::domain::{Head, LivePolicies, LogName, Rejection, VersionRow};
 use crate::layout::LayoutKey;
 use crate::protocol::absences::Absences;
 use crate::protocol::flights::Flights;
 use crate::protocol::log::Log;
-use crate::store::{ObjectStore, StoreError, StoreErrorKind};
+use crate::store::{ObjectStore, StoreError};
 use after::LaterLook;
 use cached::CachedHead;
 use segments::Segments;
@@ -47,8 +47,6 @@ const REMEMBERED_BYTES: u64 = 16 << 20;
 const MAX_WALK: u32 = 8;
 /// Time after which a head has been the newest for a second on all servers, with some tolerance for their clocks.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
-/// Lost races after which a change fails. Each one means that another writer's change succeeded.
-const MAX_RACES: u32 = 100;
 
 /// Why a name could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -299,72 +297,6 @@ impl Heads {
         self.segments.newest(head, before, limit).await
     }
 
-    /// Changes a name: computes the next head from the newest one and creates it, and retries when it loses the race to
-    /// another writer. The change is durable when this returns.
-    ///
-    /// # Errors
-    /// A [`ChangeError`].
-    pub async fn change(
-        &self,
-        name: &LogName,
-        change: &Change,
-        by: impl Into<Author> + Send,
-    ) -> Result<Changed, ChangeError> {
-        let by = by.into();
-        let operation = by.sign(Operation::new(operation_id()?, change.action(), by.subject.clone()));
-        for _ in 0..MAX_RACES {
-            // Boxed because it holds several rows, which would otherwise enlarge every future that awaits a change.
-            if let Some(changed) = Box::pin(self.attempt(name, change, operation.clone())).await? {
-                return Ok(changed);
-            }
-        }
-        Err(ChangeError::Contended)
-    }
-
-    /// One attempt; `None` when another writer created the next head first.
-    async fn attempt(
-        &self,
-        name: &LogName,
-        change: &Change,
-        operation: Operation,
-    ) -> Result<Option<Changed>, ChangeError> {
-        let asked = Instant::now();
-        let known = self.known(name).await?;
-        let current = known.as_ref().map(|known| Arc::clone(&known.head));
-        let judgement = self.judgement(name, current.as_deref(), change, operation).await?;
-        match Head::next(current.as_deref(), name, change, judgement)? {
-            Outcome::Unchanged(row) => {
-                // Only a name that exists can be unchanged.
-                let known = known.ok_or(Rejection::NoSuchVersion)?;
-                let head = self.make_durable(known).await?;
-                Ok(Some(Changed { head, row, unchanged: true }))
-            }
-            Outcome::Next { mut head, row, spill } => {
-                self.clock.skew().map_or(Ok(()), |ahead| Err(ChangeError::ClockSkew(ahead)))?;
-                let may_be_unlisted = known.as_ref().is_none_or(CachedHead::may_be_unlisted);
-                if let Some(known) = known {
-                    self.make_durable(known).await?;
-                }
-                self.segments.spill(&mut head, spill).await?;
-                let created = self.log.create(&head).await?;
-                // Even if another writer was first: the name exists.
-                self.absent.remove(name);
-                if !created {
-                    return Ok(None);
-                }
-                if may_be_unlisted {
-                    // After the head, so that a mark without heads proves a loss. A head without its mark, which a crash
-                    // between the two leaves, is only not listed until the next change, or the next run of a collector.
-                    self.add_mark(name).await?;
-                }
-                let head = Arc::new(*head);
-                // The answer is this head, even if another writer has built on it since.
-                self.keep(CachedHead { head: Arc::clone(&head), checked: asked, durable: true, listed: true });
-                Ok(Some(Changed { head, row, unchanged: false }))
-            }
-        }
-    }
-
     /// Creates the mark by which a name is listed, unless it exists.
     ///
     /// # Errors
@@ -391,10 +323,4 @@ impl Heads {
         }
         Ok(known.head)
     }
-}
-
-fn operation_id() -> Result<String, StoreError> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| StoreError::new(StoreErrorKind::Internal, "random numbers", error))?;
-    Ok(hex::encode(random))
 }

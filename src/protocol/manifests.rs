@@ -127,6 +127,16 @@ struct ReadAs {
     composed: bool,
 }
 
+impl ReadAs {
+    /// Memory that a manifest takes, about, in bytes.
+    fn weigh(&self, loaded: &LoadedManifest) -> u32 {
+        // Files that are not in the bytes have up to three aliases each.
+        let files = loaded.manifest().map_or(0, |manifest| manifest.files.len());
+        let composed = if self.composed { files * 1024 } else { 0 };
+        u32::try_from(1024 + loaded.bytes.len() * 4 + composed).unwrap_or(u32::MAX)
+    }
+}
+
 /// The manifests in a store.
 #[derive(Debug)]
 pub struct Manifests {
@@ -146,12 +156,7 @@ impl Manifests {
     /// Manifests stored among `blobs`, in these formats. The first one applies to documents without a media type.
     #[must_use]
     pub fn with_formats(blobs: Arc<Blobs>, formats: &'static [Format]) -> Self {
-        let weigh = |read: &ReadAs, loaded: &Arc<LoadedManifest>| {
-            // Files that are not in the bytes have up to three aliases each.
-            let files = loaded.manifest().map_or(0, |manifest| manifest.files.len());
-            let composed = if read.composed { files * 1024 } else { 0 };
-            u32::try_from(1024 + loaded.bytes.len() * 4 + composed).unwrap_or(u32::MAX)
-        };
+        let weigh = |read: &ReadAs, loaded: &Arc<LoadedManifest>| read.weigh(loaded);
         let remembered = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
         Self { blobs, formats, remembered, reads: Flights::default() }
     }
@@ -234,7 +239,8 @@ impl Manifests {
                 // An alias that is missing may come.
                 let is_final = !matches!(contents.read, Err(ReadError::Unresolved(_)));
                 let loaded = Arc::new(LoadedManifest::new(bytes, contents));
-                if is_final {
+                // One that the cache cannot keep would stay in memory until the cache is looked through.
+                if is_final && u64::from(key.weigh(&loaded)) <= REMEMBERED_BYTES {
                     manifests.remembered.insert(key, Arc::clone(&loaded));
                 }
                 Ok(Some(loaded))

@@ -10,6 +10,7 @@ use crate::access::Access;
 use crate::clock::{Clock, StoreClock};
 use crate::layout::marker::Watch;
 use crate::protocol::{BlobCache, Damaged, TokenMarks};
+use crate::service::Domains;
 use crate::store::{FsStore, ObjectStore};
 use crate::upkeep::collect::Runs;
 use crate::upkeep::{Collect, Scrub, ScrubOptions, store_time, writable};
@@ -49,11 +50,12 @@ pub(super) struct Background {
 
 impl Background {
     /// Starts all background tasks.
-    pub(super) fn start(self, runs: &Arc<Runs>, supervisor: &Supervisor) {
+    pub(super) fn start(self, runs: &Arc<Runs>, domains: &Arc<Domains>, supervisor: &Supervisor) {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         scrub(&Arc::new(Scrub::new(Arc::clone(&self.store), clock, self.damaged, self.scrub)), supervisor);
         supervisor.repeat("metrics", SUM_UP_EVERY, async || crate::telemetry::sum_up_metrics());
         forget_marks(TokenMarks::new(Arc::clone(&self.store)), &self.watch, (&self.clock, &self.access), supervisor);
+        recheck_domains(domains, &self.watch, supervisor);
         try_writing(&self.store, &self.watch, self.sweeps.is_some(), supervisor);
         watch_clock(self.store, Arc::clone(&self.clock), supervisor);
         if let Some(cache) = self.cache {
@@ -107,6 +109,24 @@ fn forget_marks(
             }
             if let Err(error) = marks.forget_old(clock.now()).await {
                 tracing::warn!(%error, "could not remove the marks of tokens whose time is over");
+            }
+        }
+    });
+}
+
+/// The records of attached hosts are looked for again.
+fn recheck_domains(domains: &Arc<Domains>, watch: &Arc<Watch>, supervisor: &Supervisor) {
+    let (domains, watch) = (Arc::clone(domains), Arc::clone(watch));
+    supervisor.repeat("domains", SWEEP_EVERY, move || {
+        let (domains, watch) = (Arc::clone(&domains), Arc::clone(&watch));
+        async move {
+            if watch.allows_writing("aux").await.is_err() {
+                return;
+            }
+            match domains.recheck().await {
+                Ok(0) => {}
+                Ok(hosts) => tracing::info!(hosts, "looked for the records of attached hosts"),
+                Err(error) => tracing::warn!(%error, "could not look for the records of attached hosts"),
             }
         }
     });

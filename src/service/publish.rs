@@ -20,7 +20,7 @@ use bytes::Bytes;
 pub use self::drafts::DraftKey;
 pub use self::error::{ImmutableChanged, PartsError, PublishError};
 use self::error::{complete, readable, to_upload};
-use self::immutable::KnownFiles;
+use self::immutable::{Comparison, KnownFiles};
 pub use self::parts::Progress;
 pub use self::push::Pushed;
 use crate::domain::head::Change;
@@ -188,7 +188,7 @@ impl Publish {
         };
         let number = receipt.row.number;
         let checked = match complete(secured) {
-            Ok(()) if is_new => Box::pin(self.check_site_of(name, &receipt.row)).await,
+            Ok(()) if is_new => Box::pin(self.check_rules_of(&receipt.row)).await,
             checked => checked,
         };
         let result = match checked {
@@ -232,7 +232,7 @@ impl Publish {
             let secured = self.check(name, &row).await?;
             let children = secured.children.clone();
             complete(secured)?;
-            Box::pin(self.check_site_of(name, &row)).await?;
+            Box::pin(self.check_rules_of(&row)).await?;
             self.index((name, number), children, None).await?;
         }
         self.commit_head(name, number, options, &by).await
@@ -287,7 +287,7 @@ impl Publish {
             return Ok((receipt, Secured::default()));
         }
         if let Resume::Never(None) | Resume::OwnSession(None) = &resume {
-            // Before anything is uploaded; once more when it is complete.
+            // Before anything is uploaded; the commit compares once more.
             Box::pin(self.check_immutable(name, &manifest)).await?;
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
@@ -322,7 +322,9 @@ impl Publish {
         by: &Author,
     ) -> Result<Receipt, PublishError> {
         let change = Change::Commit { number, activate: options.activate, expect: options.expect };
-        Ok(Receipt::new(self.heads.change(name, &change, by).await?))
+        let comparison = Comparison::new(self, name, number);
+        let changed = self.heads.change_if(name, &change, by, |head| comparison.judge(head));
+        Ok(Receipt::new(Box::pin(changed).await?))
     }
 
     /// The version that makes this publish a no-op: the same manifest is active already, or staged if that was

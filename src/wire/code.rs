@@ -56,6 +56,14 @@ codes! {
     DigestInvalid = "DIGEST_INVALID",
     /// The version has no such file.
     FileUnknown = "FILE_UNKNOWN",
+    /// The text is no domain that could be attached.
+    HostInvalid = "HOST_INVALID",
+    /// As many hosts are attached as can be.
+    HostLimit = "HOST_LIMIT",
+    /// The host belongs to the configuration, or to another name.
+    HostTaken = "HOST_TAKEN",
+    /// Nothing is known of the host.
+    HostUnknown = "HOST_UNKNOWN",
     /// Files that clients keep for a year have other bytes than in another version.
     ImmutableChanged = "IMMUTABLE_CHANGED",
     /// The server failed unexpectedly.

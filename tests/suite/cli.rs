@@ -25,6 +25,7 @@ mod reload;
 mod retries;
 mod serve;
 mod signals;
+mod site;
 mod small_print;
 mod soak;
 mod store;

@@ -9,6 +9,7 @@ mod crashes;
 mod growth;
 mod healing;
 mod hidden;
+mod immutable;
 mod keys;
 pub mod labels;
 mod logs;

@@ -2,11 +2,13 @@
 
 mod browser;
 mod caching;
+mod caddy;
 mod codings;
 mod docs;
 mod earlier;
 mod hosts;
 mod immutable;
+mod pages;
 mod paths;
 mod previews;
 mod replicas;

@@ -95,17 +95,10 @@ pub(super) fn write(
 
 /// Generates a part of a release. The label is that of the release, and the time of a build is left out unless it is
 /// stated: jobs never end at the same moment.
-pub(super) fn write_part(description: &Description, files: &[Hashed]) -> Result<Bytes, CliError> {
+pub(super) fn write_part(description: &Description, files: &[Hashed], site: Option<&Value>) -> Result<Bytes, CliError> {
     let is_stated = description.build_date.is_some() || std::env::var_os("SOURCE_DATE_EPOCH").is_some();
     let build_date = if is_stated { Some(build_date(description, false)?) } else { None };
-    pretty(&Document { build_date, ..describe(description, files) })
-}
-
-/// The files of a part as a release of their own.
-pub(super) fn alone(part: &[u8]) -> Result<Bytes, CliError> {
-    let part: Value = serde_json::from_slice(part).map_err(anyhow::Error::from)?;
-    let alone = serde_json::json!({ "artifacts": part["artifacts"] });
-    Ok(alone.to_string().into())
+    pretty(&Document { build_date, site, ..describe(description, files) })
 }
 
 fn describe<'a>(description: &'a Description, files: &'a [Hashed]) -> Document<'a> {

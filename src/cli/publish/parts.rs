@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 
-use super::local_files::{self, LocalFiles};
+use super::local_files::LocalFiles;
 use super::remarks::Remarks;
 use super::session::{MAX_ROUNDS, Publication, Published};
-use super::{Args, document, inputs, parse, summarise};
+use super::{Args, document, summarise};
 use crate::cli::promote::word;
 use crate::cli::{CliError, Context, output, table};
 use crate::client::{Client, ClientError, ImportOrigin, Problem, Session};
@@ -26,12 +26,9 @@ enum Standing {
 /// it again, and transfers only what is missing.
 pub(super) async fn run(args: &Args, part: &str, client: &Client, context: &Context) -> Result<(), CliError> {
     let started = SystemClock.now();
-    let (arguments, options) = (args.files_given.clone(), args.tree.for_site(args.is_site()));
-    let collect = tokio::task::spawn_blocking(move || inputs::collect(&arguments, &options));
-    let inputs = collect.await.map_err(anyhow::Error::from)??;
-    let hashed = local_files::hash(inputs.files, args.is_site(), args.jobs.get(), context).await?;
-    let bytes = document::write_part(&args.description, &hashed)?;
-    let manifest = parse(&document::alone(&bytes)?)?;
+    let (hashed, left, settings) = super::read_files(args, context).await?;
+    let bytes = document::write_part(&args.description, &hashed, settings.as_ref())?;
+    let manifest = super::parse::parse_part(&bytes)?;
     let mut files = LocalFiles::default();
     for file in hashed {
         files.add(file.content);
@@ -39,7 +36,7 @@ pub(super) async fn run(args: &Args, part: &str, client: &Client, context: &Cont
     let publication = Publication {
         client,
         name: &args.name,
-        remarks: Remarks::new(inputs.left, &manifest).with_guesses(&manifest, args.description.detect),
+        remarks: Remarks::new(left, &manifest).with_guesses(&manifest, args.description.detect),
         unchanged: false,
         manifest,
         bytes,

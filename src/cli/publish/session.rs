@@ -18,6 +18,11 @@ use crate::wire::Receipt;
 /// How often blobs that were deleted in the meantime are uploaded again.
 pub(super) const MAX_ROUNDS: usize = 3;
 
+/// Maximum size of a small file, in bytes: the server takes longer to keep it than the network to bring it.
+const SMALL: u64 = 64 << 10;
+/// Small files that are uploaded at once for each of the jobs, and in all.
+const SMALL_AT_ONCE: (usize, usize) = (16, 64);
+
 /// What to publish, and how.
 #[derive(Debug)]
 pub(in crate::cli) struct Publication<'a> {
@@ -117,17 +122,38 @@ impl Publication<'_> {
             .try_collect()
             .await?;
         let total = uploads.iter().map(|upload| upload.blob().size).sum();
-        let progress = &Progress::new(context, "uploading", total);
+        let progress = Progress::new(context, "uploading", total);
+        let (small, large): (Vec<_>, Vec<_>) = uploads.into_iter().partition(|upload| upload.blob().size <= SMALL);
+        let (mut sent, others) = tokio::try_join!(
+            self.send(small, small_at_once(self.jobs), &progress),
+            self.send(large, self.jobs, &progress),
+        )?;
+        sent.extend(others);
+        Ok(sent)
+    }
+
+    async fn send(
+        &self,
+        uploads: Vec<Arc<dyn Content>>,
+        at_once: usize,
+        progress: &Progress,
+    ) -> Result<HashMap<Digest, u64>, CliError> {
         stream::iter(uploads)
             .map(|upload| async move {
                 self.client.put_blob(&*upload, &progress.meter()).await?;
                 let blob = upload.blob();
                 Ok((blob.digest, blob.size))
             })
-            .buffer_unordered(self.jobs)
+            .buffer_unordered(at_once)
             .try_collect()
             .await
     }
+}
+
+/// How many small files are uploaded at once. One job is one upload: whoever says so wants one after the other.
+fn small_at_once(jobs: usize) -> usize {
+    let (each, most) = SMALL_AT_ONCE;
+    if jobs == 1 { 1 } else { jobs.saturating_mul(each).min(most).max(jobs) }
 }
 
 /// Returns the missing blobs of a refused commit, which can be retried after uploading them; any other failure is
@@ -148,6 +174,11 @@ fn has_wrong_sizes(error: &ClientError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_files_do_not_wait_for_each_other() {
+        assert_eq!([1, 2, 4, 100].map(small_at_once), [1, 32, 64, 100]);
+    }
 
     #[test]
     fn only_missing_blobs_are_worth_another_round() {

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use serde_json::{Map, Value, json};
 
-use super::local_files::Hashed;
+use super::local_files::{Hashed, LocalFiles};
 use super::parse;
 use super::session::{Publication, Published};
 use crate::cli::{CliError, Context, Exit};
-use crate::domain::manifest::Coding;
+use crate::client::Content;
+use crate::domain::manifest::{Artifact, Coding, Kind};
 use crate::domain::site::{RuleFile, Rules, Site};
 use crate::domain::{FileName, Manifest};
 
@@ -28,17 +29,18 @@ pub(super) type RuleTexts = [Option<Bytes>; RuleFile::ALL.len()];
 #[command(next_help_heading = "Static sites (--kind static)")]
 pub(super) struct SiteArgs {
     /// The page of an application for every address that nothing else answers
-    #[arg(long, value_name = "FILENAME", conflicts_with_all = ["manifest", "part"])]
+    #[arg(long, value_name = "FILENAME", conflicts_with = "manifest")]
     fallback: Option<FileName>,
 
     /// JSON file with more settings: `clean_urls`, `trailing_slash`, `immutable`, `revalidate`, `fallback`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifest", "part"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "manifest")]
     site: Option<PathBuf>,
 
     /// Add variants of text files in these codings, br and gzip by default; `none` adds none and takes none
     ///
-    /// Files that a build has compressed already (app.js.br, app.js.gz) are taken as variants if they hold the same bytes.
-    #[arg(long, value_name = "CODING,...", value_delimiter = ',', conflicts_with_all = ["manifest", "part"])]
+    /// Files that a build has compressed already (app.js.br, app.js.gz, app.js.zst) are taken as variants if they hold the
+    /// same bytes.
+    #[arg(long, value_name = "CODING,...", value_delimiter = ',', conflicts_with = "manifest")]
     compress: Vec<CodingArg>,
 
     /// Publish although files have changed that clients keep for a year; from now on they ask for those each time
@@ -51,12 +53,13 @@ pub(super) struct SiteArgs {
 pub(super) enum CodingArg {
     Br,
     Gzip,
+    Zstd,
     None,
 }
 
 impl CodingArg {
     pub(super) fn is(self, coding: Coding) -> bool {
-        matches!((self, coding), (Self::Br, Coding::Br) | (Self::Gzip, Coding::Gzip))
+        matches!((self, coding), (Self::Br, Coding::Br) | (Self::Gzip, Coding::Gzip) | (Self::Zstd, Coding::Zstd))
     }
 }
 
@@ -80,8 +83,10 @@ impl SiteArgs {
         if self.compress.contains(&CodingArg::None) {
             return None;
         }
-        let wanted = |coding: &Coding| self.compress.is_empty() || self.compress.iter().any(|arg| arg.is(*coding));
-        Some([Coding::Br, Coding::Gzip].into_iter().filter(wanted).collect())
+        if self.compress.is_empty() {
+            return Some(vec![Coding::Br, Coding::Gzip]);
+        }
+        Some(Coding::ALL.into_iter().filter(|coding| self.compress.iter().any(|arg| arg.is(*coding))).collect())
     }
 
     /// The member `site` of the manifest, if there is anything to state. Blocks.
@@ -112,12 +117,33 @@ pub(super) async fn rule_texts(files: &[Hashed]) -> Result<RuleTexts, CliError> 
     for (bytes, rules) in found.iter_mut().zip(RuleFile::ALL) {
         let is_it = |file: &&Hashed| file.name.as_str() == rules.name() && file.blob.size <= rules.max_size() as u64;
         if let Some(file) = files.iter().find(is_it) {
-            let failed = |error| CliError::io(format_args!("read {}", rules.name()), &error);
-            let chunks: Vec<Bytes> = file.content.open(0).await?.try_collect().await.map_err(failed)?;
-            *bytes = Some(chunks.concat().into());
+            *bytes = Some(read_rules(&*file.content, rules).await?);
         }
     }
     Ok(found)
+}
+
+/// The files of rules that a ready manifest lists, as far as they are at hand. Others are left to the server.
+pub(super) async fn rule_texts_of(manifest: &Manifest, files: &LocalFiles) -> Result<RuleTexts, CliError> {
+    let mut found = RuleTexts::default();
+    if manifest.kind != Kind::Static {
+        return Ok(found);
+    }
+    for (bytes, rules) in found.iter_mut().zip(RuleFile::ALL) {
+        let is_it = |file: &&Artifact| file.name.as_str() == rules.name() && file.blob.size <= rules.max_size() as u64;
+        if let Some(file) = manifest.files.iter().find(is_it)
+            && let Ok(content) = files.find(file.blob.digest, manifest).await
+        {
+            *bytes = Some(read_rules(&*content, rules).await?);
+        }
+    }
+    Ok(found)
+}
+
+async fn read_rules(content: &dyn Content, rules: RuleFile) -> Result<Bytes, CliError> {
+    let failed = |error| CliError::io(format_args!("read {}", rules.name()), &error);
+    let chunks: Vec<Bytes> = content.open(0).await?.try_collect().await.map_err(failed)?;
+    Ok(chunks.concat().into())
 }
 
 /// Checks the rules against the files of the manifest. Returns what the publisher should know of rules that are taken.
@@ -189,6 +215,7 @@ mod tests {
         let of = |compress: &[CodingArg]| SiteArgs { compress: compress.to_vec(), ..SiteArgs::default() }.codings();
         assert_eq!(of(&[]), Some(vec![Coding::Br, Coding::Gzip]));
         assert_eq!(of(&[CodingArg::Gzip]), Some(vec![Coding::Gzip]));
+        assert_eq!(of(&[CodingArg::Zstd, CodingArg::Br]), Some(vec![Coding::Br, Coding::Zstd]));
         assert_eq!(of(&[CodingArg::None]), None);
     }
 }

@@ -83,7 +83,7 @@ async fn adopt(files: &mut [Hashed], codings: &[Coding], jobs: usize) -> Result<
         files.iter().enumerate().map(|(place, file)| (file.name.to_string(), place)).collect();
     let (mut work, mut siblings) = (Vec::new(), Vec::new());
     for (of, file) in files.iter().enumerate().filter(|(_, file)| is_text(&file.name)) {
-        for coding in [Coding::Br, Coding::Gzip] {
+        for coding in Coding::ALL {
             if let Some(place) = places.get(&variant_name(&file.name, coding)) {
                 siblings.push((of, *place, coding));
             } else if codings.contains(&coding)

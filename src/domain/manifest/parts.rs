@@ -16,7 +16,7 @@ pub use self::release::{ComposeError, MAX_LABEL, MAX_PART_NAME, MAX_PARTS, is_la
 use super::{
     Aliases, Artifact, Descriptor, Format, Kind, Limits, Manifest, ManifestError, ReadError, SiteSettings, each_once,
 };
-use crate::domain::{Carried, Digest, FileName};
+use crate::domain::{Carried, Digest, FileName, NameError};
 
 /// The media type of parts documents.
 pub const MEDIA_TYPE: &str = "application/vnd.larder.parts.v1+json";
@@ -66,6 +66,13 @@ pub struct PartArtifact {
     /// Members that this binary does not know.
     #[serde(flatten)]
     pub other: Carried,
+}
+
+impl Part {
+    /// Whether the release is a static site.
+    fn is_of_site(&self) -> bool {
+        self.release.get("kind").and_then(Value::as_str) == Some(Kind::Static.as_str())
+    }
 }
 
 impl PartArtifact {
@@ -132,8 +139,12 @@ fn check(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
         let problem = format!("it has {files} files, and {} is the limit", limits.files);
         return Err(ManifestError::Invalid(vec![problem]));
     }
-    let names = parts.parts.values().flatten().flat_map(|part| &part.artifacts).map(|artifact| &artifact.name);
-    let problems: Vec<_> = names.filter_map(|name| Some(format!("{name:?}: {}", name.check().err()?))).collect();
+    let problem = |name: &FileName, checked: Result<(), NameError>| Some(format!("{name:?}: {}", checked.err()?));
+    let names = parts.parts.values().flatten().flat_map(|part| {
+        let check = if part.is_of_site() { FileName::check_of_site } else { FileName::check };
+        part.artifacts.iter().filter_map(move |artifact| problem(&artifact.name, check(&artifact.name)))
+    });
+    let problems: Vec<_> = names.collect();
     if problems.is_empty() { Ok(()) } else { Err(ManifestError::Invalid(problems)) }
 }
 

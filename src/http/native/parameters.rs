@@ -41,6 +41,17 @@ parameters! {
     AFTER = "query" "after" "after" false, "Only names behind this one: the `next` of the page before.", of::<schema::Name>;
     LIMIT_NAMES = "query" "limitNames" "limit" false, "Names on a page.",
         |_| page(limits::NAMES, limits::MAX_NAMES);
+    HOST = "path" "host" "host" true, "The host, without a port.", |_| json!({"type": "string", "maxLength": 253});
+    NAME_OF_HOSTS = "query" "nameOfHosts" "name" false, "Only hosts that serve or are claimed for this name; the answer also says \
+        where its versions are previewed.", of::<String>;
+    AFTER_HOST = "query" "afterHost" "after" false, "Only hosts behind this one: the `next` of the page before.",
+        of::<String>;
+    LIMIT_HOSTS = "query" "limitHosts" "limit" false, "Hosts on a page. One that is not the last may have fewer.",
+        |_| page(limits::NAMES, limits::MAX_NAMES);
+    IF_MATCH_HOST = "header" "ifMatchHost" "If-Match" false, "Change the host only if it has one of these entity tags; `*` if \
+        it is attached or claimed. Not together with `If-None-Match`.", of::<String>;
+    IF_NONE_MATCH_HOST = "header" "ifNoneMatchHost" "If-None-Match" false, "`*`: only if nobody has or claims the host. Else: \
+        only if it has none of these entity tags.", of::<String>;
     WAIT = "query" "wait" "wait" false, "Answer when the name has changed, at the latest after this time, such as `30s`; no \
         longer than the server lets anybody wait. Needs `after`.", of::<String>;
     AFTER_GENERATION = "query" "afterGeneration" "after" false, "With `wait`: the `Larder-Generation` of the answer that the client \
@@ -175,20 +186,21 @@ macro_rules! failures {
 failures! {
     400 "BadRequest" [], "Something in the request is malformed: DIGEST_INVALID, SIZE_INVALID, NAME_INVALID, \
         SELECTOR_INVALID, QUERY_INVALID, RANGE_INVALID, PRECONDITION_INVALID, MANIFEST_INVALID, UPLOAD_INVALID, \
-        UPLOAD_COMPLETE. REQUEST_INVALID: the head is ambiguous, such as one without a Host or with two, or the body is no \
+        UPLOAD_COMPLETE, HOST_INVALID. REQUEST_INVALID: the head is ambiguous, such as one without a Host or with two, or the body is no \
         exchange of a token.";
     401 "Unauthorized" [WWW_AUTHENTICATE], "UNAUTHORIZED: no token where one is needed, or one that is not known.";
     403 "Forbidden" [WWW_AUTHENTICATE], "DENIED: the token does not grant this. For an identity token that no rule grants \
         anything, with `rules`: what is in the way of the nearest.";
     404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN (for a selector by labels with \
         `labels`, the highest that there are), FILE_UNKNOWN, RUN_UNKNOWN, UPLOAD_UNKNOWN, PART_UNKNOWN with `parts`, \
-        NAME_UNKNOWN (a repository), NOT_FOUND.";
+        NAME_UNKNOWN (a repository), HOST_UNKNOWN, NOT_FOUND.";
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
     409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; \
         LABEL_TAKEN, with `version` and `label`; IMMUTABLE_CHANGED, with the `files` (`name`, `version`) of a site, at most 1,000 \
         of `count`; TAG_IMMUTABLE, with `version` and `current`; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; PARTS_MISSING, with \
         `missing_parts`; PARTS_CONFLICT, with the `parts` and the `file` or `member` that they disagree about; \
-        UPLOAD_OFFSET, with `expected-offset` where it is known.";
+        UPLOAD_OFFSET, with `expected-offset` where it is known; \
+        HOST_TAKEN: the host is the configuration's or another name's; HOST_LIMIT.";
     410 "Gone" [], "It existed: VERSION_RETIRED, MANIFEST_DELETED, UPLOAD_UNKNOWN.";
     412 "PreconditionFailed" [], "PRECONDITION_FAILED, with `current_etag`.";
     413 "TooLarge" [], "SIZE_INVALID, with `limit`.";

@@ -1,5 +1,7 @@
 //! Answers of sites: the bytes of a file with what there is to say about them, or where to go instead.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
@@ -83,7 +85,7 @@ pub(super) async fn answer(
     let asked = Asked { method, headers, is_public: visit.is_public, is_usual, is_canonical };
     loop {
         let answer = state.sites.answer(request).await.map_err(|error| refusal(error, visit))?;
-        let sent = send(state, &asked, &answer, visit.target).await;
+        let sent = send(state, &asked, &answer, visit.target).await.map(|response| limited(response, visit.known_for));
         match sent {
             // The version was retired and collected since its row was read.
             Err(error) if *error.code() == Code::BlobUnknown && request.fresh != AsOf::Now => request.fresh = AsOf::Now,
@@ -95,6 +97,14 @@ pub(super) async fn answer(
             }
         }
     }
+}
+
+/// The same response, cached no longer than its host is known to stand for what it does.
+fn limited(mut response: Response, known_for: Option<Duration>) -> Response {
+    if let Some(cacheable) = response.extensions_mut().remove::<Cacheable>() {
+        response.extensions_mut().insert(cacheable.valid_for(known_for));
+    }
+    response
 }
 
 async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: &Target) -> Result<Response, ApiError> {

@@ -1,8 +1,8 @@
 //! Files that clients and caches keep for a year: their bytes must not change as long as they have their names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::RandomState;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -10,7 +10,7 @@ use moka::sync::Cache;
 use super::{ImmutableChanged, Publish, PublishError};
 use crate::domain::manifest::Kind;
 use crate::domain::site::{Files, KeptFiles};
-use crate::domain::{Digest, LogName, Manifest, State, VersionRow};
+use crate::domain::{Digest, Head, LogName, Manifest, Selector, State, VersionRow};
 use crate::protocol::LoadedManifest;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -18,6 +18,7 @@ use crate::store::{StoreError, StoreErrorKind};
 const MAX_COMPARED: usize = 20;
 /// Maximum number of files that an error lists; the rest are only counted.
 const MAX_LISTED: usize = 1000;
+
 /// Memory for what is kept of versions between publishes, in bytes: 16 for each file that clients keep.
 const REMEMBERED_BYTES: u64 = 16 << 20;
 
@@ -37,62 +38,120 @@ impl Default for KnownFiles {
     }
 }
 
+/// What a release was compared with already, so that a publish that is judged again compares only what is new.
+#[derive(Debug, Default)]
+struct Compared {
+    /// Its immutable files in short.
+    kept: Option<Arc<KeptFiles>>,
+    files: Option<Arc<Files>>,
+    /// Manifests that it agrees with.
+    agrees: HashSet<Digest>,
+}
+
+/// The comparison of a prepared version with those that are published, while it is being committed.
+#[derive(Debug)]
+pub(super) struct Comparison<'a> {
+    publish: &'a Publish,
+    log: &'a LogName,
+    number: u64,
+    compared: Mutex<Compared>,
+}
+
+impl<'a> Comparison<'a> {
+    /// The comparison of this version of the log.
+    pub(super) fn new(publish: &'a Publish, log: &'a LogName, number: u64) -> Self {
+        Self { publish, log, number, compared: Mutex::default() }
+    }
+
+    /// Compares the version with what `head` says is published. Rules that were added since must not prevent copying a
+    /// release, so one that was published elsewhere is as it is.
+    pub(super) async fn judge(&self, head: Option<Arc<Head>>) -> Result<(), PublishError> {
+        let Some(head) = head else { return Ok(()) };
+        let row = self.publish.heads.select(&head, Selector::Number(self.number)).await?;
+        let is_judged =
+            |row: &VersionRow| row.state == State::Prepared && row.summary.kind == Kind::Static && row.from.is_none();
+        let Some(row) = row.filter(is_judged) else { return Ok(()) };
+        let Some(loaded) = self.publish.readable_manifest(self.log, &row).await? else { return Ok(()) };
+        let compared = std::mem::take(&mut *self.compared.lock().unwrap_or_else(PoisonError::into_inner));
+        let compared = self.publish.compare(self.log, &head, loaded.manifest()?, compared).await?;
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = compared;
+        Ok(())
+    }
+}
+
 impl Publish {
     /// Compares a static release with the newest versions of the name that are published and not retired, staged ones
     /// included, so that no promotion or rollback between them brings other bytes to an address that clients do not ask
     /// for again.
     ///
-    /// It is no guard against two publishes at the same moment: each of them is compared with what is published.
+    /// It saves uploads that would be in vain. Others may publish in the meantime: the commit compares once more, with the
+    /// very head that it changes ([`Comparison`]).
     pub(super) async fn check_immutable(&self, log: &LogName, manifest: &Manifest) -> Result<(), PublishError> {
         if manifest.kind != Kind::Static {
             return Ok(());
         }
         let Some(head) = self.heads.current(log).await? else { return Ok(()) };
-        let rows = self.heads.roots(&head).await?;
+        self.compare(log, &head, manifest, Compared::default()).await.map(drop)
+    }
+
+    async fn compare(
+        &self,
+        log: &LogName,
+        head: &Head,
+        manifest: &Manifest,
+        Compared { mut kept, mut files, mut agrees }: Compared,
+    ) -> Result<Compared, PublishError> {
+        let rows = self.heads.roots(head).await?;
         let is_published = |row: &&VersionRow| matches!(row.state, State::Active | State::Archived | State::Ready);
         let rows = rows.iter().rev().filter(is_published).filter(|row| row.summary.kind == Kind::Static);
-        let (mut own, mut files) = (None, None::<Arc<Files>>);
         let mut changed = BTreeMap::new();
         for row in rows.take(MAX_COMPARED) {
-            let own = own.get_or_insert_with(|| KeptFiles::of(manifest, &self.kept.key));
-            let Some(older) = self.kept_of(log, row).await? else { continue };
-            if !own.may_differ_from(&older) {
+            if !agrees.insert(row.digest()) {
                 continue;
             }
-            let Some(older) = self.older(log, row).await? else { continue };
+            let kept = kept.get_or_insert_with(|| Arc::new(KeptFiles::of(manifest, &self.kept.key)));
+            let Some(older) = self.kept_of(log, row).await? else { continue };
+            if !kept.may_differ_from(&older) {
+                continue;
+            }
+            let Some(older) = self.readable_manifest(log, row).await? else { continue };
             let files = Arc::clone(files.get_or_insert_with(|| Arc::new(Files::new(manifest))));
             // Tens of thousands of names take tens of milliseconds.
             let compared = tokio::task::spawn_blocking(move || {
                 let names = files.changed_immutable(older.manifest()?).into_iter().cloned();
                 Ok::<_, StoreError>(names.collect::<Vec<_>>())
             });
-            for name in compared.await.map_err(stuck)?? {
+            for name in compared.await.map_err(failed)?? {
                 changed.entry(name).or_insert(row.number);
             }
         }
         if changed.is_empty() {
-            return Ok(());
+            return Ok(Compared { kept, files, agrees });
         }
         let count = changed.len();
         Err(ImmutableChanged { files: changed.into_iter().take(MAX_LISTED).collect(), count }.into())
     }
 
-    /// The immutable files of an older version. `None` as for [`Publish::older`].
+    /// The immutable files of a version; `None` as for [`Publish::readable_manifest`].
     async fn kept_of(&self, log: &LogName, row: &VersionRow) -> Result<Option<Arc<KeptFiles>>, PublishError> {
         let digest = row.digest();
         if let Some(known) = self.kept.known.get(&digest) {
             return Ok(Some(known));
         }
-        let Some(older) = self.older(log, row).await? else { return Ok(None) };
+        let Some(loaded) = self.readable_manifest(log, row).await? else { return Ok(None) };
         let key = Arc::clone(&self.kept.key);
-        let read = tokio::task::spawn_blocking(move || Ok::<_, StoreError>(KeptFiles::of(older.manifest()?, &key)));
-        let files = Arc::new(read.await.map_err(stuck)??);
+        let read = tokio::task::spawn_blocking(move || Ok::<_, StoreError>(KeptFiles::of(loaded.manifest()?, &key)));
+        let files = Arc::new(read.await.map_err(failed)??);
         self.kept.known.insert(digest, Arc::clone(&files));
         Ok(Some(files))
     }
 
-    /// The manifest of an older version. `None` if it cannot be read, which must not prevent publishing a better one.
-    async fn older(&self, log: &LogName, row: &VersionRow) -> Result<Option<Arc<LoadedManifest>>, PublishError> {
+    /// The manifest of a version; `None` if it cannot be read, which must not prevent publishing a better one.
+    async fn readable_manifest(
+        &self,
+        log: &LogName,
+        row: &VersionRow,
+    ) -> Result<Option<Arc<LoadedManifest>>, PublishError> {
         let loaded = self.manifests.load_alone(row.summary.manifest, row.summary.media_type.as_deref()).await;
         match loaded {
             Ok(loaded) => Ok(loaded.filter(|loaded| loaded.manifest().is_ok())),
@@ -105,6 +164,6 @@ impl Publish {
     }
 }
 
-fn stuck(error: tokio::task::JoinError) -> StoreError {
+fn failed(error: tokio::task::JoinError) -> StoreError {
     StoreError::new(StoreErrorKind::Internal, "the files of a site", error)
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Publish, PublishError};
 use crate::domain::manifest::Kind;
 use crate::domain::site::{RuleFile, Rules};
-use crate::domain::{LogName, Manifest, ManifestError, VersionRow};
+use crate::domain::{Manifest, ManifestError, VersionRow};
 use crate::store::{StoreError, StoreErrorKind};
 
 impl Publish {
@@ -43,18 +43,13 @@ impl Publish {
         parsed.map_err(|problems| ManifestError::Invalid(problems.iter().map(ToString::to_string).collect()).into())
     }
 
-    /// The same for a prepared version, and whether its immutable files are those of the versions before, unless it was
-    /// published elsewhere: then it is as it is.
-    pub(super) async fn check_site_of(&self, log: &LogName, row: &VersionRow) -> Result<(), PublishError> {
+    /// The same for a prepared version.
+    pub(super) async fn check_rules_of(&self, row: &VersionRow) -> Result<(), PublishError> {
         if row.summary.kind != Kind::Static {
             return Ok(());
         }
         match self.manifests.load_alone(row.summary.manifest, row.summary.media_type.as_deref()).await? {
-            Some(loaded) => {
-                let manifest = loaded.manifest()?;
-                self.check_rules(manifest).await?;
-                if row.from.is_none() { self.check_immutable(log, manifest).await } else { Ok(()) }
-            }
+            Some(loaded) => self.check_rules(loaded.manifest()?).await,
             None => Ok(()),
         }
     }

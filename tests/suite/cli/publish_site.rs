@@ -202,3 +202,71 @@ fn files_that_clients_keep_change_only_when_that_is_allowed() {
     let again = site(&server, &files, "p --allow-changed").ok().json();
     assert_eq!(again["unchanged"], json!(true));
 }
+
+#[test]
+fn zstd_is_made_where_it_is_asked_for_and_taken_where_it_is() {
+    let server = ServerProcess::start();
+    let text = script(1);
+    let own = zstd::encode_all(text.as_bytes(), 3).unwrap();
+    let files = folder(&[
+        ("p/index.html", b"i"),
+        ("p/a.js", text.as_bytes()),
+        ("p/b.js", script(2).as_bytes()),
+        ("p/b.js.zst", b"no zstd"),
+    ]);
+    site(&server, &files, "p --compress zstd").exits(2).says("b.js.zst");
+    fs::remove_file(files.path().join("p/b.js.zst")).unwrap();
+    site(&server, &files, "p --compress zstd,gzip").ok();
+    let variants = ["a.js.gz", "a.js.zst", "b.js.gz", "b.js.zst"];
+    assert_eq!(names(&artifacts(&server)), [&["a.js", "b.js", "index.html"], &variants[..]].concat());
+    let output = folder(&[]);
+    server.larder("fetch site --output .").within(&output).ok();
+    let coded = File::open(output.path().join("a.js.zst")).unwrap();
+    assert_eq!(zstd::decode_all(coded).unwrap(), text.as_bytes());
+
+    fs::write(files.path().join("p/a.js.zst"), &own).unwrap();
+    site(&server, &files, "p").ok();
+    let published = artifacts(&server);
+    let taken = published.iter().find(|artifact| artifact["name"] == "a.js.zst").unwrap();
+    assert_eq!((&taken["encoding"], &taken["blob"]), (&json!("zstd"), &json!(Digest::of(&own))));
+    assert!(!names(&published).contains(&"b.js.zst"), "only br and gzip are made unless more is asked for");
+}
+
+#[test]
+fn jobs_publish_parts_of_a_site_with_variants_and_settings() {
+    let server = ServerProcess::start();
+    let files = folder(&[
+        ("a/index.html", b"i"),
+        ("a/_redirects", b"/* /index.html 999\n"),
+        ("b/guide/~x.js", script(1).as_bytes()),
+    ]);
+    let job = |part: &str, more: &str| site(&server, &files, &format!("{part} --part {part} --parts a,b {more}"));
+    job("a", "--label v1").ok();
+    job("b", "--label v1").exits(1).says("_redirects:1");
+    fs::write(files.path().join("a/_redirects"), "/* /index.html 302\n").unwrap();
+    job("a", "--label v2 --fallback guide/~x.js").ok();
+    job("b", "--label v2").ok();
+    let manifest = server.larder("get site").ok().json();
+    assert_eq!(manifest["site"], json!({"fallback": "guide/~x.js"}));
+    let wanted = ["_redirects", "guide/~x.js", "guide/~x.js.br", "guide/~x.js.gz", "index.html"];
+    assert_eq!(names(&artifacts(&server)), wanted);
+}
+
+#[test]
+fn the_rules_of_a_ready_manifest_are_checked_where_they_are_at_hand() {
+    let server = ServerProcess::start();
+    let rules = b"/a /b 999\n";
+    let files = folder(&[("p/index.html", b"i"), ("p/_redirects", rules)]);
+    let file = |name: &str, bytes: &[u8]| json!({"name": name, "blob": Digest::of(bytes), "size": bytes.len()});
+    let manifest = json!({
+        "kind": "static",
+        "entrypoint": "index.html",
+        "artifacts": [file("index.html", b"i"), file("_redirects", rules)],
+    });
+    fs::write(files.path().join("manifest.json"), manifest.to_string()).unwrap();
+    let publish = || server.larder("publish site --manifest manifest.json --files p").within(&files);
+    publish().exits(1).says("_redirects:1");
+    assert_eq!(server.uploads(), 0, "nothing is uploaded before");
+    fs::write(files.path().join("p/_redirects"), "another file").unwrap();
+    publish().exits(6).says("_redirects");
+}

@@ -9,12 +9,13 @@ const REASONS: [&str; 2] = [
     ": .ci/run installs them and runs this; by hand: cargo test -- --ignored",
 ];
 /// What starts a program that a machine need not have, and what the reason must name then.
-const NEEDS: [(&str, &str); 10] = [
+const NEEDS: [(&str, &str); 11] = [
     ("Ceph::start()", "Ceph"),
     ("Command::new(\"apt-get\")", "apt-get"),
     ("Command::new(\"aria2c\")", "aria2c"),
     ("Command::new(\"axel\")", "axel"),
     ("Command::new(\"bash\")", "bash"),
+    ("Command::new(\"caddy\")", "caddy"),
     ("Command::new(\"curl\")", "curl"),
     ("Command::new(\"lftp\")", "lftp"),
     ("Command::new(\"node\")", "node"),

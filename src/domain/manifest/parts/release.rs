@@ -91,9 +91,7 @@ impl Part {
     pub fn read(bytes: &[u8], limits: Limits) -> Result<Self, ManifestError> {
         let malformed = |error: String| ManifestError::Malformed(error);
         let document: Map<String, Value> = json::strict(bytes).map_err(|error| malformed(error.to_string()))?;
-        let artifacts = document.get("artifacts").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
-        let alone = serde_json::json!({ "artifacts": artifacts });
-        let mut problems = match release::check(alone.to_string().as_bytes(), limits) {
+        let mut problems = match release::check_part(bytes, limits) {
             Ok(()) => Vec::new(),
             Err(ManifestError::Invalid(problems)) => problems,
             Err(error) => return Err(error),

@@ -13,7 +13,7 @@ use super::super::{Kind, Limits, MAX_SIZE, ManifestError};
 use super::is_media_type;
 use crate::domain::{Digest, FileName, json};
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Document {
     #[serde(rename = "version")]
     _version: Option<String>,
@@ -67,8 +67,39 @@ pub fn check(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
     problems.into_result()
 }
 
+/// The members of a part of a release that are checked before the release is whole.
+#[derive(Deserialize)]
+struct Part {
+    kind: Option<String>,
+    #[serde(default)]
+    artifacts: Vec<Artifact>,
+}
+
+/// Checks the files of a part of a release. What a release needs as a whole is checked when it is whole.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_part(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
+    let part: Part = json::strict(bytes).map_err(|error| ManifestError::Malformed(error.to_string()))?;
+    let mut problems = Problems::default();
+    let document = Document { kind: part.kind, artifacts: part.artifacts, ..Document::default() };
+    let (kind, names) = document.check_artifacts(limits, &mut problems);
+    document.check_site(&kind, &names, &mut problems);
+    problems.into_result()
+}
+
 impl Document {
     fn check(&self, limits: Limits, problems: &mut Problems) {
+        let (kind, names) = self.check_artifacts(limits, problems);
+        self.check_entrypoint(&kind, &names, problems);
+        self.check_site(&kind, &names, problems);
+        if kind == Kind::Dynamic && (self.command.is_none() || self.port.is_none()) {
+            problems.add("kind: a dynamic release needs `command` and `port`".into());
+        }
+    }
+
+    /// Checks the kind and the files. Returns the kind, and the names that are valid.
+    fn check_artifacts(&self, limits: Limits, problems: &mut Problems) -> (Kind, Vec<&str>) {
         let count = self.artifacts.len();
         if count == 0 {
             problems.add("artifacts: a manifest needs at least one artifact".into());
@@ -90,11 +121,7 @@ impl Document {
         }
         check_names(&names, problems);
         self.check_sizes(problems);
-        self.check_entrypoint(&kind, &names, problems);
-        self.check_site(&kind, &names, problems);
-        if kind == Kind::Dynamic && (self.command.is_none() || self.port.is_none()) {
-            problems.add("kind: a dynamic release needs `command` and `port`".into());
-        }
+        (kind, names)
     }
 
     fn check_sizes(&self, problems: &mut Problems) {

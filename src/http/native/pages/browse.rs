@@ -13,6 +13,8 @@ use super::name::NameView;
 use super::version::{Around, VersionView};
 use super::{Listing, Site, diff, index, listing, name, version};
 use crate::access::Caller;
+use crate::domain::hosts::SiteAddresses;
+use crate::domain::manifest::Kind;
 use crate::domain::manifest::diff::Diff;
 use crate::domain::{Head, ManifestName, Origin, Selector, Target, VersionRow};
 use crate::http::error::ApiError;
@@ -83,6 +85,7 @@ struct Loaded {
     notes: Option<ReleaseNotes>,
     /// What selects the version for ever.
     selector: String,
+    addresses: SiteAddresses,
 }
 
 async fn load(state: &AppState, target: &Target, fresh: AsOf) -> Result<Loaded, ResolveError> {
@@ -93,7 +96,20 @@ async fn load(state: &AppState, target: &Target, fresh: AsOf) -> Result<Loaded, 
     let label = state.resolve.fixed_label(&target.name, &found.row).await?;
     let selector = label.map_or_else(|| found.row.number.to_string(), |label| label.to_string());
     let image = Image::of(&manifest);
-    Ok(Loaded { found, manifest, image, notes, selector })
+    let addresses = addresses(state, &target.name, &found.row).await;
+    Ok(Loaded { found, manifest, image, notes, selector, addresses })
+}
+
+/// Where a version is served as a site: nowhere if it is none.
+async fn addresses(state: &AppState, name: &ManifestName, row: &VersionRow) -> SiteAddresses {
+    if row.summary.kind != Kind::Static {
+        return SiteAddresses::default();
+    }
+    // The page says what there is to say without it.
+    if let Err(error) = state.domains.refresh().await {
+        tracing::warn!(%error, "the attached hosts cannot be read");
+    }
+    state.hosts.addresses_of(name, row)
 }
 
 /// Leaves out the name that a copy was made from, unless everybody may read it: readers of the copy need not be allowed to
@@ -136,7 +152,7 @@ pub(in crate::http::native) async fn name(
 }
 
 fn view<'a>(site: &'a Site, name: &'a ManifestName, loaded: &'a Loaded, page: usize, public: bool) -> VersionView<'a> {
-    let Loaded { found, manifest, image, notes, selector } = loaded;
+    let Loaded { found, manifest, image, notes, selector, addresses } = loaded;
     let (manifest, floor) = (manifest.manifest().ok(), found.floor.as_deref());
     let is_excerpt = false;
     VersionView {
@@ -151,6 +167,7 @@ fn view<'a>(site: &'a Site, name: &'a ManifestName, loaded: &'a Loaded, page: us
         selector,
         floor,
         is_excerpt,
+        addresses,
     }
 }
 

@@ -89,6 +89,7 @@ fn active_section(view: &VersionView<'_>) -> Markup {
                 (badges(view.row))
             }
             (view.warnings())
+            (view.sites())
             (view.commands())
             (view.pull())
             (view.facts())

@@ -7,10 +7,13 @@ use super::layout::{Frame, Page};
 use super::site::Site;
 use super::{markdown, text};
 use crate::domain::head::Floor;
+use crate::domain::hosts::SiteAddresses;
 use crate::domain::sums::SUMS_FILE;
 use crate::domain::{Manifest, ManifestName, State, VersionRow};
 use crate::service::ReleaseNotes;
 
+/// Maximum number of hosts that are listed; the rest are only counted.
+const MAX_HOSTS: usize = 10;
 /// Longest label shown in full, in bytes; the manifest has longer ones.
 const MAX_LABEL: usize = 4096;
 
@@ -36,6 +39,8 @@ pub(super) struct VersionView<'a> {
     pub(super) floor: Option<&'a Floor>,
     /// Whether this is the part of a name's page about its active version.
     pub(super) is_excerpt: bool,
+    /// Where it is served as a site.
+    pub(super) addresses: &'a SiteAddresses,
 }
 
 /// What the page of a version shows beside the version.
@@ -59,6 +64,7 @@ pub(super) fn page(view: &VersionView<'_>, around: &Around<'_>) -> Page {
         p.crumbs { a href={(site.base) "/versions/" (name)} { (name) } }
         div.head { h1 { (text::called(row)) } (badges(row)) }
         (view.warnings())
+        (view.sites())
         (view.commands())
         (view.pull())
         (view.facts())
@@ -164,10 +170,9 @@ impl VersionView<'_> {
     /// Who, when, how much.
     pub(super) fn facts(&self) -> Markup {
         let row = self.row;
-        let fact = |term: &str, content: Markup| html! { div { dt { (term) } dd { (content) } } };
         html! {
             dl.facts {
-                @if let Some(at) = row.published_at { (fact("Published", html! { (text::time(at)) })) }
+                @if let Some(at) = row.published_at { (fact("Published", text::time(at))) }
                 (fact("Published by", html! { (text::escaped(row.created_by.as_str())) }))
                 @if let Some(at) = row.promoted_at {
                     (fact(if row.state == State::Active { "Active since" } else { "Last active from" }, html! { (text::time(at)) }))
@@ -177,6 +182,27 @@ impl VersionView<'_> {
                 @if row.summary.kind.as_str() != "files" { (fact("Kind", html! { (text::escaped(row.summary.kind.as_str())) })) }
                 // Whoever may read a copy need not be allowed to know the name that it was made from.
                 @if let Some(from) = row.from.as_ref().filter(|from| !from.is_copy()) { (fact("Comes from", origin(from))) }
+            }
+        }
+    }
+
+    /// The hosts that serve it, and its preview, if it is a site that has any.
+    pub(super) fn sites(&self) -> Markup {
+        let SiteAddresses { hosts, preview, has_public_preview } = self.addresses;
+        let more = hosts.len().checked_sub(MAX_HOSTS).filter(|more| *more > 0);
+        let served = html! {
+            @for (at, host) in hosts.iter().take(MAX_HOSTS).enumerate() { @if at > 0 { ", " } (address(host)) }
+            @if let Some(more) = more { " and " (more) " more" }
+        };
+        let is_open = self.public && *has_public_preview;
+        html! {
+            @if !hosts.is_empty() || preview.is_some() {
+                dl.facts {
+                    @if !hosts.is_empty() { (fact("Served at", served)) }
+                    @if let Some(host) = preview {
+                        (fact("Preview of this version", html! { (address(host)) @if !is_open { ", with a password" } }))
+                    }
+                }
             }
         }
     }
@@ -217,6 +243,15 @@ impl VersionView<'_> {
             }
         }
     }
+}
+
+fn fact(term: &str, content: Markup) -> Markup {
+    html! { div { dt { (term) } dd { (content) } } }
+}
+
+/// A link to a site. Its host was validated, so it needs no escaping beyond that of HTML.
+fn address(host: &str) -> Markup {
+    html! { a href={"https://" (host) "/"} { (host) } }
 }
 
 /// The name under which the source snapshot of a version is saved.
