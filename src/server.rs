@@ -25,9 +25,12 @@ use crate::domain::hosts::LiveHosts;
 use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, WaitLimits, app};
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
-use crate::protocol::{BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, HostLog, Manifests, UploadLimits, Uploads};
+use crate::protocol::{
+    BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, HostLog, Manifests, UploadLimits, Uploads,
+};
 use crate::service::{
-    Assets, Domains, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Sites, Versions,
+    Assets, Domains, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories, Resolve, Sites,
+    Versions,
 };
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
@@ -259,7 +262,11 @@ fn state(
     })
 }
 
-fn domains((store, clock): (&Arc<dyn ObjectStore>, &Arc<dyn Clock>), hosts: &LiveHosts, config: &Config) -> Arc<Domains> {
+fn domains(
+    (store, clock): (&Arc<dyn ObjectStore>, &Arc<dyn Clock>),
+    hosts: &LiveHosts,
+    config: &Config,
+) -> Arc<Domains> {
     let log = HostLog::new(Arc::clone(store), Arc::clone(clock), config.heads.max_staleness.std());
     let lookup = Arc::new(DnsLookup::new(&config.domains.name_servers));
     Arc::new(Domains::new(log, hosts.clone(), lookup, Arc::clone(clock)))

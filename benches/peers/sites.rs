@@ -153,11 +153,10 @@ impl<'a> Sites<'a> {
         let files = self.directory.join("new-site");
         let blobs = maker.blobs(self.sizes.site);
         for (at, blob) in blobs.iter().enumerate() {
-            let path = files.join(many(at));
+            let path = files.join(if at == 0 { "index.html".to_owned() } else { many(at) });
             fs::create_dir_all(path.parent().expect("below the site")).expect("a directory");
             maker.write(blob, &mut fs::File::create_new(path).expect("a new file"));
         }
-        fs::write(files.join("index.html"), &blobs[0].digest.hex()).expect("space on the disk");
         let floor = Writes { cores: self.cores, sizes: self.sizes, directory: self.directory, peers: &[] };
         let floor = floor.floor(&blobs, Pass { hash: true, write: true });
         results.add(Work::PublishSite, None, HASH_AND_WRITE, Sample::of(floor));

@@ -21,7 +21,8 @@ fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D
     let texts = Vec::<String>::deserialize(deserializer)?;
     let address = |text: String| {
         let alone = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
-        let problem = || format!("{text:?} is no name server: write an address such as 192.0.2.53 or [2001:db8::53]:5353");
+        let problem =
+            || format!("{text:?} is no name server: write an address such as 192.0.2.53 or [2001:db8::53]:5353");
         alone.or_else(|_| text.parse()).map_err(|_| serde::de::Error::custom(problem()))
     };
     texts.into_iter().map(address).collect()

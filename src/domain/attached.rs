@@ -196,7 +196,8 @@ impl AttachedHosts {
     fn give_way(&mut self, is_its: impl Fn(&Claim) -> bool) {
         let waiting = |entry: &HostEntry| entry.pending.iter().filter(|claim| is_its(claim)).count();
         while self.0.values().map(waiting).sum::<usize>() > MAX_CLAIMS {
-            let its = |entry: &HostEntry| entry.pending.iter().filter(|claim| is_its(claim)).map(|claim| claim.at).min();
+            let its =
+                |entry: &HostEntry| entry.pending.iter().filter(|claim| is_its(claim)).map(|claim| claim.at).min();
             let Some((at, host)) = self.0.iter().filter_map(|(host, entry)| Some((its(entry)?, host.clone()))).min()
             else {
                 return;

@@ -193,7 +193,10 @@ impl HostTable {
             HostRole::Site(site) => Some(site),
             _ => None,
         });
-        on_hosts.chain(self.previews.values().flat_map(|domain| &domain.sites)).filter(serves).min_by(|one, other| one.id.cmp(&other.id))
+        on_hosts
+            .chain(self.previews.values().flat_map(|domain| &domain.sites))
+            .filter(serves)
+            .min_by(|one, other| one.id.cmp(&other.id))
     }
 
     /// Where versions of this name are previewed: the domain, what stands behind the marker of their hosts' labels, and

@@ -191,7 +191,6 @@ fn nothing(detail: &str) -> ApiError {
 }
 
 fn misdirected() -> ApiError {
-    let detail =
-        "This server does not serve this host: neither server.api_hosts nor [[sites]] lists it, and it is not attached.";
+    let detail = "This server does not serve this host: neither server.api_hosts nor [[sites]] lists it, and it is not attached.";
     ApiError::new(StatusCode::MISDIRECTED_REQUEST, Code::Misdirected, detail)
 }

@@ -134,7 +134,8 @@ impl HostLog {
             if !change(&mut hosts, &current).map_err(HostChangeError::Refused)? {
                 return Ok(parts.know(Arc::new(current), began, true));
             }
-            let next = current.next(fit(hosts).map_err(|refusal| HostChangeError::Refused(refusal.into()))?, started)?;
+            let next =
+                current.next(fit(hosts).map_err(|refusal| HostChangeError::Refused(refusal.into()))?, started)?;
             if current.generation > 0 {
                 parts.log.persist(&current).await?;
             }
@@ -215,7 +216,8 @@ impl Parts {
     async fn read(&self) -> Result<Arc<HostState>, StoreError> {
         let (began, now) = (Instant::now(), self.clock.now());
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let near = known.filter(|known| is_young(known.checked, known.read, now) && known.listed.elapsed() < SEARCHED_FROM * 2);
+        let near = known
+            .filter(|known| is_young(known.checked, known.read, now) && known.listed.elapsed() < SEARCHED_FROM * 2);
         if let Some(known) = near {
             let (start, mut newest) = (known.state.generation, known.state);
             let keep = |state: HostState, _| {

@@ -152,10 +152,10 @@ impl Domains {
         may: impl Fn(&ManifestName) -> bool + Send + Sync,
     ) -> Result<(Arc<HostState>, Option<String>), DomainError> {
         let (state, now) = (self.hosts(true).await?, self.clock.now());
-        let is_its = |entry: &&HostEntry| entry.owner.iter().chain(entry.waiting(now)).any(|claim| may(&claim.target.name));
+        let is_its =
+            |entry: &&HostEntry| entry.owner.iter().chain(entry.waiting(now)).any(|claim| may(&claim.target.name));
         let entry = state.hosts.get(host).filter(is_its).ok_or(DomainError::Refused(HostRefusal::Absent))?;
-        let wanted: Vec<&str> =
-            entry.owner.iter().chain(entry.waiting(now)).map(|claim| &*claim.challenge).collect();
+        let wanted: Vec<&str> = entry.owner.iter().chain(entry.waiting(now)).map(|claim| &*claim.challenge).collect();
         self.check(host)?;
         let texts = self.look_up(host).await?.map_err(DomainError::Unanswered)?;
         let is_there = texts.iter().any(|text| wanted.contains(&text.trim()));

@@ -48,7 +48,8 @@ fn a_claim_serves_once_it_is_proven_and_by_nothing_else() {
     let (at, claim) = (host("a.org"), wanted("a.org", "a", "one"));
     assert_eq!(hosts.claim(&at, claim.clone(), time(0), &may(&["a"])), Ok(true));
     assert_eq!(hosts.claim(&at, claim, time(1), &may(&["a"])), Ok(false), "the same again");
-    for wrong in [vec![], text("a.org", "b"), text("b.org", "a"), vec![challenge("other", &at, &"a".parse().unwrap())]] {
+    for wrong in [vec![], text("a.org", "b"), text("b.org", "a"), vec![challenge("other", &at, &"a".parse().unwrap())]]
+    {
         assert!(!hosts.settle(&at, &wrong, time(1)), "{wrong:?}");
     }
     assert!(serving(&hosts, time(1)).is_empty());
@@ -171,7 +172,9 @@ fn attached_hosts_never_give_way() {
 #[test]
 fn what_a_newer_version_adds_is_carried() {
     let text = serde_json::to_string(&attached()).unwrap();
-    let text = text.replace("\"challenge\"", "\"later\":{\"x\":[1]},\"challenge\"").replace("\"action\"", "\"y\":2,\"action\"");
+    let text = text
+        .replace("\"challenge\"", "\"later\":{\"x\":[1]},\"challenge\"")
+        .replace("\"action\"", "\"y\":2,\"action\"");
     let read: AttachedHosts = serde_json::from_str(&text).unwrap();
     let again: serde_json::Value = serde_json::to_value(&read).unwrap();
     assert_eq!(again, serde_json::from_str::<serde_json::Value>(&text).unwrap());

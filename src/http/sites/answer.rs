@@ -148,11 +148,7 @@ async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: 
 }
 
 /// The same response with its body in memory, so that it can be kept: what is in a bucket costs a request each time.
-async fn kept(
-    response: Response,
-    heads: Vec<(ManifestName, u64)>,
-    is_negative: bool,
-) -> Result<Response, ApiError> {
+async fn kept(response: Response, heads: Vec<(ManifestName, u64)>, is_negative: bool) -> Result<Response, ApiError> {
     let Ok(_turn) = READS.try_acquire() else { return Ok(response) };
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, SMALL).await;

@@ -99,7 +99,8 @@ async fn no_rule_of_an_older_version_hides_a_new_file() {
 #[tokio::test]
 async fn a_remembered_absence_ends_with_a_publish_by_another_server() {
     let (_directory, one, other) = two().await;
-    let page = |text: &str| vec![("index.html".to_owned(), text.to_owned()), ("404.html".to_owned(), "gone".to_owned())];
+    let page =
+        |text: &str| vec![("index.html".to_owned(), text.to_owned()), ("404.html".to_owned(), "gone".to_owned())];
     let publish = async |files: &[(String, String)]| {
         let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         one.publish("acme/docs", &files, json!({})).await

@@ -144,7 +144,8 @@ fn all(index: &EarlierIndex) -> Vec<String> {
         for content in 0..4 {
             let digest = Digest::of(format!("{name}{content}").as_bytes());
             let by_content = index.by_content(directory(name), digest, &|_| true);
-            found.push(format!("{name} {content} {:?}", by_content.map(|(row, file)| (row.number, file.name, file.of))));
+            found
+                .push(format!("{name} {content} {:?}", by_content.map(|(row, file)| (row.number, file.name, file.of))));
         }
     }
     found
@@ -172,7 +173,9 @@ fn an_index_from_the_one_before_is_the_same_as_a_new_one() {
                     let at = usize::try_from(next(archived.len() as u64)).unwrap();
                     active = Some(archived.remove(at));
                 }
-                1 if !archived.is_empty() => drop(archived.remove(usize::try_from(next(archived.len() as u64)).unwrap())),
+                1 if !archived.is_empty() => {
+                    drop(archived.remove(usize::try_from(next(archived.len() as u64)).unwrap()))
+                }
                 2 => drop(archived.pop()),
                 3 => {}
                 _ => {
