@@ -196,13 +196,14 @@ async fn build(
     {
         let (mut builder, eligible, active) = (builder(), Arc::clone(&eligible), Arc::clone(&active));
         let succeed = move || {
-            let fits = builder.add(&eligible[0], &first, &active, MAX_INDEX)
-                && builder.add_known(&before, &eligible, &active, MAX_INDEX);
-            fits.then(|| builder.finish())
+            if builder.add(&eligible[0], &first, &active, MAX_INDEX) {
+                builder.add_known(&before, &eligible, &active, MAX_INDEX);
+            }
+            builder.finish()
         };
-        if let Some(index) = off_thread(succeed).await? {
-            return Ok(Some(index));
-        }
+        let index = off_thread(succeed).await?;
+        report_left_out(head, &index);
+        return Ok(Some(index));
     }
     whole(context, head, (builder(), active), eligible).await
 }
@@ -235,12 +236,17 @@ async fn whole(
         }
     }
     let index = off_thread(move || builder.finish()).await?;
-    if index.left_out() > 0 {
-        let (name, versions) = (&head.name, index.left_out());
+    report_left_out(head, &index);
+    Ok(Some(index))
+}
+
+/// Tells operators of versions whose files are not found because there are too many.
+fn report_left_out(head: &Head, index: &EarlierIndex) {
+    let (name, versions) = (&head.name, index.left_out());
+    if versions > 0 {
         tracing::warn!(%name, versions, "too many earlier files: those of the versions that were archived first are left out");
         metrics::counter!("larder_earlier_versions_left_out_total").increment(versions as u64);
     }
-    Ok(Some(index))
 }
 
 /// Compares files outside of the threads that serve requests: tens of thousands take tens of milliseconds.

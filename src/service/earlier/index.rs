@@ -256,29 +256,37 @@ impl IndexBuilder {
     }
 
     /// Adds what an index of a generation before has of versions that are still eligible, behind the one version that was
-    /// added, which was active then. Returns `false` if all would take more than `limit` bytes.
+    /// added, which was active then: of as many of them as fit into `limit` bytes.
     pub(super) fn add_known(
         &mut self,
         known: &EarlierIndex,
         eligible: &[VersionRow],
         active: &impl FilesOfVersion,
         limit: usize,
-    ) -> bool {
-        let mut places = HashMap::new();
-        for (row, place) in eligible[1..].iter().zip(1_u16..) {
-            let Some(at) = known.versions.iter().position(|version| version.number == row.number) else { break };
-            places.insert(u16::try_from(at).unwrap_or(u16::MAX), place);
-            self.versions.push(row.clone());
-        }
+    ) {
+        let place = |row: &VersionRow| known.versions.iter().position(|version| version.number == row.number);
+        let places: Vec<usize> = eligible[1..].iter().map_while(place).collect();
         let carried = known.files.entries.iter().filter_map(|entry| {
-            let (place, file) = (*places.get(&entry.version)?, known.artifact(entry)?);
+            let place = places.iter().position(|at| *at == usize::from(entry.version))? + 1;
+            let file = known.artifact(entry)?;
             let active = active.content(&file.name);
-            (active != Some(file.blob)).then_some((file, place, active.is_some()))
+            (active != Some(file.blob)).then_some((file, u16::try_from(place).unwrap_or(u16::MAX), active.is_some()))
         });
         let carried: Vec<_> = carried.collect();
-        let carried: Vec<_> = carried.iter().map(|(file, place, is_replaced)| (file, *place, *is_replaced)).collect();
-        self.files.entries = self.merged(&carried);
-        self.bytes() <= limit
+        let (names, before) = (self.files.names.len(), self.files.entries.clone());
+        for count in (0..=places.len()).rev() {
+            let last = u16::try_from(count).unwrap_or(u16::MAX);
+            let fitting = carried.iter().filter(|(_, place, _)| *place <= last);
+            let fitting: Vec<_> = fitting.map(|(file, place, is_replaced)| (file, *place, *is_replaced)).collect();
+            self.files.entries = self.merged(&fitting);
+            self.versions.extend_from_slice(&eligible[1..=count]);
+            if self.bytes() <= limit {
+                return;
+            }
+            self.files.entries.clone_from(&before);
+            self.files.names.truncate(names);
+            self.versions.truncate(1);
+        }
     }
 
     /// The entries with these further ones, which are sorted and of versions that come behind. Of equal ones that of the

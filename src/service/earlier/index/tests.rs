@@ -202,7 +202,7 @@ fn an_index_from_the_one_before_is_the_same_as_a_new_one() {
                 (Some(known), Succession::Next) => {
                     let mut builder = IndexBuilder::new(8, POLICY, Some(&row(now)), &rows);
                     assert!(builder.add(&rows[0], &list[0].1, &versions[&now], usize::MAX));
-                    assert!(builder.add_known(known, &rows, &versions[&now], usize::MAX));
+                    builder.add_known(known, &rows, &versions[&now], usize::MAX);
                     builder.finish()
                 }
                 _ => index_under(now, &versions[&now], &list, usize::MAX),
@@ -214,4 +214,23 @@ fn an_index_from_the_one_before_is_the_same_as_a_new_one() {
         }
     }
     assert!(seen.len() == 3 && seen.values().all(|count| *count > 200), "{seen:?}");
+}
+
+#[test]
+fn what_does_not_fit_any_more_are_the_versions_that_were_archived_first() {
+    let version = |number: u64| vec![file("a", &number.to_string()), file(&format!("{number}.js"), "x")];
+    let list = |numbers: &[u64]| numbers.iter().map(|number| (*number, version(*number))).collect::<Vec<_>>();
+    let known = index_under(4, &version(4), &list(&[3, 2, 1]), usize::MAX);
+    assert_eq!(known.left_out(), 0);
+    let rows = [4, 3, 2, 1].map(row);
+    assert_eq!(known.succession(&row(5), &rows), Succession::Next);
+    let mut builder = IndexBuilder::new(8, POLICY, Some(&row(5)), &rows);
+    assert!(builder.add(&rows[0], &version(4), &version(5), known.bytes()));
+    builder.add_known(&known, &rows, &version(5), known.bytes());
+    let index = builder.finish();
+    assert_eq!((index.left_out(), index.versions.len()), (1, 3));
+    let whole = index_under(5, &version(5), &list(&[4, 3, 2]), usize::MAX);
+    for name in ["1.js", "2.js", "3.js", "4.js", "5.js"] {
+        assert_eq!(named(&index, name, &|_| true), named(&whole, name, &|_| true), "{name}");
+    }
 }
