@@ -23,7 +23,7 @@ impl KeptFiles {
     pub fn of(manifest: &Manifest, key: &RandomState) -> Self {
         let settings = &manifest.site;
         let file = |name: &FileName, digest: Digest| {
-            let content = key.hash_one(digest) & !1 | u64::from(settings.is_revalidated(name));
+            let content = (key.hash_one(digest) & !1) | u64::from(settings.is_revalidated(name));
             (key.hash_one(&*composed(name)), content)
         };
         let kept = manifest.files.iter().filter(|file| is_kept(settings, &file.name));
@@ -67,7 +67,7 @@ mod tests {
         let names = ["index.html", "a-CjL4fkWS.js", "b-BTV8LsEM.js", "fonts/a.woff2", "sw.js"];
         let key = RandomState::new();
         let version = |changed: usize, glob: bool, demoted: Option<&str>| {
-            let file = |(at, name): (usize, &&str)| format!("{name}={}", changed >> at & 1);
+            let file = |(at, name): (usize, &&str)| format!("{name}={}", (changed >> at) & 1);
             let files: Vec<String> = names.iter().enumerate().map(file).collect();
             let mut manifest = manifest(&files.iter().map(String::as_str).collect::<Vec<_>>());
             manifest.site.immutable.extend(glob.then(|| "fonts/**".parse().unwrap()));

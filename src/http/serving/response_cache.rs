@@ -40,10 +40,6 @@ pub(in crate::http) use cacheable::Cacheable;
 use entries::Entries;
 pub(in crate::http) use key::{CacheKey, EndOfDigest, end_of_digest};
 
-/// Largest cached body, in bytes.
-const LARGEST: usize = 256 << 10;
-/// Largest cached body of an answer that says that something is not there, in bytes.
-const LARGEST_NEGATIVE: usize = 16 << 10;
 /// Overhead of a cached response besides its body and key, in bytes.
 const OVERHEAD: usize = 4 << 10;
 /// Most files that are kept open. Each takes about as much memory as [`OVERHEAD`] says, beside its bytes.
@@ -165,7 +161,13 @@ impl ResponseCache {
             cached.used.store(true, Relaxed);
         }
         let whole = whole && !unchanged;
-        (!whole || cached.source.has_body()).then_some(Hit { cached, unchanged, whole })
+        if whole && !cached.source.has_body() {
+            return None;
+        }
+        if let (true, Some(tally)) = (cached.source.is_negative, &cached.source.tally) {
+            tally.count_look();
+        }
+        Some(Hit { cached, unchanged, whole })
     }
 
     /// Whether all sources of an entry are unchanged.
@@ -192,8 +194,7 @@ impl ResponseCache {
         mut headers: HeaderMap,
     ) {
         let body = source.bytes().map_or(0, Bytes::len);
-        let largest = if source.is_negative { LARGEST_NEGATIVE } else { LARGEST };
-        if body > largest || !source.is_cacheable_under(key) {
+        if body > source.largest() || !source.is_cacheable_under(key) {
             return;
         }
         if source.file().is_some() && !read(&self.remembered).has_room_for_file(body) {
@@ -292,9 +293,7 @@ impl Hit {
 
     /// What the response counts as, if its surface counts more than routes.
     pub(in crate::http) fn tally(&self) -> Option<&Tally> {
-        let tally = self.cached.source.tally.as_ref();
-        tally.filter(|_| self.cached.source.is_negative).inspect(|tally| tally.count_look());
-        tally
+        self.cached.source.tally.as_ref()
     }
 
     pub(in crate::http) fn matched_route(&self) -> &str {

@@ -17,6 +17,11 @@ use crate::domain::ManifestName;
 use crate::http::serving::tally::Tally;
 use crate::store::FileSlice;
 
+/// Largest cached body, in bytes.
+const LARGEST: usize = 256 << 10;
+/// Largest cached body of an answer that says that something is not there, in bytes.
+const LARGEST_NEGATIVE: usize = 16 << 10;
+
 /// Response extension by which a handler allows caching: the response to a GET or HEAD is public and depends on nothing
 /// but the URL and these sources.
 #[derive(Debug, Clone)]
@@ -108,6 +113,11 @@ impl Cacheable {
             CachedBody::File(slice) => slice.bytes.as_ref(),
             CachedBody::None(_) => None,
         }
+    }
+
+    /// Largest body that is cached, in bytes.
+    pub(super) fn largest(&self) -> usize {
+        if self.is_negative { LARGEST_NEGATIVE } else { LARGEST }
     }
 
     pub(super) fn has_body(&self) -> bool {
