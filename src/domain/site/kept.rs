@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::domain::{Digest, FileName, Manifest};
+use crate::domain::{Digest, FileName, Glob, Manifest};
 
 use super::files::{composed, is_kept};
 
@@ -29,7 +29,7 @@ impl KeptFiles {
         let kept = manifest.files.iter().filter(|file| is_kept(settings, &file.name));
         let mut files: Box<[_]> = kept.map(|kept| file(&kept.name, kept.blob.digest)).collect();
         files.sort_unstable();
-        let patterns = key.hash_one(settings.immutable.iter().map(|glob| glob.as_str()).collect::<Vec<_>>());
+        let patterns = key.hash_one(settings.immutable.iter().map(Glob::as_str).collect::<Vec<_>>());
         Self { patterns, files }
     }
 

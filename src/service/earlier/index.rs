@@ -189,7 +189,7 @@ impl EarlierIndex {
     fn artifact(&self, entry: &Entry) -> Option<Artifact> {
         let files = &*self.files;
         let blob = Descriptor { digest: entry.digest, size: entry.size };
-        let media_type = files.media_types.get(entry.media_type as usize).map(|text| text.to_string());
+        let media_type = files.media_types.get(entry.media_type as usize).map(|text| (**text).to_owned());
         let of = entry.of.map(|of| files.names.get(of).parse()).transpose().ok()?;
         Some(Artifact { media_type, of, ..Artifact::of(files.name(entry).parse().ok()?, blob) })
     }
