@@ -3,12 +3,15 @@
 //! `cargo bench --bench memory` runs 64 uploads and 64 downloads of 1 GiB at once, then 64 pushes of images that have
 //! layers in common, each on a server of its own, and prints what that server holds in memory. It needs 66 GiB of disk;
 //! `-- --transfers 16 --size 256MiB` needs less and must show the same, and `--transfers 0` leaves the transfers out. Of
-//! the pushes, `--pushes` is the number and `--layer 32MiB` the size of each layer.
+//! the pushes, `--pushes` is the number and `--layer 32MiB` the size of each layer. At last it reads seven versions of a
+//! site of 100,000 files; `--files` is another number.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark prints what the wall clock says")]
 
 #[path = "memory/pushes.rs"]
 mod pushes;
+#[path = "memory/sites.rs"]
+mod sites;
 mod support;
 
 use std::time::{Duration, Instant};
@@ -35,6 +38,10 @@ fn main() {
         let what = format!("{pushes} pushes of {shared} shared and {own} other layers of {} MiB at once", size >> 20);
         let bytes = pushes * (shared + own) * size;
         measure(&runtime, &what, bytes, async |server| pushes::push_all(server, pushes, size).await);
+    }
+    let files = argument("files", "100000").parse::<u64>().expect("a number");
+    if files > 0 {
+        runtime.block_on(sites::read_all(files));
     }
 }
 

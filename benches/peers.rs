@@ -9,7 +9,7 @@
 //! Everything behind `--` is optional: `--only HEAD,image`, the loads with one of these in their names; `--connections
 //! 1,16,256`; `--rounds 5`; `--seconds 3` for each read load in each round; `--blobs 100000` in the store that Larder is
 //! started on, of which ten times as many are the goal but take half an hour to make on a slow disk; `--json FILE` and
-//! `--svg FILE`, the results for programs and as a plot; `--quick`, a smoke run with small sizes, whose figures mean
+//! `--svg FILE`, the results for programs and as a plot; `--wrk`, sites read by the program `wrk`; `--quick`, a smoke run with small sizes, whose figures mean
 //! nothing; `--engine`, Ceph's object gateway as a peer, which has to be installed and takes half a minute to start, with its
 //! disk in `--place /dev/shm`; `--angos PROGRAM`, a release binary of Angos; `--no-pin`; `--discard`.
 //!
@@ -65,6 +65,8 @@ mod reads;
 mod results;
 #[path = "peers/servers.rs"]
 mod servers;
+#[path = "peers/sites.rs"]
+mod sites;
 #[path = "peers/starts.rs"]
 mod starts;
 #[path = "peers/svg.rs"]
@@ -73,6 +75,8 @@ mod svg;
 mod table;
 #[path = "peers/writes.rs"]
 mod writes;
+#[path = "peers/wrk.rs"]
+mod wrk;
 
 use std::fs;
 use std::path::Path;
@@ -88,6 +92,7 @@ use options::{Options, flag};
 use reads::Requests;
 use results::{Results, Who, Work, measure};
 use servers::{Kind, Peer};
+use sites::Sites;
 use starts::Starts;
 use support::directory;
 use writes::Writes;
@@ -126,6 +131,13 @@ impl Bench {
     /// Measures these loads, in a directory.
     fn run(&self, wanted: &[Work], directory: &Path) -> Results {
         let (mut maker, mut results) = (Maker::new(), Results::default());
+        let (of_sites, wanted): (Vec<Work>, Vec<Work>) = wanted.iter().partition(|work| work.is_of_sites());
+        if !of_sites.is_empty() {
+            self.sites(&of_sites, directory, &mut maker, &mut results);
+        }
+        if wanted.is_empty() {
+            return results;
+        }
         let peers = self.start(directory, &mut maker);
         for work in wanted.iter().filter(|work| Work::READS.contains(work)) {
             for connections in &self.options.connections {
@@ -146,6 +158,23 @@ impl Bench {
             }
         }
         results
+    }
+
+    /// Measures loads of sites.
+    fn sites(&self, wanted: &[Work], directory: &Path, maker: &mut Maker, results: &mut Results) {
+        let (options, sizes) = (&self.options, self.options.sizes());
+        let sites = Sites::start(&self.programs, &self.cores, sizes, directory, maker);
+        let sites = sites.with(options.bodies, options.wrk);
+        let until = Until::Time { warm_up: WARM_UP * options.seconds, seconds: options.seconds };
+        for work in wanted {
+            if *work == Work::PublishSite {
+                self.each_round(*work, |_| sites.publishes(maker, results));
+                continue;
+            }
+            for connections in &self.options.connections {
+                self.each_round(*work, |_| sites.read(*work, *connections, until, results));
+            }
+        }
     }
 
     fn each_round(&self, work: Work, mut round: impl FnMut(usize)) {

@@ -67,6 +67,10 @@ impl CacheSources for Sources {
         self.resolve.recent_generation(name)
     }
 
+    fn is_newest(&self, name: &ManifestName, generation: u64) -> bool {
+        self.resolve.is_certainly_newest(name, generation)
+    }
+
     fn epoch(&self) -> u64 {
         self.access.epoch()
     }

@@ -307,6 +307,13 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
         false
     }
 
+    /// Whether there is certainly no object under `key` now, as far as that can be told without waiting. `false` is
+    /// inconclusive.
+    fn is_certainly_absent(&self, key: &Key) -> bool {
+        let _ = key;
+        false
+    }
+
     /// A presigned URL with which a client can fetch the object under `key` directly from the store for a limited time.
     /// `None` if the store does not support this. Does not check that the object exists.
     async fn presign(&self, key: &Key, options: &PresignOptions) -> Result<Option<String>> {

@@ -1,6 +1,6 @@
 //! The goals that Larder has set itself, and whether a run meets them.
 
-use super::results::{Results, Who, Work};
+use super::results::{Results, Row, Who, Work};
 use super::servers::Kind;
 use super::writes::{HASH, HASH_AND_WRITE, WRITE};
 
@@ -77,6 +77,23 @@ pub(crate) fn goals(results: &Results, name: impl Fn(Work) -> String) -> Vec<Goa
             Work::PublishRelease => {
                 let times = against(HASH_AND_WRITE).map(|ratio| 1.0 / ratio);
                 add("time, of hashing and writing the bytes once", times, 1.1, false);
+            }
+            work if Work::SITE_READS.contains(&work) => {
+                let bound = if connections == Some(16) { 1.0 } else { 0.9 };
+                add("requests, of nginx", against(NGINX), bound, true);
+            }
+            Work::SiteBesidePublishes | Work::LittleBesidePublishes => {
+                let time = |work| results.row(work, connections, LARDER)?.median(|sample| sample.p99);
+                let times = || Some(time(work)? / time(Work::SitePage10)?);
+                add("p99, of that without publishes", times(), 1.5, false);
+            }
+            Work::PublishSite => {
+                let times = against(HASH_AND_WRITE).map(|ratio| 1.0 / ratio);
+                add("time, of hashing and writing the bytes once", times, 1.5, false);
+            }
+            Work::PublishSiteAgain => {
+                let first = results.row(Work::PublishSite, None, LARDER).map(Row::value);
+                add("time, of the first publish", first.map(|first| row.value() / first), 0.1, false);
             }
             Work::StartAndAnswer | Work::StartAndRead => add("milliseconds", Some(row.value()), START, false),
             _ => {}

@@ -27,6 +27,10 @@ pub(crate) fn launch(kind: Kind, programs: &Programs, cores: &Cores, root: &Path
 fn larder(root: &Path, address: SocketAddr) -> Launch {
     let mut arguments: Vec<_> = ["serve", "--listen"].map(Into::into).into();
     arguments.extend([address.to_string().into(), "--data".into(), root.into()]);
+    let configuration = root.join("larder.toml");
+    if configuration.exists() {
+        arguments.extend(["--config".into(), configuration.into()]);
+    }
     let variables = [QUIET, ("LARDER__LOG__FILTER", "warn")];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     Launch { program: LARDER.into(), arguments, variables, log: root.join("bench.log") }
@@ -43,7 +47,7 @@ fn nginx(program: &Program, cores: &Cores, root: &Path, address: SocketAddr) -> 
             keepalive_requests 1000000000; keepalive_timeout 1h; default_type application/octet-stream;
             client_body_temp_path {here}/tmp; proxy_temp_path {here}/tmp; fastcgi_temp_path {here}/tmp;
             uwsgi_temp_path {here}/tmp; scgi_temp_path {here}/tmp;
-            server {{ listen {address} backlog=1024; root {here}/files; }}
+            server {{ listen {address} backlog=1024; root {here}/files; include {here}/site.conf*; }}
         }}\n"
     );
     fs::write(root.join("nginx.conf"), configuration).expect("a configuration");

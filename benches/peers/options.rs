@@ -8,12 +8,13 @@ use super::support::argument;
 /// Options that are followed by a value.
 const VALUES: [&str; 9] = ["angos", "blobs", "connections", "json", "only", "place", "rounds", "seconds", "svg"];
 /// Options that stand alone; the last is cargo's.
-const FLAGS: [&str; 5] = ["discard", "engine", "no-pin", "quick", "bench"];
+const FLAGS: [&str; 6] = ["discard", "engine", "no-pin", "quick", "wrk", "bench"];
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 /// What is measured, and how long.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
 pub(crate) struct Options {
     /// A smoke run: small sizes, one short round.
     pub quick: bool,
@@ -21,6 +22,8 @@ pub(crate) struct Options {
     pub pin: bool,
     /// What the load generator does with what it reads.
     pub bodies: Bodies,
+    /// Whether the sites are read by the program `wrk`.
+    pub wrk: bool,
     /// Whether the S3 engine is a peer.
     pub engine: bool,
     /// The program of Angos.
@@ -48,6 +51,7 @@ impl Options {
             quick,
             pin: !flag("no-pin"),
             bodies: if flag("discard") { Bodies::Discard } else { Bodies::Drop },
+            wrk: flag("wrk"),
             engine: flag("engine"),
             angos: given("angos"),
             rounds: argument("rounds", usual("5", "1")).parse().expect("--rounds takes a number"),
@@ -78,6 +82,7 @@ impl Options {
             image: Set { count: 5, size: 40 * MIB },
             release: Set { count: 6, size: 20 * MIB },
             tree: Set { count: 5000, size: 4 * KIB },
+            site: Set { count: 10_000, size: 5 * KIB },
             blobs: self.blobs,
         };
         if !self.quick {
@@ -93,6 +98,7 @@ impl Options {
             image: Set { size: MIB, ..full.image },
             release: Set { size: MIB, ..full.release },
             tree: Set { count: 50, ..full.tree },
+            site: Set { count: 50, ..full.site },
             ..full
         }
     }
@@ -143,6 +149,8 @@ pub(crate) struct Sizes {
     pub image: Set,
     pub release: Set,
     pub tree: Set,
+    /// The files of a site.
+    pub site: Set,
     /// Blobs of the store that Larder is started on.
     pub blobs: u64,
 }

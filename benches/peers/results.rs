@@ -29,6 +29,19 @@ pub(crate) enum Work {
     PullImage,
     StartAndAnswer,
     StartAndRead,
+    SitePage1,
+    SitePage10,
+    SiteCoded,
+    SiteUnchanged,
+    SiteMissing,
+    SiteMany,
+    /// The page of 10 KiB, while the site is published every second.
+    SiteBesidePublishes,
+    /// The same page of a site of a hundred files.
+    LittleBesidePublishes,
+    PublishSite,
+    /// The same site with one change.
+    PublishSiteAgain,
 }
 
 /// What a value means.
@@ -56,7 +69,7 @@ impl Unit {
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::GetLarge,
         Self::GetSmall,
         Self::GetRange,
@@ -75,7 +88,19 @@ impl Work {
         Self::PullImage,
         Self::StartAndAnswer,
         Self::StartAndRead,
+        Self::SitePage1,
+        Self::SitePage10,
+        Self::SiteCoded,
+        Self::SiteUnchanged,
+        Self::SiteMissing,
+        Self::SiteMany,
+        Self::SiteBesidePublishes,
+        Self::LittleBesidePublishes,
+        Self::PublishSite,
     ];
+    /// Those that read a site and are answered the same by nginx.
+    pub(crate) const SITE_READS: [Self; 6] =
+        [Self::SitePage1, Self::SitePage10, Self::SiteCoded, Self::SiteUnchanged, Self::SiteMissing, Self::SiteMany];
     /// Those that only read.
     pub(crate) const READS: [Self; 9] = [
         Self::GetLarge,
@@ -88,6 +113,15 @@ impl Work {
         Self::NotModified,
         Self::GetRef,
     ];
+
+    /// Whether it is done at the servers of a site.
+    pub(crate) fn is_of_sites(self) -> bool {
+        Self::SITE_READS.contains(&self)
+            || matches!(
+                self,
+                Self::SiteBesidePublishes | Self::LittleBesidePublishes | Self::PublishSite | Self::PublishSiteAgain
+            )
+    }
 
     pub(crate) fn name(self, sizes: &Sizes) -> String {
         let files = |set: &Set| format!("{} x {}", set.count, size(set.size));
@@ -110,15 +144,29 @@ impl Work {
             Self::PullImage => format!("pull image {}", files(&sizes.image)),
             Self::StartAndAnswer => format!("start, {} blobs, answer", sizes.blobs),
             Self::StartAndRead => format!("start, {} blobs, manifest", sizes.blobs),
+            Self::SitePage1 => "site page 1 KiB".to_owned(),
+            Self::SitePage10 => "site page 10 KiB".to_owned(),
+            Self::SiteCoded => "site asset in gzip".to_owned(),
+            Self::SiteUnchanged => "site 304".to_owned(),
+            Self::SiteMissing => "site 404".to_owned(),
+            Self::SiteMany => format!("site {} in turn", files(&sizes.site)),
+            Self::SiteBesidePublishes => "site page 10 KiB beside publishes".to_owned(),
+            Self::LittleBesidePublishes => "little site beside publishes".to_owned(),
+            Self::PublishSite => format!("publish site {}", files(&sizes.site)),
+            Self::PublishSiteAgain => "publish site with one change".to_owned(),
         }
     }
 
     pub(crate) fn unit(self) -> Unit {
         match self {
             Self::GetLarge | Self::GetRange | Self::PutHuge => Unit::MebibytesPerSecond,
-            Self::PublishRelease | Self::PublishTree | Self::PublishBesideReads | Self::PushImage | Self::PullImage => {
-                Unit::Seconds
-            }
+            Self::PublishRelease
+            | Self::PublishTree
+            | Self::PublishBesideReads
+            | Self::PushImage
+            | Self::PullImage
+            | Self::PublishSite
+            | Self::PublishSiteAgain => Unit::Seconds,
             Self::StartAndAnswer | Self::StartAndRead => Unit::Milliseconds,
             _ => Unit::PerSecond,
         }
@@ -184,13 +232,18 @@ impl Cost {
 /// Carries out a plan at a server and measures it.
 pub(crate) fn measure(work: Work, server: &Process, cores: &Cores, plan: &Plan) -> Sample {
     let (report, cost) = Cost::measure(server, || carry_out(cores, plan));
+    measured(work, &report, &cost)
+}
+
+/// The sample that a report of a load generator is.
+pub(crate) fn measured(work: Work, report: &Report, cost: &Cost) -> Sample {
     let value = match work.unit() {
         Unit::MebibytesPerSecond => report.bytes as f64 / f64::from(1 << 20) / report.seconds,
         Unit::PerSecond => report.exchanges as f64 / report.seconds,
         Unit::Seconds => report.seconds,
         Unit::Milliseconds => report.seconds * 1e3,
     };
-    with_latency(cost.sample(value, report.all_bytes, report.all_exchanges), &report)
+    with_latency(cost.sample(value, report.all_bytes, report.all_exchanges), report)
 }
 
 /// A sample with the latencies that the load generator saw.
@@ -198,7 +251,7 @@ pub(crate) fn with_latency(sample: Sample, report: &Report) -> Sample {
     Sample {
         p50: report.latency.map(|latency| latency.p50),
         p99: report.latency.map(|latency| latency.p99),
-        client: Some(report.cpu_seconds / report.all_seconds / report.threads as f64),
+        client: Some(report.cpu_seconds / report.all_seconds / report.threads as f64).filter(|share| share.is_finite()),
         ..sample
     }
 }

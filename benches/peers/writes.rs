@@ -167,7 +167,7 @@ impl Writes<'_> {
     }
 
     /// The seconds that one process on a core of the servers takes for the same bytes.
-    fn floor(&self, blobs: &[Blob], pass: Pass) -> f64 {
+    pub(crate) fn floor(&self, blobs: &[Blob], pass: Pass) -> f64 {
         settle_disk(self.directory);
         let blobs = blobs.iter().map(|blob| (blob.length, blob.seed)).collect();
         let plan = Floor { blobs, pass, into: self.directory.join("floor") };
@@ -188,9 +188,9 @@ struct Floor {
 
 /// What is done with them.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Pass {
-    hash: bool,
-    write: bool,
+pub(crate) struct Pass {
+    pub hash: bool,
+    pub write: bool,
 }
 
 /// Hashes and writes what standard input says: one file after the other, each synced, and their directory at the end.

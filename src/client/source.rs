@@ -74,7 +74,9 @@ impl Fingerprint {
         if !before.is_file() {
             return Err(irregular());
         }
-        let (hasher, size) = hash_all(&mut Metered { file: &mut file, meter, read: 0 })?;
+        // Clearing a large buffer for each of many small files would take longer than hashing them.
+        let buffer = usize::try_from(before.len()).unwrap_or(BUFFER).saturating_add(1).min(BUFFER);
+        let (hasher, size) = hash_with(&mut Metered { file: &mut file, meter, read: 0 }, vec![0; buffer])?;
         let after = file.metadata()?;
         if size != before.len() || !same_moment(&before, &after) {
             return Err(io::Error::other("it changed while it was being read"));
@@ -160,8 +162,11 @@ fn same_moment(before: &Metadata, after: &Metadata) -> bool {
 /// # Errors
 /// Any error of `reader`.
 pub fn hash_all(reader: &mut impl Read) -> io::Result<(Hasher, u64)> {
+    hash_with(reader, vec![0; BUFFER])
+}
+
+fn hash_with(reader: &mut impl Read, mut buffer: Vec<u8>) -> io::Result<(Hasher, u64)> {
     let mut hasher = Hasher::new();
-    let mut buffer = vec![0; BUFFER];
     let mut length = 0;
     loop {
         match reader.read(&mut buffer) {

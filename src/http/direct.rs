@@ -24,7 +24,7 @@ const FIELDS: usize = 100;
 /// Fields that announce more than a head, or may.
 const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "upgrade", "expect"];
 /// Largest body that is written directly, in bytes: a client that does not take it makes the connection hold a copy.
-pub(super) const LARGEST: usize = 8 << 10;
+pub(super) const LARGEST: usize = 16 << 10;
 /// Largest part of a file that is written directly, in bytes: as much as is taken for in memory after one look.
 pub(super) const LARGEST_FILE: u64 = 1 << 20;
 /// Fields without influence on cached responses, which exist only for what everybody gets.

@@ -90,8 +90,8 @@ pub enum AsOf {
     Recent,
     /// Shows every change that was complete when the answer was requested, made on any server.
     Now,
-    /// Shows every change that was complete at this moment, usually when a request arrived. Callers of one name share
-    /// requests to the store, which are at least 100 ms apart: for what anybody may ask for that is not there.
+    /// Shows every change that was complete at this moment, usually when a request arrived: for what anybody may ask for
+    /// that is not there. Callers of one name share requests to the store, which are at least 100 ms apart.
     After(Instant),
 }
 

@@ -101,6 +101,13 @@ impl<S: LogState> Log<S> {
         decode(&key, &bytes, log, generation).map(Some)
     }
 
+    /// Whether `generation` is certainly the newest now, as far as that can be told without waiting. `false` is
+    /// inconclusive.
+    #[must_use]
+    pub fn certainly_ends_at(&self, log: &S::Log, generation: u64) -> bool {
+        generation.checked_add(1).is_some_and(|next| self.store.is_certainly_absent(&S::key(log, next).key()))
+    }
+
     /// Passes the states after `generation`, oldest first, to `seen`, which returns the generation from which to
     /// continue. Returns when the store was asked for the first absent state; `None` if it was not reached within
     /// `most` steps.

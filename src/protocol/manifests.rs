@@ -34,6 +34,9 @@ const REMEMBERED_BYTES: u64 = 32 << 20;
 /// find none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Manifests of at most this many bytes are read in the thread that asks. A longer one takes milliseconds.
+const LONG: usize = 64 << 10;
+
 const DAMAGED: &str = "the bytes of this manifest do not have its digest";
 
 /// A manifest whose bytes were read and verified.
@@ -124,6 +127,16 @@ struct ReadAs {
     composed: bool,
 }
 
+impl ReadAs {
+    /// Memory that a manifest takes, about, in bytes.
+    fn weigh(&self, loaded: &LoadedManifest) -> u32 {
+        // Files that are not in the bytes have up to three aliases each.
+        let files = loaded.manifest().map_or(0, |manifest| manifest.files.len());
+        let composed = if self.composed { files * 1024 } else { 0 };
+        u32::try_from(1024 + loaded.bytes.len() * 4 + composed).unwrap_or(u32::MAX)
+    }
+}
+
 /// The manifests in a store.
 #[derive(Debug)]
 pub struct Manifests {
@@ -143,12 +156,7 @@ impl Manifests {
     /// Manifests stored among `blobs`, in these formats. The first one applies to documents without a media type.
     #[must_use]
     pub fn with_formats(blobs: Arc<Blobs>, formats: &'static [Format]) -> Self {
-        let weigh = |read: &ReadAs, loaded: &Arc<LoadedManifest>| {
-            // Files that are not in the bytes have up to three aliases each.
-            let files = loaded.manifest().map_or(0, |manifest| manifest.files.len());
-            let composed = if read.composed { files * 1024 } else { 0 };
-            u32::try_from(1024 + loaded.bytes.len() * 4 + composed).unwrap_or(u32::MAX)
-        };
+        let weigh = |read: &ReadAs, loaded: &Arc<LoadedManifest>| read.weigh(loaded);
         let remembered = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
         Self { blobs, formats, remembered, reads: Flights::default() }
     }
@@ -231,7 +239,8 @@ impl Manifests {
                 // An alias that is missing may come.
                 let is_final = !matches!(contents.read, Err(ReadError::Unresolved(_)));
                 let loaded = Arc::new(LoadedManifest::new(bytes, contents));
-                if is_final {
+                // One that the cache cannot keep would stay in memory until the cache is looked through.
+                if is_final && u64::from(key.weigh(&loaded)) <= REMEMBERED_BYTES {
                     manifests.remembered.insert(key, Arc::clone(&loaded));
                 }
                 Ok(Some(loaded))
@@ -268,10 +277,17 @@ impl Manifests {
     ) -> Result<(Bytes, Contents), StoreError> {
         let key = object.meta.key.clone();
         let bytes = object.bytes(descriptor.size).await?;
-        if Digest::of(&bytes) != descriptor.digest {
-            return Err(StoreError::new(StoreErrorKind::Corrupt, &key, DAMAGED));
-        }
-        let read = self.resolve(&bytes, media_type, self.understand(&bytes, media_type)).await?;
+        let (format, document) = (Format::among(self.formats, media_type), bytes.clone());
+        let is_long = bytes.len() > LONG;
+        let understand = move || {
+            let is_sound = Digest::of(&document) == descriptor.digest;
+            is_sound.then(|| (format?.read)(&document, &Aliases::default()))
+        };
+        let failed = |error| StoreError::new(StoreErrorKind::Internal, descriptor.digest, error);
+        let understood =
+            if is_long { tokio::task::spawn_blocking(understand).await.map_err(failed)? } else { understand() };
+        let Some(understood) = understood else { return Err(StoreError::new(StoreErrorKind::Corrupt, &key, DAMAGED)) };
+        let read = self.resolve(&bytes, media_type, understood).await?;
         Ok((bytes, Contents { digest: descriptor.digest, read }))
     }
 

@@ -20,12 +20,12 @@ use crate::domain::{Digest, FileName, Head, LogName, ManifestName, VersionRow};
 use crate::protocol::flights::Flights;
 use crate::protocol::{AsOf, Heads, LoadedManifest, Manifests};
 use crate::store::{StoreError, StoreErrorKind};
-use index::{EarlierIndex, IndexBuilder};
+use index::{EarlierIndex, IndexBuilder, Succession};
 
 /// Size of the indexes of all names together, in bytes.
 const REMEMBERED_BYTES: u64 = 64 << 20;
-/// Maximum size of the index of one name, in bytes. What does not fit are files of the versions that were
-/// archived first.
+/// Maximum size of the index of one name, in bytes: about 95 for each path and content that the active version does not
+/// have. What does not fit are files of the versions that were archived first.
 const MAX_INDEX: usize = 32 << 20;
 /// Maximum age of a build that a caller joins. What it makes is valid at any age; the limit is for builds that get stuck.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -166,7 +166,8 @@ impl Earlier {
             async move {
                 // The semaphore is never closed.
                 let _turn = turn.acquire().await.ok();
-                let index = build(&heads, &manifests, &head, policy).await?.map(Arc::new);
+                let before = known.get(&head.name).filter(|index| index.policy == policy);
+                let index = build((&heads, &manifests), &head, policy, before).await?.map(Arc::new);
                 if let Some(index) = &index {
                     known.insert(head.name.clone(), Arc::clone(index));
                 }
@@ -177,41 +178,92 @@ impl Earlier {
     }
 }
 
-/// Indexes the files of all eligible versions. `None` if the manifest of one is gone because a newer head has retired it.
+/// Indexes the files of all eligible versions, from the index `before` as far as that is possible: manifests of tens of
+/// thousands of files take long to read. `None` if the manifest of one is gone because a newer head has retired it.
 async fn build(
-    heads: &Arc<Heads>,
-    manifests: &Arc<Manifests>,
+    context: (&Arc<Heads>, &Arc<Manifests>),
     head: &Head,
     policy: EarlierFiles,
+    before: Option<Arc<EarlierIndex>>,
 ) -> Result<Option<EarlierIndex>, StoreError> {
-    let now = heads.now();
+    let (heads, now) = (context.0, context.0.now());
     let started = now.checked_sub(policy.window).unwrap_or(Timestamp::MIN);
     let rows = heads.archived(head, started).await?;
     let eligible = policy.eligible(&rows, |row| now.duration_since(since(row)));
-    let mut builder = IndexBuilder::new(head.generation, policy);
-    let (Some(active), false) = (head.active(), eligible.is_empty()) else { return Ok(Some(builder.finish())) };
-    let active = match load(heads, manifests, head, active).await? {
+    let eligible: Arc<[VersionRow]> = eligible.into_iter().cloned().collect();
+    let builder = || IndexBuilder::new(head.generation, policy, head.active(), &eligible);
+    let (Some(row), false) = (head.active(), eligible.is_empty()) else { return Ok(Some(builder().finish())) };
+    let succession = before.as_ref().map_or(Succession::None, |before| before.succession(row, &eligible));
+    if let (Some(before), Succession::Same) = (&before, &succession) {
+        return Ok(Some(before.renewed(head.generation, &eligible)));
+    }
+    let active = match load(context, head, row).await? {
         Loaded::Manifest(active) => active,
         Loaded::Moved => return Ok(None),
-        Loaded::Unreadable => return Ok(Some(builder.finish())),
+        Loaded::Unreadable => return Ok(Some(builder().finish())),
     };
-    let of_active = |name: &FileName| active.file(name).ok().flatten().map(|file| file.blob);
-    for row in eligible {
-        let loaded = match load(heads, manifests, head, row).await? {
+    if let (Some(before), Succession::Next) = (before, succession)
+        && let Loaded::Manifest(first) = load(context, head, &eligible[0]).await?
+    {
+        let (mut builder, eligible, active) = (builder(), Arc::clone(&eligible), Arc::clone(&active));
+        let succeed = move || {
+            if builder.add(&eligible[0], &first, &active, MAX_INDEX) {
+                builder.add_known(&before, &eligible, &active, MAX_INDEX);
+            }
+            builder.finish()
+        };
+        let index = off_thread(succeed).await?;
+        report_left_out(head, &index);
+        return Ok(Some(index));
+    }
+    whole(context, head, (builder(), active), eligible).await
+}
+
+/// Indexes the files of all eligible versions by reading all of their manifests.
+async fn whole(
+    context: (&Arc<Heads>, &Arc<Manifests>),
+    head: &Head,
+    (mut builder, active): (IndexBuilder, Arc<LoadedManifest>),
+    eligible: Arc<[VersionRow]>,
+) -> Result<Option<EarlierIndex>, StoreError> {
+    for row in &*eligible {
+        let loaded = match load(context, head, row).await? {
             Loaded::Manifest(loaded) => loaded,
             Loaded::Moved => return Ok(None),
-            Loaded::Unreadable => continue,
+            Loaded::Unreadable => {
+                builder.skip(row);
+                continue;
+            }
         };
-        let Ok(manifest) = loaded.manifest() else { continue };
-        if !builder.add(row, &manifest.files, of_active, MAX_INDEX) {
-            let (name, version) = (&head.name, row.number);
-            tracing::warn!(%name, version, "too many earlier files: from this version on they are left out");
+        let (row, active) = (row.clone(), Arc::clone(&active));
+        let fits;
+        (builder, fits) = off_thread(move || {
+            let fits = builder.add(&row, &loaded, &active, MAX_INDEX);
+            (builder, fits)
+        })
+        .await?;
+        if !fits {
             break;
         }
-        // So many files may take milliseconds.
-        tokio::task::yield_now().await;
     }
-    Ok(Some(builder.finish()))
+    let index = off_thread(move || builder.finish()).await?;
+    report_left_out(head, &index);
+    Ok(Some(index))
+}
+
+/// Tells operators of versions whose files are not found because there are too many.
+fn report_left_out(head: &Head, index: &EarlierIndex) {
+    let (name, versions) = (&head.name, index.left_out());
+    if versions > 0 {
+        tracing::warn!(%name, versions, "too many earlier files: those of the versions that were archived first are left out");
+        metrics::counter!("larder_earlier_versions_left_out_total").increment(versions as u64);
+    }
+}
+
+/// Compares files outside of the threads that serve requests: tens of thousands take tens of milliseconds.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    let failed = |error| StoreError::new(StoreErrorKind::Internal, "earlier files", error);
+    tokio::task::spawn_blocking(work).await.map_err(failed)
 }
 
 /// What became of reading the manifest of a row.
@@ -225,8 +277,7 @@ enum Loaded {
 }
 
 async fn load(
-    heads: &Arc<Heads>,
-    manifests: &Arc<Manifests>,
+    (heads, manifests): (&Arc<Heads>, &Arc<Manifests>),
     head: &Head,
     row: &VersionRow,
 ) -> Result<Loaded, StoreError> {

@@ -23,6 +23,7 @@ use bytes::Bytes;
 pub use self::drafts::DraftKey;
 pub use self::error::{ImmutableChanged, PartsError, PublishError};
 use self::error::{complete, readable, to_upload};
+use self::immutable::KnownFiles;
 pub use self::parts::Progress;
 pub use self::push::Pushed;
 use crate::domain::attestation::{Annex, Standing};
@@ -123,6 +124,7 @@ pub struct Publish {
     manifests: Arc<Manifests>,
     members: MemberIndex,
     limits: PublishLimits,
+    kept: KnownFiles,
 }
 
 impl Publish {
@@ -130,7 +132,7 @@ impl Publish {
     #[must_use]
     pub fn new(heads: Arc<Heads>, blobs: Arc<Blobs>, manifests: Arc<Manifests>, limits: PublishLimits) -> Self {
         let members = MemberIndex::new(heads.store());
-        Self { heads, blobs, manifests, members, limits }
+        Self { heads, blobs, manifests, members, limits, kept: KnownFiles::default() }
     }
 
     /// The size limits of manifests.

@@ -168,6 +168,12 @@ impl Resolve {
         self.heads.recent(name).map(|head| head.generation)
     }
 
+    /// As [`Heads::is_certainly_newest`].
+    #[must_use]
+    pub fn is_certainly_newest(&self, name: &ManifestName, generation: u64) -> bool {
+        self.heads.is_certainly_newest(name, generation)
+    }
+
     /// Begins to wait for changes of a name.
     #[must_use]
     pub fn watch(&self, name: &ManifestName) -> HeadWatch {

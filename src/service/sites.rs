@@ -84,6 +84,8 @@ pub struct SiteAnswer {
     pub site: Arc<Site>,
     /// What answers the request.
     pub found: Found,
+    /// Whether `found` says that there is nothing, and says it however the answer is to be used.
+    pub is_absent_for_all: bool,
 }
 
 /// Why a request cannot be answered.
@@ -119,7 +121,8 @@ struct Opened {
 
 impl Opened {
     fn answer(self, found: Found) -> SiteAnswer {
-        SiteAnswer { version: self.row.number, generation: self.generation, site: self.site, found }
+        let (version, generation, site) = (self.row.number, self.generation, self.site);
+        SiteAnswer { version, generation, site, found, is_absent_for_all: false }
     }
 }
 
@@ -215,8 +218,21 @@ impl Sites {
             }
         }
         let kind = RequestKind { navigation: request.mode.is_navigation() };
+        let is_absent_for_all = self.is_absent_for_all(&opened.site, path, request);
         let page = opened.site.fallback(path, kind).or_else(|| opened.site.not_found(path));
-        Ok(Some(opened.answer(page.map_or(Found::Nothing, Found::Page))))
+        let answer = opened.answer(page.map_or(Found::Nothing, Found::Page));
+        Ok(Some(SiteAnswer { is_absent_for_all, ..answer }))
+    }
+
+    /// Whether a path that answers nothing to this request answers nothing to others, while the name is as it is. Earlier
+    /// files become fewer with time, never more.
+    fn is_absent_for_all(&self, site: &Site, path: &SitePath, request: SiteRequest<'_>) -> bool {
+        let may_be_earlier = request.mode == RequestMode::Navigation && self.earlier.is_on(&request.target.name);
+        !may_be_earlier
+            && [true, false].into_iter().all(|navigation| {
+                let kind = RequestKind { navigation };
+                site.look(path, request.query, kind) == Outcome::Nothing && site.fallback(path, kind).is_none()
+            })
     }
 
     /// The file in a version that was active before, for pages that are still open. Pages of theirs are not shown: who

@@ -118,9 +118,8 @@ impl FsStore {
         let root = resolved(root.to_path_buf());
         let (objects, staging) = (resolved(root.join("objects")), root.join("staging"));
         let directories = Directories::new(objects.clone(), Arc::clone(&steps));
-        let parts = root.join("parts");
+        let (parts, pieces) = (root.join("parts"), Arc::default());
         let long_calls = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get));
-        let pieces = Arc::default();
         Self { inner: Arc::new(Inner { objects, staging, parts, directories, pieces, long_calls, steps }) }
     }
 
@@ -227,9 +226,8 @@ impl Inner {
 
     /// Creates empty objects as links to one empty file, so that each costs a directory entry but no inode.
     fn create_empty(&self, keys: &[Key]) -> io::Result<()> {
-        let staged = self.stage()?;
+        let (staged, mut directory) = (self.stage()?, None);
         staged.sync()?;
-        let mut directory = None;
         for key in keys {
             let path = self.path(key);
             let above = path.parent().unwrap_or(&self.objects);
@@ -282,6 +280,10 @@ impl Inner {
 impl ObjectStore for FsStore {
     fn has_files(&self) -> bool {
         true
+    }
+
+    fn is_certainly_absent(&self, key: &Key) -> bool {
+        open::is_known_absent(&self.inner.objects, key, &*self.inner.steps)
     }
 
     async fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {

@@ -13,7 +13,7 @@ use super::problems::Problems;
 use super::spool::Spool;
 use crate::cli::progress::Progress;
 use crate::cli::{CliError, Context, Exit};
-use crate::client::{ClientError, Content, Fingerprint, Meter, Upload};
+use crate::client::{ClientError, Content, Fingerprint, Upload};
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Digest, FileName, Manifest};
 
@@ -77,6 +77,10 @@ pub(super) struct Hashed {
     pub(super) facts: Facts,
 }
 
+/// Bytes and number of files that one thread hashes before it takes others: to hand over a small file takes longer than to
+/// hash it.
+const AT_ONCE: (u64, usize) = (1 << 20, 64);
+
 /// Hashes the files in parallel, each of them once; for a static `site` looks at text as well. Names all files that cannot
 /// be read.
 pub(super) async fn hash(
@@ -88,33 +92,64 @@ pub(super) async fn hash(
     let (mut hashed, mut problems) = (Vec::with_capacity(inputs.len()), Problems::default());
     // What cannot be read is found out by reading.
     let length = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let progress =
-        Progress::new(context, "hashing", inputs.iter().filter_map(|input| input.path.as_ref()).map(length).sum());
-    let mut results = stream::iter(inputs).map(|input| hash_one(input, site, progress.meter())).buffered(jobs);
-    while let Some(result) = results.next().await {
-        match result {
-            Ok(file) => hashed.push(file),
-            Err(error) => problems.add(error),
+    let lengths: Vec<u64> = inputs.iter().map(|input| input.path.as_ref().map_or(0, length)).collect();
+    let progress = Progress::new(context, "hashing", lengths.iter().sum());
+    let groups = grouped(inputs, &lengths);
+    let mut results = stream::iter(groups).map(|group| hash_group(group, site, &progress)).buffered(jobs);
+    while let Some(results) = results.next().await {
+        for result in results? {
+            match result {
+                Ok(file) => hashed.push(file),
+                Err(error) => problems.add(error),
+            }
         }
     }
     problems.into_result().map(|()| hashed)
 }
 
-async fn hash_one(Input { name, path }: Input, site: bool, meter: Meter) -> Result<Hashed, CliError> {
+/// The files in groups that are hashed by one thread each, in their order.
+fn grouped(inputs: Vec<Input>, lengths: &[u64]) -> Vec<Vec<Input>> {
+    let (most_bytes, most_files) = AT_ONCE;
+    let (mut groups, mut bytes) = (Vec::<Vec<Input>>::new(), 0);
+    for (input, length) in inputs.into_iter().zip(lengths) {
+        bytes += length;
+        match groups.last_mut().filter(|group| bytes <= most_bytes && group.len() < most_files) {
+            Some(group) => group.push(input),
+            None => {
+                groups.push(vec![input]);
+                bytes = *length;
+            }
+        }
+    }
+    groups
+}
+
+async fn hash_group(
+    inputs: Vec<Input>,
+    site: bool,
+    progress: &Progress,
+) -> Result<Vec<Result<Hashed, CliError>>, CliError> {
+    let inputs: Vec<_> = inputs.into_iter().map(|input| (input, progress.meter())).collect();
+    let hash = move || inputs.into_iter().map(|(input, meter)| hash_one(input, site, &*meter)).collect();
+    Ok(tokio::task::spawn_blocking(hash).await.map_err(anyhow::Error::from)?)
+}
+
+/// Hashes one file. Blocks.
+fn hash_one(Input { name, path }: Input, site: bool, meter: &dyn Fn(u64)) -> Result<Hashed, CliError> {
     let Some(path) = path else {
-        let spool = tokio::task::spawn_blocking(|| Spool::read(io::stdin().lock(), Path::new("."))).await;
+        let spool = Spool::read(io::stdin().lock(), Path::new("."));
         let failed =
             |error| CliError::io("keep standard input in the working directory, where it waits to be uploaded", &error);
-        let spool = spool.map_err(anyhow::Error::from)?.map_err(failed)?;
+        let spool = spool.map_err(failed)?;
         let (blob, facts) = (spool.blob(), Facts::default());
         return Ok(Hashed { name, blob, executable: false, content: Arc::new(spool), path: None, facts });
     };
-    let upload = fingerprint_metered(path.clone(), meter).await?;
+    let fingerprint = Fingerprint::read_metered(&path, meter).map_err(|error| ClientError::reading(&path, error))?;
+    let upload = Upload { path: path.clone(), fingerprint };
     let (blob, executable) = (upload.fingerprint.blob, upload.fingerprint.executable);
     let is_utf8 = site && facts::may_have_charset(&name) && {
-        let (read, shown) = (path.clone(), path.display());
-        let looked = tokio::task::spawn_blocking(move || facts::is_utf8(&read)).await.map_err(anyhow::Error::from)?;
-        looked.map_err(|error| CliError::io(format_args!("read {shown}"), &error))?
+        let shown = path.display();
+        facts::is_utf8(&path).map_err(|error| CliError::io(format_args!("read {shown}"), &error))?
     };
     let facts = Facts { is_utf8, variant: None };
     Ok(Hashed { name, blob, executable, content: Arc::new(upload), path: Some(path), facts })
@@ -122,12 +157,8 @@ async fn hash_one(Input { name, path }: Input, site: bool, meter: Meter) -> Resu
 
 /// Hashes one file.
 pub(in crate::cli) async fn fingerprint(path: PathBuf) -> Result<Upload, CliError> {
-    fingerprint_metered(path, Arc::new(|_| {})).await
-}
-
-async fn fingerprint_metered(path: PathBuf, meter: Meter) -> Result<Upload, CliError> {
     let read = path.clone();
-    let fingerprint = tokio::task::spawn_blocking(move || Fingerprint::read_metered(&read, &*meter))
+    let fingerprint = tokio::task::spawn_blocking(move || Fingerprint::read(&read))
         .await
         .map_err(anyhow::Error::from)?
         .map_err(|error| ClientError::reading(&path, error))?;

@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -152,8 +151,7 @@ pub(super) fn check_rules([redirects, headers]: RuleTexts, manifest: &Manifest) 
     if redirects.is_none() && headers.is_none() {
         return Ok(Vec::new());
     }
-    let manifest = Arc::new(manifest.clone());
-    let rules = Rules::parse(redirects.as_deref(), headers.as_deref(), &manifest).map_err(|problems| {
+    let rules = Rules::parse(redirects.as_deref(), headers.as_deref(), manifest).map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         let detail = format!("The rules of the site cannot work.\n  - {}", problems.join("\n  - "));
         CliError::new(Exit::Failure, "MANIFEST_INVALID", detail).with("problems", problems)

@@ -39,7 +39,7 @@ struct Stored {
     kind: Option<String>,
     #[serde(default, deserialize_with = "text")]
     entrypoint: Option<String>,
-    artifacts: Vec<StoredArtifact>,
+    artifacts: StoredArtifacts,
     // Strict like the artifacts: the blob it refers to is needed, so in doubt reading must fail rather than lose data.
     #[serde(default)]
     source: Option<StoredBlob>,
@@ -49,6 +49,40 @@ struct Stored {
     _port: IgnoredAny,
     #[serde(default)]
     site: SiteSettings,
+}
+
+/// The artifacts, or what is wrong with the first one that cannot be read. Each is taken over as soon as it is parsed:
+/// of tens of thousands, two forms at once would take much memory.
+struct StoredArtifacts(Result<Vec<Artifact>, String>);
+
+impl<'de> Deserialize<'de> for StoredArtifacts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(StoredArtifactsVisitor)
+    }
+}
+
+struct StoredArtifactsVisitor;
+
+impl<'de> Visitor<'de> for StoredArtifactsVisitor {
+    type Value = StoredArtifacts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let (mut read, mut index) = (Ok(Vec::new()), 0);
+        while let Some(artifact) = items.next_element::<StoredArtifact>()? {
+            if let Ok(all) = &mut read {
+                match artifact.read() {
+                    Ok(artifact) => all.push(artifact),
+                    Err(why) => read = Err(format!("artifacts[{index}]{why}")),
+                }
+            }
+            index += 1;
+        }
+        Ok(StoredArtifacts(read))
+    }
 }
 
 #[derive(Deserialize)]
@@ -104,11 +138,8 @@ struct StoredBlob {
 /// [`ReadError::Malformed`] if the needed blobs cannot be determined, or if a file name is unsafe as a path.
 pub fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
     let stored: Stored = serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed(error.to_string()))?;
-    let mut artifacts = Vec::with_capacity(stored.artifacts.len());
-    for (index, artifact) in stored.artifacts.into_iter().enumerate() {
-        let read = artifact.read();
-        artifacts.push(read.map_err(|why| ReadError::Malformed(format!("artifacts[{index}]{why}")))?);
-    }
+    let mut artifacts = stored.artifacts.0.map_err(ReadError::Malformed)?;
+    artifacts.shrink_to_fit();
     let source = stored.source.map(|source| descriptor(&source.blob, source.size)).transpose();
     let source = source.map_err(|why| ReadError::Malformed(format!("source{why}")))?;
     let blobs = each_once(artifacts.iter().map(|artifact| artifact.blob).chain(source));

@@ -1,10 +1,8 @@
 //! What a site answers to a request.
 
-use std::sync::Arc;
+use crate::domain::manifest::Manifest;
 
-use crate::domain::manifest::{Artifact, Manifest};
-
-use super::files::{FileId, Files, composed};
+use super::files::{FileId, Files, SiteFile, composed};
 use super::headers::FileHeaders;
 use super::path::{SitePath, address};
 use super::redirects::{Action, Rule};
@@ -121,7 +119,7 @@ enum Applied {
 impl Site {
     /// Compiles a release. Its rules are read by [`Rules::read`] if it was published already, else by `Rules::parse`.
     #[must_use]
-    pub fn compile(manifest: Arc<Manifest>, rules: Rules) -> Self {
+    pub fn compile(manifest: &Manifest, rules: Rules) -> Self {
         Self { files: Files::new(manifest), rules }
     }
 
@@ -145,8 +143,8 @@ impl Site {
 
     /// What the manifest states of a file.
     #[must_use]
-    pub fn artifact(&self, file: FileId) -> &Artifact {
-        self.files.artifact(file)
+    pub fn file_of(&self, file: FileId) -> &SiteFile {
+        self.files.file(file)
     }
 
     /// What is at a path. `query` is what stands behind `?`, as it was sent.
@@ -177,7 +175,7 @@ impl Site {
     fn file(&self, path: &SitePath, query: Option<&str>) -> Option<Outcome> {
         match resolve::resolve(&self.files, path.name(), path.is_directory())? {
             Resolved::File(file) => {
-                let is_own = composed(&self.artifact(file).name) == path.as_str()[1..];
+                let is_own = composed(&self.file_of(file).name) == path.as_str()[1..];
                 let is_immutable = is_own && self.files.is_immutable(file);
                 let caching = if is_immutable { Caching::Immutable } else { Caching::Revalidate };
                 Some(Outcome::Page(Page { file, status: 200, caching, origin: Origin::Path }))
@@ -250,7 +248,7 @@ impl Site {
     /// Whether a rule answers all paths below one with the same page: the shell of an application. It answers
     /// navigations only, because a script or an image that is not there is no page.
     pub(super) fn is_shell(&self, rule: &Rule, file: FileId) -> bool {
-        let artifact = self.artifact(file);
+        let artifact = self.file_of(file);
         let by_name = [".html", ".htm", ".xhtml"].iter().any(|ending| artifact.name.as_str().ends_with(ending));
         let stated = artifact.media_type.as_deref().map(|text| text.starts_with("text/html"));
         rule.target.is_fixed() && stated.unwrap_or(by_name)
@@ -270,7 +268,7 @@ impl Site {
                 Applied::Not => {}
             }
         }
-        let name = self.files.manifest().site.fallback.as_ref().filter(|_| request.navigation)?;
+        let name = self.files.settings().fallback.as_ref().filter(|_| request.navigation)?;
         let file = self.files.find(&composed(name))?;
         Some(Page { file, status: 200, caching: Caching::Revalidate, origin: Origin::Fallback })
     }
@@ -326,7 +324,7 @@ impl Site {
 
     /// The decoded paths that a file is meant by: its name, its address, and `/` for the start page.
     pub(super) fn paths(&self, file: FileId) -> Vec<String> {
-        let name = format!("/{}", composed(&self.artifact(file).name));
+        let name = format!("/{}", composed(&self.file_of(file).name));
         let address = resolve::address(&self.files, file);
         let slash = if address.is_directory && !address.name.is_empty() { "/" } else { "" };
         let mut paths = vec![name, format!("/{}{slash}", address.name)];

@@ -2,7 +2,6 @@
 //! the files are known.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use crate::domain::Manifest;
 
@@ -29,10 +28,10 @@ impl Rules {
     pub fn parse(
         redirects: Option<&[u8]>,
         headers: Option<&[u8]>,
-        manifest: &Arc<Manifest>,
+        manifest: &Manifest,
     ) -> Result<Self, Vec<RuleProblem>> {
         let (rules, mut problems) = Self::read(redirects, headers);
-        let site = Site::compile(Arc::clone(manifest), rules);
+        let site = Site::compile(manifest, rules);
         problems.extend(check_redirects(&site));
         problems.extend(check_headers(&site));
         problems.sort_by_key(|problem| (problem.file, problem.line));
@@ -49,7 +48,7 @@ impl Site {
             let page = self.target(rule, &[]).filter(|file| rule.from.has_splat() && self.is_shell(rule, *file));
             if let Some(file) = page {
                 let (name, why) =
-                    (&self.artifact(file).name, "a script or image that is not there is answered with 404");
+                    (&self.file_of(file).name, "a script or image that is not there is answered with 404");
                 remarks.add(rule.line, &format!("{name} answers navigations only; {why}"));
             }
         }

@@ -1,10 +1,11 @@
 //! The files of a site, found by path.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use crate::domain::manifest::{Artifact, Coding, SiteSettings};
+use crate::domain::manifest::{Artifact, Coding, Descriptor, SiteSettings};
 use crate::domain::{FileName, Manifest, text};
 
 use super::hashed::is_hashed;
@@ -23,13 +24,26 @@ const EMPTY: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(u32);
 
-/// The files of a site by path, without copies of their names: 8 to 16 bytes for each file beside the manifest.
+/// What answers need to know of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteFile {
+    /// Its name.
+    pub name: FileName,
+    /// Its content.
+    pub blob: Descriptor,
+    /// Its media type, if the manifest states a valid one. Shared by all files of that type.
+    pub media_type: Option<Arc<str>>,
+}
+
+/// The files of a site by path: some 150 bytes for each, of which its name is one copy.
 ///
 /// Variants, `_redirects` and `_headers` are not among them. A file whose name is not in composed Unicode form (NFC) is
 /// found by its composed name.
 #[derive(Debug)]
 pub struct Files {
-    manifest: Arc<Manifest>,
+    list: Box<[SiteFile]>,
+    settings: SiteSettings,
+    entrypoint: Option<FileName>,
     /// Open addressing with linear probing: positions in the manifest's list, and [`EMPTY`].
     table: Box<[u32]>,
     hasher: RandomState,
@@ -42,16 +56,17 @@ pub struct Files {
 impl Files {
     /// The files of this manifest. Those behind the first 2^32 - 1 are not found.
     #[must_use]
-    pub fn new(manifest: Arc<Manifest>) -> Self {
+    pub fn new(manifest: &Manifest) -> Self {
         let count = manifest.files.len().min(EMPTY as usize - 1);
         let table = vec![EMPTY; (count * 2).next_power_of_two()].into_boxed_slice();
         let (hasher, variants, deepest_not_found) = (RandomState::new(), Box::default(), None);
-        let mut files = Self { manifest, table, hasher, variants, deepest_not_found };
+        let (settings, entrypoint) = (manifest.site.clone(), manifest.entrypoint.clone());
+        let list = listed(&manifest.files[..count]);
+        let mut files = Self { list, settings, entrypoint, table, hasher, variants, deepest_not_found };
         let (mut variants, mut others) = (Vec::new(), Vec::new());
-        for id in (0_u32..).take(count).map(FileId) {
-            let file = files.artifact(id);
-            if file.of.is_some() {
-                variants.push(id);
+        for (id, file) in (0_u32..).map(FileId).zip(&manifest.files[..count]) {
+            if let Some(of) = &file.of {
+                variants.push((id, of, file.encoding));
             } else if !matches!(file.name.as_str(), REDIRECTS | HEADERS) {
                 if composed(&file.name) == file.name.as_str() {
                     files.insert(id);
@@ -70,12 +85,10 @@ impl Files {
     }
 
     /// Adds the variants of files that there are. What states to be one of another file is a file itself.
-    fn add_variants(&mut self, candidates: &[FileId]) {
+    fn add_variants(&mut self, candidates: &[(FileId, &FileName, Option<Coding>)]) {
         let mut variants = Vec::with_capacity(candidates.len());
-        for id in candidates {
-            let artifact = self.artifact(*id);
-            let of = artifact.of.as_ref().and_then(|of| self.find(&composed(of)));
-            match (of.filter(|of| of != id), artifact.encoding) {
+        for (id, of, coding) in candidates {
+            match (self.find(&composed(of)).filter(|of| of != id), *coding) {
                 (Some(of), Some(coding)) => variants.push((of, *id, coding)),
                 // Of a coding that a newer larder knows.
                 (Some(_), None) => {}
@@ -88,7 +101,7 @@ impl Files {
 
     /// Adds a file, unless there is one of this name.
     fn insert(&mut self, id: FileId) {
-        let place = self.place(&composed(&self.artifact(id).name));
+        let place = self.place(&composed(&self.file(id).name));
         if self.table[place] == EMPTY {
             self.table[place] = id.0;
         }
@@ -105,7 +118,7 @@ impl Files {
     }
 
     fn has_name(&self, id: FileId, name: &str) -> bool {
-        let own = &self.artifact(id).name;
+        let own = &self.file(id).name;
         own.as_str() == name || (!own.as_str().is_ascii() && composed(own) == name)
     }
 
@@ -116,16 +129,16 @@ impl Files {
         (found != EMPTY).then_some(FileId(found))
     }
 
-    /// The manifest that the files are of.
+    /// How the site answers requests.
     #[must_use]
-    pub fn manifest(&self) -> &Arc<Manifest> {
-        &self.manifest
+    pub fn settings(&self) -> &SiteSettings {
+        &self.settings
     }
 
     /// What the manifest states of a file.
     #[must_use]
-    pub fn artifact(&self, id: FileId) -> &Artifact {
-        &self.manifest.files[id.0 as usize]
+    pub fn file(&self, id: FileId) -> &SiteFile {
+        &self.list[id.0 as usize]
     }
 
     /// All files, in the order of the manifest.
@@ -136,22 +149,31 @@ impl Files {
     }
 
     /// The variants of a file, with their codings.
-    pub fn variants(&self, id: FileId) -> impl Iterator<Item = (&Artifact, Coding)> {
+    pub fn variants(&self, id: FileId) -> impl Iterator<Item = (&SiteFile, Coding)> {
         let first = self.variants.partition_point(|(of, ..)| *of < id);
         let of_file = self.variants[first..].iter().take_while(move |(of, ..)| *of == id);
-        of_file.map(|(_, variant, coding)| (self.artifact(*variant), *coding))
+        of_file.map(|(_, variant, coding)| (self.file(*variant), *coding))
     }
 
-    /// How much memory the index takes beside the manifest, in bytes.
+    /// How much memory it takes, in bytes: what an allocation takes beside its bytes is that of a common allocator.
     #[must_use]
-    pub fn own_bytes(&self) -> usize {
-        size_of_val(&*self.table) + size_of_val(&*self.variants)
+    pub fn bytes(&self) -> usize {
+        const ALLOCATION: usize = 16;
+        let text = |name: &FileName| (name.as_str().len() + ALLOCATION).next_multiple_of(ALLOCATION);
+        let media_types: HashSet<&str> = self.list.iter().filter_map(|file| file.media_type.as_deref()).collect();
+        let settings = &self.settings;
+        size_of_val(&*self.table)
+            + size_of_val(&*self.variants)
+            + size_of_val(&*self.list)
+            + self.list.iter().map(|file| text(&file.name)).sum::<usize>()
+            + media_types.iter().map(|text| text.len() + 2 * ALLOCATION).sum::<usize>()
+            + settings.revalidate.iter().map(|name| text(name) + size_of::<FileName>()).sum::<usize>()
     }
 
     /// The start page.
     #[must_use]
     pub fn start(&self) -> Option<FileId> {
-        let stated = self.manifest.entrypoint.as_ref().and_then(|name| self.find(&composed(name)));
+        let stated = self.entrypoint.as_ref().and_then(|name| self.find(&composed(name)));
         stated.or_else(|| self.find("index.html"))
     }
 
@@ -167,7 +189,7 @@ impl Files {
     }
 
     fn not_found_directory(&self, id: FileId) -> Option<usize> {
-        let name = composed(&self.artifact(id).name);
+        let name = composed(&self.file(id).name);
         let directory = name.strip_suffix(NOT_FOUND)?;
         (directory.is_empty() || directory.ends_with('/')).then(|| directory.len().saturating_sub(1))
     }
@@ -176,13 +198,13 @@ impl Files {
     /// immutable ones, and the settings do not demote it. Pages never count as hashed.
     #[must_use]
     pub fn is_immutable(&self, id: FileId) -> bool {
-        self.is_immutable_name(&self.artifact(id).name)
+        self.is_immutable_name(&self.file(id).name)
     }
 
     /// As [`Files::is_immutable`], for a file of this name that another version has.
     #[must_use]
     pub fn is_immutable_name(&self, name: &FileName) -> bool {
-        let settings = &self.manifest.site;
+        let settings = &self.settings;
         is_kept(settings, name) && !settings.is_revalidated(name)
     }
 
@@ -193,8 +215,8 @@ impl Files {
     pub fn changed_immutable(&self, older: &Manifest) -> Vec<&FileName> {
         let changed = older.files.iter().filter_map(|old| {
             let id = self.find(&composed(&old.name))?;
-            let new = self.artifact(id);
-            let is_changed = new.blob.digest != old.blob.digest && !self.manifest.site.is_revalidated(&new.name);
+            let new = self.file(id);
+            let is_changed = new.blob.digest != old.blob.digest && !self.settings.is_revalidated(&new.name);
             let was_kept = || is_kept(&older.site, &old.name) && !older.site.is_revalidated(&old.name);
             (is_changed && (self.is_immutable(id) || was_kept())).then_some(&new.name)
         });
@@ -202,8 +224,26 @@ impl Files {
     }
 }
 
+/// What is needed of files, in their order.
+fn listed(files: &[Artifact]) -> Box<[SiteFile]> {
+    let mut media_types: HashSet<Arc<str>> = HashSet::new();
+    let mut shared = |text: &str| {
+        let known = media_types.get(text).cloned();
+        known.unwrap_or_else(|| {
+            let new: Arc<str> = text.into();
+            media_types.insert(Arc::clone(&new));
+            new
+        })
+    };
+    let file = |file: &Artifact| {
+        let media_type = file.media_type.as_deref().map(&mut shared);
+        SiteFile { name: file.name.clone(), blob: file.blob, media_type }
+    };
+    files.iter().map(file).collect()
+}
+
 /// Whether clients keep a file of this name for a year, unless it is demoted.
-fn is_kept(settings: &SiteSettings, name: &FileName) -> bool {
+pub(super) fn is_kept(settings: &SiteSettings, name: &FileName) -> bool {
     is_hashed(name.base()) || settings.immutable.iter().any(|glob| glob.matches(name.as_str()))
 }
 

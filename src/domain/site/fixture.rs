@@ -1,7 +1,5 @@
 //! Sites for the tests of this directory.
 
-use std::sync::Arc;
-
 use crate::domain::manifest::{Aliases, Artifact, Coding, Descriptor, Kind, Manifest, SiteSettings};
 use crate::domain::{Digest, FileName};
 
@@ -33,18 +31,18 @@ pub(super) fn add_variant(manifest: &mut Manifest, of: &str, coding: Coding, siz
 
 /// A site of these files without rules.
 pub(super) fn site(files: &[&str]) -> Site {
-    Site::compile(Arc::new(manifest(files)), Rules::default())
+    Site::compile(&manifest(files), Rules::default())
 }
 
 /// A site of these files with these rules, which may have problems.
 pub(super) fn ruled(files: &[&str], redirects: &str, headers: &str) -> Site {
     let (rules, _) = Rules::read(Some(redirects.as_bytes()), Some(headers.as_bytes()));
-    Site::compile(Arc::new(manifest(files)), rules)
+    Site::compile(&manifest(files), rules)
 }
 
 /// The problems of rules beside these files, each in one line.
 pub(super) fn problems(files: &[&str], redirects: &str, headers: &str) -> Vec<String> {
-    let parsed = Rules::parse(Some(redirects.as_bytes()), Some(headers.as_bytes()), &Arc::new(manifest(files)));
+    let parsed = Rules::parse(Some(redirects.as_bytes()), Some(headers.as_bytes()), &manifest(files));
     parsed.err().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
@@ -58,11 +56,11 @@ pub(super) fn answer(site: &Site, address: &str, navigation: bool) -> String {
     };
     let request = RequestKind { navigation };
     match site.look(&path, query, request) {
-        Outcome::Page(page) => format!("{} {}", page.status, site.artifact(page.file).name),
+        Outcome::Page(page) => format!("{} {}", page.status, site.file_of(page.file).name),
         Outcome::Redirect(redirect) => format!("{} {}", redirect.status, redirect.location),
         Outcome::Nothing => {
             let page = site.fallback(&path, request).or_else(|| site.not_found(&path));
-            page.map_or_else(|| "404".into(), |page| format!("[{} {}]", page.status, site.artifact(page.file).name))
+            page.map_or_else(|| "404".into(), |page| format!("[{} {}]", page.status, site.file_of(page.file).name))
         }
     }
 }

@@ -1,10 +1,8 @@
 //! Properties of every site, path and file of rules. Cases come from a seeded generator.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
-use crate::domain::manifest::{Artifact, Coding, TrailingSlash};
+use crate::domain::manifest::{Coding, TrailingSlash};
 
 use super::answer::{Outcome, RequestKind, Site};
 use super::files::Files;
@@ -49,7 +47,7 @@ fn sites(files: &[&str]) -> Vec<Site> {
     let site = |(slash, clean)| {
         let mut manifest = manifest(files);
         (manifest.site.trailing_slash, manifest.site.clean_urls) = (slash, clean);
-        Site::compile(Arc::new(manifest), Rules::default())
+        Site::compile(&manifest, Rules::default())
     };
     settings.map(site).collect()
 }
@@ -215,7 +213,7 @@ proptest! {
             let again = SitePath::parse(path.encoded()).unwrap();
             prop_assert_eq!(again.as_str(), path.as_str());
             for page in [site.fallback(&path, RequestKind { navigation }), site.not_found(&path)].into_iter().flatten() {
-                prop_assert!(site.artifact(page.file).name.base() == "404.html");
+                prop_assert!(site.file_of(page.file).name.base() == "404.html");
             }
         }
     }
@@ -230,7 +228,7 @@ proptest! {
         let (redirects, headers) = (redirects.join("\n"), headers.join("\n"));
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let site = ruled(&names, &redirects, &headers);
-        let checked = Rules::parse(Some(redirects.as_bytes()), Some(headers.as_bytes()), &Arc::new(manifest(&names)));
+        let checked = Rules::parse(Some(redirects.as_bytes()), Some(headers.as_bytes()), &manifest(&names));
         // What a name stands for may close a circle that no example shows.
         let may_circle = checked.is_err() || redirects.contains([':', '*']);
         let mut next = Some(path);
@@ -283,15 +281,14 @@ fn hostile_lengths_take_linear_time() {
 }
 
 #[test]
-fn a_large_site_takes_little_beside_its_manifest() {
+fn a_large_site_takes_little() {
     let names: Vec<String> = (0..30_000).map(|n| format!("docs/{}/page-{n}.html", n % 100)).collect();
     let mut manifest = manifest(&names.iter().map(String::as_str).collect::<Vec<_>>());
     for name in names.iter().take(1000) {
         add_variant(&mut manifest, name, Coding::Br, 1);
     }
-    let files = Files::new(Arc::new(manifest));
+    let files = Files::new(&manifest);
     assert!(names.iter().all(|name| files.find(name).is_some()));
-    assert!(files.own_bytes() < 31_000 * 16 + 1000 * 24, "{}", files.own_bytes());
-    // So that 100,000 files take some tens of megabytes, names and all.
-    assert!(size_of::<Artifact>() <= 256, "{}", size_of::<Artifact>());
+    // So that 100,000 files take some 15 megabytes, names and all.
+    assert!(files.bytes() < 31_000 * 150, "{}", files.bytes());
 }

@@ -1,14 +1,14 @@
 //! Which representation of a file answers a request: the file itself, or one of its compressed variants.
 
-use crate::domain::manifest::{Artifact, Coding};
+use crate::domain::manifest::Coding;
 
-use super::files::{FileId, Files};
+use super::files::{FileId, Files, SiteFile};
 
 /// The bytes that answer a request, and what to say about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Representation<'a> {
     /// The bytes that are sent. The entity tag is that of this blob.
-    pub artifact: &'a Artifact,
+    pub file: &'a SiteFile,
     /// Their content coding; `None` for the file itself.
     pub coding: Option<Coding>,
     /// Whether the file has variants, so that every answer for it carries `Vary: Accept-Encoding`.
@@ -23,7 +23,7 @@ pub(super) fn choose<'a>(
     accept_encoding: Option<&str>,
     needs_identity: bool,
 ) -> Representation<'a> {
-    let mut best = Representation { artifact: files.artifact(id), coding: None, varies: false };
+    let mut best = Representation { file: files.file(id), coding: None, varies: false };
     let preferences = accept_encoding.filter(|_| !needs_identity).map(Preferences::read);
     let mut rank = preferences.map(Preferences::of_identity);
     for (variant, coding) in files.variants(id) {
@@ -31,9 +31,9 @@ pub(super) fn choose<'a>(
         let Some(quality) = preferences.map(|preferences| preferences.of(coding)).filter(|quality| *quality > 0) else {
             continue;
         };
-        let is_smaller = variant.blob.size < best.artifact.blob.size;
+        let is_smaller = variant.blob.size < best.file.blob.size;
         if rank.is_none_or(|rank| quality > rank || (quality == rank && is_smaller)) {
-            (best.artifact, best.coding, rank) = (variant, Some(coding), Some(quality));
+            (best.file, best.coding, rank) = (variant, Some(coding), Some(quality));
         }
     }
     best

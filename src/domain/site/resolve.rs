@@ -39,7 +39,7 @@ pub(super) fn resolve(files: &Files, name: &str, is_directory: bool) -> Option<R
     if let Some(id) = served(files, name, is_directory) {
         return Some(Resolved::File(id));
     }
-    if !files.manifest().site.clean_urls {
+    if !files.settings().clean_urls {
         let has_index = !is_directory && files.find(&format!("{name}/{INDEX}")).is_some();
         return has_index.then(|| Resolved::Moved(Address::new(name, true)));
     }
@@ -53,12 +53,12 @@ pub(super) fn resolve(files: &Files, name: &str, is_directory: bool) -> Option<R
 fn moved(files: &Files, id: FileId) -> Option<Address> {
     let address = address(files, id);
     let target = served(files, &address.name, address.is_directory)?;
-    (files.artifact(target).blob.digest == files.artifact(id).blob.digest).then_some(address)
+    (files.file(target).blob.digest == files.file(id).blob.digest).then_some(address)
 }
 
 /// The address at which a file is meant to be seen.
 pub(super) fn address(files: &Files, id: FileId) -> Address {
-    let (name, settings) = (composed(&files.artifact(id).name), &files.manifest().site);
+    let (name, settings) = (composed(&files.file(id).name), &files.settings());
     let Some(stem) = stem(&name).filter(|_| settings.clean_urls) else { return Address::new(&name, false) };
     match directory_of_index(&name) {
         Some(directory) => {
@@ -74,7 +74,7 @@ fn served(files: &Files, name: &str, is_directory: bool) -> Option<FileId> {
     if name.is_empty() {
         return files.start();
     }
-    let settings = &files.manifest().site;
+    let settings = files.settings();
     let index = || files.find(&format!("{name}/{INDEX}"));
     if !settings.clean_urls {
         return if is_directory { index() } else { files.find(name) };

@@ -33,6 +33,10 @@ impl CacheSources for World {
         self.generations.lock().unwrap().get(name).copied()
     }
 
+    fn is_newest(&self, name: &ManifestName, generation: u64) -> bool {
+        self.generation(name) == Some(generation)
+    }
+
     fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }

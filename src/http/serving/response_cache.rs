@@ -8,7 +8,8 @@
 //! closed.
 //!
 //! Nobody can displace other responses by asking for the same thing under ever new addresses: a blob has one entry
-//! whatever its address says besides the digest, and of names only addresses without a query are cached.
+//! whatever its address says besides the digest, and of names only addresses without a query are cached. Answers that say
+//! that something is not there have a budget of their own.
 
 mod cacheable;
 mod entries;
@@ -39,8 +40,6 @@ pub(in crate::http) use cacheable::Cacheable;
 use entries::Entries;
 pub(in crate::http) use key::{CacheKey, EndOfDigest, end_of_digest};
 
-/// Largest cached body, in bytes.
-const LARGEST: usize = 256 << 10;
 /// Overhead of a cached response besides its body and key, in bytes.
 const OVERHEAD: usize = 4 << 10;
 /// Most files that are kept open. Each takes about as much memory as [`OVERHEAD`] says, beside its bytes.
@@ -56,6 +55,10 @@ const KEPT_AT_ALL: Duration = Duration::from_mins(1);
 pub(in crate::http) trait CacheSources: Send + Sync {
     /// The generation of the head that handlers would use for a name; `None` if they would have to read the store.
     fn generation(&self, name: &ManifestName) -> Option<u64>;
+
+    /// Whether the head of this generation is certainly the newest of the name now; false if the store would have to be
+    /// asked.
+    fn is_newest(&self, name: &ManifestName, generation: u64) -> bool;
 
     /// A counter that is incremented by every change of tokens and policies.
     fn epoch(&self) -> u64;
@@ -161,12 +164,23 @@ impl ResponseCache {
             cached.used.store(true, Relaxed);
         }
         let whole = whole && !unchanged;
-        (!whole || cached.source.has_body()).then_some(Hit { cached, unchanged, whole })
+        if whole && !cached.source.has_body() {
+            return None;
+        }
+        if let (true, Some(tally)) = (cached.source.is_negative, &cached.source.tally) {
+            tally.count_look();
+        }
+        Some(Hit { cached, unchanged, whole })
     }
 
     /// Whether all sources of an entry are unchanged.
     fn holds(&self, source: &Cacheable) -> bool {
-        let current = |(name, generation): &(ManifestName, u64)| self.sources.generation(name) == Some(*generation);
+        let current = |(name, generation): &(ManifestName, u64)| {
+            if source.is_negative {
+                return self.sources.is_newest(name, *generation);
+            }
+            self.sources.generation(name) == Some(*generation)
+        };
         source.heads.iter().all(current)
             && source.hosts.is_none_or(|generation| self.sources.hosts() == generation)
             && source.file().is_none_or(has_name)
@@ -184,7 +198,7 @@ impl ResponseCache {
         mut headers: HeaderMap,
     ) {
         let body = source.bytes().map_or(0, Bytes::len);
-        if body > LARGEST || !source.is_cacheable_under(key) {
+        if body > source.largest() || !source.is_cacheable_under(key) {
             return;
         }
         if source.file().is_some() && !read(&self.remembered).has_room_for_file(body) {

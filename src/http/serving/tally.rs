@@ -65,6 +65,7 @@ struct Parts {
     outcome: Outcome,
     total: Counter,
     unchanged: Counter,
+    looks: Counter,
 }
 
 impl fmt::Debug for Tally {
@@ -77,7 +78,13 @@ impl Tally {
     pub(in crate::http) fn new(site: &str, version: Option<u64>, outcome: Outcome) -> Self {
         let counter = |outcome: &'static str| metrics::counter!("larder_site_requests_total", "site" => site.to_owned(), "outcome" => outcome);
         let (total, unchanged) = (counter(outcome.as_str()), counter(NOT_MODIFIED));
-        Self(Arc::new(Parts { site: site.into(), version, outcome, total, unchanged }))
+        let looks = metrics::counter!("larder_site_fresh_looks_total", "site" => site.to_owned());
+        Self(Arc::new(Parts { site: site.into(), version, outcome, total, unchanged, looks }))
+    }
+
+    /// Counts a look for something newer, which the response cache made for an answer that was remembered.
+    pub(in crate::http) fn count_look(&self) {
+        self.0.looks.increment(1);
     }
 
     /// Counts a response, and writes into the request's span what it was.

@@ -12,9 +12,9 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::sync::Semaphore;
 
 use super::Visit;
-use crate::domain::manifest::{Artifact, Coding};
+use crate::domain::manifest::{Coding, Descriptor};
 use crate::domain::site::{self, Caching, FileHeaders, Origin, Page, Redirect, Site};
-use crate::domain::{ManifestName, Target, text};
+use crate::domain::{FileName, ManifestName, Target, text};
 use crate::http::error::ApiError;
 use crate::http::rfc::caching::Freshness;
 use crate::http::rfc::codings::AcceptedCodings;
@@ -42,7 +42,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Bytes to send, and what to say about them.
 struct Served<'a> {
-    artifact: &'a Artifact,
+    blob: Descriptor,
     coding: Option<Coding>,
     media_type: HeaderValue,
     cache: HeaderValue,
@@ -115,8 +115,9 @@ async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: 
             let served = of_page(asked, &answer.site, *page)?;
             let mut response = bytes_of(state, asked, &served).await?;
             let cacheable = response.extensions_mut().remove::<Cacheable>();
-            // Only what is at its own path is the answer to every request for it.
-            if page.origin != Origin::Path || !asked.may_be_kept(target) {
+            let is_negative = answer.is_absent_for_all && page.origin == Origin::NotFound && asked.is_canonical;
+            // Only what is at its own path is the answer to every request for it, or what is for paths with nothing at all.
+            if !(page.origin == Origin::Path || is_negative) || !asked.may_be_kept(target) {
                 return Ok(response);
             }
             let heads = vec![(target.name.clone(), answer.generation)];
@@ -124,8 +125,9 @@ async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: 
                 response.extensions_mut().insert(cacheable.under(heads));
                 return Ok(response);
             }
-            let is_small = served.artifact.blob.size <= SMALL as u64 && *asked.method == Method::GET;
-            if is_small && response.status() == StatusCode::OK { kept(response, heads).await } else { Ok(response) }
+            let is_small = served.blob.size <= SMALL as u64 && *asked.method == Method::GET;
+            let is_whole = is_negative || response.status() == StatusCode::OK;
+            if is_small && is_whole { kept(response, heads, is_negative).await } else { Ok(response) }
         }
         Found::Earlier(earlier) => {
             let mut response = of_earlier(state, asked, &answer.site, earlier).await?;
@@ -148,12 +150,13 @@ async fn send(state: &AppState, asked: &Asked<'_>, answer: &SiteAnswer, target: 
 }
 
 /// The same response with its body in memory, so that it can be kept: what is in a bucket costs a request each time.
-async fn kept(response: Response, heads: Vec<(ManifestName, u64)>) -> Result<Response, ApiError> {
+async fn kept(response: Response, heads: Vec<(ManifestName, u64)>, is_negative: bool) -> Result<Response, ApiError> {
     let Ok(_turn) = READS.try_acquire() else { return Ok(response) };
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, SMALL).await;
     let body = body.map_err(|error| ApiError::unavailable(&format!("the file could not be read ({error})")))?;
-    parts.extensions.insert(Cacheable::of_heads(heads, body.clone()));
+    let cacheable = Cacheable::of_heads(heads, body.clone());
+    parts.extensions.insert(if is_negative { cacheable.negative() } else { cacheable });
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
@@ -164,7 +167,7 @@ fn of_page<'a>(asked: &Asked<'_>, site: &'a Site, page: Page) -> Result<Served<'
     let mut chosen = site.choose(page.file, Some(&accepted), false);
     // A part is one of the file itself, unless the client has the beginning of a variant: browsers do not ask for parts of
     // what they would have to decode.
-    let tag = etag(chosen.artifact.blob.digest);
+    let tag = etag(chosen.file.blob.digest);
     let has_it = asked.headers.get(IF_RANGE).is_some_and(|held| held.as_bytes() == tag.as_bytes());
     if asked.headers.contains_key(RANGE) && !has_it {
         chosen = site.choose(page.file, None, true);
@@ -177,9 +180,10 @@ fn of_page<'a>(asked: &Asked<'_>, site: &'a Site, page: Page) -> Result<Served<'
         (_, true) => Some("Accept-Encoding"),
         (_, false) => None,
     };
-    let media_type = media_type(site.artifact(page.file), &headers);
+    let file = site.file_of(page.file);
+    let media_type = media_type(&file.name, file.media_type.as_deref(), &headers);
     let vary = vary.map(HeaderValue::from_static);
-    Ok(Served { artifact: chosen.artifact, coding: chosen.coding, media_type, cache, vary, headers, status })
+    Ok(Served { blob: chosen.file.blob, coding: chosen.coding, media_type, cache, vary, headers, status })
 }
 
 /// A file of an earlier version, for a page that is still open.
@@ -193,9 +197,9 @@ async fn of_earlier(
     let headers = site.headers_at(&format!("/{}", text::composed(name.as_str())));
     let caching = if site.files().is_immutable_name(name) { Caching::Immutable } else { Caching::Revalidate };
     let cache = cache_control(caching, headers.get("cache-control"), asked.is_public, false);
-    let media_type = media_type(&earlier.artifact, &headers);
+    let media_type = media_type(name, earlier.artifact.media_type.as_deref(), &headers);
     let served = Served {
-        artifact: &earlier.artifact,
+        blob: earlier.artifact.blob,
         coding: None,
         media_type,
         cache,
@@ -222,7 +226,7 @@ async fn bytes_of(state: &AppState, asked: &Asked<'_>, served: &Served<'_>) -> R
         hardening: Hardening::Page,
         ranges: MAX_RANGES,
     };
-    let digest = served.artifact.blob.digest;
+    let digest = served.blob.digest;
     // What says that something is not there is sent whole, whatever the client has of it.
     let nothing = HeaderMap::new();
     let headers = if served.status.is_success() { asked.headers } else { &nothing };
@@ -268,10 +272,9 @@ fn label(served: &Served<'_>, is_public: bool, response: &mut Response) {
 }
 
 /// The type that the release states for the file, in its rules or its manifest, else that of its name.
-fn media_type(artifact: &Artifact, headers: &FileHeaders<'_>) -> HeaderValue {
-    let stated = headers.get("content-type").or(artifact.media_type.as_deref());
-    let value =
-        stated.or_else(|| site::by_name(artifact.name.as_str())).and_then(|text| HeaderValue::from_str(text).ok());
+fn media_type(name: &FileName, stated: Option<&str>, headers: &FileHeaders<'_>) -> HeaderValue {
+    let stated = headers.get("content-type").or(stated);
+    let value = stated.or_else(|| site::by_name(name.as_str())).and_then(|text| HeaderValue::from_str(text).ok());
     value.unwrap_or_else(|| HeaderValue::from_static("application/octet-stream"))
 }
 

@@ -37,6 +37,10 @@ impl GatedStore {
 
 #[async_trait]
 impl ObjectStore for GatedStore {
+    fn is_certainly_absent(&self, key: &Key) -> bool {
+        self.watch.allows_reading(key).is_ok() && self.inner.is_certainly_absent(key)
+    }
+
     async fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
         self.watch.allows_reading(key)?;
         self.inner.head(key).await

@@ -7,14 +7,21 @@ use tokio::time::{Duration, Instant, sleep_until};
 use super::{CachedHead, Heads, StoreError};
 use crate::domain::{Head, LogName};
 
-/// Least time between the beginnings of two looks at one name. Whoever asks again and again for what is not there makes
-/// the server ask the store ten times a second.
+/// Least time between the beginnings of two looks at one name that cost a request or a wait for the disk. Whoever asks
+/// again and again for what is not there makes the server ask the store ten times a second.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// When the store was asked for the newest head of a name, and what it is.
 pub(super) type LaterLook = (Instant, Option<CachedHead>);
 
 impl Heads {
+    /// Whether the head of this generation is certainly the newest now, as far as that can be told without waiting.
+    /// `false` is inconclusive.
+    #[must_use]
+    pub fn is_certainly_newest(&self, name: &LogName, generation: u64) -> bool {
+        self.log.certainly_ends_at(name, generation)
+    }
+
     /// The newest head, by a look that began after `moment`.
     pub(super) async fn look_after(
         self: &Arc<Self>,
@@ -22,8 +29,14 @@ impl Heads {
         moment: Instant,
     ) -> Result<Option<Arc<Head>>, StoreError> {
         loop {
-            if let Some(known) = self.newest.get(name).filter(|known| known.checked >= moment) {
-                return Ok(Some(known.head));
+            if let Some(known) = self.newest.get(name) {
+                if known.checked >= moment {
+                    return Ok(Some(known.head));
+                }
+                let checked = Instant::now();
+                if self.log.certainly_ends_at(name, known.head.generation) {
+                    return Ok(Some(self.keep(CachedHead { checked, ..known }).head));
+                }
             }
             let ask = || {
                 let (heads, name) = (Arc::clone(self), name.clone());

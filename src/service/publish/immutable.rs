@@ -1,12 +1,17 @@
 //! Files that clients and caches keep for a year: their bytes must not change as long as they have their names.
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::RandomState;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 
 use super::{ImmutableChanged, Publish, PublishError};
 use crate::domain::manifest::Kind;
-use crate::domain::site::Files;
+use crate::domain::site::{Files, KeptFiles};
 use crate::domain::{Digest, Head, LogName, Manifest, Selector, State, VersionRow};
+use crate::protocol::LoadedManifest;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Maximum number of versions that a release is compared with: the newest ones.
@@ -14,9 +19,30 @@ const MAX_COMPARED: usize = 20;
 /// Maximum number of files that an error lists; the rest are only counted.
 const MAX_LISTED: usize = 1000;
 
+/// Memory for what is kept of versions between publishes, in bytes: 16 for each file that clients keep.
+const REMEMBERED_BYTES: u64 = 16 << 20;
+
+/// The immutable files of versions, so that a publish need not read the manifests of all that it is compared with.
+#[derive(Debug)]
+pub(super) struct KnownFiles {
+    key: Arc<RandomState>,
+    known: Cache<Digest, Arc<KeptFiles>>,
+}
+
+impl Default for KnownFiles {
+    fn default() -> Self {
+        let weigh = |_: &Digest, files: &Arc<KeptFiles>| u32::try_from(files.bytes() + 256).unwrap_or(u32::MAX);
+        let known =
+            Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).eviction_policy(EvictionPolicy::lru());
+        Self { key: Arc::default(), known: known.build() }
+    }
+}
+
 /// What a release was compared with already, so that a publish that is judged again compares only what is new.
 #[derive(Debug, Default)]
 struct Compared {
+    /// Its immutable files in short.
+    kept: Option<Arc<KeptFiles>>,
     files: Option<Arc<Files>>,
     /// Manifests that it agrees with.
     agrees: HashSet<Digest>,
@@ -45,9 +71,9 @@ impl<'a> Comparison<'a> {
         let is_judged =
             |row: &VersionRow| row.state == State::Prepared && row.summary.kind == Kind::Static && row.from.is_none();
         let Some(row) = row.filter(is_judged) else { return Ok(()) };
-        let Some(manifest) = self.publish.readable_manifest(self.log, &row).await? else { return Ok(()) };
+        let Some(loaded) = self.publish.readable_manifest(self.log, &row).await? else { return Ok(()) };
         let compared = std::mem::take(&mut *self.compared.lock().unwrap_or_else(PoisonError::into_inner));
-        let compared = self.publish.compare(self.log, &head, &manifest, compared).await?;
+        let compared = self.publish.compare(self.log, &head, loaded.manifest()?, compared).await?;
         *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = compared;
         Ok(())
     }
@@ -73,7 +99,7 @@ impl Publish {
         log: &LogName,
         head: &Head,
         manifest: &Manifest,
-        Compared { mut files, mut agrees }: Compared,
+        Compared { mut kept, mut files, mut agrees }: Compared,
     ) -> Result<Compared, PublishError> {
         let rows = self.heads.roots(head).await?;
         let is_published = |row: &&VersionRow| matches!(row.state, State::Active | State::Archived | State::Ready);
@@ -83,32 +109,52 @@ impl Publish {
             if !agrees.insert(row.digest()) {
                 continue;
             }
+            let kept = kept.get_or_insert_with(|| Arc::new(KeptFiles::of(manifest, &self.kept.key)));
+            let Some(older) = self.kept_of(log, row).await? else { continue };
+            if !kept.may_differ_from(&older) {
+                continue;
+            }
             let Some(older) = self.readable_manifest(log, row).await? else { continue };
-            let files = files.get_or_insert_with(|| Arc::new(Files::new(Arc::new(manifest.clone()))));
-            let (files, number) = (Arc::clone(files), row.number);
+            let files = Arc::clone(files.get_or_insert_with(|| Arc::new(Files::new(manifest))));
             // Tens of thousands of names take tens of milliseconds.
             let compared = tokio::task::spawn_blocking(move || {
-                let names = files.changed_immutable(&older).into_iter().cloned();
-                names.collect::<Vec<_>>()
+                let names = files.changed_immutable(older.manifest()?).into_iter().cloned();
+                Ok::<_, StoreError>(names.collect::<Vec<_>>())
             });
-            let failed = |error| StoreError::new(StoreErrorKind::Internal, "the files of a site", error);
-            for name in compared.await.map_err(failed)? {
-                changed.entry(name).or_insert(number);
+            for name in compared.await.map_err(failed)?? {
+                changed.entry(name).or_insert(row.number);
             }
         }
         if changed.is_empty() {
-            return Ok(Compared { files, agrees });
+            return Ok(Compared { kept, files, agrees });
         }
         let count = changed.len();
         Err(ImmutableChanged { files: changed.into_iter().take(MAX_LISTED).collect(), count }.into())
     }
 
+    /// The immutable files of a version; `None` as for [`Publish::readable_manifest`].
+    async fn kept_of(&self, log: &LogName, row: &VersionRow) -> Result<Option<Arc<KeptFiles>>, PublishError> {
+        let digest = row.digest();
+        if let Some(known) = self.kept.known.get(&digest) {
+            return Ok(Some(known));
+        }
+        let Some(loaded) = self.readable_manifest(log, row).await? else { return Ok(None) };
+        let key = Arc::clone(&self.kept.key);
+        let read = tokio::task::spawn_blocking(move || Ok::<_, StoreError>(KeptFiles::of(loaded.manifest()?, &key)));
+        let files = Arc::new(read.await.map_err(failed)??);
+        self.kept.known.insert(digest, Arc::clone(&files));
+        Ok(Some(files))
+    }
+
     /// The manifest of a version; `None` if it cannot be read, which must not prevent publishing a better one.
-    async fn readable_manifest(&self, log: &LogName, row: &VersionRow) -> Result<Option<Manifest>, PublishError> {
+    async fn readable_manifest(
+        &self,
+        log: &LogName,
+        row: &VersionRow,
+    ) -> Result<Option<Arc<LoadedManifest>>, PublishError> {
         let loaded = self.manifests.load_alone(row.summary.manifest, row.summary.media_type.as_deref()).await;
         match loaded {
-            Ok(Some(loaded)) => Ok(loaded.manifest().ok().cloned()),
-            Ok(None) => Ok(None),
+            Ok(loaded) => Ok(loaded.filter(|loaded| loaded.manifest().is_ok())),
             Err(error) if matches!(error.kind, StoreErrorKind::Corrupt | StoreErrorKind::Newer) => {
                 tracing::warn!(%error, name = %log, version = row.number, "immutable files are not compared with this version");
                 Ok(None)
@@ -116,4 +162,8 @@ impl Publish {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn failed(error: tokio::task::JoinError) -> StoreError {
+    StoreError::new(StoreErrorKind::Internal, "the files of a site", error)
 }

@@ -8,9 +8,8 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::Duration;
 
-use crate::domain::manifest::Artifact;
 use crate::domain::site::{RuleFile, Rules, Site};
-use crate::domain::{Digest, Manifest, ManifestName, VersionRow};
+use crate::domain::{Digest, ManifestName, VersionRow};
 use crate::protocol::Blobs;
 use crate::protocol::flights::Flights;
 use crate::service::Resolve;
@@ -21,11 +20,11 @@ const REMEMBERED_BYTES: u64 = 128 << 20;
 /// Maximum age of a compilation that a caller joins. What it makes is valid at any age; the limit is for those that get
 /// stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Sites that are compiled at once. Anybody can cause it by asking for one version after the other, and each takes the
-/// memory of a site that is not kept yet.
-const AT_ONCE: usize = 2;
-/// Memory that a file of a site takes beside its texts, in bytes: its places in the table and in the list of variants.
-const PER_FILE: usize = size_of::<Artifact>() + 64;
+/// Size of the manifests that are compiled at once, in KiB; a larger one is compiled alone. Anybody can cause it by asking
+/// for one version after the other, and while that goes on each takes about five times the bytes of its manifest.
+const AT_ONCE: u32 = 8 << 10;
+/// Memory that a site takes beside its files, in bytes.
+const OVERHEAD: usize = 16 << 10;
 
 /// The compiled sites.
 #[derive(Debug)]
@@ -39,11 +38,11 @@ pub(super) struct Compiled {
 
 impl Compiled {
     pub(super) fn new(resolve: Arc<Resolve>, blobs: Arc<Blobs>) -> Self {
-        let weigh = |_: &Digest, site: &Arc<Site>| u32::try_from(bytes(site.files().manifest())).unwrap_or(u32::MAX);
+        let weigh = |_: &Digest, site: &Arc<Site>| u32::try_from(OVERHEAD + site.files().bytes()).unwrap_or(u32::MAX);
         // Least recently used, so that a new one is always kept.
         let known =
             Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).eviction_policy(EvictionPolicy::lru());
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let turns = Arc::new(Semaphore::new(AT_ONCE as usize));
         Self { resolve, blobs, known: known.build(), compiling: Flights::default(), turns }
     }
 
@@ -64,7 +63,8 @@ impl Compiled {
             let (id, name, row, turns) = (id.to_owned(), name.clone(), row.clone(), Arc::clone(&self.turns));
             async move {
                 // The semaphore is never closed.
-                let _turn = turns.acquire().await.ok();
+                let kibibytes = u32::try_from(row.summary.manifest.size >> 10).unwrap_or(u32::MAX);
+                let _turn = turns.acquire_many(kibibytes.clamp(1, AT_ONCE)).await.ok();
                 let site = compile(&resolve, &blobs, (&id, &name), &row).await?;
                 if let Some(site) = &site {
                     known.insert(digest, Arc::clone(site));
@@ -74,13 +74,6 @@ impl Compiled {
         };
         self.compiling.join(&digest, PATIENCE, compile).await
     }
-}
-
-/// Memory that a manifest takes, about.
-fn bytes(manifest: &Manifest) -> usize {
-    let text = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() + 16);
-    let of_file = |file: &Artifact| PER_FILE + file.name.as_str().len() + 16 + text(&file.media_type);
-    manifest.files.iter().map(of_file).sum::<usize>() + manifest.blobs.len() * 48 + (16 << 10)
 }
 
 async fn compile(
@@ -105,16 +98,14 @@ async fn compile(
         let Some(object) = blobs.open(artifact.blob.digest, None).await? else { return Ok(None) };
         *bytes = Some(object.bytes(file.max_size() as u64).await?);
     }
-    let manifest = Arc::new(manifest.clone());
-    drop(loaded);
     // Tens of thousands of files take tens of milliseconds.
     let compiled = tokio::task::spawn_blocking(move || {
         let [redirects, headers] = files;
         let (rules, problems) = Rules::read(redirects.as_deref(), headers.as_deref());
-        (Arc::new(Site::compile(manifest, rules)), problems)
+        Ok::<_, StoreError>((Arc::new(Site::compile(loaded.manifest()?, rules)), problems))
     });
     let failed = |error| StoreError::new(StoreErrorKind::Internal, row.summary.manifest.digest, error);
-    let (site, problems) = compiled.await.map_err(failed)?;
+    let (site, problems) = compiled.await.map_err(failed)??;
     if let Some(first) = problems.first() {
         let (version, problems) = (row.number, problems.len());
         invalid.increment(problems as u64);

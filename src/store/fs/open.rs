@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::super::Key;
 use super::super::error::FileFault;
+use super::step::{Step, Steps};
 
 /// Opens for reading. A pipe or a device must not block the caller.
 pub(super) const READ: OFlags =
@@ -27,6 +28,15 @@ const DIRECTORY: OFlags = LOOK.union(OFlags::DIRECTORY);
 pub(super) fn cached(objects: &Path, key: &Key, how: OFlags) -> Option<fs::File> {
     let resolve = ResolveFlags::CACHED.union(ResolveFlags::NO_SYMLINKS);
     openat2(CWD, objects.join(key.as_str()), how, Mode::empty(), resolve).ok().map(fs::File::from)
+}
+
+/// Whether the kernel knows without a look at the disk that there is nothing under a key. `false` is inconclusive. Never
+/// blocks.
+pub(super) fn is_known_absent(objects: &Path, key: &Key, steps: &dyn Steps) -> bool {
+    let resolve = ResolveFlags::CACHED.union(ResolveFlags::NO_SYMLINKS);
+    let opened = || openat2(CWD, objects.join(key.as_str()), LOOK, Mode::empty(), resolve);
+    // While the store itself is gone, nothing may be taken for absent.
+    steps.before(Step::Open).is_ok() && opened().is_err_and(|errno| errno == Errno::NOENT) && objects.is_dir()
 }
 
 /// Opens what is under a key, which need not be a regular file. `None` if there is nothing that can be opened.

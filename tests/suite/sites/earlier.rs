@@ -56,6 +56,19 @@ async fn pages_of_earlier_versions_are_not_found() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_not_there_hides_no_file_that_open_pages_need() {
+    let sites = start().await;
+    let page = |text| [("index.html", text), ("404.html", "nothing")];
+    sites.publish("acme/docs", &[page("1").as_slice(), &[("old.js", "old")]].concat(), json!({})).await;
+    sites.publish("acme/docs", &page("2"), json!({})).await;
+    for _ in 0..3 {
+        assert_eq!(sites.navigate(DOCS, "/old.js").await.expect(404).text(), "nothing");
+        assert_eq!(sites.load(DOCS, "/old.js").await.expect(200).text(), "old");
+        assert_eq!(sites.load(DOCS, "/other.js").await.expect(404).text(), "nothing");
+    }
+}
+
+#[tokio::test]
 async fn a_preview_is_one_version_and_nothing_of_others() {
     let sites = start().await;
     two_versions(&sites, "acme/blog").await;

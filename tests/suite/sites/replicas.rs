@@ -95,3 +95,46 @@ async fn no_rule_of_an_older_version_hides_a_new_file() {
     assert_eq!(other.load(DOCS, "/assets/new.js").await.expect(200).text(), "new");
     assert_eq!(other.load(DOCS, "/data/new").await.expect(200).text(), "data");
 }
+
+#[tokio::test]
+async fn a_remembered_absence_ends_with_a_publish_by_another_server() {
+    let (_directory, one, other) = two().await;
+    let page =
+        |text: &str| vec![("index.html".to_owned(), text.to_owned()), ("404.html".to_owned(), "gone".to_owned())];
+    let publish = async |files: &[(String, String)]| {
+        let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        one.publish("acme/docs", &files, json!({})).await
+    };
+    publish(&page("0")).await;
+    for round in 1..=5 {
+        let (path, mut files) = (format!("/assets/new-{round}.js"), page(&round.to_string()));
+        let nothing = other.get(DOCS, &path).await.expect(404);
+        for _ in 0..3 {
+            let again = other.get(DOCS, &path).await.expect(404);
+            assert_eq!((again.text().as_str(), again.lasting()), ("gone", nothing.lasting()), "{path}");
+            assert_eq!(again.header("cache-control"), "no-store");
+            assert_eq!(other.ask("HEAD", DOCS, &path, &[]).await.expect(404).lasting(), nothing.lasting());
+        }
+        files.push((path[1..].to_owned(), "new".to_owned()));
+        publish(&files).await;
+        assert_eq!(other.get(DOCS, &path).await.expect(200).text(), "new", "{path}");
+        one.promote("acme/docs@1").await;
+        // What is there may be told for as long as servers may be behind, unless the client wants the newest.
+        let newest = other.ask("GET", DOCS, &path, &[("cache-control", "no-cache")]).await.expect(404);
+        assert_eq!(newest.text(), "gone", "{path}");
+        assert_eq!(other.get(DOCS, &path).await.expect(404).text(), "gone", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn on_a_directory_nobody_waits_to_be_told_that_there_is_nothing() {
+    let sites = Sites::start().await;
+    sites.publish("acme/docs", &[("index.html", "start")], json!({})).await;
+    sites.load(DOCS, "/nothing").await.expect(404);
+    let began = Instant::now();
+    for at in 0..100 {
+        sites.load(DOCS, &format!("/nothing/{at}")).await.expect(404);
+    }
+    // One look each, which would be ten seconds if they were apart from each other.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}

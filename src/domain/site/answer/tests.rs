@@ -19,7 +19,7 @@ fn page(site: &Site, path: &str, navigation: bool) -> Page {
 fn application() -> Site {
     let mut manifest = manifest(&["index.html", "assets/a-CjL4fkWS.js", "404.html", "docs/404.html"]);
     manifest.site.fallback = Some("index.html".parse().unwrap());
-    Site::compile(Arc::new(manifest), Rules::default())
+    Site::compile(&manifest, Rules::default())
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn only_a_file_at_its_own_path_is_immutable() {
     }
     let mut manifest = manifest(&["page.html"]);
     manifest.site.immutable = vec!["**".parse().unwrap()];
-    let site = Site::compile(Arc::new(manifest), Rules::default());
+    let site = Site::compile(&manifest, Rules::default());
     assert_eq!(page(&site, "/page", false).caching, Caching::Revalidate, "another file may be at /page one day");
 }
 

@@ -126,7 +126,7 @@ fn the_largest_files_of_rules_are_checked_in_no_time() {
     let chain = lines(5000, |n| format!("/{n} /{}{}\n", n + 1, if n % 20 == 19 { "x" } else { "" }));
     let patterns = lines(200, |n| format!("/p{n}/* /q{n}/:splat\n"));
     let blocks = lines(200, |n| format!("/*{n}.js\nX-A: 1\n"));
-    let manifest = Arc::new(manifest(&files));
+    let manifest = manifest(&files);
     let rules = Rules::parse(Some((chain + &patterns).as_bytes()), Some(blocks.as_bytes()), &manifest);
     assert!(rules.is_ok());
 }

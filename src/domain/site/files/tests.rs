@@ -4,11 +4,11 @@ use super::super::fixture::{add_variant, manifest};
 use super::*;
 
 fn files(names: &[&str]) -> Files {
-    Files::new(Arc::new(manifest(names)))
+    Files::new(&manifest(names))
 }
 
 fn found(files: &Files, name: &str) -> Option<String> {
-    files.find(name).map(|id| files.artifact(id).name.to_string())
+    files.find(name).map(|id| files.file(id).name.to_string())
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn variants_are_no_files_unless_there_is_nothing_that_they_are_of() {
     add_variant(&mut manifest, "none.js", Coding::Br, 2);
     add_variant(&mut manifest, "x.js", Coding::Zstd, 2);
     manifest.files[5].encoding = None;
-    let files = Files::new(Arc::new(manifest));
+    let files = Files::new(&manifest);
     let variants = |name: &str| files.variants(files.find(name).unwrap()).map(|(_, coding)| coding).collect::<Vec<_>>();
     assert_eq!(variants("app.js").len(), 2);
     assert_eq!(variants("x.js"), [], "of a coding that is not known");
@@ -66,7 +66,7 @@ fn the_nearest_page_for_nothing_is_found() {
         ("blog/x/y", "404.html"),
         ("caf\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}/x", "404.html"),
     ] {
-        let page = site.not_found(path).map(|id| site.artifact(id).name.to_string());
+        let page = site.not_found(path).map(|id| site.file(id).name.to_string());
         assert_eq!(page.as_deref(), Some(wanted), "{path}");
     }
     assert_eq!(files(&["docs/404.html"]).not_found("blog/x"), None);
@@ -85,8 +85,8 @@ fn only_files_that_cannot_change_are_immutable() {
         "lib/x.js",
     ]);
     let immutable = |manifest: &Manifest| {
-        let files = Files::new(Arc::new(manifest.clone()));
-        let mut names: Vec<_> = files.ids().filter(|id| files.is_immutable(*id)).map(|id| files.artifact(id)).collect();
+        let files = Files::new(&manifest);
+        let mut names: Vec<_> = files.ids().filter(|id| files.is_immutable(*id)).map(|id| files.file(id)).collect();
         names.sort_by_key(|file| &file.name);
         names.iter().map(|file| file.name.to_string()).collect::<Vec<_>>()
     };
@@ -101,7 +101,7 @@ fn immutable_files_that_changed_are_listed() {
     let old = manifest(&["a-CjL4fkWS.js=1", "b-BTV8LsEM.js=1", "plain.js=1", "gone-CjL4fkWX.js=1"]);
     let mut new = manifest(&["a-CjL4fkWS.js=2", "b-BTV8LsEM.js=1", "plain.js=2", "new-CjL4fkWY.js=1"]);
     let changed = |new: &Manifest| {
-        let files = Files::new(Arc::new(new.clone()));
+        let files = Files::new(&new);
         files.changed_immutable(&old).iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(changed(&new), ["a-CjL4fkWS.js"]);
@@ -110,6 +110,6 @@ fn immutable_files_that_changed_are_listed() {
     // What was immutable is kept by clients, whatever the new settings say.
     let mut old = old.clone();
     old.site.immutable = vec!["plain.*".parse().unwrap()];
-    let files = Files::new(Arc::new(new.clone()));
+    let files = Files::new(&new);
     assert_eq!(files.changed_immutable(&old).iter().map(ToString::to_string).collect::<Vec<_>>(), ["plain.js"]);
 }

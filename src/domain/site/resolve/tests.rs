@@ -1,8 +1,6 @@
 //! Which file an address leads to, in each mode of trailing slashes. Our own words and values for the cases that other
 //! hosts publish as tests.
 
-use std::sync::Arc;
-
 use super::super::answer::Site;
 use super::super::fixture::{answer, manifest};
 use super::super::rules::Rules;
@@ -13,7 +11,7 @@ fn table(slash: Option<TrailingSlash>, files: &[&str], cases: &[(&str, &str)]) {
     let mut manifest = manifest(files);
     manifest.site.clean_urls = slash.is_some();
     manifest.site.trailing_slash = slash.unwrap_or_default();
-    let site = Site::compile(Arc::new(manifest), Rules::default());
+    let site = Site::compile(&manifest, Rules::default());
     for (address, wanted) in cases {
         assert_eq!(answer(&site, address, false), *wanted, "{address} with {files:?} and {slash:?}");
     }
@@ -244,7 +242,7 @@ fn addresses_are_escaped_where_they_must_be() {
 fn the_start_page_is_the_one_that_the_release_names() {
     let mut manifest = manifest(&["home.html", "index.html", "docs/index.html"]);
     manifest.entrypoint = Some("docs/index.html".parse().unwrap());
-    let site = Site::compile(Arc::new(manifest), Rules::default());
+    let site = Site::compile(&manifest, Rules::default());
     for (address, wanted) in [
         ("/", "200 docs/index.html"),
         ("/docs/", "200 docs/index.html"),

@@ -17,6 +17,11 @@ use crate::domain::ManifestName;
 use crate::http::serving::tally::Tally;
 use crate::store::FileSlice;
 
+/// Largest cached body, in bytes.
+const LARGEST: usize = 256 << 10;
+/// Largest cached body of an answer that says that something is not there, in bytes.
+const LARGEST_NEGATIVE: usize = 16 << 10;
+
 /// Response extension by which a handler allows caching: the response to a GET or HEAD is public and depends on nothing
 /// but the URL and these sources.
 #[derive(Debug, Clone)]
@@ -30,6 +35,9 @@ pub(in crate::http) struct Cacheable {
     pub(super) hosts: Option<u64>,
     /// What it counts as.
     pub(super) tally: Option<Tally>,
+    /// Whether it says that something is not there, so that it holds only if the heads are the newest at the moment of the
+    /// request.
+    pub(super) is_negative: bool,
 }
 
 /// What is cached of a body. A hit requires that the file, if there is one, still exists.
@@ -45,18 +53,27 @@ enum CachedBody {
 impl Cacheable {
     /// Cacheable response that depends on the heads of these names at these generations.
     pub(in crate::http) fn of_heads(heads: Vec<(ManifestName, u64)>, body: Bytes) -> Self {
-        Self { heads, body: CachedBody::Bytes(body), until: None, hosts: None, tally: None }
+        Self { heads, ..Self::of_body(CachedBody::Bytes(body)) }
     }
 
     /// Cacheable response whose body is the content of a file.
     pub(in crate::http) fn of_file(slice: FileSlice) -> Self {
-        Self { heads: Vec::new(), body: CachedBody::File(slice), until: None, hosts: None, tally: None }
+        Self::of_body(CachedBody::File(slice))
     }
 
     /// Cacheable response to a HEAD, which answers no GET. `file` is the file whose content a GET would send, if there is
     /// one.
     pub(in crate::http) fn without_body(file: Option<Arc<File>>) -> Self {
-        Self { heads: Vec::new(), body: CachedBody::None(file), until: None, hosts: None, tally: None }
+        Self::of_body(CachedBody::None(file))
+    }
+
+    fn of_body(body: CachedBody) -> Self {
+        Self { heads: Vec::new(), body, until: None, hosts: None, tally: None, is_negative: false }
+    }
+
+    /// The same as an answer that says that something is not there: it counts only as long as nothing newer is.
+    pub(in crate::http) fn negative(self) -> Self {
+        Self { is_negative: true, ..self }
     }
 
     /// The same, for an address that means these bytes while the heads of these names are at these generations.
@@ -103,6 +120,11 @@ impl Cacheable {
             CachedBody::File(slice) => slice.bytes.as_ref(),
             CachedBody::None(_) => None,
         }
+    }
+
+    /// Largest body that is cached, in bytes.
+    pub(super) fn largest(&self) -> usize {
+        if self.is_negative { LARGEST_NEGATIVE } else { LARGEST }
     }
 
     pub(super) fn has_body(&self) -> bool {

@@ -1,5 +1,6 @@
-//! What is cached at present, within two budgets: bytes of those responses that are in memory, and a number of open files
-//! with their bytes. Asking for ever more blobs displaces no manifests.
+//! What is cached at present, within budgets: bytes of those responses that are in memory, bytes of those among them that
+//! say that something is not there, and a number of open files with their bytes. Asking for ever more blobs, or for ever
+//! more that is not there, displaces no manifests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use super::key::CacheKey;
 
 /// Total weight of the cached responses that are in memory, in bytes.
 const REMEMBERED_BYTES: usize = 8 << 20;
+/// Total weight of those of them that say that something is not there, in bytes.
+const NEGATIVE_BYTES: usize = 2 << 20;
 /// Total size of the bytes of open files that are in memory as well, because the files are small.
 const FILE_BYTES: usize = 8 << 20;
 
@@ -17,8 +20,8 @@ pub(super) type ByAddress = HashMap<Box<str>, Arc<CachedResponse>>;
 
 /// The cached responses.
 pub(super) struct Entries {
-    /// Weight of the responses without an open file.
-    bytes: usize,
+    /// Weight of the responses without an open file, and of those that say that something is not there.
+    bytes: [usize; 2],
     /// Number of responses with an open file.
     files: usize,
     /// Size of those of their bodies that are in memory.
@@ -33,7 +36,7 @@ pub(super) struct Entries {
 
 impl Entries {
     pub(super) fn new(max_files: usize) -> Self {
-        Self { bytes: 0, files: 0, file_bytes: 0, max_files, by_surface: Vec::new(), closing: false }
+        Self { bytes: [0; 2], files: 0, file_bytes: 0, max_files, by_surface: Vec::new(), closing: false }
     }
 
     pub(super) fn get(&self, key: &CacheKey<'_>) -> Option<&Arc<CachedResponse>> {
@@ -47,16 +50,20 @@ impl Entries {
         self.files < self.max_files && self.file_bytes + bytes <= FILE_BYTES
     }
 
-    /// Adds a response and returns those that are not cached any more. Evicts all responses that are in memory when there
-    /// is no room for another one: popular ones are soon cached again.
+    /// Adds a response and returns those that are not cached any more. Evicts all responses of its kind that are in memory
+    /// when there is no room for another one: popular ones are soon cached again.
     pub(super) fn add(&mut self, key: &CacheKey<'_>, response: CachedResponse) -> Vec<Arc<CachedResponse>> {
         let mut old = Vec::new();
         if response.source.file().is_some() {
             if !self.has_room_for_file(response.bytes()) {
                 return vec![Arc::new(response)];
             }
-        } else if self.bytes + response.weight > REMEMBERED_BYTES {
-            old = self.take(|response| response.source.file().is_none());
+        } else {
+            let kind = usize::from(response.source.is_negative);
+            if self.bytes[kind] + response.weight > [REMEMBERED_BYTES, NEGATIVE_BYTES][kind] {
+                let is_alike = |other: &CachedResponse| other.source.is_negative == response.source.is_negative;
+                old = self.take(|other| other.source.file().is_none() && is_alike(other));
+            }
         }
         self.count(&response, true);
         let index = self.by_surface.iter().position(|(name, _)| *name == key.surface).unwrap_or_else(|| {
@@ -109,7 +116,7 @@ impl Entries {
             change(&mut self.files, 1);
             change(&mut self.file_bytes, response.bytes());
         } else {
-            change(&mut self.bytes, response.weight);
+            change(&mut self.bytes[usize::from(response.source.is_negative)], response.weight);
         }
     }
 }

@@ -30,16 +30,32 @@ fn file(name: &str, content: &str) -> Artifact {
     Artifact { media_type: Some("text/css".into()), ..Artifact::of(name.parse().unwrap(), blob) }
 }
 
+impl FilesOfVersion for Vec<Artifact> {
+    fn list(&self) -> &[Artifact] {
+        self
+    }
+
+    fn content(&self, name: &FileName) -> Option<Descriptor> {
+        self.iter().find(|file| file.name == *name).map(|file| file.blob)
+    }
+}
+
+fn files(files: &[(&str, &str)]) -> Vec<Artifact> {
+    files.iter().map(|(name, content)| file(name, content)).collect()
+}
+
+const POLICY: EarlierFiles = EarlierFiles { window: SignedDuration::from_hours(1), versions: 20 };
+
 /// An index of versions, the one that was archived last first, under an active version with these files.
 fn index(active: &[(&str, &str)], versions: &[(u64, &[(&str, &str)])], limit: usize) -> EarlierIndex {
-    let policy = EarlierFiles { window: SignedDuration::from_hours(1), versions: 20 };
-    let mut builder = IndexBuilder::new(7, policy);
-    for (number, files) in versions {
-        let files: Vec<_> = files.iter().map(|(name, content)| file(name, content)).collect();
-        let of_active = |name: &FileName| {
-            active.iter().find(|(active, _)| *active == name.as_str()).map(|(name, content)| file(name, content).blob)
-        };
-        if !builder.add(&row(*number), &files, of_active, limit) {
+    index_under(100, &files(active), &versions.iter().map(|(at, list)| (*at, files(list))).collect::<Vec<_>>(), limit)
+}
+
+fn index_under(number: u64, active: &Vec<Artifact>, versions: &[(u64, Vec<Artifact>)], limit: usize) -> EarlierIndex {
+    let rows: Vec<_> = versions.iter().map(|(number, _)| row(*number)).collect();
+    let mut builder = IndexBuilder::new(7, POLICY, Some(&row(number)), &rows);
+    for (row, (_, files)) in rows.iter().zip(versions) {
+        if !builder.add(row, files, active, limit) {
             break;
         }
     }
@@ -114,7 +130,7 @@ fn equal_files_of_many_versions_take_the_space_of_one() {
     let one = index(&[], &[(1, &files)], usize::MAX);
     let many: Vec<(u64, &[(&str, &str)])> = (1..=20).map(|number| (number, &files[..])).collect();
     let many = index(&[], &many, usize::MAX);
-    assert_eq!((one.entries.len(), many.entries.len()), (200, 200));
+    assert_eq!((one.files.entries.len(), many.files.entries.len()), (200, 200));
     let rows = 19 * (size_of::<VersionRow>() + 512);
     assert_eq!(many.bytes(), one.bytes() + rows);
 }
@@ -132,4 +148,104 @@ fn a_name_is_the_same_in_each_of_its_unicode_forms() {
     assert_eq!(named(&index, "z.js", &|_| true).unwrap().0, 3);
     assert_eq!(named(&index, "cafe.js", &|_| true), None);
     assert!(index.bytes() > size_of::<EarlierIndex>());
+}
+
+/// What an index finds of these names and contents, whichever way it was made.
+fn all(index: &EarlierIndex) -> Vec<String> {
+    let mut found = Vec::new();
+    for name in NAMES {
+        let by_name = index.by_name(&name.parse().unwrap(), &|_| true);
+        found.push(format!("{name} {:?}", by_name.map(|(row, file)| (row.number, file.blob, file.of))));
+        for content in 0..4 {
+            let digest = Digest::of(format!("{name}{content}").as_bytes());
+            let by_content = index.by_content(directory(name), digest, &|_| true);
+            found
+                .push(format!("{name} {content} {:?}", by_content.map(|(row, file)| (row.number, file.name, file.of))));
+        }
+    }
+    found
+}
+
+const NAMES: [&str; 5] = ["a", "b/c", "b/d", "e.js", "e.js.br"];
+
+/// Versions that come one after the other, some of them brought back, and some taken away: the index that is made from
+/// the one before is the one that is made from all manifests.
+#[test]
+fn an_index_from_the_one_before_is_the_same_as_a_new_one() {
+    let mut seen = HashMap::new();
+    for seed in 0..400_u64 {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut next = |below: u64| {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (random >> 33) % below
+        };
+        let mut versions: HashMap<u64, Vec<Artifact>> = HashMap::new();
+        let (mut archived, mut known, mut active) = (Vec::<u64>::new(), None::<EarlierIndex>, None::<u64>);
+        for step in 0..12 {
+            let before = active;
+            match next(8) {
+                0 if !archived.is_empty() => {
+                    let at = usize::try_from(next(archived.len() as u64)).unwrap();
+                    active = Some(archived.remove(at));
+                }
+                1 if !archived.is_empty() => {
+                    drop(archived.remove(usize::try_from(next(archived.len() as u64)).unwrap()))
+                }
+                2 => drop(archived.pop()),
+                3 => {}
+                _ => {
+                    let mut list = Vec::new();
+                    for name in &NAMES[..4] {
+                        list.extend((next(4) > 0).then(|| file(name, &format!("{name}{}", next(4)))));
+                    }
+                    let variant = file("e.js.br", &format!("e.js.br{}", next(4)));
+                    list.push(Artifact { of: Some("e.js".parse().unwrap()), ..variant });
+                    versions.insert(step, list);
+                    active = Some(step);
+                }
+            }
+            let (Some(now), true) = (active, active == before || before.is_some()) else { continue };
+            if let Some(before) = before.filter(|before| *before != now) {
+                archived.insert(0, before);
+            }
+            let rows: Vec<_> = archived.iter().map(|number| row(*number)).collect();
+            let list: Vec<_> = archived.iter().map(|number| (*number, versions[number].clone())).collect();
+            let whole = index_under(now, &versions[&now], &list, usize::MAX);
+            let succession = known.as_ref().map_or(Succession::None, |known| known.succession(&row(now), &rows));
+            let index = match (&known, &succession) {
+                (Some(known), Succession::Same) => known.renewed(8, &rows),
+                (Some(known), Succession::Next) => {
+                    let mut builder = IndexBuilder::new(8, POLICY, Some(&row(now)), &rows);
+                    assert!(builder.add(&rows[0], &list[0].1, &versions[&now], usize::MAX));
+                    builder.add_known(known, &rows, &versions[&now], usize::MAX);
+                    builder.finish()
+                }
+                _ => index_under(now, &versions[&now], &list, usize::MAX),
+            };
+            assert_eq!(all(&index), all(&whole), "{seed} {step} {succession:?}");
+            assert_eq!(index.left_out(), 0);
+            *seen.entry(format!("{succession:?}")).or_insert(0) += 1;
+            known = Some(index);
+        }
+    }
+    assert!(seen.len() == 3 && seen.values().all(|count| *count > 200), "{seen:?}");
+}
+
+#[test]
+fn what_does_not_fit_any_more_are_the_versions_that_were_archived_first() {
+    let version = |number: u64| vec![file("a", &number.to_string()), file(&format!("{number}.js"), "x")];
+    let list = |numbers: &[u64]| numbers.iter().map(|number| (*number, version(*number))).collect::<Vec<_>>();
+    let known = index_under(4, &version(4), &list(&[3, 2, 1]), usize::MAX);
+    assert_eq!(known.left_out(), 0);
+    let rows = [4, 3, 2, 1].map(row);
+    assert_eq!(known.succession(&row(5), &rows), Succession::Next);
+    let mut builder = IndexBuilder::new(8, POLICY, Some(&row(5)), &rows);
+    assert!(builder.add(&rows[0], &version(4), &version(5), known.bytes()));
+    builder.add_known(&known, &rows, &version(5), known.bytes());
+    let index = builder.finish();
+    assert_eq!((index.left_out(), index.versions.len()), (1, 3));
+    let whole = index_under(5, &version(5), &list(&[4, 3, 2]), usize::MAX);
+    for name in ["1.js", "2.js", "3.js", "4.js", "5.js"] {
+        assert_eq!(named(&index, name, &|_| true), named(&whole, name, &|_| true), "{name}");
+    }
 }
