@@ -29,8 +29,8 @@ use crate::protocol::{
     BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, HostLog, Manifests, UploadLimits, Uploads,
 };
 use crate::service::{
-    Assets, Attachments, Catalogs, Domains, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits, Repositories,
-    Resolve, Sites, Versions,
+    Assets, Attachments, Catalogs, Domains, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits,
+    Repositories, Resolve, Sites, Versions,
 };
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};

@@ -12,7 +12,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::manifest::{Artifact, Kind};
-use crate::domain::site::{self, Origin, Outcome, Page, PathProblem, Redirect, RequestKind, RuleFile, Site, SitePath};
+use crate::domain::site::{
+    self, Origin, Outcome, Page, PathProblem, Redirect, RequestKind, RuleFile, Site, SiteFile, SitePath,
+};
 use crate::domain::{FileName, ManifestName, Selector, Target, VersionRow};
 use crate::protocol::{AsOf, Blobs};
 use crate::service::earlier::{Earlier, EarlierFile};
@@ -256,11 +258,11 @@ impl Sites {
         }
         let active = Target::active(name.clone());
         match self.open(SiteRequest { target: &active, ..request }, AsOf::After(request.arrived)).await {
-            Ok(active) => Ok(active.site.files().find(file.as_str()).map(|id| EarlierFile {
-                artifact: active.site.artifact(id).clone(),
-                row: active.row,
-                generation: active.generation,
-                valid_for: Duration::ZERO,
+            Ok(active) => Ok(active.site.files().find(file.as_str()).map(|id| {
+                let SiteFile { name, blob, media_type } = active.site.file_of(id).clone();
+                let artifact =
+                    Artifact { media_type: media_type.as_deref().map(str::to_owned), ..Artifact::of(name, blob) };
+                EarlierFile { artifact, row: active.row, generation: active.generation, valid_for: Duration::ZERO }
             })),
             Err(error) if is_failure(&error) => Err(error),
             // Nothing is active, or no site.
