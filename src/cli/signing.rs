@@ -123,11 +123,9 @@ impl SigningKey {
 
     /// The Ed25519 signature of `message` itself, as documents of TUF have it.
     pub(super) fn sign_raw(&self, message: &[u8]) -> Result<Vec<u8>, CliError> {
-        /// Where minisign's form of a secret key has the seed and the public key, 32 bytes each.
-        const SEED: Range<usize> = 62..94;
-        const PUBLIC: Range<usize> = 94..126;
+        // Where minisign's form of a secret key has the seed and the public key, 32 bytes each.
         let bytes = self.secret.to_bytes();
-        let pair = Ed25519KeyPair::from_seed_and_public_key(&bytes[SEED], &bytes[PUBLIC]);
+        let pair = Ed25519KeyPair::from_seed_and_public_key(&bytes[62..94], &bytes[94..126]);
         let unusable = |error| CliError::new(Exit::Failure, "KEY", format!("The key cannot be used: {error}."));
         Ok(pair.map_err(unusable)?.sign(message).as_ref().to_vec())
     }
