@@ -113,12 +113,11 @@ fn grouped(inputs: Vec<Input>, lengths: &[u64]) -> Vec<Vec<Input>> {
     let (mut groups, mut bytes) = (Vec::<Vec<Input>>::new(), 0);
     for (input, length) in inputs.into_iter().zip(lengths) {
         bytes += length;
-        match groups.last_mut().filter(|group| bytes <= most_bytes && group.len() < most_files) {
-            Some(group) => group.push(input),
-            None => {
-                groups.push(vec![input]);
-                bytes = *length;
-            }
+        if let Some(group) = groups.last_mut().filter(|group| bytes <= most_bytes && group.len() < most_files) {
+            group.push(input);
+        } else {
+            groups.push(vec![input]);
+            bytes = *length;
         }
     }
     groups

@@ -85,7 +85,7 @@ fn only_files_that_cannot_change_are_immutable() {
         "lib/x.js",
     ]);
     let immutable = |manifest: &Manifest| {
-        let files = Files::new(&manifest);
+        let files = Files::new(manifest);
         let mut names: Vec<_> = files.ids().filter(|id| files.is_immutable(*id)).map(|id| files.file(id)).collect();
         names.sort_by_key(|file| &file.name);
         names.iter().map(|file| file.name.to_string()).collect::<Vec<_>>()
@@ -101,7 +101,7 @@ fn immutable_files_that_changed_are_listed() {
     let old = manifest(&["a-CjL4fkWS.js=1", "b-BTV8LsEM.js=1", "plain.js=1", "gone-CjL4fkWX.js=1"]);
     let mut new = manifest(&["a-CjL4fkWS.js=2", "b-BTV8LsEM.js=1", "plain.js=2", "new-CjL4fkWY.js=1"]);
     let changed = |new: &Manifest| {
-        let files = Files::new(&new);
+        let files = Files::new(new);
         files.changed_immutable(&old).iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(changed(&new), ["a-CjL4fkWS.js"]);

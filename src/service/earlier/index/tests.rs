@@ -168,8 +168,65 @@ fn all(index: &EarlierIndex) -> Vec<String> {
 
 const NAMES: [&str; 5] = ["a", "b/c", "b/d", "e.js", "e.js.br"];
 
-/// Versions that come one after the other, some of them brought back, and some taken away: the index that is made from
-/// the one before is the one that is made from all manifests.
+/// Versions of a name: what is active, and what was archived, last first.
+#[derive(Default)]
+struct History {
+    versions: HashMap<u64, Vec<Artifact>>,
+    archived: Vec<u64>,
+    active: Option<u64>,
+}
+
+impl History {
+    /// Publishes a version, brings one back, takes one away, or does nothing.
+    fn step(&mut self, number: u64, next: &mut impl FnMut(u64) -> u64) {
+        let before = self.active;
+        let mut pick = |archived: &mut Vec<u64>| archived.remove(usize::try_from(next(archived.len() as u64)).unwrap());
+        match number % 8 {
+            0 | 5 if !self.archived.is_empty() => self.active = Some(pick(&mut self.archived)),
+            3 if !self.archived.is_empty() => {
+                pick(&mut self.archived);
+            }
+            6 => {
+                self.archived.pop();
+            }
+            7 => {}
+            _ => {
+                let mut list = Vec::new();
+                for name in &NAMES[..4] {
+                    list.extend((next(4) > 0).then(|| file(name, &format!("{name}{}", next(4)))));
+                }
+                let variant = file("e.js.br", &format!("e.js.br{}", next(4)));
+                list.push(Artifact { of: Some("e.js".parse().unwrap()), ..variant });
+                self.versions.insert(number, list);
+                self.active = Some(number);
+            }
+        }
+        let replaced = before.filter(|_| before != self.active);
+        self.archived.splice(0..0, replaced);
+    }
+
+    fn index(&self, known: Option<&EarlierIndex>) -> (EarlierIndex, Succession) {
+        let active = self.active.unwrap();
+        let rows: Vec<_> = self.archived.iter().map(|number| row(*number)).collect();
+        let succession = known.map_or(Succession::None, |known| known.succession(&row(active), &rows));
+        let of = |number: &u64| self.versions[number].clone();
+        let index = match (known, &succession) {
+            (Some(known), Succession::Same) => known.renewed(8, &rows),
+            (Some(known), Succession::Next) => {
+                let mut builder = IndexBuilder::new(8, POLICY, Some(&row(active)), &rows);
+                assert!(builder.add(&rows[0], &of(&self.archived[0]), &of(&active), usize::MAX));
+                builder.add_known(known, &rows, &of(&active), usize::MAX);
+                builder.finish()
+            }
+            _ => {
+                let list: Vec<_> = self.archived.iter().map(|number| (*number, of(number))).collect();
+                index_under(active, &of(&active), &list, usize::MAX)
+            }
+        };
+        (index, succession)
+    }
+}
+
 #[test]
 fn an_index_from_the_one_before_is_the_same_as_a_new_one() {
     let mut seen = HashMap::new();
@@ -179,50 +236,13 @@ fn an_index_from_the_one_before_is_the_same_as_a_new_one() {
             random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
             (random >> 33) % below
         };
-        let mut versions: HashMap<u64, Vec<Artifact>> = HashMap::new();
-        let (mut archived, mut known, mut active) = (Vec::<u64>::new(), None::<EarlierIndex>, None::<u64>);
-        for step in 0..12 {
-            let before = active;
-            match next(8) {
-                0 if !archived.is_empty() => {
-                    let at = usize::try_from(next(archived.len() as u64)).unwrap();
-                    active = Some(archived.remove(at));
-                }
-                1 if !archived.is_empty() => {
-                    drop(archived.remove(usize::try_from(next(archived.len() as u64)).unwrap()))
-                }
-                2 => drop(archived.pop()),
-                3 => {}
-                _ => {
-                    let mut list = Vec::new();
-                    for name in &NAMES[..4] {
-                        list.extend((next(4) > 0).then(|| file(name, &format!("{name}{}", next(4)))));
-                    }
-                    let variant = file("e.js.br", &format!("e.js.br{}", next(4)));
-                    list.push(Artifact { of: Some("e.js".parse().unwrap()), ..variant });
-                    versions.insert(step, list);
-                    active = Some(step);
-                }
-            }
-            let (Some(now), true) = (active, active == before || before.is_some()) else { continue };
-            if let Some(before) = before.filter(|before| *before != now) {
-                archived.insert(0, before);
-            }
-            let rows: Vec<_> = archived.iter().map(|number| row(*number)).collect();
-            let list: Vec<_> = archived.iter().map(|number| (*number, versions[number].clone())).collect();
-            let whole = index_under(now, &versions[&now], &list, usize::MAX);
-            let succession = known.as_ref().map_or(Succession::None, |known| known.succession(&row(now), &rows));
-            let index = match (&known, &succession) {
-                (Some(known), Succession::Same) => known.renewed(8, &rows),
-                (Some(known), Succession::Next) => {
-                    let mut builder = IndexBuilder::new(8, POLICY, Some(&row(now)), &rows);
-                    assert!(builder.add(&rows[0], &list[0].1, &versions[&now], usize::MAX));
-                    builder.add_known(known, &rows, &versions[&now], usize::MAX);
-                    builder.finish()
-                }
-                _ => index_under(now, &versions[&now], &list, usize::MAX),
-            };
-            assert_eq!(all(&index), all(&whole), "{seed} {step} {succession:?}");
+        let (mut history, mut known) = (History::default(), None);
+        history.step(1, &mut next);
+        for round in 1..12 {
+            let number = 8 * round + next(8);
+            history.step(number, &mut next);
+            let (index, succession) = history.index(known.as_ref());
+            assert_eq!(all(&index), all(&history.index(None).0), "{seed} {round} {succession:?}");
             assert_eq!(index.left_out(), 0);
             *seen.entry(format!("{succession:?}")).or_insert(0) += 1;
             known = Some(index);
