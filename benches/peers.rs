@@ -163,16 +163,16 @@ impl Bench {
     /// Measures loads of sites.
     fn sites(&self, wanted: &[Work], directory: &Path, maker: &mut Maker, results: &mut Results) {
         let (options, sizes) = (&self.options, self.options.sizes());
-        let sites = Sites::start(&self.programs, &self.cores, sizes, directory, maker);
-        let sites = sites.with(options.bodies, options.wrk);
+        let started = Sites::start(&self.programs, &self.cores, sizes, directory, maker);
+        let started = started.with(options.bodies, options.wrk);
         let until = Until::Time { warm_up: WARM_UP * options.seconds, seconds: options.seconds };
         for work in wanted {
             if *work == Work::PublishSite {
-                self.each_round(*work, |_| sites.publishes(maker, results));
+                self.each_round(*work, |_| started.publishes(maker, results));
                 continue;
             }
             for connections in &self.options.connections {
-                self.each_round(*work, |_| sites.read(*work, *connections, until, results));
+                self.each_round(*work, |_| started.read(*work, *connections, until, results));
             }
         }
     }

@@ -121,10 +121,11 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 20] = [
+const OWN_PATHS: [&str; 21] = [
     "assets",
     "auth",
     "blobs",
+    "catalogs",
     "collector",
     "feeds",
     "healthz",

@@ -139,7 +139,7 @@ impl Larder {
         let action: Action = change.action();
         let judgement = Judgement { row, ..Judgement::new(Operation::new(id, action, by), self.time) };
         let next = Head::next(current, name, change, judgement).expect("a legal change");
-        let Outcome::Next { head, row, spill } = next else { panic!("every change changes something") };
+        let Outcome::Next { head, row, spill, .. } = next else { panic!("every change changes something") };
         assert!(spill.is_empty(), "all rows fit the head");
         if current.is_none() {
             self.put(&LayoutKey::Name(name.clone().into()), b"");

@@ -40,8 +40,9 @@ pub(crate) fn goals(results: &Results, name: impl Fn(Work) -> String) -> Vec<Goa
     for row in results.rows.iter().filter(|row| row.who == LARDER) {
         let (work, connections) = (row.work, row.connections);
         let at = connections.map_or_else(String::new, |count| format!(", {count} connections"));
+        let title = format!("{}{at}", name(work));
         let mut add = |what: &str, reached: Option<f64>, bound: f64, at_least: bool| {
-            let what = format!("{}{at}: {what}", name(work));
+            let what = format!("{title}: {what}");
             found.extend(reached.map(|reached| Goal { what, reached, bound, at_least }));
         };
         let against = |who: Who| results.ratio(results.row(work, connections, who)?);
@@ -78,29 +79,34 @@ pub(crate) fn goals(results: &Results, name: impl Fn(Work) -> String) -> Vec<Goa
                 let times = against(HASH_AND_WRITE).map(|ratio| 1.0 / ratio);
                 add("time, of hashing and writing the bytes once", times, 1.1, false);
             }
-            work if Work::SITE_READS.contains(&work) => {
-                let bound = if connections == Some(16) { 1.0 } else { 0.9 };
-                add("requests, of nginx", against(NGINX), bound, true);
-            }
-            Work::SiteBesidePublishes | Work::LittleBesidePublishes => {
-                let time = |work| results.row(work, connections, LARDER)?.median(|sample| sample.p99);
-                let times = || Some(time(work)? / time(Work::SitePage10)?);
-                add("p99, of that without publishes", times(), 1.5, false);
-            }
-            Work::PublishSite => {
-                let times = against(HASH_AND_WRITE).map(|ratio| 1.0 / ratio);
-                add("time, of hashing and writing the bytes once", times, 1.5, false);
-            }
-            Work::PublishSiteAgain => {
-                let first = results.row(Work::PublishSite, None, LARDER).map(Row::value);
-                add("time, of the first publish", first.map(|first| row.value() / first), 0.1, false);
-            }
+            work if work.is_of_sites() => found.extend(of_site(results, row, &title)),
             Work::StartAndAnswer | Work::StartAndRead => add("milliseconds", Some(row.value()), START, false),
             _ => {}
         }
     }
     found.extend(memory(results));
     found
+}
+
+/// The goal of a load of sites.
+fn of_site(results: &Results, row: &Row, title: &str) -> Option<Goal> {
+    let (work, connections) = (row.work, row.connections);
+    let against = |who: Who| results.ratio(results.row(work, connections, who)?);
+    let (what, reached, bound, at_least) = match work {
+        Work::SiteBesidePublishes | Work::LittleBesidePublishes => {
+            let time = |work| results.row(work, connections, LARDER)?.median(|sample| sample.p99);
+            ("p99, of that without publishes", time(work)? / time(Work::SitePage10)?, 1.5, false)
+        }
+        Work::PublishSite => {
+            ("time, of hashing and writing the bytes once", 1.0 / against(HASH_AND_WRITE)?, 1.5, false)
+        }
+        Work::PublishSiteAgain => {
+            let first = results.row(Work::PublishSite, None, LARDER)?.value();
+            ("time, of the first publish", row.value() / first, 0.1, false)
+        }
+        _ => ("requests, of nginx", against(NGINX)?, if connections == Some(16) { 1.0 } else { 0.9 }, true),
+    };
+    Some(Goal { what: format!("{title}: {what}"), reached, bound, at_least })
 }
 
 /// The most memory that Larder took in any load.

@@ -82,12 +82,12 @@ impl<'a> Sites<'a> {
             Peer::start(kind, programs, cores, &root)
         });
         let (bodies, by_wrk) = (Bodies::Drop, false);
-        let sites = Self { cores, sizes, directory, bodies, by_wrk, files, many, peers: peers.into() };
-        sites.publish(NAME, &sites.files);
-        sites.publish(LITTLE_NAME, &make_little(directory, &sites.files));
-        sites.prove();
+        let started = Self { cores, sizes, directory, bodies, by_wrk, files, many, peers: peers.into() };
+        started.publish(NAME, &started.files);
+        started.publish(LITTLE_NAME, &make_little(directory, &started.files));
+        started.prove();
         settle_disk(directory);
-        sites
+        started
     }
 
     /// How the loads are made.
@@ -124,13 +124,13 @@ impl<'a> Sites<'a> {
 
     /// One round of a load that reads.
     pub(crate) fn read(&self, work: Work, connections: usize, until: Until, results: &mut Results) {
-        let published = match work {
+        let moving = match work {
             Work::SiteBesidePublishes => Some(NAME),
             Work::LittleBesidePublishes => Some(LITTLE_NAME),
             _ => None,
         };
-        for peer in self.peers.iter().filter(|peer| published.is_none() || peer.kind == Kind::Larder) {
-            let publishes = published.map(|name| Publishes::start(peer, name));
+        for peer in self.peers.iter().filter(|peer| moving.is_none() || peer.kind == Kind::Larder) {
+            let publishes = moving.map(|name| Publishes::start(peer, name));
             let exchanges = self.exchanges(work, peer);
             let sample = if self.by_wrk {
                 let (report, cost) = Cost::measure(&peer.process, || {
@@ -164,7 +164,7 @@ impl<'a> Sites<'a> {
         for work in [Work::PublishSite, Work::PublishSiteAgain] {
             settle_disk(self.directory);
             if work == Work::PublishSiteAgain {
-                fs::write(files.join("index.html"), &blobs[1].digest.hex()).expect("space on the disk");
+                fs::write(files.join("index.html"), blobs[1].digest.hex()).expect("space on the disk");
             }
             let (seconds, cost) = Cost::measure(&self.peers[0].process, || self.publish(&name, &files));
             results.add(work, None, Who::Peer(Kind::Larder), cost.sample(seconds, 0, blobs.len() as u64));
@@ -198,7 +198,8 @@ impl<'a> Sites<'a> {
 /// Writes the files of a site and returns the paths of those that are many.
 fn make_site(files: &Path, set: Set, maker: &mut Maker) -> Vec<String> {
     let page = |size: usize, title: &str| format!("<!doctype html><title>{title}</title>{:size$}", "");
-    let script: String = (0..2500).map(|number| format!("console.log({});\n", number * 7919 % 10007)).collect();
+    let line = |number: u32| format!("console.log({});\n", number * 7919 % 10007);
+    let script = (0..2500).map(line).collect::<Vec<_>>().concat();
     for directory in ["small", "assets"] {
         fs::create_dir_all(files.join(directory)).expect("a directory");
     }

@@ -68,8 +68,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             one.file.as_ref().map_or_else(|| "manifest".to_owned(), ToString::to_string),
             one.key.clone().unwrap_or_default(),
             size(one.size),
-            one.by.to_string(),
-            format!("{:.0}", one.at),
+            one.by.as_ref().map(ToString::to_string).unwrap_or_default(),
+            one.at.map(|at| format!("{at:.0}")).unwrap_or_default(),
             one.media_type.clone(),
         ]);
     }

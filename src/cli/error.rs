@@ -24,7 +24,7 @@ pub enum Exit {
     Auth = 4,
     /// A stated precondition does not hold.
     Precondition = 5,
-    /// Bytes do not match their digest.
+    /// Bytes do not match their digest, or required signatures are missing.
     Integrity = 6,
     /// Still unavailable after all retries.
     Unavailable = 7,

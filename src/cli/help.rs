@@ -63,8 +63,7 @@ Exit codes:
   3  not found (never existed, or retired)
   4  token missing, unknown or not allowed to do this
   5  a precondition (--expect) does not hold
-  6  bytes do not match their digest, or signatures that were asked
-     for are missing or wrong
+  6  bytes do not match their digest, or required signatures are missing
   7  unavailable after all retries; try again later
   8  done in part, damage found, or a difference (diff --exit-code)
 

@@ -18,6 +18,7 @@ use crate::domain::attestation::{KeyError, PublicKey};
 
 Examples:
   larder key new release.key
+  larder key new ci.key --no-password
   larder key show release.key.pub")]
 pub struct Args {
     #[command(subcommand)]
@@ -34,6 +35,10 @@ enum KeyCommand {
 
 /// Arguments of `larder key new`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  larder key new release.key
+  larder key new release.key --password-file password.txt
+  larder key new ci.key --no-password")]
 struct NewArgs {
     /// File for the secret key, which must not be there yet
     #[arg(value_name = "FILE")]
@@ -49,6 +54,10 @@ struct NewArgs {
 
 /// Arguments of `larder key show`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  larder key show release.key.pub
+  larder key show release.key
+  larder key show release.key --password-file password.txt")]
 struct ShowArgs {
     /// File with the public or the secret key
     #[arg(value_name = "FILE")]

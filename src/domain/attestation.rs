@@ -19,5 +19,5 @@ pub use minisign::{KeyError, KeyId, MEDIA_TYPE, PublicKey, Signature, SignatureE
 pub use requirement::{Requirement, RequirementError};
 pub use statement::{MAX_SERIAL, Statement, StatementError};
 
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
 mod tests;

@@ -26,12 +26,14 @@ pub struct Attachment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub file: Option<FileName>,
-    /// Who attached it.
+    /// Who attached it, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::SubjectText")]
-    pub by: Subject,
-    /// When it was attached.
+    pub by: Option<Subject>,
+    /// When it was attached, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Time")]
-    pub at: Timestamp,
+    pub at: Option<Timestamp>,
     /// For a signature of minisign: the id of the key that it claims to be made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("pattern" = "^[0-9A-F]{16}$"))]

@@ -69,7 +69,7 @@ impl FromStr for End {
 impl End {
     /// The time at which it ends, in whole seconds.
     pub(super) fn from(self, now: Timestamp) -> Result<Timestamp, CliError> {
-        let after = |duration: Duration| Some(now.checked_add(SignedDuration::try_from(duration.std()).ok()?).ok()?);
+        let after = |duration: Duration| now.checked_add(SignedDuration::try_from(duration.std()).ok()?).ok();
         let end = match self {
             Self::At(time) => Some(time),
             Self::After(duration) => after(duration),

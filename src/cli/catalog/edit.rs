@@ -19,7 +19,8 @@ command, whatever the document says.
 
 Examples:
   larder catalog edit example.org/tool -k author.key
-  larder catalog edit example.org/tool -k author.key --from changed.json"
+  larder catalog edit example.org/tool -k author.key --from changed.json
+  larder catalog edit example.org/tool -k one.key -k two.key"
 )]
 pub(super) struct Args {
     /// The catalog

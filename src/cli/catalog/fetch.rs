@@ -153,12 +153,11 @@ pub(super) fn file(catalog: &CatalogName, release: &Release, item: &str) -> Resu
     if let Some(file) = release.file(item) {
         return Ok(file);
     }
-    let detail = match release.items.get(item).and_then(|item| item.ware.as_deref()) {
-        Some(ware) => format!("The item {item:?} of {catalog}:{} is the ware {ware}, and no file.", release.name),
-        None => {
-            let items: Vec<&str> = release.items.keys().map(String::as_str).collect();
-            format!("{catalog}:{} has no item {item:?}; it has: {}.", release.name, items.join(", "))
-        }
+    let detail = if let Some(ware) = release.items.get(item).and_then(|item| item.ware.as_deref()) {
+        format!("The item {item:?} of {catalog}:{} is the ware {ware}, and no file.", release.name)
+    } else {
+        let items: Vec<&str> = release.items.keys().map(String::as_str).collect();
+        format!("{catalog}:{} has no item {item:?}; it has: {}.", release.name, items.join(", "))
     };
     Err(CliError::new(Exit::NotFound, "ITEM_UNKNOWN", detail))
 }

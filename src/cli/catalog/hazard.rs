@@ -14,6 +14,7 @@ it is told to accept hazards.
 
 Examples:
   larder catalog hazard example.org/tool:v1.0 CVE-2026-1='reads any file' -k author.key
+  larder catalog hazard example.org/tool:v1.0 withdrawn='use v1.1' -k author.key
   larder catalog hazard example.org/tool:v1.0 --remove CVE-2026-1 -k author.key"
 )]
 pub(super) struct Args {
@@ -22,7 +23,7 @@ pub(super) struct Args {
     release: Coordinate,
 
     /// The hazard, and what to know about it
-    #[arg(value_name = "HAZARD=TEXT", value_parser = publish::key_value, required_unless_present = "remove")]
+    #[arg(value_name = "ID=TEXT", value_parser = publish::key_value, required_unless_present = "remove")]
     hazards: Vec<(String, String)>,
 
     /// Take this hazard away

@@ -24,6 +24,7 @@ readers follow from then on: keep the secret keys, and make the public ones know
 
 Examples:
   larder catalog init example.org/tool -k author.key
+  larder catalog init example.org/tool -k author.key --expires 90d
   larder catalog init example.org/tool -k one.key -k two.key --threshold 2 --expires 30d"
 )]
 pub(super) struct Args {

@@ -15,7 +15,8 @@ regularly, for instance weekly.
 
 Examples:
   larder catalog refresh example.org/tool -k author.key
-  larder catalog refresh example.org/tool -k author.key --expires 30d"
+  larder catalog refresh example.org/tool -k author.key --expires 30d
+  larder catalog refresh example.org/tool -k one.key -k two.key"
 )]
 pub(super) struct Args {
     /// The catalog

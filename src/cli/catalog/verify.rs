@@ -23,6 +23,7 @@ needs no server at all.
 
 Examples:
   larder catalog verify example.org/tool --verify-key author.pub --deep
+  larder catalog verify example.org/tool --offline
   larder catalog verify example.org/tool:v1.0 --files dist --offline"
 )]
 pub(super) struct Args {

@@ -17,7 +17,7 @@ use crate::domain::Digest;
 /// Where a release of parts stands after this part was sent.
 enum Standing {
     /// It is complete.
-    Complete(Published),
+    Complete(Box<Published>),
     /// Other parts, or their files, have not come yet.
     Waiting(Vec<String>),
 }
@@ -81,7 +81,10 @@ async fn send(
         uploaded.extend(publication.upload(&missing, context).await?);
         // Tried even if parts were missing before: they may have come during the upload, and found this one incomplete.
         let refused = match client.commit(session).await {
-            Ok(receipt) => return Ok(Standing::Complete(Published { receipt, uploaded: uploaded.clone() })),
+            Ok(receipt) => {
+                let published = Published { receipt, uploaded: uploaded.clone() };
+                return Ok(Standing::Complete(Box::new(published)));
+            }
             Err(error) => error,
         };
         let (parts, blobs) = lacks(&refused);

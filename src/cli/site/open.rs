@@ -42,20 +42,18 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let url = locate(&args.remote.client()?, &args.what).await?;
     if context.json {
-        output::json(&json!({ "url": url }))?
+        output::json(&json!({ "url": url }))?;
     } else {
-        output::line(&url)?
+        output::line(&url)?;
     }
     if args.print {
         return Ok(());
     }
-    match browser() {
-        Some(program) => open(program, &url),
-        None => {
-            output::note("there is no desktop to open a browser on");
-            Ok(())
-        }
+    if let Some(program) = browser() {
+        return open(program, &url);
     }
+    output::note("there is no desktop to open a browser on");
+    Ok(())
 }
 
 /// The address of what is meant. A text with a dot may be a host as well as a name; then a host counts that is there.

@@ -73,10 +73,12 @@ pub struct Attachment {
     /// The file of the version that it is about; absent if it is about the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileName>,
-    /// Who attached it.
-    pub by: Subject,
-    /// When it was attached.
-    pub at: Timestamp,
+    /// Who attached it, if the writer of the annex said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
+    /// When it was attached, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// Its bytes in base64, up to [`INLINE`] of them; others are a blob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<Box<str>>,
@@ -218,7 +220,7 @@ impl Annex {
     /// Adds an attachment. `None` if there are as many as a version can have, or as one subject may attach.
     #[must_use]
     pub fn with(mut self, new: NewAttachment, by: Subject, at: Timestamp) -> Option<Self> {
-        let own = self.attachments.iter().filter(|attachment| attachment.by == by).count();
+        let own = self.attachments.iter().filter(|attachment| attachment.by.as_ref() == Some(&by)).count();
         if self.attachments.len() >= MAX_ATTACHMENTS || own >= MAX_BY_SUBJECT {
             return None;
         }
@@ -227,6 +229,7 @@ impl Annex {
             self.needs.push(blob);
         }
         let (Descriptor { digest, size }, role, other) = (blob, Role::of(&media_type), Carried::default());
+        let (by, at) = (Some(by), Some(at));
         self.attachments.push(Attachment { digest, size, media_type, role, file, by, at, inline, other });
         Some(self)
     }

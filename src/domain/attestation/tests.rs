@@ -1,3 +1,5 @@
+#![cfg(feature = "server")]
+
 use ::minisign::{self as tool, KeyPair};
 
 use super::*;
@@ -104,16 +106,16 @@ fn keys_are_read_as_minisign_writes_them() {
 #[test]
 fn a_signature_may_offer_its_key() {
     let signer = Signer::new();
-    let text = |comment: &str| {
-        let signed = tool::sign(None, &signer.pair.sk, MANIFEST, Some("x"), Some(comment)).unwrap();
-        Signature::parse(signed.into_string().as_bytes()).unwrap().offered_key()
+    let offered = |comment: &str| {
+        let text = tool::sign(None, &signer.pair.sk, MANIFEST, Some("x"), Some(comment)).unwrap();
+        Signature::parse(text.into_string().as_bytes()).unwrap().offered_key()
     };
-    assert_eq!(text(&format!("larder {}", signer.key())), Some(signer.key()));
-    assert_eq!(text("signature from minisign secret key"), None);
+    assert_eq!(offered(&format!("larder {}", signer.key())), Some(signer.key()));
+    assert_eq!(offered("signature from minisign secret key"), None);
     let mut other = Signer::new();
-    assert_eq!(text(&format!("larder {}", other.key())), None, "a key with another id");
+    assert_eq!(offered(&format!("larder {}", other.key())), None, "a key with another id");
     other.pair.pk = signer.pair.pk.clone();
-    assert_eq!(text(&format!("x {}", other.key())), Some(signer.key()));
+    assert_eq!(offered(&format!("x {}", other.key())), Some(signer.key()));
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl Refusal {
 }
 
 fn reasons(refused: &[String]) -> String {
-    refused.iter().map(|why| format!("\n  - {why}")).collect()
+    refused.iter().flat_map(|why| ["\n  - ", why]).collect()
 }
 
 /// Reads roots and checks that each is signed as the one before it and it itself require, from number 1 on.

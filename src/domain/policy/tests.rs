@@ -63,6 +63,9 @@ fn a_rule_leaves_the_keys_that_it_does_not_set_to_later_rules() {
         ("keep_labels", None),
         ("follow", None),
         ("earlier_files", None),
+        ("catalog", None),
+        ("catalog_founders", None),
+        ("signatures", None),
     ];
     assert_eq!(policies.sources(&name), sources);
     let other = policies.of(&"b".parse().unwrap());

@@ -50,6 +50,22 @@ impl ApiError {
         let rule = problems.rule().unwrap_or(Rule::Document);
         let detail = format!("The catalog is not valid: {}.", problems.to_string().replace('\n', "; "));
         let listed: Value = serde_json::to_value(problems.listed()).unwrap_or_default();
-        Self::new(status, Code::from(rule.code()), detail).with("problems", listed).with("more", problems.more())
+        Self::new(status, code(rule), detail).with("problems", listed).with("more", problems.more())
+    }
+}
+
+fn code(rule: Rule) -> Code {
+    match rule {
+        Rule::Document => Code::CatalogDocument,
+        Rule::Name => Code::CatalogName,
+        Rule::ReleaseName => Code::ReleaseName,
+        Rule::ItemName => Code::ItemName,
+        Rule::ItemFile => Code::ItemFile,
+        Rule::WareId => Code::WareId,
+        Rule::Metadata => Code::Metadata,
+        Rule::Serial => Code::CatalogSerial,
+        Rule::ReleaseChanged => Code::ReleaseChanged,
+        Rule::ReleaseRemoved => Code::ReleaseRemoved,
+        Rule::Signatures => Code::CatalogSignatures,
     }
 }

@@ -182,7 +182,7 @@ async fn answer(
             let (generation, runtime) = (Some(found.generation), dynamic::runtime(state, &found.row).await?);
             let attachments = attachments::list(state, &target.name, &found.row).await?;
             headers.insert(GENERATION, HeaderValue::from(found.generation));
-            let row = Row { claims, generation, runtime, attachments, ..Row::from(&found.row) };
+            let row = Row { claims, attachments, generation, runtime, ..Row::from(&found.row) };
             Ok((headers, Json(row)).into_response())
         }
         (None, false) => history(state, &target.name, query, html.then_some(site), (fresh, headers)).await,

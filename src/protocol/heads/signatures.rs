@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Heads;
-use crate::domain::attestation::{Requirement, Signed};
+use crate::domain::attestation::{Attachment, Requirement, Signed};
 use crate::domain::head::{Judgement, Signatures};
 use crate::domain::{Change, Head, LogName, VersionRow};
 use crate::protocol::Manifests;
@@ -49,7 +49,7 @@ impl Heads {
         requirement: &Arc<Requirement>,
     ) -> Result<Vec<Signed>, StoreError> {
         let annex = self.annex(name, row).await?;
-        if !annex.attachments.iter().any(|attachment| attachment.is_signature()) {
+        if !annex.attachments.iter().any(Attachment::is_signature) {
             return Ok(Vec::new());
         }
         let internal = |why: &str| StoreError::new(StoreErrorKind::Internal, name, why.to_owned());
@@ -61,7 +61,7 @@ impl Heads {
         // A few dozen signatures of a manifest of some megabytes take a tenth of a second.
         let verified = tokio::task::spawn_blocking(move || {
             let signatures = annex.attachments.iter().filter(|attachment| attachment.is_signature());
-            let bytes = signatures.filter_map(|attachment| attachment.bytes());
+            let bytes = signatures.filter_map(Attachment::bytes);
             bytes.map(|bytes| Signed::verify(&bytes, &loaded.bytes, requirement.keys())).collect()
         });
         verified.await.map_err(|error| internal(&error.to_string()))

@@ -91,19 +91,23 @@ fn check_config_says_which_rule_a_value_comes_from() {
     let check = |arguments: &str| larder(&format!("check-config --config larder.toml {arguments}")).within(&files);
     let shown = check("--name miren/main").ok();
     assert_eq!(shown.stderr, "");
-    let expected = "KEY            VALUE                       FROM\n\
-                    read           token                       rule 1 of [[names]], miren/**\n\
-                    cas            optional                    default\n\
-                    keep_last      5                           rule 2 of [[names]], **\n\
-                    keep_for       1day 12h                    rule 2 of [[names]], **\n\
-                    staged_for     30days                      default\n\
-                    prepared_for   1day                        default\n\
-                    untagged_for   7days                       default\n\
-                    tags           mutable                     default\n\
-                    labels         any                         default\n\
-                    keep_labels    []                          default\n\
-                    follow         []                          default\n\
-                    earlier_files  {\"for\":\"2h\",\"versions\":20}  rule 1 of [[names]], miren/**\n";
+    let expected = r#"KEY               VALUE                                                   FROM
+read              token                                                   rule 1 of [[names]], miren/**
+cas               optional                                                default
+keep_last         5                                                       rule 2 of [[names]], **
+keep_for          1day 12h                                                rule 2 of [[names]], **
+staged_for        30days                                                  default
+prepared_for      1day                                                    default
+untagged_for      7days                                                   default
+tags              mutable                                                 default
+labels            any                                                     default
+keep_labels       []                                                      default
+follow            []                                                      default
+earlier_files     {"for":"2h","versions":20}                              rule 1 of [[names]], miren/**
+catalog           false                                                   default
+catalog_founders  ["larder:admin"]                                        default
+signatures        {"bind":true,"minisign":[],"revoked":[],"threshold":0}  default
+"#;
     assert_eq!(shown.stdout, expected);
     let shown = check(&format!("--name miren/{}/a", "x".repeat(70))).env("COLUMNS", "80").ok().stdout;
     assert!(shown.contains('…') && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");

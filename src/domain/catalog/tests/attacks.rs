@@ -35,81 +35,136 @@ fn minisign_by_itself_is_enough() {
     assert_eq!(stored.code(&key, &nothing()), "ok");
 }
 
-/// Each attack on a catalog with serial 5 of which the reader knows serial 4, with the code that refuses it.
-#[test]
-fn every_attack_is_refused_for_its_own_reason() {
-    let (key, thief) = (Key::new(), Key::new());
-    let roots = [root(1, &[&key], 1, &[&key])];
-    let before = Stored::new(&document(4, &["v2", "v1"]), &[&key], &roots);
-    let known = before.verify(&key, &nothing()).unwrap().known();
-    let honest = document(5, &["v3", "v2", "v1"]);
-    let signed = |document: &Document| Stored::new(document, &[&key], &roots);
-    assert_eq!(signed(&honest).code(&key, &known), "ok");
+/// A catalog with serial 5, of which the reader knows serial 4.
+struct Honest {
+    key: Key,
+    thief: Key,
+    roots: [Vec<u8>; 1],
+    document: Document,
+    known: Known,
+}
 
-    let edited = |edit: &dyn Fn(&mut Document)| {
-        let mut document = honest.clone();
+impl Honest {
+    fn new() -> Self {
+        let (key, thief) = (Key::new(), Key::new());
+        let roots = [root(1, &[&key], 1, &[&key])];
+        let before = Stored::new(&document(4, &["v2", "v1"]), &[&key], &roots);
+        let known = before.verify(&key, &nothing()).unwrap().known();
+        Self { key, thief, roots, document: document(5, &["v3", "v2", "v1"]), known }
+    }
+
+    fn signed(&self, document: &Document) -> Stored {
+        Stored::new(document, &[&self.key], &self.roots)
+    }
+
+    fn edited(&self, edit: &dyn Fn(&mut Document)) -> Document {
+        let mut document = self.document.clone();
         edit(&mut document);
         document
-    };
-    let unsigned = |edit: &dyn Fn(&mut Document)| Stored { document: edited(edit).write(), ..signed(&honest) };
-    let resigned = |edit: &dyn Fn(&mut Document)| signed(&edited(edit));
-    let with_signature = |signature: Vec<u8>| Stored { signatures: vec![signature], ..signed(&honest) };
-    let bytes = honest.write();
-    let mut truncated = signed(&honest).signatures[0].clone();
-    truncated.truncate(truncated.len() / 2);
-    let reserialised = serde_json::to_vec_pretty(&honest).unwrap();
-    let states = |text: &str| key.sign(&bytes, &format!("larder:1 {text} manifest={}", Digest::of(&bytes)));
+    }
 
-    for (attack, stored, code) in [
-        ("the bytes of another serial", unsigned(&|document| document.serial = 6), "SIGNATURE_MISSING"),
-        ("a release less", unsigned(&|document| drop(document.releases.pop())), "SIGNATURE_MISSING"),
+    fn unsigned(&self, edit: &dyn Fn(&mut Document)) -> Stored {
+        Stored { document: self.edited(edit).write(), ..self.signed(&self.document) }
+    }
+
+    fn resigned(&self, edit: &dyn Fn(&mut Document)) -> Stored {
+        self.signed(&self.edited(edit))
+    }
+
+    fn with_signature(&self, signature: Vec<u8>) -> Stored {
+        Stored { signatures: vec![signature], ..self.signed(&self.document) }
+    }
+
+    fn states(&self, text: &str) -> Vec<u8> {
+        let bytes = self.document.write();
+        self.key.sign(&bytes, &format!("larder:1 {text} manifest={}", Digest::of(&bytes)))
+    }
+
+    fn refuses<const N: usize>(&self, attacks: [(&str, Stored, &str); N]) {
+        assert_eq!(self.signed(&self.document).code(&self.key, &self.known), "ok");
+        for (attack, stored, code) in attacks {
+            assert_eq!(stored.code(&self.key, &self.known), code, "{attack}");
+        }
+    }
+}
+
+#[test]
+fn what_others_make_of_a_catalog_is_refused_for_its_own_reason() {
+    let it = Honest::new();
+    let mut truncated = it.signed(&it.document).signatures[0].clone();
+    truncated.truncate(truncated.len() / 2);
+    let reserialised = serde_json::to_vec_pretty(&it.document).unwrap();
+    it.refuses([
+        ("the bytes of another serial", it.unsigned(&|document| document.serial = 6), "SIGNATURE_MISSING"),
+        ("a release less", it.unsigned(&|document| drop(document.releases.pop())), "SIGNATURE_MISSING"),
         (
             "a changed digest",
-            unsigned(&|document| document.releases[0].manifest = Digest::of(b"evil")),
+            it.unsigned(&|document| document.releases[0].manifest = Digest::of(b"evil")),
             "SIGNATURE_MISSING",
         ),
-        ("the same values written again", Stored { document: reserialised, ..signed(&honest) }, "SIGNATURE_MISSING"),
-        ("half a signature", with_signature(truncated), "SIGNATURE_MISSING"),
-        ("no signature", Stored { signatures: vec![], ..signed(&honest) }, "SIGNATURE_MISSING"),
-        ("another key", Stored::new(&honest, &[&thief], &roots), "SIGNATURE_MISSING"),
-        ("another root", Stored::new(&honest, &[&thief], &[root(1, &[&thief], 1, &[&thief])]), "ROOT_WENT_BACK"),
-        ("no root", Stored::new(&honest, &[&key], &[]), "ROOT_WENT_BACK"),
+        (
+            "the same values written again",
+            Stored { document: reserialised, ..it.signed(&it.document) },
+            "SIGNATURE_MISSING",
+        ),
+        ("half a signature", it.with_signature(truncated), "SIGNATURE_MISSING"),
+        ("no signature", Stored { signatures: vec![], ..it.signed(&it.document) }, "SIGNATURE_MISSING"),
+        ("another key", Stored::new(&it.document, &[&it.thief], &it.roots), "SIGNATURE_MISSING"),
+        (
+            "another root",
+            Stored::new(&it.document, &[&it.thief], &[root(1, &[&it.thief], 1, &[&it.thief])]),
+            "ROOT_WENT_BACK",
+        ),
+        ("no root", Stored::new(&it.document, &[&it.key], &[]), "ROOT_WENT_BACK"),
         (
             "another catalog",
-            resigned(&|document| document.name = "example.org/other".parse().unwrap()),
+            it.resigned(&|document| document.name = "example.org/other".parse().unwrap()),
             "SIGNATURE_MISSING",
         ),
-        ("an older one", signed(&document(3, &["v1"])), "SERIAL_WENT_BACK"),
-        ("another one with the same serial", signed(&document(4, &["v9", "v2", "v1"])), "CATALOG_FORKED"),
-        ("a release dropped by its author", resigned(&|document| drop(document.releases.remove(2))), "RELEASE_REMOVED"),
-        ("releases reordered", resigned(&|document| document.releases.swap(1, 2)), "RELEASE_REMOVED"),
-        ("a release below others", resigned(&|document| document.releases.swap(0, 1)), "RELEASE_REMOVED"),
+    ]);
+}
+
+#[test]
+fn what_its_author_must_not_sign_or_has_signed_before_is_refused_for_its_own_reason() {
+    let it = Honest::new();
+    it.refuses([
+        ("an older one", it.signed(&document(3, &["v1"])), "SERIAL_WENT_BACK"),
+        ("another one with the same serial", it.signed(&document(4, &["v9", "v2", "v1"])), "CATALOG_FORKED"),
+        (
+            "a release dropped by its author",
+            it.resigned(&|document| drop(document.releases.remove(2))),
+            "RELEASE_REMOVED",
+        ),
+        ("releases reordered", it.resigned(&|document| document.releases.swap(1, 2)), "RELEASE_REMOVED"),
+        ("a release below others", it.resigned(&|document| document.releases.swap(0, 1)), "RELEASE_REMOVED"),
         (
             "a release changed",
-            resigned(&|document| document.releases[1].manifest = Digest::of(b"new")),
+            it.resigned(&|document| document.releases[1].manifest = Digest::of(b"new")),
             "RELEASE_CHANGED",
         ),
-        ("items changed", resigned(&|document| drop(document.releases[1].items.remove("src"))), "RELEASE_CHANGED"),
-        ("expired", resigned(&|document| document.expires = now()), "CATALOG_EXPIRED"),
+        ("items changed", it.resigned(&|document| drop(document.releases[1].items.remove("src"))), "RELEASE_CHANGED"),
+        ("expired", it.resigned(&|document| document.expires = now()), "CATALOG_EXPIRED"),
         (
             "from next year",
-            resigned(&|document| {
+            it.resigned(&|document| {
                 document.issued = days(300);
                 document.expires = days(400);
             }),
             "CLOCK_BEHIND",
         ),
-        ("a signature for other names", with_signature(states("scope=other/** serial=5")), "SIGNATURE_MISSING"),
-        ("a signature of another serial", with_signature(states("scope=example.org/** serial=4")), "SIGNATURE_MISSING"),
+        ("a signature for other names", it.with_signature(it.states("scope=other/** serial=5")), "SIGNATURE_MISSING"),
         (
-            "a signature that expired",
-            with_signature(states(&format!("scope=** serial=5 expires={}", now()))),
+            "a signature of another serial",
+            it.with_signature(it.states("scope=example.org/** serial=4")),
             "SIGNATURE_MISSING",
         ),
-        ("no JSON", Stored { document: b"{".to_vec(), ..signed(&honest) }, "CATALOG_DOCUMENT"),
-    ] {
-        assert_eq!(stored.code(&key, &known), code, "{attack}");
-    }
+        (
+            "a signature that expired",
+            it.with_signature(it.states(&format!("scope=** serial=5 expires={}", now()))),
+            "SIGNATURE_MISSING",
+        ),
+        ("no JSON", Stored { document: b"{".to_vec(), ..it.signed(&it.document) }, "CATALOG_DOCUMENT"),
+    ]);
 }
 
 /// The document of another catalog of the same author, whose signature states no names.

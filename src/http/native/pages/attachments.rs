@@ -23,7 +23,11 @@ pub(super) fn list(base: &BaseUrl, (name, number): (&ManifestName, u64), attachm
                                 " by the key " code { (key) }
                                 @if !comment.is_empty() { details { summary { "What it states" } p { code { (text::escaped(&comment)) } } } }
                             }
-                            div.small.soft { "attached by " (text::escaped(one.by.as_str())) ", " (text::time(one.at)) ", " (text::size(one.size)) }
+                            div.small.soft {
+                                @if let Some(by) = &one.by { "attached by " (text::escaped(by.as_str())) ", " }
+                                @if let Some(at) = one.at { (text::time(at)) ", " }
+                                (text::size(one.size))
+                            }
                         }
                     }
                 }
