@@ -37,7 +37,7 @@ impl Heads {
     /// are protected as long as the version is a root.
     ///
     /// # Errors
-    /// When the store fails, or the annex is missing, damaged, larger than [`MAX_ANNEX`], or of a format that only a newer
+    /// When the store fails, or the annex is missing, damaged, larger than `MAX_ANNEX`, or of a format that only a newer
     /// binary knows. The needs of the version are unknown in that case.
     pub async fn needs(&self, name: &LogName, row: &VersionRow) -> Result<Vec<Descriptor>, StoreError> {
         let mut needs = row.needs.clone();

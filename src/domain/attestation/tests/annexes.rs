@@ -1,3 +1,5 @@
+//! Annexes: what they list, and how much of it.
+
 use jiff::Timestamp;
 
 use super::*;

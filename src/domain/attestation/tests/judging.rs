@@ -1,3 +1,5 @@
+//! Which signatures count for a policy or a reader.
+
 use jiff::Timestamp;
 
 use super::*;

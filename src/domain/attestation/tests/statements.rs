@@ -1,3 +1,5 @@
+//! Statements in trusted comments: their words, scopes, serials and ends.
+
 use super::*;
 
 const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
