@@ -18,12 +18,12 @@ Examples:
   larder catalog hazard example.org/tool:v1.0 --remove CVE-2026-1 -k author.key"
 )]
 pub(super) struct Args {
-    /// The release
-    #[arg(value_name = "CATALOG:RELEASE")]
+    /// The release, as CATALOG:RELEASE
+    #[arg(value_name = "RELEASE")]
     release: Coordinate,
 
     /// The hazard, and what to know about it
-    #[arg(value_name = "ID=TEXT", value_parser = publish::key_value, required_unless_present = "remove")]
+    #[arg(value_name = "HAZARD=TEXT", value_parser = publish::key_value, required_unless_present = "remove")]
     hazards: Vec<(String, String)>,
 
     /// Take this hazard away

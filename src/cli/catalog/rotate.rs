@@ -18,7 +18,7 @@ follow it, those who know only the new ones need no old one. Old roots stay.
 
 Examples:
   larder catalog rotate example.org/tool -k old.key --new new.key
-  larder catalog rotate example.org/tool -k old.key --new one.key --new two.key --threshold 2
+  larder catalog rotate example.org/tool -k old.key --new a.key --new b.key
   larder catalog rotate example.org/tool -k author.key --new author.key --root-expires 730d"
 )]
 pub(super) struct Args {
