@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap_complete::ArgValueCompleter;
 
 use super::remote::Remote;
-use super::table::{Column, Table, size};
+use super::table::{Column, Table, moment, size};
 use super::{CliError, Context, complete, output};
 use crate::client::Client;
 use crate::domain::attestation::{MEDIA_TYPE, Role};
@@ -57,9 +57,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Column::text("ABOUT", 8),
         Column::whole("KEY"),
         Column::number("SIZE"),
-        Column::text("BY", 8),
-        Column::whole("AT"),
-        Column::text("TYPE", 8),
+        Column::text("BY", 8).optional(2),
+        Column::time("ATTACHED (UTC)"),
+        Column::text("TYPE", 8).optional(1),
     ];
     let mut table = Table::new(&columns);
     for one in &list.attachments {
@@ -69,7 +69,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             one.key.clone().unwrap_or_default(),
             size(one.size),
             one.by.as_ref().map(ToString::to_string).unwrap_or_default(),
-            one.at.map(|at| format!("{at:.0}")).unwrap_or_default(),
+            moment(one.at),
             one.media_type.clone(),
         ]);
     }

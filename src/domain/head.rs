@@ -118,6 +118,10 @@ pub struct Head {
     /// The latest activations, newest first, at most [`MAX_ACTIVATIONS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub activations: Vec<Activation>,
+    /// Under a policy that requires signatures: the version with the highest serial of those that became active. It is
+    /// compared with, so that going back first does not help to bring what was superseded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foremost: Option<u64>,
     /// The rows in the head, by ascending number. Always includes the active one.
     pub rows: Vec<VersionRow>,
     /// Segments with older rows; a later segment shadows an earlier one.
@@ -269,6 +273,8 @@ pub struct Judgement {
     pub tags: Tags,
     /// Whether the name holds a catalog, which never goes back.
     pub rolls_forward: bool,
+    /// Whether the subject may found that catalog, and so take it away.
+    pub is_founder: bool,
     /// For a change that makes a version active, under a policy that requires signatures: those that there are.
     pub signatures: Option<Signatures>,
     /// The subject that requests the change, and the operation's id.
@@ -282,8 +288,9 @@ impl Judgement {
     #[must_use]
     pub fn new(operation: Operation, now: Timestamp) -> Self {
         let (everything, tags) = (Vec::new(), Tags::default());
-        let (row, instead, label_holder, rolls_forward, signatures) = (None, None, None, false, None);
-        Self { row, instead, everything, label_holder, tags, rolls_forward, signatures, operation, now }
+        let (row, instead, label_holder, signatures) = (None, None, None, None);
+        let (rolls_forward, is_founder) = (false, false);
+        Self { row, instead, everything, label_holder, tags, rolls_forward, is_founder, signatures, operation, now }
     }
 }
 
@@ -356,8 +363,7 @@ impl Head {
         change: &Change,
         judgement: Judgement,
     ) -> Result<Outcome, Rejection> {
-        let Judgement { row, instead, everything, label_holder, tags, rolls_forward, signatures, operation, now } =
-            judgement;
+        let Judgement { row, instead, everything, label_holder, tags, signatures, operation, now, .. } = judgement;
         let before = current.and_then(Self::active);
         if let Some(unchanged) = current.and_then(|head| change.already(head, row.as_ref())) {
             return Ok(Outcome::Unchanged(Some(unchanged)));
@@ -371,8 +377,8 @@ impl Head {
         {
             return Err(Rejection::taken(holder));
         }
-        if rolls_forward && current.is_some_and(|head| change.goes_back(head, row.as_ref())) {
-            return Err(Rejection::RollsForward);
+        if judgement.rolls_forward {
+            change.judge_catalog(current, row.as_ref(), judgement.is_founder)?;
         }
         let mut draft = Draft::new(current, name, operation, now);
         let row = draft.apply(change, row, instead, everything).map_err(|rejection| {
@@ -386,7 +392,8 @@ impl Head {
             draft.require_same_content(before)?;
         }
         let activated = draft.activated(before).zip(signatures);
-        let standing = activated.map(|(row, signatures)| signatures.admit(name, before, row, now)).transpose()?;
+        let admitted = activated.map(|(row, signatures)| signatures.admit(name, before, row, now)).transpose()?;
+        let standing = admitted.map(|admitted| draft.admitted(admitted));
         Ok(draft.finish(row, standing))
     }
 }

@@ -143,6 +143,12 @@ impl HostTable {
         self.hosts.is_empty() || host.is_some_and(|host| matches!(self.hosts.get(host), Some(HostRole::Api)))
     }
 
+    /// Whether a host is a domain for previews: whoever serves it shares cookies with all of them.
+    #[must_use]
+    pub fn has_previews_below(&self, host: &HostName) -> bool {
+        self.previews.contains_key(host.as_str())
+    }
+
     /// Whether a host is one below a domain for previews.
     fn is_preview(&self, host: Option<&str>) -> bool {
         let Some(host) = host.filter(|host| !self.hosts.contains_key(*host)) else { return false };

@@ -1,10 +1,12 @@
 //! Reading catalogs: the document that is active, parsed once for each of its digests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::domain::catalog::{Bundle, CatalogName, DOCUMENT, Document, MAX_DOCUMENT, Root};
 use crate::domain::manifest::Descriptor;
@@ -13,10 +15,14 @@ use crate::protocol::{AsOf, Blobs};
 use crate::service::{Resolve, ResolveError, Resolved};
 use crate::store::{StoreError, StoreErrorKind};
 
-/// Size of all documents that are kept, in bytes of the documents. Parsed they take a few times as much.
-const REMEMBERED_BYTES: u64 = 16 << 20;
+/// Memory for documents that are kept, in bytes, of the worst ones: usual ones take a tenth of what they count as.
+const REMEMBERED_BYTES: u64 = 192 << 20;
+/// Memory that a document takes at most for each of its bytes: a map whose entries are a name and little else.
+const EXPANSION: u64 = 48;
 /// Documents that are parsed at once. Anybody can cause it by asking for one catalog after the other.
 const AT_ONCE: usize = 2;
+/// Longest wait for a turn to parse one.
+const TURN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a catalog cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +38,9 @@ pub enum CatalogReadError {
         /// What is wrong.
         why: String,
     },
+    /// Too many other documents are being read.
+    #[error("too many other catalogs are being read")]
+    Busy,
     /// It lists no such release.
     #[error("the catalog lists no release {0:?}")]
     NoSuchRelease(String),
@@ -59,12 +68,19 @@ pub struct ActiveCatalog {
     pub root: Option<Descriptor>,
 }
 
+/// A document that was read, or why it is none, and the size of its bytes.
+#[derive(Debug, Clone)]
+struct Known {
+    read: Result<Arc<Document>, Arc<str>>,
+    size: u64,
+}
+
 /// The service that reads catalogs.
 #[derive(Debug)]
 pub struct Catalogs {
     resolve: Arc<Resolve>,
     blobs: Arc<Blobs>,
-    known: Cache<Digest, Arc<Document>>,
+    known: Cache<Digest, Known>,
     turns: Semaphore,
 }
 
@@ -72,9 +88,9 @@ impl Catalogs {
     /// Creates the service from the parts it uses.
     #[must_use]
     pub fn new(resolve: Arc<Resolve>, blobs: Arc<Blobs>) -> Self {
-        // Not less than what a document without releases takes.
-        let weigh = |_: &Digest, document: &Arc<Document>| {
-            u32::try_from(512 + 1024 * document.releases.len()).unwrap_or(u32::MAX)
+        let weigh = |_: &Digest, known: &Known| {
+            let document = if known.read.is_ok() { known.size * EXPANSION } else { 0 };
+            u32::try_from(512 + document).unwrap_or(u32::MAX)
         };
         let known = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh);
         let known = known.eviction_policy(EvictionPolicy::lru()).build();
@@ -92,18 +108,21 @@ impl Catalogs {
         let manifest = loaded.manifest()?;
         let bundle = Bundle::of(manifest).map_err(|problems| unreadable(problems.to_string()))?;
         let (blob, root) = (bundle.document.blob, bundle.roots.last().map(|root| root.blob));
-        let document = match self.known.get(&blob.digest) {
-            Some(document) => document,
-            None => self.parse(blob).await?.map_err(unreadable)?,
+        let known = match self.known.get(&blob.digest) {
+            Some(known) => known,
+            None => self.parse(blob).await?,
         };
+        let document = known.read.map_err(|why| unreadable(why.to_string()))?;
         Ok(ActiveCatalog { found, blob, document, root })
     }
 
-    async fn parse(&self, blob: Descriptor) -> Result<Result<Arc<Document>, String>, StoreError> {
-        // The semaphore is never closed.
-        let _turn = self.turns.acquire().await.ok();
-        if let Some(document) = self.known.get(&blob.digest) {
-            return Ok(Ok(document));
+    async fn parse(&self, blob: Descriptor) -> Result<Known, CatalogReadError> {
+        let Ok(Ok(_turn)) = timeout(TURN_WITHIN, self.turns.acquire()).await else {
+            return Err(CatalogReadError::Busy);
+        };
+        // Somebody else who waited for a turn may have read it.
+        if let Some(known) = self.known.get(&blob.digest) {
+            return Ok(known);
         }
         let gone =
             || StoreError::new(StoreErrorKind::Corrupt, blob.digest, format!("the bytes of {DOCUMENT} are gone"));
@@ -111,11 +130,10 @@ impl Catalogs {
         let failed = |error| StoreError::new(StoreErrorKind::Internal, blob.digest, error);
         // Large documents take tens of milliseconds.
         let read = tokio::task::spawn_blocking(move || Document::read(&bytes)).await.map_err(failed)?;
-        Ok(read.map_err(|error| error.to_string()).map(|document| {
-            let document = Arc::new(document);
-            self.known.insert(blob.digest, Arc::clone(&document));
-            document
-        }))
+        let read = read.map(Arc::new).map_err(|error| error.to_string().into());
+        let known = Known { read, size: blob.size };
+        self.known.insert(blob.digest, known.clone());
+        Ok(known)
     }
 
     /// The newest root of a catalog; `None` if it has none that can be read. It was not verified.

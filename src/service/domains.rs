@@ -15,7 +15,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
@@ -24,6 +23,7 @@ use crate::domain::hosts::LiveHosts;
 use crate::domain::site::HostName;
 use crate::domain::{Digest, Expect, ManifestName, Subject, Target};
 use crate::protocol::{HostLog, HostState};
+use crate::shares::{Owner, Shares};
 use crate::store::StoreError;
 pub use error::DomainError;
 
@@ -33,8 +33,9 @@ const RECORD: &str = "_larder-challenge.";
 const MAX_HOST: usize = 253 - RECORD.len();
 /// Look-ups at once: those of requests and those of upkeep together.
 const LOOK_UPS: usize = 8;
-/// Longest wait for one of them.
-const TURN_WITHIN: Duration = Duration::from_secs(10);
+/// Longest wait for one of them. Subjects take turns, so that hosts of one whose DNS does not answer keep nobody else waiting
+/// for longer than one look-up takes.
+const TURN_WITHIN: Duration = Duration::from_secs(25);
 /// Time limit for one look-up.
 const LOOKED_UP_WITHIN: Duration = Duration::from_secs(10);
 /// Hosts that are judged in one change.
@@ -71,7 +72,7 @@ pub struct Domains {
     log: HostLog,
     hosts: LiveHosts,
     lookup: Arc<dyn TxtLookup>,
-    turns: Semaphore,
+    turns: Shares,
     clock: Arc<dyn Clock>,
 }
 
@@ -85,7 +86,7 @@ impl Domains {
     /// Creates the service. `hosts` gets to know what is attached.
     #[must_use]
     pub fn new(log: HostLog, hosts: LiveHosts, lookup: Arc<dyn TxtLookup>, clock: Arc<dyn Clock>) -> Self {
-        Self { log, hosts, lookup, turns: Semaphore::new(LOOK_UPS), clock }
+        Self { log, hosts, lookup, turns: Shares::new(LOOK_UPS as u64), clock }
     }
 
     /// The time by which claims and records are judged.
@@ -111,6 +112,16 @@ impl Domains {
     /// When the store fails.
     pub async fn hosts(&self) -> Result<Arc<HostState>, StoreError> {
         let state = self.log.now().await?;
+        self.show(&state);
+        Ok(state)
+    }
+
+    /// All hosts, as stale as the configured maximum: for those who may not change any.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recent_hosts(&self) -> Result<Arc<HostState>, StoreError> {
+        let (state, _) = self.log.recent().await?;
         self.show(&state);
         Ok(state)
     }
@@ -149,6 +160,7 @@ impl Domains {
     pub async fn verify(
         &self,
         host: &HostName,
+        by: &Subject,
         may: impl Fn(&ManifestName) -> bool + Send + Sync,
     ) -> Result<(Arc<HostState>, Option<String>), DomainError> {
         let (state, now) = (self.hosts().await?, self.clock.now());
@@ -157,7 +169,7 @@ impl Domains {
         let entry = state.hosts.get(host).filter(is_its).ok_or(DomainError::Refused(HostRefusal::Absent))?;
         let wanted: Vec<&str> = entry.owner.iter().chain(entry.waiting(now)).map(|claim| &*claim.challenge).collect();
         self.check(host)?;
-        let texts = self.look_up(host).await?.map_err(DomainError::Unanswered)?;
+        let texts = self.look_up(host, by).await?.map_err(DomainError::Unanswered)?;
         let is_there = texts.iter().any(|text| wanted.contains(&text.trim()));
         let problem = (!is_there).then(|| match texts.len() {
             0 => format!("{} has no TXT record yet", record(host)),
@@ -212,11 +224,21 @@ impl Domains {
         for batch in due.chunks(BATCH) {
             let found: BTreeMap<HostName, Vec<String>> = stream::iter(batch.to_vec())
                 .map(|host| async move {
-                    let texts = self.look_up(&host).await;
+                    let texts = self.look_up(&host, &Subject::collector()).await;
                     (host, texts)
                 })
                 .buffer_unordered(LOOK_UPS / 2)
-                .filter_map(async |(host, texts)| Some((host, texts.ok()?.ok()?)))
+                .filter_map(async |(host, texts)| match texts {
+                    Ok(Ok(texts)) => Some((host, texts)),
+                    Ok(Err(why)) => {
+                        tracing::warn!(%host, why, "the record of this host cannot be looked for");
+                        None
+                    }
+                    Err(error) => {
+                        tracing::warn!(%host, %error, "the record of this host cannot be looked for");
+                        None
+                    }
+                })
                 .collect()
                 .await;
             looked_for += batch.len();
@@ -234,17 +256,23 @@ impl Domains {
         let text = host.as_str();
         let is_name = text.contains('.') && !text.starts_with('[');
         let is_address = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-        if !is_name || is_address || text.len() > MAX_HOST {
+        // Names that begin so are for services, not for hosts.
+        let is_service = text.split('.').any(|label| label.starts_with('_'));
+        if !is_name || is_address || is_service || text.len() > MAX_HOST {
             return Err(DomainError::NoDomain);
         }
         if !self.hosts.current().is_bound() {
             return Err(DomainError::Unbound);
         }
+        if self.hosts.current().has_previews_below(host) {
+            return Err(DomainError::Configured("a domain for previews"));
+        }
         DomainError::configured(&self.hosts.configured(Some(text))).map_or(Ok(()), Err)
     }
 
-    async fn look_up(&self, host: &HostName) -> Result<Result<Vec<String>, String>, DomainError> {
-        let Ok(Ok(_turn)) = timeout(TURN_WITHIN, self.turns.acquire()).await else { return Err(DomainError::Busy) };
+    async fn look_up(&self, host: &HostName, by: &Subject) -> Result<Result<Vec<String>, String>, DomainError> {
+        let turn = self.turns.take(&Owner::new(by), 1, TURN_WITHIN).await.ok_or(DomainError::Busy)?;
+        turn.keep();
         let texts = timeout(LOOKED_UP_WITHIN, self.lookup.texts(&record(host))).await;
         Ok(texts.unwrap_or_else(|_| Err("no name server answered in time".to_owned())))
     }

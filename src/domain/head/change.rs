@@ -1,6 +1,6 @@
 //! The changes that can be requested.
 
-use super::{Action, Floor, Head};
+use super::{Action, Floor, Head, Rejection};
 use crate::domain::version::{Yank, bounded};
 use crate::domain::{Descriptor, Expect, Origin, PinOwner, Selector, State, Summary, VersionRow};
 
@@ -203,8 +203,24 @@ impl Change {
         }
     }
 
+    /// Fails if a catalog would go back, or be taken away by somebody who may not found one.
+    pub(super) fn judge_catalog(
+        &self,
+        current: Option<&Head>,
+        row: Option<&VersionRow>,
+        is_founder: bool,
+    ) -> Result<(), Rejection> {
+        let takes_away = match self {
+            Self::Withdraw { .. } | Self::Delete { .. } => true,
+            Self::Retire { .. } => row.is_some_and(|row| row.state == State::Active),
+            _ => false,
+        };
+        let goes_back = current.is_some_and(|head| self.goes_back(head, row));
+        if goes_back || (takes_away && !is_founder) { Err(Rejection::RollsForward) } else { Ok(()) }
+    }
+
     /// Whether something else becomes active that was published before. Not so for what was withdrawn and comes back.
-    pub(super) fn goes_back(&self, head: &Head, row: Option<&VersionRow>) -> bool {
+    fn goes_back(&self, head: &Head, row: Option<&VersionRow>) -> bool {
         let is_back = row.is_some_and(|row| head.previous == Some(row.number));
         match self {
             Self::Promote { .. } | Self::Rollback { .. } => head.active().is_some() || !is_back,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::super::version::{MAX_PINS, MAX_ROW, Pin, ROW_RESERVE, State, Summary, VersionRow, bounded};
 use super::super::{Carried, Descriptor, Origin, PinOwner};
+use super::signatures::Admitted;
 use super::{
     Action, Change, Deletion, Due, FORMAT, Head, LogName, MAX_LISTED, Operation, Outcome, Rejection, Standing,
 };
@@ -34,6 +35,7 @@ impl Draft {
                 deleted: None,
                 floor: None,
                 activations: Vec::new(),
+                foremost: None,
                 rows: Vec::new(),
                 segments: Vec::new(),
                 other: Carried::default(),
@@ -285,6 +287,9 @@ impl Draft {
         if version.is_some_and(|wanted| wanted != row.number) {
             return Err(Rejection::Precondition { current: Some(row.digest()) });
         }
+        if row.catalog().is_some() {
+            return Err(Rejection::pinned(&row));
+        }
         self.set_deleted(reason);
         self.head.previous = self.archive();
         Ok(self.head.inline(row.number).cloned().unwrap_or(row))
@@ -338,6 +343,12 @@ impl Draft {
     }
 
     /// Spills the oldest rows if the head has grown too large.
+    /// Notes the version that became active if its serial is the highest of all that did.
+    pub(super) fn admitted(&mut self, Admitted { standing, foremost }: Admitted) -> Standing {
+        self.head.foremost = foremost;
+        standing
+    }
+
     pub(super) fn finish(mut self, row: Option<VersionRow>, standing: Option<Standing>) -> Outcome {
         if self.idle {
             return Outcome::Unchanged(None);

@@ -17,6 +17,16 @@ pub struct Signatures {
     pub candidate: Vec<Signed>,
     /// Those of the version that is active.
     pub active: Vec<Signed>,
+    /// The version with the highest serial of those that became active, and its signatures.
+    pub foremost: Option<(VersionRow, Vec<Signed>)>,
+}
+
+/// A version that may become active.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) standing: Standing,
+    /// The version with the highest serial of those that became active, this one included.
+    pub(super) foremost: Option<u64>,
 }
 
 /// What a version lacks to become active.
@@ -41,7 +51,7 @@ impl Signatures {
         before: Option<&VersionRow>,
         row: &VersionRow,
         now: Timestamp,
-    ) -> Result<Standing, Rejection> {
+    ) -> Result<Admitted, Rejection> {
         let name = name.governing();
         let need = self.requirement.threshold();
         let judged = self.requirement.judge(release(&name, row), &self.candidate, Some(now));
@@ -52,16 +62,23 @@ impl Signatures {
             return Err(Rejection::SignaturesMissing(Box::new(missing)));
         }
         // What was active counted as signed when it became so, even if its signatures have expired since.
-        let highest = before.and_then(|row| {
-            let judged = self.requirement.judge(release(&name, row), &self.active, None);
+        let serial = |row: &VersionRow, signed: &[Signed]| {
+            let judged = self.requirement.judge(release(&name, row), signed, None);
             Some((row.number, judged.serial?))
-        });
-        let behind = highest.filter(|(_, active)| judged.serial.is_none_or(|serial| serial < *active));
+        };
+        let active = before.and_then(|row| serial(row, &self.active));
+        let foremost = self.foremost.as_ref().and_then(|(row, signed)| serial(row, signed));
+        let highest = active.into_iter().chain(foremost).max_by_key(|(_, serial)| *serial);
+        let behind = highest.filter(|(_, highest)| judged.serial.is_none_or(|serial| serial < *highest));
         if let (Some((active, active_serial)), Some(serial), false) = (behind, judged.serial, was_active) {
             return Err(Rejection::SerialBehind { version: row.number, serial, active, active_serial });
         }
+        let foremost = match behind {
+            Some((number, _)) => Some(number),
+            None => judged.serial.map(|_| row.number),
+        };
         let superseded = behind.map(|(_, serial)| serial);
-        Ok(Standing { keys: judged.keys, need, serial: judged.serial, superseded })
+        Ok(Admitted { standing: Standing { keys: judged.keys, need, serial: judged.serial, superseded }, foremost })
     }
 }
 

@@ -14,6 +14,7 @@ impl From<CatalogReadError> for ApiError {
         let detail = format!("{}.", services::sentence(&error.to_string()).trim_end_matches('.'));
         match error {
             CatalogReadError::Resolve(error) => error.into(),
+            CatalogReadError::Busy => Self::busy(),
             CatalogReadError::Unreadable { .. } => Self::new(StatusCode::NOT_FOUND, Code::CatalogDocument, detail),
             CatalogReadError::NoSuchRelease(_) => Self::new(StatusCode::NOT_FOUND, Code::ReleaseUnknown, detail),
             CatalogReadError::NoSuchItem(_) => Self::new(StatusCode::NOT_FOUND, Code::ItemUnknown, detail),
@@ -24,7 +25,7 @@ impl From<CatalogReadError> for ApiError {
 impl ApiError {
     pub(super) fn rolls_forward() -> Self {
         let detail = "This is a catalog, which never goes back: its readers would refuse it. Publish a new document with a \
-                      higher serial instead.";
+                      higher serial instead. Only those who may found it (catalog_founders) may delete it.";
         Self::new(StatusCode::CONFLICT, Code::CatalogRollsForward, detail)
     }
 

@@ -34,6 +34,8 @@ impl Heads {
         let policy = self.policy(name);
         judgement.tags = policy.tags;
         judgement.rolls_forward = policy.catalog && name.visible().is_some_and(|name| CatalogName::of(&name).is_some());
+        let founders = &policy.catalog_founders;
+        judgement.is_founder = founders.iter().any(|glob| glob.matches(judgement.operation.by.as_str()));
         match change {
             Change::Delete { .. } => judgement.everything = self.segments.everything(head).await?,
             Change::Expire { due } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Heads;
 use crate::domain::attestation::{Attachment, Requirement, Signed};
 use crate::domain::head::{Judgement, Signatures};
-use crate::domain::{Change, Head, LogName, VersionRow};
+use crate::domain::{Change, Head, LogName, Selector, VersionRow};
 use crate::protocol::Manifests;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -37,8 +37,19 @@ impl Heads {
             Some(active) => self.signed(name, active, &requirement).await?,
             None => Vec::new(),
         };
+        let foremost = match head.foremost.filter(|number| *number != candidate.number) {
+            Some(number) => self.select(head, &Selector::Number(number)).await?,
+            None => None,
+        };
+        let foremost = match foremost {
+            Some(row) => {
+                let signed = self.signed(name, &row, &requirement).await?;
+                Some((row, signed))
+            }
+            None => None,
+        };
         let candidate = self.signed(name, candidate, &requirement).await?;
-        Ok(Some(Signatures { requirement, candidate, active }))
+        Ok(Some(Signatures { requirement, candidate, active, foremost }))
     }
 
     /// Verifies the signatures of a version's manifest with the keys of `requirement`.

@@ -125,10 +125,14 @@ impl Publish {
     }
 
     async fn before(&self, row: &VersionRow) -> Result<Before, PublishError> {
-        let unreadable = |why: String| StoreError::new(StoreErrorKind::Unreadable, row.digest(), why);
         // It was active before the rules were in force.
-        let stored = self.stored(row).await?.map_err(|problems| unreadable(problems.to_string()))?;
-        let document = Document::read(&stored.document).map_err(|error| unreadable(error.to_string()))?;
+        let none = || {
+            let detail =
+                "what is active under this name is no catalog; somebody who may found it has to delete the name first";
+            Problems::one(Rule::Document, "", detail)
+        };
+        let stored = self.stored(row).await?.map_err(|_| none())?;
+        let document = Document::read(&stored.document).map_err(|_| none())?;
         let (digest, roots) =
             (Digest::of(&stored.document), stored.roots.iter().map(|root| Digest::of(root)).collect());
         Ok(Before { document, digest, roots })

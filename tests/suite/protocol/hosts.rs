@@ -112,7 +112,7 @@ impl Server {
 
     async fn attach(&self, world: &World, at: &str, name: &str) {
         self.claim(world, at, name, "one").await.unwrap();
-        assert_eq!(self.domains.verify(&host(at), |_| true).await.unwrap().1, None);
+        assert_eq!(self.domains.verify(&host(at), &Subject::admin(), |_| true).await.unwrap().1, None);
     }
 
     async fn serves(&self, at: &str) -> Option<String> {
@@ -130,7 +130,7 @@ async fn what_one_server_verified_another_one_serves_and_a_restarted_one_too() {
     let (one, other) = (world.server(STALENESS), world.server(Duration::ZERO));
     one.claim(&world, "a.org", "a", "one").await.unwrap();
     assert_eq!((one.serves("a.org").await, other.serves("a.org").await), (None, None));
-    assert_eq!(other.domains.verify(&host("a.org"), |_| true).await.unwrap().1, None);
+    assert_eq!(other.domains.verify(&host("a.org"), &Subject::admin(), |_| true).await.unwrap().1, None);
     assert_eq!(other.serves("a.org").await.as_deref(), Some("a"));
     assert_eq!(one.serves("a.org").await, None, "as stale as it may be");
     tokio::time::pause();
@@ -152,7 +152,8 @@ async fn of_many_who_claim_a_host_at_once_the_proven_one_gets_it() {
     let wanted = world.document().await["hosts"]["a.org"]["pending"][2].clone();
     world.set("a.org", &[wanted["challenge"].as_str().unwrap()]);
     let at = host("a.org");
-    let looks = servers.iter().map(|server| server.domains.verify(&at, |_| true));
+    let subject = Subject::admin();
+    let looks = servers.iter().map(|server| server.domains.verify(&at, &subject, |_| true));
     for look in futures_util::future::join_all(looks).await {
         look.unwrap();
     }
@@ -251,7 +252,7 @@ async fn what_may_not_be_attached_is_refused_before_anything_is_stored_or_asked(
     }
     let refused = server.claim(&world, "api.org", "a", "one").await.unwrap_err();
     assert!(matches!(refused, DomainError::Configured(_)), "{refused}");
-    let unknown = server.domains.verify(&host("a.org"), |_| true).await.unwrap_err();
+    let unknown = server.domains.verify(&host("a.org"), &Subject::admin(), |_| true).await.unwrap_err();
     assert!(matches!(unknown, DomainError::Refused(HostRefusal::Absent)), "{unknown}");
     server.hosts.replace(HostTable::default());
     let refused = server.claim(&world, "a.org", "a", "one").await.unwrap_err();

@@ -13,6 +13,10 @@ fn what_a_catalog_lists_is_kept_until_its_pin_is_taken_away_by_force_and_for_a_r
     assert_eq!(log.row(1).unwrap().catalog(), Some("tools"));
     assert_eq!(log.make(&pin_for(true, false)), Ok(false));
     let listed = Rejection::Listed { number: 1, catalog: "tools".into() };
+    log.make(&promote(1)).unwrap();
+    let withdraw = Change::Withdraw { expect: Expect::Anything, version: None, reason: String::new() };
+    assert_eq!(rejected(&mut log, &withdraw), listed);
+    log.make(&promote(2)).unwrap();
     for change in [retire(1), delete(), pin_for(false, false), pin_for(false, true)] {
         assert_eq!(rejected(&mut log, &change), listed, "{change:?}");
     }
@@ -30,7 +34,7 @@ fn a_catalog_only_rolls_forward() {
     let refused = |log: &Log, change: &Change| {
         let row = match change {
             Change::Rollback { .. } => log.row(1),
-            _ => log.pick(&change.selector().unwrap()),
+            _ => change.selector().and_then(|selector| log.pick(&selector)),
         };
         let operation = Operation::new("id".into(), change.action(), Subject::admin());
         let judgement = Judgement { row, instead: log.row(1), rolls_forward: true, ..Judgement::new(operation, at(9)) };
@@ -43,6 +47,10 @@ fn a_catalog_only_rolls_forward() {
     }
     for change in [promote(2), pin(1, true), retire(1)] {
         assert!(!refused(&log, &change), "{change:?}");
+    }
+    let withdraw = Change::Withdraw { expect: Expect::Anything, version: None, reason: String::new() };
+    for change in [withdraw, delete(), retire(2)] {
+        assert!(refused(&log, &change), "{change:?}: only founders take a catalog away");
     }
     // What was withdrawn may come back, and nothing else.
     let mut log = log;

@@ -32,10 +32,21 @@ fn judge(
     change: &Change,
     by: (&[usize], Vec<Signed>, Vec<Signed>),
 ) -> Result<Option<Standing>, Rejection> {
+    judge_after(log, change, by, None)
+}
+
+/// The same, with those of the version that had the highest serial.
+fn judge_after(
+    log: &mut Log,
+    change: &Change,
+    by: (&[usize], Vec<Signed>, Vec<Signed>),
+    foremost: Option<(u64, Vec<Signed>)>,
+) -> Result<Option<Standing>, Rejection> {
     let (revoked, candidate, active) = by;
     let row = change.selector().and_then(|selector| log.pick(&selector));
     let operation = Operation::new("id".into(), change.action(), Subject::admin());
-    let signatures = Some(Signatures { requirement: requirement(revoked), candidate, active });
+    let foremost = foremost.and_then(|(number, signed)| Some((log.row(number)?, signed)));
+    let signatures = Some(Signatures { requirement: requirement(revoked), candidate, active, foremost });
     let judgement = Judgement { row, signatures, ..Judgement::new(operation, at(log.now)) };
     match Head::next(log.head.as_ref(), &name(), change, judgement)? {
         Outcome::Next { head, standing, .. } => {
@@ -77,6 +88,26 @@ fn a_new_version_is_not_behind_the_active_one() {
     assert_eq!(behind, Err(Rejection::SerialBehind { version: 2, serial: 4, active: 1, active_serial: 5 }));
     let standing = judge(&mut log, &commit(2), (&[], signed(2, 1, 5), signed(1, 0, 5))).unwrap().unwrap();
     assert!(standing.is_accepted());
+}
+
+#[test]
+fn going_back_first_does_not_help_to_bring_what_was_superseded() {
+    let mut log = Log::of([prepare(1), prepare(2), stage(2), prepare(3)]);
+    judge(&mut log, &commit(1), (&[], signed(1, 0, 10), vec![])).unwrap();
+    judge(&mut log, &commit(3), (&[], signed(3, 0, 100), signed(1, 0, 10))).unwrap();
+    assert_eq!(log.head.as_ref().unwrap().foremost, Some(3));
+    let foremost = || Some((3, signed(3, 0, 100)));
+    judge(&mut log, &promote(1), (&[], signed(1, 0, 10), signed(3, 0, 100))).unwrap();
+    assert_eq!(log.head.as_ref().unwrap().foremost, Some(3));
+    let behind = judge_after(&mut log, &promote(2), (&[], signed(2, 0, 50), signed(1, 0, 10)), foremost());
+    assert_eq!(behind, Err(Rejection::SerialBehind { version: 2, serial: 50, active: 3, active_serial: 100 }));
+    // Nothing is active any more.
+    log.make(&Change::Withdraw { expect: Expect::Anything, version: None, reason: String::new() }).unwrap();
+    assert!(judge_after(&mut log, &promote(2), (&[], signed(2, 0, 50), vec![]), foremost()).is_err());
+    // A stolen key cannot end all publishing: once it is revoked, what only it signed does not count.
+    let revoked = judge_after(&mut log, &promote(2), (&[0], signed(2, 1, 50), vec![]), foremost()).unwrap().unwrap();
+    assert!(revoked.is_accepted());
+    assert_eq!(log.head.as_ref().unwrap().foremost, Some(2));
 }
 
 #[test]
