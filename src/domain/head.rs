@@ -118,8 +118,7 @@ pub struct Head {
     /// The latest activations, newest first, at most [`MAX_ACTIVATIONS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub activations: Vec<Activation>,
-    /// Under a policy that requires signatures: the version with the highest serial of those that became active. It is
-    /// compared with, so that going back first does not help to bring what was superseded.
+    /// Of the versions that became active under a policy that requires signatures, the one with the highest serial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foremost: Option<u64>,
     /// The rows in the head, by ascending number. Always includes the active one.
@@ -287,9 +286,8 @@ impl Judgement {
     /// Creates a judgement for a change that needs only the head itself.
     #[must_use]
     pub fn new(operation: Operation, now: Timestamp) -> Self {
-        let (everything, tags) = (Vec::new(), Tags::default());
         let (row, instead, label_holder, signatures) = (None, None, None, None);
-        let (rolls_forward, is_founder) = (false, false);
+        let (everything, tags, rolls_forward, is_founder) = (Vec::new(), Tags::default(), false, false);
         Self { row, instead, everything, label_holder, tags, rolls_forward, is_founder, signatures, operation, now }
     }
 }

@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     // Spells and parses the keys of domain values.
     ("layout", &["domain", "shares::Owner", "store"]),
     ("protocol", &["clock", "domain", "layout", "shares", "store"]),
-    ("service", &["clock", "domain", "layout", "protocol", "store"]),
+    ("service", &["clock", "domain", "layout", "protocol", "shares", "store"]),
     ("upkeep", &["clock", "domain", "layout", "protocol", "store"]),
     // Handlers call services. Of the store they see what services hand through: bytes of a blob, a range of them, and
     // the kinds of failure that become a status. Telemetry prints metrics.
