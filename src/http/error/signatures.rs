@@ -60,7 +60,7 @@ impl ApiError {
 
     pub(super) fn serial_behind((version, serial): (u64, u64), (active, active_serial): (u64, u64)) -> Self {
         let detail = format!(
-            "Version {version} is signed with the serial {serial}, below {active_serial} of version {active}, which is active: \
+            "Version {version} is signed with the serial {serial}, below {active_serial} of version {active}, which is active or was: \
              verifying clients would refuse it as a step back. Sign it with a higher serial."
         );
         Self::new(StatusCode::CONFLICT, Code::SerialBehind, detail)
