@@ -104,7 +104,8 @@ impl KeptDirectory {
         replace(&path, bytes).map_err(|error| CliError::io(format_args!("keep a copy as {}", path.display()), &error))
     }
 
-    fn path(&self, name: &CatalogName) -> PathBuf {
+    /// The file with the copy of a catalog.
+    pub(super) fn path(&self, name: &CatalogName) -> PathBuf {
         // No segment of a catalog's name has an underscore.
         self.0.join("catalogs").join(format!("{}.json", name.as_str().replace('/', "_")))
     }

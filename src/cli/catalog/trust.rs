@@ -11,6 +11,10 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::domain::attestation;
 use crate::domain::catalog::{Anchor, CatalogName, Known, PublicKey, Refusal, Root, Verified};
 
+/// Codes of catalogs that contradict the copy that was kept of them.
+const CONTRADICTIONS: [&str; 5] =
+    ["ROOT_WENT_BACK", "SERIAL_WENT_BACK", "CATALOG_FORKED", "RELEASE_CHANGED", "RELEASE_REMOVED"];
+
 /// Keys that are trusted, and where copies are kept.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Trust")]
@@ -121,8 +125,20 @@ impl TrustArgs {
         let kept = self.directory().map(|directory| directory.load(name)).transpose()?.flatten();
         let known = kept.as_ref().map(Kept::known).unwrap_or_default();
         let anchor = self.anchor(name, &stored, (self.given(name, server)?, own), kept.as_ref(), context)?;
-        let verified = verified(name, &stored, &anchor, &known)?;
+        let verified = verified(name, &stored, &anchor, &known);
+        let verified = verified.map_err(|error| if kept.is_some() { self.explain(name, error) } else { error })?;
         Ok(Believed { stored, verified, anchor })
+    }
+
+    /// Says what a catalog contradicts: it may have been founded anew, or somebody may serve another one.
+    fn explain(&self, name: &CatalogName, error: CliError) -> CliError {
+        match self.directory() {
+            Some(directory) if CONTRADICTIONS.iter().any(|code| error.is(code)) => error.with_hint(format!(
+                "What it was is kept in {}. Remove that file only if its author says that the catalog was founded anew.",
+                directory.path(name).display()
+            )),
+            _ => error,
+        }
     }
 
     /// Keeps a copy of what was verified.

@@ -102,6 +102,8 @@ fn the_first_use_is_a_decision_and_the_second_key_is_not_believed() {
     thief.catalog(&other, &format!("init {NAME} -k author.key")).ok();
     let error = reader.reads(&other.url(), &format!("verify {NAME} --trust-on-first-use --json")).exits(6).error();
     assert_eq!(error["code"], "ROOT_WENT_BACK", "{author:?}");
+    let refused = reader.reads(&other.url(), &format!("verify {NAME} --trust-on-first-use")).exits(6);
+    refused.says("/catalogs/example.org_tool.json. Remove that file only if");
     let stranger = Person::new();
     stranger.trusts(&thief, "author");
     let error =
