@@ -187,6 +187,8 @@ async fn a_host_has_one_owner_and_the_configuration_comes_first() {
         ("www.docs.example.org", 409, "HOST_TAKEN"),
         ("releases.example.org", 409, "HOST_TAKEN"),
         ("v1-docs.preview.example.org", 409, "HOST_TAKEN"),
+        ("preview.example.org", 409, "HOST_TAKEN"),
+        ("_larder-challenge.shop.example.com", 400, "HOST_INVALID"),
         ("127.0.0.1", 400, "HOST_INVALID"),
         ("localhost", 400, "HOST_INVALID"),
         ("shop.example.com:443", 400, "HOST_INVALID"),
