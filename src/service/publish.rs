@@ -9,6 +9,7 @@ mod commit;
 mod drafts;
 mod error;
 mod immutable;
+mod lacking;
 mod parts;
 mod push;
 mod rules;
@@ -24,6 +25,7 @@ pub use self::drafts::DraftKey;
 pub use self::error::{ImmutableChanged, PartsError, PublishError};
 use self::error::{complete, readable, to_upload};
 use self::immutable::KnownFiles;
+use self::lacking::Lacking;
 pub use self::parts::Progress;
 pub use self::push::Pushed;
 use crate::domain::attestation::{Annex, Standing};
@@ -125,6 +127,7 @@ pub struct Publish {
     members: MemberIndex,
     limits: PublishLimits,
     kept: KnownFiles,
+    lacking: Lacking,
 }
 
 impl Publish {
@@ -132,7 +135,7 @@ impl Publish {
     #[must_use]
     pub fn new(heads: Arc<Heads>, blobs: Arc<Blobs>, manifests: Arc<Manifests>, limits: PublishLimits) -> Self {
         let members = MemberIndex::new(heads.store());
-        Self { heads, blobs, manifests, members, limits, kept: KnownFiles::default() }
+        Self { heads, blobs, manifests, members, limits, kept: KnownFiles::default(), lacking: Lacking::default() }
     }
 
     /// The size limits of manifests.
@@ -236,7 +239,7 @@ impl Publish {
         Box::pin(self.assemble(name, number, &options, &by)).await?;
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
-            let secured = self.check(name, &row).await?;
+            let secured = self.check_again(name, &row).await?;
             let children = secured.children.clone();
             complete(secured)?;
             Box::pin(self.check_rules_of(&row)).await?;

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use larder::domain::Digest;
 use larder::layout::LayoutKey;
+use larder::service::PublishError;
+use larder::service::publish::Prepared;
 
 use crate::support::faulty::{FaultyStore, Op};
 use crate::support::services::*;
@@ -23,6 +25,27 @@ async fn publishing_six_files_to_a_name_takes_few_calls() {
     assert_eq!(faulty.calls(Op::List), 8, "one for each file and two for the manifest");
     assert_eq!(faulty.calls(Op::Create), 4, "the manifest, two heads, and where the manifest is found");
     assert!(faulty.total() <= 17, "{}", faulty.breakdown());
+}
+
+#[tokio::test]
+async fn the_commit_of_a_session_looks_only_for_what_was_missing() {
+    let backend = FsBackend::quick();
+    let faulty = FaultyStore::over(&backend.store());
+    let (services, release) = (Services::over(&faulty.store()), Release::new("v1", 50));
+    for (_, bytes) in &release.files[1..] {
+        services.upload(bytes).await.unwrap();
+    }
+    let session = services.publish.prepare(&name("main"), release.manifest(), &activate(), &*ACTOR).await.unwrap();
+    let Prepared::Session(session, missing) = session else { panic!("nothing is published yet") };
+    assert_eq!(missing, [release.file(0)]);
+    faulty.reset();
+    let commit = async || services.publish.commit(&name("main"), session.row.number, activate(), &*ACTOR).await;
+    let error = commit().await.unwrap_err();
+    assert!(matches!(&error, PublishError::Blobs { missing, .. } if missing[0].digest == release.file(0)), "{error}");
+    services.upload(&release.files[0].1).await.unwrap();
+    commit().await.unwrap();
+    assert!(faulty.calls(Op::List) <= 6, "{}", faulty.breakdown());
+    assert_eq!(sound(&backend.store(), "main").await.as_deref(), Some("v1"));
 }
 
 #[tokio::test]
