@@ -18,7 +18,6 @@ mod root;
 mod selection;
 mod signatures;
 mod succession;
-mod ware;
 
 pub use bundle::{Bundle, DOCUMENT, MAX_ROOTS, MAX_SIGNATURES, SIGNATURE, root_file, signature_file};
 pub use canonical::canonical;
