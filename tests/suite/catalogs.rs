@@ -5,6 +5,8 @@ mod guide;
 mod large;
 mod liars;
 mod rules;
+mod tars;
+mod wares;
 
 use std::fs;
 use std::path::{Path, PathBuf};

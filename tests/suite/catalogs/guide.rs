@@ -33,7 +33,8 @@ fn the_commands_in_the_docs_work_as_they_stand_there() {
         "example.org/tool serial 3: all is well\n",
         "warns against v1.1",
         "v1.0 is taken: v1.1 above it has hazards",
-        "example.org/tool serial 6: all is well\n",
+        "\ntar:",
+        "example.org/tool serial 7: all is well\n",
     ] {
         assert!(shown.contains(text), "{text:?} is missing in\n{shown}");
     }
