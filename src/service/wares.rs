@@ -9,6 +9,7 @@
 //! directory.
 
 mod archive;
+mod checks;
 mod header;
 mod limits;
 mod pax;
@@ -17,6 +18,7 @@ mod source;
 mod stream;
 mod tree;
 
+pub use checks::{WareCheckError, WareChecks};
 pub use limits::{ScanError, ScanLimits};
 pub use scan::{Scanned, scan};
 pub use stream::scan_stream;

@@ -1,6 +1,7 @@
 //! Catalogs: from a key to files that were verified, against honest servers and lying ones.
 
 mod authors;
+mod comparing;
 mod guide;
 mod large;
 mod liars;
