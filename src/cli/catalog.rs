@@ -11,6 +11,7 @@ mod refresh;
 mod rotate;
 mod show;
 mod signer;
+mod sources;
 mod trust;
 mod verify;
 mod ware;

@@ -5,6 +5,7 @@ mod comparing;
 mod guide;
 mod large;
 mod liars;
+mod mirrors;
 mod rules;
 mod tars;
 mod wares;

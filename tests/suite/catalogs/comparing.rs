@@ -1,10 +1,17 @@
 //! Servers that compare the wares of a catalog with the files.
 
-use larder::service::wares::scan;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use larder::domain::Digest;
+use larder::service::wares::{WareCheckError, WareChecks, scan};
+use tokio::time::Instant;
 
 use super::tars::gzip;
 use super::wares::{LIMITS, alike, with_root};
 use super::*;
+use crate::support::services::Services;
+use crate::support::store::FsBackend;
 
 /// A server that compares wares.
 fn comparing(directory: &TempDir) -> ServerProcess {
@@ -60,4 +67,26 @@ fn a_server_that_does_not_compare_repeats_what_is_claimed() {
     author.catalog(&server, &format!("add {NAME} v1.0 dist -k author.key --ware auto")).ok();
     let item = server.get(&format!("/catalogs/{NAME}/releases/v1.0/items/tool.tar")).unwrap().json();
     assert!(item["ware"].is_string() && item["ware_verified"].is_null(), "{item}");
+}
+
+#[tokio::test]
+async fn an_archive_is_read_to_its_end_even_if_nobody_waits_for_it() {
+    let backend = FsBackend::quick();
+    let services = Services::over(&backend.store());
+    let (tar, text) = (Bytes::from(with_root().end()), Bytes::from_static(b"no tar"));
+    for bytes in [&tar, &text] {
+        services.upload(bytes).await.unwrap();
+    }
+    let checks = || WareChecks::new(backend.store(), Arc::clone(&services.blobs), LIMITS);
+    let (first, tool) = (checks(), Digest::of(&tar));
+    let over = Instant::now();
+    assert!(matches!(first.ware_of(tool, over).await, Err(WareCheckError::Busy)));
+    // The one who gave up has left the only turn to the archive, and what it is is found afterwards.
+    let computed = first.ware_of(Digest::of(&text), WareChecks::deadline()).await.unwrap();
+    assert!(computed.unwrap_err().contains("no sound tar"));
+    let ware = scan(&tar[..], LIMITS).unwrap().ware;
+    assert_eq!(first.ware_of(tool, over).await.unwrap(), Ok(ware.clone()));
+    // By others, too.
+    assert!(checks().is_verified(tool, &ware).await.unwrap());
+    assert!(!checks().is_verified(Digest::of(&text), &ware).await.unwrap());
 }
