@@ -1,7 +1,7 @@
 //! Readers whose server, or a mirror of it, is dead, slow, frozen in time, or lies.
 
 use larder::domain::Digest;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::liars::{files, liar};
 use super::*;
@@ -21,10 +21,10 @@ fn good(server: &ServerProcess) -> Fake {
 
 /// Lists these mirrors in the catalog.
 fn list(server: &ServerProcess, author: &Person, mirrors: &[&str]) {
-    let mut document = author.catalog(server, &format!("show {NAME} --json --verify-key author.pub")).ok().json();
-    document["mirrors"] = json!(mirrors);
-    author.write("edited.json", document.to_string().as_bytes());
-    author.catalog(server, &format!("edit {NAME} -k author.key --from edited.json")).ok();
+    let mirrors: String = mirrors.iter().map(|mirror| format!(" --mirror {mirror}")).collect();
+    author.catalog(server, &format!("edit {NAME} -k author.key{mirrors}")).ok();
+    let document = author.catalog(server, &format!("show {NAME} --json")).ok().json();
+    assert_eq!(document["mirrors"].as_array().unwrap().len(), mirrors.matches("--mirror").count());
 }
 
 /// A file that takes more than one packet.
@@ -196,6 +196,8 @@ fn what_one_lacks_another_has() {
     let reader = reader(&author);
     reader.reads(&front.url(), &format!("fetch {NAME}:v1.0 -o out --verify-key author.pub --accept-hazards")).ok();
     assert_eq!(names(&reader.path("out")), ["notes", "tool"]);
+    author.catalog(&server, &format!("edit {NAME} -k author.key --no-mirrors")).ok();
+    assert!(author.catalog(&server, &format!("show {NAME} --json")).ok().json()["mirrors"].is_null());
 }
 
 #[test]
