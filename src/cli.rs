@@ -236,7 +236,7 @@ impl Command {
             Self::Attachments(args) => Subject::new(args.subject()),
             Self::Copy(args) => Subject::new(args.subject()),
             Self::Catalog(args) => {
-                let (remote, names) = args.subject();
+                let (remote, names) = args.subject()?;
                 Subject::new((remote, names.iter().collect()))
             }
             Self::Delete(args) => Subject::new(args.subject()),

@@ -21,16 +21,19 @@ mod exchange;
 mod history;
 mod identity;
 mod manifests;
+mod mirrors;
 mod remote;
 mod retry;
 mod sessions;
 mod sites;
 mod source;
+mod sources;
 mod token;
 mod uploads;
 mod versions;
 mod web;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap, HeaderValue};
@@ -48,6 +51,7 @@ pub use remote::Remote;
 pub use retry::RetryPolicy;
 pub use sessions::{Prepared, Session};
 pub use source::{Content, Fingerprint, Upload, hash_all};
+use sources::Sources;
 use token::Credential;
 pub use token::Token;
 pub use web::{Fetched, Web};
@@ -66,7 +70,7 @@ pub struct ImportOrigin {
 }
 
 /// Callback that receives the total number of bytes transferred so far. It may decrease when a transfer restarts.
-pub type Meter = std::sync::Arc<dyn Fn(u64) + Send + Sync>;
+pub type Meter = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// Time limit for establishing a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -89,6 +93,8 @@ pub struct Client {
     writer: reqwest::Client,
     policy: RetryPolicy,
     resumable_from: u64,
+    /// Servers to read from what has a digest, this one included, if there are several.
+    sources: Option<Arc<Sources>>,
 }
 
 impl Client {
@@ -101,7 +107,7 @@ impl Client {
         let reader = build(&base, || builder().redirect(read_redirects()))?;
         let writer = build(&base, || builder().redirect(redirect::Policy::none()))?;
         let credential = token.map(Credential::new);
-        Ok(Self { base, credential, reader, writer, policy, resumable_from: RESUMABLE_FROM })
+        Ok(Self { base, credential, reader, writer, policy, resumable_from: RESUMABLE_FROM, sources: None })
     }
 
     /// The same client, but blobs of at least `bytes` bytes are uploaded resumably. The default is 64 MiB.

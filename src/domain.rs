@@ -36,6 +36,7 @@ pub mod template;
 pub mod text;
 pub mod upload;
 pub mod version;
+pub mod ware;
 pub mod word;
 
 pub use author::Author;
@@ -61,3 +62,4 @@ pub use subject::{Subject, SubjectError};
 pub use template::{FillError, NameTemplate};
 pub use upload::UploadId;
 pub use version::{Origin, Pin, PinOwner, State, Summary, VersionRow};
+pub use ware::{Ware, WareError};

@@ -34,6 +34,7 @@ pub mod marker;
 mod members;
 pub mod migrate;
 mod spelling;
+mod wares;
 
 use crate::domain::{Digest, LogName, RepositoryName, RunId, UploadId};
 use crate::store::{Key, Prefix};
@@ -41,6 +42,7 @@ use spelling::{parse_generation, parse_name, spell_generation, spell_name};
 
 pub use aliases::{alias, aliased};
 pub use members::{MEMBERS, REFERRERS, VersionIndex};
+pub use wares::ware;
 
 pub use areas::{AREAS, Area, AreaPath, Copying, Verifying, area_of, chunks, incoming, is_stranger, states, temporary};
 

@@ -20,6 +20,7 @@ mod members;
 mod membership;
 mod token_marks;
 pub mod uploads;
+mod wares;
 
 pub use aliases::AliasIndex;
 pub use blobs::{BlobCache, BlobError, BlobIntake, BlobUpload, Blobs, Damaged, Incoming, LateUpload};
@@ -32,3 +33,4 @@ pub use members::MemberIndex;
 pub use membership::{Holding, Member, Membership};
 pub use token_marks::{TokenMark, TokenMarks};
 pub use uploads::{Append, UploadError, UploadLimits, Uploads};
+pub use wares::{WareRecord, WareRecords};

@@ -28,6 +28,7 @@ use crate::lifecycle::Shutdown;
 use crate::protocol::{
     BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, HostLog, Manifests, UploadLimits, Uploads,
 };
+use crate::service::wares::{ScanLimits, WareChecks};
 use crate::service::{
     Assets, Attachments, Catalogs, Domains, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits,
     Repositories, Resolve, Sites, Versions,
@@ -201,6 +202,12 @@ async fn open_cache(config: &Cache, clock: Arc<dyn Clock>) -> Result<Option<Arc<
     Ok(Some(Arc::new(cache)))
 }
 
+/// An archive may be twice as large as a blob once it is decompressed.
+fn wares(store: &Arc<dyn ObjectStore>, blobs: &Arc<Blobs>, config: &Config) -> Arc<WareChecks> {
+    let limits = ScanLimits::new(config.limits.blob_size.bytes().saturating_mul(2));
+    Arc::new(WareChecks::new(Arc::clone(store), Arc::clone(blobs), limits))
+}
+
 fn state(
     (store, clock): (&Arc<dyn PartStore>, &Arc<StoreClock>),
     config: &Config,
@@ -220,7 +227,9 @@ fn state(
     let heads = heads((store, Arc::clone(&clock)), config, access.policies(), &manifests);
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
-    let publish = Arc::new(Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits));
+    let wares = wares(store, &blobs, config);
+    let publish = Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits);
+    let publish = Arc::new(publish.with_wares(Arc::clone(&wares)));
     let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
     let repositories =
         Repositories::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&publish), Arc::clone(&versions));
@@ -234,7 +243,7 @@ fn state(
         domains: domains((store, &clock), &hosts, config),
         hosts,
         sites: Arc::new(Sites::new(Arc::clone(&resolve), Arc::clone(&earlier), Arc::clone(&blobs))),
-        catalogs: Arc::new(Catalogs::new(Arc::clone(&resolve), Arc::clone(&blobs))),
+        catalogs: Arc::new(Catalogs::new(Arc::clone(&resolve), Arc::clone(&blobs), wares)),
         attachments: Arc::new(Attachments::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&resolve))),
         uploads: Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits(config))),
         chunks: chunks((store, Arc::clone(&clock)), &blobs, config),

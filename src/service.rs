@@ -17,6 +17,7 @@ pub mod repositories;
 pub mod resolve;
 pub mod sites;
 pub mod versions;
+pub mod wares;
 
 pub use assets::{AssetError, Assets};
 pub use attachments::{AttachError, Attached, AttachmentBytes, Attachments};

@@ -11,8 +11,11 @@ mod refresh;
 mod rotate;
 mod show;
 mod signer;
+mod sources;
 mod trust;
 mod verify;
+mod ware;
+mod wares;
 
 use clap::Subcommand;
 
@@ -31,7 +34,8 @@ Examples:
   larder catalog add example.org/tool v1.0 dist -k author.key --track stable
   larder catalog hazard example.org/tool:v1.0 CVE-2026-1='reads any file' -k author.key
   larder catalog show example.org/tool --verify-key author.pub
-  larder catalog fetch example.org/tool --track stable --verify-key author.pub"
+  larder catalog fetch example.org/tool --track stable --verify-key author.pub
+  larder catalog ware tool.tar.gz"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -58,11 +62,13 @@ enum Command {
     Verify(verify::Args),
     /// Download the files of a release, verified
     Fetch(fetch::Args),
+    /// Print the WareID of a tar
+    Ware(ware::Args),
 }
 
 impl Args {
-    /// The server and the names that the command is about, first the one that it changes.
-    pub(super) fn subject(&self) -> (&Remote, Vec<ManifestName>) {
+    /// The server and the names that the command is about, first the one that it changes. `None` if it needs no server.
+    pub(super) fn subject(&self) -> Option<(&Remote, Vec<ManifestName>)> {
         let (remote, catalog) = match &self.command {
             Command::Init(args) => args.subject(),
             Command::Add(args) => args.subject(),
@@ -73,8 +79,9 @@ impl Args {
             Command::Show(args) => args.subject(),
             Command::Verify(args) => args.subject(),
             Command::Fetch(args) => args.subject(),
+            Command::Ware(_) => return None,
         };
-        (remote, vec![catalog.manifest()])
+        Some((remote, vec![catalog.manifest()]))
     }
 }
 
@@ -89,5 +96,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Command::Show(args) => show::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Fetch(args) => Box::pin(fetch::run(args, context)).await,
+        Command::Ware(args) => ware::run(args, context).await,
     }
 }

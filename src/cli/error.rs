@@ -118,6 +118,11 @@ impl CliError {
         self.code == code
     }
 
+    /// What happened, without lists and hints.
+    pub(super) fn sentence(&self) -> &str {
+        self.detail.lines().next().unwrap_or_default()
+    }
+
     /// The exit code of the process.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -177,6 +182,10 @@ impl From<ClientError> for CliError {
         let mut members = error.problem().map(|problem| problem.members.clone()).unwrap_or_default();
         if let Some(problem) = error.problem() {
             members.insert("status".into(), json!(problem.status));
+        }
+        if let ClientError::NoSource { failures, .. } = &error {
+            let source = |(server, reason): &(String, String)| json!({"server": server, "reason": reason});
+            members.insert("sources".into(), failures.iter().map(source).collect());
         }
         let mut hint = error.problem().and_then(|problem| hint(problem.status)).map(str::to_owned);
         if let ClientError::Io { source, .. } = &error {

@@ -35,7 +35,7 @@ pub(super) use self::parse::parse;
 use self::remarks::Remarks;
 use self::session::{Publication, Published};
 use self::site::{RuleTexts, SiteArgs};
-pub(super) use self::within::release;
+pub(super) use self::within::gathered;
 use super::expect::ExpectArgs;
 use super::promote::{standing, word};
 use super::remote::Remote;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, checked, describe, next_chunk, tell};
 use super::error::origin;
+use super::sources::Search;
 use super::{Client, ClientError, Content, ErrorKind, IDLE, Meter};
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
@@ -63,6 +64,27 @@ impl Client {
     }
 
     async fn look_at(&self, digest: Digest) -> Result<Option<Answer>, ClientError> {
+        let Some(sources) = &self.sources else { return self.look_at_own(digest).await };
+        let mut search = Search::new(sources, format!("the blob {digest}"), self.policy.start());
+        let mut is_absent = false;
+        loop {
+            let (at, client) = match search.next().await {
+                // Whoever could be asked has said that it is not there.
+                Err(ClientError::NoSource { .. }) if is_absent => return Ok(None),
+                next => next?,
+            };
+            match search.within(at, client.look_at_own(digest)).await {
+                Ok(Some(answer)) => return Ok(Some(answer)),
+                Ok(None) => {
+                    is_absent = true;
+                    search.lacks(at);
+                }
+                Err(error) => search.failed(at, &error),
+            }
+        }
+    }
+
+    async fn look_at_own(&self, digest: Digest) -> Result<Option<Answer>, ClientError> {
         let url = self.url(&format!("blobs/{digest}"));
         match self.answer(|| self.request(Method::HEAD, url.clone())).await {
             Ok(answer) => Ok(Some(answer)),

@@ -70,8 +70,15 @@ impl Client {
     pub async fn whole(&self, blob: Descriptor) -> Result<Bytes, ClientError> {
         let mut bytes = Vec::with_capacity(usize::try_from(blob.size).unwrap_or_default());
         let meter: Meter = std::sync::Arc::new(|_| ());
-        self.download(blob, Position::default(), &mut bytes, &meter).await?;
-        Ok(bytes.into())
+        let mut left = self.downloads();
+        loop {
+            left -= 1;
+            match self.download(blob, Position::default(), &mut bytes, &meter).await {
+                Ok(()) => return Ok(bytes.into()),
+                Err(ClientError::Damaged { .. }) if left > 0 && self.sources.is_some() => bytes.clear(),
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

@@ -88,6 +88,16 @@ pub enum ClientError {
         /// The digest of the received bytes, or how their length differs.
         actual: String,
     },
+    /// None of the servers that could have it served it.
+    #[error("No server has served {what}.{}", list(.failures))]
+    NoSource {
+        /// What was asked for, such as `the blob sha256:…`.
+        what: String,
+        /// The servers, each with its reason.
+        failures: Vec<(String, String)>,
+        /// Whether trying again may help.
+        is_passing: bool,
+    },
     /// A local file has changed since it was hashed.
     #[error("The file {} changed while it was being published; publish again when nothing writes to it.", path.display())]
     Changed {
@@ -130,9 +140,11 @@ impl ClientError {
         match self {
             Self::Setup(_) => ErrorKind::Usage,
             Self::Identity(_) => ErrorKind::Auth,
-            Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. } | Self::RateLimited { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::Connect { .. }
+            | Self::Timeout { .. }
+            | Self::Broken { .. }
+            | Self::RateLimited { .. }
+            | Self::NoSource { .. } => ErrorKind::Unavailable,
             Self::Refused(problem) => problem.kind(),
             Self::Redirected { .. } | Self::Protocol { .. } | Self::Unusable { .. } | Self::Io { .. } => {
                 ErrorKind::Failure
@@ -156,6 +168,7 @@ impl ClientError {
             Self::Unusable { .. } => "ANSWER_UNUSABLE",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Damaged { .. } => "DIGEST_INVALID",
+            Self::NoSource { .. } => "NO_SOURCE",
             Self::Changed { .. } => "FILE_CHANGED",
             Self::Io { .. } => "IO",
         }
@@ -195,6 +208,11 @@ impl ClientError {
             Self::Broken { server, reason }
         }
     }
+}
+
+/// Servers with their reasons, one in a line.
+fn list(failures: &[(String, String)]) -> String {
+    failures.iter().map(|(server, reason)| format!("\n  - {server}: {reason}")).collect()
 }
 
 /// `scheme://host:port`, enough to identify the server.

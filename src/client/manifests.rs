@@ -6,6 +6,7 @@ use reqwest::Method;
 use reqwest::header;
 
 use super::retry::Retries;
+use super::sources::Search;
 use super::{Client, ClientError, ErrorKind, Position, because, with_expectation};
 use crate::domain::manifest::composed::Composed;
 use crate::domain::manifest::index_walk::{IndexWalk, Step};
@@ -76,6 +77,21 @@ impl Client {
     /// # Errors
     /// [`ClientError::Damaged`] when they do not match; else the server's refusal or the transport's failure.
     pub async fn get_manifest(&self, target: &Target) -> Result<PublishedManifest, ClientError> {
+        let (Some(sources), Selector::Manifest(_)) = (&self.sources, &target.selector) else {
+            return self.own_manifest(target).await;
+        };
+        let mut search = Search::new(sources, format!("the manifest {target}"), self.policy.start());
+        loop {
+            let (at, client) = search.next().await?;
+            match search.within(at, client.own_manifest(target)).await {
+                Ok(manifest) => return Ok(manifest),
+                Err(error) => search.failed(at, &error),
+            }
+        }
+    }
+
+    /// Reads a manifest from this server.
+    async fn own_manifest(&self, target: &Target) -> Result<PublishedManifest, ClientError> {
         let url = self.url(&format!("manifests/{target}"));
         let answer = self.answer(|| self.request(Method::GET, url.clone())).await?;
         let stated = answer.header(header::ETAG).and_then(etag_digest);

@@ -101,6 +101,7 @@ fn describe(error: &ClientError) -> String {
         ClientError::Refused(problem) => {
             format!("the server answered {}: {}", problem.status, problem.detail.trim_end_matches('.'))
         }
+        ClientError::NoSource { what, .. } => format!("no server has served {what}"),
         other => other.to_string(),
     }
 }
@@ -109,6 +110,7 @@ fn describe(error: &ClientError) -> String {
 fn wait_of(error: &ClientError) -> Option<Duration> {
     match error {
         ClientError::Connect { .. } | ClientError::Timeout { .. } | ClientError::Broken { .. } => Some(Duration::ZERO),
+        ClientError::NoSource { is_passing, .. } => is_passing.then_some(Duration::ZERO),
         ClientError::Refused(problem) => {
             // These two persist until an operator intervenes.
             let lasting = matches!(problem.code, Code::StoreDenied | Code::StoreCorrupt);

@@ -69,6 +69,9 @@ pub struct NameRule {
     /// Subjects who may found a catalog, as patterns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalog_founders: Option<Vec<Glob>>,
+    /// Whether the wares that a catalog states of tars are compared with the files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify_wares: Option<bool>,
     /// The signatures that a version needs to become active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signatures: Option<Signatures>,
@@ -123,6 +126,7 @@ impl NameRule {
                 .map(|window| EarlierFiles { window, versions: policy.earlier_files.versions }),
             catalog: Some(policy.catalog),
             catalog_founders: Some(policy.catalog_founders.to_vec()),
+            verify_wares: Some(policy.verify_wares),
             signatures: Some(policy.signatures.as_deref().map_or_else(Signatures::none, Signatures::from)),
         }
     }
@@ -145,6 +149,7 @@ impl NameRule {
             earlier_files: self.earlier_files.map(EarlierFiles::policy),
             catalog: self.catalog,
             catalog_founders: self.catalog_founders.as_deref().map(Into::into),
+            verify_wares: self.verify_wares,
             // What is not valid was refused before.
             signatures: self.signatures.as_ref().and_then(|signatures| signatures.requirement().ok()).map(Arc::new),
         };

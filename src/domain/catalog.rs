@@ -18,14 +18,13 @@ mod root;
 mod selection;
 mod signatures;
 mod succession;
-mod ware;
 
 pub use bundle::{Bundle, DOCUMENT, MAX_ROOTS, MAX_SIGNATURES, SIGNATURE, root_file, signature_file};
 pub use canonical::canonical;
 pub use check::{MAX_DOCUMENT, check, check_times};
 pub use document::{Document, Item, Release, Replay, TYPE};
 pub use name::{CatalogName, CatalogNameError, Coordinate, CoordinateError};
-pub use problem::{Problem, Problems, Rule};
+pub use problem::{Problem, Problems, Rule, quote};
 pub use root::{NewRoot, PublicKey, Role, Root, RootError};
 pub use selection::Choice;
 pub use signatures::{Anchor, Known, Refusal, Signed, Verified, check_signatures, verify};

@@ -61,6 +61,8 @@ pub struct NamePolicy {
     pub catalog: bool,
     /// Which subjects may found a catalog, as patterns.
     pub catalog_founders: Arc<[Glob]>,
+    /// Whether the wares that a catalog states of tars are compared with the files.
+    pub verify_wares: bool,
     /// The signatures that a version needs to become active. `None`: none.
     pub signatures: Option<Arc<Requirement>>,
 }
@@ -154,6 +156,8 @@ pub struct PolicyKeys {
     pub catalog: Option<bool>,
     /// [`NamePolicy::catalog_founders`]
     pub catalog_founders: Option<Arc<[Glob]>>,
+    /// [`NamePolicy::verify_wares`]
+    pub verify_wares: Option<bool>,
     /// [`NamePolicy::signatures`]; a threshold of 0 is none.
     pub signatures: Option<Arc<Requirement>>,
 }
@@ -162,7 +166,7 @@ pub struct PolicyKeys {
 type IsSet = fn(&PolicyKeys) -> bool;
 
 /// All keys, as configurations spell them.
-const KEYS: [(&str, IsSet); 15] = [
+const KEYS: [(&str, IsSet); 16] = [
     ("read", |keys| keys.read.is_some()),
     ("cas", |keys| keys.cas.is_some()),
     ("keep_last", |keys| keys.keep_last.is_some()),
@@ -177,6 +181,7 @@ const KEYS: [(&str, IsSet); 15] = [
     ("earlier_files", |keys| keys.earlier_files.is_some()),
     ("catalog", |keys| keys.catalog.is_some()),
     ("catalog_founders", |keys| keys.catalog_founders.is_some()),
+    ("verify_wares", |keys| keys.verify_wares.is_some()),
     ("signatures", |keys| keys.signatures.is_some()),
 ];
 
@@ -198,6 +203,7 @@ impl PolicyKeys {
             earlier_files: self.earlier_files.or(later.earlier_files),
             catalog: self.catalog.or(later.catalog),
             catalog_founders: self.catalog_founders.as_ref().or(later.catalog_founders.as_ref()).map(Arc::clone),
+            verify_wares: self.verify_wares.or(later.verify_wares),
             signatures: self.signatures.as_ref().or(later.signatures.as_ref()).map(Arc::clone),
         }
     }
@@ -221,6 +227,7 @@ impl PolicyKeys {
             earlier_files: self.earlier_files.unwrap_or_default(),
             catalog: self.catalog.unwrap_or_default(),
             catalog_founders: self.catalog_founders.clone().unwrap_or_else(founders),
+            verify_wares: self.verify_wares.unwrap_or_default(),
             signatures: self.signatures.clone().filter(|requirement| requirement.threshold() > 0),
         }
     }

@@ -10,8 +10,9 @@ use tokio::time::timeout;
 
 use crate::domain::catalog::{Bundle, CatalogName, DOCUMENT, Document, MAX_DOCUMENT, Root};
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Digest, Selector, Target};
+use crate::domain::{Digest, FileName, Selector, Target, Ware};
 use crate::protocol::{AsOf, Blobs};
+use crate::service::wares::WareChecks;
 use crate::service::{Resolve, ResolveError, Resolved};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -82,19 +83,20 @@ pub struct Catalogs {
     blobs: Arc<Blobs>,
     known: Cache<Digest, Known>,
     turns: Semaphore,
+    wares: Arc<WareChecks>,
 }
 
 impl Catalogs {
     /// Creates the service from the parts it uses.
     #[must_use]
-    pub fn new(resolve: Arc<Resolve>, blobs: Arc<Blobs>) -> Self {
+    pub fn new(resolve: Arc<Resolve>, blobs: Arc<Blobs>, wares: Arc<WareChecks>) -> Self {
         let weigh = |_: &Digest, known: &Known| {
             let document = if known.read.is_ok() { known.size * EXPANSION } else { 0 };
             u32::try_from(512 + document).unwrap_or(u32::MAX)
         };
         let known = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh);
         let known = known.eviction_policy(EvictionPolicy::lru()).build();
-        Self { resolve, blobs, known, turns: Semaphore::new(AT_ONCE) }
+        Self { resolve, blobs, known, turns: Semaphore::new(AT_ONCE), wares }
     }
 
     /// The active document of a catalog.
@@ -134,6 +136,23 @@ impl Catalogs {
         let known = Known { read, size: blob.size };
         self.known.insert(blob.digest, known.clone());
         Ok(known)
+    }
+
+    /// Whether the ware of a release's file was computed from it once, and is the stated one. Authors name any files, so the
+    /// caller decides who may learn it of this release.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_verified(&self, release: &Target, file: &FileName, stated: &Ware) -> Result<bool, StoreError> {
+        let loaded = match self.resolve.manifest(release, AsOf::Now).await {
+            Ok((_, loaded)) => loaded,
+            Err(ResolveError::Store(error)) => return Err(error),
+            Err(_) => return Ok(false),
+        };
+        match loaded.manifest()?.files.iter().find(|artifact| artifact.name == *file) {
+            Some(artifact) => self.wares.is_verified(artifact.blob.digest, stated).await,
+            None => Ok(false),
+        }
     }
 
     /// The newest root of a catalog; `None` if it has none that can be read. It was not verified.

@@ -36,6 +36,7 @@ use crate::domain::{
 };
 use crate::protocol::manifests::Secured;
 use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests, MemberIndex};
+use crate::service::wares::{ScanLimits, WareChecks};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Limit on storing a manifest again because it was collected before it was protected.
@@ -43,6 +44,9 @@ const MAX_PUTS: u32 = 8;
 
 /// Size of a manifest, in bytes, above which it is parsed outside of the threads that serve requests.
 const LONG: usize = 64 << 10;
+
+/// Largest archive that is read, in bytes once it is decompressed, unless [`Publish::with_wares`] says otherwise.
+const UNPACKED: u64 = 128 << 30;
 
 /// Size limits of manifests.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +132,7 @@ pub struct Publish {
     limits: PublishLimits,
     kept: KnownFiles,
     lacking: Lacking,
+    wares: Arc<WareChecks>,
 }
 
 impl Publish {
@@ -135,7 +140,15 @@ impl Publish {
     #[must_use]
     pub fn new(heads: Arc<Heads>, blobs: Arc<Blobs>, manifests: Arc<Manifests>, limits: PublishLimits) -> Self {
         let members = MemberIndex::new(heads.store());
-        Self { heads, blobs, manifests, members, limits, kept: KnownFiles::default(), lacking: Lacking::default() }
+        let wares = Arc::new(WareChecks::new(heads.store(), Arc::clone(&blobs), ScanLimits::new(UNPACKED)));
+        let (kept, lacking) = Default::default();
+        Self { heads, blobs, manifests, members, limits, kept, lacking, wares }
+    }
+
+    /// Shares the wares that were checked with others, and sets their limits.
+    #[must_use]
+    pub fn with_wares(self, wares: Arc<WareChecks>) -> Self {
+        Self { wares, ..self }
     }
 
     /// The size limits of manifests.

@@ -73,13 +73,17 @@ pub struct CatalogItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub ware: Option<String>,
+    /// Whether this server has computed the ware from the file once. Only an item's own address says so. Links in the
+    /// archive are not covered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ware_verified: bool,
 }
 
 impl CatalogItem {
     /// An item with this name.
     #[must_use]
     pub fn of(name: &str, item: &Item) -> Self {
-        Self { file: item.file(name), ware: item.ware.clone() }
+        Self { file: item.file(name), ware: item.ware.clone(), ware_verified: false }
     }
 }
 

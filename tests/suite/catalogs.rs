@@ -1,10 +1,14 @@
 //! Catalogs: from a key to files that were verified, against honest servers and lying ones.
 
 mod authors;
+mod comparing;
 mod guide;
 mod large;
 mod liars;
+mod mirrors;
 mod rules;
+mod tars;
+mod wares;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::author::{Author, AuthorArgs, now, public};
+use super::wares::{self, WareArg};
 use crate::cli::remote::Remote;
 use crate::cli::{CliError, Context, Exit, output, publish, values};
 use crate::client::Client;
 use crate::domain::catalog::{CatalogName, Document, Item, Release};
-use crate::domain::manifest::release;
+use crate::domain::manifest::{Descriptor, release};
 use crate::domain::{Carried, Digest, FileName, Manifest, ManifestName, PinOwner, Target};
 use crate::wire::Row;
 
@@ -25,7 +26,7 @@ otherwise.
 Examples:
   larder catalog add example.org/tool v1.0 dist -k author.key --track stable
   larder catalog add example.org/tool v1.0 --from tool/main@17 -k author.key
-  larder catalog add example.org/tool v1.0 dist -k author.key --item linux-amd64=tool-linux.tar.gz"
+  larder catalog add example.org/tool v1.0 dist -k author.key --item linux-amd64=tool-linux.tar.gz --ware auto"
 )]
 pub(super) struct Args {
     /// The catalog
@@ -52,6 +53,13 @@ pub(super) struct Args {
     #[arg(long = "item", value_name = "ITEM=FILE", value_parser = publish::key_value)]
     items: Vec<(String, String)>,
 
+    /// The WareIDs of items: computed for all that are tars by their names, or stated for one
+    ///
+    /// Files whose names end with .tar, .tar.gz or .tgz are read. A stated one may be of an item that is no file, such as a
+    /// commit: src=git:4fef…
+    #[arg(long = "ware", value_name = "auto|ITEM=WARE")]
+    wares: Vec<WareArg>,
+
     /// A fact about the release
     #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = publish::key_value)]
     metadata: Vec<(String, String)>,
@@ -71,7 +79,7 @@ pub(super) struct Args {
 struct Listed {
     at: ManifestName,
     row: Row,
-    manifest: Manifest,
+    items: BTreeMap<String, Item>,
     digest: Digest,
     size: u64,
 }
@@ -89,13 +97,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let author = Author { client: &client, name: &args.catalog, args: &args.author, signers: &signers, own, context };
     let before = author.document().await?;
     let listed = match &args.from {
-        Some(target) => standing(&client, target, |digest| same(&before, &args.release, digest)).await?,
+        Some(target) => standing(&args, &client, target, |digest| same(&before, &args.release, digest)).await?,
         // Nothing is published that could not be listed.
         None => published(&args, &client, |digest| same(&before, &args.release, digest), context).await?,
     };
     let known = before.release(&args.release).cloned();
     let is_known = known.is_some();
-    let release = known.map_or_else(|| describe(&args, &listed), Ok)?;
+    let release = known.unwrap_or_else(|| describe(&args, &listed));
     // Pinned before it is listed: from then on nothing that is listed can go away.
     let version = Target::numbered(listed.at.clone(), listed.row.number);
     client.set_pin_of(&version, &PinOwner::Catalog(args.catalog.clone()), (true, false, None)).await?;
@@ -132,13 +140,19 @@ async fn published(
     words.push("--".into());
     words.extend(args.files.iter().map(|path| path.clone().into_os_string()));
     let arguments = publish::Args::of(words)?;
-    let (bytes, published) = Box::pin(publish::release(&arguments, client, refuse, context)).await?;
+    let gathered = Box::pin(publish::gathered(&arguments, client, context)).await?;
+    let mut items = items(args, gathered.manifest())?;
+    // Before anything is published: a file may turn out to be no tar.
+    let open = async |blob: Descriptor| Ok(gathered.content(blob.digest).await?.open(0).await?);
+    Box::pin(wares::give(&mut items, &args.wares, gathered.manifest(), open)).await?;
+    let (bytes, published) = Box::pin(gathered.publish(refuse, context)).await?;
     let row = client.row(&Target::numbered(name.clone(), published.receipt.version)).await?;
-    of_bytes(name, row, &bytes)
+    Ok(Listed { at: name, row, items, digest: Digest::of(&bytes), size: bytes.len() as u64 })
 }
 
 /// Looks up a version that is published already.
 async fn standing(
+    args: &Args,
     client: &Client,
     target: &Target,
     refuse: impl FnOnce(Digest) -> Result<(), CliError>,
@@ -151,43 +165,44 @@ async fn standing(
         let detail = format!("{target} changed while it was read; run this again.");
         return Err(CliError::new(Exit::Precondition, "CHANGED_MEANWHILE", detail));
     }
-    of_bytes(found.name, row, &published.bytes)
-}
-
-fn of_bytes(at: ManifestName, row: Row, bytes: &[u8]) -> Result<Listed, CliError> {
-    let manifest = release::read(bytes).map_err(|error| {
-        CliError::new(Exit::Failure, "MANIFEST_INVALID", format!("The manifest of {at} is of no use: {error}."))
+    let manifest = release::read(&published.bytes).map_err(|error| {
+        CliError::new(Exit::Failure, "MANIFEST_INVALID", format!("The manifest of {target} is of no use: {error}."))
     })?;
-    Ok(Listed { at, row, manifest, digest: Digest::of(bytes), size: bytes.len() as u64 })
+    let mut items = items(args, &manifest)?;
+    Box::pin(wares::give(&mut items, &args.wares, &manifest, async |blob| wares::stored(client, blob).await)).await?;
+    Ok(Listed { at: found.name, row, items, digest: published.digest, size: published.bytes.len() as u64 })
 }
 
-fn describe(args: &Args, listed: &Listed) -> Result<Release, CliError> {
+/// The items that the arguments name: all files, unless they say otherwise.
+fn items(args: &Args, manifest: &Manifest) -> Result<BTreeMap<String, Item>, CliError> {
     let file = |(item, file): &(String, String)| {
         let name: FileName = file.parse().map_err(|error| CliError::usage(format!("--item {item}: {error}.")))?;
         let own = name.as_str() == item;
         Ok((item.clone(), Item { file: Some(name).filter(|_| !own), ..Item::default() }))
     };
-    let items: BTreeMap<String, Item> = if args.items.is_empty() {
-        listed.manifest.files.iter().map(|file| (file.name.to_string(), Item::default())).collect()
-    } else {
-        args.items.iter().map(file).collect::<Result<_, CliError>>()?
-    };
+    if args.items.is_empty() {
+        return Ok(manifest.files.iter().map(|file| (file.name.to_string(), Item::default())).collect());
+    }
+    args.items.iter().map(file).collect()
+}
+
+fn describe(args: &Args, listed: &Listed) -> Release {
     let mut metadata: BTreeMap<String, String> = args.metadata.iter().cloned().collect();
     if !args.tracks.is_empty() {
         metadata.insert("tracks".into(), args.tracks.join(","));
     }
-    Ok(Release {
+    Release {
         name: args.release.clone(),
         at: listed.at.to_string(),
         manifest: listed.digest,
         size: listed.size,
         published: now(),
-        items,
+        items: listed.items.clone(),
         metadata: Some(metadata).filter(|metadata| !metadata.is_empty()),
         hazards: None,
         replay: None,
         other: Carried::default(),
-    })
+    }
 }
 
 /// Lists a release on top, unless it is there as it is to be.

@@ -20,6 +20,7 @@ command, whatever the document says.
 Examples:
   larder catalog edit example.org/tool -k author.key
   larder catalog edit example.org/tool -k author.key --from changed.json
+  larder catalog edit example.org/tool -k author.key --mirror https://eu.example.org/ --mirror https://us.example.org/
   larder catalog edit example.org/tool -k one.key -k two.key"
 )]
 pub(super) struct Args {
@@ -30,6 +31,14 @@ pub(super) struct Args {
     /// Take this document instead of opening VISUAL or EDITOR; - is stdin
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
+
+    /// A server that has the same names; those given replace all that were listed
+    #[arg(long = "mirror", value_name = "URL", conflicts_with = "from")]
+    mirrors: Vec<String>,
+
+    /// List no mirrors any more
+    #[arg(long, conflicts_with_all = ["from", "mirrors"])]
+    no_mirrors: bool,
 
     #[command(flatten)]
     author: AuthorArgs,
@@ -51,6 +60,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let own = public(&signers);
     let author = Author { client: &client, name: &args.catalog, args: &args.author, signers: &signers, own, context };
     let changed = author.edit(|document| {
+        if args.no_mirrors || !args.mirrors.is_empty() {
+            document.mirrors.clone_from(&args.mirrors);
+            return Ok(());
+        }
         let edited = match &given {
             Some(bytes) => bytes.clone(),
             None => in_editor(document)?,

@@ -66,11 +66,13 @@ impl Args {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let Coordinate { catalog, release, item } = &args.what;
     let client = args.remote.client()?;
-    let Believed { verified, .. } = if args.offline {
+    let believed = if args.offline {
         args.trust.read_kept(catalog, context)?
     } else {
         args.trust.read(&client, catalog, context).await?
     };
+    let client = believed.reader(&client).await;
+    let Believed { verified, .. } = believed;
     let release = match (release, &args.track) {
         (Some(name), None) => verified.document.release(name).ok_or_else(|| unknown(catalog, name))?,
         (None, Some(track)) => on_track(&verified.document, track, args.accept_hazards)?,

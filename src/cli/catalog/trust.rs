@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::kept::{Kept, KeptDirectory};
+use super::sources::{ask, newest};
 use crate::cli::{CliError, Context, Exit, output, trust, values};
 use crate::client::{CatalogError, Client, StoredCatalog};
 use crate::clock::{Clock as _, SystemClock};
@@ -65,6 +66,18 @@ pub(super) struct Believed {
     anchor: Anchor,
 }
 
+impl Believed {
+    /// The serial of the document.
+    pub(super) fn serial(&self) -> u64 {
+        self.verified.document.serial
+    }
+
+    /// A client that reads what the catalog lists from its mirrors as well.
+    pub(super) async fn reader(&self, client: &Client) -> Client {
+        client.with_mirrors(&self.verified.document.mirrors).await
+    }
+}
+
 impl TrustArgs {
     /// Where copies are kept.
     pub(super) fn directory(&self) -> Option<KeptDirectory> {
@@ -91,15 +104,30 @@ impl TrustArgs {
         Ok(Anchor { keys, threshold })
     }
 
-    /// Reads a catalog and verifies it. Of what was verified, a copy is kept.
+    /// Reads a catalog and verifies it: the newest of those that the server and its mirrors have. Of what was verified, a
+    /// copy is kept.
     pub(super) async fn read(
         &self,
         client: &Client,
         name: &CatalogName,
         context: &Context,
     ) -> Result<Believed, CliError> {
-        let stored = client.catalog(name).await?;
-        let believed = self.judge(name, stored, (client.base().as_str(), &BTreeSet::new()), context)?;
+        let own = BTreeSet::new();
+        let judge = |stored| self.judge(name, stored, (client.base().as_str(), &own), context);
+        // Mirrors are those of what was believed before: nobody else may say where to ask.
+        let kept = self.directory().map(|directory| directory.load(name)).transpose()?.flatten();
+        let known = kept.and_then(|kept| kept.known().document).map(|document| document.mirrors).unwrap_or_default();
+        let mut servers = vec![client.clone()];
+        servers.extend(client.mirrors(&known).await);
+        let mut believed = newest(name, ask(&servers, name, judge, false).await, context)?;
+        let mirrors = client.mirrors(&believed.verified.document.mirrors).await;
+        let is_new = |mirror: &Client| servers.iter().all(|server| server.base() != mirror.base());
+        let new: Vec<Client> = mirrors.into_iter().filter(is_new).collect();
+        if !new.is_empty() {
+            // The catalog was read here for the first time, or names other mirrors than before.
+            let more = newest(name, ask(&new, name, judge, true).await, context);
+            believed = more.ok().filter(|more| more.serial() > believed.serial()).unwrap_or(believed);
+        }
         self.keep(name, &believed)?;
         Ok(believed)
     }

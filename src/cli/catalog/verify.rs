@@ -64,6 +64,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     } else {
         args.trust.read(&client, name, context).await?
     };
+    let client = believed.reader(&client).await;
     if args.deep {
         deep(&client, &believed).await?;
     }

@@ -76,21 +76,25 @@ fn settle(root: &Path, artifact: &Artifact, written: &Mutex<Written>) -> io::Res
 }
 
 /// Downloads into the part file. If verification fails, the bytes of an earlier attempt may be the cause, so the
-/// download is repeated once from the first byte.
+/// download is repeated from the first byte: once, or until each server was tried.
 async fn receive(client: &Client, part: &Arc<Part>, position: Position, meter: &Meter) -> Result<(), CliError> {
-    let error = match fill(client, part, position, meter).await {
-        Err(error @ ClientError::Damaged { .. }) => error,
-        other => return Ok(other?),
-    };
-    tracing::warn!(%error, path = %part.place.path().display(), "starting again from the first byte");
-    let again = part.restart();
-    again.map_err(|error| CliError::io(format_args!("write {}", part.place.path().display()), &error))?;
-    let result = fill(client, part, Position::default(), meter).await;
-    if let Err(ClientError::Damaged { .. }) = result {
-        // No byte of it is worth resuming. If the removal fails, the next fetch detects the damage by the digest.
-        let _ = part.place.remove_part(part.blob.digest);
+    let (mut position, mut left) = (position, client.downloads());
+    loop {
+        left -= 1;
+        let error = match fill(client, part, position, meter).await {
+            Err(error @ ClientError::Damaged { .. }) => error,
+            other => return Ok(other?),
+        };
+        if left == 0 {
+            // No byte of it is worth resuming. If the removal fails, the next fetch detects the damage by the digest.
+            let _ = part.place.remove_part(part.blob.digest);
+            return Err(error.into());
+        }
+        tracing::warn!(%error, path = %part.place.path().display(), "starting again from the first byte");
+        let again = part.restart();
+        again.map_err(|error| CliError::io(format_args!("write {}", part.place.path().display()), &error))?;
+        position = Position::default();
     }
-    Ok(result?)
 }
 
 async fn fill(client: &Client, part: &Part, position: Position, meter: &Meter) -> Result<(), ClientError> {

@@ -42,7 +42,7 @@ impl LocalFiles {
     }
 
     /// The file with the content of this blob.
-    pub(super) async fn find(&self, digest: Digest, manifest: &Manifest) -> Result<Arc<dyn Content>, CliError> {
+    pub(in crate::cli) async fn find(&self, digest: Digest, manifest: &Manifest) -> Result<Arc<dyn Content>, CliError> {
         if let Some(content) = self.known.get(&digest) {
             return Ok(Arc::clone(content));
         }

@@ -1,14 +1,15 @@
 //! Publishing as a part of another command.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::session::Published;
+use super::session::{Publication, Published};
 use super::{Args, gather, site};
 use crate::cli::{CliError, Context};
-use crate::client::Client;
-use crate::domain::Digest;
+use crate::client::{Client, Content};
+use crate::domain::{Digest, Manifest};
 
 impl Args {
     /// Arguments that publish what these words say: a name, files and options.
@@ -24,17 +25,39 @@ impl Args {
     }
 }
 
-/// Publishes what the arguments say, for a command that goes on from there, unless it refuses the manifest with this
-/// digest. Returns the bytes of the manifest, too.
-pub(in crate::cli) async fn release(
-    args: &Args,
-    client: &Client,
-    refuse: impl FnOnce(Digest) -> Result<(), CliError>,
+/// A release that is about to be published as a part of another command.
+#[derive(Debug)]
+pub(in crate::cli) struct Gathered<'a>(Publication<'a>);
+
+/// Reads and hashes what the arguments say is to be published.
+pub(in crate::cli) async fn gathered<'a>(
+    args: &'a Args,
+    client: &'a Client,
     context: &Context,
-) -> Result<(Bytes, Published), CliError> {
-    let mut publication = gather(args, client, context).await?;
-    publication.reuse_unchanged().await?;
-    refuse(Digest::of(&publication.bytes))?;
-    let published = site::publish(&mut publication, false, context).await?;
-    Ok((publication.bytes, published))
+) -> Result<Gathered<'a>, CliError> {
+    gather(args, client, context).await.map(Gathered)
+}
+
+impl Gathered<'_> {
+    /// The files.
+    pub(in crate::cli) fn manifest(&self) -> &Manifest {
+        &self.0.manifest
+    }
+
+    /// The bytes of one of the files.
+    pub(in crate::cli) async fn content(&self, digest: Digest) -> Result<Arc<dyn Content>, CliError> {
+        self.0.files.find(digest, &self.0.manifest).await
+    }
+
+    /// Publishes it, unless the caller refuses the manifest with this digest. Returns the bytes of the manifest, too.
+    pub(in crate::cli) async fn publish(
+        mut self,
+        refuse: impl FnOnce(Digest) -> Result<(), CliError>,
+        context: &Context,
+    ) -> Result<(Bytes, Published), CliError> {
+        self.0.reuse_unchanged().await?;
+        refuse(Digest::of(&self.0.bytes))?;
+        let published = site::publish(&mut self.0, false, context).await?;
+        Ok((self.0.bytes, published))
+    }
 }

@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use super::problem::quote;
-use super::{CatalogName, Document, Problems, Rule, TYPE, ware};
+use super::{CatalogName, Document, Problems, Rule, TYPE};
 use crate::domain::json::{Unique, strict};
-use crate::domain::{Digest, FileName, Selector, Target, text};
+use crate::domain::{Digest, FileName, Selector, Target, Ware, text};
 
 /// Maximum size of a document, in bytes.
 pub const MAX_DOCUMENT: u64 = 4 << 20;
@@ -210,10 +210,8 @@ impl Check {
             {
                 self.add(Rule::ItemFile, &place, format!("it needs a file, because {error}"));
             }
-            if is_given(item, "ware")
-                && let Some(problem) = self.text(item, "ware", &place).and_then(ware::problem)
-            {
-                self.add(Rule::WareId, &format!("{place}.ware"), problem);
+            if is_given(item, "ware") {
+                self.parsed::<Ware>(item, "ware", &place, Rule::WareId);
             }
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::CatalogName;
 use crate::domain::json::{JsonError, Unique, strict};
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Carried, Digest, FileName, Target};
+use crate::domain::{Carried, Digest, FileName, Target, Ware};
 
 /// The type of the documents that this binary reads and writes.
 pub const TYPE: &str = "larder-catalog/1";
@@ -78,7 +78,7 @@ pub struct Item {
     /// The artifact of the release's manifest. Without it, and without a ware, the one with the item's own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileName>,
-    /// The ware, `type:hash`. It is claimed, not verified.
+    /// The ware, `type:hash`, as its author claims it. [`Item::ware`] reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ware: Option<String>,
     /// Members that this binary does not know.
@@ -190,5 +190,11 @@ impl Item {
             (None, None) => name.parse().ok(),
             (None, Some(_)) => None,
         }
+    }
+
+    /// The ware that the item is claimed to be; `None` if none is claimed, or none that this binary can read.
+    #[must_use]
+    pub fn ware(&self) -> Option<Ware> {
+        self.ware.as_deref()?.parse().ok()
     }
 }

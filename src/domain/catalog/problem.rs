@@ -170,6 +170,7 @@ impl fmt::Display for Problems {
 }
 
 /// Truncates a text, so that a list of problems stays small.
-pub(super) fn quote(text: &str) -> &str {
+#[must_use]
+pub fn quote(text: &str) -> &str {
     text.char_indices().nth(MAX_QUOTE).map_or(text, |(end, _)| &text[..end])
 }

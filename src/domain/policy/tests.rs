@@ -25,6 +25,7 @@ const PRIVATE: PolicyKeys = PolicyKeys {
     earlier_files: None,
     catalog: None,
     catalog_founders: None,
+    verify_wares: None,
     signatures: None,
 };
 
@@ -65,6 +66,7 @@ fn a_rule_leaves_the_keys_that_it_does_not_set_to_later_rules() {
         ("earlier_files", None),
         ("catalog", None),
         ("catalog_founders", None),
+        ("verify_wares", None),
         ("signatures", None),
     ];
     assert_eq!(policies.sources(&name), sources);

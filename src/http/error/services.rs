@@ -276,6 +276,7 @@ impl From<PublishError> for ApiError {
                     .with("wrong_size", wrong_size.collect::<Vec<_>>())
             }
             PublishError::Catalog(problems) => Self::catalog(&problems),
+            PublishError::Busy => Self::busy(),
             PublishError::NotFounder(name) => Self::not_founder(&name),
             PublishError::Parts(error) => error.into(),
             PublishError::Immutable(error) => error.into(),

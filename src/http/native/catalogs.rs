@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::pages::{self, Site};
 use super::parameters as p;
 use crate::access::Caller;
-use crate::domain::catalog::{CatalogName, Release};
+use crate::domain::catalog::{CatalogName, Item, Release};
 use crate::domain::{Head, ManifestName};
 use crate::http::error::ApiError;
 use crate::http::extract::{Params, RequestedFreshness, Rest};
@@ -177,10 +177,23 @@ async fn show(
         None => Ok((headers, Json(CatalogRelease::of(&catalog, active.document.serial, found))).into_response()),
         Some(item) => {
             let entry = found.items.get(&item).map(|entry| CatalogItem::of(&item, entry));
-            let entry = entry.ok_or(CatalogReadError::NoSuchItem(item))?;
+            let mut entry = entry.ok_or_else(|| CatalogReadError::NoSuchItem(item.clone()))?;
+            if !plain {
+                entry.ware_verified = is_verified(&state, &caller, found, &item).await?;
+            }
             Ok(if plain { line(headers, &named(found, &entry)) } else { (headers, Json(entry)).into_response() })
         }
     }
+}
+
+/// Whether this server has computed the ware of an item, as far as the caller may know.
+async fn is_verified(state: &AppState, caller: &Caller, release: &Release, item: &str) -> Result<bool, ApiError> {
+    let stated = release.items.get(item).and_then(Item::ware);
+    let (Some(stated), Some(file), Some(target)) = (stated, release.file(item), release.target()) else {
+        return Ok(false);
+    };
+    let may_read = state.access.may_read(caller, &target.name);
+    Ok(may_read && state.catalogs.is_verified(&target, &file, &stated).await?)
 }
 
 /// The document, byte for byte.

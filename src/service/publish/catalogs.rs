@@ -16,6 +16,7 @@ use crate::domain::catalog::{
 use crate::domain::manifest::Artifact;
 use crate::domain::{Author, Digest, Expect, Head, LogName, PinOwner, Rejection, Selector, State, VersionRow};
 use crate::protocol::AsOf;
+use crate::service::wares::WareChecks;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// What the manifest names that hold catalogs end with, whether or not the rest names one.
@@ -68,7 +69,7 @@ impl Publish {
             let detail = format!("{name} holds no catalog: the part before {HOLDS} is not a catalog's name");
             return Err(Problems::one(Rule::Name, "", detail).into());
         };
-        self.judge(&catalog, row, last.as_ref()).await?.into_result()?;
+        self.judge(&catalog, row, last.as_ref(), policy.verify_wares).await?.into_result()?;
         Ok(Some(active.map_or(Expect::Nothing, |digest| Expect::OneOf(vec![digest]))))
     }
 
@@ -77,6 +78,7 @@ impl Publish {
         name: &CatalogName,
         row: &VersionRow,
         last: Option<&VersionRow>,
+        verify_wares: bool,
     ) -> Result<Problems, PublishError> {
         let stored = match self.stored(row).await? {
             Ok(stored) => stored,
@@ -100,14 +102,18 @@ impl Publish {
             let earlier = before.as_ref().map_or(&[][..], |before| &before.roots);
             problems.extend(check_signatures(&name, &document, signed, earlier, now));
             let new: Vec<_> = added(before.as_ref().map(|before| &before.document), &document)
-                .map(|(at, release)| (at, release.clone()))
+                .map(|(at, release)| (at, Arc::new(release.clone())))
                 .collect();
             (Some((name, new)), problems)
         });
         let failed = |error| StoreError::new(StoreErrorKind::Internal, "a catalog", error);
         let (new, mut problems) = judged.await.map_err(failed)?;
         if let Some((name, new)) = new {
-            problems.extend(self.look_up(&name, new).await?);
+            problems.extend(self.look_up(&name, &new).await?);
+            // Reading archives takes long: not for a document that is refused anyway.
+            if verify_wares && problems.is_empty() {
+                problems.extend(self.check_wares(&new).await?);
+            }
         }
         Ok(problems)
     }
@@ -167,9 +173,9 @@ impl Publish {
     }
 
     /// Checks that new releases are stored as they are listed, and kept.
-    async fn look_up(&self, name: &CatalogName, new: Vec<(usize, Release)>) -> Result<Problems, PublishError> {
+    async fn look_up(&self, name: &CatalogName, new: &[(usize, Arc<Release>)]) -> Result<Problems, PublishError> {
         let owner: Arc<str> = PinOwner::Catalog(name.clone()).to_string().into();
-        let mut looked = stream::iter(new)
+        let mut looked = stream::iter(new.to_vec())
             .map(|(at, release)| {
                 let owner = Arc::clone(&owner);
                 async move { self.check_release(at, &release, &owner).await }
@@ -205,5 +211,26 @@ impl Publish {
             Some(loaded) => Ok(check_files(at, release, stored, loaded.manifest()?)),
             None => problem(format!("the manifest of {}@{} is gone", target.name, row.number)),
         }
+    }
+
+    /// Compares the wares that are stated of tars with what the files are. Those of other types are claims.
+    async fn check_wares(&self, new: &[(usize, Arc<Release>)]) -> Result<Problems, PublishError> {
+        let (mut problems, deadline) = (Problems::default(), WareChecks::deadline());
+        for (at, release) in new {
+            let Some(loaded) = self.manifests.load_alone(release.descriptor(), None).await? else { continue };
+            let files = &loaded.manifest()?.files;
+            for (name, item) in &release.items {
+                let stated = item.ware().filter(|ware| ware.kind() == "tar");
+                let file = item.file(name).and_then(|file| files.iter().find(|artifact| artifact.name == file));
+                let Some((stated, file)) = stated.zip(file) else { continue };
+                let detail = match self.wares.ware_of(file.blob.digest, deadline).await? {
+                    Ok(ware) if ware == stated => continue,
+                    Ok(ware) => format!("the file is {ware}"),
+                    Err(why) => format!("the file has no such ware: {why}"),
+                };
+                problems.add(Rule::WareId, format!("releases[{at}].items.{}.ware", catalog::quote(name)), detail);
+            }
+        }
+        Ok(problems)
     }
 }

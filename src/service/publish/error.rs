@@ -7,6 +7,7 @@ use crate::domain::{Digest, FileName, Manifest, ManifestError, ManifestName, Rea
 use crate::protocol::ChangeError;
 use crate::protocol::blobs::Check;
 use crate::protocol::manifests::{Secured, unreadable};
+use crate::service::wares::WareCheckError;
 use crate::store::StoreError;
 
 /// Why a publish failed.
@@ -44,6 +45,9 @@ pub enum PublishError {
     /// The document of a catalog is wrong, or contradicts the active one.
     #[error("the catalog is not valid: {0}")]
     Catalog(Problems),
+    /// The wares of a catalog are still being computed.
+    #[error("the wares of the catalog are still being computed")]
+    Busy,
     /// Nobody has founded this catalog, and this caller must not.
     #[error("{0} is not founded, and this caller must not found it")]
     NotFounder(ManifestName),
@@ -101,6 +105,15 @@ impl From<Problems> for PublishError {
 impl From<Rejection> for PublishError {
     fn from(rejection: Rejection) -> Self {
         Self::Change(rejection.into())
+    }
+}
+
+impl From<WareCheckError> for PublishError {
+    fn from(error: WareCheckError) -> Self {
+        match error {
+            WareCheckError::Store(error) => error.into(),
+            WareCheckError::Busy => Self::Busy,
+        }
     }
 }
 

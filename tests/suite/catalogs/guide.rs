@@ -25,15 +25,18 @@ fn the_commands_in_the_docs_exist() {
 #[ignore = "needs bash and curl: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
 fn the_commands_in_the_docs_work_as_they_stand_there() {
     let script = blocks(DOCS, "sh walkthrough").join("\n").replace(":8080", &format!(":{}", free_port()));
+    let script = script.replace(":8081", &format!(":{}", free_port()));
     let shown = transcript(&script);
     let lines: Vec<_> = shown.lines().filter(|line| line.starts_with("the tool, ")).collect();
-    assert_eq!(lines, ["the tool, 1.0", "the tool, 1.0"], "{shown}");
+    assert_eq!(lines, ["the tool, 1.0", "the tool, 1.0", "the tool, 1.0"], "{shown}");
     for text in [
         "example.org/tool serial 1\n",
         "example.org/tool serial 3: all is well\n",
         "warns against v1.1",
         "v1.0 is taken: v1.1 above it has hazards",
-        "example.org/tool serial 6: all is well\n",
+        "\ntar:",
+        "example.org/tool serial 7: all is well\n",
+        "example.org/tool serial 8: all is well\n",
     ] {
         assert!(shown.contains(text), "{text:?} is missing in\n{shown}");
     }

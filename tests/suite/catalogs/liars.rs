@@ -20,7 +20,7 @@ pub fn files(server: &ServerProcess) -> Vec<(String, Vec<u8>)> {
 }
 
 /// A server whose catalog has these files, and that passes all else on.
-fn liar(server: &ServerProcess, files: &[(String, Vec<u8>)]) -> Fake {
+pub fn liar(server: &ServerProcess, files: &[(String, Vec<u8>)]) -> Fake {
     let artifacts: Vec<Value> = files
         .iter()
         .map(|(name, bytes)| json!({"name": name, "blob": Digest::of(bytes), "size": bytes.len()}))

@@ -106,6 +106,7 @@ follow            []                                                      defaul
 earlier_files     {"for":"2h","versions":20}                              rule 1 of [[names]], miren/**
 catalog           false                                                   default
 catalog_founders  ["larder:admin"]                                        default
+verify_wares      false                                                   default
 signatures        {"bind":true,"minisign":[],"revoked":[],"threshold":0}  default
 "#;
     assert_eq!(shown.stdout, expected);
