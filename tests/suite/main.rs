@@ -32,3 +32,4 @@ mod schedule;
 mod sites;
 mod support;
 mod tidy;
+mod tuf;
