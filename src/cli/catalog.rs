@@ -11,6 +11,7 @@ mod refresh;
 mod rotate;
 mod show;
 mod signer;
+mod targets;
 mod trust;
 mod verify;
 

@@ -5,6 +5,7 @@ mod guide;
 mod large;
 mod liars;
 mod rules;
+mod tuf;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -32,4 +32,3 @@ mod schedule;
 mod sites;
 mod support;
 mod tidy;
-mod tuf;

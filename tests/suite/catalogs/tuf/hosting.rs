@@ -1,10 +1,9 @@
 //! A repository that another tool made, published as a name.
 
 use super::*;
-use crate::support::process::ServerProcess;
 use crate::support::server::TestServer;
 
-const NAME: &str = "example.org/app/_tuf";
+const HOSTED: &str = "example.org/app/_tuf";
 
 /// What `docs/tuf.md` writes to this file.
 fn script(name: &str) -> &str {
@@ -23,14 +22,14 @@ fn release(home: &Path, version: u32, tool: &str) {
 }
 
 fn publish(server: &ServerProcess, home: &Path) {
-    server.larder(&format!("publish {NAME}")).arg(home.join("repository/")).ok();
+    server.larder(&format!("publish {HOSTED}")).arg(home.join("repository/")).ok();
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_404_and_what_is_there_is_asked_for_each_time() {
     let server = TestServer::start().await;
-    server.publish(NAME, &[("metadata/1.root.json", b"{}"), ("metadata/timestamp.json", b"{}")]).await;
-    let at = |file: &str| format!("/refs/{NAME}@active/metadata/{file}");
+    server.publish(HOSTED, &[("metadata/1.root.json", b"{}"), ("metadata/timestamp.json", b"{}")]).await;
+    let at = |file: &str| format!("/refs/{HOSTED}@active/metadata/{file}");
     let missing = server.get(&at("2.root.json")).await;
     assert_eq!(missing.header("cache-control"), "no-store");
     missing.problem(404, "FILE_UNKNOWN");
@@ -50,14 +49,14 @@ fn clients_update_and_refuse_a_rollback_and_a_target_that_was_changed() {
     release(home, 1, "one");
     publish(&server, home);
     let root = fs::read(home.join("repository/metadata/1.root.json")).unwrap();
-    let reader = Reader::new(&root, &format!("{}/refs/{NAME}@active", server.url()));
+    let reader = TufReader::new(&root, &format!("{}/refs/{HOSTED}@active", server.url()));
     reader.gets("tool", "one");
     release(home, 2, "two");
     publish(&server, home);
     reader.gets("tool", "two");
     reader.refuses("tool", 2, &["ExpiredMetadataError"]);
 
-    server.larder(&format!("rollback {NAME}")).ok();
+    server.larder(&format!("rollback {HOSTED}")).ok();
     reader.refuses("tool", 0, &["BadVersionNumberError", "BadVersionError"]);
 
     // Other bytes under the address of the target, whose metadata is as it was signed.
