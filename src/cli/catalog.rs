@@ -12,6 +12,7 @@ mod rotate;
 mod show;
 mod signer;
 mod sources;
+mod targets;
 mod trust;
 mod verify;
 mod ware;

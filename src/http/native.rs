@@ -21,6 +21,7 @@ mod selecting;
 mod sessions;
 mod sites;
 mod tls;
+mod tuf;
 mod upload_problems;
 mod uploads;
 mod versions;
@@ -68,6 +69,7 @@ fn routes() -> Router<AppState> {
         .merge(history::routes())
         .merge(refs::routes())
         .merge(catalogs::routes())
+        .merge(tuf::routes())
         .merge(feeds::routes())
         .merge(auth::routes())
         .merge(sites::routes())
@@ -97,6 +99,7 @@ fn describe() -> Value {
     history::describe(&mut document);
     refs::describe(&mut document);
     catalogs::describe(&mut document);
+    tuf::describe(&mut document);
     feeds::describe(&mut document);
     sites::describe(&mut document);
     auth::describe(&mut document);

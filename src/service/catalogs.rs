@@ -65,8 +65,10 @@ pub struct ActiveCatalog {
     pub blob: Descriptor,
     /// The document. It was not verified: that is for those who rely on it.
     pub document: Arc<Document>,
-    /// The newest root.
-    pub root: Option<Descriptor>,
+    /// The roots, the first one first.
+    pub roots: Vec<Descriptor>,
+    /// The targets of TUF, and their version, which need not be the serial of the document.
+    pub targets: Option<(u64, Descriptor)>,
 }
 
 /// A document that was read, or why it is none, and the size of its bytes.
@@ -104,18 +106,32 @@ impl Catalogs {
     /// # Errors
     /// A [`CatalogReadError`].
     pub async fn active(&self, name: &CatalogName, fresh: AsOf) -> Result<ActiveCatalog, CatalogReadError> {
+        self.at(name, Selector::Active, fresh).await
+    }
+
+    /// The same of another version.
+    ///
+    /// # Errors
+    /// A [`CatalogReadError`].
+    pub async fn at(
+        &self,
+        name: &CatalogName,
+        selector: Selector,
+        fresh: AsOf,
+    ) -> Result<ActiveCatalog, CatalogReadError> {
         let unreadable = |why: String| CatalogReadError::Unreadable { name: name.clone(), why };
-        let target = Target { name: name.manifest(), selector: Selector::Active, explicit: false };
+        let target = Target { name: name.manifest(), selector, explicit: false };
         let (found, loaded) = self.resolve.manifest(&target, fresh).await?;
         let manifest = loaded.manifest()?;
         let bundle = Bundle::of(manifest).map_err(|problems| unreadable(problems.to_string()))?;
-        let (blob, root) = (bundle.document.blob, bundle.roots.last().map(|root| root.blob));
+        let (blob, roots) = (bundle.document.blob, bundle.roots.iter().map(|root| root.blob).collect());
+        let targets = bundle.targets.map(|(version, file)| (version, file.blob));
         let known = match self.known.get(&blob.digest) {
             Some(known) => known,
             None => self.parse(blob).await?,
         };
         let document = known.read.map_err(|why| unreadable(why.to_string()))?;
-        Ok(ActiveCatalog { found, blob, document, root })
+        Ok(ActiveCatalog { found, blob, document, roots, targets })
     }
 
     async fn parse(&self, blob: Descriptor) -> Result<Known, CatalogReadError> {
@@ -160,7 +176,7 @@ impl Catalogs {
     /// # Errors
     /// When the store fails.
     pub async fn root(&self, catalog: &ActiveCatalog) -> Result<Option<Root>, StoreError> {
-        let Some(blob) = catalog.root else { return Ok(None) };
+        let Some(blob) = catalog.roots.last() else { return Ok(None) };
         let Some(object) = self.blobs.open(blob.digest, None).await? else { return Ok(None) };
         Ok(Root::read(&object.bytes(blob.size).await?).ok())
     }

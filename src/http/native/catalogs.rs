@@ -164,9 +164,8 @@ async fn show(
     let Some(release) = release else {
         if html {
             let root = state.catalogs.root(&active).await?;
-            return Ok(
-                (headers, pages::catalog(&site, &active, root.as_ref(), query.page.unwrap_or(1))).into_response()
-            );
+            let shown = (root.as_ref(), state.tuf.shows(&catalog, &active).await?);
+            return Ok((headers, pages::catalog(&site, &active, shown, query.page.unwrap_or(1))).into_response());
         }
         return document(&state, &active, is_public, request.headers(), headers).await;
     };

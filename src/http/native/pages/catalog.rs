@@ -15,8 +15,13 @@ const RELEASES: usize = 100;
 /// Most tracks and keys that are listed.
 const LISTED: usize = 32;
 
-/// The page. `page` of the releases, from 1.
-pub(in crate::http::native) fn catalog(site: &Site, active: &ActiveCatalog, root: Option<&Root>, page: usize) -> Page {
+/// The page. `page` of the releases, from 1; `tuf` says whether clients of TUF can read the catalog.
+pub(in crate::http::native) fn catalog(
+    site: &Site,
+    active: &ActiveCatalog,
+    (root, tuf): (Option<&Root>, bool),
+    page: usize,
+) -> Page {
     let (base, document) = (&site.base, &*active.document);
     let name = document.name.as_str();
     let pages = document.releases.len().div_ceil(RELEASES).max(1);
@@ -29,6 +34,7 @@ pub(in crate::http::native) fn catalog(site: &Site, active: &ActiveCatalog, root
         p.lead { "A catalog: a list of releases that its author signs. This server repeats it; verify it with a key that you know." }
         (hazards(document))
         (copyable("the command that verifies it", &format!("larder catalog verify {name} --server {} --verify-key KEY", site.absolute)))
+        @if tuf { (copyable("the address for clients of TUF", &format!("{}/tuf/{name}", site.absolute))) }
         (facts(base, active, root))
         (tracks(document))
         table.cards {
