@@ -25,6 +25,7 @@ mod reload;
 mod retries;
 mod serve;
 mod signals;
+mod signed_publish;
 mod signing;
 mod site;
 mod small_print;

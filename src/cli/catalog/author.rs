@@ -238,6 +238,7 @@ impl Author<'_> {
             activate: true,
             expect,
             from: ImportOrigin::default(),
+            signer: None,
             jobs: JOBS,
         };
         Box::pin(publication.run(self.context)).await

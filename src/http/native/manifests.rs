@@ -1,7 +1,6 @@
 //! `/manifests` and `/manifests/NAME[@SELECTOR]`.
 
 mod read;
-mod signatures;
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use serde::Deserialize;
 
 use super::pages::{self, Site};
 use super::parameters as p;
-use super::reasons;
+use super::{reasons, signatures};
 use crate::access::{Access, Caller};
 use crate::domain::{ManifestName, Permission, Selector, Target};
 use crate::http::completion::run_to_completion;
