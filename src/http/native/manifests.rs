@@ -155,10 +155,12 @@ async fn publish(
         // All of it, so that its memory counts until the work is done, even if the client goes away.
         let held = held;
         let (bytes, by) = (held.bytes.clone(), caller.author());
-        Ok(match signature {
-            Some(signature) => Box::pin(state.publish.publish_signed(&name, (bytes, signature), options, &by)).await?,
-            None => state.publish.publish(&name, bytes, options, by).await?,
-        })
+        let Some(signature) = signature else {
+            return Ok(state.publish.publish(&name, bytes, options, by).await?);
+        };
+        let receipt = Box::pin(state.publish.publish_signed(&name, (bytes, signature), options, &by)).await?;
+        state.repositories.show_attachments(&receipt.name, &receipt.row, None, &by).await?;
+        Ok(receipt)
     })
     .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };

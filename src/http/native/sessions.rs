@@ -204,7 +204,10 @@ async fn commit(
     let tasks = state.tasks.clone();
     let receipt = run_to_completion(&tasks, async move {
         let _turn = turn;
-        state.publish.commit(&name, number, options, caller.author()).await.map_err(refusal)
+        let by = caller.author();
+        let receipt = state.publish.commit(&name, number, options, by.clone()).await.map_err(refusal)?;
+        state.repositories.show_attachments(&receipt.name, &receipt.row, None, &by).await?;
+        Ok(receipt)
     })
     .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
