@@ -28,7 +28,7 @@ pub use name::{CatalogName, CatalogNameError, Coordinate, CoordinateError};
 pub use problem::{Problem, Problems, Rule};
 pub use root::{NewRoot, PublicKey, Role, Root, RootError};
 pub use selection::Choice;
-pub use signatures::{Anchor, Known, Refusal, Signed, Verified, check_signatures, verify};
+pub use signatures::{Anchor, Known, Refusal, Signed, Verified, check_signatures, stated_signer, verify};
 pub use succession::{added, check_files, follows, precedes};
 
 #[cfg(test)]
