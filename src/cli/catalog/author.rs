@@ -154,8 +154,8 @@ impl Author<'_> {
     /// Reads the catalog, which has to be one that its author would believe.
     async fn read(&self) -> Result<Believed, CliError> {
         let stored = self.client.catalog(self.name).await?;
-        let believed =
-            self.args.trust().judge(self.name, stored, (self.client.base().as_str(), &self.own), self.context)?;
+        let from = (self.client.base().as_str(), &self.own);
+        let believed = self.args.trust().judge_for_author(self.name, stored, from, self.context)?;
         self.args.trust().keep(self.name, &believed)?;
         Ok(believed)
     }
