@@ -26,6 +26,7 @@ mod retries;
 mod serve;
 mod signals;
 mod signed_publish;
+mod signers;
 mod signing;
 mod site;
 mod small_print;

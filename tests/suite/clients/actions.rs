@@ -173,7 +173,9 @@ pub fn with_tool() -> ServerProcess {
     let files = TempDir::new().unwrap();
     fs::write(files.path().join("tool-linux-amd64"), TOOL).unwrap();
     fs::write(files.path().join("tool-darwin-arm64"), "another").unwrap();
-    server.larder("publish tool/main . --label v1.2.3").within(&files).ok();
+    // The same manifest on every server.
+    let publish = server.larder("publish tool/main . --label v1.2.3").within(&files);
+    publish.env("SOURCE_DATE_EPOCH", "1700000000").ok();
     server
 }
 

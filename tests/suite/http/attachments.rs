@@ -279,6 +279,30 @@ async fn one_put_brings_its_signature_and_never_an_older_serial() {
 }
 
 #[tokio::test]
+async fn a_replayed_signature_brings_nothing_old_back() {
+    let (server, one, two) = strict(1, false).await;
+    let (first, second) = (release(&server, "a").await, release(&server, "b").await);
+    let old = one.state(&first, "scope=main serial=10");
+    put_signed(&server, &first, &old).await.expect(201);
+    put_signed(&server, &second, &two.state(&second, "scope=main serial=20")).await.expect(201);
+    // It is of other bytes.
+    attach(&server, "main@2", MINISIGN, old.clone()).await.expect(201);
+    // As a new version, at once or staged first; and with its own signature sent twice.
+    let behind = put_signed(&server, &first, &old).await.problem(409, "SERIAL_BEHIND");
+    assert_eq!((&behind["serial"], &behind["active_serial"]), (&json!(10), &json!(20)));
+    let staged = put(&server, "?activate=false", &first).await.expect(201).json();
+    let target = format!("main@{}", staged["version"]);
+    attach(&server, &target, MINISIGN, old.clone()).await.expect(201);
+    attach(&server, &target, MINISIGN, old.clone()).await.expect(200);
+    server.post(&format!("/versions/{target}/promote"), &json!(null)).await.problem(409, "SERIAL_BEHIND");
+    // Nor with the newer signature, which is of the other manifest.
+    attach(&server, &target, MINISIGN, two.state(&second, "scope=main serial=30")).await.expect(201);
+    let refused = server.post(&format!("/versions/{target}/promote"), &json!(null)).await;
+    refused.problem(409, "SERIAL_BEHIND");
+    assert_eq!(server.get("/manifests/main").await.expect(200).body, second);
+}
+
+#[tokio::test]
 async fn what_only_a_revoked_key_signed_stays_away() {
     let (server, one, two) = strict(1, true).await;
     let bytes = release(&server, "a").await;
