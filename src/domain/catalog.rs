@@ -34,7 +34,7 @@ pub use online::{Slot, snapshot, timestamp};
 pub use problem::{Problem, Problems, Rule, quote};
 pub use root::{Role, Root, RootError, new_root};
 pub use selection::Choice;
-pub use signatures::{Anchor, Known, Refusal, Signed, Verified, check_signatures, verify};
+pub use signatures::{Anchor, Known, Refusal, Signed, Verified, check_signatures, stated_signer, verify};
 pub use succession::{added, check_files, follows, precedes};
 pub use targets::{MAX_TARGETS, Targets, TargetsError, new_targets, target_path};
 

@@ -19,6 +19,7 @@ mod reasons;
 mod refs;
 mod selecting;
 mod sessions;
+mod signatures;
 mod sites;
 mod tls;
 mod tuf;

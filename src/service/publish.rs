@@ -102,8 +102,8 @@ enum Resume {
     /// Each request creates its own version; holds the origin that its row records, and what is attached to it.
     Never(Option<Origin>, Option<Box<Annex>>),
     /// Reuse the caller's own session for the same manifest, so that preparing is idempotent. A new one records this
-    /// origin.
-    OwnSession(Option<Origin>),
+    /// origin, and what is attached to it.
+    OwnSession(Option<Origin>, Option<Box<Annex>>),
 }
 
 /// A manifest that passed the checks: its bytes and what was parsed from them.
@@ -309,14 +309,18 @@ impl Publish {
         {
             return Ok((receipt, Secured::default()));
         }
-        if let Resume::Never(None, _) | Resume::OwnSession(None) = &resume {
+        if let Resume::Never(None, _) | Resume::OwnSession(None, _) = &resume {
             // Before anything is uploaded; the commit compares once more.
             Box::pin(self.check_immutable(name, &manifest)).await?;
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = self.manifests.summarise(&bytes, &manifest, descriptor).await?;
         let (resumed, from, annex) = match resume {
-            Resume::OwnSession(from) => (self.own_session(name, descriptor.digest, options, by).await?, from, None),
+            Resume::OwnSession(from, annex) => {
+                let resumed = self.own_session(name, descriptor.digest, options, by).await?;
+                let annex = annex.filter(|_| resumed.is_none());
+                (resumed, from, annex)
+            }
             Resume::Never(from, annex) => (None, from, annex),
         };
         let (from, annex) = (from.map(Box::new), self.attached(name, annex).await?);

@@ -1,6 +1,8 @@
 //! Catalogs: from a key to files that were verified, against honest servers and lying ones.
 
 mod authors;
+mod bad_days;
+mod cache;
 mod comparing;
 mod guide;
 mod large;

@@ -163,8 +163,8 @@ impl Author<'_> {
     /// Reads the catalog, which has to be one that its author would believe.
     async fn read(&self) -> Result<Believed, CliError> {
         let stored = self.client.catalog(self.name).await?;
-        let believed =
-            self.args.trust().judge(self.name, stored, (self.client.base().as_str(), &self.own), self.context)?;
+        let from = (self.client.base().as_str(), &self.own);
+        let believed = self.args.trust().judge_for_author(self.name, stored, from, self.context)?;
         self.args.trust().keep(self.name, &believed)?;
         Ok(believed)
     }
@@ -256,6 +256,7 @@ impl Author<'_> {
             activate: true,
             expect,
             from: ImportOrigin::default(),
+            signer: None,
             jobs: JOBS,
         };
         Box::pin(publication.run(self.context)).await

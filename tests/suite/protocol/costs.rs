@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use larder::domain::Digest;
+use larder::domain::attestation::{MEDIA_TYPE, NewAttachment};
 use larder::layout::LayoutKey;
 use larder::service::PublishError;
 use larder::service::publish::Prepared;
@@ -71,6 +72,32 @@ async fn publishing_what_is_active_already_writes_nothing() {
     assert!(services.publish_only("main", &release, activate()).await.unwrap().unchanged);
     assert!(faulty.total() <= 9, "one look at the name, one at each blob: {}", faulty.breakdown());
     assert_eq!(all_keys(&backend.store()).await, before);
+}
+
+#[tokio::test]
+async fn a_signature_that_comes_with_a_publish_takes_one_more_create() {
+    let signer = crate::support::signing::Signer::new();
+    let mut calls = Vec::new();
+    for signed in [false, true] {
+        let backend = FsBackend::quick();
+        let faulty = FaultyStore::over(&backend.store());
+        let services = Services::over(&faulty.store());
+        services.release("main", &Release::new("v1", 3)).await.unwrap();
+        let release = Release::new("v2", 3);
+        services.upload_all(&release).await.unwrap();
+        let signature = signer.state(&release.manifest(), "scope=main serial=1");
+        let signature = NewAttachment::new(signature.as_bytes(), MEDIA_TYPE, None).unwrap();
+        faulty.reset();
+        let signature = signed.then_some(signature);
+        let (name, options) = (name("main"), activate());
+        let prepared = services.publish.prepare_from((None, signature), &name, release.manifest(), &options, &*ACTOR);
+        let Prepared::Session(receipt, missing) = prepared.await.unwrap() else { panic!("it is new") };
+        assert!(missing.is_empty());
+        services.publish.commit(&name, receipt.row.number, options, &*ACTOR).await.unwrap();
+        calls.push((faulty.calls(Op::Create), faulty.total()));
+    }
+    assert_eq!(calls[1].0, calls[0].0 + 1, "{calls:?}");
+    assert_eq!(calls[1].1, calls[0].1 + 1, "{calls:?}");
 }
 
 #[tokio::test]
