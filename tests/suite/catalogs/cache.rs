@@ -30,7 +30,7 @@ impl Place {
         let faulty = FaultyStore::over(&disk.store());
         let clock = Services::over(&disk.store()).clock;
         let services = Services::with_staleness(&faulty.store(), clock, Duration::from_secs(600));
-        let catalogs = Catalogs::new(Arc::clone(&services.resolve), Arc::clone(&services.blobs));
+        let catalogs = services.catalogs(&faulty.store());
         let reads = Arc::<AtomicUsize>::default();
         Self { _disk: disk, faulty, services, catalogs, reads }
     }

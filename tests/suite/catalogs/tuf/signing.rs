@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use larder::clock::{Clock as _, ManualClock, SystemClock};
 use larder::protocol::KeyRing;
+use larder::service::Tuf;
 use larder::service::tuf::{TufContent, TufError, TufFile};
-use larder::service::{Catalogs, Tuf};
 use larder::store::FsStore;
 use serde_json::Value;
 
@@ -25,9 +25,9 @@ impl Replica {
     fn of(server: &ServerProcess, ahead: SignedDuration) -> Self {
         let store: Store = Arc::new(FsStore::open(&server.data).unwrap());
         let clock = Arc::new(ManualClock::new(SystemClock.now() + ahead));
-        let Services { resolve, blobs, .. } = Services::with_clock(&store, Arc::clone(&clock));
+        let catalogs = Services::with_clock(&store, Arc::clone(&clock)).catalogs(&store);
         let keys = KeyRing::new(store, Arc::clone(&clock) as Arc<dyn larder::clock::Clock>);
-        let tuf = Tuf::new(Arc::new(Catalogs::new(resolve, blobs)), keys, Arc::clone(&clock) as _);
+        let tuf = Tuf::new(Arc::new(catalogs), keys, Arc::clone(&clock) as _);
         Self { clock, tuf }
     }
 
