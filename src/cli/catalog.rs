@@ -13,6 +13,7 @@ mod rotate;
 mod show;
 mod signer;
 mod sources;
+mod targets;
 mod trust;
 mod verify;
 mod ware;

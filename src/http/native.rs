@@ -19,8 +19,10 @@ mod reasons;
 mod refs;
 mod selecting;
 mod sessions;
+mod signatures;
 mod sites;
 mod tls;
+mod tuf;
 mod upload_problems;
 mod uploads;
 mod versions;
@@ -68,6 +70,7 @@ fn routes() -> Router<AppState> {
         .merge(history::routes())
         .merge(refs::routes())
         .merge(catalogs::routes())
+        .merge(tuf::routes())
         .merge(feeds::routes())
         .merge(auth::routes())
         .merge(sites::routes())
@@ -97,6 +100,7 @@ fn describe() -> Value {
     history::describe(&mut document);
     refs::describe(&mut document);
     catalogs::describe(&mut document);
+    tuf::describe(&mut document);
     feeds::describe(&mut document);
     sites::describe(&mut document);
     auth::describe(&mut document);

@@ -1,6 +1,8 @@
 //! Catalogs: from a key to files that were verified, against honest servers and lying ones.
 
 mod authors;
+mod bad_days;
+mod cache;
 mod comparing;
 mod guide;
 mod large;
@@ -8,6 +10,7 @@ mod liars;
 mod mirrors;
 mod rules;
 mod tars;
+mod tuf;
 mod wares;
 
 use std::fs;
