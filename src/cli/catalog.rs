@@ -2,6 +2,7 @@
 
 mod add;
 mod author;
+mod believed;
 mod edit;
 mod fetch;
 mod hazard;

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use super::believed::Believed;
 use super::signer::{self, Signer, SignerArgs};
-use super::trust::{Believed, KeyArgs, TrustArgs};
+use super::trust::{KeyArgs, TrustArgs};
 use crate::cli::publish::local_files::LocalFiles;
 use crate::cli::publish::parse;
 use crate::cli::publish::remarks::Remarks;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 
+use super::believed::Believed;
 use super::kept::{Kept, KeptDirectory};
 use super::sources::{ask, newest};
 use crate::cli::{CliError, Context, Exit, output, trust, values};
@@ -60,26 +61,6 @@ impl From<KeyArgs> for TrustArgs {
     }
 }
 
-/// A catalog that is to be believed.
-#[derive(Debug)]
-pub(super) struct Believed {
-    pub(super) stored: StoredCatalog,
-    pub(super) verified: Verified,
-    anchor: Anchor,
-}
-
-impl Believed {
-    /// The serial of the document.
-    pub(super) fn serial(&self) -> u64 {
-        self.verified.document.serial
-    }
-
-    /// A client that reads what the catalog lists from its mirrors as well.
-    pub(super) async fn reader(&self, client: &Client) -> Client {
-        client.with_mirrors(&self.verified.document.mirrors).await
-    }
-}
-
 impl TrustArgs {
     /// Where copies are kept.
     pub(super) fn directory(&self) -> Option<KeptDirectory> {
@@ -126,7 +107,14 @@ impl TrustArgs {
         let is_new = |mirror: &Client| servers.iter().all(|server| server.base() != mirror.base());
         let new: Vec<Client> = mirrors.into_iter().filter(is_new).collect();
         if !new.is_empty() {
-            // The catalog was read here for the first time, or names other mirrors than before.
+            // The catalog was read here for the first time, or names other mirrors than before. They cannot decide which
+            // keys are trusted: what they have must follow from what the server has.
+            let kept = Kept { stored: believed.stored.clone(), anchor: believed.anchor.clone() };
+            let known = kept.known();
+            let judge = |stored: StoredCatalog| {
+                let verified = verified(name, &stored, &kept.anchor, &known)?;
+                Ok(Believed { stored, verified, anchor: kept.anchor.clone() })
+            };
             let more = newest(name, ask(&new, name, judge, true).await, context);
             believed = more.ok().filter(|more| more.serial() > believed.serial()).unwrap_or(believed);
         }
