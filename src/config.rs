@@ -121,7 +121,7 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 21] = [
+const OWN_PATHS: [&str; 22] = [
     "assets",
     "auth",
     "blobs",
@@ -140,6 +140,7 @@ const OWN_PATHS: [&str; 21] = [
     "sessions",
     "sites",
     "tls",
+    "tuf",
     "uploads",
     "v2",
     "versions",

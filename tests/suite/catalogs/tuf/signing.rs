@@ -56,8 +56,8 @@ async fn all_servers_of_a_store_sign_the_same_and_store_nothing() {
     for file in [TufFile::Timestamp, TufFile::Snapshot(2)] {
         assert_eq!(one.made(file).await, other.made(file).await);
     }
-    let served = server.get(&format!("/tuf/{NAME}/metadata/2.snapshot.json")).unwrap().body;
-    assert_eq!(one.made(TufFile::Snapshot(2)).await, served);
+    let sent = server.get(&format!("/tuf/{NAME}/metadata/2.snapshot.json")).unwrap().body;
+    assert_eq!(one.made(TufFile::Snapshot(2)).await, sent);
     let before = one.timestamp().await;
     one.clock.advance(SignedDuration::from_secs(60));
     let after = one.timestamp().await;
