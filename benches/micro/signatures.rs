@@ -58,7 +58,7 @@ fn fastest(mut work: impl FnMut()) -> Duration {
 }
 
 /// Times verifying, and compares it with hashing 1 MiB.
-pub fn verifying(criterion: &mut Criterion) {
+pub(crate) fn verifying(criterion: &mut Criterion) {
     let (one, three) = (Release::signed_by(1), Release::signed_by(3));
     assert!(one.verify() && three.verify());
     let mut group = criterion.benchmark_group("verify a release");

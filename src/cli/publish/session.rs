@@ -88,8 +88,8 @@ impl Publication<'_> {
             Some(signer) => Some(signer.sign(self.client, self.name, &self.bytes).await?),
             None => None,
         };
-        let content = (self.bytes.clone(), signature.as_ref().map(|signature| &signature.bytes));
-        let prepared = self.client.prepare(self.name, content, &self.from, self.activate, &self.expect).await?;
+        let signed = (self.bytes.clone(), signature.as_ref().map(|signature| &signature.bytes));
+        let prepared = self.client.prepare(self.name, signed, &self.from, self.activate, &self.expect).await?;
         let (session, mut missing) = match prepared {
             Prepared::Unchanged(receipt) => return Ok(Published { receipt, uploaded: HashMap::new(), signature }),
             Prepared::Open(session, missing) => (session, missing),

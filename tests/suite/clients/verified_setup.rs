@@ -1,5 +1,6 @@
 //! The action that sets a tool up, where it has to verify signatures: against honest servers and lying ones.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use larder::domain::{Digest, NamePattern};
@@ -175,7 +176,7 @@ fn patterns_match_in_the_action_what_they_match_elsewhere() {
     let mut expected = String::new();
     for pattern in patterns {
         for name in names {
-            script.push_str(&format!("if matches '{pattern}' '{name}'; then echo yes; else echo no; fi\n"));
+            writeln!(script, "if matches '{pattern}' '{name}'; then echo yes; else echo no; fi").unwrap();
             let matches = pattern.parse::<NamePattern>().unwrap().matches(&name.parse().unwrap());
             expected.push_str(if matches { "yes\n" } else { "no\n" });
         }

@@ -154,8 +154,8 @@ async fn a_statement_that_a_container_client_pushes_is_attached_to_the_versions_
     let about = json!({"mediaType": MANIFEST, "digest": head.header("docker-content-digest"), "size": length});
     let signer = Signer::new();
     let signature = signer.state(manifest(&[("tool", b"a tool")]).to_string().as_bytes(), "scope=** serial=1");
-    let signed = statement(&about, MINISIGN, signature.as_bytes());
-    registry.push(REPOSITORY, "files-signature", &signed).await;
+    let pushed = statement(&about, MINISIGN, signature.as_bytes());
+    registry.push(REPOSITORY, "files-signature", &pushed).await;
     let list = attached(server, &format!("{REPOSITORY}/files@1")).await;
     assert_eq!((list.len(), &list[0]["key"]), (1, &json!(signer.id())));
     place.collect(greedy()).await;

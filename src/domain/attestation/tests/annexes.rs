@@ -61,7 +61,8 @@ fn what_a_newer_binary_has_added_is_kept() {
     let mut json = serde_json::to_value(&annex).unwrap();
     assert_eq!((&json["format"], &json["attachments"][0]["role"]), (&1.into(), &"signature".into()));
     json["views"] = serde_json::json!([1]);
-    json["attachments"][0]["referrer"] = serde_json::json!({"digest": "x"});
+    json["attachments"][0]["seen_by"] = serde_json::json!({"digest": "x"});
+    json["attachments"][0]["referrer"] = serde_json::json!({"digest": Digest::of(b"x"), "size": 1});
     json["attachments"][0]["role"] = "oracle".into();
     let read: Annex = serde_json::from_value(json.clone()).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), json);
