@@ -20,6 +20,7 @@ mod refs;
 mod selecting;
 mod sessions;
 mod sites;
+mod timeless;
 mod tls;
 mod upload_problems;
 mod uploads;
@@ -68,6 +69,7 @@ fn routes() -> Router<AppState> {
         .merge(history::routes())
         .merge(refs::routes())
         .merge(catalogs::routes())
+        .merge(timeless::routes())
         .merge(feeds::routes())
         .merge(auth::routes())
         .merge(sites::routes())
@@ -97,6 +99,7 @@ fn describe() -> Value {
     history::describe(&mut document);
     refs::describe(&mut document);
     catalogs::describe(&mut document);
+    timeless::describe(&mut document);
     feeds::describe(&mut document);
     sites::describe(&mut document);
     auth::describe(&mut document);

@@ -33,6 +33,9 @@ parameters! {
     CATALOG = "path" "catalog" "catalog" true, "The catalog's name; slashes stay as they are.", of::<String>;
     RELEASE = "path" "release" "release" true, "The release's name in the catalog.", |_| json!({"type": "string", "maxLength": 128});
     ITEM = "path" "item" "item" true, "The item's name.", |_| json!({"type": "string", "maxLength": 128});
+    WARE_FIRST = "path" "wareFirst" "first" true, "The first three characters of the hash.", |_| json!({"type": "string", "minLength": 3, "maxLength": 3});
+    WARE_SECOND = "path" "wareSecond" "second" true, "The next three.", |_| json!({"type": "string", "minLength": 3, "maxLength": 3});
+    WARE_HASH = "path" "wareHash" "hash" true, "The hash of the ware, without its type.", of::<String>;
     RUN = "path" "run" "run" true, "The run of the collector.", of::<schema::Run>;
     UPLOAD_DIGEST = "query" "uploadDigest" "digest" false, "The digest of the whole blob.", of::<schema::Digest>;
     DOWNLOAD_FILE = "path" "downloadFile" "file" true, "Name to save the file as: one segment, which is not looked up.",
