@@ -8,6 +8,7 @@ mod liars;
 mod mirrors;
 mod rules;
 mod tars;
+mod timeless;
 mod wares;
 
 use std::fs;

@@ -57,6 +57,7 @@ const TESTED_ELSEWHERE: &[&str] = &[
     "docs/publishing.md",
     "docs/releases.md",
     "docs/sites.md",
+    "docs/timeless.md",
 ];
 
 /// The README and all guides: path and text.
