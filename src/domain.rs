@@ -34,6 +34,7 @@ pub mod subject;
 pub mod sums;
 pub mod template;
 pub mod text;
+pub mod timeless;
 pub mod upload;
 pub mod version;
 pub mod ware;

@@ -9,11 +9,13 @@ mod hazard;
 mod init;
 mod kept;
 mod refresh;
+mod replay;
 mod rotate;
 mod show;
 mod signer;
 mod sources;
 mod targets;
+mod timeless;
 mod trust;
 mod verify;
 mod ware;
@@ -23,7 +25,7 @@ use clap::Subcommand;
 
 use super::remote::Remote;
 use super::{CliError, Context};
-use crate::domain::ManifestName;
+use crate::domain::{CatalogName, ManifestName};
 
 /// Arguments of `larder catalog`.
 #[derive(Debug, clap::Args)]
@@ -64,6 +66,12 @@ enum Command {
     Verify(verify::Args),
     /// Download the files of a release, verified
     Fetch(fetch::Args),
+    /// Print how to make a release again, by the instructions that are stored with it
+    Replay(replay::Args),
+    /// Write catalogs as tools of the Timeless Stack read them
+    Export(timeless::export::Args),
+    /// Take catalogs over that tools of the Timeless Stack read
+    Import(Box<timeless::import::Args>),
     /// Print the WareID of a tar
     Ware(ware::Args),
 }
@@ -72,6 +80,8 @@ impl Args {
     /// The server and the names that the command is about, first the one that it changes. `None` if it needs no server.
     pub(super) fn subject(&self) -> Option<(&Remote, Vec<ManifestName>)> {
         let (remote, catalog) = match &self.command {
+            Command::Export(args) => return Some(names(args.subject())),
+            Command::Import(args) => return Some(names(args.subject())),
             Command::Init(args) => args.subject(),
             Command::Add(args) => args.subject(),
             Command::Hazard(args) => args.subject(),
@@ -81,10 +91,15 @@ impl Args {
             Command::Show(args) => args.subject(),
             Command::Verify(args) => args.subject(),
             Command::Fetch(args) => args.subject(),
+            Command::Replay(args) => args.subject(),
             Command::Ware(_) => return None,
         };
-        Some((remote, vec![catalog.manifest()]))
+        Some(names((remote, vec![catalog])))
     }
+}
+
+fn names<'a>((remote, catalogs): (&'a Remote, Vec<&CatalogName>)) -> (&'a Remote, Vec<ManifestName>) {
+    (remote, catalogs.into_iter().map(CatalogName::manifest).collect())
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -98,6 +113,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Command::Show(args) => show::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Fetch(args) => Box::pin(fetch::run(args, context)).await,
+        Command::Replay(args) => replay::run(args, context).await,
+        Command::Export(args) => timeless::export::run(args, context).await,
+        Command::Import(args) => Box::pin(timeless::import::run(*args, context)).await,
         Command::Ware(args) => ware::run(args, context).await,
     }
 }

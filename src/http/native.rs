@@ -21,6 +21,7 @@ mod selecting;
 mod sessions;
 mod signatures;
 mod sites;
+mod timeless;
 mod tls;
 mod tuf;
 mod upload_problems;
@@ -71,6 +72,7 @@ fn routes() -> Router<AppState> {
         .merge(refs::routes())
         .merge(catalogs::routes())
         .merge(tuf::routes())
+        .merge(timeless::routes())
         .merge(feeds::routes())
         .merge(auth::routes())
         .merge(sites::routes())
@@ -101,6 +103,7 @@ fn describe() -> Value {
     refs::describe(&mut document);
     catalogs::describe(&mut document);
     tuf::describe(&mut document);
+    timeless::describe(&mut document);
     feeds::describe(&mut document);
     sites::describe(&mut document);
     auth::describe(&mut document);

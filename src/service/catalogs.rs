@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
@@ -11,6 +12,7 @@ use tokio::time::timeout;
 use crate::domain::attestation::{KeyId, PublicKey};
 use crate::domain::catalog::{Bundle, CatalogName, DOCUMENT, Document, MAX_DOCUMENT, Root, stated_signer};
 use crate::domain::manifest::Descriptor;
+use crate::domain::timeless::{Lineage, packed_kinds};
 use crate::domain::{Digest, FileName, Selector, Target, Ware};
 use crate::protocol::{AsOf, Blobs};
 use crate::service::wares::WareChecks;
@@ -19,6 +21,8 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// Memory for documents that are kept, in bytes, of the worst ones: usual ones take a tenth of what they count as.
 const REMEMBERED_BYTES: u64 = 192 << 20;
+/// Memory for lineages that are kept, in bytes. Slow readers of one lineage share its bytes.
+const REMEMBERED_LINEAGES: u64 = 32 << 20;
 /// Memory that a document takes at most for each of its bytes: a map whose entries are a name and little else.
 const EXPANSION: u64 = 48;
 /// Documents that are parsed at once. Anybody can cause it by asking for one catalog after the other.
@@ -86,6 +90,17 @@ struct Known {
     size: u64,
 }
 
+/// What tools of the Timeless Stack read of a catalog.
+#[derive(Debug, Clone)]
+pub struct TimelessView {
+    /// The lineage.
+    pub lineage: Bytes,
+    /// Digest of the lineage.
+    pub digest: Digest,
+    /// The types of ware of which the catalog has files.
+    pub packed: Arc<[&'static str]>,
+}
+
 /// The service that reads catalogs.
 #[derive(Debug)]
 pub struct Catalogs {
@@ -94,6 +109,7 @@ pub struct Catalogs {
     known: Cache<Digest, Known>,
     /// By the manifest of the catalog.
     signers: Cache<Digest, Signers>,
+    views: Cache<Digest, TimelessView>,
     turns: Semaphore,
     wares: Arc<WareChecks>,
 }
@@ -110,7 +126,10 @@ impl Catalogs {
         let known = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh);
         let known = known.eviction_policy(EvictionPolicy::lru()).build();
         let signers = Cache::builder().max_capacity(SIGNERS).build();
-        Self { resolve, blobs, known, signers, turns: Semaphore::new(AT_ONCE), wares }
+        let weigh = |_: &Digest, view: &TimelessView| u32::try_from(512 + view.lineage.len()).unwrap_or(u32::MAX);
+        let views = Cache::builder().max_capacity(REMEMBERED_LINEAGES).weigher(weigh);
+        let views = views.eviction_policy(EvictionPolicy::lru()).build();
+        Self { resolve, blobs, known, signers, views, turns: Semaphore::new(AT_ONCE), wares }
     }
 
     /// The active document of a catalog.
@@ -202,6 +221,31 @@ impl Catalogs {
         let signers = Signers::from(signers);
         self.signers.insert(manifest, Arc::clone(&signers));
         Ok(signers)
+    }
+
+    /// What tools of the Timeless Stack read of a catalog. It is made once for each document.
+    ///
+    /// # Errors
+    /// [`CatalogReadError::Busy`], or when it cannot be made.
+    pub async fn timeless(&self, catalog: &ActiveCatalog) -> Result<TimelessView, CatalogReadError> {
+        if let Some(view) = self.views.get(&catalog.blob.digest) {
+            return Ok(view);
+        }
+        let Ok(Ok(_turn)) = timeout(TURN_WITHIN, self.turns.acquire()).await else {
+            return Err(CatalogReadError::Busy);
+        };
+        if let Some(view) = self.views.get(&catalog.blob.digest) {
+            return Ok(view);
+        }
+        let document = Arc::clone(&catalog.document);
+        let make = move || {
+            let lineage = Bytes::from(Lineage::of(&document).write());
+            TimelessView { digest: Digest::of(&lineage), lineage, packed: packed_kinds(&document).into() }
+        };
+        let failed = |error| StoreError::new(StoreErrorKind::Internal, catalog.blob.digest, error);
+        let view = tokio::task::spawn_blocking(make).await.map_err(failed)?;
+        self.views.insert(catalog.blob.digest, view.clone());
+        Ok(view)
     }
 
     /// The newest root of a catalog; `None` if it has none that can be read. It was not verified.

@@ -60,6 +60,10 @@ pub struct CatalogRelease {
     pub metadata: Option<BTreeMap<String, String>>,
     /// Reasons not to use it.
     pub hazards: Option<BTreeMap<String, String>>,
+    /// The file with the module that made it, if its author says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub replay: Option<FileName>,
 }
 
 /// An item of a release.
@@ -92,8 +96,9 @@ impl CatalogRelease {
     #[must_use]
     pub fn of(catalog: &CatalogName, serial: u64, release: &Release) -> Self {
         let Release { name, at, manifest, size, published, metadata, hazards, .. } = release.clone();
+        let replay = release.replay.as_ref().map(|replay| replay.file.clone());
         let items = release.items.iter().map(|(name, item)| (name.clone(), CatalogItem::of(name, item))).collect();
-        Self { catalog: catalog.clone(), serial, name, at, manifest, size, published, items, metadata, hazards }
+        Self { catalog: catalog.clone(), serial, name, at, manifest, size, published, items, metadata, hazards, replay }
     }
 }
 

@@ -10,6 +10,7 @@ mod liars;
 mod mirrors;
 mod rules;
 mod tars;
+mod timeless;
 mod tuf;
 mod wares;
 

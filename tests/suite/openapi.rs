@@ -12,7 +12,7 @@ use crate::support::server::TestServer;
 /// The methods that a route can register.
 const METHODS: [&str; 7] = ["get", "head", "put", "post", "patch", "delete", "options"];
 /// Paths whose end is told apart by the handler, and the method of the route that they belong to.
-const BELOW: [(&str, &str); 11] = [
+const BELOW: [(&str, &str); 14] = [
     ("/collector/runs/{run}/plan", "/collector/runs/{*run}"),
     ("/versions/{target}/promote", "/versions/{*name}"),
     ("/versions/{target}/pin", "/versions/{*name}"),
@@ -22,6 +22,9 @@ const BELOW: [(&str, &str); 11] = [
     ("/blobs/{digest}/{file}", "/blobs/{*digest}"),
     ("/catalogs/{catalog}/releases/{release}", "/catalogs/{*catalog}"),
     ("/catalogs/{catalog}/releases/{release}/items/{item}", "/catalogs/{*catalog}"),
+    ("/timeless/{catalog}/lineage.tl", "/timeless/{*place}"),
+    ("/timeless/{catalog}/mirrors.tl", "/timeless/{*place}"),
+    ("/timeless/{catalog}/warehouse/{first}/{second}/{hash}", "/timeless/{*place}"),
     ("/sites/{host}", "/sites/{host}"),
     ("/sites/{host}/verify", "/sites/{host}/verify"),
 ];

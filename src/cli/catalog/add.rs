@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::author::{Author, AuthorArgs, now, public};
+use super::replay;
 use super::wares::{self, WareArg};
 use crate::cli::remote::Remote;
 use crate::cli::{CliError, Context, Exit, output, publish, values};
 use crate::client::Client;
-use crate::domain::catalog::{CatalogName, Document, Item, Release};
+use crate::domain::catalog::{CatalogName, Document, Item, Release, Replay};
 use crate::domain::manifest::{Descriptor, release};
 use crate::domain::{Carried, Digest, FileName, Manifest, ManifestName, PinOwner, Target};
 use crate::wire::Row;
@@ -26,7 +27,8 @@ otherwise.
 Examples:
   larder catalog add example.org/tool v1.0 dist -k author.key --track stable
   larder catalog add example.org/tool v1.0 --from tool/main@17 -k author.key
-  larder catalog add example.org/tool v1.0 dist -k author.key --item linux-amd64=tool-linux.tar.gz --ware auto"
+  larder catalog add example.org/tool v1.0 dist -k author.key --item linux-amd64=tool-linux.tar.gz --ware auto
+  larder catalog add example.org/tool v1.0 dist -k author.key --replay module.tl"
 )]
 pub(super) struct Args {
     /// The catalog
@@ -59,6 +61,10 @@ pub(super) struct Args {
     /// commit: src=git:4fef…
     #[arg(long = "ware", value_name = "auto|ITEM=WARE")]
     wares: Vec<WareArg>,
+
+    /// The file with the module that made the release; it is no item, and its products must be the items
+    #[arg(long, value_name = "FILE")]
+    replay: Option<FileName>,
 
     /// A fact about the release
     #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = publish::key_value)]
@@ -142,9 +148,13 @@ async fn published(
     let arguments = publish::Args::of(words)?;
     let gathered = Box::pin(publish::gathered(&arguments, client, context)).await?;
     let mut items = items(args, gathered.manifest())?;
-    // Before anything is published: a file may turn out to be no tar.
+    // Before anything is published: a file may turn out to be no tar, or a module of something else.
     let open = async |blob: Descriptor| Ok(gathered.content(blob.digest).await?.open(0).await?);
     Box::pin(wares::give(&mut items, &args.wares, gathered.manifest(), open)).await?;
+    if let Some(file) = &args.replay {
+        let replay = replay::module(gathered.manifest(), file, open).await?;
+        replay::check(&args.release, &items, &replay)?;
+    }
     let (bytes, published) = Box::pin(gathered.publish(refuse, context)).await?;
     let row = client.row(&Target::numbered(name.clone(), published.receipt.version)).await?;
     Ok(Listed { at: name, row, items, digest: Digest::of(&bytes), size: bytes.len() as u64 })
@@ -169,7 +179,12 @@ async fn standing(
         CliError::new(Exit::Failure, "MANIFEST_INVALID", format!("The manifest of {target} is of no use: {error}."))
     })?;
     let mut items = items(args, &manifest)?;
-    Box::pin(wares::give(&mut items, &args.wares, &manifest, async |blob| wares::stored(client, blob).await)).await?;
+    let open = async |blob| wares::stored(client, blob).await;
+    Box::pin(wares::give(&mut items, &args.wares, &manifest, open)).await?;
+    if let Some(file) = &args.replay {
+        let replay = replay::module(&manifest, file, open).await?;
+        replay::check(&args.release, &items, &replay)?;
+    }
     Ok(Listed { at: found.name, row, items, digest: published.digest, size: published.bytes.len() as u64 })
 }
 
@@ -181,7 +196,8 @@ fn items(args: &Args, manifest: &Manifest) -> Result<BTreeMap<String, Item>, Cli
         Ok((item.clone(), Item { file: Some(name).filter(|_| !own), ..Item::default() }))
     };
     if args.items.is_empty() {
-        return Ok(manifest.files.iter().map(|file| (file.name.to_string(), Item::default())).collect());
+        let files = manifest.files.iter().filter(|file| args.replay.as_ref() != Some(&file.name));
+        return Ok(files.map(|file| (file.name.to_string(), Item::default())).collect());
     }
     args.items.iter().map(file).collect()
 }
@@ -200,7 +216,7 @@ fn describe(args: &Args, listed: &Listed) -> Release {
         items: listed.items.clone(),
         metadata: Some(metadata).filter(|metadata| !metadata.is_empty()),
         hazards: None,
-        replay: None,
+        replay: args.replay.clone().map(|file| Replay { file, other: Carried::default() }),
         other: Carried::default(),
     }
 }

@@ -84,6 +84,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Some(item) => vec![file(catalog, release, item)?],
         None => items(release),
     };
+    if files.is_empty() {
+        let detail = format!("All items of {catalog}:{} are wares, and no files.", release.name);
+        return Err(CliError::new(Exit::NotFound, "ITEM_UNKNOWN", detail));
+    }
     let target = release.target().ok_or_else(|| {
         let detail = format!("The catalog does not say where {:?} is published.", release.name);
         CliError::new(Exit::Failure, "CATALOG_DOCUMENT", detail)

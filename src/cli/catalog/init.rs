@@ -14,7 +14,7 @@ use crate::cli::{CliError, Context, output, values};
 use crate::domain::catalog::{CatalogName, Problems, PublicKey, new_root};
 
 /// How long a catalog is valid unless its author says otherwise.
-const VALID: SignedDuration = SignedDuration::from_hours(24 * 90);
+pub(super) const VALID: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// How long a root is valid unless its author says otherwise: it is renewed by hand.
 const ROOT_VALID: SignedDuration = SignedDuration::from_hours(24 * 730);
 

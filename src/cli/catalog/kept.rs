@@ -139,7 +139,7 @@ fn lock(path: &Path) -> io::Result<std::fs::File> {
 }
 
 /// Writes a file so that it is the old one or the new one, whatever happens.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory)?;
     let part = path.with_extension(format!("{}.part", std::process::id()));

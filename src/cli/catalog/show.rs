@@ -135,6 +135,9 @@ fn show_release(release: &Release, args: &Args) -> Result<(), CliError> {
     hazards(release)?;
     output::line(format_args!("{} {}", table::text(Some(&release.name)), release.manifest))?;
     output::line(format_args!("published {} as {}", release.published, table::text(Some(&release.at))))?;
+    if let Some(replay) = &release.replay {
+        output::line(format_args!("made by {}", table::text(Some(replay.file.as_str()))))?;
+    }
     for (key, value) in release.metadata.iter().flatten() {
         output::line(format_args!("{}: {}", table::text(Some(key)), table::text(Some(value))))?;
     }

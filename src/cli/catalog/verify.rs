@@ -132,7 +132,8 @@ async fn deep(client: &Client, believed: &Believed) -> Result<(), CliError> {
     })
 }
 
-fn read(bytes: &[u8]) -> Result<Manifest, CliError> {
+/// Reads a manifest that was verified.
+pub(super) fn read(bytes: &[u8]) -> Result<Manifest, CliError> {
     (Format::of_bytes(bytes).read)(bytes, &Aliases::default()).map_err(|error| {
         CliError::new(Exit::Failure, "MANIFEST_INVALID", format!("A manifest of the catalog is of no use: {error}."))
     })

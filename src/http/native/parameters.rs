@@ -37,6 +37,9 @@ parameters! {
     TUF_TARGET = "path" "tufTarget" "target" true, "`DIR/HEX.FILE`: the path of the target, its last segment after the SHA-256 of \
         the file.", of::<String>;
     ITEM = "path" "item" "item" true, "The item's name.", |_| json!({"type": "string", "maxLength": 128});
+    WARE_FIRST = "path" "wareFirst" "first" true, "The first three characters of the hash.", |_| json!({"type": "string", "minLength": 3, "maxLength": 3});
+    WARE_SECOND = "path" "wareSecond" "second" true, "The next three.", |_| json!({"type": "string", "minLength": 3, "maxLength": 3});
+    WARE_HASH = "path" "wareHash" "hash" true, "The hash of the ware, without its type.", of::<String>;
     RUN = "path" "run" "run" true, "The run of the collector.", of::<schema::Run>;
     UPLOAD_DIGEST = "query" "uploadDigest" "digest" false, "The digest of the whole blob.", of::<schema::Digest>;
     DOWNLOAD_FILE = "path" "downloadFile" "file" true, "Name to save the file as: one segment, which is not looked up.",

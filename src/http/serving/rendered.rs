@@ -38,6 +38,11 @@ impl Rendered {
     /// The answer to a GET or HEAD with these headers.
     pub(in crate::http) fn answer(self, request: &HeaderMap) -> Result<Response, ApiError> {
         let digest = Digest::of(&self.bytes);
+        self.answer_with(digest, request)
+    }
+
+    /// The same if the digest of the bytes is known.
+    pub(in crate::http) fn answer_with(self, digest: Digest, request: &HeaderMap) -> Result<Response, ApiError> {
         let mut answer = self.headers;
         answer.insert(ETAG, HeaderValue::try_from(etag(digest)).map_err(ApiError::internal)?);
         answer.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));

@@ -7,6 +7,7 @@ use crate::readme::{blocks, commands_exist, transcript};
 use crate::support::process::free_port;
 
 const DOCS: &str = include_str!("../../../docs/catalogs.md");
+const TIMELESS: &str = include_str!("../../../docs/timeless.md");
 
 #[test]
 fn the_policy_in_the_docs_says_what_the_docs_say() {
@@ -19,6 +20,7 @@ fn the_policy_in_the_docs_says_what_the_docs_say() {
 #[test]
 fn the_commands_in_the_docs_exist() {
     assert!(commands_exist(DOCS, &["sh walkthrough"]) >= 10);
+    assert!(commands_exist(TIMELESS, &["sh walkthrough"]) >= 6);
 }
 
 #[test]
@@ -37,6 +39,22 @@ fn the_commands_in_the_docs_work_as_they_stand_there() {
         "\ntar:",
         "example.org/tool serial 7: all is well\n",
         "example.org/tool serial 8: all is well\n",
+    ] {
+        assert!(shown.contains(text), "{text:?} is missing in\n{shown}");
+    }
+}
+
+#[test]
+#[ignore = "needs bash and curl: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+fn what_the_docs_say_of_the_timeless_stack_works_as_it_stands_there() {
+    let script = blocks(TIMELESS, "sh walkthrough").join("\n").replace(":8080", &format!(":{}", free_port()));
+    let shown = transcript(&script);
+    for text in [
+        "example.org/base serial 1: 1 of 1 releases are new, founded\n",
+        "\nthe same bytes\n404\n",
+        "\nthe same tar\n",
+        "\nlarder catalog replay example.org/tool:v1.0 --output replay\ncd replay && reach emerge\n",
+        "\ntool  build.out  -\n",
     ] {
         assert!(shown.contains(text), "{text:?} is missing in\n{shown}");
     }

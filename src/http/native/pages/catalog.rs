@@ -8,6 +8,7 @@ use super::text::{copyable, count, digest, escaped, in_path, short, time};
 use crate::domain::attestation::{KeyId, PublicKey};
 use crate::domain::catalog::{Document, Release, Root};
 use crate::domain::text::Escaped;
+use crate::domain::timeless::LINEAGE_FILE;
 use crate::http::state::BaseUrl;
 use crate::service::catalogs::ActiveCatalog;
 
@@ -88,7 +89,10 @@ fn facts(base: &BaseUrl, active: &ActiveCatalog, keys: Option<Keys<'_>>) -> Mark
         } @else {
             p.small.soft { "It has no root: its readers must know the key that signs it." }
         }
-        p.small { a href={(base) "/versions/" (name.manifest())} { "Its documents, signatures and roots" } }
+        p.small {
+            a href={(base) "/versions/" (name.manifest())} { "Its documents, signatures and roots" } ", "
+            a href={(base) "/timeless/" (name) "/" (LINEAGE_FILE)} { "its lineage" }
+        }
     }
 }
 
@@ -141,7 +145,20 @@ fn row(site: &Site, release: &Release) -> Markup {
             td.n data-label="Published" { (time(release.published)) }
             td data-label="Tracks" { (short(&tracks.join(", "))) }
             td data-label="Items" title=(escaped(&items(release))) { (release.items.len()) }
-            td data-label="Manifest" { code { (digest(release.manifest)) } "…" @if release.replay.is_some() { " " span.badge { "replay" } } }
+            td data-label="Manifest" { code { (digest(release.manifest)) } "…" (replay(site, release)) }
+        }
+    }
+}
+
+/// The link to the module that made the release.
+fn replay(site: &Site, release: &Release) -> Markup {
+    html! {
+        @if let Some(replay) = &release.replay {
+            " "
+            @match release.target() {
+                Some(target) => a.badge href={(site.base) "/refs/" (in_path(target.name.as_str())) "@" (release.manifest) "/" (in_path(replay.file.as_str()))} title="The module that made it" { "replay" },
+                None => span.badge { "replay" }
+            }
         }
     }
 }
