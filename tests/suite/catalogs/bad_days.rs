@@ -18,11 +18,13 @@ fn a_hazard_that_comes_during_a_fetch_counts_from_the_next_one() {
     let (server, author) = founded();
     let (address, tool, url) = (server.address, Digest::of(b"v1.1"), server.url());
     let (reader, authors) = (reader(&author), Arc::new((server, author)));
-    let (both, warned) = (Arc::clone(&authors), OnceLock::new());
+    // The server must not live on with the one in front of it.
+    let (both, warned) = (Arc::downgrade(&authors), OnceLock::new());
     let front = Fake::start(move |request, _| {
         if request.is("GET", &format!("/blobs/{tool}")) {
             // The catalog is verified by now, and the first file is on its way.
             warned.get_or_init(|| {
+                let both = both.upgrade().unwrap();
                 let (server, author) = &*both;
                 author.catalog(server, &format!("hazard {NAME}:v1.1 CVE-1=bad -k author.key")).ok();
             });
