@@ -1,6 +1,7 @@
 //! `larder catalog import`
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -135,7 +136,8 @@ async fn prepare(args: &Args, author: &Author<'_>) -> Result<(Document, Option<B
     match author.document().await {
         Ok(document) => Ok((document, None)),
         Err(error) if error.exit() == Exit::NotFound => {
-            let root: Bytes = root(1, author.signers, &[], args.threshold.get(), None)?.into();
+            let signers = (author.signers, args.threshold.get());
+            let root: Bytes = root(1, signers, &[], &BTreeSet::new(), None)?.into();
             let Draft { document, .. } = author.first(root.clone(), VALID)?;
             Ok((document, Some(root)))
         }
@@ -254,6 +256,7 @@ async fn send(author: &Author<'_>, name: &ManifestName, bytes: Bytes, text: Text
         bytes,
         manifest,
         unchanged: false,
+        signer: None,
         files,
         activate: true,
         expect: Expect::Anything,
