@@ -202,6 +202,10 @@ async fn open_cache(config: &Cache, clock: Arc<dyn Clock>) -> Result<Option<Arc<
     Ok(Some(Arc::new(cache)))
 }
 
+fn publish_limits(config: &Config) -> PublishLimits {
+    PublishLimits { manifest_bytes: config.limits.manifest_size.bytes(), artifacts: config.limits.artifacts }
+}
+
 /// An archive may be twice as large as a blob once it is decompressed.
 fn wares(store: &Arc<dyn ObjectStore>, blobs: &Arc<Blobs>, config: &Config) -> Arc<WareChecks> {
     let limits = ScanLimits::new(config.limits.blob_size.bytes().saturating_mul(2));
@@ -218,8 +222,6 @@ fn state(
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     let parts = Arc::clone(store);
     let store = &(Arc::clone(store) as Arc<dyn ObjectStore>);
-    let limits =
-        PublishLimits { manifest_bytes: config.limits.manifest_size.bytes(), artifacts: config.limits.artifacts };
     let seen_after = config.collector.min_age.signed() / 2;
     let blobs = Blobs::new(Arc::clone(store), Arc::clone(&clock), seen_after).with_cache(cache).with_damaged(damaged);
     let blobs = Arc::new(blobs.with_max_staleness(config.heads.max_staleness.std()));
@@ -228,7 +230,7 @@ fn state(
     let resolve = Arc::new(Resolve::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let wares = wares(store, &blobs, config);
-    let publish = Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, limits);
+    let publish = Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, publish_limits(config));
     let publish = Arc::new(publish.with_wares(Arc::clone(&wares)));
     let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
     let repositories =
