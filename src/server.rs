@@ -26,12 +26,12 @@ use crate::http::{AppState, BaseUrl, BodyMemory, Delivery, Parts, Timeouts, Wait
 use crate::layout::marker::{self, GatedStore, LayoutError, Watch};
 use crate::lifecycle::Shutdown;
 use crate::protocol::{
-    BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, HostLog, Manifests, UploadLimits, Uploads,
+    BlobCache, Blobs, ChunkLimits, Chunks, Damaged, Heads, HostLog, KeyRing, Manifests, UploadLimits, Uploads,
 };
 use crate::service::wares::{ScanLimits, WareChecks};
 use crate::service::{
     Assets, Attachments, Catalogs, Domains, Earlier, Histories, Members, Names, Notes, Publish, PublishLimits,
-    Repositories, Resolve, Sites, Versions,
+    Repositories, Resolve, Sites, Tuf, Versions,
 };
 use crate::shares::Shares;
 use crate::store::{FsStore, ObjectStore, PartStore, StoreError};
@@ -234,6 +234,7 @@ fn state(
     let repositories =
         Repositories::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&publish), Arc::clone(&versions));
     let hosts = LiveHosts::from(config.hosts());
+    let (catalogs, tuf) = catalogs((store, &clock), &resolve, &blobs, wares);
     AppState::from(Parts {
         access,
         repositories: Arc::new(repositories),
@@ -243,7 +244,8 @@ fn state(
         domains: domains((store, &clock), &hosts, config),
         hosts,
         sites: Arc::new(Sites::new(Arc::clone(&resolve), Arc::clone(&earlier), Arc::clone(&blobs))),
-        catalogs: Arc::new(Catalogs::new(Arc::clone(&resolve), Arc::clone(&blobs), wares)),
+        catalogs,
+        tuf,
         attachments: Arc::new(Attachments::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&resolve))),
         uploads: Arc::new(Uploads::new(parts, Arc::clone(&blobs), upload_limits(config))),
         chunks: chunks((store, Arc::clone(&clock)), &blobs, config),
@@ -265,6 +267,18 @@ fn state(
         waiting: WaitLimits::new(config),
         tasks: TaskTracker::new(),
     })
+}
+
+fn catalogs(
+    (store, clock): (&Arc<dyn ObjectStore>, &Arc<dyn Clock>),
+    resolve: &Arc<Resolve>,
+    blobs: &Arc<Blobs>,
+    wares: Arc<WareChecks>,
+) -> (Arc<Catalogs>, Arc<Tuf>) {
+    let catalogs = Arc::new(Catalogs::new(Arc::clone(resolve), Arc::clone(blobs), wares));
+    let keys = KeyRing::new(Arc::clone(store), Arc::clone(clock));
+    let tuf = Tuf::new(Arc::clone(&catalogs), keys, Arc::clone(clock));
+    (catalogs, Arc::new(tuf))
 }
 
 fn domains(

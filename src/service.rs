@@ -16,6 +16,7 @@ pub mod publish;
 pub mod repositories;
 pub mod resolve;
 pub mod sites;
+pub mod tuf;
 pub mod versions;
 pub mod wares;
 
@@ -32,4 +33,5 @@ pub use publish::{ImmutableChanged, Prepared, Publish, PublishError, PublishLimi
 pub use repositories::Repositories;
 pub use resolve::{Following, LastChange, Resolve, ResolveError, Resolved};
 pub use sites::Sites;
+pub use tuf::Tuf;
 pub use versions::{History, Versions};

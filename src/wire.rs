@@ -36,7 +36,7 @@ pub use assets::StoredAsset;
 pub use attachments::{Attachment, AttachmentList};
 pub use auth::{AudienceAnswer, TokenAnswer, TokenQuestion, TokenRule};
 pub use blobs::{MissingBlobs, MissingQuestion, StoredBlob, blob_address, file_address};
-pub use catalogs::{CatalogEntry, CatalogItem, CatalogPage, CatalogRelease};
+pub use catalogs::{CatalogEntry, CatalogItem, CatalogPage, CatalogRelease, OnlineKey, TufKey, TufKeyValue};
 pub use code::Code;
 pub use diff::{DiffBlob, DiffChange, DiffFile, DiffMember, VersionDiff};
 pub use feeds::{IndexEntry, VersionLabels};

@@ -2,6 +2,7 @@
 
 mod add;
 mod author;
+mod believed;
 mod edit;
 mod fetch;
 mod hazard;
@@ -13,6 +14,7 @@ mod rotate;
 mod show;
 mod signer;
 mod sources;
+mod targets;
 mod timeless;
 mod trust;
 mod verify;

@@ -11,6 +11,7 @@ mod plan;
 mod problems;
 pub(super) mod remarks;
 pub(super) mod session;
+mod signed;
 mod site;
 mod spool;
 mod sums;
@@ -34,6 +35,7 @@ use self::parse::is_stdin;
 pub(super) use self::parse::parse;
 use self::remarks::Remarks;
 use self::session::{Publication, Published};
+use self::signed::SigningArgs;
 use self::site::{RuleTexts, SiteArgs};
 pub(super) use self::within::gathered;
 use super::expect::ExpectArgs;
@@ -58,6 +60,7 @@ Examples:
   larder publish site --kind static ./public
   pg_dump app | larder publish backup/app app.sql=-
   larder publish tool dist/* --label v1 --part linux --parts linux,macos
+  larder publish miren/main dist/* -k release.key --expires 90days
   larder publish miren/main --manifest manifest.json --files dist"
 )]
 pub struct Args {
@@ -129,6 +132,9 @@ pub struct Args {
 
     #[command(flatten)]
     site: SiteArgs,
+
+    #[command(flatten)]
+    signing: SigningArgs,
 
     #[command(flatten)]
     remote: Remote,
@@ -246,8 +252,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     summarise(&publication, &published, seconds, context)
 }
 
-/// Reads all local input: the files or the manifest, and the source.
+/// Reads all local input: the key, the files or the manifest, and the source.
 async fn gather<'a>(args: &'a Args, client: &'a Client, context: &Context) -> Result<Publication<'a>, CliError> {
+    let signer = args.signing.signer(&args.name)?;
     let source = match &args.source {
         Some(path) => Some(local_files::fingerprint(path.clone()).await?),
         None => None,
@@ -277,6 +284,7 @@ async fn gather<'a>(args: &'a Args, client: &'a Client, context: &Context) -> Re
         activate: !args.stage,
         expect: args.expect.get(),
         from: ImportOrigin::default(),
+        signer,
         jobs: args.jobs.get(),
     })
 }
@@ -324,7 +332,7 @@ fn summarise(
     seconds: f64,
     context: &Context,
 ) -> Result<(), CliError> {
-    let Published { receipt, uploaded } = published;
+    let Published { receipt, uploaded, signature } = published;
     let (files, bytes) = (publication.manifest.files.len(), publication.manifest.total_bytes());
     let blobs = &publication.manifest.blobs;
     let reused = blobs.iter().filter(|blob| !uploaded.contains_key(&blob.digest));
@@ -337,10 +345,16 @@ fn summarise(
         document["uploaded"] = json!({ "blobs": uploaded.len(), "bytes": uploaded_bytes });
         document["reused"] = json!({ "blobs": reused_blobs, "bytes": reused_bytes });
         document["seconds"] = json!(seconds);
+        if let Some(signature) = signature {
+            document["signature"] = signature.shown.clone();
+        }
         publication.remarks.add_to(&mut document);
         return output::json(&document);
     }
     output::line(format_args!("{}@{} {}", receipt.name, receipt.version, receipt.manifest))?;
+    if let Some(signature) = signature {
+        signature.report();
+    }
     if receipt.unchanged {
         let (name, version) = (&receipt.name, receipt.version);
         output::note(format_args!("unchanged: {name}@{version} has this content and {}", standing(receipt)));

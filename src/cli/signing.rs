@@ -23,6 +23,11 @@ pub(super) struct PasswordArgs {
 }
 
 impl PasswordArgs {
+    /// Whether it is said where the password is.
+    pub(super) fn is_given(&self) -> bool {
+        self.password_file.is_some()
+    }
+
     fn password(&self, prompt: &str) -> Result<String, CliError> {
         match &self.password_file {
             Some(file) => Ok(text_of(file)?.lines().next().unwrap_or_default().to_owned()),

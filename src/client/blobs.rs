@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, checked, describe, next_chunk, tell};
 use super::error::origin;
-use super::sources::Search;
+use super::sources::{Search, Sources};
 use super::{Client, ClientError, Content, ErrorKind, IDLE, Meter};
 use crate::domain::Digest;
 use crate::domain::manifest::Descriptor;
@@ -64,7 +64,13 @@ impl Client {
     }
 
     async fn look_at(&self, digest: Digest) -> Result<Option<Answer>, ClientError> {
-        let Some(sources) = &self.sources else { return self.look_at_own(digest).await };
+        match &self.sources {
+            Some(sources) => Box::pin(self.look_at_any(sources, digest)).await,
+            None => self.look_at_own(digest).await,
+        }
+    }
+
+    async fn look_at_any(&self, sources: &Sources, digest: Digest) -> Result<Option<Answer>, ClientError> {
         let mut search = Search::new(sources, format!("the blob {digest}"), self.policy.start());
         let mut is_absent = false;
         loop {

@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
+use reqwest::Method;
 
 use super::{Client, ClientError, Meter, Position};
 use crate::domain::catalog::{Anchor, Bundle, CatalogName, Known, Problems, Refusal, Signed, Verified, verify};
 use crate::domain::manifest::{Artifact, Descriptor, release};
 use crate::domain::{Digest, Selector, Target};
+use crate::wire::OnlineKey;
 
 /// Files read concurrently.
 const READS: usize = 4;
@@ -21,6 +23,8 @@ pub struct StoredCatalog {
     pub signatures: Vec<Bytes>,
     /// The roots, the first one first.
     pub roots: Vec<Bytes>,
+    /// The targets of TUF, which are not read with the rest, and their version.
+    pub targets: Option<(u64, Descriptor)>,
     /// Digest of the manifest that lists them.
     pub manifest: Option<Digest>,
 }
@@ -56,7 +60,17 @@ impl Client {
         let bundle = Bundle::of(&manifest).map_err(invalid)?;
         let (signatures, roots) = tokio::try_join!(self.small(&bundle.signatures), self.small(&bundle.roots))?;
         let document = self.whole(bundle.document.blob).await?;
-        Ok(StoredCatalog { document, signatures, roots, manifest: Some(published.digest) })
+        let targets = bundle.targets.map(|(version, file)| (version, file.blob));
+        Ok(StoredCatalog { document, signatures, roots, targets, manifest: Some(published.digest) })
+    }
+
+    /// The key by which the server would sign snapshots and timestamps of TUF for a catalog.
+    ///
+    /// # Errors
+    /// The server's refusal, or the transport's failure.
+    pub async fn online_key(&self, name: &CatalogName) -> Result<OnlineKey, ClientError> {
+        let url = self.url(&format!("tuf/{name}/key"));
+        self.answer(|| self.request(Method::GET, url.clone())).await?.json()
     }
 
     async fn small(&self, files: &[&Artifact]) -> Result<Vec<Bytes>, ClientError> {

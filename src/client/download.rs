@@ -50,7 +50,7 @@ impl Client {
         meter(position.length);
         let mut download = Download { blob, position, out, meter };
         if let Some(sources) = &self.sources {
-            return download.from_any(sources, self.policy.start()).await;
+            return Box::pin(download.run(sources, self.policy.start())).await;
         }
         let mut retries = self.policy.start();
         while download.is_open() {
@@ -75,7 +75,7 @@ impl<W: AsyncWrite + Unpin> Download<'_, W> {
     }
 
     /// Downloads from one server after the other.
-    async fn from_any(&mut self, sources: &Sources, retries: Retries) -> Result<(), ClientError> {
+    async fn run(&mut self, sources: &Sources, retries: Retries) -> Result<(), ClientError> {
         let digest = self.blob.digest;
         let mut search = Search::new(sources, format!("the blob {digest}"), retries);
         // Who has sent parts of it. What was there before is of somebody unknown.

@@ -212,7 +212,8 @@ impl ClientError {
 
 /// Servers with their reasons, one in a line.
 fn list(failures: &[(String, String)]) -> String {
-    failures.iter().map(|(server, reason)| format!("\n  - {server}: {reason}")).collect()
+    let list: Vec<String> = failures.iter().map(|(server, reason)| format!("\n  - {server}: {reason}")).collect();
+    list.concat()
 }
 
 /// `scheme://host:port`, enough to identify the server.

@@ -6,7 +6,7 @@ use reqwest::Method;
 use reqwest::header;
 
 use super::retry::Retries;
-use super::sources::Search;
+use super::sources::{Search, Sources};
 use super::{Client, ClientError, ErrorKind, Position, because, with_expectation};
 use crate::domain::manifest::composed::Composed;
 use crate::domain::manifest::index_walk::{IndexWalk, Step};
@@ -77,9 +77,14 @@ impl Client {
     /// # Errors
     /// [`ClientError::Damaged`] when they do not match; else the server's refusal or the transport's failure.
     pub async fn get_manifest(&self, target: &Target) -> Result<PublishedManifest, ClientError> {
-        let (Some(sources), Selector::Manifest(_)) = (&self.sources, &target.selector) else {
-            return self.own_manifest(target).await;
-        };
+        match (&self.sources, &target.selector) {
+            (Some(sources), Selector::Manifest(_)) => Box::pin(self.any_manifest(sources, target)).await,
+            _ => self.own_manifest(target).await,
+        }
+    }
+
+    /// Reads a manifest by its digest from one server after the other.
+    async fn any_manifest(&self, sources: &Sources, target: &Target) -> Result<PublishedManifest, ClientError> {
         let mut search = Search::new(sources, format!("the manifest {target}"), self.policy.start());
         loop {
             let (at, client) = search.next().await?;

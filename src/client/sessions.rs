@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use reqwest::{Method, StatusCode, Url, header};
 
 use super::retry::Retries;
 use super::{Client, ClientError, ErrorKind, ImportOrigin, with_expectation};
 use crate::domain::{Digest, Expect, ManifestName, Selector, Target};
-use crate::wire::{self, OpenSessions, Receipt};
+use crate::wire::{self, OpenSessions, Receipt, headers};
 
 /// Time limit for aborting a session: a user may be waiting at the terminal.
 const ABORT: Duration = Duration::from_secs(10);
@@ -36,14 +38,15 @@ pub enum Prepared {
 }
 
 impl Client {
-    /// Prepares a version with `manifest` (P1) and opens a session for it. An import says `from` where it comes from.
+    /// Prepares a version with `manifest` (P1) and opens a session for it. An import says `from` where it comes from. A signature
+    /// of the manifest is attached to the version from the start.
     ///
     /// # Errors
     /// The server's refusal, or the transport's failure.
     pub async fn prepare(
         &self,
         name: &ManifestName,
-        manifest: Bytes,
+        (manifest, signature): (Bytes, Option<&Bytes>),
         from: &ImportOrigin,
         activate: bool,
         expect: &Expect,
@@ -56,7 +59,10 @@ impl Client {
             url.query_pairs_mut().append_pair("from_published_at", &time.to_string());
         }
         let build = || {
-            let request = self.request(Method::POST, url.clone()).header(header::CONTENT_TYPE, "application/json");
+            let mut request = self.request(Method::POST, url.clone()).header(header::CONTENT_TYPE, "application/json");
+            if let Some(signature) = signature {
+                request = request.header(headers::SIGNATURE, format!(":{}:", STANDARD.encode(signature)));
+            }
             with_expectation(request, expect).body(manifest.clone())
         };
         let answer = self.answer(build).await?;

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::site::HostName;
-use super::{Carried, Digest, ManifestName, Subject};
+use super::{Carried, Digest, ManifestName, Selector, Subject};
 pub use claim::{Claim, HostChange, Standing, WantedHost};
 
 /// Maximum number of hosts.
@@ -117,6 +117,12 @@ impl AttachedHosts {
     /// All hosts, in order, those of which only the changes are remembered included.
     pub fn iter(&self) -> impl Iterator<Item = (&HostName, &HostEntry)> {
         self.0.iter()
+    }
+
+    /// What hosts are to serve of a name, redirects included: those who follow one may be sent back.
+    pub fn pointed_at<'a>(&'a self, name: &'a ManifestName) -> impl Iterator<Item = &'a Selector> + 'a {
+        let owners = self.0.values().filter_map(|entry| entry.owner.as_ref());
+        owners.map(|owner| &owner.target).filter(move |target| target.name == *name).map(|target| &target.selector)
     }
 
     /// The hosts that serve at this time, with the claims that count.

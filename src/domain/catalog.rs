@@ -12,23 +12,31 @@ mod bundle;
 mod canonical;
 mod check;
 mod document;
+mod key;
+mod metadata;
 mod name;
+mod online;
 mod problem;
 mod root;
 mod selection;
 mod signatures;
 mod succession;
+mod targets;
 
-pub use bundle::{Bundle, DOCUMENT, MAX_ROOTS, MAX_SIGNATURES, SIGNATURE, root_file, signature_file};
+pub use bundle::{Bundle, DOCUMENT, MAX_ROOTS, MAX_SIGNATURES, SIGNATURE, root_file, signature_file, targets_file};
 pub use canonical::canonical;
 pub use check::{MAX_DOCUMENT, check, check_times};
 pub use document::{Document, Item, Release, Replay, TYPE};
+pub use key::PublicKey;
+pub use metadata::{Metadata, NewMetadata};
 pub use name::{CatalogName, CatalogNameError, Coordinate, CoordinateError};
+pub use online::{Slot, snapshot, timestamp};
 pub use problem::{Problem, Problems, Rule, quote};
-pub use root::{NewRoot, PublicKey, Role, Root, RootError};
+pub use root::{Role, Root, RootError, new_root};
 pub use selection::Choice;
-pub use signatures::{Anchor, Known, Refusal, Signed, Verified, check_signatures, verify};
+pub use signatures::{Anchor, Known, Refusal, Signed, Verified, check_signatures, stated_signer, verify};
 pub use succession::{added, check_files, follows, precedes};
+pub use targets::{MAX_TARGETS, Targets, TargetsError, new_targets, target_path};
 
 #[cfg(test)]
 mod tests;

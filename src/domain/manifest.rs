@@ -18,6 +18,7 @@ pub mod oci;
 pub mod parts;
 pub mod portability;
 mod problems;
+pub mod referrer;
 pub mod release;
 pub mod rendering;
 pub mod site_settings;

@@ -31,8 +31,7 @@ pub enum Tags {
     /// It may.
     #[default]
     Mutable,
-    /// While a version is active, no version with other content becomes active. The name must be withdrawn or deleted
-    /// first.
+    /// While a version is active, no other content becomes active: the name must be withdrawn or deleted first.
     Immutable,
 }
 
@@ -341,8 +340,7 @@ impl Policies {
         Arc::new(keys.policy())
     }
 
-    /// For each key, as configurations spell it, the index of the rule that determines it for `name`; `None` for the
-    /// default.
+    /// For each key, as it is spelled, the index of the rule that determines it for `name`; `None` for the default.
     #[must_use]
     pub fn sources(&self, name: &ManifestName) -> Vec<(&'static str, Option<usize>)> {
         let source = |is_set: IsSet| self.matching(name).find(|(_, rule)| is_set(&rule.keys)).map(|(at, _)| at);

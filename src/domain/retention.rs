@@ -110,6 +110,8 @@ pub enum Verdict {
     Untagged,
     /// Kept: it describes a manifest that is there.
     Attached,
+    /// Kept: a host was pointed at this very version.
+    Served,
     /// Kept: it was prepared less than [`Retention::prepared_for`] ago.
     Prepared,
     /// Kept: a newer Larder gave it a state that this one does not know.
@@ -144,6 +146,7 @@ impl fmt::Display for Verdict {
             Self::Staged => "staged not long ago",
             Self::Untagged => "pushed not long ago, without a tag",
             Self::Attached => "about a manifest that is there",
+            Self::Served => "served by a host that was pointed at it",
             Self::Prepared => "being published",
             Self::UnknownState => "in a state that only a newer larder knows",
             Self::ArchiveExpired => "archived longer ago than it is kept",

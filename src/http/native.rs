@@ -19,9 +19,11 @@ mod reasons;
 mod refs;
 mod selecting;
 mod sessions;
+mod signatures;
 mod sites;
 mod timeless;
 mod tls;
+mod tuf;
 mod upload_problems;
 mod uploads;
 mod versions;
@@ -70,6 +72,7 @@ fn routes() -> Router<AppState> {
         .merge(refs::routes())
         .merge(catalogs::routes())
         .merge(timeless::routes())
+        .merge(tuf::routes())
         .merge(feeds::routes())
         .merge(auth::routes())
         .merge(sites::routes())
@@ -100,6 +103,7 @@ fn describe() -> Value {
     refs::describe(&mut document);
     catalogs::describe(&mut document);
     timeless::describe(&mut document);
+    tuf::describe(&mut document);
     feeds::describe(&mut document);
     sites::describe(&mut document);
     auth::describe(&mut document);

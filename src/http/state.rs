@@ -14,7 +14,7 @@ use crate::domain::hosts::LiveHosts;
 use crate::protocol::{Blobs, Chunks, Uploads};
 use crate::service::{
     Assets, Attachments, Catalogs, Domains, Earlier, Histories, Members, Names, Notes, Publish, Repositories, Resolve,
-    Sites, Versions,
+    Sites, Tuf, Versions,
 };
 use crate::shares::{Memory, Shares};
 use crate::upkeep::Health;
@@ -61,6 +61,8 @@ pub struct Parts {
     pub domains: Arc<Domains>,
     /// Signed lists of releases.
     pub catalogs: Arc<Catalogs>,
+    /// Catalogs as repositories of TUF.
+    pub tuf: Arc<Tuf>,
     /// Releases as sites.
     pub sites: Arc<Sites>,
     /// Listing and deletion of names.

@@ -28,17 +28,18 @@ use crate::layout::{self, LayoutKey};
 use crate::protocol::absences::Absences;
 use crate::protocol::aliases::AliasIndex;
 use crate::store::{Created, Key, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, StoreError, StoreErrorKind};
-pub(crate) use copies::BlobCopies;
-use sound::SoundFiles;
-
 pub use cache::BlobCache;
+pub(crate) use copies::BlobCopies;
 pub use damaged::Damaged;
 pub use intake::{BlobError, BlobIntake, BlobUpload};
 pub(super) use late::incoming;
 pub use late::{Incoming, LateUpload};
+use sound::SoundFiles;
 
 /// Digests looked up with one call to the store.
 const LISTED: usize = 512;
+/// Listings read in one go: requests of others are not to wait for a release of many files.
+const PARSED: usize = 64;
 /// Digests acted on concurrently within one request, if what was found requires it.
 const AT_ONCE: usize = 16;
 /// Limit on copies out of condemned generations, and on generations followed, before the operation fails.
@@ -304,7 +305,10 @@ impl Blobs {
         let prefixes: Vec<Prefix> = digests.iter().map(layout::blob).collect();
         let listings = self.store.list_each(&prefixes).await?;
         let mut found = Vec::with_capacity(digests.len());
-        for (digest, listing) in digests.iter().zip(listings) {
+        for (at, (digest, listing)) in digests.iter().zip(listings).enumerate() {
+            if at % PARSED == PARSED - 1 {
+                tokio::task::yield_now().await;
+            }
             let mut copies = BlobCopies::of_listing(listing)?;
             self.follow(*digest, &mut copies).await?;
             for generation in self.damaged.iter().flat_map(|damaged| damaged.generations(digest)) {

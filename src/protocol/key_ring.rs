@@ -4,6 +4,9 @@
 //! first state; of several that race, exactly one wins. A key is never used itself: each purpose derives its own
 //! (HKDF-SHA256, RFC 5869). A new key signs only once every server has had the time to read it.
 //!
+//! What only Larder verifies is made with keys that rotate. What others verify, by a public key that they were given, is
+//! made with one that never does by itself, however many purposes there are: the ring does not grow with them.
+//!
 //! Whoever can read the store can read these keys. `larder copy-store` leaves them out, so that a copy makes its own.
 
 use std::fmt;
@@ -41,6 +44,8 @@ const MAX_STEPS: u32 = 16;
 
 /// What keys of this use are for: everything that only Larder verifies.
 const MAC: &str = "mac";
+/// What the key of this use is for: snapshots and timestamps of TUF, whose public keys authors name in their roots.
+const TUF: &str = "tuf";
 
 /// One key of the ring.
 #[derive(Clone, Serialize, Deserialize)]
@@ -168,12 +173,24 @@ impl KeyRing {
     /// When the store fails.
     pub async fn signing(&self, purpose: &str) -> Result<DerivedKey, StoreError> {
         let now = self.clock.now();
-        let ring = match self.known().filter(|known| known.is_fresh(now, FRESH) && !known.ring.is_due(now)) {
+        let ring = match self.known().filter(|known| known.is_fresh(now, FRESH) && !known.ring.is_due(MAC, now)) {
             Some(known) => known.ring,
-            None => self.refresh(now, FRESH, true).await?.ring,
+            None => self.refresh(now, FRESH, Some(MAC)).await?.ring,
         };
-        let missing = || StoreError::new(StoreErrorKind::Internal, Ring::key(&(), 1).key(), "the key ring has no key");
         derive(ring.signing_key(now).ok_or_else(missing)?, purpose)
+    }
+
+    /// The key of a purpose that others verify: it stays the same as long as the ring does. Makes the ring's key if there
+    /// is none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn lasting(&self, purpose: &str) -> Result<DerivedKey, StoreError> {
+        let ring = match self.known().filter(|known| known.ring.lasting_key().is_some()) {
+            Some(known) => known.ring,
+            None => self.refresh(self.clock.now(), SignedDuration::ZERO, Some(TUF)).await?.ring,
+        };
+        derive(ring.lasting_key().ok_or_else(missing)?, purpose)
     }
 
     /// The key with this id, to verify with for a purpose. `None` if there is none, or not any more.
@@ -184,10 +201,10 @@ impl KeyRing {
         let now = self.clock.now();
         let mut ring = match self.known().filter(|known| known.is_fresh(now, FRESH)) {
             Some(known) => known.ring,
-            None => self.refresh(now, FRESH, false).await?.ring,
+            None => self.refresh(now, FRESH, None).await?.ring,
         };
         if ring.verifying_key(id, now).is_none() {
-            ring = self.refresh(now, COOL_DOWN, false).await?.ring;
+            ring = self.refresh(now, COOL_DOWN, None).await?.ring;
         }
         ring.verifying_key(id, now).map(|key| derive(key, purpose)).transpose()
     }
@@ -196,23 +213,27 @@ impl KeyRing {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the ring if what is known is older than `fresh`, and rotates it if asked to and it is time.
-    async fn refresh(&self, now: Timestamp, fresh: SignedDuration, rotate: bool) -> Result<Known, StoreError> {
+    /// Reads the ring if what is known is older than `fresh`, and adds a key of the use `wanted` if it is time.
+    async fn refresh(
+        &self,
+        now: Timestamp,
+        fresh: SignedDuration,
+        wanted: Option<&'static str>,
+    ) -> Result<Known, StoreError> {
         let _turn = self.refreshing.lock().await;
+        let is_due = |ring: &Ring| wanted.is_some_and(|wanted| ring.is_due(wanted, now));
         let mut ring = match self.known() {
-            Some(known) if known.is_fresh(now, fresh) && !(rotate && known.ring.is_due(now)) => return Ok(known),
+            Some(known) if known.is_fresh(now, fresh) && !is_due(&known.ring) => return Ok(known),
             known => self.read(known.map(|known| known.ring)).await?,
         };
         for _ in 0..MAX_RACES {
-            if let Some(ring) = ring.as_ref().filter(|ring| !(rotate && ring.is_due(now))) {
+            if let Some(ring) = ring.as_ref().filter(|ring| !is_due(ring)) {
                 if ring.generation > 0 {
                     self.log.persist(ring).await?;
                 }
                 break;
             }
-            let Some(next) = Some(ring.as_deref()).filter(|_| rotate).map(|current| Ring::next(current, now)) else {
-                break;
-            };
+            let Some(next) = wanted.map(|wanted| Ring::next(ring.as_deref(), wanted, now)) else { break };
             let next = next?;
             if self.log.create(&next).await? {
                 tracing::info!(generation = next.generation, "added a key to the key ring");
@@ -261,9 +282,16 @@ impl Ring {
         self.keys.iter().filter(|key| key.used_for == MAC)
     }
 
-    /// Whether a key has to be added.
-    fn is_due(&self, now: Timestamp) -> bool {
+    /// Whether a key of this use has to be added.
+    fn is_due(&self, wanted: &str, now: Timestamp) -> bool {
+        if wanted == TUF {
+            return self.lasting_key().is_none();
+        }
         self.macs().map(|key| key.created).max().is_none_or(|newest| now.duration_since(newest) >= ROTATED_AFTER)
+    }
+
+    fn lasting_key(&self) -> Option<&RingKey> {
+        self.keys.iter().find(|key| key.used_for == TUF)
     }
 
     /// The newest key that has settled; before one has, the oldest.
@@ -276,8 +304,8 @@ impl Ring {
         self.macs().find(|key| key.kid == id && key.retire_after.is_none_or(|end| now < end))
     }
 
-    /// The next state: one more key, and without those whose time is over.
-    fn next(current: Option<&Self>, now: Timestamp) -> Result<Self, StoreError> {
+    /// The next state: one more key of this use, and without those whose time is over.
+    fn next(current: Option<&Self>, wanted: &str, now: Timestamp) -> Result<Self, StoreError> {
         let mut random = [0; 56];
         let failed = |error| StoreError::new(StoreErrorKind::Internal, "random numbers", error);
         getrandom::fill(&mut random).map_err(failed)?;
@@ -287,12 +315,13 @@ impl Ring {
         let time = now.max(current.time);
         let is_over = |key: &RingKey| key.used_for == MAC && key.retire_after.is_some_and(|end| end <= now);
         let mut keys: Vec<_> = current.keys.iter().filter(|key| !is_over(key)).cloned().collect();
-        for key in keys.iter_mut().filter(|key| key.used_for == MAC && key.retire_after.is_none()) {
+        let replaced = keys.iter_mut().filter(|key| key.used_for == MAC && wanted == MAC && key.retire_after.is_none());
+        for key in replaced {
             key.retire_after = time.checked_add(VERIFIES_FOR).ok();
         }
         keys.push(RingKey {
             kid: hex::encode(&random[..8]),
-            used_for: MAC.to_owned(),
+            used_for: wanted.to_owned(),
             created: time,
             retire_after: None,
             secret: hex::encode(&random[8..40]),
@@ -301,6 +330,10 @@ impl Ring {
         let (generation, attempt) = (current.generation + 1, hex::encode(&random[40..]));
         Ok(Self { format: FORMAT, generation, time, attempt, keys, other: current.other.clone() })
     }
+}
+
+fn missing() -> StoreError {
+    StoreError::new(StoreErrorKind::Internal, Ring::key(&(), 1).key(), "the key ring has no key")
 }
 
 fn derive(key: &RingKey, purpose: &str) -> Result<DerivedKey, StoreError> {

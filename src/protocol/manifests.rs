@@ -238,7 +238,11 @@ impl Manifests {
                 };
                 // An alias that is missing may come.
                 let is_final = !matches!(contents.read, Err(ReadError::Unresolved(_)));
-                let loaded = Arc::new(LoadedManifest::new(bytes, contents));
+                let is_long = bytes.len() > LONG;
+                let index = move || LoadedManifest::new(bytes, contents);
+                let failed = |error| StoreError::new(StoreErrorKind::Internal, descriptor.digest, error);
+                let loaded = if is_long { tokio::task::spawn_blocking(index).await.map_err(failed)? } else { index() };
+                let loaded = Arc::new(loaded);
                 // One that the cache cannot keep would stay in memory until the cache is looked through.
                 if is_final && u64::from(key.weigh(&loaded)) <= REMEMBERED_BYTES {
                     manifests.remembered.insert(key, Arc::clone(&loaded));

@@ -121,7 +121,17 @@ impl Membership {
     /// # Errors
     /// When the store fails.
     pub async fn all(&self, repository: &RepositoryName, manifest: Digest) -> Result<Vec<Member>, StoreError> {
-        self.members(MEMBERS, repository, manifest, AsOf::Now, &|_: &LogName| true).try_collect().await
+        self.holders(repository, manifest, &|_: &LogName| true).try_collect().await
+    }
+
+    /// The same for those in logs that `visible` lets the caller see, one after the other.
+    pub fn holders<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        manifest: Digest,
+        visible: &'a (impl Fn(&LogName) -> bool + Sync),
+    ) -> impl Stream<Item = Result<Member, StoreError>> + Send + 'a {
+        self.members(MEMBERS, repository, manifest, AsOf::Now, visible)
     }
 
     /// The complete versions of a repository whose manifests describe `subject`, in logs that `visible` lets the caller

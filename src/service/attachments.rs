@@ -84,16 +84,29 @@ impl Attachments {
             self.require_file(target, &found.row, file).await?;
         }
         let new = NewAttachment::new(&bytes, media_type, file)?;
+        self.add(target, (bytes, &new), by).await
+    }
+
+    /// Attaches what was checked to a version that exists, as [`Attachments::attach`] does.
+    ///
+    /// # Errors
+    /// An [`AttachError`].
+    pub async fn add(
+        &self,
+        target: &Target,
+        (bytes, new): (Bytes, &NewAttachment),
+        by: &Author,
+    ) -> Result<Attached, AttachError> {
         if !new.is_inline() {
             self.blobs.put(bytes.clone()).await?;
         }
-        let changed = Box::pin(self.heads.attach(&target.name, &target.selector, &new, by)).await?;
+        let changed = Box::pin(self.heads.attach(&target.name, &target.selector, new, by)).await?;
         if !new.is_inline() {
             self.secure(new.blob, bytes).await?;
         }
         let row = changed.row.ok_or(ChangeError::Rejected(Rejection::NoSuchVersion))?;
         let annex = self.heads.annex(&target.name, &row).await?;
-        let attachment = annex.find(&new).cloned().ok_or(ChangeError::Contended)?;
+        let attachment = annex.find(new).cloned().ok_or(ChangeError::Contended)?;
         Ok(Attached { row, attachment, unchanged: changed.unchanged })
     }
 

@@ -9,7 +9,8 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::domain::catalog::{Bundle, CatalogName, DOCUMENT, Document, MAX_DOCUMENT, Root};
+use crate::domain::attestation::{KeyId, PublicKey};
+use crate::domain::catalog::{Bundle, CatalogName, DOCUMENT, Document, MAX_DOCUMENT, Root, stated_signer};
 use crate::domain::manifest::Descriptor;
 use crate::domain::timeless::{Lineage, packed_kinds};
 use crate::domain::{Digest, FileName, Selector, Target, Ware};
@@ -26,6 +27,8 @@ const REMEMBERED_LINEAGES: u64 = 32 << 20;
 const EXPANSION: u64 = 48;
 /// Documents that are parsed at once. Anybody can cause it by asking for one catalog after the other.
 const AT_ONCE: usize = 2;
+/// Catalogs whose signers are kept, less than 3 KiB each.
+const SIGNERS: u64 = 4096;
 /// Longest wait for a turn to parse one.
 const TURN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -69,9 +72,16 @@ pub struct ActiveCatalog {
     pub blob: Descriptor,
     /// The document. It was not verified: that is for those who rely on it.
     pub document: Arc<Document>,
-    /// The newest root.
-    pub root: Option<Descriptor>,
+    /// The roots, the first one first.
+    pub roots: Vec<Descriptor>,
+    /// The targets of TUF, and their version, which need not be the serial of the document.
+    pub targets: Option<(u64, Descriptor)>,
+    /// The signatures.
+    pub signatures: Vec<Descriptor>,
 }
+
+/// Who has signed a document, as its signatures say: the id of a key of minisign, and the key, if the root lists it.
+pub type Signers = Arc<[(KeyId, Option<PublicKey>)]>;
 
 /// A document that was read, or why it is none, and the size of its bytes.
 #[derive(Debug, Clone)]
@@ -98,6 +108,8 @@ pub struct Catalogs {
     blobs: Arc<Blobs>,
     known: Cache<Digest, Known>,
     views: Cache<Digest, TimelessView>,
+    /// By the manifest of the catalog.
+    signers: Cache<Digest, Signers>,
     turns: Semaphore,
     wares: Arc<WareChecks>,
 }
@@ -108,14 +120,16 @@ impl Catalogs {
     pub fn new(resolve: Arc<Resolve>, blobs: Arc<Blobs>, wares: Arc<WareChecks>) -> Self {
         let weigh = |_: &Digest, known: &Known| {
             let document = if known.read.is_ok() { known.size * EXPANSION } else { 0 };
-            u32::try_from(512 + document).unwrap_or(u32::MAX)
+            // What weighs more than all of it would never be kept, and be parsed for every request.
+            u32::try_from((512 + document).min(REMEMBERED_BYTES)).unwrap_or(u32::MAX)
         };
         let known = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh);
         let known = known.eviction_policy(EvictionPolicy::lru()).build();
         let weigh = |_: &Digest, view: &TimelessView| u32::try_from(512 + view.lineage.len()).unwrap_or(u32::MAX);
         let views = Cache::builder().max_capacity(REMEMBERED_LINEAGES).weigher(weigh);
         let views = views.eviction_policy(EvictionPolicy::lru()).build();
-        Self { resolve, blobs, known, views, turns: Semaphore::new(AT_ONCE), wares }
+        let signers = Cache::builder().max_capacity(SIGNERS).build();
+        Self { resolve, blobs, known, views, signers, turns: Semaphore::new(AT_ONCE), wares }
     }
 
     /// The active document of a catalog.
@@ -123,18 +137,33 @@ impl Catalogs {
     /// # Errors
     /// A [`CatalogReadError`].
     pub async fn active(&self, name: &CatalogName, fresh: AsOf) -> Result<ActiveCatalog, CatalogReadError> {
+        self.at(name, Selector::Active, fresh).await
+    }
+
+    /// The same of another version.
+    ///
+    /// # Errors
+    /// A [`CatalogReadError`].
+    pub async fn at(
+        &self,
+        name: &CatalogName,
+        selector: Selector,
+        fresh: AsOf,
+    ) -> Result<ActiveCatalog, CatalogReadError> {
         let unreadable = |why: String| CatalogReadError::Unreadable { name: name.clone(), why };
-        let target = Target { name: name.manifest(), selector: Selector::Active, explicit: false };
+        let target = Target { name: name.manifest(), selector, explicit: false };
         let (found, loaded) = self.resolve.manifest(&target, fresh).await?;
         let manifest = loaded.manifest()?;
         let bundle = Bundle::of(manifest).map_err(|problems| unreadable(problems.to_string()))?;
-        let (blob, root) = (bundle.document.blob, bundle.roots.last().map(|root| root.blob));
+        let (blob, roots) = (bundle.document.blob, bundle.roots.iter().map(|root| root.blob).collect());
+        let targets = bundle.targets.map(|(version, file)| (version, file.blob));
+        let signatures = bundle.signatures.iter().map(|signature| signature.blob).collect();
         let known = match self.known.get(&blob.digest) {
             Some(known) => known,
             None => self.parse(blob).await?,
         };
         let document = known.read.map_err(|why| unreadable(why.to_string()))?;
-        Ok(ActiveCatalog { found, blob, document, root })
+        Ok(ActiveCatalog { found, blob, document, roots, targets, signatures })
     }
 
     async fn parse(&self, blob: Descriptor) -> Result<Known, CatalogReadError> {
@@ -199,12 +228,32 @@ impl Catalogs {
         Ok(view)
     }
 
+    /// Who has signed a catalog. What cannot be read is left out.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn signers(&self, catalog: &ActiveCatalog, root: Option<&Root>) -> Result<Signers, StoreError> {
+        let manifest = catalog.found.row.digest();
+        if let Some(known) = self.signers.get(&manifest) {
+            return Ok(known);
+        }
+        let mut signers = Vec::new();
+        for blob in &catalog.signatures {
+            let Some(object) = self.blobs.open(blob.digest, None).await? else { continue };
+            let bytes = object.bytes(blob.size).await?;
+            signers.extend(root.and_then(|root| stated_signer(&bytes, &root.targets)));
+        }
+        let signers = Signers::from(signers);
+        self.signers.insert(manifest, Arc::clone(&signers));
+        Ok(signers)
+    }
+
     /// The newest root of a catalog; `None` if it has none that can be read. It was not verified.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn root(&self, catalog: &ActiveCatalog) -> Result<Option<Root>, StoreError> {
-        let Some(blob) = catalog.root else { return Ok(None) };
+        let Some(blob) = catalog.roots.last() else { return Ok(None) };
         let Some(object) = self.blobs.open(blob.digest, None).await? else { return Ok(None) };
         Ok(Root::read(&object.bytes(blob.size).await?).ok())
     }

@@ -9,6 +9,7 @@ mod commit;
 mod drafts;
 mod error;
 mod immutable;
+mod lacking;
 mod parts;
 mod push;
 mod rules;
@@ -24,6 +25,7 @@ pub use self::drafts::DraftKey;
 pub use self::error::{ImmutableChanged, PartsError, PublishError};
 use self::error::{complete, readable, to_upload};
 use self::immutable::KnownFiles;
+use self::lacking::Lacking;
 pub use self::parts::Progress;
 pub use self::push::Pushed;
 use crate::domain::attestation::{Annex, Standing};
@@ -100,8 +102,8 @@ enum Resume {
     /// Each request creates its own version; holds the origin that its row records, and what is attached to it.
     Never(Option<Origin>, Option<Box<Annex>>),
     /// Reuse the caller's own session for the same manifest, so that preparing is idempotent. A new one records this
-    /// origin.
-    OwnSession(Option<Origin>),
+    /// origin, and what is attached to it.
+    OwnSession(Option<Origin>, Option<Box<Annex>>),
 }
 
 /// A manifest that passed the checks: its bytes and what was parsed from them.
@@ -129,6 +131,7 @@ pub struct Publish {
     members: MemberIndex,
     limits: PublishLimits,
     kept: KnownFiles,
+    lacking: Lacking,
     wares: Arc<WareChecks>,
 }
 
@@ -138,7 +141,8 @@ impl Publish {
     pub fn new(heads: Arc<Heads>, blobs: Arc<Blobs>, manifests: Arc<Manifests>, limits: PublishLimits) -> Self {
         let members = MemberIndex::new(heads.store());
         let wares = Arc::new(WareChecks::new(heads.store(), Arc::clone(&blobs), ScanLimits::new(UNPACKED)));
-        Self { heads, blobs, manifests, members, limits, kept: KnownFiles::default(), wares }
+        let (kept, lacking) = Default::default();
+        Self { heads, blobs, manifests, members, limits, kept, lacking, wares }
     }
 
     /// Shares the wares that were checked with others, and sets their limits.
@@ -248,7 +252,7 @@ impl Publish {
         Box::pin(self.assemble(name, number, &options, &by)).await?;
         let row = self.row(name, number).await?;
         if row.state == State::Prepared {
-            let secured = self.check(name, &row).await?;
+            let secured = self.check_again(name, &row).await?;
             let children = secured.children.clone();
             complete(secured)?;
             Box::pin(self.check_rules_of(&row)).await?;
@@ -305,14 +309,18 @@ impl Publish {
         {
             return Ok((receipt, Secured::default()));
         }
-        if let Resume::Never(None, _) | Resume::OwnSession(None) = &resume {
+        if let Resume::Never(None, _) | Resume::OwnSession(None, _) = &resume {
             // Before anything is uploaded; the commit compares once more.
             Box::pin(self.check_immutable(name, &manifest)).await?;
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = self.manifests.summarise(&bytes, &manifest, descriptor).await?;
         let (resumed, from, annex) = match resume {
-            Resume::OwnSession(from) => (self.own_session(name, descriptor.digest, options, by).await?, from, None),
+            Resume::OwnSession(from, annex) => {
+                let resumed = self.own_session(name, descriptor.digest, options, by).await?;
+                let annex = annex.filter(|_| resumed.is_none());
+                (resumed, from, annex)
+            }
             Resume::Never(from, annex) => (None, from, annex),
         };
         let (from, annex) = (from.map(Box::new), self.attached(name, annex).await?);

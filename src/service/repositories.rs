@@ -4,6 +4,7 @@
 //! that holds it ([`Membership`]). A release in Larder's own format is shown as its rendering, which is computed when it is
 //! asked for: it is a pure function of the bytes of the manifest.
 
+mod attachments;
 mod catalog;
 mod delete;
 mod push;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use moka::sync::Cache;
 
+pub use self::attachments::PushedStatement;
 use self::catalog::KnownRepositories;
 pub use self::catalog::Page;
 pub use self::delete::DeleteError;

@@ -57,6 +57,7 @@ use std::sync::atomic::AtomicU32;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -67,7 +68,7 @@ use crate::domain::retention::Verdict;
 use crate::domain::{LogName, Policies, RunId};
 use crate::layout;
 use crate::layout::marker;
-use crate::protocol::{Blobs, Heads, Manifests};
+use crate::protocol::{Blobs, Heads, HostState, Manifests};
 use crate::store::{List, ObjectStore, PartStore};
 use earlier::Earlier;
 use fate::Candidate;
@@ -113,6 +114,8 @@ struct RunContext {
     /// Number of lists of heads that the run has written so far.
     seen_lists: Arc<AtomicU32>,
     held: Arc<Held>,
+    /// The hosts that were attached, once something is about to expire.
+    hosts: Arc<OnceCell<Arc<HostState>>>,
     stop: CancellationToken,
 }
 
@@ -253,6 +256,7 @@ impl Collect {
             batch: if all { BATCH } else { GENTLE_BATCH },
             seen_lists: Arc::default(),
             held: Arc::default(),
+            hosts: Arc::default(),
             stop: stop.clone(),
         }
     }

@@ -46,6 +46,10 @@ pub struct Attachment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub inline: Option<String>,
+    /// Digest of the OCI manifest with which a client of a repository pushed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "schema::Digest")]
+    pub referrer: Option<Digest>,
 }
 
 impl From<&attestation::Attachment> for Attachment {
@@ -62,6 +66,7 @@ impl From<&attestation::Attachment> for Attachment {
             key: key.map(|key| key.to_string()),
             comment,
             inline: attachment.inline.as_deref().map(Into::into),
+            referrer: attachment.referrer.map(|referrer| referrer.digest),
         }
     }
 }

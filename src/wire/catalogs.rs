@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema;
-use crate::domain::catalog::{CatalogName, Item, Release};
+use crate::domain::catalog::{CatalogName, Item, PublicKey, Release};
 use crate::domain::{Digest, FileName};
 
 /// A page of catalogs.
@@ -99,5 +99,54 @@ impl CatalogRelease {
         let replay = release.replay.as_ref().map(|replay| replay.file.clone());
         let items = release.items.iter().map(|(name, item)| (name.clone(), CatalogItem::of(name, item))).collect();
         Self { catalog: catalog.clone(), serial, name, at, manifest, size, published, items, metadata, hazards, replay }
+    }
+}
+
+/// The key by which a server signs snapshots and timestamps of TUF for a catalog, once its author lets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OnlineKey {
+    /// The catalog's name. There need not be one yet.
+    #[schemars(with = "String")]
+    pub catalog: CatalogName,
+    /// The id of the key in roots: the SHA-256 of its canonical form.
+    pub keyid: String,
+    /// The key, as roots have it.
+    pub key: TufKey,
+}
+
+/// A public key, as TUF writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TufKey {
+    /// `ed25519`
+    pub keytype: String,
+    /// `ed25519`
+    pub scheme: String,
+    /// The bytes of the key.
+    pub keyval: TufKeyValue,
+}
+
+/// The bytes of a public key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TufKeyValue {
+    /// 32 bytes in hex.
+    pub public: String,
+}
+
+impl OnlineKey {
+    /// The key of a catalog.
+    #[must_use]
+    pub fn of(catalog: CatalogName, key: PublicKey) -> Self {
+        let ed25519 = || "ed25519".to_owned();
+        let keyval = TufKeyValue { public: hex::encode(key.0) };
+        let tuf = TufKey { keytype: ed25519(), scheme: ed25519(), keyval };
+        Self { catalog, keyid: key.tuf_id(), key: tuf }
+    }
+
+    /// The key, if it is an Ed25519 key.
+    #[must_use]
+    pub fn public(&self) -> Option<PublicKey> {
+        let is_known = self.key.keytype == "ed25519" && self.key.scheme == "ed25519";
+        let bytes = hex::decode(&self.key.keyval.public).ok().filter(|_| is_known)?;
+        Some(PublicKey(bytes.try_into().ok()?))
     }
 }

@@ -64,7 +64,8 @@ codes! {
     CatalogSerial = "CATALOG_SERIAL",
     /// Too few keys of the newest root sign the catalog, or a root is not signed as the one before it requires.
     CatalogSignatures = "CATALOG_SIGNATURES",
-    /// The server's clock differs too much from the store's, so it refuses changes.
+    /// The server's clock differs too much from the store's, so it refuses changes; or it is behind what is stored, so it
+    /// signs no time.
     ClockSkew = "CLOCK_SKEW",
     /// The token lacks the required permission.
     Denied = "DENIED",
@@ -164,6 +165,8 @@ codes! {
     TagImmutable = "TAG_IMMUTABLE",
     /// A body was sent too slowly or paused for too long.
     Timeout = "TIMEOUT",
+    /// The catalog has no such file of TUF, or is not shown to clients of TUF.
+    TufUnknown = "TUF_UNKNOWN",
     /// A token is required, or the one that was sent is not known.
     Unauthorized = "UNAUTHORIZED",
     /// Temporarily unavailable: retry shortly.

@@ -8,6 +8,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { CATALOG, catalog } from "./catalog.mjs";
 import { HOSTILE_REASON, hostile, images, large, ordinary, publish, request } from "./publish.mjs";
 
 const { LARDER_URL: url, CHROMIUM: executablePath = "/usr/bin/chromium" } = process.env;
@@ -19,6 +20,7 @@ await ordinary();
 await hostile();
 await large();
 await images();
+const signer = await catalog();
 await publish("private/name", [["secret.txt", "secret"]], { version: "private label" });
 const { manifest } = await (await request("GET", "/versions/acme/tool@4")).json();
 
@@ -52,6 +54,7 @@ const PAGES = [
   "/versions/acme/image/v1@1",
   "/versions/acme/image/v2@1",
   "/versions/acme/notes/v1@1",
+  `/catalogs/${CATALOG}`,
   "/versions/acme/tool@1",
   "/versions/acme/toool",
   "/versions/private/name",
@@ -105,6 +108,18 @@ for (const colorScheme of ["light", "dark"]) {
     }, { viewport: { width, height: 800 }, colorScheme });
   }
 }
+
+await check("the keys of a catalog are those that its readers know, and its line is copied", async (page, context) => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.goto(`${url}/catalogs/${CATALOG}`);
+  assert.notEqual(await page.title(), "owned");
+  assert.equal(await page.getByRole("listitem").filter({ hasText: signer.id }).textContent(), `${signer.id}: ${signer.line}`);
+  await page.getByText(signer.other).waitFor();
+  await page.getByRole("button", { name: "Copy the command" }).click();
+  await page.getByRole("status").getByText("Copied the").waitFor({ state: "attached" });
+  const line = await page.evaluate(() => navigator.clipboard.readText());
+  assert.equal(line, `larder catalog verify ${CATALOG} --server ${url} --verify-key KEY`);
+}, { viewport: { width: 360, height: 800 } });
 
 await check("a click downloads the file", async (page) => {
   await page.goto(`${url}/`);

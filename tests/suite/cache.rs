@@ -30,22 +30,31 @@ struct Replica {
 
 impl Replica {
     fn with_cache_of(size: u64) -> Self {
-        Self::on(FsBackend::quick(), TempDir::new().unwrap(), size, LONG)
+        let directory = TempDir::new().unwrap();
+        let cache = BlobCache::open(directory.path(), size, LONG, Arc::new(SystemClock)).unwrap();
+        Self::with(FsBackend::quick(), directory, cache)
     }
 
-    fn on(backend: FsBackend, directory: TempDir, size: u64, unused_for: Duration) -> Self {
-        let faulty = FaultyStore::over(&backend.store());
-        let cache = Arc::new(BlobCache::open(directory.path(), size, unused_for, Arc::new(SystemClock)).unwrap());
+    fn with(backend: FsBackend, directory: TempDir, cache: BlobCache) -> Self {
+        let (faulty, cache) = (FaultyStore::over(&backend.store()), Arc::new(cache));
         let blobs = Blobs::new(faulty.store(), Arc::new(SystemClock), jiff::SignedDuration::MAX);
         let blobs = Arc::new(blobs.with_cache(Some(Arc::clone(&cache))));
         Self { backend, faulty, cache, directory, blobs }
     }
 
-    /// The same server, started again with other bounds.
-    fn restart(self, size: u64, unused_for: Duration) -> Self {
+    /// The same server, started again with other bounds, once the work that it has begun is over.
+    async fn restart(self, size: u64, unused_for: Duration) -> Self {
         let Self { backend, directory, cache, blobs, .. } = self;
         drop((cache, blobs));
-        Self::on(backend, directory, size, unused_for)
+        // What was read last may still be on its way into the index. And programs that other tests start at this moment
+        // hold a copy of every open file, the lock among them, until they have begun.
+        for _ in 0..1000 {
+            if let Ok(cache) = BlobCache::open(directory.path(), size, unused_for, Arc::new(SystemClock)) {
+                return Self::with(backend, directory, cache);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the directory is still in use");
     }
 
     fn plant(&self, bytes: &[u8]) -> Digest {
@@ -188,10 +197,10 @@ async fn a_restart_finds_what_is_kept_and_removes_what_is_not_complete() {
     let digest = replica.plant(&noise(10_000, 1));
     replica.warm(digest).await;
     std::fs::write(replica.directory.path().join("partial/left-over"), b"part").unwrap();
-    let replica = replica.restart(10 << 20, LONG);
+    let replica = replica.restart(10 << 20, LONG).await;
     assert_eq!(replica.calls_of_a_reading(digest).await, 0);
     assert!(is_empty(&replica.directory.path().join("partial")));
-    let replica = replica.restart(5_000, LONG);
+    let replica = replica.restart(5_000, LONG).await;
     assert!(!replica.is_kept(digest), "a smaller bound holds from the start");
 }
 
@@ -202,7 +211,7 @@ async fn what_was_read_last_stays_longest_even_after_a_restart() {
     replica.warm(one).await;
     replica.warm(two).await;
     replica.read(one).await;
-    let replica = replica.restart(1_500, LONG);
+    let replica = replica.restart(1_500, LONG).await;
     assert!(replica.is_kept(one) && !replica.is_kept(two));
 }
 
@@ -213,7 +222,7 @@ async fn what_nobody_reads_goes_in_time() {
     replica.warm(digest).await;
     replica.cache.tidy().await;
     assert!(replica.is_kept(digest));
-    let replica = replica.restart(10 << 20, Duration::ZERO);
+    let replica = replica.restart(10 << 20, Duration::ZERO).await;
     assert!(!replica.is_kept(digest));
 }
 

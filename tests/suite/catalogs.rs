@@ -1,6 +1,8 @@
 //! Catalogs: from a key to files that were verified, against honest servers and lying ones.
 
 mod authors;
+mod bad_days;
+mod cache;
 mod comparing;
 mod guide;
 mod large;
@@ -9,6 +11,7 @@ mod mirrors;
 mod rules;
 mod tars;
 mod timeless;
+mod tuf;
 mod wares;
 
 use std::fs;

@@ -25,6 +25,8 @@ mod reload;
 mod retries;
 mod serve;
 mod signals;
+mod signed_publish;
+mod signers;
 mod signing;
 mod site;
 mod small_print;

@@ -6,6 +6,7 @@ mod downloads;
 mod guide;
 mod run_hook;
 mod self_update;
+mod verified_setup;
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -15,4 +15,5 @@ pub mod image;
 mod recorded;
 pub mod registry;
 mod sha512;
+mod statements;
 mod uploads;

@@ -58,6 +58,7 @@ const TESTED_ELSEWHERE: &[&str] = &[
     "docs/releases.md",
     "docs/sites.md",
     "docs/timeless.md",
+    "docs/tuf.md",
 ];
 
 /// The README and all guides: path and text.

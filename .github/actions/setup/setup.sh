@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # The two steps of this action. `resolve` finds out which bytes are wanted, `install` gets them from the cache or the
 # server, verifies them, and puts them on the PATH. Everything comes in through variables, and nothing of it is ever
-# part of a command. Needs curl, jq, and tar or unzip for archives; runners have them.
+# part of a command. Needs curl, jq, tar or unzip for archives, and openssl for signatures; runners have them.
 set -euo pipefail
+# Characters are bytes, whatever the job's language is.
+export LC_ALL=C
+. "${BASH_SOURCE[0]%/*}/verify.sh"
 
 # A line break would end the runner's command and could begin another one.
 fail() {
@@ -38,13 +41,23 @@ download() {
 
 resolve() {
     local manifest=$RUNNER_TEMP/larder-manifest.json answer=$RUNNER_TEMP/larder-answer system machine digest file
-    local blob name label version
+    local blob name label version resolved signed_by=''
     case $INPUT_NAME in *[!A-Za-z0-9._/@:+-]* | '') fail "$INPUT_NAME is no name of a version: write NAME or NAME@SELECTOR." ;; esac
     download "manifests/$INPUT_NAME" "$manifest" "$answer"
     digest=sha256:$(sha256 "$manifest")
     case $INPUT_NAME in
         *@sha256:*) [ "${INPUT_NAME#*@}" = "$digest" ] || fail "The manifest of $INPUT_NAME is damaged: it has $digest." ;;
     esac
+    # In variables first: a failure inside of an argument would go unnoticed.
+    label=$(jq -r '.version // ""' "$manifest") || fail "The manifest of $INPUT_NAME cannot be read."
+    if [ "$INPUT_VERIFY_KEYS" != none ]; then
+        # A name that follows another one is signed where it leads to.
+        resolved=$(tr -d '\r' < "$answer" | sed -n 's/^[Ll]arder-[Rr]esolved: //p' | tail -n 1)
+        case $resolved in *[!A-Za-z0-9._/@:+-]* | '') resolved=${INPUT_NAME%%@*}@$digest ;; esac
+        verify "$manifest" "$digest" "$label" "$resolved"
+    elif [ "$INPUT_THRESHOLD" != 1 ]; then
+        fail 'threshold needs verify-keys.'
+    fi
     case $RUNNER_OS in Linux) system=linux ;; macOS) system=darwin ;; *) fail "This action does not know $RUNNER_OS." ;; esac
     case $RUNNER_ARCH in X64) machine=amd64 ;; ARM64) machine=arm64 ;; *) fail "This action does not know $RUNNER_ARCH." ;; esac
     # With a name, the file of that name. Without, all files that say they are for this machine.
@@ -55,10 +68,8 @@ resolve() {
         fail "$INPUT_NAME has not exactly one file ${INPUT_FILE:-for $system and $machine}. Set the input file to one of:
 $(jq -r '.artifacts[].name' "$manifest")"
     fi
-    # In variables first: a failure inside of an argument would go unnoticed.
     blob=$(jq -r .blob <<< "$file")
     name=$(jq -r .name <<< "$file")
-    label=$(jq -r '.version // ""' "$manifest")
     version=$(tr -d '\r' < "$answer" | sed -n 's/^[Ll]arder-[Vv]ersion: //p' | tail -n 1)
     case ${name##*/} in '' | . | ..) fail "The manifest of $INPUT_NAME has a file without a usable name: $name" ;; esac
     [[ $blob =~ ^sha256:[0-9a-f]{64}$ ]] || fail "The manifest of $INPUT_NAME has no usable digest: $blob"
@@ -67,6 +78,7 @@ $(jq -r '.artifacts[].name' "$manifest")"
     output version "$version"
     output file "$name"
     output digest "$blob"
+    output signed-by "$signed_by"
     output cached "${RUNNER_TOOL_CACHE:-$RUNNER_TEMP}/larder/${blob#sha256:}"
 }
 

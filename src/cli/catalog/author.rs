@@ -8,8 +8,9 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use super::believed::Believed;
 use super::signer::{self, Signer, SignerArgs};
-use super::trust::{Believed, KeyArgs, TrustArgs};
+use super::trust::{KeyArgs, TrustArgs};
 use crate::cli::publish::local_files::LocalFiles;
 use crate::cli::publish::parse;
 use crate::cli::publish::remarks::Remarks;
@@ -20,7 +21,7 @@ use crate::client::{Client, Content as _, ImportOrigin, StoredCatalog};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Duration;
 use crate::domain::catalog::{
-    CatalogName, DOCUMENT, Document, Problems, PublicKey, Rule, TYPE, check, check_times, follows, root_file,
+    CatalogName, DOCUMENT, Document, Problems, PublicKey, Root, Rule, TYPE, check, check_times, follows, root_file,
 };
 use crate::domain::{Carried, Digest, Expect};
 
@@ -95,8 +96,17 @@ pub(super) struct Author<'a> {
 pub(super) struct Draft {
     pub(super) document: Document,
     pub(super) roots: Vec<Bytes>,
+    /// What is published of it, if it is.
+    pub(super) before: Option<StoredCatalog>,
     /// The manifest that has to be active.
     pub(super) expect: Expect,
+}
+
+impl Draft {
+    /// The newest root.
+    pub(super) fn root(&self) -> Option<Root> {
+        Root::read(self.roots.last()?).ok()
+    }
 }
 
 /// The public parts of keys.
@@ -154,8 +164,8 @@ impl Author<'_> {
     /// Reads the catalog, which has to be one that its author would believe.
     async fn read(&self) -> Result<Believed, CliError> {
         let stored = self.client.catalog(self.name).await?;
-        let believed =
-            self.args.trust().judge(self.name, stored, (self.client.base().as_str(), &self.own), self.context)?;
+        let from = (self.client.base().as_str(), &self.own);
+        let believed = self.args.trust().judge_for_author(self.name, stored, from, self.context)?;
         self.args.trust().keep(self.name, &believed)?;
         Ok(believed)
     }
@@ -167,7 +177,7 @@ impl Author<'_> {
         let previous = Some(Digest::of(&stored.document));
         let document = Document { serial, issued, expires, previous, ..before.clone() };
         let expect = Expect::OneOf(stored.manifest.into_iter().collect());
-        Ok(Draft { document, roots: stored.roots.clone(), expect })
+        Ok(Draft { document, roots: stored.roots.clone(), before: Some(stored.clone()), expect })
     }
 
     /// The first document.
@@ -185,37 +195,46 @@ impl Author<'_> {
             other: Carried::default(),
             releases: Vec::new(),
         };
-        Ok(Draft { document, roots: vec![root], expect: Expect::Nothing })
+        Ok(Draft { document, roots: vec![root], before: None, expect: Expect::Nothing })
     }
 
     /// Signs and publishes, unless it is known to be wrong already.
     pub(super) async fn publish(&self, draft: Draft, mut problems: Problems) -> Result<Document, CliError> {
-        let Draft { document, roots, expect } = draft;
-        let bytes = document.write();
+        let bytes = draft.document.write();
         let (_, own) = check(&bytes, self.name);
         problems.extend(own);
-        problems.extend(check_times(&document, SystemClock.now()));
+        problems.extend(check_times(&draft.document, SystemClock.now()));
         problems.into_result().map_err(|problems| invalid(&problems))?;
+        let targets = self.targets(&draft).await?;
+        let Draft { document, roots, expect, .. } = draft;
         let signatures = signer::sign_all(self.signers, &document, &bytes)?;
         let stored = StoredCatalog {
             document: bytes.into(),
             signatures: signatures.iter().map(|(_, bytes)| bytes.clone().into()).collect(),
             roots,
-            manifest: None,
+            ..StoredCatalog::default()
         };
         // What readers would refuse is not published.
         let believed =
             self.args.trust().judge(self.name, stored, (self.client.base().as_str(), &self.own), self.context)?;
         let names: Vec<String> = signatures.into_iter().map(|(name, _)| name).collect();
-        self.send(&believed.stored, &names, expect).await?;
+        self.send(&believed.stored, &names, targets.as_ref(), expect).await?;
         self.args.trust().keep(self.name, &believed)?;
         Ok(document)
     }
 
-    async fn send(&self, stored: &StoredCatalog, names: &[String], expect: Expect) -> Result<Published, CliError> {
+    async fn send(
+        &self,
+        stored: &StoredCatalog,
+        names: &[String],
+        targets: Option<&(String, Bytes)>,
+        expect: Expect,
+    ) -> Result<Published, CliError> {
         let roots = (1..).map(root_file).zip(&stored.roots);
         let signatures = names.iter().cloned().zip(&stored.signatures);
-        let files = std::iter::once((DOCUMENT.to_owned(), &stored.document)).chain(signatures).chain(roots);
+        let targets = targets.map(|(name, bytes)| (name.clone(), bytes));
+        let files =
+            std::iter::once((DOCUMENT.to_owned(), &stored.document)).chain(signatures).chain(roots).chain(targets);
         let (mut artifacts, mut local) = (Vec::new(), LocalFiles::default());
         for (name, bytes) in files {
             let text = Text::new(bytes.clone());
@@ -238,6 +257,7 @@ impl Author<'_> {
             activate: true,
             expect,
             from: ImportOrigin::default(),
+            signer: None,
             jobs: JOBS,
         };
         Box::pin(publication.run(self.context)).await

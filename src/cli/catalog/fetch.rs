@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::believed::Believed;
 use super::hazard::unknown;
-use super::trust::{Believed, TrustArgs};
+use super::trust::TrustArgs;
 use crate::cli::remote::Remote;
 use crate::cli::{CliError, Context, Exit, fetch, output};
 use crate::client::Client;

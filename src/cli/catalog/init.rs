@@ -1,5 +1,6 @@
 //! `larder catalog init`
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use jiff::SignedDuration;
@@ -7,9 +8,10 @@ use serde_json::json;
 
 use super::author::{Author, AuthorArgs, End, now, public};
 use super::signer::Signer;
+use super::targets;
 use crate::cli::remote::Remote;
 use crate::cli::{CliError, Context, output, values};
-use crate::domain::catalog::{CatalogName, NewRoot, Problems};
+use crate::domain::catalog::{CatalogName, Problems, PublicKey, new_root};
 
 /// How long a catalog is valid unless its author says otherwise.
 pub(super) const VALID: SignedDuration = SignedDuration::from_hours(24 * 90);
@@ -24,7 +26,7 @@ readers follow from then on: keep the secret keys, and make the public ones know
 
 Examples:
   larder catalog init example.org/tool -k author.key
-  larder catalog init example.org/tool -k author.key --expires 90d
+  larder catalog init example.org/tool -k author.key --tuf
   larder catalog init example.org/tool -k one.key -k two.key --threshold 2 --expires 30d"
 )]
 pub(super) struct Args {
@@ -39,6 +41,10 @@ pub(super) struct Args {
     /// Until when the keys may be believed [default: 730d]
     #[arg(long, value_name = "TIME|DURATION")]
     root_expires: Option<End>,
+
+    /// Let the server show the catalog to clients of TUF (The Update Framework) as well
+    #[arg(long)]
+    tuf: bool,
 
     #[command(flatten)]
     author: AuthorArgs,
@@ -56,8 +62,9 @@ impl Args {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let signers = args.author.signer.load()?;
     let threshold = args.threshold.get();
-    let root = root(1, &signers, &[], threshold, args.root_expires)?;
     let client = args.remote.writer(context).await?;
+    let online = if args.tuf { targets::online(&client, &args.catalog).await? } else { BTreeSet::new() };
+    let root = root(1, (&signers, threshold), &[], &online, args.root_expires)?;
     let own = public(&signers);
     let author = Author {
         client: &client,
@@ -73,6 +80,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         return output::json(&json!({
             "catalog": document.name, "serial": document.serial, "expires": document.expires,
             "keys": own.iter().map(|key| format!("{key:?}")).collect::<Vec<_>>(), "threshold": threshold,
+            "tuf": args.tuf.then(|| targets::address(&client, &args.catalog)),
         }));
     }
     output::line(format_args!("{} serial {}", document.name, document.serial))?;
@@ -80,15 +88,19 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         "valid until {}; list releases with `larder catalog add {}`",
         document.expires, document.name
     ));
+    if args.tuf {
+        targets::tell(&client, &args.catalog);
+    }
     Ok(())
 }
 
-/// A root by which these keys sign, signed by all of them and by those of the root before it.
+/// A root by which these keys sign, signed by all of them and by those of the root before it. `online` may sign snapshots
+/// and timestamps of TUF.
 pub(super) fn root(
     version: u64,
-    signers: &[Signer],
+    (signers, threshold): (&[Signer], usize),
     before: &[Signer],
-    threshold: usize,
+    online: &BTreeSet<PublicKey>,
     expires: Option<End>,
 ) -> Result<Vec<u8>, CliError> {
     let keys = public(signers);
@@ -97,9 +109,9 @@ pub(super) fn root(
         return Err(CliError::usage(format!("{threshold} keys would have to sign, but there are only {count}.")));
     }
     let expires = expires.map_or(Ok(now() + ROOT_VALID), |end| end.from(now()))?;
-    let mut root = NewRoot::new(version, expires, &keys, threshold);
+    let mut root = new_root(version, expires, (&keys, threshold), online);
     for signer in signers.iter().chain(before.iter().filter(|signer| !keys.contains(&signer.public))) {
-        signer.sign_root(&mut root)?;
+        signer.sign_metadata(&mut root, &signer.public.tuf_id())?;
     }
     Ok(root.write())
 }

@@ -66,7 +66,7 @@ impl KeptDirectory {
         let keys = keys.ok_or_else(|| damaged(&path, "it has a malformed key"))?;
         let bytes = |texts: Vec<String>| texts.into_iter().map(Bytes::from).collect();
         let (signatures, roots) = (bytes(file.signatures), bytes(file.roots));
-        let stored = StoredCatalog { document: file.document.into(), signatures, roots, manifest: None };
+        let stored = StoredCatalog { document: file.document.into(), signatures, roots, ..StoredCatalog::default() };
         Ok(Some(Kept { stored, anchor: Anchor { keys, threshold: file.threshold } }))
     }
 

@@ -9,9 +9,10 @@ use futures_util::TryStreamExt as _;
 use futures_util::stream::BoxStream;
 use serde_json::{Value, json};
 
+use super::believed::Believed;
 use super::hazard::unknown;
 use super::kept::replace;
-use super::trust::{Believed, TrustArgs};
+use super::trust::TrustArgs;
 use super::verify::read;
 use super::wares;
 use crate::cli::remote::Remote;

@@ -1,11 +1,13 @@
 //! `larder catalog rotate`
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::author::{Author, AuthorArgs, End, public};
 use super::init;
 use super::refresh::told;
+use super::targets;
 use crate::cli::remote::Remote;
 use crate::cli::{CliError, Context, values};
 use crate::domain::catalog::CatalogName;
@@ -19,7 +21,8 @@ follow it, those who know only the new ones need no old one. Old roots stay.
 Examples:
   larder catalog rotate example.org/tool -k old.key --new new.key
   larder catalog rotate example.org/tool -k old.key --new a.key --new b.key
-  larder catalog rotate example.org/tool -k author.key --new author.key --root-expires 730d"
+  larder catalog rotate example.org/tool -k author.key --new author.key --root-expires 730d
+  larder catalog rotate example.org/tool -k author.key --new author.key --tuf"
 )]
 pub(super) struct Args {
     /// The catalog
@@ -37,6 +40,14 @@ pub(super) struct Args {
     /// Until when the new keys may be believed [default: 730d]
     #[arg(long, value_name = "TIME|DURATION")]
     root_expires: Option<End>,
+
+    /// Let the server show the catalog to clients of TUF (The Update Framework); by default, this stays as it was
+    #[arg(long)]
+    tuf: bool,
+
+    /// Let no server show the catalog to clients of TUF any more
+    #[arg(long, conflicts_with = "tuf")]
+    no_tuf: bool,
 
     #[command(flatten)]
     author: AuthorArgs,
@@ -57,11 +68,22 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = args.remote.writer(context).await?;
     let own = public(&old).union(&public(&signers)).copied().collect();
     let author = Author { client: &client, name: &args.catalog, args: &args.author, signers: &signers, own, context };
+    let named = match (args.tuf, args.no_tuf) {
+        (true, _) => Some(targets::online(&client, &args.catalog).await?),
+        (false, true) => Some(BTreeSet::new()),
+        (false, false) => None,
+    };
     let changed = author.attempt(|draft| {
         let version = draft.roots.len() as u64 + 1;
-        let root = init::root(version, &signers, &old, args.threshold.get(), args.root_expires)?;
+        let before = || draft.root().map(|root| root.online).unwrap_or_default();
+        let online = named.clone().unwrap_or_else(before);
+        let root = init::root(version, (&signers, args.threshold.get()), &old, &online, args.root_expires)?;
         draft.roots.push(root.into());
         Ok(())
     });
-    told(&Box::pin(changed).await?, context)
+    told(&Box::pin(changed).await?, context)?;
+    if args.tuf && !context.json {
+        targets::tell(&client, &args.catalog);
+    }
+    Ok(())
 }

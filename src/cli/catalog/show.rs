@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
+use super::believed::Believed;
 use super::fetch::file;
 use super::hazard::unknown;
-use super::trust::{Believed, TrustArgs};
+use super::trust::TrustArgs;
 use crate::cli::remote::Remote;
 use crate::cli::table::{self, Column, Table, TableArgs};
 use crate::cli::{CliError, Context, Exit, output};

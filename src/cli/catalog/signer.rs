@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cli::CliError;
 use crate::cli::signing::{PasswordArgs, SigningKey};
 use crate::domain::attestation::Statement;
-use crate::domain::catalog::{Document, NewRoot, PublicKey, SIGNATURE, signature_file};
+use crate::domain::catalog::{Document, NewMetadata, PublicKey, SIGNATURE, signature_file};
 use crate::domain::{Digest, NamePattern};
 
 /// The keys that sign.
@@ -47,10 +47,10 @@ impl SignerArgs {
 }
 
 impl Signer {
-    /// Signs a root.
-    pub(super) fn sign_root(&self, root: &mut NewRoot) -> Result<(), CliError> {
-        let signature = self.key.sign_raw(root.message())?;
-        root.add(self.public, &signature);
+    /// Signs metadata of TUF as the key that is known by this id.
+    pub(super) fn sign_metadata(&self, metadata: &mut NewMetadata, id: &str) -> Result<(), CliError> {
+        let signature = self.key.sign_raw(metadata.message())?;
+        metadata.add(id, &signature);
         Ok(())
     }
 

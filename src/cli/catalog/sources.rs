@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use super::trust::Believed;
+use super::believed::Believed;
 use crate::cli::{CliError, Context, Exit, output};
 use crate::client::{CatalogError, Client, ClientError, StoredCatalog};
 use crate::domain::catalog::CatalogName;

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
+
+use super::believed::Believed;
 use super::kept::{Kept, KeptDirectory};
 use super::sources::{ask, newest};
 use crate::cli::{CliError, Context, Exit, output, trust, values};
@@ -58,26 +61,6 @@ impl From<KeyArgs> for TrustArgs {
     }
 }
 
-/// A catalog that is to be believed.
-#[derive(Debug)]
-pub(super) struct Believed {
-    pub(super) stored: StoredCatalog,
-    pub(super) verified: Verified,
-    anchor: Anchor,
-}
-
-impl Believed {
-    /// The serial of the document.
-    pub(super) fn serial(&self) -> u64 {
-        self.verified.document.serial
-    }
-
-    /// A client that reads what the catalog lists from its mirrors as well.
-    pub(super) async fn reader(&self, client: &Client) -> Client {
-        client.with_mirrors(&self.verified.document.mirrors).await
-    }
-}
-
 impl TrustArgs {
     /// Where copies are kept.
     pub(super) fn directory(&self) -> Option<KeptDirectory> {
@@ -124,7 +107,14 @@ impl TrustArgs {
         let is_new = |mirror: &Client| servers.iter().all(|server| server.base() != mirror.base());
         let new: Vec<Client> = mirrors.into_iter().filter(is_new).collect();
         if !new.is_empty() {
-            // The catalog was read here for the first time, or names other mirrors than before.
+            // The catalog was read here for the first time, or names other mirrors than before. They cannot decide which
+            // keys are trusted: what they have must follow from what the server has.
+            let kept = Kept { stored: believed.stored.clone(), anchor: believed.anchor.clone() };
+            let known = kept.known();
+            let judge = |stored: StoredCatalog| {
+                let verified = verified(name, &stored, &kept.anchor, &known)?;
+                Ok(Believed { stored, verified, anchor: kept.anchor.clone() })
+            };
             let more = newest(name, ask(&new, name, judge, true).await, context);
             believed = more.ok().filter(|more| more.serial() > believed.serial()).unwrap_or(believed);
         }
@@ -147,13 +137,35 @@ impl TrustArgs {
         &self,
         name: &CatalogName,
         stored: StoredCatalog,
+        from: (&str, &BTreeSet<PublicKey>),
+        context: &Context,
+    ) -> Result<Believed, CliError> {
+        self.judge_by(verified, name, stored, from, context)
+    }
+
+    /// The same for its author, who has to be able to issue it again when it has expired.
+    pub(super) fn judge_for_author(
+        &self,
+        name: &CatalogName,
+        stored: StoredCatalog,
+        from: (&str, &BTreeSet<PublicKey>),
+        context: &Context,
+    ) -> Result<Believed, CliError> {
+        self.judge_by(verified_as_of_its_time, name, stored, from, context)
+    }
+
+    fn judge_by(
+        &self,
+        verify: Verify,
+        name: &CatalogName,
+        stored: StoredCatalog,
         (server, own): (&str, &BTreeSet<PublicKey>),
         context: &Context,
     ) -> Result<Believed, CliError> {
         let kept = self.directory().map(|directory| directory.load(name)).transpose()?.flatten();
         let known = kept.as_ref().map(Kept::known).unwrap_or_default();
         let anchor = self.anchor(name, &stored, (self.given(name, server)?, own), kept.as_ref(), context)?;
-        let verified = verified(name, &stored, &anchor, &known);
+        let verified = verify(name, &stored, &anchor, &known);
         let verified = verified.map_err(|error| if kept.is_some() { self.explain(name, error) } else { error })?;
         Ok(Believed { stored, verified, anchor })
     }
@@ -220,6 +232,29 @@ fn first_use(name: &CatalogName, stored: &StoredCatalog, context: &Context) -> R
         output::note(format_args!("{name} is believed from now on by the key {}", keys.join(", ")));
     }
     Ok(Anchor { keys: first.root.keys, threshold: first.root.threshold })
+}
+
+/// How a catalog is verified.
+type Verify = fn(&CatalogName, &StoredCatalog, &Anchor, &Known) -> Result<Verified, CliError>;
+
+/// Verifies with the clock of this machine; what has expired, as of its last second.
+fn verified_as_of_its_time(
+    name: &CatalogName,
+    stored: &StoredCatalog,
+    anchor: &Anchor,
+    known: &Known,
+) -> Result<Verified, CliError> {
+    let mut now = SystemClock.now();
+    loop {
+        match stored.verify(name, anchor, known, now) {
+            // Each end that is met lies before the one before it.
+            Err(Refusal::Expired(end) | Refusal::RootExpired(end)) if end <= now => {
+                output::note(format_args!("{name} expired at {end}"));
+                now = end.checked_sub(SignedDuration::from_secs(1)).map_err(anyhow::Error::from)?;
+            }
+            judged => return judged.map_err(|refusal| refused(name, &refusal)),
+        }
+    }
 }
 
 /// Verifies with the clock of this machine.

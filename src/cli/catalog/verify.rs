@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::believed::Believed;
 use super::fetch::{file, items};
 use super::hazard::unknown;
-use super::trust::{Believed, TrustArgs};
+use super::trust::TrustArgs;
 use crate::cli::remote::Remote;
 use crate::cli::{CliError, Context, Exit, output};
 use crate::client::{Client, ErrorKind, Fingerprint};

@@ -18,6 +18,7 @@ gzip are read.
 
 Examples:
   larder catalog ware tool.tar.gz
+  larder catalog ware tool.tar --json
   xz -dc tool.tar.xz | larder catalog ware -"
 )]
 pub(super) struct Args {

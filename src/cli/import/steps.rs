@@ -200,6 +200,7 @@ impl Importer<'_> {
             activate: candidate.activate,
             expect: standing.expect(),
             from: candidate.from,
+            signer: None,
             jobs: self.common.jobs.get(),
         };
         let published = match publication.run(self.context).await {

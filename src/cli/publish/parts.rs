@@ -44,6 +44,7 @@ pub(super) async fn run(args: &Args, part: &str, client: &Client, context: &Cont
         activate: !args.stage,
         expect: args.expect.get(),
         from: ImportOrigin::default(),
+        signer: None,
         jobs: args.jobs.get(),
     };
     if !context.json {
@@ -82,7 +83,7 @@ async fn send(
         // Tried even if parts were missing before: they may have come during the upload, and found this one incomplete.
         let refused = match client.commit(session).await {
             Ok(receipt) => {
-                let published = Published { receipt, uploaded: uploaded.clone() };
+                let published = Published { receipt, uploaded: uploaded.clone(), signature: None };
                 return Ok(Standing::Complete(Box::new(published)));
             }
             Err(error) => error,
@@ -112,7 +113,7 @@ fn lacks(error: &ClientError) -> (Vec<String>, Vec<Digest>) {
 
 /// What the last part says. What it brought itself is less than the release has.
 fn complete(published: &Published, part: &str, parts: usize, seconds: f64) -> Result<(), CliError> {
-    let Published { receipt, uploaded } = published;
+    let Published { receipt, uploaded, .. } = published;
     output::line(format_args!("{}@{} {}", receipt.name, receipt.version, receipt.manifest))?;
     let (state, sent) = (word(receipt), table::size(uploaded.values().sum()));
     let parts = format!("{parts} {}", if parts == 1 { "part" } else { "parts" });

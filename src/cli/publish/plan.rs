@@ -34,6 +34,9 @@ pub(super) async fn show(publication: &Publication<'_>, context: &Context) -> Re
         publication.remarks.add_to(&mut document);
         return output::json(&document);
     }
+    if let Some(signer) = &publication.signer {
+        signer.announce();
+    }
     if publication.unchanged {
         output::note(format_args!("unchanged: {} has this content already", publication.name));
     }

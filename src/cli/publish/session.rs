@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::local_files::LocalFiles;
 use super::remarks::Remarks;
+use super::signed::{NewSignature, Signer};
 use super::unchanged;
 use crate::cli::progress::Progress;
 use crate::cli::{CliError, Context, signals};
@@ -38,6 +39,8 @@ pub(in crate::cli) struct Publication<'a> {
     pub(in crate::cli) expect: Expect,
     /// Where an imported release comes from; empty for others.
     pub(in crate::cli) from: ImportOrigin,
+    /// Signs the manifest, if it is to be signed.
+    pub(in crate::cli) signer: Option<Signer>,
     pub(in crate::cli) jobs: usize,
 }
 
@@ -47,6 +50,8 @@ pub(in crate::cli) struct Published {
     pub(in crate::cli) receipt: Receipt,
     /// The blobs that were uploaded, with their sizes in bytes.
     pub(in crate::cli) uploaded: HashMap<Digest, u64>,
+    /// The signature that went along.
+    pub(in crate::cli) signature: Option<NewSignature>,
 }
 
 impl Publication<'_> {
@@ -79,10 +84,14 @@ impl Publication<'_> {
     }
 
     async fn steps(&self, open: &Mutex<Option<Session>>, context: &Context) -> Result<Published, CliError> {
-        let prepared =
-            self.client.prepare(self.name, self.bytes.clone(), &self.from, self.activate, &self.expect).await?;
+        let signature = match &self.signer {
+            Some(signer) => Some(signer.sign(self.client, self.name, &self.bytes).await?),
+            None => None,
+        };
+        let content = (self.bytes.clone(), signature.as_ref().map(|signature| &signature.bytes));
+        let prepared = self.client.prepare(self.name, content, &self.from, self.activate, &self.expect).await?;
         let (session, mut missing) = match prepared {
-            Prepared::Unchanged(receipt) => return Ok(Published { receipt, uploaded: HashMap::new() }),
+            Prepared::Unchanged(receipt) => return Ok(Published { receipt, uploaded: HashMap::new(), signature }),
             Prepared::Open(session, missing) => (session, missing),
         };
         *open.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
@@ -93,13 +102,13 @@ impl Publication<'_> {
                 Err(error) => return Err(self.why_wanted(&session, error).await),
             }
             match self.client.commit(&session).await {
-                Ok(receipt) => return Ok(Published { receipt, uploaded }),
+                Ok(receipt) => return Ok(Published { receipt, uploaded, signature }),
                 Err(error) => missing = still_missing(error)?,
             }
         }
         uploaded.extend(self.upload(&missing, context).await?);
         let receipt = self.client.commit(&session).await?;
-        Ok(Published { receipt, uploaded })
+        Ok(Published { receipt, uploaded, signature })
     }
 
     /// Why a blob is wanted that cannot be uploaded. Perhaps the server has it, and the manifest states another size: the

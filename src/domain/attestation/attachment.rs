@@ -82,6 +82,9 @@ pub struct Attachment {
     /// Its bytes in base64, up to [`INLINE`] of them; others are a blob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<Box<str>>,
+    /// The OCI manifest with which a client of a repository pushed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrer: Option<Descriptor>,
     /// Members that this binary does not know.
     #[serde(flatten)]
     pub other: Carried,
@@ -145,6 +148,7 @@ pub struct NewAttachment {
     /// The file that it is about.
     pub file: Option<FileName>,
     inline: Option<Box<str>>,
+    referrer: Option<Descriptor>,
 }
 
 impl NewAttachment {
@@ -175,7 +179,13 @@ impl NewAttachment {
         }
         let blob = Descriptor { digest: Digest::of(bytes), size: bytes.len() as u64 };
         let inline = (bytes.len() <= INLINE).then(|| STANDARD.encode(bytes).into());
-        Ok(Self { blob, media_type: media_type.into(), file, inline })
+        Ok(Self { blob, media_type: media_type.into(), file, inline, referrer: None })
+    }
+
+    /// Records the OCI manifest with which it was pushed.
+    #[must_use]
+    pub fn pushed_as(self, referrer: Descriptor) -> Self {
+        Self { referrer: Some(referrer), ..self }
     }
 
     /// Whether its bytes are kept in the annex.
@@ -224,13 +234,13 @@ impl Annex {
         if self.attachments.len() >= MAX_ATTACHMENTS || own >= MAX_BY_SUBJECT {
             return None;
         }
-        let NewAttachment { blob, media_type, file, inline } = new;
+        let NewAttachment { blob, media_type, file, inline, referrer } = new;
         if inline.is_none() && !self.needs.contains(&blob) {
             self.needs.push(blob);
         }
         let (Descriptor { digest, size }, role, other) = (blob, Role::of(&media_type), Carried::default());
         let (by, at) = (Some(by), Some(at));
-        self.attachments.push(Attachment { digest, size, media_type, role, file, by, at, inline, other });
+        self.attachments.push(Attachment { digest, size, media_type, role, file, by, at, inline, referrer, other });
         Some(self)
     }
 }

@@ -1,7 +1,7 @@
 //! The files of `C/_catalog`: the document, its signatures, and the roots.
 
 use super::check::MAX_DOCUMENT;
-use super::{Problems, Rule};
+use super::{MAX_TARGETS, Problems, Rule};
 use crate::domain::Manifest;
 use crate::domain::manifest::Artifact;
 
@@ -30,6 +30,12 @@ pub fn root_file(version: u64) -> String {
     format!("metadata/{version}.root.json")
 }
 
+/// The file with the targets of the document with this serial.
+#[must_use]
+pub fn targets_file(serial: u64) -> String {
+    format!("metadata/{serial}.targets.json")
+}
+
 /// Which files of a manifest make up a catalog. Other files are allowed and mean nothing.
 #[derive(Debug, Clone)]
 pub struct Bundle<'a> {
@@ -39,6 +45,8 @@ pub struct Bundle<'a> {
     pub signatures: Vec<&'a Artifact>,
     /// The roots, the first one first, without gaps.
     pub roots: Vec<&'a Artifact>,
+    /// The targets of TUF, and their version, unless they are too large; if there are several, those with the highest.
+    pub targets: Option<(u64, &'a Artifact)>,
 }
 
 impl<'a> Bundle<'a> {
@@ -72,18 +80,17 @@ impl<'a> Bundle<'a> {
             }
         }
         match document {
-            Some(document) if problems.is_empty() => Ok(Self { document, signatures, roots }),
+            Some(document) if problems.is_empty() => {
+                let targets = numbered(manifest, ".targets.json").filter(|(_, file)| file.blob.size <= MAX_TARGETS);
+                Ok(Self { document, signatures, roots, targets: targets.max_by_key(|(version, _)| *version) })
+            }
             _ => Err(problems),
         }
     }
 }
 
 fn roots<'a>(manifest: &'a Manifest, problems: &mut Problems) -> Vec<&'a Artifact> {
-    let number = |file: &Artifact| -> Option<u64> {
-        let number = file.name.as_str().strip_prefix("metadata/")?.strip_suffix(".root.json")?;
-        number.parse().ok().filter(|_| !number.starts_with(['0', '+']))
-    };
-    let mut roots: Vec<_> = manifest.files.iter().filter_map(|file| number(file).map(|at| (at, file))).collect();
+    let mut roots: Vec<_> = numbered(manifest, ".root.json").collect();
     roots.sort_by_key(|(number, _)| *number);
     if roots.len() > MAX_ROOTS {
         problems.add(Rule::Signatures, "metadata", format!("there are more than {MAX_ROOTS} roots"));
@@ -93,4 +100,12 @@ fn roots<'a>(manifest: &'a Manifest, problems: &mut Problems) -> Vec<&'a Artifac
         problems.add(Rule::Signatures, root_file(wanted), "it is missing: every root stays, from the first on");
     }
     roots.into_iter().map(|(_, file)| file).collect()
+}
+
+/// The files `metadata/N` with this ending, and their numbers.
+fn numbered<'a>(manifest: &'a Manifest, ending: &str) -> impl Iterator<Item = (u64, &'a Artifact)> {
+    manifest.files.iter().filter_map(move |file| {
+        let number = file.name.as_str().strip_prefix("metadata/")?.strip_suffix(ending)?;
+        Some((number.parse().ok().filter(|_| !number.starts_with(['0', '+']))?, file))
+    })
 }

@@ -5,50 +5,19 @@
 //! their ids: a minisign key is one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use jiff::Timestamp;
-use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::canonical::canonical;
+use super::key::PublicKey;
+use super::metadata::{MAX_KEYS, Metadata, NewMetadata};
 use crate::domain::Digest;
-use crate::domain::json::{Unique, strict};
 
-/// The roles that TUF requires in a root. Those but `root` and `targets` have no use here.
-const ROLES: [&str; 4] = ["root", "snapshot", "targets", "timestamp"];
-/// Maximum number of keys in a root, and of signatures on it.
-const MAX_KEYS: usize = 64;
-
-/// An Ed25519 public key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PublicKey(pub [u8; 32]);
-
-impl PublicKey {
-    /// Whether this key made the signature of `message`.
-    #[must_use]
-    pub fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).is_ok()
-    }
-
-    /// The key as TUF writes it.
-    fn json(self) -> Value {
-        json!({"keytype": "ed25519", "keyval": {"public": hex::encode(self.0)}, "scheme": "ed25519"})
-    }
-
-    /// Its usual id in TUF: the SHA-256 of its canonical form.
-    #[must_use]
-    pub fn tuf_id(self) -> String {
-        Digest::of(canonical(&self.json()).unwrap_or_default().as_bytes()).hex()
-    }
-}
-
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
+/// The roles that the author's own keys always have.
+const OFFLINE: [&str; 2] = ["root", "targets"];
+/// The other roles that TUF requires in a root. A server may have them; else they are the author's, and of no use here.
+const ONLINE: [&str; 2] = ["snapshot", "timestamp"];
 
 /// The keys of a role, and how many of them have to sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,30 +52,18 @@ pub struct Root {
     pub root: Role,
     /// Who signs catalogs.
     pub targets: Role,
+    /// Keys that sign snapshots and timestamps, each alone, and nothing else: those of servers. Empty if the author names
+    /// none, or has more than one of them sign.
+    pub online: BTreeSet<PublicKey>,
     /// Digest of the bytes that were read.
     pub digest: Digest,
-    /// What is signed.
-    message: String,
-    /// Signatures by the id of their key.
-    signatures: Vec<(String, Vec<u8>)>,
+    metadata: Metadata,
     /// Keys by their id.
     keys: BTreeMap<String, PublicKey>,
 }
 
 #[derive(Deserialize)]
-struct Envelope {
-    signatures: Vec<SignatureJson>,
-    signed: Value,
-}
-
-#[derive(Deserialize)]
-struct SignatureJson {
-    keyid: String,
-    sig: String,
-}
-
-#[derive(Deserialize)]
-struct SignedJson {
+struct RootJson {
     #[serde(rename = "_type")]
     kind: String,
     spec_version: String,
@@ -128,37 +85,41 @@ impl Root {
     /// # Errors
     /// Why the bytes are not a root.
     pub fn read(bytes: &[u8]) -> Result<Self, RootError> {
-        let refuse = |why: String| RootError(why);
-        let Unique(value) = strict(bytes).map_err(|error| refuse(error.to_string()))?;
-        let Envelope { signatures, signed } =
-            serde_json::from_value(value).map_err(|error| refuse(error.to_string()))?;
-        let message = canonical(&signed).ok_or_else(|| refuse("it has a number that is not whole".into()))?;
-        let signed: SignedJson = serde_json::from_value(signed).map_err(|error| refuse(error.to_string()))?;
-        if signed.kind != "root" || !signed.spec_version.starts_with("1.") || signed.version == 0 {
-            return Err(refuse("it must be a root of TUF 1.x, with a version from 1 on".into()));
+        let (metadata, value) = Metadata::read(bytes).map_err(RootError)?;
+        let root: RootJson = serde_json::from_value(value).map_err(|error| RootError(error.to_string()))?;
+        if root.kind != "root" || !root.spec_version.starts_with("1.") || root.version == 0 {
+            return Err(RootError("it must be a root of TUF 1.x, with a version from 1 on".into()));
         }
-        if signed.keys.len() > MAX_KEYS || signatures.len() > MAX_KEYS {
-            return Err(refuse(format!("it has more than {MAX_KEYS} keys or signatures")));
+        if root.keys.len() > MAX_KEYS {
+            return Err(RootError(format!("it has more than {MAX_KEYS} keys")));
         }
-        let keys: BTreeMap<_, _> =
-            signed.keys.iter().filter_map(|(id, key)| Some((id.clone(), ed25519(key)?))).collect();
-        let role = |name: &str| role(&signed, &keys, name).map_err(refuse);
-        let (root, targets) = (role("root")?, role("targets")?);
-        let decode = |signature: SignatureJson| Some((signature.keyid, hex::decode(signature.sig).ok()?));
-        let signatures = signatures.into_iter().filter_map(decode).collect();
-        let (version, expires, digest) = (signed.version, signed.expires, Digest::of(bytes));
-        Ok(Self { version, expires, root, targets, digest, message, signatures, keys })
+        let keys: BTreeMap<_, _> = root.keys.iter().filter_map(|(id, key)| Some((id.clone(), ed25519(key)?))).collect();
+        let named = |name: &str| role(&root, &keys, name).map_err(RootError);
+        let [own, targets] = OFFLINE.map(named);
+        let (own, targets) = (own?, targets?);
+        let online = online(ONLINE.map(named), [&own, &targets]);
+        let (version, expires, digest) = (root.version, root.expires, Digest::of(bytes));
+        Ok(Self { version, expires, root: own, targets, online, digest, metadata, keys })
     }
 
     /// Which of the keys that `holder` knows signed this root. Each counts once, whatever number of ids and signatures it
     /// has.
     #[must_use]
     pub fn signers(&self, holder: &Self) -> BTreeSet<PublicKey> {
-        let made = |(id, signature): &(String, Vec<u8>)| {
-            let key = holder.keys.get(id)?;
-            key.signed(self.message.as_bytes(), signature).then_some(*key)
-        };
-        self.signatures.iter().filter_map(made).collect()
+        holder.signers_of(&self.metadata)
+    }
+
+    /// Which of its keys signed this.
+    #[must_use]
+    pub fn signers_of(&self, metadata: &Metadata) -> BTreeSet<PublicKey> {
+        metadata.signers(|id| self.keys.get(id).copied())
+    }
+
+    /// The id by which it knows a key. Its usual one if it knows none.
+    #[must_use]
+    pub fn id_of(&self, key: PublicKey) -> String {
+        let known = self.keys.iter().find(|(_, other)| **other == key);
+        known.map_or_else(|| key.tuf_id(), |(id, _)| id.clone())
     }
 
     /// Whether this root follows `before`: its number is the next one, and enough keys of both roots sign it.
@@ -183,12 +144,12 @@ fn ed25519(key: &Value) -> Option<PublicKey> {
     Some(PublicKey(bytes))
 }
 
-fn role(signed: &SignedJson, keys: &BTreeMap<String, PublicKey>, name: &str) -> Result<Role, String> {
-    let RoleJson { keyids, threshold } = signed.roles.get(name).ok_or_else(|| format!("it has no role {name}"))?;
+fn role(root: &RootJson, keys: &BTreeMap<String, PublicKey>, name: &str) -> Result<Role, String> {
+    let RoleJson { keyids, threshold } = root.roles.get(name).ok_or_else(|| format!("it has no role {name}"))?;
     if *threshold == 0 {
         return Err(format!("the threshold of {name} is 0"));
     }
-    if let Some(unknown) = keyids.iter().find(|id| !signed.keys.contains_key(*id)) {
+    if let Some(unknown) = keyids.iter().find(|id| !root.keys.contains_key(*id)) {
         return Err(format!("it has no key {:?} of {name}", super::problem::quote(unknown)));
     }
     let keys: BTreeSet<_> = keyids.iter().filter_map(|id| keys.get(id).copied()).collect();
@@ -198,45 +159,31 @@ fn role(signed: &SignedJson, keys: &BTreeMap<String, PublicKey>, name: &str) -> 
     Ok(Role { keys, threshold: *threshold })
 }
 
-/// A root to be signed.
-#[derive(Debug, Clone)]
-pub struct NewRoot {
-    signed: Value,
-    message: String,
-    signatures: Vec<Value>,
+/// The keys that have both online roles and none of the others, if one of them is enough. A root may have roles of which
+/// nothing is known here: that these cannot be read makes it no worse.
+fn online(roles: [Result<Role, RootError>; 2], offline: [&Role; 2]) -> BTreeSet<PublicKey> {
+    let [Ok(snapshot), Ok(timestamp)] = roles else { return BTreeSet::new() };
+    if snapshot.threshold != 1 || timestamp.threshold != 1 {
+        return BTreeSet::new();
+    }
+    let is_offline = |key: &PublicKey| offline.iter().any(|role| role.keys.contains(key));
+    snapshot.keys.intersection(&timestamp.keys).filter(|key| !is_offline(key)).copied().collect()
 }
 
-impl NewRoot {
-    /// A root in which the same keys sign for all roles, as many as `threshold` of them.
-    #[must_use]
-    pub fn new(version: u64, expires: Timestamp, keys: &BTreeSet<PublicKey>, threshold: usize) -> Self {
-        let ids: Vec<String> = keys.iter().map(|key| key.tuf_id()).collect();
-        let by_id: serde_json::Map<String, Value> = keys.iter().map(|key| (key.tuf_id(), key.json())).collect();
-        let role = json!({"keyids": ids, "threshold": threshold});
-        let roles: serde_json::Map<String, Value> = ROLES.iter().map(|name| ((*name).into(), role.clone())).collect();
-        let expires = expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let signed = json!({
-            "_type": "root", "spec_version": "1.0.31", "version": version, "expires": expires,
-            "consistent_snapshot": true, "keys": by_id, "roles": roles,
-        });
-        let message = canonical(&signed).unwrap_or_default();
-        Self { signed, message, signatures: Vec::new() }
-    }
-
-    /// What is to be signed.
-    #[must_use]
-    pub fn message(&self) -> &[u8] {
-        self.message.as_bytes()
-    }
-
-    /// Adds a signature.
-    pub fn add(&mut self, key: PublicKey, signature: &[u8]) {
-        self.signatures.push(json!({"keyid": key.tuf_id(), "sig": hex::encode(signature)}));
-    }
-
-    /// The bytes of the root.
-    #[must_use]
-    pub fn write(&self) -> Vec<u8> {
-        json!({"signatures": self.signatures, "signed": self.signed}).to_string().into_bytes()
-    }
+/// A root in which the same keys, and as many as `threshold` of them, sign for all roles; but snapshots and timestamps are
+/// signed by any one of `online`, unless that is empty.
+#[must_use]
+pub fn new_root(
+    version: u64,
+    expires: Timestamp,
+    (keys, threshold): (&BTreeSet<PublicKey>, usize),
+    online: &BTreeSet<PublicKey>,
+) -> NewMetadata {
+    let all: serde_json::Map<String, Value> = keys.union(online).map(|key| (key.tuf_id(), key.json())).collect();
+    let role = |keys: &BTreeSet<PublicKey>, threshold: usize| json!({"keyids": keys.iter().map(|key| key.tuf_id()).collect::<Vec<_>>(), "threshold": threshold});
+    let own = role(keys, threshold);
+    let others = if online.is_empty() { own.clone() } else { role(online, 1) };
+    let roles = OFFLINE.map(|name| (name, &own)).into_iter().chain(ONLINE.map(|name| (name, &others)));
+    let roles: serde_json::Map<String, Value> = roles.map(|(name, role)| (name.into(), role.clone())).collect();
+    NewMetadata::new("root", version, expires, json!({"consistent_snapshot": true, "keys": all, "roles": roles}))
 }

@@ -260,6 +260,15 @@ fn signer(bytes: &[u8], document: &[u8], role: &Role) -> Result<((PublicKey, Key
     }
 }
 
+/// The id that a signature file of minisign states, and the key of a role with that id, if one has signed its comment. Whether
+/// the rest of the signature holds is for readers to verify.
+#[must_use]
+pub fn stated_signer(bytes: &[u8], role: &Role) -> Option<(KeyId, Option<attestation::PublicKey>)> {
+    let (id, (message, global)) = (Signature::parse(bytes).ok()?.key(), covered(bytes)?);
+    let key = role.keys.iter().find(|key| key.signed(&message, &global));
+    Some((id, key.map(|key| attestation::PublicKey::new(id, key.0))))
+}
+
 /// What the second signature of a minisign file covers, and that signature.
 fn covered(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut lines = std::str::from_utf8(bytes).ok()?.lines().skip(1);

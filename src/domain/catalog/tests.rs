@@ -3,3 +3,4 @@ mod documents;
 mod fixture;
 mod roots;
 mod succession;
+mod tuf;

@@ -11,6 +11,7 @@
 mod check;
 mod description;
 mod files;
+mod statement;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -20,6 +21,7 @@ use serde::{Deserialize, Deserializer};
 
 pub use check::check;
 pub use description::Description;
+pub use statement::Statement;
 
 use super::release::text;
 use super::{Aliases, Child, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings};

@@ -8,6 +8,7 @@ use super::path::{SitePath, address};
 use super::redirects::{Action, Rule};
 use super::representation::{self, Representation};
 use super::resolve::{self, Resolved};
+use super::rule_problem::RuleFile;
 use super::rules::Rules;
 
 /// Status of redirects to the right address of a page.
@@ -255,10 +256,11 @@ impl Site {
     }
 
     /// The page that answers a request although nothing is at its path: that of a rule for all paths below one, or the
-    /// settings' fallback for navigations.
+    /// settings' fallback for navigations. None where the files of rules are: whoever opens one is not to take it for
+    /// missing rules.
     #[must_use]
     pub fn fallback(&self, path: &SitePath, request: RequestKind) -> Option<Page> {
-        if !path.is_canonical() {
+        if !path.is_canonical() || RuleFile::ALL.iter().any(|file| file.name() == path.name()) {
             return None;
         }
         for (rule, captures) in self.rules.redirects.matching(path, false) {

@@ -7,6 +7,7 @@ use super::{ApiError, services};
 use crate::domain::ManifestName;
 use crate::domain::catalog::{Problems, Rule};
 use crate::service::catalogs::CatalogReadError;
+use crate::service::tuf::TufError;
 use crate::wire::Code;
 
 impl From<CatalogReadError> for ApiError {
@@ -22,7 +23,30 @@ impl From<CatalogReadError> for ApiError {
     }
 }
 
+impl From<TufError> for ApiError {
+    fn from(error: TufError) -> Self {
+        match error {
+            TufError::Unknown => Self::tuf_unknown(),
+            TufError::Busy => Self::busy(),
+            TufError::Store(error) => error.into(),
+            TufError::ClockBehind { .. } => {
+                tracing::error!(%error, "refused to sign a timestamp");
+                let detail = format!(
+                    "{}. A timestamp would be older than those that clients may have; the server's operator has to set its clock.",
+                    services::sentence(&error.to_string()).trim_end_matches('.')
+                );
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::ClockSkew, detail).retry_after()
+            }
+        }
+    }
+}
+
 impl ApiError {
+    pub(in crate::http) fn tuf_unknown() -> Self {
+        let detail = "There is no such file of TUF here: the catalog has none, is not shown to clients of TUF, or there is no                       catalog. Its author lets it be shown with larder catalog rotate --tuf.";
+        Self::new(StatusCode::NOT_FOUND, Code::TufUnknown, detail)
+    }
+
     pub(super) fn rolls_forward() -> Self {
         let detail = "This is a catalog, which never goes back: its readers would refuse it. Publish a new document with a \
                       higher serial instead. Only those who may found it (catalog_founders) may delete it.";

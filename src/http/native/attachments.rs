@@ -157,7 +157,9 @@ pub(super) async fn attach(
     let attached = run_to_completion(&tasks, async move {
         // All of it, so that its memory counts until the work is done, even if the client goes away.
         let held = held;
-        Ok(state.attachments.attach(&target, (held.bytes.clone(), &media_type, file), &by).await?)
+        let attached = state.attachments.attach(&target, (held.bytes.clone(), &media_type, file), &by).await?;
+        state.repositories.show_attachments(&target.name, &attached.row, Some(attached.attachment.digest), &by).await?;
+        Ok(attached)
     })
     .await?;
     let status = if attached.unchanged { StatusCode::OK } else { StatusCode::CREATED };

@@ -164,9 +164,10 @@ async fn show(
     let Some(release) = release else {
         if html {
             let root = state.catalogs.root(&active).await?;
-            return Ok(
-                (headers, pages::catalog(&site, &active, root.as_ref(), query.page.unwrap_or(1))).into_response()
-            );
+            let tuf = state.tuf.shows(&catalog, &active).await?;
+            let signers = state.catalogs.signers(&active, root.as_ref()).await?;
+            let keys = root.as_ref().map(|root| (root, &*signers));
+            return Ok((headers, pages::catalog(&site, &active, (keys, tuf), query.page.unwrap_or(1))).into_response());
         }
         return document(&state, &active, is_public, request.headers(), headers).await;
     };

@@ -1,7 +1,6 @@
 //! `/manifests` and `/manifests/NAME[@SELECTOR]`.
 
 mod read;
-mod signatures;
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use serde::Deserialize;
 
 use super::pages::{self, Site};
 use super::parameters as p;
-use super::reasons;
+use super::{reasons, signatures};
 use crate::access::{Access, Caller};
 use crate::domain::{ManifestName, Permission, Selector, Target};
 use crate::http::completion::run_to_completion;
@@ -156,10 +155,12 @@ async fn publish(
         // All of it, so that its memory counts until the work is done, even if the client goes away.
         let held = held;
         let (bytes, by) = (held.bytes.clone(), caller.author());
-        Ok(match signature {
-            Some(signature) => Box::pin(state.publish.publish_signed(&name, (bytes, signature), options, &by)).await?,
-            None => state.publish.publish(&name, bytes, options, by).await?,
-        })
+        let Some(signature) = signature else {
+            return Ok(state.publish.publish(&name, bytes, options, by).await?);
+        };
+        let receipt = Box::pin(state.publish.publish_signed(&name, (bytes, signature), options, &by)).await?;
+        state.repositories.show_attachments(&receipt.name, &receipt.row, None, &by).await?;
+        Ok(receipt)
     })
     .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };

@@ -32,6 +32,10 @@ parameters! {
         |_| json!({"type": "string", "maxLength": 1024});
     CATALOG = "path" "catalog" "catalog" true, "The catalog's name; slashes stay as they are.", of::<String>;
     RELEASE = "path" "release" "release" true, "The release's name in the catalog.", |_| json!({"type": "string", "maxLength": 128});
+    TUF_FILE = "path" "tufFile" "file" true, "`timestamp.json`, or with a number `N.root.json`, `N.snapshot.json`, \
+        `N.targets.json`.", of::<String>;
+    TUF_TARGET = "path" "tufTarget" "target" true, "`DIR/HEX.FILE`: the path of the target, its last segment after the SHA-256 of \
+        the file.", of::<String>;
     ITEM = "path" "item" "item" true, "The item's name.", |_| json!({"type": "string", "maxLength": 128});
     WARE_FIRST = "path" "wareFirst" "first" true, "The first three characters of the hash.", |_| json!({"type": "string", "minLength": 3, "maxLength": 3});
     WARE_SECOND = "path" "wareSecond" "second" true, "The next three.", |_| json!({"type": "string", "minLength": 3, "maxLength": 3});
@@ -154,8 +158,8 @@ fields! {
         compare it.", of::<String>;
     LAST_MODIFIED = "Last-Modified", "When the name became as it is; a rollback is newer than what it takes back. Left out \
         in the first two seconds, and where the selector is not `active` or `previous`.", of::<String>;
-    CACHE_CONTROL = "Cache-Control", "`immutable` where the address determines the answer, else `no-cache`; `private` where \
-        a token is needed; `no-store` for what is never kept.", of::<String>;
+    CACHE_CONTROL = "Cache-Control", "`immutable` where the address determines the answer, else `no-cache`, or 10 seconds for \
+        timestamps of TUF; `private` where a token is needed; `no-store` for what is never kept.", of::<String>;
     ACCEPT_RANGES = "Accept-Ranges", "`bytes`.", of::<String>;
     CONTENT_DISPOSITION = "Content-Disposition", "`attachment`, with the name in the address.", of::<String>;
     CONTENT_RANGE = "Content-Range", "Which part of how many bytes.", of::<String>;
@@ -209,7 +213,7 @@ failures! {
     404 "NotFound" [], "It has never existed: BLOB_UNKNOWN, MANIFEST_UNKNOWN, VERSION_UNKNOWN (for a selector by labels with \
         `labels`, the highest that there are), FILE_UNKNOWN, ATTACHMENT_UNKNOWN, RUN_UNKNOWN, UPLOAD_UNKNOWN, PART_UNKNOWN with `parts`, \
         NAME_UNKNOWN (a repository), CATALOG_DOCUMENT (what is published there is no catalog), RELEASE_UNKNOWN, ITEM_UNKNOWN, \
-        HOST_UNKNOWN, NOT_FOUND.";
+        TUF_UNKNOWN, HOST_UNKNOWN, NOT_FOUND.";
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
     409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; \
         LABEL_TAKEN, with `version` and `label`; ATTACHMENTS_FULL, with `version`; SIGNATURES_MISSING, with `version`, `need`, the \
@@ -231,7 +235,7 @@ failures! {
         first of them: CATALOG_DOCUMENT, CATALOG_NAME, RELEASE_NAME, ITEM_NAME, ITEM_FILE, WARE_ID, METADATA.";
     428 "PreconditionRequired" [], "PRECONDITION_REQUIRED: the policy of the name wants `If-Match` or `If-None-Match`.";
     500 "Internal" [], "INTERNAL, STORE_DENIED, STORE_CORRUPT. The reason is in the log, under the id in `instance`.";
-    503 "Unavailable" [RETRY_AFTER], "UNAVAILABLE: try again. STORE_READ_ONLY, CLOCK_SKEW: nothing was changed, reading works. STORE_TOO_NEW: \
+    503 "Unavailable" [RETRY_AFTER], "UNAVAILABLE: try again. STORE_READ_ONLY, CLOCK_SKEW: nothing was changed, reading works but for the timestamps of TUF. STORE_TOO_NEW: \
         the store needs a newer server.";
     507 "Full" [], "STORE_FULL: nothing was stored.";
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::parameters as p;
+use super::signatures;
 use crate::access::Caller;
 use crate::domain::{ManifestName, Origin, Permission, Rejection, Selector};
 use crate::http::completion::run_to_completion;
@@ -40,7 +41,14 @@ pub(super) fn describe(document: &mut Document) {
              sent. With `label` and `parts` in place of a manifest, several requests each bring a part of it; whoever \
              states the same label gets the same session. Needs `publish`.",
         )
-        .takes(&[&p::ACTIVATE, &p::FROM_URL, &p::FROM_PUBLISHED_AT, &p::IF_MATCH_CHANGE, &p::IF_NONE_MATCH_CHANGE])
+        .takes(&[
+            &p::ACTIVATE,
+            &p::FROM_URL,
+            &p::FROM_PUBLISHED_AT,
+            &p::LARDER_SIGNATURE,
+            &p::IF_MATCH_CHANGE,
+            &p::IF_NONE_MATCH_CHANGE,
+        ])
         .body(either::<ManifestDocument, BeginParts>())
         .answers(
             200,
@@ -122,16 +130,18 @@ async fn prepare(
     let expect = required_expectation(&state.access, &name, &headers)?;
     let from = preparation.origin()?;
     let options = PublishOptions { activate: preparation.activate, expect };
+    let signature = signatures::sent_with(&headers)?;
     let limit = state.publish.limits().manifest_bytes;
     let held = intake::hold(&state, &state.memory.manifests, &caller, &headers, body, limit).await?;
     if let Some(wanted) = parts::wanted(&held.bytes)? {
+        signatures::none_for_parts(signature.as_ref())?;
         return parts::begin(state, caller, name, wanted, held).await;
     }
     let (tasks, base) = (state.tasks.clone(), state.base.clone());
     let prepared = run_to_completion(&tasks, async move {
         // All of it, so that its memory counts until the work is done, even if the client goes away.
         let held = held;
-        Ok(state.publish.prepare_from(from, &name, held.bytes.clone(), &options, caller.author()).await?)
+        Ok(state.publish.prepare_from((from, signature), &name, held.bytes.clone(), &options, caller.author()).await?)
     })
     .await?;
     match prepared {
@@ -194,7 +204,10 @@ async fn commit(
     let tasks = state.tasks.clone();
     let receipt = run_to_completion(&tasks, async move {
         let _turn = turn;
-        state.publish.commit(&name, number, options, caller.author()).await.map_err(refusal)
+        let by = caller.author();
+        let receipt = state.publish.commit(&name, number, options, by.clone()).await.map_err(refusal)?;
+        state.repositories.show_attachments(&receipt.name, &receipt.row, None, &by).await?;
+        Ok(receipt)
     })
     .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };

@@ -326,8 +326,12 @@ async fn copy(
     let options = PublishOptions { activate, expect: required_expectation(&state.access, &to, headers)? };
     let by = caller.author().because(reasons::optional(reason)?.as_deref());
     let tasks = state.tasks.clone();
-    let receipt =
-        run_to_completion(&tasks, async move { Ok(state.versions.copy(&target, &to, options, by).await?) }).await?;
+    let receipt = run_to_completion(&tasks, async move {
+        let receipt = state.versions.copy(&target, &to, options, by.clone()).await?;
+        state.repositories.show_attachments(&receipt.name, &receipt.row, None, &by).await?;
+        Ok(receipt)
+    })
+    .await?;
     let status = if receipt.unchanged { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(Receipt::from(&receipt))).into_response())
 }

@@ -7,6 +7,8 @@ use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 pub(in crate::http) enum Freshness {
     /// The URL determines the bytes, so they never change.
     Immutable,
+    /// May be reused for ten seconds: what changes by the minute, and says itself how old it is.
+    Brief,
     /// Must be revalidated before each reuse.
     Revalidate,
 }
@@ -17,6 +19,8 @@ impl Freshness {
         HeaderValue::from_static(match (self, public) {
             (Self::Immutable, true) => "public, max-age=31536000, immutable, no-transform",
             (Self::Immutable, false) => "private, max-age=31536000, immutable, no-transform",
+            (Self::Brief, true) => "public, max-age=10, no-transform",
+            (Self::Brief, false) => "private, max-age=10, no-transform",
             (Self::Revalidate, true) => "no-cache, no-transform",
             (Self::Revalidate, false) => "private, no-cache, no-transform",
         })

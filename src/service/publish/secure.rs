@@ -90,6 +90,15 @@ impl Publish {
         self.heads.needs(&receipt.name, &receipt.row).await
     }
 
+    /// Step P2 for a version that is committed: looks only for what it lacked when it was prepared, if that is known, and
+    /// for what was attached to it since.
+    pub(super) async fn check_again(&self, name: &LogName, row: &VersionRow) -> Result<Secured, PublishError> {
+        let Some(lacking) = self.lacking.of(name, row) else { return self.check(name, row).await };
+        let mut blobs = self.heads.needs(name, row).await?;
+        blobs.extend(lacking.iter());
+        Ok(Secured { bad: self.blobs.secure(blobs).await?, ..Secured::default() })
+    }
+
     /// Step P2 for a version that was prepared earlier.
     pub(super) async fn check(&self, name: &LogName, row: &VersionRow) -> Result<Secured, PublishError> {
         let descriptor = row.summary.manifest;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::error::to_upload;
 use super::{Prepared, Publish, PublishError, PublishOptions, Resume};
+use crate::domain::attestation::NewAttachment;
 use crate::domain::{Author, ManifestName, Origin, State, VersionRow};
 
 /// Number of newest versions among which open sessions are sought.
@@ -21,27 +22,35 @@ impl Publish {
         options: &PublishOptions,
         by: impl Into<Author> + Send,
     ) -> Result<Prepared, PublishError> {
-        self.prepare_from(None, name, bytes, options, by).await
+        self.prepare_from((None, None), name, bytes, options, by).await
     }
 
-    /// Like [`Publish::prepare`], and records where an imported release comes from.
+    /// Like [`Publish::prepare`], and records where an imported release comes from, and attaches a signature before the
+    /// version is complete.
     ///
     /// # Errors
     /// As [`Publish::prepare`].
     pub async fn prepare_from(
         &self,
-        from: Option<Origin>,
+        (from, signature): (Option<Origin>, Option<NewAttachment>),
         name: &ManifestName,
         bytes: Bytes,
         options: &PublishOptions,
         by: impl Into<Author> + Send,
     ) -> Result<Prepared, PublishError> {
         let document = self.checked(bytes).await?;
-        let (receipt, secured) =
-            Box::pin(self.protect(name, document, options, &by.into(), Resume::OwnSession(from))).await?;
+        let by = by.into();
+        let annex = signature.as_ref().and_then(|signature| self.annex_with(signature, &by));
+        let resume = Resume::OwnSession(from, annex.map(Box::new));
+        let (mut receipt, secured) = Box::pin(self.protect(name, document, options, &by, resume)).await?;
+        if let Some(signature) = &signature {
+            // What was there already, a session of the same caller included, may be without it.
+            receipt = self.also_attached(receipt, name, signature, &by).await?;
+        }
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
         }
+        self.lacking.remember(&receipt.name, &receipt.row, &secured);
         Ok(Prepared::Session(receipt, to_upload(secured.bad)))
     }
 

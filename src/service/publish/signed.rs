@@ -21,15 +21,32 @@ impl Publish {
         by: &Author,
     ) -> Result<Receipt, PublishError> {
         let document = self.checked(bytes).await?;
-        let annex = Annex::default().with(signature.clone(), by.subject.clone(), self.heads.now());
+        let annex = self.annex_with(&signature, by);
         let receipt = Box::pin(self.publish_document(name, document, options, by, (None, annex))).await?;
-        if !receipt.unchanged {
+        self.also_attached(receipt, name, &signature, by).await
+    }
+
+    /// What a new version has attached that brings this signature along.
+    pub(super) fn annex_with(&self, signature: &NewAttachment, by: &Author) -> Option<Annex> {
+        Annex::default().with(signature.clone(), by.subject.clone(), self.heads.now())
+    }
+
+    /// Attaches the signature if the version was there before, and has it not.
+    pub(super) async fn also_attached(
+        &self,
+        receipt: Receipt,
+        name: &ManifestName,
+        signature: &NewAttachment,
+        by: &Author,
+    ) -> Result<Receipt, PublishError> {
+        if self.heads.annex(name, &receipt.row).await?.find(signature).is_some() {
             return Ok(receipt);
         }
         let selector = Selector::Number(receipt.row.number);
-        let changed = Box::pin(self.heads.attach(name, &selector, &signature, by)).await?;
+        let changed = Box::pin(self.heads.attach(name, &selector, signature, by)).await?;
         // The manifest was there already, whether or not the signature was.
-        Ok(if changed.unchanged { receipt } else { Receipt { unchanged: true, ..Receipt::new(changed) } })
+        let unchanged = receipt.unchanged;
+        Ok(if changed.unchanged { receipt } else { Receipt { unchanged, ..Receipt::new(changed) } })
     }
 
     /// Stores what a version has attached from the start, before the head that names it.

@@ -1,12 +1,10 @@
 //! The entries of a tar, one after the other, without keeping any of it.
 
-use std::collections::BTreeMap;
-
 use sha2::{Digest as _, Sha384};
 
 use super::header::{BLOCK, Header, text};
 use super::limits::{MAX_PATH, ScanError, quote};
-use super::pax::Pax;
+use super::pax::{Attributes, Pax};
 use super::source::Source;
 use crate::domain::ware::HASH;
 
@@ -37,7 +35,7 @@ pub(super) struct Entry {
     pub(super) link: Vec<u8>,
     /// Modification time, in seconds since 1970 and nanoseconds.
     pub(super) modified: (i64, u32),
-    pub(super) attributes: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(super) attributes: Attributes,
 }
 
 /// A tar that is read once.

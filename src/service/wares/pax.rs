@@ -14,6 +14,9 @@ const SHORTEST: usize = 5;
 /// Digits of a fraction of a second that count.
 const NANOS: usize = 9;
 
+/// Extended attributes by their names.
+pub(super) type Attributes = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// Records by their keys. The last one of a key counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Pax(BTreeMap<Vec<u8>, Vec<u8>>);
@@ -31,8 +34,8 @@ impl Pax {
     }
 
     /// Applies the records to a header. Returns the fraction of its time, in nanoseconds, and its extended attributes.
-    pub(super) fn apply(self, header: &mut Header) -> Result<(u32, BTreeMap<Vec<u8>, Vec<u8>>), ScanError> {
-        let (mut nanoseconds, mut attributes) = (0, BTreeMap::new());
+    pub(super) fn apply(self, header: &mut Header) -> Result<(u32, Attributes), ScanError> {
+        let (mut nanoseconds, mut attributes) = (0, Attributes::new());
         let is_sparse = self.0.keys().any(|key| key.starts_with(SPARSE));
         // An empty value leaves what the header says.
         for (key, value) in self.0.into_iter().filter(|(_, value)| !value.is_empty()) {

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha384};
 
 use super::archive::{Entry, Kind};
 use super::limits::{ScanError, ScanLimits, quote};
+use super::pax::Attributes;
 use crate::domain::ware::HASH;
 
 /// Memory of a node beside its path and its metadata, in bytes.
@@ -166,7 +167,7 @@ fn inferred(key: &[u8]) -> Vec<u8> {
         gid: 0,
         link: Vec::new(),
         modified: (UNKNOWN_TIME, 0),
-        attributes: BTreeMap::new(),
+        attributes: Attributes::new(),
     })
 }
 

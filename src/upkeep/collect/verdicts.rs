@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,9 +10,9 @@ use super::mark::Expiry;
 use super::{Collect, CollectError, RunContext};
 use crate::domain::manifest::oci;
 use crate::domain::retention::{Verdict, since};
-use crate::domain::{AnyDigest, Digest, Head, LogName, NamePolicy, RepositoryName, VersionRow};
+use crate::domain::{AnyDigest, Digest, Head, LogName, NamePolicy, RepositoryName, Selector, VersionRow};
 use crate::layout::LayoutKey;
-use crate::protocol::{AsOf, Membership};
+use crate::protocol::{AsOf, HostLog, Membership};
 use crate::store::{StoreError, StoreErrorKind};
 
 impl Collect {
@@ -44,7 +45,34 @@ impl Collect {
             }
         }
         let age = |row: &VersionRow| ages.get(&row.number).copied().unwrap_or_else(|| recorded(row));
-        Ok(rules.judge(rows, age, &attached))
+        let mut verdicts = rules.judge(rows, age, &attached);
+        if verdicts.iter().any(|verdict| verdict.is_over()) {
+            self.keep_served(run, &head.name, rows, &mut verdicts).await?;
+        }
+        Ok(verdicts)
+    }
+
+    /// Keeps the versions that hosts were pointed at. Only decides when a version ends, as a pin does: a host that is
+    /// pointed at one while this is read may find it retired, and says so.
+    async fn keep_served(
+        &self,
+        run: &RunContext,
+        log: &LogName,
+        rows: &[VersionRow],
+        verdicts: &mut [Verdict],
+    ) -> Result<(), CollectError> {
+        let Some(name) = log.visible() else { return Ok(()) };
+        let read = || async {
+            HostLog::new(Arc::clone(&self.store) as _, Arc::clone(&self.clock), Duration::ZERO).now().await
+        };
+        let hosts = run.hosts.get_or_try_init(read).await?;
+        let pointed: Vec<&Selector> = hosts.hosts.pointed_at(&name).collect();
+        for (row, verdict) in rows.iter().zip(verdicts).filter(|(_, verdict)| verdict.is_over()) {
+            if row.state.is_complete() && pointed.iter().any(|selector| identifies(selector, row)) {
+                *verdict = Verdict::Served;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the repository of a log has the manifest that a version describes. Only decides when the version ends, so an
@@ -84,6 +112,16 @@ impl Collect {
         let meta = self.store.head(&key).await?;
         let lost = || StoreError::new(StoreErrorKind::Corrupt, &key, "this head must exist, but does not");
         meta.map(|meta| meta.modified).ok_or_else(lost)
+    }
+}
+
+/// Whether a selector names this version itself, rather than whatever it is at a time.
+fn identifies(selector: &Selector, row: &VersionRow) -> bool {
+    match selector {
+        Selector::Number(number) => *number == row.number,
+        Selector::Manifest(digest) => *digest == row.digest(),
+        Selector::Label(label) => row.summary.label.as_deref() == Some(label.as_str()),
+        _ => false,
     }
 }
 

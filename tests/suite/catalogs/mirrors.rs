@@ -21,10 +21,10 @@ fn good(server: &ServerProcess) -> Fake {
 
 /// Lists these mirrors in the catalog.
 fn list(server: &ServerProcess, author: &Person, mirrors: &[&str]) {
-    let mirrors: String = mirrors.iter().map(|mirror| format!(" --mirror {mirror}")).collect();
-    author.catalog(server, &format!("edit {NAME} -k author.key{mirrors}")).ok();
+    let options: Vec<String> = mirrors.iter().map(|mirror| format!("--mirror {mirror}")).collect();
+    author.catalog(server, &format!("edit {NAME} -k author.key {}", options.join(" "))).ok();
     let document = author.catalog(server, &format!("show {NAME} --json")).ok().json();
-    assert_eq!(document["mirrors"].as_array().unwrap().len(), mirrors.matches("--mirror").count());
+    assert_eq!(document["mirrors"].as_array().unwrap().len(), mirrors.len());
 }
 
 /// A file that takes more than one packet.
@@ -120,6 +120,19 @@ fn a_mirror_whose_catalog_is_not_to_be_believed_changes_nothing() {
 }
 
 #[test]
+fn a_mirror_cannot_decide_whom_a_reader_trusts() {
+    let (server, author) = founded();
+    // It serves a catalog of the same name by somebody else, with a higher serial.
+    let (other, stranger) = founded();
+    stranger.add(&other, "v6.6", "");
+    stranger.add(&other, "v6.7", "");
+    list(&server, &author, &[&other.url()]);
+    let reader = Person::new();
+    let show = || reader.reads(&server.url(), &format!("show {NAME} --json --trust-on-first-use")).ok().json();
+    assert_eq!([show()["serial"].clone(), show()["serial"].clone()], [4, 4]);
+}
+
+#[test]
 fn wrong_bytes_are_replaced_and_whoever_sent_them_is_not_asked_again() {
     let (server, author) = founded();
     let mirror = good(&server);
@@ -156,10 +169,10 @@ fn a_silent_server_does_not_hold_up_what_a_mirror_has() {
     let (path, pass) = (blob.clone(), reply(&server));
     let slow = before(&server, move |request| {
         let names = request.is("GET", &format!("/manifests/{NAME}/_catalog"));
-        match request.is("GET", &path) {
-            true => Some(Act::Stall(pass(request), 1000)),
-            false => names.then_some(Act::Silence),
+        if request.is("GET", &path) {
+            return Some(Act::Stall(pass(request), 1000));
         }
+        names.then_some(Act::Silence)
     });
     let reader = reader(&author);
     reader.reads(&server.url(), &format!("verify {NAME} --verify-key author.pub")).ok();

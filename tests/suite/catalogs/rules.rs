@@ -241,7 +241,12 @@ fn the_page_of_a_catalog_begins_with_its_hazards() {
     let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what} in {text}"));
     assert!(place("Do not use v1.1") < place("larder catalog verify example.org/tool --server http"), "{text}");
     assert!(place("\\u{202e}&lt;b&gt;bad") < place(">v1.1<") && place(">v1.1<") < place(">v1.0<"), "{text}");
-    for fact in ["Serial 4", "1 key of 1 must sign", "Track <strong>stable</strong>: v1.0", "2 releases"] {
+    // The key as its author knows it, by its id and as it is given to readers.
+    let public = fs::read_to_string(author.path("author.pub")).unwrap();
+    let public = public.lines().nth(1).unwrap();
+    let id = public.parse::<larder::domain::attestation::PublicKey>().unwrap().id().to_string();
+    assert!(place(&id) < place(public), "{text}");
+    for fact in ["Serial 4", "Of 1 key, 1 must sign", "Track <strong>stable</strong>: v1.0", "2 releases"] {
         place(fact);
     }
     for page in ["?page=2", "?page=0", "?page=99999"] {

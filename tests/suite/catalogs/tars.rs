@@ -40,8 +40,8 @@ impl Tar {
     }
 
     /// A header that the test has changed, and content.
-    pub fn raw(mut self, block: [u8; BLOCK], content: &[u8]) -> Self {
-        self.bytes.extend_from_slice(&block);
+    pub fn raw(mut self, block: &[u8; BLOCK], content: &[u8]) -> Self {
+        self.bytes.extend_from_slice(block);
         self.content(content)
     }
 

@@ -13,7 +13,7 @@ use crate::support::process::{Larder, Reply, ServerProcess, larder};
 use crate::support::signing::Signer;
 
 /// Makes a key without a password; the directory has `a.key` and `a.key.pub`.
-fn key() -> TempDir {
+pub fn key() -> TempDir {
     let keys = folder(&[]);
     larder("key new a.key --no-password").within(&keys).ok();
     keys

@@ -15,6 +15,9 @@ fn server() -> ServerProcess {
     let label = "\u{65e5}\u{672c} a label that somebody wrote without a thought of those who read it in a table";
     server.larder("publish miren/main a.txt new.txt tool --label").arg(label).within(&files).ok();
     server.larder("pin miren/main@1").ok();
+    larder("key new a.key --no-password").within(&files).ok();
+    server.larder("sign miren/main -k a.key").within(&files).ok();
+    server.larder("attach miren/main a.txt --type application/vnd.cyclonedx+json --file new.txt").within(&files).ok();
     server
 }
 
@@ -24,7 +27,7 @@ fn tables_fit_the_terminal() {
     let holders =
         format!("versions {}", server.larder("versions miren/main@2 --json").ok().json()["manifest"].as_str().unwrap());
     let lists = ["versions miren/main", "ls --long", "sessions miren/main", "diff miren/main@1", "history miren/main"];
-    for command in lists.into_iter().chain([&*holders]) {
+    for command in lists.into_iter().chain([&*holders, "attachments miren/main"]) {
         let shown = server.larder(command).env("COLUMNS", "80").ok().stdout;
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
         let narrow = server.larder(command).env("COLUMNS", "72").ok().stdout;
@@ -33,6 +36,8 @@ fn tables_fit_the_terminal() {
     let shown = server.larder("versions miren/main").env("COLUMNS", "120").ok().stdout;
     let head: Vec<_> = shown.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(head, ["VERSION", "STATE", "FILES", "SIZE", "PUBLISHED", "(UTC)", "BY", "LABEL", "MANIFEST"]);
+    let attached = server.larder("attachments miren/main").env("COLUMNS", "80").ok().stdout;
+    assert!(attached.contains("signature") && attached.contains("sbom") && attached.contains("new.txt"), "{attached}");
     let row: Vec<_> = shown.lines().nth(2).unwrap().split_whitespace().collect();
     assert_eq!((&row[..5], row.last().unwrap().len()), (&["1", "archived", "pinned", "3", "7"][..], 12), "{shown}");
 }

@@ -71,8 +71,8 @@ fn action(name: &str) -> Action {
 }
 
 /// A machine that runs the steps of jobs.
-struct Runner {
-    home: TempDir,
+pub struct Runner {
+    pub home: TempDir,
     /// The variables of the job, beside those that every job has.
     job: Vec<(String, String)>,
 }
@@ -82,14 +82,14 @@ fn run_step(step: &Step, home: &Path, variables: &[(String, String)]) -> Output 
 }
 
 /// What a job is left with.
-struct Done {
-    output: Output,
+pub struct Done {
+    pub output: Output,
     outputs: BTreeMap<String, String>,
-    path: String,
+    pub path: String,
 }
 
 impl Runner {
-    fn new(job: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+    pub fn new(job: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         let home = TempDir::new().unwrap();
         for name in ["temp", "tools", "work"] {
             fs::create_dir(home.path().join(name)).unwrap();
@@ -118,7 +118,7 @@ impl Runner {
     }
 
     /// Runs an action with these inputs, up to the first step that fails.
-    fn carries_out(&self, name: &str, inputs: &[(&str, &str)]) -> Done {
+    pub fn carries_out(&self, name: &str, inputs: &[(&str, &str)]) -> Done {
         let (action, mut outputs) = (action(name), BTreeMap::new());
         fs::write(self.at("path"), "").unwrap();
         let mut last = None;
@@ -151,13 +151,13 @@ impl Runner {
 }
 
 impl Done {
-    fn get(&self, step: &str, name: &str) -> &str {
+    pub fn get(&self, step: &str, name: &str) -> &str {
         self.outputs.get(&format!("steps.{step}.outputs.{name}")).map_or("", String::as_str)
     }
 
     /// The message that the runner shows for the job.
     #[track_caller]
-    fn error(&self) -> String {
+    pub fn error(&self) -> String {
         let text = String::from_utf8_lossy(&self.output.stderr).into_owned();
         assert!(!self.output.status.success(), "{:?}", self.outputs);
         let found = text.lines().find_map(|line| line.strip_prefix("::error title=Larder::"));
@@ -168,12 +168,14 @@ impl Done {
 const TOOL: &str = "#!/bin/sh\necho the tool works\n";
 
 /// A server with `tool/main`, a program for two machines.
-fn with_tool() -> ServerProcess {
+pub fn with_tool() -> ServerProcess {
     let server = ServerProcess::start();
     let files = TempDir::new().unwrap();
     fs::write(files.path().join("tool-linux-amd64"), TOOL).unwrap();
     fs::write(files.path().join("tool-darwin-arm64"), "another").unwrap();
-    server.larder("publish tool/main . --label v1.2.3").within(&files).ok();
+    // The same manifest on every server.
+    let publish = server.larder("publish tool/main . --label v1.2.3").within(&files);
+    publish.env("SOURCE_DATE_EPOCH", "1700000000").ok();
     server
 }
 
@@ -202,6 +204,8 @@ fn no_input_is_part_of_a_command() {
         assert!(script.starts_with("#!/usr/bin/env bash\n") && script.contains("\nset -euo pipefail\n"), "{name}");
         assert!(!script.contains("eval"), "{name}");
     }
+    let included = fs::read_to_string(file(".github/actions/setup/verify.sh")).unwrap();
+    assert!(!included.contains("eval") && !included.contains("\nset "), "it is part of setup.sh");
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! Versions whose time is up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use larder::clock::{Clock as _, SystemClock};
+use larder::domain::attached::{AttachedHosts, HostRefusal, WantedHost};
+use larder::domain::site::HostName;
 use larder::domain::{Expect, Rejection, Retention, State};
+use larder::protocol::{HostLog, HostState};
 use larder::service::ResolveError;
 use larder::upkeep::Collect;
 use larder::upkeep::collect::Settings;
@@ -85,6 +90,40 @@ async fn active_and_pinned_versions_stay_without_any_retention() {
     collect(&store, greedy()).await.unwrap();
     assert_eq!(states(&store).await[1..3], [(2, State::Active), (3, State::Retired)]);
     assert_eq!(sound(&store, "main").await.as_deref(), Some("v2"));
+}
+
+/// Points a host at a version, or wherever else, as its verified owner.
+async fn point(store: &Store, to: &str) {
+    let (host, clock): (HostName, _) = ("shop.example.org".parse().unwrap(), Arc::new(SystemClock));
+    let (now, target) = (clock.now(), target(to));
+    let wanted = WantedHost { target, redirect_to: None, by: ACTOR.clone(), reason: None, challenge: "text".into() };
+    let change = |hosts: &mut AttachedHosts, _: &HostState| {
+        hosts.claim(&host, wanted.clone(), now, &|_| true)?;
+        hosts.settle(&host, &["text".to_owned()], now);
+        Ok::<_, HostRefusal>(true)
+    };
+    HostLog::new(Arc::clone(store) as _, clock, Duration::ZERO).change(change).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_version_stays_as_long_as_a_host_is_pointed_at_it() {
+    let backend = marked();
+    let (store, services) = (backend.store(), Services::over(&backend.store()));
+    for label in ["v1", "v2", "v3"] {
+        services.release("main", &Release::new(label, 2)).await.unwrap();
+    }
+    services.release("other", &Release::new("v1", 2)).await.unwrap();
+    point(&store, "main@1").await;
+    collect(&store, greedy()).await.unwrap();
+    let expected = [(1, State::Archived), (2, State::Retired), (3, State::Active)];
+    assert_eq!(states(&store).await, expected);
+    point(&store, "main@v1").await;
+    collect(&store, greedy()).await.unwrap();
+    assert_eq!(states(&store).await, expected);
+    assert_eq!(sound(&store, "main").await.as_deref(), Some("v3"));
+    point(&store, "main").await;
+    collect(&store, greedy()).await.unwrap();
+    assert_eq!(states(&store).await[0], (1, State::Retired));
 }
 
 #[tokio::test]

@@ -222,6 +222,39 @@ async fn a_session_is_signed_before_it_is_completed() {
 }
 
 #[tokio::test]
+async fn a_session_brings_its_signature_along() {
+    let (server, one, _) = strict(1, false).await;
+    let begin = async |bytes: &[u8], signature: String| {
+        let request = server.request(Method::POST, "/sessions/main");
+        let request = request.header("larder-signature", format!(":{}:", STANDARD.encode(signature)));
+        send(request.body(bytes.to_vec())).await
+    };
+    let attached = async |target: &str| {
+        let list = server.get(&format!("/versions/{target}/attachments")).await.expect(200).json();
+        list["attachments"].as_array().unwrap().len()
+    };
+    let bytes = release(&server, "a").await;
+    let first = one.state(&bytes, "scope=main serial=1");
+    let session = begin(&bytes, first.clone()).await.expect(201).json();
+    let target = format!("main@{}", session["version"]);
+    assert_eq!(attached(&target).await, 1);
+    // The session that is taken up again may lack a signature that comes only now.
+    assert_eq!(begin(&bytes, first.clone()).await.expect(201).json()["version"], session["version"]);
+    begin(&bytes, one.state(&bytes, "scope=main serial=2")).await.expect(201);
+    assert_eq!(attached(&target).await, 2);
+    let receipt = server.put(&format!("/sessions/{target}"), "").await.expect(201).json();
+    assert_eq!(receipt["verifying"]["serial"], 2);
+    // What is published already has no session, and gets the signature all the same.
+    let receipt = begin(&bytes, one.state(&bytes, "scope=main serial=3")).await.expect(200).json();
+    assert_eq!((&receipt["unchanged"], &receipt["version"]), (&json!(true), &session["version"]));
+    assert_eq!(attached(&target).await, 3);
+
+    begin(&bytes, "x".into()).await.problem(422, "ATTACHMENT_INVALID");
+    let parts = json!({"label": "v1", "parts": ["linux"]}).to_string();
+    begin(parts.as_bytes(), first).await.problem(400, "REQUEST_INVALID");
+}
+
+#[tokio::test]
 async fn one_put_brings_its_signature_and_never_an_older_serial() {
     let (server, one, two) = strict(1, false).await;
     let (first, second, third) =
@@ -243,6 +276,30 @@ async fn one_put_brings_its_signature_and_never_an_older_serial() {
     put_signed(&server, &first, &one.state(&first, "scope=main serial=30")).await.expect(200);
     let list = server.get("/versions/main@1/attachments").await.json();
     assert_eq!(list["attachments"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_replayed_signature_brings_nothing_old_back() {
+    let (server, one, two) = strict(1, false).await;
+    let (first, second) = (release(&server, "a").await, release(&server, "b").await);
+    let old = one.state(&first, "scope=main serial=10");
+    put_signed(&server, &first, &old).await.expect(201);
+    put_signed(&server, &second, &two.state(&second, "scope=main serial=20")).await.expect(201);
+    // It is of other bytes.
+    attach(&server, "main@2", MINISIGN, old.clone()).await.expect(201);
+    // As a new version, at once or staged first; and with its own signature sent twice.
+    let behind = put_signed(&server, &first, &old).await.problem(409, "SERIAL_BEHIND");
+    assert_eq!((&behind["serial"], &behind["active_serial"]), (&json!(10), &json!(20)));
+    let staged = put(&server, "?activate=false", &first).await.expect(201).json();
+    let target = format!("main@{}", staged["version"]);
+    attach(&server, &target, MINISIGN, old.clone()).await.expect(201);
+    attach(&server, &target, MINISIGN, old.clone()).await.expect(200);
+    server.post(&format!("/versions/{target}/promote"), &json!(null)).await.problem(409, "SERIAL_BEHIND");
+    // Nor with the newer signature, which is of the other manifest.
+    attach(&server, &target, MINISIGN, two.state(&second, "scope=main serial=30")).await.expect(201);
+    let refused = server.post(&format!("/versions/{target}/promote"), &json!(null)).await;
+    refused.problem(409, "SERIAL_BEHIND");
+    assert_eq!(server.get("/manifests/main").await.expect(200).body, second);
 }
 
 #[tokio::test]

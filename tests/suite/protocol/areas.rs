@@ -16,7 +16,7 @@ use crate::support::store::*;
 /// Keys with their bytes, of areas that this version knows nothing of.
 fn facts() -> [(&'static str, Bytes); 9] {
     [
-        ("aux/hosts/@/z998", Bytes::from_static(b"{\"a.example\": \"main\"}")),
+        ("aux/webhooks/@/z998", Bytes::from_static(b"{\"a.example\": \"main\"}")),
         ("aux/keys/@/z998", Bytes::from_static(b"secret")),
         ("aux/members/ab/abcdef/main@1", Bytes::new()),
         ("aux/stats/large", pattern(5 << 20)),

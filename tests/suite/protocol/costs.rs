@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use larder::domain::Digest;
+use larder::domain::attestation::{MEDIA_TYPE, NewAttachment};
 use larder::layout::LayoutKey;
+use larder::service::PublishError;
+use larder::service::publish::Prepared;
 
 use crate::support::faulty::{FaultyStore, Op};
 use crate::support::services::*;
@@ -23,6 +26,27 @@ async fn publishing_six_files_to_a_name_takes_few_calls() {
     assert_eq!(faulty.calls(Op::List), 8, "one for each file and two for the manifest");
     assert_eq!(faulty.calls(Op::Create), 4, "the manifest, two heads, and where the manifest is found");
     assert!(faulty.total() <= 17, "{}", faulty.breakdown());
+}
+
+#[tokio::test]
+async fn the_commit_of_a_session_looks_only_for_what_was_missing() {
+    let backend = FsBackend::quick();
+    let faulty = FaultyStore::over(&backend.store());
+    let (services, release) = (Services::over(&faulty.store()), Release::new("v1", 50));
+    for (_, bytes) in &release.files[1..] {
+        services.upload(bytes).await.unwrap();
+    }
+    let session = services.publish.prepare(&name("main"), release.manifest(), &activate(), &*ACTOR).await.unwrap();
+    let Prepared::Session(session, missing) = session else { panic!("nothing is published yet") };
+    assert_eq!(missing, [release.file(0)]);
+    faulty.reset();
+    let commit = async || services.publish.commit(&name("main"), session.row.number, activate(), &*ACTOR).await;
+    let error = commit().await.unwrap_err();
+    assert!(matches!(&error, PublishError::Blobs { missing, .. } if missing[0].digest == release.file(0)), "{error}");
+    services.upload(&release.files[0].1).await.unwrap();
+    commit().await.unwrap();
+    assert!(faulty.calls(Op::List) <= 6, "{}", faulty.breakdown());
+    assert_eq!(sound(&backend.store(), "main").await.as_deref(), Some("v1"));
 }
 
 #[tokio::test]
@@ -48,6 +72,32 @@ async fn publishing_what_is_active_already_writes_nothing() {
     assert!(services.publish_only("main", &release, activate()).await.unwrap().unchanged);
     assert!(faulty.total() <= 9, "one look at the name, one at each blob: {}", faulty.breakdown());
     assert_eq!(all_keys(&backend.store()).await, before);
+}
+
+#[tokio::test]
+async fn a_signature_that_comes_with_a_publish_takes_one_more_create() {
+    let signer = crate::support::signing::Signer::new();
+    let mut calls = Vec::new();
+    for signed in [false, true] {
+        let backend = FsBackend::quick();
+        let faulty = FaultyStore::over(&backend.store());
+        let services = Services::over(&faulty.store());
+        services.release("main", &Release::new("v1", 3)).await.unwrap();
+        let release = Release::new("v2", 3);
+        services.upload_all(&release).await.unwrap();
+        let signature = signer.state(&release.manifest(), "scope=main serial=1");
+        let signature = NewAttachment::new(signature.as_bytes(), MEDIA_TYPE, None).unwrap();
+        faulty.reset();
+        let signature = signed.then_some(signature);
+        let (name, options) = (name("main"), activate());
+        let prepared = services.publish.prepare_from((None, signature), &name, release.manifest(), &options, &*ACTOR);
+        let Prepared::Session(receipt, missing) = prepared.await.unwrap() else { panic!("it is new") };
+        assert!(missing.is_empty());
+        services.publish.commit(&name, receipt.row.number, options, &*ACTOR).await.unwrap();
+        calls.push((faulty.calls(Op::Create), faulty.total()));
+    }
+    assert_eq!(calls[1].0, calls[0].0 + 1, "{calls:?}");
+    assert_eq!(calls[1].1, calls[0].1 + 1, "{calls:?}");
 }
 
 #[tokio::test]

@@ -37,6 +37,9 @@ impl TxtLookup for Records {
     async fn texts(&self, name: &str) -> Result<Vec<String>, String> {
         *self.looks.lock().unwrap() += 1;
         let at = name.strip_prefix("_larder-challenge.").expect("only challenges are asked for");
+        if at.starts_with("silent") {
+            std::future::pending::<()>().await;
+        }
         self.texts.lock().unwrap().get(at).cloned().ok_or_else(|| "no answer".to_owned())
     }
 }
@@ -234,6 +237,37 @@ async fn records_are_looked_for_daily_by_one_server_and_a_missing_one_ends_a_hos
     one.domains.recheck().await.unwrap();
     world.clock.advance(SignedDuration::from_hours(200));
     assert_eq!(one.serves("a.org").await.as_deref(), Some("a"));
+}
+
+#[tokio::test]
+async fn hosts_of_one_whose_dns_is_silent_keep_nobody_else_waiting() {
+    let (world, one, two) = (World::new(), Subject::token("one").unwrap(), Subject::token("two").unwrap());
+    let server = world.server(STALENESS);
+    let hosts: Vec<String> = (0..32).map(|number| format!("silent{number}.org")).collect();
+    for at in &hosts {
+        server.claim(&world, at, "a", "one").await.unwrap();
+    }
+    server.claim(&world, "b.org", "b", "two").await.unwrap();
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    let look = |at: &str, by: &Subject| {
+        let (server, at, by) = (&server, host(at), by.clone());
+        async move { (server.domains.verify(&at, &by, |_| true).await, began.elapsed()) }
+    };
+    let silent = futures_util::future::join_all(hosts.iter().map(|at| look(at, &one)));
+    let other = async {
+        // It comes last.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        look("b.org", &two).await
+    };
+    let (silent, (found, after)) = tokio::join!(silent, other);
+    assert_eq!(found.unwrap().1, None);
+    assert!(after <= Duration::from_secs(11), "it waited for one look-up, not for a queue: {after:?}");
+    let longest = silent.iter().map(|(_, after)| *after).max().unwrap();
+    assert!(longest <= Duration::from_secs(36), "{longest:?}");
+    let unanswered = silent.iter().filter(|(found, _)| matches!(found, Err(DomainError::Unanswered(_)))).count();
+    assert!(unanswered >= 16 && silent.iter().all(|(found, _)| found.is_err()), "{unanswered}");
+    assert_eq!(server.serves("b.org").await.as_deref(), Some("b"));
 }
 
 #[tokio::test]

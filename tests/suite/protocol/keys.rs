@@ -132,3 +132,25 @@ async fn marks_go_once_no_token_counts_that_they_are_about() {
     assert_eq!(marks.forget_old(now + hours(27)).await.unwrap(), 3);
     assert!(!marks.is_set(TokenMark::Used, "ab").await.unwrap());
 }
+
+#[tokio::test]
+async fn a_key_that_others_know_stays_the_same_while_others_are_replaced() {
+    let world = Ring::new();
+    let rings: Vec<_> = (0..4).map(|_| world.open()).collect();
+    let keys = futures_util::future::join_all(rings.iter().map(|ring| ring.lasting("tuf:a"))).await;
+    let secret = keys[0].as_ref().unwrap().secret;
+    assert!(keys.iter().all(|key| key.as_ref().unwrap().secret == secret), "all servers have the same");
+    assert_ne!(rings[0].lasting("tuf:b").await.unwrap().secret, secret, "each purpose has a key of its own");
+    let first = signing(&rings[1]).await;
+    world.clock.advance(SignedDuration::from_secs(6));
+    assert!(knows(&rings[2], &first).await);
+    assert!(!knows(&rings[2], &keys[0].as_ref().unwrap().id).await, "it verifies nothing of Larder's own");
+    for _ in 0..4 {
+        world.clock.advance(hours(31 * 24));
+        signing(&world.open()).await;
+    }
+    assert_ne!(signing(&world.open()).await, first);
+    for ring in [&rings[0], &world.open()] {
+        assert_eq!(ring.lasting("tuf:a").await.unwrap().secret, secret);
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use larder::layout::LayoutKey;
+use larder::service::publish::Prepared;
 use larder::upkeep::collect::{CollectError, Outcome, Report, RunSummary, Runs};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -119,6 +120,29 @@ async fn r09_what_another_collector_took_before_a_session_began_is_not_called_lo
     services.upload_all(&v2()).await.unwrap();
     services.publish.commit(&name("main"), 2, activate(), &*ACTOR).await.unwrap();
     assert_eq!(sound(&store, "main").await.as_deref(), Some("v2"));
+}
+
+/// The commit of a session does not look again for what was there when it was prepared: a run that began before, and
+/// condemns it after, sees the session when it marks again.
+#[tokio::test]
+async fn a_session_keeps_what_was_there_from_a_run_that_stalls_before_its_tombstones() {
+    for committed_first in [true, false] {
+        let backend = with_releases(&[v1()]).await;
+        let (store, services) = (backend.store(), Services::over(&backend.store()));
+        services.upload_all(&v2()).await.unwrap();
+        let slow = Stopped::at((Op::Create, ".condemned", 1), &store).await;
+        let session = services.publish.prepare(&name("main"), v2().manifest(), &activate(), &*ACTOR).await.unwrap();
+        assert!(matches!(session, Prepared::Session(_, missing) if missing.is_empty()), "all are there");
+        let commit = async || services.publish.commit(&name("main"), 2, activate(), &*ACTOR).await.unwrap();
+        if committed_first {
+            commit().await;
+            slow.finish().await;
+        } else {
+            slow.finish().await;
+            commit().await;
+        }
+        assert_eq!(sound(&store, "main").await.as_deref(), Some("v2"));
+    }
 }
 
 /// Asserts that a run ends in an error that says this, deletes nothing, and says the same in its report.

@@ -1,8 +1,10 @@
 //! Domains that are attached through the API: two servers on one store, and a name server on a real socket.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use larder::clock::SystemClock;
 use larder::config::{self, Token};
 use larder::domain::Digest;
 use reqwest::Method;
@@ -12,7 +14,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{ADMIN, DOCS, Page, READER, Sites, configure};
 use crate::support::dns::NameServer;
+use crate::support::faulty::FaultyStore;
 use crate::support::server::{Answer, TestServer, send};
+use crate::support::store::FsBackend;
 
 const SHOP: &str = "shop.example.com";
 /// A token for the hosts of `acme/**`, and one for those of others.
@@ -284,4 +288,35 @@ async fn a_name_server_that_does_not_answer_is_no_answer() {
     world.dns.be_silent_about("_larder-challenge.shop.example.com");
     verify(&world.one, ACME, SHOP).await.problem(503, "UNAVAILABLE");
     assert_eq!(show(&world.one, ACME, SHOP).await.json()["state"], "live");
+}
+
+#[tokio::test]
+async fn who_may_attach_no_hosts_causes_no_request_to_the_store() {
+    let disk = FsBackend::quick();
+    let faulty = FaultyStore::over(&disk.store());
+    let place = TempDir::new().unwrap();
+    let change = |config: &mut config::Config| {
+        configure(config);
+        config.collector.enabled = false;
+        config.heads.max_staleness = config::Duration::from_secs(3600);
+    };
+    let server = TestServer::over(place.path(), faulty.store(), Arc::new(SystemClock), change).await;
+    let paths = ["/sites", "/sites?name=acme/docs", "/sites/docs.example.org"];
+    for path in paths {
+        server.get(path).await.expect(200);
+    }
+    faulty.reset();
+    for _ in 0..20 {
+        for path in paths {
+            server.get(path).await.expect(200);
+        }
+        let absent = server.get("/sites/nobody.example.org").await;
+        assert_eq!(absent.status, 404);
+    }
+    assert_eq!(faulty.total(), 0, "{}", faulty.breakdown());
+    // Who may, sees what others have changed just now.
+    for _ in 0..3 {
+        send(server.anonymous(Method::GET, "/sites").bearer_auth(ADMIN)).await.expect(200);
+    }
+    assert!(faulty.total() >= 3, "{}", faulty.breakdown());
 }

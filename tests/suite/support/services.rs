@@ -10,7 +10,10 @@ use larder::domain::{Digest, Expect, Head, LivePolicies, LogName, ManifestName, 
 use larder::layout::LayoutKey;
 use larder::protocol::{BlobError, BlobIntake, Blobs, Closure, Heads, Manifests, UploadLimits, Uploads};
 use larder::service::publish::PublishOptions;
-use larder::service::{Earlier, Publish, PublishError, PublishLimits, Receipt, Repositories, Resolve, Versions};
+use larder::service::wares::{ScanLimits, WareChecks};
+use larder::service::{
+    Catalogs, Earlier, Publish, PublishError, PublishLimits, Receipt, Repositories, Resolve, Versions,
+};
 use larder::store::{Created, StoreError};
 
 use super::store::Store;
@@ -134,6 +137,12 @@ impl Services {
             Repositories::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&publish), Arc::clone(&versions));
         let repositories = Arc::new(repositories);
         Self { clock, heads, blobs, uploads, publish, resolve, earlier, versions, repositories }
+    }
+
+    /// The catalogs of a process that has the other services over the same store.
+    pub fn catalogs(&self, store: &Store) -> Catalogs {
+        let wares = WareChecks::new(store.clone(), Arc::clone(&self.blobs), ScanLimits::new(1 << 20));
+        Catalogs::new(Arc::clone(&self.resolve), Arc::clone(&self.blobs), Arc::new(wares))
     }
 
     /// Uploads one blob, as a client does that announces its length. `None` when it was there.

@@ -22,22 +22,28 @@ const NEEDS: [(&str, &str); 11] = [
     ("Command::new(\"python3\")", "python3"),
     ("Command::new(\"wget\")", "wget"),
 ];
-/// Helpers of tests, which are not tests themselves: they start `bash` for a test that is ignored.
-const HELPERS: [(&str, &str); 7] = [
+/// Helpers of tests, which are not tests themselves: they start a program for a test that is ignored.
+const HELPERS: [(&str, &str); 9] = [
     ("tests/suite/support/ceph.rs", "fn start"),
     ("tests/suite/readme.rs", "pub fn transcript"),
     ("tests/suite/readme.rs", "fn walk_through"),
     ("tests/suite/clients.rs", "fn in_bash"),
     ("tests/suite/clients/actions.rs", "fn run_step"),
+    ("tests/suite/catalogs/tuf/hosting.rs", "fn release"),
+    ("tests/suite/clients/verified_setup.rs", "fn set_up"),
     ("tests/suite/oci/clients/matrix.rs", "fn clients"),
     ("tests/suite/oci/clients/matrix.rs", "fn pushed_and_pulled"),
 ];
-/// What [`HELPERS`] are called by, and clients of containers.
-const CALLS: [(&str, &str); 18] = [
+/// What [`HELPERS`] are called by, and clients of containers and of TUF.
+const CALLS: [(&str, &str); 22] = [
     ("transcript(&", "bash"),
     ("walk_through(&", "bash"),
     ("in_bash(", "bash"),
     (".carries_out(", "bash"),
+    ("release(home, ", "python3"),
+    (".gets(\"", "python3"),
+    (".gets(\"", "node"),
+    ("= set_up(", "bash"),
     ("Skopeo(Home::", "skopeo"),
     ("Podman(Home::", "podman"),
     ("Buildah(Home::", "buildah"),

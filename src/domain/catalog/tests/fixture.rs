@@ -41,9 +41,9 @@ impl Key {
         signature.into_string().into_bytes()
     }
 
-    pub(super) fn sign_root(&self, root: &mut NewRoot) {
-        let signature = self.pair.sign(root.message());
-        root.add(self.public, signature.as_ref());
+    pub(super) fn sign_metadata(&self, metadata: &mut NewMetadata) {
+        let signature = self.pair.sign(metadata.message());
+        metadata.add(&self.public.tuf_id(), signature.as_ref());
     }
 }
 
@@ -53,9 +53,10 @@ pub(super) fn root(version: u64, keys: &[&Key], threshold: usize, by: &[&Key]) -
 }
 
 pub(super) fn root_until(version: u64, until: Timestamp, keys: &[&Key], threshold: usize, by: &[&Key]) -> Vec<u8> {
-    let mut root = NewRoot::new(version, until, &keys.iter().map(|key| key.public).collect(), threshold);
+    let keys = keys.iter().map(|key| key.public).collect();
+    let mut root = new_root(version, until, (&keys, threshold), &BTreeSet::new());
     for key in by {
-        key.sign_root(&mut root);
+        key.sign_metadata(&mut root);
     }
     root.write()
 }

@@ -35,6 +35,8 @@ fn a_fallback_answers_navigations_and_nothing_else() {
         ("/docs/x", true, "[200 index.html]"),
         ("//app", true, "[404 404.html]"),
         ("/_headers", false, "[404 404.html]"),
+        ("/_headers", true, "[404 404.html]"),
+        ("/_redirects", true, "[404 404.html]"),
     ] {
         assert_eq!(answer(&site, path, navigation), wanted, "{path}");
     }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::layout::{Frame, Page};
 use super::site::Site;
 use super::text::{copyable, count, digest, escaped, in_path, short, time};
+use crate::domain::attestation::{KeyId, PublicKey};
 use crate::domain::catalog::{Document, Release, Root};
 use crate::domain::text::Escaped;
 use crate::domain::timeless::LINEAGE_FILE;
@@ -16,8 +17,16 @@ const RELEASES: usize = 100;
 /// Most tracks and keys that are listed.
 const LISTED: usize = 32;
 
-/// The page. `page` of the releases, from 1.
-pub(in crate::http::native) fn catalog(site: &Site, active: &ActiveCatalog, root: Option<&Root>, page: usize) -> Page {
+/// The newest root, and who has signed the catalog.
+type Keys<'a> = (&'a Root, &'a [(KeyId, Option<PublicKey>)]);
+
+/// The page. `page` of the releases, from 1; `tuf` says whether clients of TUF can read the catalog.
+pub(in crate::http::native) fn catalog(
+    site: &Site,
+    active: &ActiveCatalog,
+    (keys, tuf): (Option<Keys<'_>>, bool),
+    page: usize,
+) -> Page {
     let (base, document) = (&site.base, &*active.document);
     let name = document.name.as_str();
     let pages = document.releases.len().div_ceil(RELEASES).max(1);
@@ -30,7 +39,8 @@ pub(in crate::http::native) fn catalog(site: &Site, active: &ActiveCatalog, root
         p.lead { "A catalog: a list of releases that its author signs. This server repeats it; verify it with a key that you know." }
         (hazards(document))
         (copyable("the command that verifies it", &format!("larder catalog verify {name} --server {} --verify-key KEY", site.absolute)))
-        (facts(base, active, root))
+        @if tuf { (copyable("the address for clients of TUF", &format!("{}/tuf/{name}", site.absolute))) }
+        (facts(base, active, keys))
         (tracks(document))
         table.cards {
             caption { (count(document.releases.len() as u64, "release")) @if pages > 1 { ", " (begin + 1) "–" (end) } }
@@ -65,22 +75,42 @@ fn hazards(document: &Document) -> Markup {
     }
 }
 
-fn facts(base: &BaseUrl, active: &ActiveCatalog, root: Option<&Root>) -> Markup {
+fn facts(base: &BaseUrl, active: &ActiveCatalog, keys: Option<Keys<'_>>) -> Markup {
     let Document { serial, issued, expires, name, .. } = &*active.document;
     html! {
         p.small.soft { "Serial " (serial) ", issued on " (time(*issued)) ", valid until " (time(*expires)) "." }
-        @if let Some(root) = root {
+        @if let Some((root, signers)) = keys {
             p.small.soft {
-                (count(root.targets.threshold as u64, "key")) " of " (root.targets.keys.len()) " must sign, by root "
-                (root.version) ", which is valid until " (time(root.expires)) ":"
+                "Of " (count(root.targets.keys.len() as u64, "key")) ", " (root.targets.threshold) " must sign (root "
+                (root.version) ", valid until " (time(root.expires)) "). Signatures by keys of minisign:"
             }
-            ul.small { @for key in root.targets.keys.iter().take(LISTED) { li { code { (format!("{key:?}")) } } } }
+            ul.small { @for (id, key) in signers { li { (signer(*id, key.as_ref())) } } }
+            (others(root, signers))
         } @else {
             p.small.soft { "It has no root: its readers must know the key that signs it." }
         }
         p.small {
             a href={(base) "/versions/" (name.manifest())} { "Its documents, signatures and roots" } ", "
             a href={(base) "/timeless/" (name) "/" (LINEAGE_FILE)} { "its lineage" }
+        }
+    }
+}
+
+fn signer(id: KeyId, key: Option<&PublicKey>) -> Markup {
+    html! {
+        code { (id) } ": "
+        @match key { Some(key) => code { (key) }, None => "none of the keys that may sign" }
+    }
+}
+
+/// The keys that may sign and have not, as the root has them: it does not know their ids.
+fn others(root: &Root, signers: &[(KeyId, Option<PublicKey>)]) -> Markup {
+    let has_signed = |raw: &[u8; 32]| signers.iter().any(|(_, key)| key.as_ref().is_some_and(|key| key.raw() == raw));
+    let others: Vec<_> = root.targets.keys.iter().filter(|key| !has_signed(&key.0)).collect();
+    html! {
+        @if !others.is_empty() {
+            p.small.soft { "Others that may sign, as the root has them:" }
+            ul.small { @for key in others.iter().take(LISTED) { li { code { (format!("{key:?}")) } } } }
         }
     }
 }

@@ -6,8 +6,9 @@ use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCAT
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
+use crate::access::Caller;
 use crate::domain::manifest::{ReadError, oci};
-use crate::domain::{AnyDigest, BothDigests, Digest, Expect, ManifestName, Permission, RepositoryName, Sha512};
+use crate::domain::{AnyDigest, BothDigests, Digest, Expect, ManifestName, Permission, RepositoryName, Sha512, Target};
 use crate::http::completion::run_to_completion;
 use crate::http::error::ApiError;
 use crate::http::expectation::required_expectation;
@@ -15,8 +16,10 @@ use crate::http::oci::address::Reference;
 use crate::http::oci::blobs::digest_header;
 use crate::http::oci::{CONTENT_DIGEST, OciRequest};
 use crate::http::serving::intake;
-use crate::protocol::BlobError;
-use crate::service::repositories::{PushRequest, PushedManifest};
+use crate::http::state::AppState;
+use crate::protocol::{BlobError, ChangeError};
+use crate::service::AttachError;
+use crate::service::repositories::{PushRequest, PushedManifest, PushedStatement};
 use crate::wire::Code;
 
 /// Most tags that one request may set.
@@ -44,13 +47,39 @@ pub(super) async fn answer(
         async move {
             // All of it, so that its memory counts until the work is done, even if the client goes away.
             let held = held;
-            let push = PushRequest { repository, tags, bytes: held.bytes.clone(), sha512, expect };
-            Ok(state.repositories.push(push, &caller.author()).await?)
+            let (bytes, by) = (held.bytes.clone(), caller.author());
+            let push = PushRequest { repository: repository.clone(), tags, bytes: bytes.clone(), sha512, expect };
+            let pushed = state.repositories.push(push, &by).await?;
+            attach(&state, &caller, &repository, &bytes).await?;
+            Ok(pushed)
         }
     })
     .await
     .inspect_err(count_lost_blobs)?;
     answered(&repository, &reference, pushed)
+}
+
+/// Attaches a statement about another manifest to the versions that have that, as far as the caller may.
+async fn attach(
+    state: &AppState,
+    caller: &Caller,
+    repository: &RepositoryName,
+    manifest: &[u8],
+) -> Result<(), ApiError> {
+    let may_attest = |name: &ManifestName| caller.may(Permission::Attest, name);
+    let pushed = state.repositories.pushed_statement(repository, manifest, may_attest).await?;
+    let Some(PushedStatement { bytes, attachment, about }) = pushed else { return Ok(()) };
+    for (name, number) in about {
+        let target = Target::numbered(name, number);
+        match state.attachments.add(&target, (bytes.clone(), &attachment), &caller.author()).await {
+            // It has as much as it can have, or has ended since. The manifest is there all the same.
+            Err(AttachError::Change(ChangeError::Rejected(why))) => {
+                tracing::debug!(%target, %why, "what was pushed is not attached");
+            }
+            attached => drop(attached?),
+        }
+    }
+    Ok(())
 }
 
 /// The tags that the manifest is to get.

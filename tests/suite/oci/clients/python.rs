@@ -2,7 +2,10 @@
 
 use std::fs;
 
+use tempfile::TempDir;
+
 use super::programs::{Home, Said, files_in, said};
+use crate::support::process::{ServerProcess, larder};
 
 /// Pushes the files given, or pulls into a directory.
 const ORAS: &str = "
@@ -89,4 +92,24 @@ impl Helm {
         command.args(["-c", HELM, host, repository, password]);
         said(command, "")
     }
+}
+
+#[test]
+#[ignore = "needs python3 with oras: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+fn oras_saves_what_is_attached_to_a_release() {
+    let server = ServerProcess::start();
+    let files = TempDir::new().unwrap();
+    fs::write(files.path().join("tool"), "a tool").unwrap();
+    larder("key new a.key --no-password").within(&files).ok();
+    server.larder("publish team/tool/v1 tool -k a.key").within(&files).ok();
+    let manifest = server.get("/v2/team/tool/manifests/v1").unwrap();
+    let subject = manifest.header("docker-content-digest").unwrap();
+    let list = server.get(&format!("/v2/team/tool/referrers/{subject}")).unwrap().json();
+    let [signature] = &list["manifests"].as_array().unwrap()[..] else { panic!("{list:#}") };
+    assert_eq!(signature["artifactType"], "text/x-minisign");
+    let from = format!("team/tool@{}", signature["digest"].as_str().unwrap());
+    let saved = Oras(Home::new()).pull(&server.address.to_string(), &from, "");
+    server.larder("attachments team/tool/v1 --output saved").within(&files).ok();
+    let attached = fs::read(files.path().join("saved/1.minisig")).unwrap();
+    assert_eq!(saved, [("manifest.json.minisig".to_owned(), attached)]);
 }

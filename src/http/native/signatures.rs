@@ -20,3 +20,12 @@ pub(super) fn sent_with(request: &HeaderMap) -> Result<Option<NewAttachment>, Ap
     })?;
     Ok(Some(NewAttachment::new(&bytes, MEDIA_TYPE, None)?))
 }
+
+/// Refuses a signature with the beginning of a release of parts, whose manifest is composed when the last one is there.
+pub(super) fn none_for_parts(signature: Option<&NewAttachment>) -> Result<(), ApiError> {
+    if signature.is_none() {
+        return Ok(());
+    }
+    let detail = "A release of parts has no manifest yet that could be signed: stage it, sign it, and promote it.";
+    Err(ApiError::bad_request(Code::RequestInvalid, detail))
+}
