@@ -71,8 +71,8 @@ fn routes() -> Router<AppState> {
         .merge(history::routes())
         .merge(refs::routes())
         .merge(catalogs::routes())
-        .merge(tuf::routes())
         .merge(timeless::routes())
+        .merge(tuf::routes())
         .merge(feeds::routes())
         .merge(auth::routes())
         .merge(sites::routes())
@@ -102,8 +102,8 @@ fn describe() -> Value {
     history::describe(&mut document);
     refs::describe(&mut document);
     catalogs::describe(&mut document);
-    tuf::describe(&mut document);
     timeless::describe(&mut document);
+    tuf::describe(&mut document);
     feeds::describe(&mut document);
     sites::describe(&mut document);
     auth::describe(&mut document);

@@ -107,9 +107,9 @@ pub struct Catalogs {
     resolve: Arc<Resolve>,
     blobs: Arc<Blobs>,
     known: Cache<Digest, Known>,
+    views: Cache<Digest, TimelessView>,
     /// By the manifest of the catalog.
     signers: Cache<Digest, Signers>,
-    views: Cache<Digest, TimelessView>,
     turns: Semaphore,
     wares: Arc<WareChecks>,
 }
@@ -125,11 +125,11 @@ impl Catalogs {
         };
         let known = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh);
         let known = known.eviction_policy(EvictionPolicy::lru()).build();
-        let signers = Cache::builder().max_capacity(SIGNERS).build();
         let weigh = |_: &Digest, view: &TimelessView| u32::try_from(512 + view.lineage.len()).unwrap_or(u32::MAX);
         let views = Cache::builder().max_capacity(REMEMBERED_LINEAGES).weigher(weigh);
         let views = views.eviction_policy(EvictionPolicy::lru()).build();
-        Self { resolve, blobs, known, signers, views, turns: Semaphore::new(AT_ONCE), wares }
+        let signers = Cache::builder().max_capacity(SIGNERS).build();
+        Self { resolve, blobs, known, views, signers, turns: Semaphore::new(AT_ONCE), wares }
     }
 
     /// The active document of a catalog.
@@ -203,26 +203,6 @@ impl Catalogs {
         }
     }
 
-    /// Who has signed a catalog. What cannot be read is left out.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn signers(&self, catalog: &ActiveCatalog, root: Option<&Root>) -> Result<Signers, StoreError> {
-        let manifest = catalog.found.row.digest();
-        if let Some(known) = self.signers.get(&manifest) {
-            return Ok(known);
-        }
-        let mut signers = Vec::new();
-        for blob in &catalog.signatures {
-            let Some(object) = self.blobs.open(blob.digest, None).await? else { continue };
-            let bytes = object.bytes(blob.size).await?;
-            signers.extend(root.and_then(|root| stated_signer(&bytes, &root.targets)));
-        }
-        let signers = Signers::from(signers);
-        self.signers.insert(manifest, Arc::clone(&signers));
-        Ok(signers)
-    }
-
     /// What tools of the Timeless Stack read of a catalog. It is made once for each document.
     ///
     /// # Errors
@@ -246,6 +226,26 @@ impl Catalogs {
         let view = tokio::task::spawn_blocking(make).await.map_err(failed)?;
         self.views.insert(catalog.blob.digest, view.clone());
         Ok(view)
+    }
+
+    /// Who has signed a catalog. What cannot be read is left out.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn signers(&self, catalog: &ActiveCatalog, root: Option<&Root>) -> Result<Signers, StoreError> {
+        let manifest = catalog.found.row.digest();
+        if let Some(known) = self.signers.get(&manifest) {
+            return Ok(known);
+        }
+        let mut signers = Vec::new();
+        for blob in &catalog.signatures {
+            let Some(object) = self.blobs.open(blob.digest, None).await? else { continue };
+            let bytes = object.bytes(blob.size).await?;
+            signers.extend(root.and_then(|root| stated_signer(&bytes, &root.targets)));
+        }
+        let signers = Signers::from(signers);
+        self.signers.insert(manifest, Arc::clone(&signers));
+        Ok(signers)
     }
 
     /// The newest root of a catalog; `None` if it has none that can be read. It was not verified.

@@ -57,8 +57,8 @@ const TESTED_ELSEWHERE: &[&str] = &[
     "docs/publishing.md",
     "docs/releases.md",
     "docs/sites.md",
-    "docs/tuf.md",
     "docs/timeless.md",
+    "docs/tuf.md",
 ];
 
 /// The README and all guides: path and text.

@@ -1,7 +1,6 @@
 //! `larder catalog import`
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -136,8 +135,7 @@ async fn prepare(args: &Args, author: &Author<'_>) -> Result<(Document, Option<B
     match author.document().await {
         Ok(document) => Ok((document, None)),
         Err(error) if error.exit() == Exit::NotFound => {
-            let signers = (author.signers, args.threshold.get());
-            let root: Bytes = root(1, signers, &[], &BTreeSet::new(), None)?.into();
+            let root: Bytes = root(1, (author.signers, args.threshold.get()), &[], &BTreeSet::new(), None)?.into();
             let Draft { document, .. } = author.first(root.clone(), VALID)?;
             Ok((document, Some(root)))
         }
@@ -262,6 +260,7 @@ async fn send(author: &Author<'_>, name: &ManifestName, bytes: Bytes, text: Text
         expect: Expect::Anything,
         from: ImportOrigin::default(),
         jobs: 1,
+        signer: None,
     };
     Ok(Box::pin(publication.run(author.context)).await?.receipt.version)
 }
