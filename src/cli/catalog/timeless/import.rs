@@ -254,7 +254,6 @@ async fn send(author: &Author<'_>, name: &ManifestName, bytes: Bytes, text: Text
         bytes,
         manifest,
         unchanged: false,
-        signer: None,
         files,
         activate: true,
         expect: Expect::Anything,
