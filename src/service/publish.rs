@@ -9,7 +9,7 @@ mod commit;
 mod drafts;
 mod error;
 mod immutable;
-mod looks;
+mod lacking;
 mod parts;
 mod push;
 mod rules;
@@ -25,7 +25,7 @@ pub use self::drafts::DraftKey;
 pub use self::error::{ImmutableChanged, PartsError, PublishError};
 use self::error::{complete, readable, to_upload};
 use self::immutable::KnownFiles;
-use self::looks::Looks;
+use self::lacking::Lacking;
 pub use self::parts::Progress;
 pub use self::push::Pushed;
 use crate::domain::attestation::{Annex, Standing};
@@ -131,7 +131,7 @@ pub struct Publish {
     members: MemberIndex,
     limits: PublishLimits,
     kept: KnownFiles,
-    looks: Looks,
+    lacking: Lacking,
     wares: Arc<WareChecks>,
 }
 
@@ -141,8 +141,8 @@ impl Publish {
     pub fn new(heads: Arc<Heads>, blobs: Arc<Blobs>, manifests: Arc<Manifests>, limits: PublishLimits) -> Self {
         let members = MemberIndex::new(heads.store());
         let wares = Arc::new(WareChecks::new(heads.store(), Arc::clone(&blobs), ScanLimits::new(UNPACKED)));
-        let (kept, looks) = Default::default();
-        Self { heads, blobs, manifests, members, limits, kept, looks, wares }
+        let (kept, lacking) = Default::default();
+        Self { heads, blobs, manifests, members, limits, kept, lacking, wares }
     }
 
     /// Shares the wares that were checked with others, and sets their limits.
@@ -255,7 +255,6 @@ impl Publish {
             let secured = self.check_again(name, &row).await?;
             let children = secured.children.clone();
             complete(secured)?;
-            self.looks.complete(&name.clone().into(), &row);
             Box::pin(self.check_rules_of(&row)).await?;
             self.index((name, number), children, None).await?;
         }
