@@ -103,13 +103,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     for command in commands {
         output::line(command)?;
     }
-    output::note("the products, and what they have to be:");
     let mut table = Table::new(&[Column::text("ITEM", 12), Column::text("FROM", 12), Column::text("WARE", 12)]);
     for (item, slot) in &replay.module.exports {
         let ware = release.items.get(item).and_then(|item| item.ware.as_deref());
         table.add([table::text(Some(item)), table::text(Some(slot)), table::text(ware)]);
     }
-    output::line(table.fitted(args.table.width()))
+    // Not among the commands, which may be handed to a shell: the words are those of the module.
+    output::note(format_args!("the products, and what they have to be:\n{}", table.fitted(args.table.width())));
+    Ok(())
 }
 
 /// Downloads the module of a release, verified by the digests in the catalog.

@@ -17,6 +17,9 @@ const HEAD_START: Duration = Duration::from_secs(2);
 /// How long a mirror may take in all.
 const LONGEST: Duration = Duration::from_mins(1);
 
+/// Codes of documents that the author's keys have signed beside others that they contradict.
+const PROOFS: [&str; 3] = ["CATALOG_FORKED", "RELEASE_CHANGED", "RELEASE_REMOVED"];
+
 /// What a server has answered.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -83,6 +86,10 @@ pub(super) fn newest(name: &CatalogName, answers: Vec<Answer>, context: &Context
             Ok(_) => {}
             Err(error) => failed.push((server, error)),
         }
+    }
+    // Signed by the author's keys, and yet not what was signed before: no other source makes up for that.
+    if let Some(at) = failed.iter().position(|(_, error)| PROOFS.iter().any(|code| error.is(code))) {
+        return Err(failed.swap_remove(at).1);
     }
     let Some(best) = best else { return Err(none(name, failed)) };
     for (server, error) in failed {

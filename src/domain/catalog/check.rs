@@ -18,6 +18,8 @@ pub const MAX_DOCUMENT: u64 = 4 << 20;
 const MAX_NAME: usize = 128;
 /// Maximum number of texts in a map of metadata or hazards.
 const MAX_TEXTS: usize = 64;
+/// Maximum number of items of a release: that of files of a release.
+const MAX_ITEMS: usize = 10_000;
 /// Maximum length of such a text, in bytes.
 const MAX_TEXT: usize = 4096;
 /// Maximum number of mirrors, of types of warehouses, and of warehouses of one type.
@@ -178,8 +180,8 @@ impl Check {
         self.number(release, "size", place);
         self.parsed::<Timestamp>(release, "published", place, Rule::Document);
         match release.get("items").and_then(Value::as_object) {
-            Some(items) if !items.is_empty() => self.items(items, &format!("{place}.items")),
-            _ => self.add(Rule::Document, &format!("{place}.items"), "it must be an object with at least one item"),
+            Some(items) if (1..=MAX_ITEMS).contains(&items.len()) => self.items(items, &format!("{place}.items")),
+            _ => self.add(Rule::Document, &format!("{place}.items"), "it must be an object of 1 to 10000 items"),
         }
         for texts in ["metadata", "hazards"] {
             self.texts(release.get(texts), &format!("{place}.{texts}"));
@@ -284,8 +286,10 @@ fn is_given(object: &Object, member: &str) -> bool {
     object.get(member).is_some_and(|value| !value.is_null())
 }
 
+/// Whether readers would use a mirror of this address: no secrets in it, and nothing that belongs to one request.
 fn is_web(text: &str) -> bool {
-    text.starts_with("https://") || text.starts_with("http://")
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['@', '?', '#']))
 }
 
 /// What is wrong with the name of a release or an item, if anything is.

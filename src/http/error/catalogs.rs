@@ -43,7 +43,8 @@ impl From<TufError> for ApiError {
 
 impl ApiError {
     pub(in crate::http) fn tuf_unknown() -> Self {
-        let detail = "There is no such file of TUF here: the catalog has none, is not shown to clients of TUF, or there is no                       catalog. Its author lets it be shown with larder catalog rotate --tuf.";
+        let detail = "There is no such file of TUF here: the catalog has none, is not shown to clients of TUF, or there is no \
+                      catalog. Its author lets it be shown with larder catalog rotate --tuf.";
         Self::new(StatusCode::NOT_FOUND, Code::TufUnknown, detail)
     }
 

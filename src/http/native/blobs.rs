@@ -186,7 +186,8 @@ fn options<'a>(download: &'a Download, access: &Access, delivery: Delivery) -> B
     }
 }
 
-fn require_blob_read(access: &Access, caller: &Caller) -> Result<(), ApiError> {
+/// Whoever chooses the digests of what an address answers must not choose what others may not read.
+pub(super) fn require_blob_read(access: &Access, caller: &Caller) -> Result<(), ApiError> {
     if access.may_read_blobs(caller) { Ok(()) } else { Err(caller.refuse(Permission::Read, "to any name")) }
 }
 

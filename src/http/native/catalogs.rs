@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
+use super::blobs::require_blob_read;
 use super::pages::{self, Site};
 use super::parameters as p;
 use crate::access::Caller;
@@ -154,6 +155,7 @@ async fn show(
     let Place { catalog, release, item } = Place::parse(&rest.0)?;
     let name = catalog.manifest();
     caller.require_read(&state.access, &name)?;
+    require_blob_read(&state.access, &caller)?;
     let active = state.catalogs.active(&catalog, fresh).await?;
     let is_public = state.access.is_public(&name);
     let mut headers = HeaderMap::new();

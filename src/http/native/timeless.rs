@@ -15,6 +15,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
+use super::blobs::require_blob_read;
 use super::parameters as p;
 use crate::access::Caller;
 use crate::domain::FileName;
@@ -151,6 +152,7 @@ impl Asked<'_> {
     async fn answer(&self, catalog: &CatalogName, place: Place<'_>, request: &Parts) -> Result<Response, ApiError> {
         let Self { state, caller, fresh } = *self;
         caller.require_read(&state.access, &catalog.manifest())?;
+        require_blob_read(&state.access, caller)?;
         let active = state.catalogs.active(catalog, fresh).await?;
         match place {
             Place::Lineage => {
@@ -199,10 +201,6 @@ impl Asked<'_> {
 
     /// The redirect to the file that a release has of this ware.
     async fn ware(&self, catalog: &CatalogName, active: &ActiveCatalog, hash: &str) -> Result<Response, ApiError> {
-        // The redirect would lead to a refusal.
-        if !self.state.access.may_read_blobs(self.caller) {
-            return Err(absent());
-        }
         let is_public = self.state.access.is_public(&catalog.manifest());
         for (release, file) in holders(&active.document, hash).take(TRIED) {
             match self.file(release, &file, is_public).await {

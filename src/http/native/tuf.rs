@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
+use super::blobs::require_blob_read;
 use super::parameters as p;
 use crate::access::Caller;
 use crate::domain::Digest;
@@ -115,6 +116,7 @@ async fn show(
     let (catalog, wanted) = parse(&rest.0).ok_or_else(ApiError::tuf_unknown)?;
     let name = catalog.manifest();
     caller.require_read(&state.access, &name)?;
+    require_blob_read(&state.access, &caller)?;
     let public = state.access.is_public(&name);
     match wanted {
         Wanted::Key => {

@@ -197,15 +197,13 @@ impl Publish {
             Some(head) => self.heads.select(&head, &target.selector).await?,
             None => None,
         };
-        let Some(row) = row.filter(|row| row.state.is_complete()) else {
-            return problem(format!("{} has no complete version with this manifest", target.name));
-        };
-        if !row.is_pinned_by(owner) {
+        // One answer for both: the author need not be one who may read that name.
+        let Some(row) = row.filter(|row| row.state.is_complete() && row.is_pinned_by(owner)) else {
             return problem(format!(
-                "{}@{} has no pin of {owner}; pin it first, so that it is kept",
-                target.name, row.number
+                "{} has no complete version with this manifest that has a pin of {owner}; pin it first, so that it is kept",
+                target.name
             ));
-        }
+        };
         let stored = row.summary.manifest;
         match self.manifests.load_alone(stored, row.summary.media_type.as_deref()).await? {
             Some(loaded) => Ok(check_files(at, release, stored, loaded.manifest()?)),

@@ -12,7 +12,7 @@ use super::{ScanError, ScanLimits, Scanned, scan};
 /// Chunks that wait to be read.
 const WAITING: usize = 2;
 
-/// As [`scan`], of bytes that arrive in chunks. If it succeeds, the stream was read to its end.
+/// As [`scan()`], of bytes that arrive in chunks. If it succeeds, the stream was read to its end.
 ///
 /// # Errors
 /// A [`ScanError`]; the error of the stream is inside of [`ScanError::Read`].
@@ -26,7 +26,8 @@ where
     let (sender, receiver) = mpsc::channel(WAITING);
     // Hashing takes long, and would keep others waiting.
     let scanning = tokio::task::spawn_blocking(move || scan(Chunks { receiver, chunk: Bytes::new() }, limits));
-    let mut chunks = std::pin::pin!(chunks);
+    // It is asked again after its end.
+    let mut chunks = std::pin::pin!(chunks.fuse());
     while let Some(chunk) = chunks.next().await {
         if sender.send(chunk.map_err(io::Error::other)).await.is_err() {
             // It has what it needs.

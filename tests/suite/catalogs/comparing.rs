@@ -59,6 +59,20 @@ fn a_server_refuses_wares_that_are_not_those_of_the_files() {
     assert_eq!(verified(&server), [Some(true), None, None]);
 }
 
+/// Such an archive is no longer read in one go.
+#[test]
+fn a_server_compares_archives_of_any_size() {
+    let directory = TempDir::new().unwrap();
+    let (server, author) = (comparing(&directory), Person::with_key("author"));
+    author.catalog(&server, &format!("init {NAME} -k author.key")).ok();
+    for (release, size) in [("v1.0", 20_000), ("v1.1", 40_000), ("v1.2", 3_000_000)] {
+        author.write("dist/tool.tar", &with_root().file("./large", &vec![b'x'; size]).end());
+        author.catalog(&server, &format!("add {NAME} {release} dist -k author.key --ware auto --retries 0")).ok();
+        let item = server.get(&format!("/catalogs/{NAME}/releases/{release}/items/tool.tar")).unwrap().json();
+        assert_eq!(item["ware_verified"], true, "{item}");
+    }
+}
+
 #[test]
 fn a_server_that_does_not_compare_repeats_what_is_claimed() {
     let (server, author) = (ServerProcess::start(), Person::with_key("author"));

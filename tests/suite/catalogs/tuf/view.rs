@@ -48,6 +48,27 @@ fn key(server: &ServerProcess) -> PublicKey {
     key
 }
 
+/// Authors choose which blobs are a catalog's files, so whoever may not read blobs gets none of them by way of a catalog.
+#[test]
+fn who_may_not_read_blobs_gets_no_files_of_catalogs() {
+    let directory = TempDir::new().unwrap();
+    let config = directory.path().join("larder.toml");
+    fs::write(&config, "[access]\nblob_reads = \"token\"\n").unwrap();
+    let server = ServerProcess::with(&format!("--config {}", config.display()));
+    let author = Person::with_key("author");
+    author.catalog(&server, &format!("init {NAME} -k author.key --tuf")).ok();
+    let bearer = format!("authorization: Bearer {}", server.token());
+    for (path, refusal) in [
+        (format!("/tuf/{NAME}/metadata/1.root.json"), 401),
+        (format!("/tuf/{NAME}/metadata/timestamp.json"), 401),
+        (format!("/catalogs/{NAME}"), 401),
+        (format!("/timeless/{NAME}/lineage.tl"), 404),
+    ] {
+        assert_eq!(server.get(&path).unwrap().status, refusal, "{path}");
+        assert_eq!(asking(&server, &path, &bearer).status, 200, "{path}");
+    }
+}
+
 #[test]
 fn a_catalog_is_shown_once_its_author_lets_it_and_for_as_long() {
     let (server, author) = founded();
