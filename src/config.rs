@@ -121,7 +121,7 @@ impl Default for Server {
 }
 
 /// First segments of the server's own paths.
-const OWN_PATHS: [&str; 22] = [
+const OWN_PATHS: [&str; 23] = [
     "assets",
     "auth",
     "blobs",
@@ -139,6 +139,7 @@ const OWN_PATHS: [&str; 22] = [
     "robots.txt",
     "sessions",
     "sites",
+    "timeless",
     "tls",
     "tuf",
     "uploads",
