@@ -216,7 +216,7 @@ impl State {
             let answer = Answer { release, is_immutable, is_unlisted: true, ..served(text) };
             return Answer { earlier: Some(number), ..answer };
         }
-        if build.has_fallback && asked.kind == Kind::Navigate {
+        if build.has_fallback && asked.kind == Kind::Navigate && asked.path != "/_headers" {
             return Answer { release, ..served(build.text("index.html").expect("a start page")) };
         }
         match build.text("404.html") {
