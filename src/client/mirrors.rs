@@ -22,7 +22,8 @@ const PRIVATE: &str = "it is not a public address, and the server that was named
 /// From where an address can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    /// It is no address of a single host.
+    /// It is no address of a single host that means the same everywhere: a group, or one of the local link, such as those of
+    /// the metadata of cloud machines. Never used.
     Nowhere,
     Loopback,
     Private,
@@ -41,10 +42,8 @@ impl Reach {
         let [first, second, third, _] = address.octets();
         match (first, second, third) {
             (127, ..) => Self::Loopback,
-            (0 | 224..=255, ..) => Self::Nowhere,
-            (10, ..) | (172, 16..=31, _) | (192, 168, _) | (169, 254, _) | (100, 64..=127, _) | (198, 18..=19, _) => {
-                Self::Private
-            }
+            (0 | 224..=255, ..) | (169, 254, _) => Self::Nowhere,
+            (10, ..) | (172, 16..=31, _) | (192, 168, _) | (100, 64..=127, _) | (198, 18..=19, _) => Self::Private,
             (192, 0, 0) => Self::Private,
             _ => Self::Public,
         }
@@ -56,9 +55,9 @@ impl Reach {
         }
         match address.segments() {
             [0, 0, 0, 0, 0, 0, 0, 1] => Self::Loopback,
-            [0, 0, 0, 0, 0, 0, _, _] | [0xff00..=0xffff, ..] => Self::Nowhere,
-            // Unique local, link-local and site-local addresses; those that stand for an IPv4 address.
-            [0xfc00..=0xfdff | 0xfe80..=0xfeff | 0x2002, ..] | [0x64, 0xff9b, ..] => Self::Private,
+            [0, 0, 0, 0, 0, 0, _, _] | [0xff00..=0xffff | 0xfe80..=0xfebf, ..] => Self::Nowhere,
+            // Unique local and site-local addresses; those that stand for an IPv4 address.
+            [0xfc00..=0xfdff | 0xfec0..=0xfeff | 0x2002, ..] | [0x64, 0xff9b, ..] => Self::Private,
             _ => Self::Public,
         }
     }
@@ -179,11 +178,13 @@ mod tests {
             ("172.16.0.1", Reach::Private),
             ("172.32.0.1", Reach::Public),
             ("192.168.1.1", Reach::Private),
-            ("169.254.169.254", Reach::Private),
+            ("169.254.169.254", Reach::Nowhere),
             ("100.64.0.1", Reach::Private),
             ("::ffff:10.0.0.1", Reach::Private),
             ("fd00::1", Reach::Private),
-            ("fe80::1", Reach::Private),
+            ("fe80::1", Reach::Nowhere),
+            ("::ffff:169.254.169.254", Reach::Nowhere),
+            ("fec0::1", Reach::Private),
             ("64:ff9b::a00:1", Reach::Private),
             ("2002:a00:1::", Reach::Private),
             ("0.0.0.0", Reach::Nowhere),

@@ -14,5 +14,18 @@ pub use mirrors::{MIRRORS_FILE, Mirrors};
 pub use replay::{MAX_MODULE, Mismatch, Module};
 pub use warehouse::{WarePath, holders, packed_kinds};
 
+use serde::de::DeserializeOwned;
+
+use super::catalog::MAX_DOCUMENT;
+use super::json::{JsonError, strict};
+
+/// Reads a file that is no larger than the documents of catalogs, which say as much.
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    if bytes.len() as u64 > MAX_DOCUMENT {
+        return Err(JsonError::Malformed(format!("it has more than {MAX_DOCUMENT} bytes")));
+    }
+    strict(bytes)
+}
+
 #[cfg(test)]
 mod tests;

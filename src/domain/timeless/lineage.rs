@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::text::{Node, texts};
-use crate::domain::catalog::{Document, Item, MAX_DOCUMENT};
-use crate::domain::json::{JsonError, strict};
+use crate::domain::catalog::{Document, Item};
+use crate::domain::json::JsonError;
 
 /// The name of the file.
 pub const LINEAGE_FILE: &str = "lineage.tl";
@@ -46,10 +46,7 @@ impl Lineage {
     /// Where it is not JSON of this structure, by line and column: also for members that lineages do not have, for keys
     /// that occur twice, and for commas that nothing follows, all of which readers disagree about.
     pub fn read(bytes: &[u8]) -> Result<Self, JsonError> {
-        if bytes.len() as u64 > MAX_DOCUMENT {
-            return Err(JsonError::Malformed(format!("it has more than {MAX_DOCUMENT} bytes")));
-        }
-        strict(bytes)
+        super::read(bytes)
     }
 
     /// Writes it in the canonical form.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use super::text::{Distinct, Node};
-use crate::domain::catalog::{Document, MAX_DOCUMENT};
-use crate::domain::json::{JsonError, strict};
+use crate::domain::catalog::Document;
+use crate::domain::json::JsonError;
 
 /// The name of the file.
 pub const MIRRORS_FILE: &str = "mirrors.tl";
@@ -34,10 +34,7 @@ impl Mirrors {
     /// # Errors
     /// As for lineages.
     pub fn read(bytes: &[u8]) -> Result<Self, JsonError> {
-        if bytes.len() as u64 > MAX_DOCUMENT {
-            return Err(JsonError::Malformed(format!("it has more than {MAX_DOCUMENT} bytes")));
-        }
-        strict(bytes)
+        super::read(bytes)
     }
 
     /// Writes it in the canonical form: what is empty is left out.

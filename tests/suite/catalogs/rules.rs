@@ -150,6 +150,12 @@ fn a_release_has_to_be_there_and_pinned() {
     let edit = || other.catalog(&server, &format!("edit {catalog} --from own.json -k author.key --json"));
     let error = edit().exits(1).error();
     assert_eq!((&error["status"], codes(&error)), (&json!(422), vec!["ITEM_FILE"]));
+    // The author need not be one who may read that name: whether it has a manifest is not to be learned here.
+    let mut guess = own.clone();
+    guess["releases"][0]["manifest"] = format!("sha256:{}", "1".repeat(64)).into();
+    other.write("own.json", guess.to_string().as_bytes());
+    assert_eq!(edit().exits(1).error()["problems"], error["problems"]);
+    other.write("own.json", own.to_string().as_bytes());
     server.larder(&format!("pin --catalog {catalog} {NAME}/v1.1@1")).ok();
     edit().ok();
 }

@@ -79,6 +79,33 @@ fn a_good_document_passes_as_it_is_written() {
 }
 
 #[test]
+fn mirrors_are_addresses_that_every_reader_would_use() {
+    let mut document = serde_json::to_value(document(7, &["v1"])).unwrap();
+    let mut of = |address: &str| {
+        document["mirrors"] = json!([address]);
+        problems(&document)
+    };
+    for good in ["https://mirror.example.org", "http://127.0.0.1:8080/", "https://[::1]/larder"] {
+        assert_eq!(of(good), [""; 0], "{good}");
+    }
+    for bad in ["ftp://x", "https://", "http:///x", "https://user:secret@x", "https://x/?token=1", "https://x/#a"] {
+        assert_eq!(of(bad), ["CATALOG_DOCUMENT mirrors"], "{bad}");
+    }
+}
+
+#[test]
+fn a_release_has_no_more_items_than_files() {
+    let mut document = serde_json::to_value(document(7, &["v1"])).unwrap();
+    let mut of = |count: usize| {
+        let items = (0..count).map(|at| (at.to_string(), json!({}))).collect::<serde_json::Map<_, _>>();
+        document["releases"][0]["items"] = items.into();
+        problems(&document)
+    };
+    assert_eq!(of(10_000), [""; 0]);
+    assert_eq!(of(10_001), ["CATALOG_DOCUMENT releases[0].items"]);
+}
+
+#[test]
 fn all_problems_are_named_at_once_and_in_their_places() {
     let mut document = serde_json::to_value(document(7, &["v3", "v2", "v1"])).unwrap();
     document["name"] = "example.org/other".into();
