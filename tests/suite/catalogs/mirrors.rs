@@ -119,6 +119,28 @@ fn a_mirror_whose_catalog_is_not_to_be_believed_changes_nothing() {
     assert_eq!((alone.code(), alone.error()["code"].as_str()), (Some(6), Some("SIGNATURE_MISSING")));
 }
 
+/// The author's key has signed two documents with one serial. That is told, whatever a mirror has.
+#[test]
+fn a_fork_is_an_error_although_a_mirror_has_what_was_known() {
+    let (server, author) = founded();
+    let mirror = good(&server);
+    list(&server, &author, &[&mirror.url()]);
+    author.catalog(&server, &format!("hazard {NAME}:v1.0 CVE-1=bad -k author.key")).ok();
+    let fork = liar(&server, &files(&server));
+    server.larder(&format!("rollback {NAME}/_catalog --reason test")).ok();
+    // The same key at a machine that knows nothing of the first document.
+    let elsewhere = Person::new();
+    elsewhere.write("author.key", &fs::read(author.path("author.key")).unwrap());
+    let hazard = format!("hazard {NAME}:v1.1 CVE-2=worse -k author.key");
+    elsewhere.catalog(&server, &hazard).ok();
+    let reader = reader(&author);
+    reader.reads(&server.url(), &format!("verify {NAME} --verify-key author.pub")).ok();
+    for command in [format!("verify {NAME}"), format!("fetch {NAME}:v1.0 -o out")] {
+        assert_eq!(reader.reads(&fork.url(), &format!("{command} --json")).exits(6).error()["code"], "CATALOG_FORKED");
+    }
+    assert_eq!(names(&reader.path("out")), [""; 0]);
+}
+
 #[test]
 fn a_mirror_cannot_decide_whom_a_reader_trusts() {
     let (server, author) = founded();
