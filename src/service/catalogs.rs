@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::domain::attestation::{KeyId, PublicKey};
-use crate::domain::catalog::{Bundle, CatalogName, DOCUMENT, Document, MAX_DOCUMENT, Root, stated_signer};
+use crate::domain::catalog::{Bundle, CatalogName, DOCUMENT, Document, MAX_DOCUMENT, Problems, Root, stated_signer};
 use crate::domain::manifest::Descriptor;
 use crate::domain::timeless::{Lineage, packed_kinds};
 use crate::domain::{Digest, FileName, Selector, Target, Ware};
@@ -78,6 +78,27 @@ pub struct ActiveCatalog {
     pub targets: Option<(u64, Descriptor)>,
     /// The signatures.
     pub signatures: Vec<Descriptor>,
+}
+
+/// What is stored of a catalog, whose document has not been read.
+struct Listed {
+    found: Resolved,
+    blob: Descriptor,
+    roots: Vec<Descriptor>,
+    targets: Option<(u64, Descriptor)>,
+    signatures: Vec<Descriptor>,
+}
+
+impl Listed {
+    fn with(self, name: &CatalogName, known: Known) -> Result<ActiveCatalog, CatalogReadError> {
+        let document = known.read.map_err(|why| unreadable(name, &why))?;
+        let Self { found, blob, roots, targets, signatures } = self;
+        Ok(ActiveCatalog { found, blob, document, roots, targets, signatures })
+    }
+}
+
+fn unreadable(name: &CatalogName, why: &str) -> CatalogReadError {
+    CatalogReadError::Unreadable { name: name.clone(), why: why.to_owned() }
 }
 
 /// Who has signed a document, as its signatures say: the id of a key of minisign, and the key, if the root lists it.
@@ -150,26 +171,34 @@ impl Catalogs {
         selector: Selector,
         fresh: AsOf,
     ) -> Result<ActiveCatalog, CatalogReadError> {
-        let unreadable = |why: String| CatalogReadError::Unreadable { name: name.clone(), why };
+        let listed = self.listed(name, selector, fresh).await?;
+        if let Some(known) = self.known.get(&listed.blob.digest) {
+            return listed.with(name, known);
+        }
+        let _turn = self.turn().await?;
+        let known = self.parse(listed.blob).await?;
+        listed.with(name, known)
+    }
+
+    async fn listed(&self, name: &CatalogName, selector: Selector, fresh: AsOf) -> Result<Listed, CatalogReadError> {
         let target = Target { name: name.manifest(), selector, explicit: false };
         let (found, loaded) = self.resolve.manifest(&target, fresh).await?;
-        let manifest = loaded.manifest()?;
-        let bundle = Bundle::of(manifest).map_err(|problems| unreadable(problems.to_string()))?;
+        let unreadable = |problems: Problems| unreadable(name, &problems.to_string());
+        let bundle = Bundle::of(loaded.manifest()?).map_err(unreadable)?;
         let (blob, roots) = (bundle.document.blob, bundle.roots.iter().map(|root| root.blob).collect());
         let targets = bundle.targets.map(|(version, file)| (version, file.blob));
         let signatures = bundle.signatures.iter().map(|signature| signature.blob).collect();
-        let known = match self.known.get(&blob.digest) {
-            Some(known) => known,
-            None => self.parse(blob).await?,
-        };
-        let document = known.read.map_err(|why| unreadable(why.to_string()))?;
-        Ok(ActiveCatalog { found, blob, document, roots, targets, signatures })
+        Ok(Listed { found, blob, roots, targets, signatures })
     }
 
+    /// A turn to read a document or to write one anew. Whoever waits for it should hold no document.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, CatalogReadError> {
+        let turn = timeout(TURN_WITHIN, self.turns.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or(CatalogReadError::Busy)
+    }
+
+    /// Reads a document; the caller has a turn.
     async fn parse(&self, blob: Descriptor) -> Result<Known, CatalogReadError> {
-        let Ok(Ok(_turn)) = timeout(TURN_WITHIN, self.turns.acquire()).await else {
-            return Err(CatalogReadError::Busy);
-        };
         // Somebody else who waited for a turn may have read it.
         if let Some(known) = self.known.get(&blob.digest) {
             return Ok(known);
@@ -203,20 +232,32 @@ impl Catalogs {
         }
     }
 
-    /// What tools of the Timeless Stack read of a catalog. It is made once for each document.
+    /// The active document of a catalog, and what tools of the Timeless Stack read of it, which is made once for each
+    /// document.
     ///
     /// # Errors
-    /// [`CatalogReadError::Busy`], or when it cannot be made.
-    pub async fn timeless(&self, catalog: &ActiveCatalog) -> Result<TimelessView, CatalogReadError> {
-        if let Some(view) = self.views.get(&catalog.blob.digest) {
-            return Ok(view);
+    /// A [`CatalogReadError`].
+    pub async fn timeless(
+        &self,
+        name: &CatalogName,
+        fresh: AsOf,
+    ) -> Result<(ActiveCatalog, TimelessView), CatalogReadError> {
+        let listed = self.listed(name, Selector::Active, fresh).await?;
+        let digest = listed.blob.digest;
+        if let (Some(known), Some(view)) = (self.known.get(&digest), self.views.get(&digest)) {
+            return Ok((listed.with(name, known)?, view));
         }
-        let Ok(Ok(_turn)) = timeout(TURN_WITHIN, self.turns.acquire()).await else {
-            return Err(CatalogReadError::Busy);
+        let _turn = self.turn().await?;
+        let known = self.parse(listed.blob).await?;
+        let active = listed.with(name, known)?;
+        let view = match self.views.get(&digest) {
+            Some(view) => view,
+            None => self.view(&active).await?,
         };
-        if let Some(view) = self.views.get(&catalog.blob.digest) {
-            return Ok(view);
-        }
+        Ok((active, view))
+    }
+
+    async fn view(&self, catalog: &ActiveCatalog) -> Result<TimelessView, StoreError> {
         let document = Arc::clone(&catalog.document);
         let make = move || {
             let lineage = Bytes::from(Lineage::of(&document).write());

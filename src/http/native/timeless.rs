@@ -153,15 +153,14 @@ impl Asked<'_> {
         let Self { state, caller, fresh } = *self;
         caller.require_read(&state.access, &catalog.manifest())?;
         require_blob_read(&state.access, caller)?;
-        let active = state.catalogs.active(catalog, fresh).await?;
         match place {
             Place::Lineage => {
-                let view = state.catalogs.timeless(&active).await?;
+                let (active, view) = state.catalogs.timeless(catalog, fresh).await?;
                 let document = self.document(catalog, &active, LINEAGE_FILE, view.lineage, true);
                 document.answer_with(view.digest, &request.headers)
             }
             Place::Mirrors => {
-                let view = state.catalogs.timeless(&active).await?;
+                let (active, view) = state.catalogs.timeless(catalog, fresh).await?;
                 let origin = Origin::of(&state.base, &request.headers, request.uri.authority());
                 let address = origin
                     .address
@@ -171,7 +170,10 @@ impl Asked<'_> {
                 self.document(catalog, &active, MIRRORS_FILE, mirrors.into(), origin.is_configured)
                     .answer(&request.headers)
             }
-            Place::Ware(WarePath { hash }) => self.ware(catalog, &active, hash).await,
+            Place::Ware(WarePath { hash }) => {
+                let active = state.catalogs.active(catalog, fresh).await?;
+                self.ware(catalog, &active, hash).await
+            }
         }
     }
 
