@@ -39,7 +39,7 @@ pub enum CatalogReadError {
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     /// What is published there is no catalog, or one that this binary cannot read.
-    #[error("{name} is no catalog that can be read here: {why}")]
+    #[error("the catalog {name} cannot be read here: {why}")]
     Unreadable {
         /// The catalog's name.
         name: CatalogName,
