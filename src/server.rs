@@ -139,7 +139,7 @@ impl Server {
         // The last step that can fail: a server that does not start must not leave an admin token behind.
         let admin = admin_token::find_or_make(&config)?;
         let settings = collector_settings(&config);
-        let policies = settings.policies.clone();
+        let (policies, hosts) = (settings.policies.clone(), settings.hosts.clone());
         let access = Arc::new(access((&objects, &clock), &config, policies, admin.as_deref()));
         // Given the host's clock, because every run of the collector measures the skew against the store itself.
         let collect = || Collect::new(Arc::clone(&store), Arc::clone(clock.host()), settings);
@@ -147,7 +147,7 @@ impl Server {
         let health = Arc::new(Health::new(Arc::clone(&watch), Arc::clone(&clock)));
         let damaged = cache.as_ref().map_or_else(Arc::default, |cache| Arc::clone(cache.damaged()));
         let known = (cache.clone(), Arc::clone(&damaged));
-        let state = state((&store, &clock), &config, Arc::clone(&access), known, health);
+        let state = state((&store, &clock), &config, (Arc::clone(&access), hosts), known, health);
         let scrub = scrub_options(&config);
         let background =
             Background { store: objects, watch, clock, collector, scrub, damaged, sweeps: None, cache, access };
@@ -215,7 +215,7 @@ fn wares(store: &Arc<dyn ObjectStore>, blobs: &Arc<Blobs>, config: &Config) -> A
 fn state(
     (store, clock): (&Arc<dyn PartStore>, &Arc<StoreClock>),
     config: &Config,
-    access: Arc<Access>,
+    (access, hosts): (Arc<Access>, LiveHosts),
     (cache, damaged): (Option<Arc<BlobCache>>, Arc<Damaged>),
     health: Arc<Health>,
 ) -> AppState {
@@ -235,7 +235,6 @@ fn state(
     let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
     let repositories =
         Repositories::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&publish), Arc::clone(&versions));
-    let hosts = LiveHosts::from(config.hosts());
     let (catalogs, tuf) = catalogs((store, &clock), &resolve, &blobs, wares);
     AppState::from(Parts {
         access,

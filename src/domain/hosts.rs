@@ -216,6 +216,15 @@ impl HostTable {
         found.min_by(|one, other| one.0.cmp(other.0))
     }
 
+    /// What hosts serve of a name.
+    pub fn pointed_at<'a>(&'a self, name: &'a ManifestName) -> impl Iterator<Item = &'a Selector> + 'a {
+        let targets = self.hosts.values().filter_map(|role| match role {
+            HostRole::Site(site) => site.target.as_ref(),
+            _ => None,
+        });
+        targets.filter(move |target| target.name == *name).map(|target| &target.selector)
+    }
+
     /// The canonical hosts of the sites that serve this name, in order.
     #[must_use]
     pub fn hosts_of(&self, name: &ManifestName) -> Vec<&str> {

@@ -21,10 +21,11 @@ const SHARE_OF_A_DISK: u8 = 10;
 /// Settings of the configuration for unattended runs.
 #[must_use]
 pub fn settings(config: &Config) -> Settings {
-    let policies = config.policies().into();
+    let (policies, hosts) = (config.policies().into(), config.hosts().into());
     let Config { collector: config, store, .. } = config;
     Settings {
         policies,
+        hosts,
         min_age: config.min_age.signed(),
         jobs: NonZeroUsize::new(config.jobs).unwrap_or(NonZeroUsize::MIN),
         share: Share::new(config.share.unwrap_or_else(|| share_of(store))).unwrap_or(Share::ALL),

@@ -5,12 +5,15 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use jiff::SignedDuration;
 
 use crate::domain::LivePolicies;
+use crate::domain::hosts::LiveHosts;
 
 /// Settings of the collector.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Retention policies of names. A run uses those in force when it begins.
     pub policies: LivePolicies,
+    /// The hosts of the configuration: versions that they name themselves stay, as do those of attached hosts.
+    pub hosts: LiveHosts,
     /// Minimum age: unreferenced bytes younger than this are kept.
     pub min_age: SignedDuration,
     /// Concurrent calls to the store. One, whatever this says, when `share` is less than 100 %.
@@ -33,6 +36,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             policies: LivePolicies::default(),
+            hosts: LiveHosts::default(),
             min_age: SignedDuration::from_hours(24),
             jobs: const { NonZeroUsize::new(32).expect("not zero") },
             share: Share::ALL,

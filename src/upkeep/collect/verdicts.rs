@@ -65,8 +65,9 @@ impl Collect {
         let read = || async {
             HostLog::new(Arc::clone(&self.store) as _, Arc::clone(&self.clock), Duration::ZERO).now().await
         };
-        let hosts = run.hosts.get_or_try_init(read).await?;
-        let pointed: Vec<&Selector> = hosts.hosts.pointed_at(&name).collect();
+        let attached = run.hosts.get_or_try_init(read).await?;
+        let configured = self.settings.hosts.current();
+        let pointed: Vec<_> = attached.hosts.pointed_at(&name).chain(configured.pointed_at(&name)).collect();
         for (row, verdict) in rows.iter().zip(verdicts).filter(|(_, verdict)| verdict.is_over()) {
             if row.state.is_complete() && pointed.iter().any(|selector| identifies(selector, row)) {
                 *verdict = Verdict::Served;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use larder::clock::{Clock as _, SystemClock};
+use larder::config::Config;
 use larder::domain::attached::{AttachedHosts, HostRefusal, WantedHost};
+use larder::domain::hosts::LiveHosts;
 use larder::domain::site::HostName;
 use larder::domain::{Expect, Rejection, Retention, State};
 use larder::protocol::{HostLog, HostState};
@@ -123,6 +125,31 @@ async fn a_version_stays_as_long_as_a_host_is_pointed_at_it() {
     assert_eq!(sound(&store, "main").await.as_deref(), Some("v3"));
     point(&store, "main").await;
     collect(&store, greedy()).await.unwrap();
+    assert_eq!(states(&store).await[0], (1, State::Retired));
+}
+
+/// What a configuration has whose only site is this one.
+fn site(name: &str) -> LiveHosts {
+    let site = format!("id = 'shop'\nhosts = ['shop.example.org']\nname = '{name}'");
+    let config = Config { sites: vec![toml::from_str(&site).unwrap()], ..Config::default() };
+    config.hosts().into()
+}
+
+#[tokio::test]
+async fn a_version_stays_as_long_as_the_configuration_has_a_host_for_it() {
+    let backend = marked();
+    let (store, services) = (backend.store(), Services::over(&backend.store()));
+    for label in ["v1", "v2", "v3"] {
+        services.release("main", &Release::new(label, 2)).await.unwrap();
+    }
+    let hosts = site("main@v1");
+    let settings = Settings { hosts: hosts.clone(), ..greedy() };
+    collect(&store, settings.clone()).await.unwrap();
+    let expected = [(1, State::Archived), (2, State::Retired), (3, State::Active)];
+    assert_eq!(states(&store).await, expected);
+    // As a reload of the configuration does it.
+    hosts.replace((*site("main").current()).clone());
+    collect(&store, settings).await.unwrap();
     assert_eq!(states(&store).await[0], (1, State::Retired));
 }
 
