@@ -6,6 +6,8 @@ use super::listing::{awaited, does, record};
 use crate::cli::remote::Remote;
 use crate::cli::table::text;
 use crate::cli::{CliError, Context, complete, output};
+use crate::client::{Client, ErrorKind};
+use crate::domain::manifest::Kind;
 use crate::domain::site::HostName;
 use crate::domain::{ManifestName, Target};
 use crate::wire::sites::{RedirectPolicy, SiteHost, SiteRequest};
@@ -75,7 +77,24 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if context.json {
         return output::json(&host);
     }
-    print(&host, &request.name, &args.remote.option())
+    print(&host, &request.name, &args.remote.option())?;
+    warn(&client, &args.target).await;
+    Ok(())
+}
+
+/// Says so if the host has nothing to serve. It may be meant: the first release may come later.
+async fn warn(client: &Client, target: &Target) {
+    match client.row(target).await {
+        Ok(row) if row.kind != Kind::Static => output::note(format_args!(
+            "{target} is no site now, its kind is {}: until one is published there, the host answers 404",
+            text(Some(row.kind.as_str()))
+        )),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            output::note(format_args!("there is no version {target} yet: until there is, the host answers 404"));
+        }
+        // The host is pointed all the same, and who may attach hosts need not be able to read.
+        Ok(_) | Err(_) => {}
+    }
 }
 
 /// Says what the host does, and what remains to be done before it does what was asked for.

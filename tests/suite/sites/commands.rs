@@ -90,6 +90,11 @@ async fn a_domain_is_attached_verified_repointed_and_detached() {
         assert_eq!(page.expect(200).text().contains(link), is_served, "version {version}");
     }
 
+    let nothing = world.server.larder("site point new.example.com acme/none").ok();
+    assert!(nothing.stderr.contains("no version acme/none yet"), "{}", nothing.stderr);
+    world.ok("publish acme/tool p");
+    let tool = world.server.larder("site point tool.example.com acme/tool").ok();
+    assert!(tool.stderr.contains("acme/tool is no site now"), "{}", tool.stderr);
     world.server.larder("site point docs.example.org acme/shop").exits(1).says("configuration");
     assert_eq!(world.ok("site rm shop.example.com").stdout, "shop.example.com detached\n");
     world.get(SHOP, "/", "").await.expect(421);
