@@ -154,6 +154,9 @@ impl Tuf {
     /// A [`TufError`].
     pub async fn file(&self, name: &CatalogName, file: TufFile, fresh: AsOf) -> Result<TufContent, TufError> {
         let arrived = Instant::now();
+        // An older document than another server has shown would have a timestamp with a lower version, which clients refuse.
+        let is_older_refused = file == TufFile::Timestamp && fresh == AsOf::Recent;
+        let fresh = if is_older_refused { AsOf::After(arrived) } else { fresh };
         match self.find(name, file, fresh).await {
             // Another server may have told of a change that this one has not seen yet.
             Err(TufError::Unknown) if fresh == AsOf::Recent && file.follows_a_timestamp() => {

@@ -3,7 +3,8 @@
 //!
 //! Both are made of what is stored and of the time alone, so every server of a store makes the same and nothing is
 //! stored. The snapshot has the version and the end of the targets. The version of the timestamp is the number of its
-//! minute since 1970, so it grows by itself; it ends a day later, so nobody can show an old one for longer than that.
+//! minute since 1970 and that of the targets, added up: it grows by itself, and with each change, for clients ignore what
+//! changes under a version that they have. It ends a day later, so nobody can show an old one for longer than that.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::metadata::NewMetadata;
 use crate::domain::manifest::Descriptor;
 
-/// How long a timestamp has the same version, in seconds.
+/// How long a timestamp has the same version if nothing changes, in seconds.
 const SLOT: i64 = 60;
 /// How long a timestamp is valid.
 const VALID: SignedDuration = SignedDuration::from_hours(24);
@@ -44,7 +45,8 @@ pub fn snapshot(version: u64, expires: Timestamp, targets: Descriptor) -> NewMet
 pub fn timestamp(Slot(slot): Slot, version: u64, snapshot: Descriptor) -> Option<NewMetadata> {
     let expires = Timestamp::from_second(slot * SLOT).ok()?.checked_add(VALID).ok()?;
     let members = json!({"meta": {"snapshot.json": meta(version, snapshot)}});
-    Some(NewMetadata::new("timestamp", slot.unsigned_abs(), expires, members))
+    let own = slot.unsigned_abs().saturating_add(version);
+    Some(NewMetadata::new("timestamp", own, expires, members))
 }
 
 fn meta(version: u64, Descriptor { digest, size }: Descriptor) -> Value {

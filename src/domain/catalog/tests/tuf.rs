@@ -15,10 +15,10 @@ const SNAPSHOT: &str = "{\"signatures\":[{\"keyid\":\"bfe1a83869e5bf574e3ff3acbb
     {\"targets.json\":{\"hashes\":{\"sha256\":\"26cafb94003a654827f52047a9368c0821f01f4512828a68f7bd4b44e6a0afcf\"},\
     \"length\":7,\"version\":42}},\"spec_version\":\"1.0.31\",\"version\":42}}";
 const TIMESTAMP: &str = "{\"signatures\":[{\"keyid\":\"bfe1a83869e5bf574e3ff3acbb83f840de84a990d10059f3096f0bf4f2b90c10\",\
-    \"sig\":\"81dd0d1dfd96b3e1e0ea78f2f8a225ffdf36759d0211f8f17b3a48fd47e51f37b3db965f78f91e664b59f46abb5464fae192f6b620e8\
-    c9a41f8b89ef5ac7090c\"}],\"signed\":{\"_type\":\"timestamp\",\"expires\":\"2026-11-30T12:00:00Z\",\"meta\":\
+    \"sig\":\"561e67594ec478af6a962e75e15db55ba462124ee106360cacca12f75e0765c66fbf3f24ea951043ca4b0944ef5019c4caf09afa6633\
+    8118c6e40c0b18a7bd02\"}],\"signed\":{\"_type\":\"timestamp\",\"expires\":\"2026-11-30T12:00:00Z\",\"meta\":\
     {\"snapshot.json\":{\"hashes\":{\"sha256\":\"0dce815c6c93b635b6eab0bc10553117b442d0f1696c0ba0f44b851abc368ed1\"},\
-    \"length\":467,\"version\":42}},\"spec_version\":\"1.0.31\",\"version\":29932560}}";
+    \"length\":467,\"version\":42}},\"spec_version\":\"1.0.31\",\"version\":29932602}}";
 
 fn described(bytes: &[u8]) -> Descriptor {
     Descriptor { digest: Digest::of(bytes), size: bytes.len() as u64 }
