@@ -7,6 +7,7 @@ mod chunks;
 mod collected;
 mod costs;
 mod crashes;
+mod discards;
 mod growth;
 mod healing;
 mod hidden;
