@@ -22,3 +22,4 @@ mod replies;
 mod staleness;
 mod times;
 mod uploads;
+mod wares;
