@@ -27,15 +27,15 @@ use crate::domain::attestation::{
 use crate::domain::{Digest, Manifest, ManifestName, Selector, Target};
 use crate::wire::Attachment;
 
-/// The keys that a trust file has for a name at a server, without those that are revoked, and how many of them must have
+/// The keys that a trust file has for a name at the first of these servers that it knows, without those that are revoked, and how many of them must have
 /// signed. `None` if no entry is for that name.
 pub(super) fn keys_in(
     file: &Path,
     name: &ManifestName,
-    server: &str,
+    servers: &[String],
 ) -> Result<Option<(Vec<PublicKey>, usize)>, CliError> {
     let trusted = TrustFile::read(file.to_owned(), false)?;
-    let Some(entry) = trusted.entry_for(name, server.trim_end_matches('/')) else { return Ok(None) };
+    let Some(entry) = trusted.entry_for(name, servers) else { return Ok(None) };
     let requirement = entry.requirement().map_err(|error| {
         CliError::usage(format!("{}: the entry for {}: {error}.", trusted.path().display(), entry.scope))
     })?;
@@ -79,6 +79,19 @@ pub(super) struct Unverified<'a> {
     pub(super) manifest: &'a Manifest,
 }
 
+/// A release whose signatures hold, whatever was accepted before.
+pub(super) struct Approved {
+    trust: Trust,
+    judged: Judged,
+}
+
+impl Approved {
+    /// Its place in the order of releases.
+    pub(super) fn serial(&self) -> Option<u64> {
+        self.judged.serial
+    }
+}
+
 /// A release whose signatures hold.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Verified {
@@ -104,30 +117,59 @@ impl TrustArgs {
         !self.verify_key.is_empty() || self.trust.is_some() || self.trust_on_first_use
     }
 
-    /// Verifies a release before anything of it is used. `None` if nobody asked for it.
-    pub(super) async fn verify(
+    /// Whether mirrors may be asked for names: only where keys that are known say what is to be believed.
+    pub(super) fn is_certain(&self) -> bool {
+        self.is_asked() && !self.trust_on_first_use
+    }
+
+    /// What a server has to say about the signatures of a release. Nothing if nobody asked for them.
+    pub(super) async fn evidence(
         &self,
         client: &Client,
         target: &Target,
         release: Unverified<'_>,
-    ) -> Result<Option<Verified>, CliError> {
-        if !self.is_asked() {
-            return if self.allow_rollback {
-                Err(CliError::usage("--allow-rollback needs --verify-key, --trust or --trust-on-first-use."))
-            } else {
-                Ok(None)
-            };
+    ) -> Result<Vec<Vec<u8>>, CliError> {
+        if self.is_asked() {
+            return signatures(client, target, release).await;
         }
-        let signatures = signatures(client, target, release).await?;
+        if self.allow_rollback {
+            return Err(CliError::usage("--allow-rollback needs --verify-key, --trust or --trust-on-first-use."));
+        }
+        Ok(Vec::new())
+    }
+
+    /// Verifies a release before anything of it is used, except that it may be older than one that was accepted before.
+    /// `servers` are those that may have it, first the one that it came from. `None` if nobody asked for it.
+    pub(super) fn judge(
+        &self,
+        servers: &[String],
+        target: &Target,
+        release: Unverified<'_>,
+        signatures: &[Vec<u8>],
+    ) -> Result<Option<Approved>, CliError> {
+        if !self.is_asked() {
+            return Ok(None);
+        }
         let trust = match &self.verify_key[..] {
-            [] => Trust::of_file(self, client, target, (release, &signatures))?,
+            [] => Trust::of_file(self, servers, target, (release, signatures))?,
             keys => Trust::of_keys(self, &keys.iter().map(|key| file::key(key)).collect::<Result<Vec<_>, _>>()?)?,
         };
-        let judged = trust.judge(target, release, &signatures)?;
-        self.check_serial(&trust, target, release, &judged)?;
+        let judged = trust.judge(target, release, signatures)?;
+        Ok(Some(Approved { trust, judged }))
+    }
+
+    /// Accepts a release that was verified, unless it is older than one that was accepted before.
+    pub(super) fn accept(
+        &self,
+        target: &Target,
+        release: Unverified<'_>,
+        approved: &Approved,
+    ) -> Result<Verified, CliError> {
+        let Approved { trust, judged } = approved;
+        self.check_serial(trust, target, release, judged)?;
         let keys: Vec<String> = judged.keys.iter().map(ToString::to_string).collect();
         output::note(format_args!("signed by {}{}", keys.join(", "), with_serial(judged.serial)));
-        Ok(Some(Verified { keys, serial: judged.serial }))
+        Ok(Verified { keys, serial: judged.serial })
     }
 
     /// Never goes back behind what was accepted before. A selector that pins the content needs no order.
@@ -207,7 +249,7 @@ impl Trust {
 
     fn of_file(
         args: &TrustArgs,
-        client: &Client,
+        servers: &[String],
         target: &Target,
         (release, signatures): (Unverified<'_>, &[Vec<u8>]),
     ) -> Result<Self, CliError> {
@@ -218,11 +260,10 @@ impl Trust {
             })?,
         };
         let trusted = TrustFile::read(path, args.trust_on_first_use)?;
-        let server = client.base().as_str().trim_end_matches('/').to_owned();
-        let entry = match trusted.entry_for(&target.name, &server) {
+        let entry = match trusted.entry_for(&target.name, servers) {
             Some(entry) => entry.clone(),
             None if args.trust_on_first_use => {
-                let entry = first_use(target, &server, release, signatures)?;
+                let entry = first_use(target, servers, release, signatures)?;
                 trusted.add(&entry)?;
                 let id = entry.keys[0].id();
                 let file = trusted.path().display();
@@ -297,7 +338,7 @@ fn subject<'a>(target: &'a Target, release: Unverified<'a>) -> SignedRelease<'a>
 /// that the first publisher who is trusted does not get the names of others as well.
 fn first_use(
     target: &Target,
-    server: &str,
+    servers: &[String],
     release: Unverified<'_>,
     signatures: &[Vec<u8>],
 ) -> Result<Entry, CliError> {
@@ -313,7 +354,7 @@ fn first_use(
         }
     }
     match &found[..] {
-        [key] => Ok(Entry::first_use(&target.name, key.clone(), server.to_owned())),
+        [key] => Ok(Entry::first_use(&target.name, key.clone(), servers)),
         [] => {
             let detail = format!(
                 "{target} has no valid signature that names its key, so there is none to trust. `larder sign` makes such signatures; \

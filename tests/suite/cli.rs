@@ -24,6 +24,7 @@ mod publishing_guide;
 mod reload;
 mod retries;
 mod serve;
+mod servers;
 mod signals;
 mod signed_publish;
 mod signers;

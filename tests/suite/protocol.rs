@@ -23,3 +23,4 @@ mod replies;
 mod staleness;
 mod times;
 mod uploads;
+mod wares;

@@ -164,7 +164,8 @@ impl Author<'_> {
     /// Reads the catalog, which has to be one that its author would believe.
     async fn read(&self) -> Result<Believed, CliError> {
         let stored = self.client.catalog(self.name).await?;
-        let from = (self.client.base().as_str(), &self.own);
+        let servers = [self.client.base().to_string()];
+        let from = (&servers[..], &self.own);
         let believed = self.args.trust().judge_for_author(self.name, stored, from, self.context)?;
         self.args.trust().keep(self.name, &believed)?;
         Ok(believed)
@@ -215,8 +216,8 @@ impl Author<'_> {
             ..StoredCatalog::default()
         };
         // What readers would refuse is not published.
-        let believed =
-            self.args.trust().judge(self.name, stored, (self.client.base().as_str(), &self.own), self.context)?;
+        let servers = [self.client.base().to_string()];
+        let believed = self.args.trust().judge(self.name, stored, (&servers, &self.own), self.context)?;
         let names: Vec<String> = signatures.into_iter().map(|(name, _)| name).collect();
         self.send(&believed.stored, &names, targets.as_ref(), expect).await?;
         self.args.trust().keep(self.name, &believed)?;

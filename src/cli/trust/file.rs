@@ -59,9 +59,10 @@ fn is_one(threshold: &usize) -> bool {
 
 impl Entry {
     /// The entry for a name whose key is trusted because it is the first one that was seen.
-    pub(super) fn first_use(name: &ManifestName, key: PublicKey, server: String) -> Self {
+    pub(super) fn first_use(name: &ManifestName, key: PublicKey, servers: &[String]) -> Self {
         let scope = name.as_str().parse().unwrap_or_else(|_| NamePattern::any());
-        Self { scope, keys: vec![key], threshold: 1, revoked: Vec::new(), servers: vec![server] }
+        let servers = servers.iter().map(|server| server.trim_end_matches('/').to_owned()).collect();
+        Self { scope, keys: vec![key], threshold: 1, revoked: Vec::new(), servers }
     }
 
     /// What serials belong to: stays the same when keys change.
@@ -76,7 +77,7 @@ impl Entry {
     }
 
     fn is_for(&self, name: &ManifestName, server: &str) -> bool {
-        let same = |one: &String| one.trim_end_matches('/') == server;
+        let same = |one: &String| one.trim_end_matches('/') == server.trim_end_matches('/');
         self.scope.matches(name) && (self.servers.is_empty() || self.servers.iter().any(same))
     }
 }
@@ -117,8 +118,12 @@ impl TrustFile {
         path.into()
     }
 
-    pub(super) fn entry_for(&self, name: &ManifestName, server: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.is_for(name, server))
+    /// The entry for a name at the first of these servers that has one: they are asked for the same.
+    pub(super) fn entry_for(&self, name: &ManifestName, servers: &[String]) -> Option<&Entry> {
+        // An entry without servers is for copies as well, which came from somewhere.
+        let anywhere = [String::new()];
+        let servers = if servers.is_empty() { &anywhere } else { servers };
+        servers.iter().find_map(|server| self.entries.iter().find(|entry| entry.is_for(name, server)))
     }
 
     /// Adds an entry behind those that there are, whose text stays as people wrote it.

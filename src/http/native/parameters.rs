@@ -232,7 +232,7 @@ failures! {
     416 "RangeNotSatisfiable" [CONTENT_RANGE], "RANGE_INVALID: the range begins behind the end.";
     421 "Misdirected" [], "MISDIRECTED: the host is none of those that this server is configured for.";
     422 "Invalid" [], "MANIFEST_INVALID, with all `problems`. ATTACHMENT_INVALID. Of a catalog, with all `problems` (`code`, `place`, `detail`), the \
-        first of them: CATALOG_DOCUMENT, CATALOG_NAME, RELEASE_NAME, ITEM_NAME, ITEM_FILE, WARE_ID, METADATA.";
+        first of them: CATALOG_DOCUMENT, CATALOG_NAME, RELEASE_NAME, ITEM_NAME, ITEM_FILE, WARE_ID, METADATA, CATALOG_TARGETS.";
     428 "PreconditionRequired" [], "PRECONDITION_REQUIRED: the policy of the name wants `If-Match` or `If-None-Match`.";
     500 "Internal" [], "INTERNAL, STORE_DENIED, STORE_CORRUPT. The reason is in the log, under the id in `instance`.";
     503 "Unavailable" [RETRY_AFTER], "UNAVAILABLE: try again. STORE_READ_ONLY, CLOCK_SKEW: nothing was changed, reading works but for the timestamps of TUF. STORE_TOO_NEW: \

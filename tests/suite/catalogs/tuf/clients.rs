@@ -3,18 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use larder::clock::{Clock as _, SystemClock};
 use larder::domain::Digest;
 
 use super::*;
 use crate::cli::fake::{Act, Fake, answer};
-
-/// Waits for the minute after this one: clients keep what they have within one.
-fn next_minute() {
-    let now = SystemClock.now().as_millisecond();
-    let left = 60_000 - now.rem_euclid(60_000);
-    thread::sleep(Duration::from_millis(u64::try_from(left).unwrap() + 100));
-}
 
 fn reader(server: &ServerProcess, root: u32) -> TufReader {
     let base = format!("/tuf/{NAME}");
@@ -40,9 +32,17 @@ fn clients_follow_an_author_and_refuse_what_the_author_did_not_sign() {
     author.catalog(&server, &format!("add {NAME} v1.1 dist -k new.key")).ok();
     let new = reader(&server, 2);
     new.gets("v1.1/tool", "v1.1");
-    next_minute();
     old.gets("v1.1/tool", "v1.1");
     old.gets("v1.0/notes", "read me");
+
+    // The server's key is replaced: by its operator, then by the author.
+    larder(&format!("key rotate --data {}", server.data.display())).ok();
+    // Until the server knows it.
+    thread::sleep(Duration::from_secs(6));
+    old.gets("v1.1/tool", "v1.1");
+    author.catalog(&server, &format!("rotate {NAME} -k new.key --new new.key --tuf")).ok();
+    old.gets("v1.1/tool", "v1.1");
+    new.gets("v1.0/tool", "v1.0");
 
     // A mirror that passes on everything but the target.
     let (address, blob) = (server.address, format!("/blobs/{}", Digest::of(b"v1.1")));
@@ -54,9 +54,16 @@ fn clients_follow_an_author_and_refuse_what_the_author_did_not_sign() {
     misled.refuses("v1.1/tool", 0, &["LengthOrHashMismatchError"]);
     misled.gets("v1.0/tool", "v1.0");
 
-    // The operator goes back, without the author.
-    server.larder(&format!("rollback {NAME}/_catalog")).ok();
-    next_minute();
+    // The operator goes back, without the author: by several changes, for the versions of timestamps grow with time, too.
+    let timestamp = server.get(&format!("/tuf/{NAME}/metadata/timestamp.json")).unwrap().json();
+    let serial = &timestamp["signed"]["meta"]["snapshot.json"]["version"];
+    for _ in 0..3 {
+        author.catalog(&server, &format!("refresh {NAME} -k new.key")).ok();
+    }
+    for reader in [&old, &new] {
+        reader.gets("v1.0/tool", "v1.0");
+    }
+    server.larder(&format!("promote {NAME}/_catalog@{serial}")).ok();
     for reader in [&old, &new] {
         reader.refuses("v1.0/tool", 0, &["BadVersionNumberError", "BadVersionError"]);
     }
