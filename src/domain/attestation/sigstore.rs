@@ -29,10 +29,6 @@ use crate::domain::{Digest, Glob};
 pub const BUNDLES: &str = "application/vnd.dev.sigstore.bundle";
 /// Largest file with trusted roots, in bytes.
 pub const MAX_TRUSTED_ROOT: u64 = 1 << 20;
-/// Maximum number of characters of a reason.
-const MAX_WHY: usize = 300;
-/// Maximum number of characters of an issuer, an identity or an id in a certificate.
-const MAX_CLAIM: usize = 2048;
 
 /// An identity whose bundles count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,11 +196,4 @@ impl fmt::Debug for TrustedRoot {
             .field("digest", &self.digest)
             .finish_non_exhaustive()
     }
-}
-
-/// A reason in the words of others, which may repeat what a publisher wrote.
-#[cfg_attr(not(feature = "sigstore"), expect(dead_code, reason = "nothing is verified without the feature"))]
-fn reason(text: &str) -> Box<str> {
-    let short: String = text.trim().trim_end_matches('.').chars().take(MAX_WHY).collect();
-    Escaped::new(&short).to_string().into()
 }

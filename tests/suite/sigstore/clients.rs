@@ -134,6 +134,7 @@ fn options_that_do_not_go_together_are_told() {
     reader.run(&format!("fetch main --verify-identity {ISSUER} {IDENTITY}")).exits(2).says("--sigstore-root");
     reader.run("fetch main --sigstore-root root.json").exits(2).says("--verify-identity");
     reader.run("fetch main --threshold 2").exits(2);
+    publish(&reader.server, "main", &[("f", b"1")]);
     reader.fetch("--threshold 2").exits(2).says("threshold is above 1");
     reader.fetch("--trust x").exits(2).says("--trust");
 }

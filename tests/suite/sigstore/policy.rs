@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{SIGNED, fixture, fixture_path};
 use crate::cli::folder;
-use crate::support::process::{Larder, ServerProcess};
+use crate::support::process::{Larder, ServerProcess, larder};
 use crate::support::signing::Signer;
 use crate::support::sigstore::{By, ISSUER, Instance, WORKFLOW};
 
@@ -129,11 +129,11 @@ fn a_real_attestation_opens_the_way() {
 fn a_configuration_says_what_is_wrong_with_its_identities() {
     let instance = Instance::new();
     let check = |root: &str, signatures: &str| {
-        let place = folder(&[("root.json", root.as_bytes())]);
+        let place = folder(&[("root.json", root.as_bytes())]).keep();
         let text = format!("[[names]]\nmatch = [\"**\"]\n[names.signatures]\n{signatures}");
-        let text = text.replace("ROOT", place.path().join("root.json").to_str().unwrap());
-        fs::write(place.path().join("larder.toml"), text).unwrap();
-        crate::support::process::larder("check-config larder.toml").within(&place)
+        let text = text.replace("ROOT", place.join("root.json").to_str().unwrap());
+        fs::write(place.join("larder.toml"), text).unwrap();
+        larder("check-config larder.toml").within(&place)
     };
     let (root, rule) = (instance.trusted_root().to_string(), releases());
     check(&root, &format!("sigstore_root = \"ROOT\"\n{rule}")).ok();

@@ -52,7 +52,7 @@ fn a_signature_by_cosign_is_of_exact_bytes() {
 #[test]
 fn logs_of_the_second_generation_count_by_the_time_that_an_authority_has_stamped() {
     let files = [Digest::of(&fixture(PACKAGE))];
-    let proven = verify(&root("public-good.root.json"), "rekor2.sigstore.json", b"{}", &files).unwrap();
+    let proven = verify(&root("staging.root.json"), "rekor2.sigstore.json", b"{}", &files).unwrap();
     assert!(proven.identity.contains('@'));
 }
 
@@ -65,13 +65,14 @@ fn an_instance_without_logs_is_verified_by_what_its_root_lists() {
     let digests = payload["subject"].as_array().unwrap().iter().filter_map(|one| one["digest"]["sha256"].as_str());
     let files: Vec<Digest> = digests.map(|digest| Digest::from_hex(digest).unwrap()).collect();
     let (own, public) = (root("github.root.json"), root("public-good.root.json"));
-    let proven = verify(&own, "github-private.sigstore.json", b"{}", &files).unwrap();
-    assert_eq!(&*proven.identity, "https://dotcom.releases.github.com");
-    assert!(verify(&public, "github-private.sigstore.json", b"{}", &files).is_err());
+    // It holds, but GitHub signs releases itself without an issuer, so there is nobody whom a policy could name.
+    let private = "github-private.sigstore.json";
+    assert_eq!(verify(&own, private, b"{}", &files), Err(BundleError::Nobody));
+    assert!(matches!(verify(&public, private, b"{}", &files), Err(BundleError::Refused(_))));
     // What a public instance has recorded needs its log, whatever other instances do without.
     let two = [fixture("public-good.root.json"), fixture("github.root.json")].concat();
     let two = TrustedRoot::parse(std::str::from_utf8(&two).unwrap(), Path::new("two")).unwrap();
-    assert!(verify(&two, "github-private.sigstore.json", b"{}", &files).is_ok());
+    assert_eq!(verify(&two, private, b"{}", &files), Err(BundleError::Nobody));
     let package = [Digest::of(&fixture(PACKAGE))];
     assert!(verify(&two, "github-actions.sigstore.json", b"{}", &package).is_ok());
     let mut bundle: serde_json::Value = serde_json::from_slice(&fixture("github-actions.sigstore.json")).unwrap();
@@ -88,7 +89,7 @@ fn what_must_not_be_accepted_is_not() {
         ("bundle_no_log_entry.txt.sigstore", "inclusion promise"),
         ("bundle_v3_no_signed_time.txt.sigstore.json", "timestamp"),
         ("bundle_cve_2022_36056.txt.sigstore", ""),
-        ("bundle_no_cert_v1.txt.sigstore", "certificate"),
+        ("bundle_no_cert_v1.txt.sigstore", ""),
         ("bundle_invalid_version.txt.sigstore", "no sigstore bundle"),
         ("othername.sigstore.json", ""),
         ("dsse-2sigs.sigstore.json", "signature"),

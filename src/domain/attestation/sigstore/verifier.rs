@@ -8,14 +8,19 @@ use sigstore_verify::types::bundle::VerificationMaterialContent;
 use sigstore_verify::types::{Artifact, Bundle, Sha256Hash, SignatureContent};
 use sigstore_verify::{Error, VerificationPolicy, VerificationResult, Verifier};
 
-use super::{BundleError, MAX_CLAIM, Proven, Signable, TrustedRootError, crypto, reason};
+use super::{BundleError, Proven, Signable, TrustedRootError, crypto};
 use crate::domain::Digest;
+use crate::domain::text::Escaped;
 
 /// Maximum number of trusted roots in a file. `gh attestation trusted-root` writes two.
 const MAX_ROOTS: usize = 4;
 /// Maximum number of certificates, of log entries and of timestamps in a bundle. Real ones have one or two.
 const MAX_EVIDENCE: usize = 8;
-/// What the types of in-toto statements begin with.
+/// Maximum number of characters of a reason.
+const MAX_WHY: usize = 300;
+/// Maximum number of bytes of an issuer, an identity or an id in a certificate.
+const MAX_CLAIM: usize = 2048;
+/// The types of in-toto statements.
 const STATEMENTS: [&str; 2] = ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"];
 /// What the types of predicates begin with that say that the subjects were built, published or signed by somebody. Others
 /// may well say the opposite: a failed test is attested in the same way.
@@ -181,4 +186,10 @@ fn proven(result: &VerificationResult) -> Result<Proven, BundleError> {
     }
     let at = result.verified_timestamps().iter().min().ok_or(BundleError::Nobody)?;
     Ok(Proven { issuer: issuer.into(), identity: identity.into(), repository_id: repository.map(Into::into), at: *at })
+}
+
+/// A reason in the words of others, which may repeat what a publisher wrote.
+fn reason(text: &str) -> Box<str> {
+    let short: String = text.trim().trim_end_matches('.').chars().take(MAX_WHY).collect();
+    Escaped::new(&short).to_string().into()
 }

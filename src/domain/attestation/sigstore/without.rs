@@ -14,3 +14,16 @@ impl Verifiers {
         match *self {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::TrustedRoot;
+
+    #[test]
+    fn whoever_asks_for_identities_is_told_what_to_build() {
+        let error = TrustedRoot::parse("{}", Path::new("x")).unwrap_err().to_string();
+        assert!(error.contains("built without the feature sigstore"), "{error}");
+    }
+}
