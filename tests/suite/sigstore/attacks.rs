@@ -180,6 +180,10 @@ fn patterns_of_identities_are_anchored_and_stay_in_their_segment() {
     ] {
         assert!(!is(&pattern, &other), "{other}");
     }
+    // A branch can have the name of a tag in its own.
+    let files = at("acme/tool/.github/workflows/*@refs/tags/*");
+    assert!(is(&files, &at("acme/tool/.github/workflows/release.yml@refs/tags/v1")));
+    assert!(!is(&files, &at("acme/tool/.github/workflows/release.yml@refs/heads/x@refs/tags/v1")));
     let repositories = at("acme/*/.github/workflows/release.yml@refs/tags/*");
     assert!(!is(&repositories, &at("acme/tool/x/.github/workflows/release.yml@refs/tags/v1")));
     assert!(is("*@example.org", "ada@example.org") && !is("*@example.org", "ada@example.org.evil.test"));
