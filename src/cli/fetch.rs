@@ -45,7 +45,8 @@ Examples:
   larder fetch miren/main --output dist
   larder fetch miren/main@previous miren-linux-amd64.zip
   larder fetch miren/main --source source.tar.gz
-  larder fetch miren/main --verify-key release.key.pub"
+  larder fetch miren/main --verify-key release.key.pub
+  larder fetch miren/main --trust trust.toml"
 )]
 pub struct Args {
     /// The version (without a selector: the active one)

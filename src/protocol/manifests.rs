@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Manifests of at most this many bytes are read in the thread that asks. A longer one takes milliseconds.
 const LONG: usize = 64 << 10;
 
-const DAMAGED: &str = "the bytes of this manifest do not have its digest";
+const DAMAGED: &str = "the bytes of this manifest, or attachment, do not have its digest";
 
 /// A manifest whose bytes were read and verified.
 #[derive(Debug)]
@@ -286,6 +286,17 @@ impl Manifests {
             Some(object) => self.read_object(object, descriptor, media_type).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The bytes of something small that is attached to a version. `None` when they are gone.
+    ///
+    /// # Errors
+    /// When the store fails, or holds other bytes.
+    pub(super) async fn attachment(&self, blob: Descriptor) -> Result<Option<Bytes>, StoreError> {
+        let Some(object) = self.open(blob.digest).await? else { return Ok(None) };
+        let bytes = object.bytes(blob.size).await?;
+        let is_sound = Digest::of(&bytes) == blob.digest;
+        if is_sound { Ok(Some(bytes)) } else { Err(StoreError::new(StoreErrorKind::Corrupt, blob.digest, DAMAGED)) }
     }
 
     async fn open(&self, digest: Digest) -> Result<Option<Object>, StoreError> {

@@ -3,7 +3,7 @@
 
 use crate::cli::listed::Listed;
 use crate::cli::sources::{Servers, Until, ask, best};
-use crate::cli::trust::{Approved, TrustArgs, Unverified, Verified};
+use crate::cli::trust::{Approved, Attached, TrustArgs, Unverified, Verified};
 use crate::cli::{CliError, Context, Exit, notices, output};
 use crate::client::{Client, PublishedManifest};
 use crate::domain::manifest::{Aliases, FileIndex, Format, oci};
@@ -77,14 +77,14 @@ async fn signed(
 ) -> Result<(Release, Client, Option<Verified>), CliError> {
     let read = |client| async move {
         let release = parsed(client, reader, target).await?;
-        let signatures = trust.evidence(client, target, release.unverified()).await?;
-        Ok((release, signatures))
+        let attached = trust.evidence(client, target, release.unverified()).await?;
+        Ok((release, attached))
     };
-    let judge = |client: &Client, (release, signatures): (Release, Vec<Vec<u8>>)| {
+    let judge = |client: &Client, (release, attached): (Release, Attached)| {
         // First its own address: a trust file may have keys for that.
         let own = std::iter::once(client.base().to_string());
         let servers: Vec<String> = own.chain(addresses.iter().cloned()).collect();
-        let approved = trust.judge(&servers, target, release.unverified(), &signatures)?;
+        let approved = trust.judge(&servers, target, release.unverified(), &attached)?;
         Ok((release, client.clone(), approved))
     };
     let until = if trust.is_asked() { Until::Newest } else { Until::First };

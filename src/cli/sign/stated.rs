@@ -8,7 +8,7 @@ use crate::cli::trust::signature_of;
 use crate::cli::{CliError, Exit, values};
 use crate::client::Client;
 use crate::clock::{Clock as _, SystemClock};
-use crate::domain::attestation::{MAX_SERIAL, Signed, Statement};
+use crate::domain::attestation::{MAX_SERIAL, Proof, Signed, Statement};
 use crate::domain::manifest::{Aliases, Format};
 use crate::domain::{Digest, ManifestName, NamePattern, Selector, Target};
 use crate::wire::Row;
@@ -142,9 +142,9 @@ pub(in crate::cli) struct Own {
 /// serial.
 pub(in crate::cli) fn own(row: &Row, manifest: &[u8], key: &SigningKey) -> Vec<Own> {
     let keys = std::slice::from_ref(key.public());
-    let verified = |bytes: Vec<u8>| {
-        let statement = Signed::verify(&bytes, manifest, keys).outcome.ok()?.1?;
-        Some(Own { bytes, statement, is_known: true })
+    let verified = |bytes: Vec<u8>| match Signed::verify(&bytes, manifest, keys).outcome {
+        Ok(Proof::Key(_, Some(statement))) => Some(Own { bytes, statement, is_known: true }),
+        _ => None,
     };
     row.attachments.iter().filter_map(signature_of).filter_map(verified).collect()
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::minisign::{self, KeyId, Signature};
+use super::sigstore::BUNDLES;
 use crate::domain::word::{Word, open_words};
 use crate::domain::{Carried, Descriptor, Digest, FileName, Subject};
 
@@ -52,7 +53,7 @@ impl Role {
             | "application/spdx+json"
             | "text/spdx" => Self::Sbom,
             "text/markdown" | "text/plain" => Self::Notes,
-            _ if media_type.starts_with("application/vnd.dev.sigstore.bundle") => Self::Signature,
+            _ if media_type.starts_with(BUNDLES) => Self::Signature,
             _ => return None,
         })
     }
@@ -104,10 +105,16 @@ impl Attachment {
         self.inline.is_none().then_some(Descriptor { digest: self.digest, size: self.size })
     }
 
-    /// Whether it is a signature of the manifest that policies and clients verify.
+    /// Whether it is a signature of the manifest by a key, which policies and clients verify.
     #[must_use]
     pub fn is_signature(&self) -> bool {
         &*self.media_type == minisign::MEDIA_TYPE && self.file.is_none()
+    }
+
+    /// Whether it is a sigstore bundle about the manifest, which they verify if identities count.
+    #[must_use]
+    pub fn is_bundle(&self) -> bool {
+        self.media_type.starts_with(BUNDLES) && self.file.is_none()
     }
 
     /// The id of the key that it claims to be signed with, and the comment that the signature covers.

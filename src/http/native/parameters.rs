@@ -217,7 +217,7 @@ failures! {
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
     409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; \
         LABEL_TAKEN, with `version` and `label`; ATTACHMENTS_FULL, with `version`; SIGNATURES_MISSING, with `version`, `need`, the \
-        keys that it has (`have`), and the signatures that do not count (`refused`: `digest`, `why`); SERIAL_BEHIND, with `version`, \
+        keys and identities that it has (`have`), and the signatures that do not count (`refused`: `digest`, `why`); SERIAL_BEHIND, with `version`, \
         `serial`, `active` and `active_serial`; IMMUTABLE_CHANGED, with the `files` (`name`, `version`) of a site, at most 1,000 \
         of `count`; TAG_IMMUTABLE, with `version` and `current`; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; PARTS_MISSING, with \
         `missing_parts`; LISTED_IN_CATALOG, with `version` and `catalog`; CATALOG_ROLLS_FORWARD; CATALOG_SERIAL, CATALOG_SIGNATURES, \
