@@ -36,6 +36,7 @@ use crate::domain::{
 };
 use crate::protocol::manifests::Secured;
 use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests, MemberIndex};
+use crate::service::sites::Sites;
 use crate::service::wares::{ScanLimits, WareChecks};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -133,6 +134,7 @@ pub struct Publish {
     kept: KnownFiles,
     looks: Looks,
     wares: Arc<WareChecks>,
+    sites: Option<Arc<Sites>>,
 }
 
 impl Publish {
@@ -142,7 +144,7 @@ impl Publish {
         let members = MemberIndex::new(heads.store());
         let wares = Arc::new(WareChecks::new(heads.store(), Arc::clone(&blobs), ScanLimits::new(UNPACKED)));
         let (kept, looks) = Default::default();
-        Self { heads, blobs, manifests, members, limits, kept, looks, wares }
+        Self { heads, blobs, manifests, members, limits, kept, looks, wares, sites: None }
     }
 
     /// Shares the wares that were checked with others, and sets their limits.

@@ -24,7 +24,7 @@ impl RequestContext {
         let codings = if place.by_host { asked.codings } else { AcceptedCodings::default() };
         let key = place.key(host.as_deref(), codings, asked.target)?;
         let hit = self.responses.lookup(&key, !asked.is_head, asked.held)?;
-        let opened = hit.open(&self.responses)?;
+        let opened = if hit.is_head() { Some(hit.open(&self.responses)?) } else { None };
         let (body, file) = match &opened {
             Some(slice) => opened_body(&hit, slice),
             None => body_of(&hit)?,

@@ -311,12 +311,15 @@ impl Hit {
         is
     }
 
-    /// The bytes of the body where only the head is kept. `None` if they would have to be waited for, else `Some(None)`
-    /// where more is kept.
-    pub(in crate::http) fn open(&self, responses: &ResponseCache) -> Option<Option<FileSlice>> {
-        let Some((blob, size)) = self.cached.source.stored() else { return Some(None) };
-        let opened = responses.sources.open(blob)?;
-        (opened.length() == size).then_some(Some(opened))
+    /// Whether only the head is kept, so that the bytes have to be opened.
+    pub(in crate::http) fn is_head(&self) -> bool {
+        self.cached.source.stored().is_some()
+    }
+
+    /// Opens the bytes where only the head is kept. `None` if they would have to be waited for.
+    pub(in crate::http) fn open(&self, responses: &ResponseCache) -> Option<FileSlice> {
+        let (blob, size) = self.cached.source.stored()?;
+        responses.sources.open(blob).filter(|opened| opened.length() == size)
     }
 
     /// Whether the response has a body.
