@@ -181,7 +181,7 @@ impl TrustArgs {
         context: &Context,
     ) -> Result<Believed, CliError> {
         let kept = self.directory().map(|directory| directory.load(name)).transpose()?.flatten();
-        let known = kept.as_ref().map(Kept::known).unwrap_or_default();
+        let known = kept.as_ref().map(|kept| kept.known_beside(&stored)).unwrap_or_default();
         let anchor = self.anchor(name, &stored, (self.given(name, servers)?, own), kept.as_ref(), context)?;
         let verified = verify(name, &stored, &anchor, &known);
         let verified = verified.map_err(|error| if kept.is_some() { self.explain(name, error) } else { error })?;

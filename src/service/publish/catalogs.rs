@@ -45,6 +45,22 @@ struct Before {
     targets: Option<Targets>,
 }
 
+impl Before {
+    fn read(stored: &Stored) -> Result<Self, Problems> {
+        let document = Document::read(&stored.document).map_err(|_| no_catalog())?;
+        let targets = stored.targets.as_ref().filter(|(number, _)| *number == document.serial);
+        let targets = targets.and_then(|(_, bytes)| Targets::read(bytes).ok());
+        let roots = stored.roots.iter().map(|root| Digest::of(root)).collect();
+        Ok(Self { document, digest: Digest::of(&stored.document), roots, targets })
+    }
+}
+
+/// What is active was active before the rules were in force.
+fn no_catalog() -> Problems {
+    let detail = "what is active under this name is no catalog; somebody who may found it has to delete the name first";
+    Problems::one(Rule::Document, "", detail)
+}
+
 /// What was read of a document, for the checks that need the store.
 struct Read {
     name: CatalogName,
@@ -101,7 +117,7 @@ impl Publish {
             Err(problems) => return Ok(problems),
         };
         let before = match last {
-            Some(row) => Some(self.before(row).await?),
+            Some(row) => Some(self.stored(row).await?.map_err(|_| no_catalog())?),
             None => None,
         };
         let (name, now) = (name.clone(), self.heads.now());
@@ -161,22 +177,6 @@ impl Publish {
         let row = self.heads.select(head, Selector::Number(number)).await?;
         // Of what was deleted on purpose, nothing can be compared any more: it is founded anew.
         Ok(row.filter(|row| row.state.is_complete()))
-    }
-
-    async fn before(&self, row: &VersionRow) -> Result<Before, PublishError> {
-        // It was active before the rules were in force.
-        let none = || {
-            let detail =
-                "what is active under this name is no catalog; somebody who may found it has to delete the name first";
-            Problems::one(Rule::Document, "", detail)
-        };
-        let stored = self.stored(row).await?.map_err(|_| none())?;
-        let document = Document::read(&stored.document).map_err(|_| none())?;
-        let (digest, roots) =
-            (Digest::of(&stored.document), stored.roots.iter().map(|root| Digest::of(root)).collect());
-        let targets = stored.targets.filter(|(number, _)| *number == document.serial);
-        let targets = targets.and_then(|(_, bytes)| Targets::read(&bytes).ok());
-        Ok(Before { document, digest, roots, targets })
     }
 
     /// Reads what a version has of a catalog.
@@ -274,8 +274,18 @@ impl Publish {
 }
 
 /// Reads and judges what is stored, as far as that needs no store.
-fn read(name: CatalogName, stored: &Stored, before: Option<&Before>, now: Timestamp) -> (Option<Read>, Problems) {
-    let (document, mut problems) = catalog::check(&stored.document, &name);
+fn read(name: CatalogName, stored: &Stored, before: Option<&Stored>, now: Timestamp) -> (Option<Read>, Problems) {
+    // Reading them is most of the work, and the publisher waits.
+    let ((document, mut problems), before) = std::thread::scope(|scope| {
+        let before = before.map(|before| scope.spawn(move || Before::read(before)));
+        let read = catalog::check(&stored.document, &name);
+        (read, before.map(|before| before.join().unwrap_or_else(|_| Err(no_catalog()))))
+    });
+    let before = match before.transpose() {
+        Ok(before) => before,
+        Err(why) => return (None, why),
+    };
+    let before = before.as_ref();
     let Some(document) = document else { return (None, problems) };
     problems.extend(check_times(&document, now));
     problems.extend(follows(before.map(|before| (&before.document, before.digest)), &document));

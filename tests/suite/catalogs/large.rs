@@ -65,9 +65,10 @@ fn shortest(mut one: impl FnMut(), mut other: impl FnMut()) -> [Duration; 2] {
     times
 }
 
-/// Publishing is the server's part: the author's files are there, and the manifest that names them becomes active.
+/// Reading the document is most of what a thousand releases cost, so code that is not optimised is given more room.
 #[test]
 fn a_thousand_releases_are_published_and_paged_like_ten() {
+    let most = if cfg!(debug_assertions) { 5.0 } else { 2.0 };
     let directory = TempDir::new().unwrap();
     let (server, author) = (rules::strict(&directory), Person::with_key("author"));
     let catalogs = [("example.org/ten", 10), (NAME, RELEASES)];
@@ -93,6 +94,8 @@ fn a_thousand_releases_are_published_and_paged_like_ten() {
         ("paged", shortest(|| read(small), || read(large))),
         ("one release", shortest(|| one(small), || one(large))),
     ] {
-        eprintln!("{what}: {times:?} {:.2}", times[1].as_secs_f64() / times[0].as_secs_f64());
+        let ratio = times[1].as_secs_f64() / times[0].as_secs_f64();
+        println!("{what}: {times:?}, {ratio:.2} times as long");
+        assert!(ratio <= most, "{what}: {times:?}");
     }
 }

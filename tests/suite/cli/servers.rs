@@ -31,9 +31,9 @@ fn reads(servers: &[&str], keys: &TempDir, arguments: &str) -> Larder {
 /// A server with the versions 1 and 2 of `main`, both signed, and the directory with the key.
 fn signed() -> (ServerProcess, TempDir) {
     let (server, keys) = (ServerProcess::start(), key());
-    for content in [b"1", b"2"] {
+    for (content, serial) in [(b"1", 10), (b"2", 20)] {
         publish(&server, "main", &[("f", content)]);
-        server.larder("sign main -k a.key").within(&keys).ok();
+        server.larder(&format!("sign main -k a.key --serial {serial}")).within(&keys).ok();
     }
     (server, keys)
 }
