@@ -83,7 +83,8 @@ with `larder catalog rotate --tuf`. The last eight keys of a store count. Server
 
 Examples:
   larder key rotate --data /var/lib/larder
-  larder key rotate --config /etc/larder.toml --json"
+  larder key rotate --config /etc/larder.toml
+  larder key rotate --data /var/lib/larder --json"
 )]
 struct RotateArgs {
     #[command(flatten)]
