@@ -13,13 +13,13 @@ mod sigstore;
 mod statement;
 
 pub use attachment::{
-    Annex, Attachment, AttachmentError, INLINE, MAX_ATTACHMENT, MAX_ATTACHMENTS, MAX_BY_SUBJECT, MAX_SBOM,
+    Annex, Attachment, AttachmentError, BUNDLES, INLINE, MAX_ATTACHMENT, MAX_ATTACHMENTS, MAX_BY_SUBJECT, MAX_SBOM,
     NewAttachment, Role,
 };
 pub use judgement::{Judged, Proof, Refusal, Refused, Signed, SignedRelease, Signer, Standing};
 pub use minisign::{KeyError, KeyId, MEDIA_TYPE, PublicKey, Signature, SignatureError};
 pub use requirement::{Requirement, RequirementError};
-pub use sigstore::{BUNDLES, BundleError, Identity, MAX_TRUSTED_ROOT, Proven, Signable, TrustedRoot, TrustedRootError};
+pub use sigstore::{BundleError, Identity, MAX_TRUSTED_ROOT, Proven, Signable, TrustedRoot, TrustedRootError};
 pub use statement::{MAX_SERIAL, Statement, StatementError};
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::minisign::{self, KeyId, Signature};
-use super::sigstore::BUNDLES;
 use crate::domain::word::{Word, open_words};
 use crate::domain::{Carried, Descriptor, Digest, FileName, Subject};
 
+/// What the media types of all versions of sigstore bundles begin with.
+pub const BUNDLES: &str = "application/vnd.dev.sigstore.bundle";
 /// Maximum number of attachments of a version.
 pub const MAX_ATTACHMENTS: usize = 64;
 /// Maximum number of attachments of a version by one subject.

@@ -25,8 +25,6 @@ use super::attachment::MAX_ATTACHMENT;
 use crate::domain::text::Escaped;
 use crate::domain::{Digest, Glob};
 
-/// What the media types of all versions of bundles begin with.
-pub const BUNDLES: &str = "application/vnd.dev.sigstore.bundle";
 /// Largest file with trusted roots, in bytes.
 pub const MAX_TRUSTED_ROOT: u64 = 1 << 20;
 

@@ -19,10 +19,10 @@ fn the_guide_verifies_a_real_release_by_its_identity() {
     let script = blocks(DOCS, "sh sigstore").join("\n");
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_larder")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
-    let mut bash = Command::new("bash");
-    bash.args(["-euc", &script]).current_dir(&place).env("PATH", path).env("XDG_CONFIG_HOME", place.path());
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", &script]).current_dir(&place).env("PATH", path).env("XDG_CONFIG_HOME", place.path());
     let output =
-        bash.env("LARDER_SERVER", server.url()).env("LARDER_TOKEN_FILE", server.token_file()).output().unwrap();
+        shell.env("LARDER_SERVER", server.url()).env("LARDER_TOKEN_FILE", server.token_file()).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success() && told.contains("signed by https://github.com/prefix-dev/sigstore-example"),

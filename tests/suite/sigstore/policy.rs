@@ -133,7 +133,7 @@ fn a_configuration_says_what_is_wrong_with_its_identities() {
         let text = format!("[[names]]\nmatch = [\"**\"]\n[names.signatures]\n{signatures}");
         let text = text.replace("ROOT", place.join("root.json").to_str().unwrap());
         fs::write(place.join("larder.toml"), text).unwrap();
-        larder("check-config larder.toml").within(&place)
+        larder("check-config --config larder.toml").within(&place)
     };
     let (root, rule) = (instance.trusted_root().to_string(), releases());
     check(&root, &format!("sigstore_root = \"ROOT\"\n{rule}")).ok();
