@@ -86,9 +86,9 @@ async fn files_of_which_only_the_head_is_remembered_are_answered_as_others_are()
         let path = format!("/{name}");
         let head = visitor.ask("HEAD", &path, "").await.expect(200);
         assert_eq!(head.lasting(), first[at].lasting());
-        let held = format!("if-none-match: {}\r\n", head.header("etag"));
-        let anew = visitor.ask("GET", &path, &format!("{held}cache-control: max-age=0\r\n")).await.expect(304);
-        let unchanged = visitor.ask("GET", &path, &held).await.expect(304);
+        let condition = format!("if-none-match: {}\r\n", head.header("etag"));
+        let anew = visitor.ask("GET", &path, &format!("{condition}cache-control: max-age=0\r\n")).await.expect(304);
+        let unchanged = visitor.ask("GET", &path, &condition).await.expect(304);
         assert_eq!(unchanged.lasting(), anew.lasting());
         let part = visitor.ask("GET", &path, "range: bytes=0-1\r\n").await.expect(206);
         assert_eq!(part.body, first[at].body[..2]);
