@@ -220,7 +220,7 @@ fn state(
     health: Arc<Health>,
 ) -> AppState {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
-    let (parts, hosts) = (Arc::clone(store), LiveHosts::from(config.hosts()));
+    let parts = Arc::clone(store);
     let store = &(Arc::clone(store) as Arc<dyn ObjectStore>);
     let seen_after = config.collector.min_age.signed() / 2;
     let blobs = Blobs::new(Arc::clone(store), Arc::clone(&clock), seen_after).with_cache(cache).with_damaged(damaged);
