@@ -1,10 +1,11 @@
 //! What dead writers leave in staging, and who may take it away.
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use larder::clock::{Clock as _, SystemClock};
 use larder::store::fs::STALE_AFTER;
+use tokio::time::Instant;
 
 use super::children::CHILD;
 use crate::support::children::Running;
