@@ -27,7 +27,9 @@ mod help;
 mod history;
 mod identity;
 mod import;
+mod kept;
 mod key;
+mod listed;
 mod logging;
 mod ls;
 mod man;
@@ -49,6 +51,7 @@ mod sign;
 mod signals;
 mod signing;
 mod site;
+mod sources;
 mod sums;
 mod table;
 mod token;
@@ -272,7 +275,7 @@ impl Command {
             Self::Yank(args) => yank::run(args, context).await,
             Self::Unyank(args) => yank::undo(args, context).await,
             Self::Floor(args) => floor::run(args, context).await,
-            Self::Key(args) => key::run(&args, context),
+            Self::Key(args) => key::run(args, context).await,
             Self::Sign(args) => sign::run(args, context).await,
             Self::Attach(args) => attach::run(args, context).await,
             Self::Attachments(args) => attachments::run(args, context).await,

@@ -95,6 +95,8 @@ pub struct Client {
     resumable_from: u64,
     /// Servers to read from what has a digest, this one included, if there are several.
     sources: Option<Arc<Sources>>,
+    /// Whether others than the caller have named the server.
+    is_mirror: bool,
 }
 
 impl Client {
@@ -107,7 +109,16 @@ impl Client {
         let reader = build(&base, || builder().redirect(read_redirects()))?;
         let writer = build(&base, || builder().redirect(redirect::Policy::none()))?;
         let credential = token.map(Credential::new);
-        Ok(Self { base, credential, reader, writer, policy, resumable_from: RESUMABLE_FROM, sources: None })
+        Ok(Self {
+            base,
+            credential,
+            reader,
+            writer,
+            policy,
+            resumable_from: RESUMABLE_FROM,
+            sources: None,
+            is_mirror: false,
+        })
     }
 
     /// The same client, but blobs of at least `bytes` bytes are uploaded resumably. The default is 64 MiB.

@@ -36,9 +36,11 @@ use surface::Surface;
 
 use crate::access::Access;
 use crate::config::PublicUrl;
-use crate::domain::ManifestName;
 use crate::domain::hosts::LiveHosts;
+use crate::domain::{Digest, ManifestName};
+use crate::protocol::Blobs;
 use crate::service::Resolve;
+use crate::store::FileSlice;
 
 /// All surfaces. The last one is the fallback for requests that match no other.
 fn surfaces(hosts: &LiveHosts) -> Vec<Surface<AppState>> {
@@ -48,8 +50,8 @@ fn surfaces(hosts: &LiveHosts) -> Vec<Surface<AppState>> {
 /// The application: every surface wrapped in its layers.
 #[must_use]
 pub fn app(state: &AppState) -> App {
-    let sources =
-        Sources { resolve: Arc::clone(&state.resolve), access: Arc::clone(&state.access), hosts: state.hosts.clone() };
+    let (resolve, access) = (Arc::clone(&state.resolve), Arc::clone(&state.access));
+    let sources = Sources { resolve, access, hosts: state.hosts.clone(), blobs: Arc::clone(&state.blobs) };
     let context = RequestContext::new(Box::new(sources)).with_base(state.base.clone());
     let prefix = state.base.url().map_or("", PublicUrl::path);
     App::new(surfaces(&state.hosts), state, context).below(prefix)
@@ -60,6 +62,7 @@ struct Sources {
     resolve: Arc<Resolve>,
     access: Arc<Access>,
     hosts: LiveHosts,
+    blobs: Arc<Blobs>,
 }
 
 impl CacheSources for Sources {
@@ -77,6 +80,10 @@ impl CacheSources for Sources {
 
     fn hosts(&self) -> u64 {
         self.hosts.attached().source
+    }
+
+    fn open(&self, blob: Digest) -> Option<FileSlice> {
+        self.blobs.open_now(blob)
     }
 }
 

@@ -231,7 +231,8 @@ fn state(
     let earlier = Arc::new(Earlier::new(Arc::clone(&heads), Arc::clone(&manifests)));
     let wares = wares(store, &blobs, config);
     let publish = Publish::new(Arc::clone(&heads), Arc::clone(&blobs), manifests, publish_limits(config));
-    let publish = Arc::new(publish.with_wares(Arc::clone(&wares)));
+    let sites = Arc::new(Sites::new(Arc::clone(&resolve), Arc::clone(&earlier), Arc::clone(&blobs)));
+    let publish = Arc::new(publish.with_wares(Arc::clone(&wares)).with_sites(Arc::clone(&sites)));
     let versions = Arc::new(Versions::new(Arc::clone(&heads), Arc::clone(&resolve), Arc::clone(&publish)));
     let repositories =
         Repositories::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&publish), Arc::clone(&versions));
@@ -244,7 +245,7 @@ fn state(
         asset_paths: Arc::new(config.assets.clone()),
         domains: domains((store, &clock), &hosts, config),
         hosts,
-        sites: Arc::new(Sites::new(Arc::clone(&resolve), Arc::clone(&earlier), Arc::clone(&blobs))),
+        sites,
         catalogs,
         tuf,
         attachments: Arc::new(Attachments::new(Arc::clone(&heads), Arc::clone(&blobs), Arc::clone(&resolve))),

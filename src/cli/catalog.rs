@@ -7,13 +7,12 @@ mod edit;
 mod fetch;
 mod hazard;
 mod init;
-mod kept;
+mod newest;
 mod refresh;
 mod replay;
 mod rotate;
 mod show;
 mod signer;
-mod sources;
 mod targets;
 mod timeless;
 mod trust;
@@ -83,7 +82,10 @@ impl Args {
             Command::Export(args) => return Some(names(args.subject())),
             Command::Import(args) => return Some(names(args.subject())),
             Command::Init(args) => args.subject(),
-            Command::Add(args) => args.subject(),
+            Command::Add(args) => {
+                let (remote, catalog, from) = args.subject();
+                return Some((remote, std::iter::once(catalog.manifest()).chain(from.cloned()).collect()));
+            }
             Command::Hazard(args) => args.subject(),
             Command::Edit(args) => args.subject(),
             Command::Refresh(args) => args.subject(),

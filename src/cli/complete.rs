@@ -89,9 +89,10 @@ fn found_within(fetch: impl Future<Output = Option<Vec<String>>>) -> Vec<Complet
 fn client() -> Option<Client> {
     let server = typed_option("--server").or_else(|| std::env::var("LARDER_SERVER").ok());
     let server = server.unwrap_or_else(|| remote::DEFAULT_SERVER.to_owned());
+    let server = server.split_whitespace().next()?;
     let file = typed_option("--token-file").filter(|file| file != "-");
     let token = token::find(file.as_deref().map(Path::new)).ok()?;
-    Client::new(&server, token, RetryPolicy::new(0)).ok()
+    Client::new(server, token, RetryPolicy::new(0)).ok()
 }
 
 /// The value of an option on the command line that is being completed.

@@ -3,6 +3,7 @@
 mod destination;
 mod merging;
 mod part;
+mod reading;
 mod standing;
 
 use std::collections::HashSet;
@@ -16,16 +17,18 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde_json::json;
 
+pub(super) use self::reading::{Reading, Release, read, read_any, read_release};
 use self::standing::Standing;
 use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
+use super::sources::Servers;
 use super::table::{Column, Table, size};
-use super::trust::{TrustArgs, Unverified, Verified};
-use super::{CliError, Context, Exit, complete, notices, output, values};
-use crate::client::{Client, PublishedManifest};
-use crate::domain::manifest::{Aliases, Artifact, FileIndex, Format, oci};
-use crate::domain::{Digest, FileName, Manifest, ManifestName, ReadError, Target};
+use super::trust::{TrustArgs, Verified};
+use super::{CliError, Context, Exit, complete, output, values};
+use crate::client::Client;
+use crate::domain::manifest::{Artifact, oci};
+use crate::domain::{Digest, FileName, ManifestName, Target};
 
 /// Maximum number of names listed in an error.
 const MAX_LISTED: usize = 50;
@@ -42,7 +45,8 @@ Examples:
   larder fetch miren/main --output dist
   larder fetch miren/main@previous miren-linux-amd64.zip
   larder fetch miren/main --source source.tar.gz
-  larder fetch miren/main --verify-key release.key.pub"
+  larder fetch miren/main --verify-key release.key.pub
+  larder fetch miren/main --trust trust.toml"
 )]
 pub struct Args {
     /// The version (without a selector: the active one)
@@ -81,21 +85,6 @@ pub struct Args {
 
     #[command(flatten)]
     remote: Remote,
-}
-
-/// A manifest as published and as parsed.
-#[derive(Debug)]
-pub(super) struct Release {
-    pub(super) published: PublishedManifest,
-    pub(super) manifest: Manifest,
-    index: FileIndex,
-}
-
-impl Release {
-    /// What has to be verified of it.
-    pub(super) fn unverified(&self) -> Unverified<'_> {
-        Unverified { published: &self.published, manifest: &self.manifest }
-    }
 }
 
 /// Where a fetched file came from.
@@ -140,14 +129,14 @@ impl Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let client = args.remote.client()?;
-    with(args, &client, context).await
+    let servers = args.remote.readers()?;
+    with(args, &servers, context).await
 }
 
-/// Fetches from the server of this client.
-pub(super) async fn with(args: Args, client: &Client, context: &Context) -> Result<(), CliError> {
-    let release = read_release(client, &args.target).await?;
-    let verified = args.trust.verify(client, &args.target, release.unverified()).await?;
+/// Fetches from these servers.
+pub(super) async fn with(args: Args, servers: &Servers, context: &Context) -> Result<(), CliError> {
+    let Reading { release, verified, client, .. } = read(servers, &args.target, &args.trust, context).await?;
+    let client = &client;
     let source = args.source.as_ref().map(|name| source(&release, &args.target, name)).transpose()?;
     let for_platform = args.platform.choose(&args.target, &release.manifest.files)?;
     let wanted = match source.as_ref().or(for_platform) {
@@ -295,29 +284,6 @@ fn summarise(
     let present = fetched.iter().filter(|file| file.state == Origin::Present).count();
     output::note(format_args!("{} fetched, {present} already there", super::table::files(fetched.len() - present)));
     Ok(())
-}
-
-/// Reads a manifest once. Everything else is addressed by its digests, so that versions never mix.
-pub(super) async fn read_release(client: &Client, target: &Target) -> Result<Release, CliError> {
-    let published = client.get_manifest(target).await?;
-    notices::print(&target.name, &published);
-    let mut manifest =
-        (Format::of_bytes(&published.bytes).read)(&published.bytes, &Aliases::default()).map_err(|error| {
-            let why = match &error {
-                ReadError::Unresolved(_) => {
-                    "it names blobs by SHA-512 digests, for which a container client is needed".into()
-                }
-                error => error.to_string(),
-            };
-            CliError::new(Exit::Failure, "MANIFEST_INVALID", format!("The manifest of {target} is of no use: {why}."))
-        })?;
-    let mut aliases = Vec::new();
-    if oci::is_index(&manifest.media_type) {
-        let composed = client.index_files(&published.bytes).await?;
-        (manifest.files, aliases) = (composed.files, composed.aliases);
-    }
-    let index = FileIndex::new(&manifest.files).with_aliases(aliases);
-    Ok(Release { published, manifest, index })
 }
 
 /// What to say of a release without files.

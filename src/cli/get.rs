@@ -7,7 +7,7 @@ use clap_complete::ArgValueCompleter;
 use serde_json::json;
 use tokio::io::BufWriter;
 
-use super::fetch::Release;
+use super::fetch::{Reading, Release};
 use super::platform::PlatformArgs;
 use super::progress::Progress;
 use super::remote::Remote;
@@ -71,16 +71,20 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if args.is_file() && context.json {
         return Err(CliError::usage("A file's bytes are no JSON document; leave out --json."));
     }
-    let client = args.remote.client()?;
+    let servers = args.remote.readers()?;
     if !args.is_file() && !args.trust.is_asked() {
-        let published = client.get_manifest(&args.target).await?;
+        let target = &args.target;
+        let read = |client: &Client| {
+            let client = client.clone();
+            async move { Ok(client.get_manifest(target).await?) }
+        };
+        let published = servers.first(&target.to_string(), context, read).await?;
         notices::print(&args.target.name, &published);
         output::bytes(&published.bytes)?;
         // Asked for JSON, not for exactly these bytes: it ends with a newline like that of all commands.
         return if context.json && !published.bytes.ends_with(b"\n") { output::bytes(b"\n") } else { Ok(()) };
     }
-    let release = fetch::read_release(&client, &args.target).await?;
-    args.trust.verify(&client, &args.target, release.unverified()).await?;
+    let Reading { release, client, .. } = fetch::read(&servers, &args.target, &args.trust, context).await?;
     match args.wanted(&release)? {
         Some(file) => stream(&client, file, context).await,
         None => output::bytes(&release.published.bytes),
@@ -103,12 +107,11 @@ impl Args {
 }
 
 async fn address(args: &Args, context: &Context) -> Result<(), CliError> {
-    let client = args.remote.client()?;
-    let release = fetch::read_release(&client, &args.target).await?;
-    args.trust.verify(&client, &args.target, release.unverified()).await?;
+    let servers = args.remote.readers()?;
+    let Reading { release, server, .. } = fetch::read(&servers, &args.target, &args.trust, context).await?;
     let url = match args.wanted(&release)? {
-        None => client.manifest_url(&args.target.name, &release.published),
-        Some(file) => client.file_url(file),
+        None => server.manifest_url(&args.target.name, &release.published),
+        Some(file) => server.file_url(file),
     };
     if context.json { output::json(&json!({ "url": url.as_str() })) } else { output::line(url) }
 }

@@ -17,7 +17,7 @@ Examples:
   larder healthcheck --url http://127.0.0.1:8080/livez"
 )]
 pub struct Args {
-    /// Address of the server, which is asked for /readyz
+    /// Address of the server, which is asked for /readyz; of several in LARDER_SERVER, the first one
     #[arg(
         long,
         value_name = "URL",
@@ -33,7 +33,8 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let url = args.url.unwrap_or_else(|| format!("{}/readyz", args.server.trim_end_matches('/')));
+    let first = args.server.split_whitespace().next().unwrap_or_default();
+    let url = args.url.unwrap_or_else(|| format!("{}/readyz", first.trim_end_matches('/')));
     client::probe(&url).await.map_err(|error| unwell(&url, error))?;
     if context.json { output::json(&json!({ "url": url, "ready": true })) } else { Ok(()) }
 }

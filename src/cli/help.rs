@@ -68,7 +68,7 @@ Exit codes:
   8  done in part, damage found, or a difference (diff --exit-code)
 
 Environment:
-  LARDER_SERVER      address of the server
+  LARDER_SERVER      address of the server; several with spaces in between
   LARDER_TOKEN       bearer token
   LARDER_TOKEN_FILE  file that holds the bearer token
   LARDER_ID_TOKEN    ID token of a CI job, exchanged for a bearer token

@@ -4,13 +4,17 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use serde_json::json;
 
+use super::settings::{Settings, gated};
 use super::signing::{self, PasswordArgs, SigningKey};
 use super::{CliError, Context, output};
+use crate::clock::SystemClock;
 use crate::domain::attestation::{KeyError, PublicKey};
+use crate::protocol::KeyRing;
 
 /// Arguments of `larder key`.
 #[derive(Debug, clap::Args)]
@@ -19,7 +23,8 @@ use crate::domain::attestation::{KeyError, PublicKey};
 Examples:
   larder key new release.key
   larder key new ci.key --no-password
-  larder key show release.key.pub")]
+  larder key show release.key.pub
+  larder key rotate --data /var/lib/larder")]
 pub struct Args {
     #[command(subcommand)]
     command: KeyCommand,
@@ -31,6 +36,8 @@ enum KeyCommand {
     New(NewArgs),
     /// Show the public key and its id
     Show(ShowArgs),
+    /// Add a key to a store with which its servers sign catalogs for clients of TUF
+    Rotate(RotateArgs),
 }
 
 /// Arguments of `larder key new`.
@@ -67,8 +74,26 @@ struct ShowArgs {
     password: PasswordArgs,
 }
 
-pub(super) fn run(args: &Args, context: &Context) -> Result<(), CliError> {
+/// Arguments of `larder key rotate`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The servers of a store sign snapshots and timestamps of catalogs for clients of TUF (The Update Framework). Every \
+catalog is signed by the key that its author's root names, and goes on being so: an author takes the new key over \
+with `larder catalog rotate --tuf`. The last eight keys of a store count. Servers may run meanwhile.
+
+Examples:
+  larder key rotate --data /var/lib/larder
+  larder key rotate --config /etc/larder.toml
+  larder key rotate --data /var/lib/larder --json"
+)]
+struct RotateArgs {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     match &args.command {
+        KeyCommand::Rotate(args) => rotate(args, context).await,
         KeyCommand::New(args) => {
             let public = make(args)?;
             output::note(format_args!(
@@ -87,6 +112,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CliError> {
             print(&public, context)
         }
     }
+}
+
+async fn rotate(args: &RotateArgs, context: &Context) -> Result<(), CliError> {
+    let store = gated(args.settings.open_existing().await?);
+    let added = KeyRing::new(store, Arc::new(SystemClock)).add_lasting().await?;
+    if context.json {
+        return output::json(&json!({ "added": added }));
+    }
+    output::line(format_args!("added the key {added}"))?;
+    output::note("authors take it over with: larder catalog rotate CATALOG -k KEY --new KEY --tuf");
+    Ok(())
 }
 
 fn make(args: &NewArgs) -> Result<PublicKey, CliError> {

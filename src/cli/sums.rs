@@ -36,7 +36,7 @@ impl Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let release = fetch::read_release(&args.remote.client()?, &args.target).await?;
+    let release = fetch::read_any(&args.remote.readers()?, &args.target, context).await?;
     let files = release.manifest.files.iter().map(|file| (&file.name, file.blob));
     let format = if context.json { SumFormat::Json } else { args.format };
     output::bytes(sums(files, format).as_bytes())

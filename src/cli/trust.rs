@@ -1,73 +1,42 @@
-//! Verifying what is fetched: signatures by keys that the caller trusts, and never a step back.
+//! Verifying what is fetched: signatures by keys and identities that the caller trusts, and never a step back.
 //!
 //! The order is that of what is trusted: the bytes of the manifest, the signatures of exactly these bytes, what they state
 //! about name, label and expiry, and at last the serial, compared with the highest one that was accepted before. Files
 //! follow by the digests in the manifest. Nothing that the server says about a version takes part.
 
+mod args;
+mod attached;
 mod file;
 mod state;
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::json;
 
+pub(super) use self::args::TrustArgs;
+pub(super) use self::attached::{Attached, signature_of};
 pub(super) use self::file::key;
 use self::file::{Entry, TrustFile};
 use self::state::Serials;
-use super::{CliError, Exit, output, values};
+use super::{CliError, Exit, output};
 use crate::client::{Client, PublishedManifest};
 use crate::clock::{Clock as _, SystemClock};
-use crate::domain::attestation::{
-    INLINE, Judged, MEDIA_TYPE, PublicKey, Refusal, Requirement, Signature, Signed, SignedRelease,
-};
+use crate::domain::attestation::{Judged, KeyId, PublicKey, Refusal, Requirement, Signature, Signed, SignedRelease};
 use crate::domain::{Digest, Manifest, ManifestName, Selector, Target};
-use crate::wire::Attachment;
 
-/// The keys that a trust file has for a name at a server, without those that are revoked, and how many of them must have
-/// signed. `None` if no entry is for that name.
+/// The keys that a trust file has for a name at the first of these servers that it knows, without those that are revoked,
+/// and how many of them must have signed. `None` if no entry is for that name.
 pub(super) fn keys_in(
     file: &Path,
     name: &ManifestName,
-    server: &str,
+    servers: &[String],
 ) -> Result<Option<(Vec<PublicKey>, usize)>, CliError> {
     let trusted = TrustFile::read(file.to_owned(), false)?;
-    let Some(entry) = trusted.entry_for(name, server.trim_end_matches('/')) else { return Ok(None) };
-    let requirement = entry.requirement().map_err(|error| {
-        CliError::usage(format!("{}: the entry for {}: {error}.", trusted.path().display(), entry.scope))
-    })?;
+    let Some(entry) = trusted.entry_for(name, servers) else { return Ok(None) };
+    let requirement = trusted.requirement(entry)?;
     let keys = requirement.keys().iter().filter(|key| !requirement.is_revoked(key)).cloned().collect();
     Ok(Some((keys, requirement.threshold())))
-}
-
-/// Which signatures are required of what is fetched.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Verification")]
-pub(super) struct TrustArgs {
-    /// Accept only what this key of minisign has signed: the key itself, or a file with it (repeatable)
-    #[arg(long, value_name = "KEY", conflicts_with_all = ["trust", "trust_on_first_use"])]
-    verify_key: Vec<String>,
-
-    /// How many of the keys must have signed
-    #[arg(long, value_name = "N", default_value = "1", value_parser = values::positive, requires = "verify_key")]
-    threshold: NonZeroUsize,
-
-    /// Accept only what the keys in this file have signed, which says for each name which keys count
-    #[arg(long, value_name = "FILE")]
-    trust: Option<PathBuf>,
-
-    /// Trust the key that has signed this, if none is trusted for the name yet, and remember it
-    ///
-    /// In the file that --trust names, by default ~/.config/larder/trust.toml.
-    #[arg(long)]
-    trust_on_first_use: bool,
-
-    /// Accept a release with a lower serial than one that was accepted before
-    #[arg(long)]
-    allow_rollback: bool,
 }
 
 /// A release of which nothing is known but its bytes.
@@ -79,55 +48,79 @@ pub(super) struct Unverified<'a> {
     pub(super) manifest: &'a Manifest,
 }
 
+/// A release whose signatures hold, whatever was accepted before.
+pub(super) struct Approved {
+    trust: Trust,
+    judged: Judged,
+}
+
+impl Approved {
+    /// Its place in the order of releases.
+    pub(super) fn serial(&self) -> Option<u64> {
+        self.judged.serial
+    }
+}
+
 /// A release whose signatures hold.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Verified {
-    /// The keys that have signed it.
+    /// The keys and identities that have signed it.
     keys: Vec<String>,
     /// Its place in the order of releases.
     serial: Option<u64>,
 }
 
-/// The bytes of a signature of the manifest, if that is what is attached.
-pub(super) fn signature_of(attachment: &Attachment) -> Option<Vec<u8>> {
-    if attachment.media_type != MEDIA_TYPE || attachment.file.is_some() {
-        return None;
-    }
-    // Longer ones are never accepted by a server.
-    let inline = attachment.inline.as_deref().filter(|text| text.len() <= INLINE * 2)?;
-    STANDARD.decode(inline).ok()
-}
-
 impl TrustArgs {
-    /// Whether anything has to be verified.
-    pub(super) fn is_asked(&self) -> bool {
-        !self.verify_key.is_empty() || self.trust.is_some() || self.trust_on_first_use
-    }
-
-    /// Verifies a release before anything of it is used. `None` if nobody asked for it.
-    pub(super) async fn verify(
+    /// What a server has to say about the signatures of a release. Nothing if nobody asked for them.
+    pub(super) async fn evidence(
         &self,
         client: &Client,
         target: &Target,
         release: Unverified<'_>,
-    ) -> Result<Option<Verified>, CliError> {
-        if !self.is_asked() {
-            return if self.allow_rollback {
-                Err(CliError::usage("--allow-rollback needs --verify-key, --trust or --trust-on-first-use."))
-            } else {
-                Ok(None)
-            };
+    ) -> Result<Attached, CliError> {
+        if self.is_asked() {
+            return Attached::read(client, target, release, self.counts_identities()?).await;
         }
-        let signatures = signatures(client, target, release).await?;
-        let trust = match &self.verify_key[..] {
-            [] => Trust::of_file(self, client, target, (release, &signatures))?,
-            keys => Trust::of_keys(self, &keys.iter().map(|key| file::key(key)).collect::<Result<Vec<_>, _>>()?)?,
+        if self.allow_rollback {
+            let needs = "--allow-rollback needs --verify-key, --verify-identity, --trust or --trust-on-first-use.";
+            return Err(CliError::usage(needs));
+        }
+        Ok(Attached::default())
+    }
+
+    /// Verifies a release before anything of it is used, except that it may be older than one that was accepted before.
+    /// `servers` are those that may have it, first the one that it came from. `None` if nobody asked for it.
+    pub(super) fn judge(
+        &self,
+        servers: &[String],
+        target: &Target,
+        release: Unverified<'_>,
+        attached: &Attached,
+    ) -> Result<Option<Approved>, CliError> {
+        if !self.is_asked() {
+            return Ok(None);
+        }
+        let trust = if self.names_signers() {
+            Trust::of_signers(self)?
+        } else {
+            Trust::of_file(self, servers, target, (release, attached.signatures()))?
         };
-        let judged = trust.judge(target, release, &signatures)?;
-        self.check_serial(&trust, target, release, &judged)?;
-        let keys: Vec<String> = judged.keys.iter().map(ToString::to_string).collect();
+        let judged = trust.judge(target, release, &attached.verify(release, &trust.requirement))?;
+        Ok(Some(Approved { trust, judged }))
+    }
+
+    /// Accepts a release that was verified, unless it is older than one that was accepted before.
+    pub(super) fn accept(
+        &self,
+        target: &Target,
+        release: Unverified<'_>,
+        approved: &Approved,
+    ) -> Result<Verified, CliError> {
+        let Approved { trust, judged } = approved;
+        self.check_serial(trust, target, release, judged)?;
+        let keys: Vec<String> = judged.signers.iter().map(ToString::to_string).collect();
         output::note(format_args!("signed by {}{}", keys.join(", "), with_serial(judged.serial)));
-        Ok(Some(Verified { keys, serial: judged.serial }))
+        Ok(Verified { keys, serial: judged.serial })
     }
 
     /// Never goes back behind what was accepted before. A selector that pins the content needs no order.
@@ -174,15 +167,7 @@ fn is_pinned(target: &Target, release: Unverified<'_>) -> bool {
     }
 }
 
-/// What the server says is attached to the release. Only what is a signature by its bytes counts for anything.
-async fn signatures(client: &Client, target: &Target, release: Unverified<'_>) -> Result<Vec<Vec<u8>>, CliError> {
-    let pinned = || Target { selector: Selector::Manifest(release.published.digest), ..target.clone() };
-    let exact = release.published.found(&target.name).unwrap_or_else(pinned);
-    let list = client.attachments(&exact).await?;
-    Ok(list.attachments.iter().filter_map(signature_of).collect())
-}
-
-/// The keys that count for a release, and where its serials are kept.
+/// The signers that count for a release, and where its serials are kept.
 struct Trust {
     /// What the serials belong to.
     id: String,
@@ -191,10 +176,15 @@ struct Trust {
 }
 
 impl Trust {
-    fn of_keys(args: &TrustArgs, keys: &[PublicKey]) -> Result<Self, CliError> {
-        let requirement = Requirement::new(args.threshold.get(), true, keys.to_vec(), Vec::new());
-        let requirement = requirement.map_err(|error| CliError::usage(format!("--verify-key: {error}.")))?;
-        let mut ids: Vec<String> = keys.iter().map(|key| Digest::of(key.raw()).hex()[..16].to_owned()).collect();
+    fn of_signers(args: &TrustArgs) -> Result<Self, CliError> {
+        let (keys, identities, root) = (args.keys()?, args.identities()?, args.root()?);
+        let short = |bytes: &[u8]| Digest::of(bytes).hex()[..16].to_owned();
+        let mut ids: Vec<String> = keys.iter().map(|key| short(key.raw())).collect();
+        ids.extend(identities.iter().map(|identity| short(identity.to_string().as_bytes())));
+        let requirement =
+            Requirement::with_identities((args.threshold.get(), true), (keys, Vec::new()), (identities, root));
+        let requirement = requirement
+            .map_err(|error| CliError::usage(format!("The keys and identities to verify with: {error}.")))?;
         ids.sort_unstable();
         let serials = file::directory().map(|directory| Serials::at(directory.join("serials.json")));
         if serials.is_none() {
@@ -207,7 +197,7 @@ impl Trust {
 
     fn of_file(
         args: &TrustArgs,
-        client: &Client,
+        servers: &[String],
         target: &Target,
         (release, signatures): (Unverified<'_>, &[Vec<u8>]),
     ) -> Result<Self, CliError> {
@@ -218,20 +208,18 @@ impl Trust {
             })?,
         };
         let trusted = TrustFile::read(path, args.trust_on_first_use)?;
-        let server = client.base().as_str().trim_end_matches('/').to_owned();
-        let entry = match trusted.entry_for(&target.name, &server) {
+        let entry = match trusted.entry_for(&target.name, servers) {
             Some(entry) => entry.clone(),
             None if args.trust_on_first_use => {
-                let entry = first_use(target, &server, release, signatures)?;
+                let (entry, id) = first_use(target, servers, release, signatures)?;
                 trusted.add(&entry)?;
-                let id = entry.keys[0].id();
                 let file = trusted.path().display();
                 output::note(format_args!("trusting the key {id} for {} from now on ({file})", target.name));
                 entry
             }
             None => {
                 let detail = format!(
-                    "{} does not say which keys may sign {}. Add them, or trust the key at its first use with \
+                    "{} does not say which keys or identities may sign {}. Add them, or trust the key at its first use with \
                      --trust-on-first-use.",
                     trusted.path().display(),
                     target.name
@@ -239,32 +227,26 @@ impl Trust {
                 return Err(refused("SIGNATURE_MISSING", detail));
             }
         };
-        let requirement = entry.requirement().map_err(|error| {
-            CliError::usage(format!("{}: the entry for {}: {error}.", trusted.path().display(), entry.scope))
-        })?;
+        let requirement = trusted.requirement(&entry)?;
         Ok(Self { id: entry.id(), requirement, serials: Some(Serials::at(trusted.state_path())) })
     }
 
-    fn judge(&self, target: &Target, release: Unverified<'_>, signatures: &[Vec<u8>]) -> Result<Judged, CliError> {
-        let keys = self.requirement.keys();
-        let verify = |bytes: &Vec<u8>| Signed::verify(bytes, &release.published.bytes, keys);
-        let signed: Vec<Signed> = signatures.iter().map(verify).collect();
-        let subject = subject(target, release);
-        let judged = self.requirement.judge(subject, &signed, Some(SystemClock.now()));
+    fn judge(&self, target: &Target, release: Unverified<'_>, signed: &[Signed]) -> Result<Judged, CliError> {
+        let judged = self.requirement.judge(subject(target, release), signed, Some(SystemClock.now()));
         if self.requirement.is_met(&judged) { Ok(judged) } else { Err(self.lacking(target, &judged)) }
     }
 
     fn lacking(&self, target: &Target, judged: &Judged) -> CliError {
-        let (need, have) = (self.requirement.threshold(), judged.keys.len());
+        let (need, have) = (self.requirement.threshold(), judged.signers.len());
         let why: Vec<String> = judged.refused.iter().map(|refused| refused.why.to_string()).collect();
         let because = match &why[..] {
             [] => " No signature is attached.".to_owned(),
             why => format!(" Of what is attached nothing else counts: {}.", why.join("; ")),
         };
         let detail = format!(
-            "{target} is signed by {have} of the {need} trusted keys that are needed; nothing was written.{because}"
+            "{target} is signed by {have} of the {need} trusted keys and identities that are needed; nothing was written.{because}"
         );
-        let have: Vec<String> = judged.keys.iter().map(ToString::to_string).collect();
+        let have: Vec<String> = judged.signers.iter().map(ToString::to_string).collect();
         refused(code(judged), detail).with("need", need).with("have", json!(have)).with("refused", json!(why))
     }
 }
@@ -276,7 +258,7 @@ fn code(judged: &Judged) -> &'static str {
         "SIGNATURE_EXPIRED"
     } else if any(|why| matches!(why, Refusal::Scope(_))) {
         "SIGNATURE_SCOPE"
-    } else if any(|why| !matches!(why, Refusal::UnknownKey(_))) {
+    } else if any(|why| !matches!(why, Refusal::UnknownKey(_) | Refusal::UnknownIdentity(_))) {
         "SIGNATURE_INVALID"
     } else {
         "SIGNATURE_MISSING"
@@ -297,10 +279,10 @@ fn subject<'a>(target: &'a Target, release: Unverified<'a>) -> SignedRelease<'a>
 /// that the first publisher who is trusted does not get the names of others as well.
 fn first_use(
     target: &Target,
-    server: &str,
+    servers: &[String],
     release: Unverified<'_>,
     signatures: &[Vec<u8>],
-) -> Result<Entry, CliError> {
+) -> Result<(Entry, KeyId), CliError> {
     let mut found: Vec<PublicKey> = Vec::new();
     for bytes in signatures {
         let offered = Signature::parse(bytes).ok().and_then(|signature| signature.offered_key());
@@ -313,7 +295,7 @@ fn first_use(
         }
     }
     match &found[..] {
-        [key] => Ok(Entry::first_use(&target.name, key.clone(), server.to_owned())),
+        [key] => Ok((Entry::first_use(&target.name, key.clone(), servers), key.id())),
         [] => {
             let detail = format!(
                 "{target} has no valid signature that names its key, so there is none to trust. `larder sign` makes such signatures; \

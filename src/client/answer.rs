@@ -68,7 +68,14 @@ impl Client {
 
     /// A single attempt that reads the head of the response.
     pub(super) async fn attempt(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        attempt_at(&self.base, request).await
+        match attempt_at(&self.base, request).await {
+            // Nobody can give another --server for it.
+            Err(ClientError::Redirected { reason }) if self.is_mirror => {
+                let reason = format!("it redirects elsewhere ({reason}); the catalog has to name the final address");
+                Err(ClientError::Unusable { url: self.base.to_string(), reason })
+            }
+            attempted => attempted,
+        }
     }
 }
 

@@ -74,12 +74,28 @@ impl Client {
     /// fails. Addresses that cannot be used are left out, with a warning.
     #[must_use]
     pub async fn with_mirrors(&self, addresses: &[String]) -> Self {
-        let mirrors = self.mirrors(addresses).await;
-        if mirrors.is_empty() {
+        self.with_sources(self.mirrors(addresses).await)
+    }
+
+    /// The same client, which reads what has a digest from these servers as well, after those that it has already. Each of
+    /// them is asked with its own token, if it has one.
+    #[must_use]
+    pub fn with_sources(&self, others: impl IntoIterator<Item = Self>) -> Self {
+        let mut all: Vec<Self> = match &self.sources {
+            Some(sources) => sources.clients().cloned().collect(),
+            None => vec![self.clone()],
+        };
+        let before = all.len();
+        for other in others {
+            if all.iter().all(|known| known.base != other.base) {
+                all.push(other);
+            }
+        }
+        // What is known of those that failed is not lost.
+        if all.len() == before {
             return self.clone();
         }
-        let own = std::iter::once(Self { sources: None, ..self.clone() });
-        Self { sources: Some(Arc::new(Sources::new(own.chain(mirrors)))), ..self.clone() }
+        Self { sources: Some(Arc::new(Sources::new(all))), ..self.clone() }
     }
 
     /// Clients for mirrors of this client's server, without a token and without retries.
@@ -110,7 +126,16 @@ impl Client {
         let guarded = || builder().dns_resolver(Arc::new(Guarded(own)));
         let reader = build(&base, || guarded().redirect(redirects(own)))?;
         let writer = build(&base, || guarded().redirect(redirect::Policy::none()))?;
-        Ok(Self { base, credential: None, reader, writer, policy: RetryPolicy::new(0), sources: None, ..self.clone() })
+        Ok(Self {
+            base,
+            credential: None,
+            reader,
+            writer,
+            policy: RetryPolicy::new(0),
+            sources: None,
+            is_mirror: true,
+            ..self.clone()
+        })
     }
 }
 

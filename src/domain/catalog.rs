@@ -22,8 +22,11 @@ mod selection;
 mod signatures;
 mod succession;
 mod targets;
+mod targets_check;
 
-pub use bundle::{Bundle, DOCUMENT, MAX_ROOTS, MAX_SIGNATURES, SIGNATURE, root_file, signature_file, targets_file};
+pub use bundle::{
+    Bundle, DOCUMENT, MAX_ROOTS, MAX_SIGNATURES, SIGNATURE, root_file, signature_file, targets_file, targets_files,
+};
 pub use canonical::canonical;
 pub use check::{MAX_DOCUMENT, check, check_times};
 pub use document::{Document, Item, Release, Replay, TYPE};
@@ -37,6 +40,7 @@ pub use selection::Choice;
 pub use signatures::{Anchor, Known, Refusal, Signed, Verified, check_signatures, stated_signer, verify};
 pub use succession::{added, check_files, follows, precedes};
 pub use targets::{MAX_TARGETS, Targets, TargetsError, new_targets, target_path};
+pub use targets_check::{check_release_targets, check_targets, check_targets_number};
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ pub mod cache;
 mod checks;
 mod copies;
 mod damaged;
+mod discards;
 mod intake;
 mod late;
 mod reading;
@@ -254,30 +255,6 @@ impl Blobs {
             // The parts are consumed, so bytes that are lost now can only be uploaded again.
             Check::Missing(_) | Check::WrongSize { .. } => Ok(None),
         }
-    }
-
-    /// Condemns and deletes generations that are proven damaged: their length differs from that of bytes just verified,
-    /// or a full read gave another digest. Runs before sound bytes are committed: a crash between the two then leaves
-    /// the blob missing, which the next upload repairs, instead of two copies of which readers get the wrong one.
-    ///
-    /// Safe without checking which versions need the blob, because damaged bytes are useless to all of them. Damaged
-    /// bytes stay damaged (nothing is overwritten, and the number is never reused), so the age of the proof does not
-    /// matter. A reader in progress continues to read, and detects at the end that the bytes do not have their digest.
-    ///
-    /// The tombstone comes first, so that the number of deleted bytes is never free. Between the two, and for longer if
-    /// the process dies there, anything that rescues condemned bytes of the right size (a publisher, an upload, the
-    /// collector) may copy the damage to the next generation. Nothing relies on less than before in that case, and
-    /// `verify` finds the copy. But the copy may take the number of sound bytes that are about to be committed, so a
-    /// caller whose commit reports that they exist already must read what is stored there.
-    pub(crate) async fn bury(&self, digest: Digest, damaged: &[u64]) -> Result<(), StoreError> {
-        for generation in damaged {
-            self.store.create(&LayoutKey::Condemned(digest, *generation).key(), Bytes::new()).await?;
-            self.store.delete(&LayoutKey::Blob(digest, *generation).key()).await?;
-            if let Some(damaged) = &self.damaged {
-                damaged.remove(&digest, *generation);
-            }
-        }
-        Ok(())
     }
 
     /// Handles a failed commit. If something that is not an object is in the way, which no listing shows if it is a

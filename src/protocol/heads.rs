@@ -27,7 +27,7 @@ use moka::sync::Cache;
 use tokio::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::domain::attestation::{Annex, Standing};
+use crate::domain::attestation::{Annex, Proven, Standing};
 use crate::domain::{Digest, Head, LivePolicies, LogName, Rejection, VersionRow};
 use crate::layout::LayoutKey;
 use crate::protocol::Manifests;
@@ -39,6 +39,7 @@ use after::LaterLook;
 use cached::CachedHead;
 use segments::Segments;
 pub use select::Selected;
+use signatures::VerifiedBundle;
 pub use watching::HeadWatch;
 use watching::Watches;
 
@@ -111,6 +112,7 @@ pub struct Heads {
     watches: Watches,
     annexes: Cache<Digest, Arc<Annex>>,
     manifests: Option<Arc<Manifests>>,
+    proven: Cache<VerifiedBundle, Proven>,
 }
 
 impl Heads {
@@ -129,7 +131,7 @@ impl Heads {
         let (policies, max_staleness) = (LivePolicies::default(), Duration::ZERO);
         let weigh = |_: &Digest, annex: &Arc<Annex>| 1024 + 2048 * u32::try_from(annex.attachments.len()).unwrap_or(64);
         let annexes = Cache::builder().max_capacity(ANNEX_BYTES).weigher(weigh).build();
-        let (log, manifests) = (Log::new(Arc::clone(&store)), None);
+        let (log, manifests, proven) = (Log::new(Arc::clone(&store)), None, Cache::new(signatures::REMEMBERED));
         Self {
             store,
             log,
@@ -144,6 +146,7 @@ impl Heads {
             watches,
             annexes,
             manifests,
+            proven,
         }
     }
 

@@ -5,7 +5,8 @@
 //! (HKDF-SHA256, RFC 5869). A new key signs only once every server has had the time to read it.
 //!
 //! What only Larder verifies is made with keys that rotate. What others verify, by a public key that they were given, is
-//! made with one that never does by itself, however many purposes there are: the ring does not grow with them.
+//! made with one that never does by itself, however many purposes there are: the ring does not grow with them. An operator
+//! can add another one; the earlier ones go on for those who were given them.
 //!
 //! Whoever can read the store can read these keys. `larder copy-store` leaves them out, so that a copy makes its own.
 
@@ -39,6 +40,8 @@ const FRESH: SignedDuration = SignedDuration::from_secs(60);
 const COOL_DOWN: SignedDuration = SignedDuration::from_secs(5);
 /// Races with other servers after which a rotation is left to the next request.
 const MAX_RACES: u32 = 8;
+/// Number of keys that others know that are kept: the newest ones.
+const MAX_LASTING: usize = 8;
 /// States that are read before the newest is looked for with a listing.
 const MAX_STEPS: u32 = 16;
 
@@ -180,17 +183,33 @@ impl KeyRing {
         derive(ring.signing_key(now).ok_or_else(missing)?, purpose)
     }
 
-    /// The key of a purpose that others verify: it stays the same as long as the ring does. Makes the ring's key if there
-    /// is none.
+    /// The keys of a purpose that others verify, the newest first: that is the one to be given to others. It stays the
+    /// newest until [`KeyRing::add_lasting`]. Makes the ring's key if there is none.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn lasting(&self, purpose: &str) -> Result<DerivedKey, StoreError> {
-        let ring = match self.known().filter(|known| known.ring.lasting_key().is_some()) {
-            Some(known) => known.ring,
-            None => self.refresh(self.clock.now(), SignedDuration::ZERO, Some(TUF)).await?.ring,
-        };
-        derive(ring.lasting_key().ok_or_else(missing)?, purpose)
+    pub async fn lasting(&self, purpose: &str) -> Result<Vec<DerivedKey>, StoreError> {
+        let ring = self.refresh(self.clock.now(), COOL_DOWN, Some(TUF)).await?.ring;
+        let keys: Result<Vec<_>, _> = ring.lasting_keys().map(|key| derive(key, purpose)).collect();
+        keys.and_then(|keys| if keys.is_empty() { Err(missing()) } else { Ok(keys) })
+    }
+
+    /// Adds a key that others will verify. Returns its id. The earlier ones stay, up to eight in all.
+    ///
+    /// # Errors
+    /// When the store fails, or others change the ring all the time.
+    pub async fn add_lasting(&self) -> Result<String, StoreError> {
+        let now = self.clock.now();
+        for _ in 0..MAX_RACES {
+            let ring = self.read(None).await?;
+            let next = Ring::next(ring.as_deref(), TUF, now)?;
+            if self.log.create(&next).await? {
+                let added = next.lasting_keys().next().map(|key| key.kid.clone());
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = None;
+                return added.ok_or_else(missing);
+            }
+        }
+        Err(StoreError::new(StoreErrorKind::Unavailable, Ring::key(&(), 1).key(), "others change the key ring"))
     }
 
     /// The key with this id, to verify with for a purpose. `None` if there is none, or not any more.
@@ -285,13 +304,14 @@ impl Ring {
     /// Whether a key of this use has to be added.
     fn is_due(&self, wanted: &str, now: Timestamp) -> bool {
         if wanted == TUF {
-            return self.lasting_key().is_none();
+            return self.lasting_keys().next().is_none();
         }
         self.macs().map(|key| key.created).max().is_none_or(|newest| now.duration_since(newest) >= ROTATED_AFTER)
     }
 
-    fn lasting_key(&self) -> Option<&RingKey> {
-        self.keys.iter().find(|key| key.used_for == TUF)
+    /// The newest first.
+    fn lasting_keys(&self) -> impl Iterator<Item = &RingKey> {
+        self.keys.iter().rev().filter(|key| key.used_for == TUF)
     }
 
     /// The newest key that has settled; before one has, the oldest.
@@ -326,6 +346,13 @@ impl Ring {
             retire_after: None,
             secret: hex::encode(&random[8..40]),
             other: Carried::default(),
+        });
+        let lasting = keys.iter().filter(|key| key.used_for == TUF).count();
+        let mut surplus = lasting.saturating_sub(MAX_LASTING);
+        keys.retain(|key| {
+            let is_surplus = key.used_for == TUF && surplus > 0;
+            surplus -= usize::from(is_surplus);
+            !is_surplus
         });
         let (generation, attempt) = (current.generation + 1, hex::encode(&random[40..]));
         Ok(Self { format: FORMAT, generation, time, attempt, keys, other: current.other.clone() })

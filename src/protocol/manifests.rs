@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Manifests of at most this many bytes are read in the thread that asks. A longer one takes milliseconds.
 const LONG: usize = 64 << 10;
 
-const DAMAGED: &str = "the bytes of this manifest do not have its digest";
+const DAMAGED: &str = "the bytes of this manifest, or attachment, do not have its digest";
 
 /// A manifest whose bytes were read and verified.
 #[derive(Debug)]
@@ -238,19 +238,42 @@ impl Manifests {
                 };
                 // An alias that is missing may come.
                 let is_final = !matches!(contents.read, Err(ReadError::Unresolved(_)));
-                let is_long = bytes.len() > LONG;
-                let index = move || LoadedManifest::new(bytes, contents);
-                let failed = |error| StoreError::new(StoreErrorKind::Internal, descriptor.digest, error);
-                let loaded = if is_long { tokio::task::spawn_blocking(index).await.map_err(failed)? } else { index() };
-                let loaded = Arc::new(loaded);
-                // One that the cache cannot keep would stay in memory until the cache is looked through.
-                if is_final && u64::from(key.weigh(&loaded)) <= REMEMBERED_BYTES {
-                    manifests.remembered.insert(key, Arc::clone(&loaded));
-                }
-                Ok(Some(loaded))
+                manifests.indexed(key, bytes, contents, is_final).await.map(Some)
             }
         };
         self.reads.join(&key, PATIENCE, read).await
+    }
+
+    async fn indexed(
+        &self,
+        key: ReadAs,
+        bytes: Bytes,
+        contents: Contents,
+        is_final: bool,
+    ) -> Result<Arc<LoadedManifest>, StoreError> {
+        let is_long = bytes.len() > LONG;
+        let index = move || LoadedManifest::new(bytes, contents);
+        let failed = |error| StoreError::new(StoreErrorKind::Internal, key.digest, error);
+        let loaded = if is_long { tokio::task::spawn_blocking(index).await.map_err(failed)? } else { index() };
+        let loaded = Arc::new(loaded);
+        // One that the cache cannot keep would stay in memory until the cache is looked through.
+        if is_final && u64::from(key.weigh(&loaded)) <= REMEMBERED_BYTES {
+            self.remembered.insert(key, Arc::clone(&loaded));
+        }
+        Ok(loaded)
+    }
+
+    /// Keeps a long release in Larder's own format that was just stored under its digest, with what
+    /// [`Manifests::understand`] made of it, so that it is not read and parsed again to be committed and served.
+    ///
+    /// # Errors
+    /// When its index could not be made.
+    pub async fn keep(&self, digest: Digest, bytes: Bytes, manifest: Manifest) -> Result<(), StoreError> {
+        if bytes.len() <= LONG || bytes.len() as u64 * 4 > REMEMBERED_BYTES {
+            return Ok(());
+        }
+        let key = ReadAs { digest, media_type: None, composed: false };
+        self.indexed(key, bytes, Contents { digest, read: Ok(manifest) }, true).await.map(drop)
     }
 
     /// Like [`Manifests::load`], without cache and index.
@@ -263,6 +286,17 @@ impl Manifests {
             Some(object) => self.read_object(object, descriptor, media_type).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The bytes of something small that is attached to a version. `None` when they are gone.
+    ///
+    /// # Errors
+    /// When the store fails, or holds other bytes.
+    pub(super) async fn attachment(&self, blob: Descriptor) -> Result<Option<Bytes>, StoreError> {
+        let Some(object) = self.open(blob.digest).await? else { return Ok(None) };
+        let bytes = object.bytes(blob.size).await?;
+        let is_sound = Digest::of(&bytes) == blob.digest;
+        if is_sound { Ok(Some(bytes)) } else { Err(StoreError::new(StoreErrorKind::Corrupt, blob.digest, DAMAGED)) }
     }
 
     async fn open(&self, digest: Digest) -> Result<Option<Object>, StoreError> {

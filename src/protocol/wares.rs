@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Duration, Instant};
 
 use super::documents;
 use crate::domain::{Digest, Ware};
@@ -19,6 +20,8 @@ const FORMAT: u32 = 1;
 const MAX_BYTES: u64 = 4 << 10;
 /// Records remembered, and blobs that have none, at less than 300 bytes each.
 const REMEMBERED: u64 = 16 << 10;
+/// How long a blob is believed to have no record: another server may compute it.
+const ABSENT_FOR: Duration = Duration::from_mins(1);
 
 /// What was computed from a blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,27 +45,39 @@ impl WareRecord {
 #[derive(Debug)]
 pub struct WareRecords {
     store: Arc<dyn ObjectStore>,
-    known: Cache<Digest, Option<Arc<WareRecord>>>,
+    known: Cache<Digest, Known>,
+}
+
+/// What is known of a blob.
+#[derive(Debug, Clone)]
+enum Known {
+    Record(Arc<WareRecord>),
+    /// There was none at this time.
+    Absent(Instant),
 }
 
 impl WareRecords {
-    /// The records in `store`. What was found, or found absent, is asked for once: another server may know more.
+    /// The records in `store`. What was found is asked for once, what was not once a minute.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self { store, known: Cache::builder().max_capacity(REMEMBERED).build() }
     }
 
-    /// What was computed from a blob. `None` if nothing was, as far as this server knows, or in another format.
+    /// What was computed from a blob. `None` if nothing was, as far as this server knew a
+    /// minute ago, or in another format.
     ///
     /// # Errors
     /// When the store fails, or the record cannot be read.
     pub async fn get(&self, blob: Digest) -> Result<Option<Arc<WareRecord>>, StoreError> {
-        if let Some(known) = self.known.get(&blob) {
-            return Ok(known);
+        match self.known.get(&blob) {
+            Some(Known::Record(record)) => return Ok(Some(record)),
+            Some(Known::Absent(since)) if since.elapsed() < ABSENT_FOR => return Ok(None),
+            _ => {}
         }
+        let now = Instant::now();
         let record = documents::read::<WareRecord>(&*self.store, &layout::ware(blob), MAX_BYTES).await?;
         let record = record.filter(|record| record.format == FORMAT).map(Arc::new);
-        self.known.insert(blob, record.clone());
+        self.known.insert(blob, record.clone().map_or(Known::Absent(now), Known::Record));
         Ok(record)
     }
 
@@ -73,7 +88,7 @@ impl WareRecords {
     pub async fn add(&self, blob: Digest, record: &WareRecord) -> Result<(), StoreError> {
         let key = layout::ware(blob);
         let (Created::New | Created::AlreadyExists) = self.store.create(&key, documents::encode(&key, record)?).await?;
-        self.known.insert(blob, Some(Arc::new(record.clone())));
+        self.known.insert(blob, Known::Record(Arc::new(record.clone())));
         Ok(())
     }
 }

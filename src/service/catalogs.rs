@@ -27,6 +27,8 @@ const REMEMBERED_LINEAGES: u64 = 32 << 20;
 const EXPANSION: u64 = 48;
 /// Documents that are parsed at once. Anybody can cause it by asking for one catalog after the other.
 const AT_ONCE: usize = 2;
+/// Size of documents up to which looking through one costs less than handing that to another thread, in bytes.
+const SMALL: u64 = 64 << 10;
 /// Catalogs whose signers are kept, less than 3 KiB each.
 const SIGNERS: u64 = 4096;
 /// Longest wait for a turn to parse one.
@@ -178,6 +180,33 @@ impl Catalogs {
         let _turn = self.turn().await?;
         let known = self.parse(listed.blob).await?;
         listed.with(name, known)
+    }
+
+    /// Looks through the active document of a catalog: for a large one on a thread of its own, and in a turn, because the
+    /// cache may let go of the document meanwhile. Returns the version that has it and its serial as well.
+    ///
+    /// # Errors
+    /// A [`CatalogReadError`].
+    pub async fn look_through<T: Send + 'static>(
+        &self,
+        name: &CatalogName,
+        fresh: AsOf,
+        look: impl FnOnce(&Document) -> T + Send + 'static,
+    ) -> Result<(Resolved, u64, T), CatalogReadError> {
+        let listed = self.listed(name, Selector::Active, fresh).await?;
+        if listed.blob.size <= SMALL
+            && let Some(known) = self.known.get(&listed.blob.digest)
+        {
+            let ActiveCatalog { found, document, .. } = listed.with(name, known)?;
+            return Ok((found, document.serial, look(&document)));
+        }
+        let _turn = self.turn().await?;
+        let known = self.parse(listed.blob).await?;
+        let ActiveCatalog { found, blob, document, .. } = listed.with(name, known)?;
+        let failed = |error| StoreError::new(StoreErrorKind::Internal, blob.digest, error);
+        let serial = document.serial;
+        let looked = tokio::task::spawn_blocking(move || look(&document)).await.map_err(failed)?;
+        Ok((found, serial, looked))
     }
 
     async fn listed(&self, name: &CatalogName, selector: Selector, fresh: AsOf) -> Result<Listed, CatalogReadError> {

@@ -9,7 +9,7 @@ mod commit;
 mod drafts;
 mod error;
 mod immutable;
-mod lacking;
+mod looks;
 mod parts;
 mod push;
 mod rules;
@@ -25,7 +25,7 @@ pub use self::drafts::DraftKey;
 pub use self::error::{ImmutableChanged, PartsError, PublishError};
 use self::error::{complete, readable, to_upload};
 use self::immutable::KnownFiles;
-use self::lacking::Lacking;
+use self::looks::Looks;
 pub use self::parts::Progress;
 pub use self::push::Pushed;
 use crate::domain::attestation::{Annex, Standing};
@@ -36,6 +36,7 @@ use crate::domain::{
 };
 use crate::protocol::manifests::Secured;
 use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests, MemberIndex};
+use crate::service::sites::Sites;
 use crate::service::wares::{ScanLimits, WareChecks};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -131,8 +132,9 @@ pub struct Publish {
     members: MemberIndex,
     limits: PublishLimits,
     kept: KnownFiles,
-    lacking: Lacking,
+    looks: Looks,
     wares: Arc<WareChecks>,
+    sites: Option<Arc<Sites>>,
 }
 
 impl Publish {
@@ -141,8 +143,8 @@ impl Publish {
     pub fn new(heads: Arc<Heads>, blobs: Arc<Blobs>, manifests: Arc<Manifests>, limits: PublishLimits) -> Self {
         let members = MemberIndex::new(heads.store());
         let wares = Arc::new(WareChecks::new(heads.store(), Arc::clone(&blobs), ScanLimits::new(UNPACKED)));
-        let (kept, lacking) = Default::default();
-        Self { heads, blobs, manifests, members, limits, kept, lacking, wares }
+        let (kept, looks) = Default::default();
+        Self { heads, blobs, manifests, members, limits, kept, looks, wares, sites: None }
     }
 
     /// Shares the wares that were checked with others, and sets their limits.
@@ -329,8 +331,13 @@ impl Publish {
             Some(receipt) => (receipt, false),
             None => (Receipt::new(self.heads.change(name, &change, by).await?), true),
         };
-        match self.secure(&manifest, &receipt, bytes).await {
-            Ok(secured) => Ok((receipt, secured)),
+        match self.secure(&manifest, &receipt, bytes.clone()).await {
+            Ok(secured) => {
+                if receipt.row.summary.media_type.is_none() {
+                    self.manifests.keep(descriptor.digest, bytes, manifest).await?;
+                }
+                Ok((receipt, secured))
+            }
             Err(error) => {
                 // A session that was open before stays open: its client may repeat the request.
                 if is_new {

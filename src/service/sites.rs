@@ -144,6 +144,22 @@ impl Sites {
         Self { resolve, earlier, compiled }
     }
 
+    /// Compiles a version that is about to become active, if the active one is compiled because visitors ask for it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(in crate::service) async fn compile_next(
+        &self,
+        name: &ManifestName,
+        active: &VersionRow,
+        next: &VersionRow,
+    ) -> Result<(), StoreError> {
+        if next.summary.media_type.is_none() && self.compiled.has(active) {
+            self.compiled.site("", name, next).await?;
+        }
+        Ok(())
+    }
+
     /// What answers a request.
     ///
     /// # Errors

@@ -4,10 +4,11 @@
 //! A catalog is shown if its newest root lets a key of this store sign snapshots and timestamps, and if it has the targets
 //! of its document. Nothing is stored: what is signed follows from what is active and from the time.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -24,6 +25,9 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// Snapshots that are remembered, each of about a kilobyte.
 const REMEMBERED: u64 = 4096;
+/// How long a catalog is not looked at again whose root names a key that is not known here: another server may have added
+/// that to the ring just now.
+const UNKNOWN_FOR: SignedDuration = SignedDuration::from_secs(5);
 
 /// Why there is no such metadata.
 #[derive(Debug, thiserror::Error)]
@@ -103,23 +107,49 @@ pub enum TufContent {
 }
 
 /// The repository of one document of a catalog.
-#[derive(Debug)]
 struct Repository {
     version: u64,
     targets: Digest,
     snapshot: Bytes,
-    /// The id of this server's key in the root.
+    /// The key of this store that the root names.
+    pair: Ed25519KeyPair,
+    /// Its id in the root.
     key: String,
 }
 
+/// Whether a document is shown.
+#[derive(Clone)]
+enum Shown {
+    As(Arc<Repository>),
+    Never,
+    /// Not before this time, at least.
+    NotBefore(Timestamp),
+}
+
+impl Shown {
+    /// Whether that has to be found out again.
+    fn is_over(&self, now: Timestamp) -> bool {
+        matches!(self, Self::NotBefore(time) if *time <= now)
+    }
+
+    fn repository(self) -> Option<Arc<Repository>> {
+        if let Self::As(repository) = self { Some(repository) } else { None }
+    }
+}
+
 /// The service that shows catalogs as repositories of TUF.
-#[derive(Debug)]
 pub struct Tuf {
     catalogs: Arc<Catalogs>,
     keys: KeyRing,
     clock: Arc<dyn Clock>,
-    /// By the manifest of the catalog; `None` if it is not shown.
-    known: Cache<Digest, Option<Arc<Repository>>>,
+    /// By the manifest of the catalog.
+    known: Cache<Digest, Shown>,
+}
+
+impl fmt::Debug for Tuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tuf").field("keys", &self.keys).finish_non_exhaustive()
+    }
 }
 
 impl Tuf {
@@ -130,13 +160,14 @@ impl Tuf {
         Self { catalogs, keys, clock, known }
     }
 
-    /// The key that signs snapshots and timestamps of this catalog once its author lets it. All servers of a store have the
-    /// same; the catalog need not exist.
+    /// The key that signs snapshots and timestamps of this catalog once its author lets it: the newest one. All servers of a
+    /// store have the same; the catalog need not exist.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn key(&self, name: &CatalogName) -> Result<PublicKey, StoreError> {
-        public(&self.pair(name).await?)
+        let pairs = self.pairs(name).await?;
+        public(pairs.first().ok_or_else(|| unusable("there is none"))?)
     }
 
     /// Whether a catalog is shown.
@@ -175,7 +206,7 @@ impl Tuf {
                 let root = at.and_then(|at| active.roots.get(at)).ok_or(TufError::Unknown)?;
                 Ok(TufContent::Stored(root.digest))
             }
-            TufFile::Timestamp => self.timestamp(name, &active, &repository).await,
+            TufFile::Timestamp => self.timestamp(&active, &repository),
             TufFile::Snapshot(version) | TufFile::Targets(version) if version == repository.version => {
                 repository.content(file)
             }
@@ -187,18 +218,13 @@ impl Tuf {
         }
     }
 
-    async fn timestamp(
-        &self,
-        name: &CatalogName,
-        active: &ActiveCatalog,
-        repository: &Repository,
-    ) -> Result<TufContent, TufError> {
+    fn timestamp(&self, active: &ActiveCatalog, repository: &Repository) -> Result<TufContent, TufError> {
         let now = self.clock.now();
         let changed = active.found.row.promoted_at.unwrap_or(Timestamp::UNIX_EPOCH);
         let slot = Slot::at(now, changed).ok_or(TufError::ClockBehind { now, changed })?;
         let snapshot = Descriptor { digest: Digest::of(&repository.snapshot), size: repository.snapshot.len() as u64 };
         let timestamp = timestamp(slot, repository.version, snapshot).ok_or(TufError::ClockBehind { now, changed })?;
-        Ok(TufContent::Made(signed(timestamp, &self.pair(name).await?, &repository.key)))
+        Ok(TufContent::Made(signed(timestamp, &repository.pair, &repository.key)))
     }
 
     async fn repository(
@@ -212,13 +238,14 @@ impl Tuf {
         };
         let Some((version, targets)) = active.targets.filter(fits) else { return Ok(None) };
         let manifest = active.found.row.digest();
-        if let Some(known) = self.known.get(&manifest) {
-            return Ok(known);
+        let now = self.clock.now();
+        if let Some(known) = self.known.get(&manifest).filter(|shown| !shown.is_over(now)) {
+            return Ok(known.repository());
         }
         let Some(root) = self.catalogs.root(active).await? else { return Ok(None) };
-        let made = self.make(name, &root, active, (version, targets)).await?.map(Arc::new);
-        self.known.insert(manifest, made.clone());
-        Ok(made)
+        let shown = self.make(name, &root, active, (version, targets)).await?;
+        self.known.insert(manifest, shown.clone());
+        Ok(shown.repository())
     }
 
     async fn make(
@@ -227,23 +254,27 @@ impl Tuf {
         root: &Root,
         active: &ActiveCatalog,
         (version, targets): (u64, Descriptor),
-    ) -> Result<Option<Repository>, StoreError> {
+    ) -> Result<Shown, StoreError> {
         if root.online.is_empty() {
-            return Ok(None);
+            return Ok(Shown::Never);
         }
-        let pair = self.pair(name).await?;
-        let own = public(&pair)?;
-        if !root.online.contains(&own) {
-            return Ok(None);
+        // An older key signs until the author's root names the newest.
+        for pair in self.pairs(name).await? {
+            let own = public(&pair)?;
+            if root.online.contains(&own) {
+                let key = root.id_of(own);
+                let snapshot = signed(snapshot(version, active.document.expires, targets), &pair, &key);
+                let repository = Repository { version, targets: targets.digest, snapshot, pair, key };
+                return Ok(Shown::As(Arc::new(repository)));
+            }
         }
-        let key = root.id_of(own);
-        let snapshot = signed(snapshot(version, active.document.expires, targets), &pair, &key);
-        Ok(Some(Repository { version, targets: targets.digest, snapshot, key }))
+        Ok(Shown::NotBefore(self.clock.now().checked_add(UNKNOWN_FOR).unwrap_or(Timestamp::MAX)))
     }
 
-    async fn pair(&self, name: &CatalogName) -> Result<Ed25519KeyPair, StoreError> {
-        let key = self.keys.lasting(&format!("tuf:{name}")).await?;
-        Ed25519KeyPair::from_seed_unchecked(&key.secret).map_err(unusable)
+    /// The keys of this store for a catalog, the newest first.
+    async fn pairs(&self, name: &CatalogName) -> Result<Vec<Ed25519KeyPair>, StoreError> {
+        let keys = self.keys.lasting(&format!("tuf:{name}")).await?;
+        keys.iter().map(|key| Ed25519KeyPair::from_seed_unchecked(&key.secret).map_err(unusable)).collect()
     }
 }
 
@@ -268,7 +299,7 @@ fn public(pair: &Ed25519KeyPair) -> Result<PublicKey, StoreError> {
     Ok(PublicKey(pair.public_key().as_ref().try_into().map_err(unusable)?))
 }
 
-fn unusable(error: impl std::fmt::Display) -> StoreError {
+fn unusable(error: impl fmt::Display) -> StoreError {
     StoreError::new(StoreErrorKind::Internal, "a key of the ring", error.to_string())
 }
 

@@ -64,6 +64,8 @@ codes! {
     CatalogSerial = "CATALOG_SERIAL",
     /// Too few keys of the newest root sign the catalog, or a root is not signed as the one before it requires.
     CatalogSignatures = "CATALOG_SIGNATURES",
+    /// The targets of a catalog for clients of TUF do not state what its document states.
+    CatalogTargets = "CATALOG_TARGETS",
     /// The server's clock differs too much from the store's, so it refuses changes; or it is behind what is stored, so it
     /// signs no time.
     ClockSkew = "CLOCK_SKEW",

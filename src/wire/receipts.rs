@@ -44,7 +44,7 @@ pub struct Verifying {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub why: Option<String>,
-    /// The keys whose signatures count.
+    /// Whose signatures count: ids of keys, and identities in sigstore's certificates.
     pub keys: Vec<String>,
     /// The serial that enough of them state.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,6 +24,7 @@ mod publishing_guide;
 mod reload;
 mod retries;
 mod serve;
+mod servers;
 mod signals;
 mod signed_publish;
 mod signers;
@@ -46,7 +47,7 @@ use tempfile::TempDir;
 use crate::support::process::ServerProcess;
 
 /// A new directory with these files.
-fn folder(files: &[(&str, &[u8])]) -> TempDir {
+pub fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let folder = TempDir::new().unwrap();
     for (name, bytes) in files {
         let path = folder.path().join(name);
@@ -74,13 +75,13 @@ fn quiet() -> ServerProcess {
 }
 
 /// Publishes these files under a name; returns the receipt.
-fn publish(server: &ServerProcess, name: &str, files: &[(&str, &[u8])]) -> serde_json::Value {
+pub fn publish(server: &ServerProcess, name: &str, files: &[(&str, &[u8])]) -> serde_json::Value {
     let files = folder(files);
     server.larder(&format!("publish {name} . --json")).within(&files).ok().json()
 }
 
 /// The names of everything below a directory, hidden or not, sorted.
-fn everything(directory: &Path) -> Vec<String> {
+pub fn everything(directory: &Path) -> Vec<String> {
     let mut names = Vec::new();
     let mut open = vec![directory.to_owned()];
     while let Some(next) = open.pop() {

@@ -29,6 +29,8 @@ mod replicas;
 mod running;
 mod s3;
 mod schedule;
+#[cfg(feature = "sigstore")]
+mod sigstore;
 mod sites;
 mod support;
 mod tidy;

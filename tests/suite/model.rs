@@ -18,7 +18,8 @@
 //!   to its next run; those are steps of their own.
 //! - Clocks, which may say anything: whenever a collector looks, any version that can be due may be, and any bytes may be
 //!   old enough or not. The minimum age is 0.
-//! - Damaged bytes of another length, in the setups that start with some.
+//! - Damaged bytes of another length, in the setups that start with some; and of the right length, while somebody discards
+//!   them and publishers do not look at what the active version was found to have.
 //! - What "eventually" means: in *every* state, if everybody stops for ever where they are, one fresh run leaves exactly
 //!   what is needed, none of it condemned ([`properties::CLEAN`]).
 //!
@@ -144,4 +145,14 @@ fn a_damaged_blob_is_replaced() {
 #[test]
 fn a_replaced_blob_survives_three_collectors() {
     holds(setups::healing, 70_000);
+}
+
+#[test]
+fn what_the_active_version_has_needs_no_look() {
+    holds(setups::follows, 50_000);
+}
+
+#[test]
+fn a_discard_is_noticed_by_whoever_publishes_afterwards() {
+    holds(setups::discards, 10_000);
 }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | R1: a blob is uploaded, and collected before a manifest refers to it | `r01_a_collector_runs_between_the_upload_and_the_manifest`, `r01_a_collector_runs_before_any_call_of_a_pipeline` |
 //! | R2: "you need not send it" is answered, and then it is collected | `r02_a_blob_that_need_not_be_sent_is_collected_before_the_publish`, `r02_files_of_a_version_that_is_going_are_published_again_before_any_call_of_a_run` |
-//! | R3: a writer stalls past every window, then goes on | `r03_a_publisher_stalls_past_every_window_before_any_of_its_calls`, `r03_a_session_stalls_past_every_window_before_any_of_its_calls`, `r03_a_session_that_was_given_up_cannot_be_committed`, `r03_an_upload_stalls_until_its_generation_is_condemned_and_swept` |
+//! | R3: a writer stalls past every window, then goes on | `r03_a_publisher_stalls_past_every_window_before_any_of_its_calls`, `r03_a_session_stalls_past_every_window_before_any_of_its_calls`, `r03_what_a_version_has_in_common_with_the_active_one_goes_before_any_call`, `r03_a_session_that_was_given_up_cannot_be_committed`, `r03_an_upload_stalls_until_its_generation_is_condemned_and_swept` |
 //! | R4: a collector stalls between its last look and a delete | `r04_a_collector_stalls_before_each_delete_while_everything_is_published_again` |
 //! | R5: a delete is under way while the same digest is uploaded | `r05_an_upload_lands_beside_a_delete_that_is_under_way`, `r05_deletes_that_are_repeated_at_any_later_time_hit_nothing` |
 //! | R6: a cache of what exists outlives the bytes | `r06_a_server_that_knew_a_blob_notices_that_another_collected_it`, `r06_a_reader_whose_version_is_collected_under_it_gets_the_next_one` |

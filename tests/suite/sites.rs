@@ -12,6 +12,7 @@ mod domains;
 mod earlier;
 mod hosts;
 mod immutable;
+mod many;
 mod model;
 mod pages;
 mod paths;

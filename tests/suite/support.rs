@@ -16,6 +16,8 @@ pub mod s3;
 pub mod server;
 pub mod services;
 pub mod signing;
+#[cfg(feature = "sigstore")]
+pub mod sigstore;
 pub mod steps;
 pub mod store;
 pub mod uploading;

@@ -91,8 +91,9 @@ struct Listed {
 }
 
 impl Args {
-    pub(super) fn subject(&self) -> (&Remote, &CatalogName) {
-        (&self.remote, &self.catalog)
+    /// The catalog, and the name of what is listed if that is published already.
+    pub(super) fn subject(&self) -> (&Remote, &CatalogName, Option<&ManifestName>) {
+        (&self.remote, &self.catalog, self.from.as_ref().map(|from| &from.name))
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::believed::Believed;
 use super::signer::{self, Signer, SignerArgs};
-use super::trust::{KeyArgs, TrustArgs};
+use super::trust::{KeyArgs, TrustArgs, verified};
 use crate::cli::publish::local_files::LocalFiles;
 use crate::cli::publish::parse;
 use crate::cli::publish::remarks::Remarks;
@@ -21,7 +21,8 @@ use crate::client::{Client, Content as _, ImportOrigin, StoredCatalog};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Duration;
 use crate::domain::catalog::{
-    CatalogName, DOCUMENT, Document, Problems, PublicKey, Root, Rule, TYPE, check, check_times, follows, root_file,
+    Anchor, CatalogName, DOCUMENT, Document, Known, Problems, PublicKey, Root, Rule, TYPE, check, check_times, follows,
+    root_file,
 };
 use crate::domain::{Carried, Digest, Expect};
 
@@ -100,6 +101,8 @@ pub(super) struct Draft {
     pub(super) before: Option<StoredCatalog>,
     /// The manifest that has to be active.
     pub(super) expect: Expect,
+    /// What a reader who has seen that believes, and knows.
+    pub(super) trusted: Option<(Anchor, Known)>,
 }
 
 impl Draft {
@@ -140,8 +143,9 @@ impl Author<'_> {
     ) -> Result<Document, CliError> {
         let mut attempt = 1;
         loop {
-            let Believed { stored, verified, .. } = self.read().await?;
+            let Believed { stored, verified, anchor } = self.read().await?;
             let mut draft = self.successor(&stored, &verified.document)?;
+            draft.trusted = Some((anchor, verified.known()));
             change(&mut draft)?;
             let problems = follows(Some((&verified.document, verified.digest)), &draft.document);
             match self.publish(draft, problems).await {
@@ -164,7 +168,8 @@ impl Author<'_> {
     /// Reads the catalog, which has to be one that its author would believe.
     async fn read(&self) -> Result<Believed, CliError> {
         let stored = self.client.catalog(self.name).await?;
-        let from = (self.client.base().as_str(), &self.own);
+        let servers = [self.client.base().to_string()];
+        let from = (&servers[..], &self.own);
         let believed = self.args.trust().judge_for_author(self.name, stored, from, self.context)?;
         self.args.trust().keep(self.name, &believed)?;
         Ok(believed)
@@ -177,7 +182,7 @@ impl Author<'_> {
         let previous = Some(Digest::of(&stored.document));
         let document = Document { serial, issued, expires, previous, ..before.clone() };
         let expect = Expect::OneOf(stored.manifest.into_iter().collect());
-        Ok(Draft { document, roots: stored.roots.clone(), before: Some(stored.clone()), expect })
+        Ok(Draft { document, roots: stored.roots.clone(), before: Some(stored.clone()), expect, trusted: None })
     }
 
     /// The first document.
@@ -195,7 +200,7 @@ impl Author<'_> {
             other: Carried::default(),
             releases: Vec::new(),
         };
-        Ok(Draft { document, roots: vec![root], before: None, expect: Expect::Nothing })
+        Ok(Draft { document, roots: vec![root], before: None, expect: Expect::Nothing, trusted: None })
     }
 
     /// Signs and publishes, unless it is known to be wrong already.
@@ -206,7 +211,7 @@ impl Author<'_> {
         problems.extend(check_times(&draft.document, SystemClock.now()));
         problems.into_result().map_err(|problems| invalid(&problems))?;
         let targets = self.targets(&draft).await?;
-        let Draft { document, roots, expect, .. } = draft;
+        let Draft { document, roots, expect, trusted, .. } = draft;
         let signatures = signer::sign_all(self.signers, &document, &bytes)?;
         let stored = StoredCatalog {
             document: bytes.into(),
@@ -215,8 +220,13 @@ impl Author<'_> {
             ..StoredCatalog::default()
         };
         // What readers would refuse is not published.
-        let believed =
-            self.args.trust().judge(self.name, stored, (self.client.base().as_str(), &self.own), self.context)?;
+        let believed = if let Some((anchor, known)) = trusted {
+            let verified = verified(self.name, &stored, &anchor, &known)?;
+            Believed { stored, verified, anchor }
+        } else {
+            let servers = [self.client.base().to_string()];
+            self.args.trust().judge(self.name, stored, (&servers, &self.own), self.context)?
+        };
         let names: Vec<String> = signatures.into_iter().map(|(name, _)| name).collect();
         self.send(&believed.stored, &names, targets.as_ref(), expect).await?;
         self.args.trust().keep(self.name, &believed)?;

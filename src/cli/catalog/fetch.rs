@@ -8,6 +8,7 @@ use super::believed::Believed;
 use super::hazard::unknown;
 use super::trust::TrustArgs;
 use crate::cli::remote::Remote;
+use crate::cli::sources::Servers;
 use crate::cli::{CliError, Context, Exit, fetch, output};
 use crate::client::Client;
 use crate::domain::FileName;
@@ -66,13 +67,13 @@ impl Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let Coordinate { catalog, release, item } = &args.what;
-    let client = args.remote.client()?;
+    let servers = args.remote.readers()?;
     let believed = if args.offline {
         args.trust.read_kept(catalog, context)?
     } else {
-        args.trust.read(&client, catalog, context).await?
+        args.trust.read(&servers, catalog, context).await?
     };
-    let client = believed.reader(&client).await;
+    let client = believed.reader(&servers.reader).await;
     let Believed { verified, .. } = believed;
     let release = match (release, &args.track) {
         (Some(name), None) => verified.document.release(name).ok_or_else(|| unknown(catalog, name))?,
@@ -99,7 +100,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     words.push("--".into());
     words.extend(files.iter().map(|file| OsString::from(file.as_str())));
     keep_manifest(&args, &client, release).await?;
-    fetch::with(fetch::Args::of(words)?, &client, context).await
+    fetch::with(fetch::Args::of(words)?, &Servers::new(&client, Vec::new()), context).await
 }
 
 /// Keeps the manifest, so that the files can be verified later without a server.

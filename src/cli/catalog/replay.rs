@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::believed::Believed;
 use super::hazard::unknown;
-use super::kept::replace;
 use super::trust::TrustArgs;
 use super::verify::read;
 use super::wares;
+use crate::cli::kept::replace;
 use crate::cli::remote::Remote;
 use crate::cli::table::{self, Column, Table, TableArgs};
 use crate::cli::{CliError, Context, Exit, output};
@@ -79,9 +79,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let Coordinate { catalog, release: Some(name), item: None } = &args.release else {
         return Err(CliError::usage("A replay makes a whole release: write CATALOG:RELEASE."));
     };
-    let client = args.remote.client()?;
-    let believed = args.trust.read(&client, catalog, context).await?;
-    let client = believed.reader(&client).await;
+    let servers = args.remote.readers()?;
+    let believed = args.trust.read(&servers, catalog, context).await?;
+    let client = believed.reader(&servers.reader).await;
     let Believed { verified, .. } = believed;
     let release = verified.document.release(name).ok_or_else(|| unknown(catalog, name))?;
     let replay = replay(&client, catalog, release).await?;

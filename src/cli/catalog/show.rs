@@ -56,7 +56,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let Believed { verified, .. } = if args.offline {
         args.trust.read_kept(catalog, context)?
     } else {
-        args.trust.read(&args.remote.client()?, catalog, context).await?
+        args.trust.read(&args.remote.readers()?, catalog, context).await?
     };
     let document = &verified.document;
     if let Some(track) = &args.track {

@@ -1,5 +1,6 @@
 //! Whom a reader of a catalog trusts, and reading it accordingly.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -7,8 +8,9 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 
 use super::believed::Believed;
-use super::kept::{Kept, KeptDirectory};
-use super::sources::{ask, newest};
+use super::newest::{is_proof, newest};
+use crate::cli::kept::{Kept, KeptDirectory};
+use crate::cli::sources::{Servers, Until, ask};
 use crate::cli::{CliError, Context, Exit, output, trust, values};
 use crate::client::{CatalogError, Client, StoredCatalog};
 use crate::clock::{Clock as _, SystemClock};
@@ -53,6 +55,10 @@ pub(super) struct TrustArgs {
     /// Believe the keys that the server shows if nothing is known of the catalog yet, and remember them
     #[arg(long, conflicts_with = "verify_keys")]
     trust_on_first_use: bool,
+
+    /// The keys that a server has shown at the first use, which the next one cannot replace.
+    #[arg(skip)]
+    anchor: Option<Anchor>,
 }
 
 impl From<KeyArgs> for TrustArgs {
@@ -68,10 +74,10 @@ impl TrustArgs {
     }
 
     /// The keys that were given for this catalog.
-    fn given(&self, name: &CatalogName, server: &str) -> Result<Anchor, CliError> {
+    fn given(&self, name: &CatalogName, servers: &[String]) -> Result<Anchor, CliError> {
         let raw = |keys: &[attestation::PublicKey]| keys.iter().map(|key| PublicKey(*key.raw())).collect();
         if let Some(file) = &self.keys.trust {
-            let (keys, threshold) = trust::keys_in(file, &name.manifest(), server)?.ok_or_else(|| {
+            let (keys, threshold) = trust::keys_in(file, &name.manifest(), servers)?.ok_or_else(|| {
                 let detail = format!("{} does not say which keys may sign {}.", file.display(), name.manifest());
                 CliError::new(Exit::Integrity, "KEY_NEEDED", detail)
             })?;
@@ -87,36 +93,48 @@ impl TrustArgs {
         Ok(Anchor { keys, threshold })
     }
 
-    /// Reads a catalog and verifies it: the newest of those that the server and its mirrors have. Of what was verified, a
+    /// Reads a catalog and verifies it: the newest of those that the servers and its mirrors have. Of what was verified, a
     /// copy is kept.
     pub(super) async fn read(
         &self,
-        client: &Client,
+        servers: &Servers,
         name: &CatalogName,
         context: &Context,
     ) -> Result<Believed, CliError> {
         let own = BTreeSet::new();
-        let judge = |stored| self.judge(name, stored, (client.base().as_str(), &own), context);
-        // Mirrors are those of what was believed before: nobody else may say where to ask.
         let kept = self.directory().map(|directory| directory.load(name)).transpose()?.flatten();
+        let addresses = servers.addresses();
+        // The keys that one server shows at the first use have to sign what the others have as well.
+        let first = RefCell::new(None);
+        let judge = |_: &Client, stored| {
+            let trusted = Self { anchor: first.borrow().clone(), ..self.clone() };
+            let believed = trusted.judge(name, stored, (&addresses, &own), context)?;
+            first.borrow_mut().get_or_insert_with(|| believed.anchor.clone());
+            Ok(believed)
+        };
+        // Mirrors are those of what was believed before: nobody else may say where to ask.
         let known = kept.and_then(|kept| kept.known().document).map(|document| document.mirrors).unwrap_or_default();
-        let mut servers = vec![client.clone()];
-        servers.extend(client.mirrors(&known).await);
-        let mut believed = newest(name, ask(&servers, name, judge, false).await, context)?;
-        let mirrors = client.mirrors(&believed.verified.document.mirrors).await;
-        let is_new = |mirror: &Client| servers.iter().all(|server| server.base() != mirror.base());
-        let new: Vec<Client> = mirrors.into_iter().filter(is_new).collect();
+        let mut asked = servers.named.clone();
+        let is_new = |asked: &[Client], mirror: &Client| asked.iter().all(|server| server.base() != mirror.base());
+        let mirrors = servers.reader.mirrors(&known).await;
+        asked.extend(mirrors.into_iter().filter(|mirror| is_new(&servers.named, mirror)));
+        let read = |client: &Client| stored(client.clone(), name.clone());
+        let mut believed = newest(name, ask(&asked, read, judge, Until::Newest).await, context)?;
+        let mirrors = servers.reader.mirrors(&believed.verified.document.mirrors).await;
+        let new: Vec<Client> = mirrors.into_iter().filter(|mirror| is_new(&asked, mirror)).collect();
         if !new.is_empty() {
             // The catalog was read here for the first time, or names other mirrors than before. They cannot decide which
             // keys are trusted: what they have must follow from what the server has.
-            let kept = Kept { stored: believed.stored.clone(), anchor: believed.anchor.clone() };
-            let known = kept.known();
-            let judge = |stored: StoredCatalog| {
-                let verified = verified(name, &stored, &kept.anchor, &known)?;
-                Ok(Believed { stored, verified, anchor: kept.anchor.clone() })
+            let (anchor, known) = (believed.anchor.clone(), believed.verified.known());
+            let judge = |_: &Client, stored: StoredCatalog| {
+                let verified = verified(name, &stored, &anchor, &known)?;
+                Ok(Believed { stored, verified, anchor: anchor.clone() })
             };
-            let more = newest(name, ask(&new, name, judge, true).await, context);
-            believed = more.ok().filter(|more| more.serial() > believed.serial()).unwrap_or(believed);
+            match newest(name, ask(&new, read, judge, Until::Soon).await, context) {
+                Ok(more) if more.serial() > believed.serial() => believed = more,
+                Err(error) if is_proof(&error) => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
         }
         self.keep(name, &believed)?;
         Ok(believed)
@@ -129,15 +147,15 @@ impl TrustArgs {
             let detail = format!("There is no copy of the catalog {name}; read it once without --offline.");
             CliError::new(Exit::NotFound, "NO_COPY", detail)
         })?;
-        self.judge(name, kept.stored, ("", &BTreeSet::new()), context)
+        self.judge(name, kept.stored, (&[], &BTreeSet::new()), context)
     }
 
-    /// Verifies what is stored of a catalog at this server. `own` are keys that are trusted as well, such as an author's own.
+    /// Verifies what is stored of a catalog at these servers. `own` are keys that are trusted as well, such as an author's own.
     pub(super) fn judge(
         &self,
         name: &CatalogName,
         stored: StoredCatalog,
-        from: (&str, &BTreeSet<PublicKey>),
+        from: (&[String], &BTreeSet<PublicKey>),
         context: &Context,
     ) -> Result<Believed, CliError> {
         self.judge_by(verified, name, stored, from, context)
@@ -148,7 +166,7 @@ impl TrustArgs {
         &self,
         name: &CatalogName,
         stored: StoredCatalog,
-        from: (&str, &BTreeSet<PublicKey>),
+        from: (&[String], &BTreeSet<PublicKey>),
         context: &Context,
     ) -> Result<Believed, CliError> {
         self.judge_by(verified_as_of_its_time, name, stored, from, context)
@@ -159,12 +177,12 @@ impl TrustArgs {
         verify: Verify,
         name: &CatalogName,
         stored: StoredCatalog,
-        (server, own): (&str, &BTreeSet<PublicKey>),
+        (servers, own): (&[String], &BTreeSet<PublicKey>),
         context: &Context,
     ) -> Result<Believed, CliError> {
         let kept = self.directory().map(|directory| directory.load(name)).transpose()?.flatten();
-        let known = kept.as_ref().map(Kept::known).unwrap_or_default();
-        let anchor = self.anchor(name, &stored, (self.given(name, server)?, own), kept.as_ref(), context)?;
+        let known = kept.as_ref().map(|kept| kept.known_beside(&stored)).unwrap_or_default();
+        let anchor = self.anchor(name, &stored, (self.given(name, servers)?, own), kept.as_ref(), context)?;
         let verified = verify(name, &stored, &anchor, &known);
         let verified = verified.map_err(|error| if kept.is_some() { self.explain(name, error) } else { error })?;
         Ok(Believed { stored, verified, anchor })
@@ -202,6 +220,9 @@ impl TrustArgs {
         kept: Option<&Kept>,
         context: &Context,
     ) -> Result<Anchor, CliError> {
+        if let (true, Some(first)) = (kept.is_none() && given.keys.is_empty(), &self.anchor) {
+            return Ok(first.clone());
+        }
         if let (true, Some(kept)) = (given.keys.is_empty(), kept) {
             return Ok(kept.anchor.clone());
         }
@@ -218,6 +239,10 @@ impl TrustArgs {
         }
         Ok(given)
     }
+}
+
+async fn stored(client: Client, name: CatalogName) -> Result<StoredCatalog, CliError> {
+    Ok(client.catalog(&name).await?)
 }
 
 /// The keys of the first root: whoever controls the server now could have made it.

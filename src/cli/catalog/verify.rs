@@ -59,13 +59,13 @@ impl Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let name = &args.what.catalog;
-    let client = args.remote.client()?;
+    let servers = args.remote.readers()?;
     let believed = if args.offline {
         args.trust.read_kept(name, context)?
     } else {
-        args.trust.read(&client, name, context).await?
+        args.trust.read(&servers, name, context).await?
     };
-    let client = believed.reader(&client).await;
+    let client = believed.reader(&servers.reader).await;
     if args.deep {
         deep(&client, &believed).await?;
     }

@@ -75,7 +75,9 @@ impl Signer {
         let own = stated::for_publish(client, name, manifest, (&self.stated, &self.key)).await?;
         let mut shown = stated::to_json(&own.statement, &self.key);
         shown["digest"] = Digest::of(&own.bytes).to_string().into();
-        Ok(NewSignature { bytes: own.bytes.into(), statement: own.statement, shown, key: self.id() })
+        shown["added"] = (!own.is_known).into();
+        let is_known = own.is_known;
+        Ok(NewSignature { bytes: own.bytes.into(), statement: own.statement, is_known, shown, key: self.id() })
     }
 }
 
@@ -86,12 +88,15 @@ pub(in crate::cli) struct NewSignature {
     /// What `--json` prints.
     pub(super) shown: Value,
     statement: Statement,
+    /// Whether these bytes had it before.
+    is_known: bool,
     key: KeyId,
 }
 
 impl NewSignature {
     pub(super) fn report(&self) {
         let Statement { serial, scope, .. } = &self.statement;
-        output::note(format_args!("signed with the key {}, serial {serial}, for {scope}", self.key));
+        let done = if self.is_known { "was signed before" } else { "signed" };
+        output::note(format_args!("{done} with the key {}, serial {serial}, for {scope}", self.key));
     }
 }

@@ -8,10 +8,15 @@ use crate::cli::trust::signature_of;
 use crate::cli::{CliError, Exit, values};
 use crate::client::Client;
 use crate::clock::{Clock as _, SystemClock};
-use crate::domain::attestation::{MAX_SERIAL, Signed, Statement};
+use crate::domain::attestation::{MAX_SERIAL, Proof, Signed, Statement};
 use crate::domain::manifest::{Aliases, Format};
 use crate::domain::{Digest, ManifestName, NamePattern, Selector, Target};
 use crate::wire::Row;
+
+/// Highest serial that may be chosen freely: half of them are left for what follows.
+const FREE_SERIAL: u64 = MAX_SERIAL / 2;
+/// How far above the newest one a serial may be in any case.
+const NEAR: u64 = 1000;
 
 /// What a signature states beside the label, as far as it is said. Part of a command that has `--key`.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,6 +56,15 @@ impl StatedArgs {
                  not accept it. Give a higher one."
             );
             return Err(CliError::new(Exit::Usage, "SERIAL_BEHIND", detail));
+        }
+        // Clients never go back, so a serial near the end would be the last one.
+        let nearest = newest.map_or(FREE_SERIAL, |newest| FREE_SERIAL.max(newest.saturating_add(NEAR)));
+        if serial > nearest {
+            let detail = format!(
+                "The serial {serial} would leave no room for those of later releases, below which verifying clients do not go back. \
+                 Give one of at most {nearest}; without --serial it is the present second, {clock}."
+            );
+            return Err(CliError::usage(detail));
         }
         let (scope, label) = (self.scope(name)?, label_of(manifest, label)?);
         // Whole seconds are precise enough, and easier to read.
@@ -120,15 +134,17 @@ pub(in crate::cli) struct Own {
     pub(in crate::cli) bytes: Vec<u8>,
     /// What it states.
     pub(in crate::cli) statement: Statement,
+    /// Whether it was there before.
+    pub(in crate::cli) is_known: bool,
 }
 
 /// The signatures of this key that a version has. What is not verified does not count, or anybody could raise the next
 /// serial.
 pub(in crate::cli) fn own(row: &Row, manifest: &[u8], key: &SigningKey) -> Vec<Own> {
     let keys = std::slice::from_ref(key.public());
-    let verified = |bytes: Vec<u8>| {
-        let statement = Signed::verify(&bytes, manifest, keys).outcome.ok()?.1?;
-        Some(Own { bytes, statement })
+    let verified = |bytes: Vec<u8>| match Signed::verify(&bytes, manifest, keys).outcome {
+        Ok(Proof::Key(_, Some(statement))) => Some(Own { bytes, statement, is_known: true }),
+        _ => None,
     };
     row.attachments.iter().filter_map(signature_of).filter_map(verified).collect()
 }
@@ -175,5 +191,5 @@ pub(in crate::cli) async fn for_publish(
     }
     let statement = stated.statement(name, manifest, None, newest)?;
     let bytes = key.sign(manifest, &statement.to_string())?.into_bytes();
-    Ok(Own { bytes, statement })
+    Ok(Own { bytes, statement, is_known: false })
 }

@@ -1,13 +1,15 @@
-//! The file that says which keys may sign which names.
+//! The file that says which keys and identities may sign which names.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{CliError, signing};
-use crate::domain::attestation::{KeyError, KeyId, PublicKey, Requirement, RequirementError};
+use crate::domain::attestation::{
+    Identity, KeyError, KeyId, MAX_TRUSTED_ROOT, PublicKey, Requirement, RequirementError, TrustedRoot,
+};
 use crate::domain::{ManifestName, NamePattern};
 
 /// A public key: the key itself, or a file with it. Read when it is needed, not when arguments are parsed.
@@ -22,6 +24,16 @@ pub(in crate::cli) fn key(text: &str) -> Result<PublicKey, CliError> {
     }
 }
 
+/// The trusted roots of sigstore in a file.
+pub(super) fn trusted_root(path: &Path) -> Result<TrustedRoot, CliError> {
+    let read = || {
+        let mut text = String::new();
+        File::open(path)?.take(MAX_TRUSTED_ROOT + 1).read_to_string(&mut text).map(|_| text)
+    };
+    let text = read().map_err(|error| CliError::io(format_args!("read {}", path.display()), &error))?;
+    TrustedRoot::parse(&text, path).map_err(|error| CliError::usage(format!("{}: {error}.", path.display())))
+}
+
 /// The directory for what is kept about keys, if it is known.
 pub(super) fn directory() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -29,20 +41,27 @@ pub(super) fn directory() -> Option<PathBuf> {
     Some(base.or_else(|| set("HOME").map(|home| home.join(".config")))?.join("larder"))
 }
 
-/// `[[trust]]`: keys for some names.
+/// `[[trust]]`: keys and identities for some names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Entry {
     /// The names.
     pub(super) scope: NamePattern,
     /// The keys that count.
-    pub(super) keys: Vec<PublicKey>,
-    /// How many of them must have signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<PublicKey>,
+    /// How many of them, and of the identities, must have signed.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     threshold: usize,
     /// Keys among them that count no longer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     revoked: Vec<KeyId>,
+    /// The file with the trusted roots of sigstore, seen from where the trust file is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sigstore_root: Option<PathBuf>,
+    /// The identities whose bundles count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    identities: Vec<Identity>,
     /// Addresses of the servers that the entry is for; all, if there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     servers: Vec<String>,
@@ -59,9 +78,11 @@ fn is_one(threshold: &usize) -> bool {
 
 impl Entry {
     /// The entry for a name whose key is trusted because it is the first one that was seen.
-    pub(super) fn first_use(name: &ManifestName, key: PublicKey, server: String) -> Self {
+    pub(super) fn first_use(name: &ManifestName, key: PublicKey, servers: &[String]) -> Self {
         let scope = name.as_str().parse().unwrap_or_else(|_| NamePattern::any());
-        Self { scope, keys: vec![key], threshold: 1, revoked: Vec::new(), servers: vec![server] }
+        let (revoked, sigstore_root, identities) = (Vec::new(), None, Vec::new());
+        let servers = servers.iter().map(|server| server.trim_end_matches('/').to_owned()).collect();
+        Self { scope, keys: vec![key], threshold: 1, revoked, sigstore_root, identities, servers }
     }
 
     /// What serials belong to: stays the same when keys change.
@@ -70,13 +91,17 @@ impl Entry {
         if servers.is_empty() { self.scope.to_string() } else { format!("{} at {servers}", self.scope) }
     }
 
-    pub(super) fn requirement(&self) -> Result<Requirement, RequirementError> {
+    fn requirement(&self, root: Option<TrustedRoot>) -> Result<Requirement, RequirementError> {
         // A threshold of none would accept everything.
-        Requirement::new(self.threshold.max(1), true, self.keys.clone(), self.revoked.clone())
+        Requirement::with_identities(
+            (self.threshold.max(1), true),
+            (self.keys.clone(), self.revoked.clone()),
+            (self.identities.clone(), root),
+        )
     }
 
     fn is_for(&self, name: &ManifestName, server: &str) -> bool {
-        let same = |one: &String| one.trim_end_matches('/') == server;
+        let same = |one: &String| one.trim_end_matches('/') == server.trim_end_matches('/');
         self.scope.matches(name) && (self.servers.is_empty() || self.servers.iter().any(same))
     }
 }
@@ -117,8 +142,26 @@ impl TrustFile {
         path.into()
     }
 
-    pub(super) fn entry_for(&self, name: &ManifestName, server: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.is_for(name, server))
+    /// What an entry requires.
+    pub(super) fn requirement(&self, entry: &Entry) -> Result<Requirement, CliError> {
+        let beside = |file: &PathBuf| self.path.parent().map_or_else(|| file.clone(), |directory| directory.join(file));
+        let root = entry.sigstore_root.as_ref().map(|file| trusted_root(&beside(file))).transpose()?;
+        entry.requirement(root).map_err(|error| {
+            CliError::usage(format!("{}: the entry for {}: {error}.", self.path.display(), entry.scope))
+        })
+    }
+
+    /// Whether anybody may sign by an identity.
+    pub(super) fn has_identities(&self) -> bool {
+        self.entries.iter().any(|entry| !entry.identities.is_empty())
+    }
+
+    /// The entry for a name at the first of these servers that has one: they are asked for the same.
+    pub(super) fn entry_for(&self, name: &ManifestName, servers: &[String]) -> Option<&Entry> {
+        // An entry without servers is for copies as well, which came from somewhere.
+        let anywhere = [String::new()];
+        let servers = if servers.is_empty() { &anywhere } else { servers };
+        servers.iter().find_map(|server| self.entries.iter().find(|entry| entry.is_for(name, server)))
     }
 
     /// Adds an entry behind those that there are, whose text stays as people wrote it.

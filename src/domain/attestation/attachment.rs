@@ -9,6 +9,8 @@ use super::minisign::{self, KeyId, Signature};
 use crate::domain::word::{Word, open_words};
 use crate::domain::{Carried, Descriptor, Digest, FileName, Subject};
 
+/// What the media types of all versions of sigstore bundles begin with.
+pub const BUNDLES: &str = "application/vnd.dev.sigstore.bundle";
 /// Maximum number of attachments of a version.
 pub const MAX_ATTACHMENTS: usize = 64;
 /// Maximum number of attachments of a version by one subject.
@@ -52,7 +54,7 @@ impl Role {
             | "application/spdx+json"
             | "text/spdx" => Self::Sbom,
             "text/markdown" | "text/plain" => Self::Notes,
-            _ if media_type.starts_with("application/vnd.dev.sigstore.bundle") => Self::Signature,
+            _ if media_type.starts_with(BUNDLES) => Self::Signature,
             _ => return None,
         })
     }
@@ -104,10 +106,16 @@ impl Attachment {
         self.inline.is_none().then_some(Descriptor { digest: self.digest, size: self.size })
     }
 
-    /// Whether it is a signature of the manifest that policies and clients verify.
+    /// Whether it is a signature of the manifest by a key, which policies and clients verify.
     #[must_use]
     pub fn is_signature(&self) -> bool {
         &*self.media_type == minisign::MEDIA_TYPE && self.file.is_none()
+    }
+
+    /// Whether it is a sigstore bundle about the manifest, which they verify if identities count.
+    #[must_use]
+    pub fn is_bundle(&self) -> bool {
+        self.media_type.starts_with(BUNDLES) && self.file.is_none()
     }
 
     /// The id of the key that it claims to be signed with, and the comment that the signature covers.

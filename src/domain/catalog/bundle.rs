@@ -89,6 +89,12 @@ impl<'a> Bundle<'a> {
     }
 }
 
+/// The numbers and sizes in bytes of all files with targets.
+#[must_use]
+pub fn targets_files(manifest: &Manifest) -> Vec<(u64, u64)> {
+    numbered(manifest, ".targets.json").map(|(number, file)| (number, file.blob.size)).collect()
+}
+
 fn roots<'a>(manifest: &'a Manifest, problems: &mut Problems) -> Vec<&'a Artifact> {
     let mut roots: Vec<_> = numbered(manifest, ".root.json").collect();
     roots.sort_by_key(|(number, _)| *number);

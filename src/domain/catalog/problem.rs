@@ -34,6 +34,8 @@ pub enum Rule {
     ReleaseRemoved,
     /// The keys of the newest root sign, and every root is signed by the one before.
     Signatures,
+    /// The targets for clients of TUF, if there are any, state what the document states.
+    Targets,
 }
 
 impl Rule {
@@ -52,6 +54,7 @@ impl Rule {
             Self::ReleaseChanged => "RELEASE_CHANGED",
             Self::ReleaseRemoved => "RELEASE_REMOVED",
             Self::Signatures => "CATALOG_SIGNATURES",
+            Self::Targets => "CATALOG_TARGETS",
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -44,8 +45,12 @@ pub struct TargetsError(String);
 pub struct Targets {
     /// Their version: the serial of the document that they were made of.
     pub version: u64,
+    /// When they end.
+    pub expires: Timestamp,
     /// The files, by their paths.
     pub files: BTreeMap<String, Descriptor>,
+    /// What is stated of the files beside that, by their paths.
+    pub(super) custom: BTreeMap<String, Value>,
     metadata: Metadata,
 }
 
@@ -54,6 +59,7 @@ struct TargetsJson {
     #[serde(rename = "_type")]
     kind: String,
     version: u64,
+    expires: Timestamp,
     targets: BTreeMap<String, TargetJson>,
 }
 
@@ -61,6 +67,8 @@ struct TargetsJson {
 struct TargetJson {
     length: u64,
     hashes: BTreeMap<String, String>,
+    #[serde(default)]
+    custom: Value,
 }
 
 impl Targets {
@@ -74,11 +82,15 @@ impl Targets {
         if json.kind != "targets" {
             return Err(TargetsError("their type is another".into()));
         }
-        let file = |(path, target): (String, TargetJson)| {
-            let digest = format!("sha256:{}", target.hashes.get("sha256")?).parse().ok()?;
-            Some((path, Descriptor { digest, size: target.length }))
-        };
-        Ok(Self { version: json.version, files: json.targets.into_iter().filter_map(file).collect(), metadata })
+        let (mut files, mut custom) = (BTreeMap::new(), BTreeMap::new());
+        for (path, target) in json.targets {
+            let digest = target.hashes.get("sha256").and_then(|hex| format!("sha256:{hex}").parse().ok());
+            if let Some(digest) = digest {
+                files.insert(path.clone(), Descriptor { digest, size: target.length });
+            }
+            custom.insert(path, target.custom);
+        }
+        Ok(Self { version: json.version, expires: json.expires, files, custom, metadata })
     }
 
     /// Whether enough keys sign them, by this root.
@@ -95,7 +107,7 @@ impl Targets {
 }
 
 /// The items of a release that are files, with these. The same file may be several items.
-fn files(release: &Release) -> impl Iterator<Item = (&str, FileName)> {
+pub(super) fn files(release: &Release) -> impl Iterator<Item = (&str, FileName)> {
     release.items.iter().filter_map(|(name, item)| Some((name.as_str(), item.file(name)?)))
 }
 
@@ -127,6 +139,11 @@ pub fn new_targets(document: &Document, stored: impl Fn(&Release, &FileName) -> 
 
 /// A file of a release, with what the author says about that.
 fn target(release: &Release, digest: Digest, size: u64) -> Value {
+    json!({"length": size, "hashes": {"sha256": digest.hex()}, "custom": custom(release)})
+}
+
+/// What the author says about a release; the items that are the file are added to it.
+pub(super) fn custom(release: &Release) -> Value {
     let mut custom = json!({"release": release.name, "items": []});
     let said = [("metadata", &release.metadata), ("hazards", &release.hazards)];
     for (member, texts) in said {
@@ -134,5 +151,5 @@ fn target(release: &Release, digest: Digest, size: u64) -> Value {
             custom[member] = json!(texts);
         }
     }
-    json!({"length": size, "hashes": {"sha256": digest.hex()}, "custom": custom})
+    custom
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Rejection;
-use crate::domain::attestation::{Judged, KeyId, Refused, Requirement, Signed, SignedRelease, Standing};
+use crate::domain::attestation::{Judged, Refused, Requirement, Signed, SignedRelease, Signer, Standing};
 use crate::domain::{LogName, ManifestName, VersionRow};
 
 /// The verified signatures of the versions that a change is about.
@@ -34,10 +34,10 @@ pub(super) struct Admitted {
 pub struct SignaturesMissing {
     /// Number of the version.
     pub version: u64,
-    /// How many distinct keys must have signed it.
+    /// How many distinct keys and identities must have signed it.
     pub need: usize,
-    /// The keys whose signatures count.
-    pub have: Vec<KeyId>,
+    /// Those whose signatures count.
+    pub have: Vec<Signer>,
     /// Signatures that do not count.
     pub refused: Vec<Refused>,
 }
@@ -57,7 +57,7 @@ impl Signatures {
         let judged = self.requirement.judge(release(&name, row), &self.candidate, Some(now));
         let was_active = row.activations > 1;
         if judged.only_revoked || !(was_active || self.requirement.is_met(&judged)) {
-            let Judged { keys: have, refused, .. } = judged;
+            let Judged { signers: have, refused, .. } = judged;
             let missing = SignaturesMissing { version: row.number, need, have, refused };
             return Err(Rejection::SignaturesMissing(Box::new(missing)));
         }
@@ -78,7 +78,10 @@ impl Signatures {
             None => judged.serial.map(|_| row.number),
         };
         let superseded = behind.map(|(_, serial)| serial);
-        Ok(Admitted { standing: Standing { keys: judged.keys, need, serial: judged.serial, superseded }, foremost })
+        Ok(Admitted {
+            standing: Standing { signers: judged.signers, need, serial: judged.serial, superseded },
+            foremost,
+        })
     }
 }
 

@@ -12,11 +12,12 @@ use axum::routing::get;
 use http_body_util::BodyExt as _;
 
 use super::*;
-use crate::domain::ManifestName;
+use crate::domain::{Digest, ManifestName};
 use crate::http::error::Denial;
 use crate::http::rfc::hardening::Hardening;
 use crate::http::serving::response_cache::{CacheSources, Cacheable};
 use crate::http::surface::SurfaceProperties;
+use crate::store::FileSlice;
 
 type Generations = Arc<Mutex<HashMap<ManifestName, u64>>>;
 
@@ -43,6 +44,10 @@ impl CacheSources for World {
 
     fn hosts(&self) -> u64 {
         0
+    }
+
+    fn open(&self, _: Digest) -> Option<FileSlice> {
+        None
     }
 }
 

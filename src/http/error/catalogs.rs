@@ -93,5 +93,6 @@ fn code(rule: Rule) -> Code {
         Rule::ReleaseChanged => Code::ReleaseChanged,
         Rule::ReleaseRemoved => Code::ReleaseRemoved,
         Rule::Signatures => Code::CatalogSignatures,
+        Rule::Targets => Code::CatalogTargets,
     }
 }

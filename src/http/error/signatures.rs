@@ -46,8 +46,8 @@ impl ApiError {
         let why: Vec<String> = refused.iter().map(|refused| sentence(&refused.why.to_string())).collect();
         let why = if why.is_empty() { String::new() } else { format!(" Not counted: {}", why.join(" ")) };
         let detail = format!(
-            "Version {version} needs signatures of {need} of the keys of this name's policy to become active, and has {}. Stage \
-             it, sign it, then promote it.{why}",
+            "Version {version} needs signatures of {need} of the keys and identities of this name's policy to become active, and \
+             has {}. Stage it, sign it, then promote it.{why}",
             keys.len(),
         );
         let refused = refused.iter().map(|one| json!({"digest": one.signature, "why": one.why.to_string()}));

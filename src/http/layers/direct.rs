@@ -24,7 +24,11 @@ impl RequestContext {
         let codings = if place.by_host { asked.codings } else { AcceptedCodings::default() };
         let key = place.key(host.as_deref(), codings, asked.target)?;
         let hit = self.responses.lookup(&key, !asked.is_head, asked.held)?;
-        let (body, file) = body_of(&hit)?;
+        let opened = if hit.is_head() { Some(hit.open(&self.responses)?) } else { None };
+        let (body, file) = match &opened {
+            Some(slice) => opened_body(&hit, slice),
+            None => body_of(&hit)?,
+        };
         let id = request_id::new();
         let bytes = self.dates.complete(hit.head(&key)?, id, began, body.map_or(&[], |body| body));
         let method = if asked.is_head { Method::HEAD } else { Method::GET };
@@ -40,6 +44,16 @@ impl RequestContext {
         }
         hit.meter(&self.meters, &method).count(took);
         Some(DirectAnswer { bytes, file })
+    }
+}
+
+/// The body of a response of which only the head was cached.
+fn opened_body<'a>(hit: &Hit, slice: &'a FileSlice) -> (Option<&'a Bytes>, Option<FileSlice>) {
+    match &slice.bytes {
+        _ if !hit.is_whole() => (None, None),
+        Some(bytes) if bytes.len() <= LARGEST => (Some(bytes), None),
+        // It was just read.
+        _ => (None, Some(FileSlice { bytes: None, ..slice.clone() })),
     }
 }
 

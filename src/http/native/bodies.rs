@@ -25,17 +25,17 @@ fn verifying(standing: &Standing) -> wire::Verifying {
     let lacking = || {
         format!(
             "{} of {} signatures that the policy of the name requires are there",
-            standing.keys.len(),
+            standing.signers.len(),
             standing.need
         )
     };
     let superseded =
         |serial| format!("what was active before had the serial {serial}; sign this one again with a higher one");
-    let short = (standing.keys.len() < standing.need).then(lacking);
+    let short = (standing.signers.len() < standing.need).then(lacking);
     wire::Verifying {
         accept: standing.is_accepted(),
         why: short.or_else(|| standing.superseded.map(superseded)),
-        keys: standing.keys.iter().map(ToString::to_string).collect(),
+        keys: standing.signers.iter().map(ToString::to_string).collect(),
         serial: standing.serial,
     }
 }

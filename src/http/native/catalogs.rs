@@ -14,8 +14,8 @@ use super::blobs::require_blob_read;
 use super::pages::{self, Site};
 use super::parameters as p;
 use crate::access::Caller;
-use crate::domain::catalog::{CatalogName, Item, Release};
-use crate::domain::{Head, ManifestName};
+use crate::domain::catalog::{self, CatalogName, Release};
+use crate::domain::{FileName, Head, ManifestName, Target, Ware};
 use crate::http::error::ApiError;
 use crate::http::extract::{Params, RequestedFreshness, Rest};
 use crate::http::openapi::{Document, Operation, json_of, text};
@@ -26,6 +26,7 @@ use crate::http::serving::bytes::{self, BlobOptions};
 use crate::http::serving::download::Download;
 use crate::http::serving::response_cache::Cacheable;
 use crate::http::state::{AppState, Delivery};
+use crate::protocol::AsOf;
 use crate::service::catalogs::{ActiveCatalog, CatalogReadError};
 use crate::wire::schema::Anything;
 use crate::wire::{CatalogEntry, CatalogItem, CatalogPage, CatalogRelease, Code, headers, limits};
@@ -156,47 +157,99 @@ async fn show(
     let name = catalog.manifest();
     caller.require_read(&state.access, &name)?;
     require_blob_read(&state.access, &caller)?;
-    let active = state.catalogs.active(&catalog, fresh).await?;
     let is_public = state.access.is_public(&name);
-    let mut headers = HeaderMap::new();
-    headers.insert(SERIAL, HeaderValue::from(active.document.serial));
-    headers.insert(GENERATION, HeaderValue::from(active.found.generation));
-    headers.insert(VARY, HeaderValue::from_static("Accept"));
-    set_freshness(&mut headers, Freshness::Revalidate, is_public);
-    let Some(release) = release else {
-        if html {
-            let root = state.catalogs.root(&active).await?;
-            let tuf = state.tuf.shows(&catalog, &active).await?;
-            let signers = state.catalogs.signers(&active, root.as_ref()).await?;
-            let keys = root.as_ref().map(|root| (root, &*signers));
-            return Ok((headers, pages::catalog(&site, &active, (keys, tuf), query.page.unwrap_or(1))).into_response());
-        }
-        return document(&state, &active, is_public, request.headers(), headers).await;
-    };
-    let found = active.document.release(&release).ok_or(CatalogReadError::NoSuchRelease(release))?;
-    let plain = prefers_text(request.headers());
-    match item {
-        None if plain => Ok(line(headers, &found.manifest.to_string())),
-        None => Ok((headers, Json(CatalogRelease::of(&catalog, active.document.serial, found))).into_response()),
-        Some(item) => {
-            let entry = found.items.get(&item).map(|entry| CatalogItem::of(&item, entry));
-            let mut entry = entry.ok_or_else(|| CatalogReadError::NoSuchItem(item.clone()))?;
-            if !plain {
-                entry.ware_verified = is_verified(&state, &caller, found, &item).await?;
-            }
-            Ok(if plain { line(headers, &named(found, &entry)) } else { (headers, Json(entry)).into_response() })
-        }
+    if let Some(release) = release {
+        let asked = Asked { catalog, release, item, plain: prefers_text(request.headers()) };
+        return asked.answer(&state, &caller, is_public, fresh).await;
     }
+    let active = state.catalogs.active(&catalog, fresh).await?;
+    let headers = head(active.document.serial, active.found.generation, is_public);
+    if html {
+        let root = state.catalogs.root(&active).await?;
+        let tuf = state.tuf.shows(&catalog, &active).await?;
+        let signers = state.catalogs.signers(&active, root.as_ref()).await?;
+        let keys = root.as_ref().map(|root| (root, &*signers));
+        return Ok((headers, pages::catalog(&site, &active, (keys, tuf), query.page.unwrap_or(1))).into_response());
+    }
+    document(&state, &active, is_public, request.headers(), headers).await
 }
 
-/// Whether this server has computed the ware of an item, as far as the caller may know.
-async fn is_verified(state: &AppState, caller: &Caller, release: &Release, item: &str) -> Result<bool, ApiError> {
-    let stated = release.items.get(item).and_then(Item::ware);
-    let (Some(stated), Some(file), Some(target)) = (stated, release.file(item), release.target()) else {
-        return Ok(false);
-    };
-    let may_read = state.access.may_read(caller, &target.name);
-    Ok(may_read && state.catalogs.is_verified(&target, &file, &stated).await?)
+/// The headers of all answers about a catalog.
+fn head(serial: u64, generation: u64, is_public: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(SERIAL, HeaderValue::from(serial));
+    headers.insert(GENERATION, HeaderValue::from(generation));
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    set_freshness(&mut headers, Freshness::Revalidate, is_public);
+    headers
+}
+
+/// A release that is asked for, or an item of it.
+struct Asked {
+    catalog: CatalogName,
+    release: String,
+    item: Option<String>,
+    /// Whether one line is asked for, rather than JSON.
+    plain: bool,
+}
+
+/// What is found of it.
+enum Found {
+    Line(String),
+    Json(Vec<u8>),
+    /// An item, and the ware that is stated of a file of a version, if one is.
+    Item(CatalogItem, Option<(Target, FileName, Ware)>),
+}
+
+impl Asked {
+    async fn answer(
+        self,
+        state: &AppState,
+        caller: &Caller,
+        is_public: bool,
+        fresh: AsOf,
+    ) -> Result<Response, ApiError> {
+        let catalog = self.catalog.clone();
+        let look = move |document: &catalog::Document| self.find(document);
+        let (version, serial, found) = state.catalogs.look_through(&catalog, fresh, look).await?;
+        let mut headers = head(serial, version.generation, is_public);
+        match found? {
+            Found::Line(text) => Ok(line(headers, &text)),
+            Found::Json(bytes) => {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                Ok((headers, bytes).into_response())
+            }
+            Found::Item(mut item, stated) => {
+                if let Some((target, file, ware)) = stated
+                    && state.access.may_read(caller, &target.name)
+                {
+                    item.ware_verified = state.catalogs.is_verified(&target, &file, &ware).await?;
+                }
+                Ok((headers, Json(item)).into_response())
+            }
+        }
+    }
+
+    /// A release may be as large as the whole document, so it is written here, where that holds up nobody.
+    fn find(self, document: &catalog::Document) -> Result<Found, CatalogReadError> {
+        let Self { catalog, release, item, plain } = self;
+        let found = document.release(&release).ok_or(CatalogReadError::NoSuchRelease(release))?;
+        let Some(item) = item else {
+            return Ok(if plain {
+                Found::Line(found.manifest.to_string())
+            } else {
+                let release = CatalogRelease::of(&catalog, document.serial, found);
+                Found::Json(serde_json::to_vec(&release).unwrap_or_default())
+            });
+        };
+        let Some(listed) = found.items.get(&item) else { return Err(CatalogReadError::NoSuchItem(item)) };
+        let entry = CatalogItem::of(&item, listed);
+        if plain {
+            return Ok(Found::Line(named(found, &entry)));
+        }
+        let stated = found.target().zip(listed.file(&item)).zip(listed.ware());
+        Ok(Found::Item(entry, stated.map(|((target, file), ware)| (target, file, ware))))
+    }
 }
 
 /// The document, byte for byte.

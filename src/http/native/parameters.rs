@@ -217,7 +217,7 @@ failures! {
     408 "TooSlow" [], "TIMEOUT: the body paused or trickled for too long.";
     409 "Conflict" [], "MANIFEST_BLOB_UNKNOWN with `missing` and `wrong_size`; SIZE_INVALID, with `wrong_size` alone; \
         LABEL_TAKEN, with `version` and `label`; ATTACHMENTS_FULL, with `version`; SIGNATURES_MISSING, with `version`, `need`, the \
-        keys that it has (`have`), and the signatures that do not count (`refused`: `digest`, `why`); SERIAL_BEHIND, with `version`, \
+        keys and identities that it has (`have`), and the signatures that do not count (`refused`: `digest`, `why`); SERIAL_BEHIND, with `version`, \
         `serial`, `active` and `active_serial`; IMMUTABLE_CHANGED, with the `files` (`name`, `version`) of a site, at most 1,000 \
         of `count`; TAG_IMMUTABLE, with `version` and `current`; VERSION_STATE; VERSION_PINNED; VERSION_YANKED; PARTS_MISSING, with \
         `missing_parts`; LISTED_IN_CATALOG, with `version` and `catalog`; CATALOG_ROLLS_FORWARD; CATALOG_SERIAL, CATALOG_SIGNATURES, \
@@ -232,7 +232,7 @@ failures! {
     416 "RangeNotSatisfiable" [CONTENT_RANGE], "RANGE_INVALID: the range begins behind the end.";
     421 "Misdirected" [], "MISDIRECTED: the host is none of those that this server is configured for.";
     422 "Invalid" [], "MANIFEST_INVALID, with all `problems`. ATTACHMENT_INVALID. Of a catalog, with all `problems` (`code`, `place`, `detail`), the \
-        first of them: CATALOG_DOCUMENT, CATALOG_NAME, RELEASE_NAME, ITEM_NAME, ITEM_FILE, WARE_ID, METADATA.";
+        first of them: CATALOG_DOCUMENT, CATALOG_NAME, RELEASE_NAME, ITEM_NAME, ITEM_FILE, WARE_ID, METADATA, CATALOG_TARGETS.";
     428 "PreconditionRequired" [], "PRECONDITION_REQUIRED: the policy of the name wants `If-Match` or `If-None-Match`.";
     500 "Internal" [], "INTERNAL, STORE_DENIED, STORE_CORRUPT. The reason is in the log, under the id in `instance`.";
     503 "Unavailable" [RETRY_AFTER], "UNAVAILABLE: try again. STORE_READ_ONLY, CLOCK_SKEW: nothing was changed, reading works but for the timestamps of TUF. STORE_TOO_NEW: \

@@ -18,9 +18,9 @@ use axum::routing::get;
 use super::blobs::require_blob_read;
 use super::parameters as p;
 use crate::access::Caller;
-use crate::domain::FileName;
-use crate::domain::catalog::{CatalogName, Release};
+use crate::domain::catalog::{self, CatalogName};
 use crate::domain::timeless::{LINEAGE_FILE, MIRRORS_FILE, Mirrors, WarePath, holders};
+use crate::domain::{FileName, Target};
 use crate::http::error::ApiError;
 use crate::http::extract::{RequestedFreshness, Rest};
 use crate::http::openapi::{Document, Operation, text};
@@ -170,10 +170,7 @@ impl Asked<'_> {
                 self.document(catalog, &active, MIRRORS_FILE, mirrors.into(), origin.is_configured)
                     .answer(&request.headers)
             }
-            Place::Ware(WarePath { hash }) => {
-                let active = state.catalogs.active(catalog, fresh).await?;
-                self.ware(catalog, &active, hash).await
-            }
+            Place::Ware(WarePath { hash }) => self.ware(catalog, hash).await,
         }
     }
 
@@ -202,10 +199,16 @@ impl Asked<'_> {
     }
 
     /// The redirect to the file that a release has of this ware.
-    async fn ware(&self, catalog: &CatalogName, active: &ActiveCatalog, hash: &str) -> Result<Response, ApiError> {
+    async fn ware(&self, catalog: &CatalogName, hash: &str) -> Result<Response, ApiError> {
         let is_public = self.state.access.is_public(&catalog.manifest());
-        for (release, file) in holders(&active.document, hash).take(TRIED) {
-            match self.file(release, &file, is_public).await {
+        let hash = hash.to_owned();
+        let look = move |document: &catalog::Document| -> Vec<(Target, FileName)> {
+            let held = holders(document, &hash).take(TRIED);
+            held.filter_map(|(release, file)| Some((release.target()?, file))).collect()
+        };
+        let (_, _, held) = self.state.catalogs.look_through(catalog, self.fresh, look).await?;
+        for (target, file) in held {
+            match self.file(target, &file, is_public).await {
                 Err(error) if !error.status().is_server_error() => {}
                 found => return found,
             }
@@ -213,9 +216,8 @@ impl Asked<'_> {
         Err(absent())
     }
 
-    async fn file(&self, release: &Release, file: &FileName, is_public: bool) -> Result<Response, ApiError> {
+    async fn file(&self, target: Target, file: &FileName, is_public: bool) -> Result<Response, ApiError> {
         let Self { state, caller, fresh } = *self;
-        let target = release.target().ok_or_else(absent)?;
         let reading = Reading::new(&state.resolve, &state.access, caller, target, fresh).await?;
         let (found, loaded) = state.resolve.manifest(reading.target(), fresh).await?;
         let artifact = loaded.file(file)?.ok_or_else(absent)?;

@@ -109,10 +109,12 @@ fn digest(target: &str) -> Option<Digest> {
 async fn show(
     State(state): State<AppState>,
     caller: Caller,
-    rest: Rest,
+    rest: Result<Rest, ApiError>,
     RequestedFreshness(fresh): RequestedFreshness,
     request: Request,
 ) -> Result<Response, ApiError> {
+    // Clients know no other answer to what is not there.
+    let rest = rest.map_err(|_| ApiError::tuf_unknown())?;
     let (catalog, wanted) = parse(&rest.0).ok_or_else(ApiError::tuf_unknown)?;
     let name = catalog.manifest();
     caller.require_read(&state.access, &name)?;

@@ -64,7 +64,7 @@ pub(in crate::http) async fn get(
         let object = blobs.open(digest, None).await?.ok_or_else(unknown)?;
         let headers = blob_headers(digest, object.meta.size, options);
         let cacheable =
-            object.file.clone().filter(|_| options.public).map(|slice| Extension(Cacheable::of_file(slice)));
+            object.file.clone().filter(|_| options.public).map(|slice| Extension(Cacheable::of_file(digest, slice)));
         return Ok((cacheable, send(StatusCode::OK, headers, object)).into_response());
     }
     let meta = blobs.stat(digest).await?.ok_or_else(unknown)?;

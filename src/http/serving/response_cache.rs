@@ -10,9 +10,13 @@
 //! Nobody can displace other responses by asking for the same thing under ever new addresses: a blob has one entry
 //! whatever its address says besides the digest, and of names only addresses without a query are cached. Answers that say
 //! that something is not there have a budget of their own.
+//!
+//! Of small blobs for which there is no room, as of the files of a large site, the head is kept alone, and the bytes are
+//! opened for each request. Only requests that are answered without the HTTP library use these.
 
 mod cacheable;
 mod entries;
+mod heads;
 mod key;
 
 use std::fmt;
@@ -24,25 +28,23 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::MatchedPath;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+    CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_UNMODIFIED_SINCE, RANGE,
 };
 use axum::http::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::download::Download;
 use super::tally::Tally;
-use crate::domain::ManifestName;
+use crate::domain::{Digest, ManifestName};
 use crate::http::meters::{Meter, Meters};
-use crate::http::rfc::digests::withdraw_digest;
 use crate::store::{FileSlice, files_allowed, has_name};
 pub(in crate::http) use cacheable::Cacheable;
 use entries::Entries;
+use heads::unchanged;
 pub(in crate::http) use key::{CacheKey, EndOfDigest, end_of_digest};
 
-/// Overhead of a cached response besides its body and key, in bytes.
-const OVERHEAD: usize = 4 << 10;
-/// Most files that are kept open. Each takes about as much memory as [`OVERHEAD`] says, beside its bytes.
+/// Most files that are kept open. Each takes about as much memory as [`heads::OVERHEAD`] says, beside its bytes.
 const OPEN_FILES: u64 = 4096;
 /// Share of the files that this process may open which may be kept open.
 const OPEN_SHARE: u64 = 4;
@@ -65,6 +67,9 @@ pub(in crate::http) trait CacheSources: Send + Sync {
 
     /// The generation of the attached hosts.
     fn hosts(&self) -> u64;
+
+    /// The bytes of a small blob, if they are in memory and nobody has to wait for them.
+    fn open(&self, blob: Digest) -> Option<FileSlice>;
 }
 
 /// One entry of the cache.
@@ -74,6 +79,7 @@ struct CachedResponse {
     epoch: u64,
     route: MatchedPath,
     status: StatusCode,
+    /// Empty if only the head is kept.
     headers: HeaderMap,
     /// Status line and headers as they are written to a connection, without the end.
     head: Bytes,
@@ -125,8 +131,7 @@ impl ResponseCache {
         self.sources.epoch()
     }
 
-    /// Looks up the response to a request without credentials, with its route. A hit requires that a handler would return
-    /// the same.
+    /// The response to a request without credentials, with its route. A hit requires that a handler would return the same.
     pub(in crate::http) fn find<B>(
         &self,
         key: &CacheKey<'_>,
@@ -143,7 +148,7 @@ impl ResponseCache {
         let mut held = asked.get_all(IF_NONE_MATCH).iter();
         let (held, None) = (held.next(), held.next()) else { return None };
         let hit = self.lookup(key, whole, held.map(HeaderValue::as_bytes))?;
-        if hit.cached.depends_on(asked) {
+        if hit.cached.depends_on(asked) || hit.cached.source.stored().is_some() {
             return None;
         }
         Some((hit.response(key)?, hit.cached.route.clone()))
@@ -201,43 +206,17 @@ impl ResponseCache {
         if body > source.largest() || !source.is_cacheable_under(key) {
             return;
         }
-        if source.file().is_some() && !read(&self.remembered).has_room_for_file(body) {
-            return;
-        }
         if source.bytes().is_some() {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body));
         }
-        let unchanged =
-            headers.get(ETAG).cloned().map(|etag| (etag, head(StatusCode::NOT_MODIFIED, &unchanged(&headers))));
-        let heads: usize =
-            source.heads.iter().map(|(name, _)| name.as_str().len() + size_of::<(ManifestName, u64)>()).sum();
-        let label: Box<str> = key.label.unwrap_or_default().into();
-        let weight = key.address.len() + label.len() + OVERHEAD + heads + body;
+        let has_room = source.file().is_none() || read(&self.remembered).has_room_for_file(body);
+        let source = if has_room { Some(source) } else { source.into_stored() };
+        let Some(source) = source else { return };
+        let response = CachedResponse::new(key, (route, epoch), source, status, headers);
         let mut remembered = write(&self.remembered);
-        if remembered.get(key).is_some_and(|known| known.source.makes_needless(&source)) {
+        if remembered.get(key).is_some_and(|known| known.source.makes_needless(&response.source)) {
             return;
         }
-        let dated = headers.contains_key(LAST_MODIFIED);
-        let head = head(status, &headers);
-        let cached_at = Instant::now();
-        let [used, in_memory, expired] = [const { AtomicBool::new(false) }; 3];
-        let response = CachedResponse {
-            source,
-            epoch,
-            route,
-            status,
-            headers,
-            head,
-            unchanged,
-            label,
-            dated,
-            weight,
-            cached_at,
-            used,
-            in_memory,
-            expired,
-            meters: Default::default(),
-        };
         drop_in_background(remembered.add(key, response));
         if remembered.begin_closing() {
             tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
@@ -332,6 +311,22 @@ impl Hit {
         is
     }
 
+    /// Whether only the head is kept, so that the bytes have to be opened.
+    pub(in crate::http) fn is_head(&self) -> bool {
+        self.cached.source.stored().is_some()
+    }
+
+    /// Opens the bytes where only the head is kept. `None` if they would have to be waited for.
+    pub(in crate::http) fn open(&self, responses: &ResponseCache) -> Option<FileSlice> {
+        let (blob, size) = self.cached.source.stored()?;
+        responses.sources.open(blob).filter(|opened| opened.length() == size)
+    }
+
+    /// Whether the response has a body.
+    pub(in crate::http) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// Status line and headers as they are written to a connection, without the end. `None` if the headers differ for this
     /// key.
     pub(in crate::http) fn head(&self, key: &CacheKey<'_>) -> Option<&Bytes> {
@@ -340,28 +335,6 @@ impl Hit {
             if self.unchanged { self.cached.unchanged.as_ref().map(|(_, head)| head)? } else { &self.cached.head };
         is_same.then_some(head)
     }
-}
-
-/// The headers of a 304 response in place of one with these.
-fn unchanged(headers: &HeaderMap) -> HeaderMap {
-    let mut headers = headers.clone();
-    for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LENGTH] {
-        headers.remove(name);
-    }
-    withdraw_digest(&mut headers);
-    headers
-}
-
-/// Status line and headers as they are written to a connection.
-fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
-    let mut head =
-        format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
-    for (name, value) in headers {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            head.extend_from_slice(part);
-        }
-    }
-    head.into()
 }
 
 /// Closes the files that are not worth keeping open, until there are none.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::Duration;
 
@@ -11,7 +12,7 @@ use super::sound::FileState;
 use super::{BlobCopies, Blobs, MAX_CHASE, contended, readable};
 use crate::domain::Digest;
 use crate::layout::LayoutKey;
-use crate::store::{ByteRange, FoundObject, Object, ObjectMeta, PresignOptions, StoreError};
+use crate::store::{ByteRange, FileSlice, FoundObject, Object, ObjectMeta, PresignOptions, StoreError};
 
 impl Blobs {
     /// The metadata of a blob, or `None` when there are no bytes.
@@ -109,6 +110,18 @@ impl Blobs {
             (Some(object), Some(damaged)) if range.is_none() => Some(watched(object, digest, damaged)),
             (object, _) => object,
         })
+    }
+
+    /// The bytes of a small blob as [`Blobs::open`] finds them, if they are in a file that the kernel has in memory.
+    /// `None` is inconclusive. Never waits; bytes that are not in memory are on their way there then.
+    #[must_use]
+    pub fn open_now(self: &Arc<Self>, digest: Digest) -> Option<FileSlice> {
+        let is_here = match &self.cache {
+            Some(cache) => cache.size(digest).is_some(),
+            None => self.store.has_files(),
+        };
+        let opened = if is_here { self.open(digest, None).now_or_never()? } else { return None };
+        opened.ok()??.file.filter(|file| file.bytes.is_some())
     }
 
     /// Opens the blob in the store, bypassing the cache. A copy that is seen to be damaged is passed over.

@@ -49,12 +49,28 @@ impl Manifests {
         more: Vec<Descriptor>,
         limit: usize,
     ) -> Result<Secured, StoreError> {
+        self.secure_beyond(&HashSet::new(), manifest, more, limit).await
+    }
+
+    /// As [`Manifests::secure`], without a look at what the manifest itself names and `known` has: blobs that this process
+    /// secured for another version, and that a root needed ever since.
+    ///
+    /// # Errors
+    /// As [`Manifests::secure`].
+    pub async fn secure_beyond(
+        &self,
+        known: &HashSet<Descriptor>,
+        manifest: &Manifest,
+        more: Vec<Descriptor>,
+        limit: usize,
+    ) -> Result<Secured, StoreError> {
         self.blobs.aliases().persist(&manifest.aliases).await?;
         let mut blobs = manifest.roots();
+        let mut secured = Secured { total: blobs.len() + more.len(), ..Secured::default() };
+        blobs.retain(|blob| !known.contains(blob));
         blobs.extend(more);
         let mut walk = ManifestWalk::default();
         walk.add(manifest.children.iter().cloned());
-        let mut secured = Secured { total: blobs.len(), ..Secured::default() };
         if walk.is_done() {
             secured.bad = self.blobs.secure(blobs).await?;
             return Ok(secured);

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
 
 use super::{Publish, PublishError};
 use crate::domain::catalog::{
-    self, Bundle, CatalogName, Document, Problems, Release, Rule, Signed, added, check_files, check_signatures,
-    check_times, follows,
+    self, Bundle, CatalogName, Document, Problems, Release, Root, Rule, Signed, Targets, added, check_files,
+    check_release_targets, check_signatures, check_targets, check_targets_number, check_times, follows, targets_files,
 };
 use crate::domain::manifest::Artifact;
 use crate::domain::{Author, Digest, Expect, Head, LogName, PinOwner, Rejection, Selector, State, VersionRow};
@@ -29,6 +30,10 @@ struct Stored {
     document: Bytes,
     signatures: Vec<Bytes>,
     roots: Vec<Bytes>,
+    /// The targets with the highest number, and that.
+    targets: Option<(u64, Bytes)>,
+    /// The numbers and sizes of all targets.
+    numbers: Vec<(u64, u64)>,
 }
 
 /// The document before.
@@ -36,6 +41,36 @@ struct Before {
     document: Document,
     digest: Digest,
     roots: Vec<Digest>,
+    /// Its targets.
+    targets: Option<Targets>,
+}
+
+impl Before {
+    fn read(stored: &Stored) -> Result<Self, Problems> {
+        let document = Document::read(&stored.document).map_err(|_| no_catalog())?;
+        let targets = stored.targets.as_ref().filter(|(number, _)| *number == document.serial);
+        let targets = targets.and_then(|(_, bytes)| Targets::read(bytes).ok());
+        let roots = stored.roots.iter().map(|root| Digest::of(root)).collect();
+        Ok(Self { document, digest: Digest::of(&stored.document), roots, targets })
+    }
+}
+
+/// What is active was active before the rules were in force.
+fn no_catalog() -> Problems {
+    let detail = "what is active under this name is no catalog; somebody who may found it has to delete the name first";
+    Problems::one(Rule::Document, "", detail)
+}
+
+/// Releases of a document, with their places in it.
+type Places = Vec<(usize, Arc<Release>)>;
+
+/// What was read of a document, for the checks that need the store.
+struct Read {
+    name: CatalogName,
+    /// The releases that it adds.
+    new: Places,
+    /// Its targets, and the releases of which these were not checked before.
+    targets: Option<(Targets, Places)>,
 }
 
 impl Publish {
@@ -85,35 +120,48 @@ impl Publish {
             Err(problems) => return Ok(problems),
         };
         let before = match last {
-            Some(row) => Some(self.before(row).await?),
+            Some(row) => Some(self.stored(row).await?.map_err(|_| no_catalog())?),
             None => None,
         };
         let (name, now) = (name.clone(), self.heads.now());
-        let bytes = stored.document.clone();
         // Large documents take tens of milliseconds.
-        let judged = tokio::task::spawn_blocking(move || {
-            let (document, mut problems) = catalog::check(&bytes, &name);
-            let Some(document) = document else { return (None, problems) };
-            problems.extend(check_times(&document, now));
-            problems.extend(follows(before.as_ref().map(|before| (&before.document, before.digest)), &document));
-            let signatures: Vec<&[u8]> = stored.signatures.iter().map(|bytes| &bytes[..]).collect();
-            let roots: Vec<&[u8]> = stored.roots.iter().map(|bytes| &bytes[..]).collect();
-            let signed = Signed { document: &stored.document, signatures: &signatures, roots: &roots };
-            let earlier = before.as_ref().map_or(&[][..], |before| &before.roots);
-            problems.extend(check_signatures(&name, &document, signed, earlier, now));
-            let new: Vec<_> = added(before.as_ref().map(|before| &before.document), &document)
-                .map(|(at, release)| (at, Arc::new(release.clone())))
-                .collect();
-            (Some((name, new)), problems)
-        });
+        let judged = tokio::task::spawn_blocking(move || read(name, &stored, before.as_ref(), now));
         let failed = |error| StoreError::new(StoreErrorKind::Internal, "a catalog", error);
-        let (new, mut problems) = judged.await.map_err(failed)?;
-        if let Some((name, new)) = new {
-            problems.extend(self.look_up(&name, &new).await?);
+        let (read, mut problems) = judged.await.map_err(failed)?;
+        if let Some(Read { name, new, targets }) = read {
+            let missing = self.look_up(&name, &new).await?;
+            // Of what is not there nothing can be compared.
+            if let (true, Some((targets, releases))) = (missing.is_empty(), targets) {
+                problems.extend(self.compare_targets(&targets, releases).await?);
+            }
+            problems.extend(missing);
             // Reading archives takes long: not for a document that is refused anyway.
             if verify_wares && problems.is_empty() {
                 problems.extend(self.check_wares(&new).await?);
             }
+        }
+        Ok(problems)
+    }
+
+    /// Compares targets with the files of these releases. Of those whose manifest is gone there is nothing to compare.
+    async fn compare_targets(&self, targets: &Targets, releases: Places) -> Result<Problems, PublishError> {
+        let mut compared = stream::iter(releases)
+            .map(|(at, release)| async move {
+                let loaded = match self.manifests.load_alone(release.descriptor(), None).await {
+                    Ok(Some(loaded)) => loaded,
+                    Ok(None) => return Ok(Problems::default()),
+                    // It was listed with another size before there were rules; nobody can mend that.
+                    Err(error) if error.kind == StoreErrorKind::Corrupt => return Ok(Problems::default()),
+                    Err(error) => return Err(error),
+                };
+                let files = &loaded.manifest()?.files;
+                let stored = |name: &_| files.iter().find(|file| file.name == *name).map(|file| file.blob);
+                Ok(check_release_targets(at, &release, targets, stored))
+            })
+            .buffered(LOOKUPS);
+        let mut problems = Problems::default();
+        while let Some(found) = compared.next().await {
+            problems.extend(found?);
         }
         Ok(problems)
     }
@@ -130,20 +178,6 @@ impl Publish {
         Ok(row.filter(|row| row.state.is_complete()))
     }
 
-    async fn before(&self, row: &VersionRow) -> Result<Before, PublishError> {
-        // It was active before the rules were in force.
-        let none = || {
-            let detail =
-                "what is active under this name is no catalog; somebody who may found it has to delete the name first";
-            Problems::one(Rule::Document, "", detail)
-        };
-        let stored = self.stored(row).await?.map_err(|_| none())?;
-        let document = Document::read(&stored.document).map_err(|_| none())?;
-        let (digest, roots) =
-            (Digest::of(&stored.document), stored.roots.iter().map(|root| Digest::of(root)).collect());
-        Ok(Before { document, digest, roots })
-    }
-
     /// Reads what a version has of a catalog.
     async fn stored(&self, row: &VersionRow) -> Result<Result<Stored, Problems>, StoreError> {
         let gone = || StoreError::new(StoreErrorKind::Corrupt, row.digest(), "the bytes of this manifest are gone");
@@ -152,7 +186,8 @@ impl Publish {
             return Ok(Err(Problems::one(Rule::Document, "", detail)));
         }
         let loaded = self.manifests.load_alone(row.summary.manifest, None).await?.ok_or_else(gone)?;
-        let bundle = match Bundle::of(loaded.manifest()?) {
+        let manifest = loaded.manifest()?;
+        let bundle = match Bundle::of(manifest) {
             Ok(bundle) => bundle,
             Err(problems) => return Ok(Err(problems)),
         };
@@ -163,7 +198,11 @@ impl Publish {
                 bytes.push(self.bytes(file).await?);
             }
         }
-        Ok(Ok(Stored { document, signatures, roots }))
+        let targets = match bundle.targets {
+            Some((number, file)) => Some((number, self.bytes(file).await?)),
+            None => None,
+        };
+        Ok(Ok(Stored { document, signatures, roots, targets, numbers: targets_files(manifest) }))
     }
 
     /// A file whose size was checked.
@@ -231,4 +270,45 @@ impl Publish {
         }
         Ok(problems)
     }
+}
+
+/// Reads and judges what is stored, as far as that needs no store.
+fn read(name: CatalogName, stored: &Stored, before: Option<&Stored>, now: Timestamp) -> (Option<Read>, Problems) {
+    // Reading them is most of the work, and the publisher waits.
+    let ((document, mut problems), before) = std::thread::scope(|scope| {
+        let before = before.map(|before| scope.spawn(move || Before::read(before)));
+        let read = catalog::check(&stored.document, &name);
+        (read, before.map(|before| before.join().unwrap_or_else(|_| Err(no_catalog()))))
+    });
+    let before = match before.transpose() {
+        Ok(before) => before,
+        Err(why) => return (None, why),
+    };
+    let before = before.as_ref();
+    let Some(document) = document else { return (None, problems) };
+    problems.extend(check_times(&document, now));
+    problems.extend(follows(before.map(|before| (&before.document, before.digest)), &document));
+    let signatures: Vec<&[u8]> = stored.signatures.iter().map(|bytes| &bytes[..]).collect();
+    let roots: Vec<&[u8]> = stored.roots.iter().map(|bytes| &bytes[..]).collect();
+    let signed = Signed { document: &stored.document, signatures: &signatures, roots: &roots };
+    let earlier = before.map_or(&[][..], |before| &before.roots);
+    problems.extend(check_signatures(&name, &document, signed, earlier, now));
+    problems.extend(check_targets_number(document.serial, &stored.numbers));
+    let shared = |(at, release): (usize, &Release)| (at, Arc::new(release.clone()));
+    let new: Places = added(before.map(|before| &before.document), &document).map(shared).collect();
+    let current = stored.targets.as_ref().filter(|(number, _)| *number == document.serial);
+    let targets = current.and_then(|(_, bytes)| {
+        let root = roots.last().and_then(|root| Root::read(root).ok());
+        let (targets, wrong) = check_targets(bytes, &document, root.as_ref());
+        problems.extend(wrong);
+        let targets = targets?;
+        let is_known = |release: &Release| {
+            let known = before.and_then(|before| before.targets.as_ref()?.release(release));
+            known.is_some() && known == targets.release(release)
+        };
+        let unknown = document.releases.iter().enumerate().filter(|(_, release)| !is_known(release));
+        let unknown = unknown.map(shared).collect();
+        Some((targets, unknown))
+    });
+    (Some(Read { name, new, targets }), problems)
 }

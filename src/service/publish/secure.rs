@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::looks::Known;
 use super::{MAX_PUTS, Publish, PublishError, Receipt};
 use crate::domain::manifest::{Descriptor, rendering};
 use crate::domain::{Digest, LogName, Manifest, ManifestError, RepositoryName, VersionRow};
@@ -23,10 +24,12 @@ impl Publish {
         let needs = self.needs(receipt).await?;
         let held = held(receipt, &bytes);
         let subject = receipt.row.summary.subject;
+        let known = self.known(receipt).await?;
         let (secured, indexed) =
-            tokio::join!(self.secure_bytes(manifest, needs, bytes.clone()), self.index(version, held, subject));
+            tokio::join!(self.secure_bytes(manifest, needs, bytes.clone(), &known), self.index(version, held, subject));
         let secured = secured?;
         indexed?;
+        self.looks.remember(&receipt.name, &receipt.row, &secured, &known);
         if secured.is_whole() && !secured.children.is_empty() {
             self.index(version, secured.children.iter().copied(), None).await?;
         }
@@ -39,11 +42,13 @@ impl Publish {
         manifest: &Manifest,
         needs: Vec<Descriptor>,
         bytes: Bytes,
+        known: &Known,
     ) -> Result<Secured, PublishError> {
         let descriptor = Descriptor { digest: Digest::of(&bytes), size: bytes.len() as u64 };
         for _ in 0..MAX_PUTS {
             if self.blobs.secure(vec![descriptor]).await?.is_empty() {
-                return self.within_limit(self.manifests.secure(manifest, needs, self.limits.artifacts).await?);
+                let limit = self.limits.artifacts;
+                return self.within_limit(self.manifests.secure_beyond(&known.blobs, manifest, needs, limit).await?);
             }
             self.blobs.put(bytes.clone()).await?;
         }
@@ -88,15 +93,6 @@ impl Publish {
     /// The blobs that a version needs beyond its manifest.
     async fn needs(&self, receipt: &Receipt) -> Result<Vec<Descriptor>, StoreError> {
         self.heads.needs(&receipt.name, &receipt.row).await
-    }
-
-    /// Step P2 for a version that is committed: looks only for what it lacked when it was prepared, if that is known, and
-    /// for what was attached to it since.
-    pub(super) async fn check_again(&self, name: &LogName, row: &VersionRow) -> Result<Secured, PublishError> {
-        let Some(lacking) = self.lacking.of(name, row) else { return self.check(name, row).await };
-        let mut blobs = self.heads.needs(name, row).await?;
-        blobs.extend(lacking.iter());
-        Ok(Secured { bad: self.blobs.secure(blobs).await?, ..Secured::default() })
     }
 
     /// Step P2 for a version that was prepared earlier.

@@ -50,7 +50,6 @@ impl Publish {
         if receipt.unchanged {
             return Ok(Prepared::Unchanged(receipt));
         }
-        self.lacking.remember(&receipt.name, &receipt.row, &secured);
         Ok(Prepared::Session(receipt, to_upload(secured.bad)))
     }
 

@@ -46,6 +46,11 @@ impl Compiled {
         Self { resolve, blobs, known: known.build(), compiling: Flights::default(), turns }
     }
 
+    /// Whether the site of a version is compiled.
+    pub(super) fn has(&self, row: &VersionRow) -> bool {
+        self.known.contains_key(&row.summary.manifest.digest)
+    }
+
     /// The site of a version; `None` if its bytes are gone, because it was retired and collected. `id` is what metrics call
     /// the site that it is compiled for.
     pub(super) async fn site(

@@ -141,6 +141,114 @@ fn a_fork_is_an_error_although_a_mirror_has_what_was_known() {
     assert_eq!(names(&reader.path("out")), [""; 0]);
 }
 
+/// Two documents with the serial 5, both signed by the author: the first on a server of its own, with this mirror.
+fn fork(server: &ServerProcess, author: &Person, mirrors: &str) -> Fake {
+    author.catalog(server, &format!("hazard {NAME}:v1.0 CVE-1=bad -k author.key")).ok();
+    let fork = liar(server, &files(server));
+    server.larder(&format!("rollback {NAME}/_catalog --reason test")).ok();
+    let elsewhere = Person::new();
+    elsewhere.write("author.key", &fs::read(author.path("author.key")).unwrap());
+    elsewhere.catalog(server, &format!("edit {NAME} -k author.key {mirrors}")).ok();
+    fork
+}
+
+#[test]
+fn a_fork_is_an_error_at_the_first_read() {
+    // Between servers that the reader names.
+    let (server, author) = founded();
+    let forked = fork(&server, &author, "--mirror http://127.0.0.1:9/");
+    let both = format!("{} {}", server.url(), forked.url());
+    let error = reader(&author).reads(&both, &format!("verify {NAME} --verify-key author.pub --json")).exits(6).error();
+    assert_eq!(error["code"], "CATALOG_FORKED", "{error}");
+    // Between the server and a mirror that it names.
+    let (server, author) = founded();
+    let address = format!("127.0.0.1:{}", free_port());
+    let forked = fork(&server, &author, &format!("--mirror http://{address}/"));
+    let files = forked.url();
+    let listener = std::net::TcpListener::bind(&address).unwrap();
+    let to: std::net::SocketAddr = files.trim_start_matches("http://").parse().unwrap();
+    std::thread::spawn(move || pass_on(&listener, to));
+    let reader = reader(&author);
+    let fetch = format!("fetch {NAME}:v1.0 -o out --verify-key author.pub --json");
+    let error = reader.reads(&server.url(), &fetch).exits(6).error();
+    assert_eq!(error["code"], "CATALOG_FORKED", "{error}");
+    assert_eq!((names(&reader.path("out")), reader.path("state").exists()), (Vec::new(), false));
+}
+
+/// Passes connections on, until the test ends.
+fn pass_on(listener: &std::net::TcpListener, to: std::net::SocketAddr) {
+    for stream in listener.incoming() {
+        let (from, to) = (stream.unwrap(), std::net::TcpStream::connect(to).unwrap());
+        let copy = |mut from: std::net::TcpStream, mut to: std::net::TcpStream| {
+            std::thread::spawn(move || drop(std::io::copy(&mut from, &mut to)))
+        };
+        copy(from.try_clone().unwrap(), to.try_clone().unwrap());
+        copy(to, from);
+    }
+}
+
+#[test]
+fn a_redirect_of_a_mirror_is_for_its_author_to_mend() {
+    let (server, author) = founded();
+    let elsewhere = [("location", "http://10.0.0.1/")];
+    let mirror = before(&server, move |request| request.is("GET", "/blobs/").then(|| answer(302, &elsewhere, b"")));
+    list(&server, &author, &[&mirror.url()]);
+    let front = before(&server, |request| {
+        let is_file = request.is("GET", &format!("/blobs/{}", Digest::of(b"v1.0")));
+        is_file.then(|| answer(404, &[], b""))
+    });
+    let fetch = format!("fetch {NAME}:v1.0:tool -o out --verify-key author.pub --json");
+    let error = reader(&author).reads(&front.url(), &fetch).exits(7).error();
+    let reason = error["sources"][1]["reason"].as_str().unwrap();
+    assert!(reason.contains("the catalog has to name the final address") && !reason.contains("--server"), "{error}");
+}
+
+#[test]
+fn several_servers_serve_one_catalog() {
+    let (server, author) = founded();
+    let old = liar(&server, &files(&server));
+    author.add(&server, "v2.0", "--track stable");
+    let dead = format!("http://127.0.0.1:{}", free_port());
+    let reader = reader(&author);
+    let fetch = format!("fetch {NAME} --track stable -o out --verify-key author.pub");
+    let fetched = reader.reads(&format!("{dead} {} {}", old.url(), server.url()), &fetch).ok();
+    assert!(fetched.stderr.contains(&dead), "{}", fetched.stderr);
+    assert_eq!(fs::read(reader.path("out/tool")).unwrap(), b"v2.0");
+    // The first use is that of one server, whatever the serials of another.
+    let (other, stranger) = founded();
+    stranger.add(&other, "v6.6", "");
+    stranger.add(&other, "v6.7", "");
+    let new = Person::new();
+    let both = format!("{} {}", server.url(), other.url());
+    let shown = new.reads(&both, &format!("show {NAME} --json --trust-on-first-use")).ok().json();
+    assert_eq!(shown["serial"], 4);
+}
+
+#[test]
+fn a_plain_fetch_uses_the_mirrors_of_a_catalog_that_is_known() {
+    let (server, author) = founded();
+    let mirror = good(&server);
+    with_mirror(&server, &author, &mirror.url());
+    let reader = reader(&author);
+    reader.reads(&server.url(), &format!("verify {NAME} --verify-key author.pub")).ok();
+    let plain =
+        |url: &str, arguments: &str| reader.here(larder(&format!("{arguments} --retries 0")).env("LARDER_SERVER", url));
+    let broken = before(&server, |request| request.is("GET", "/blobs/").then_some(Act::Close));
+    plain(&broken.url(), &format!("fetch {NAME}/big -o out")).ok();
+    has_large(&reader);
+    fs::remove_dir_all(reader.path("out")).unwrap();
+    // Nobody else may say what a name means, unless a signature does: what the author listed is taken.
+    let dead = format!("http://127.0.0.1:{}", free_port());
+    plain(&dead, &format!("fetch {NAME}/big -o out")).ok().says("as the copy of its catalog says");
+    has_large(&reader);
+    plain(&dead, &format!("fetch {NAME}/big@1 -o elsewhere")).exits(7);
+    plain(&dead, &format!("fetch {NAME}/other -o elsewhere")).exits(7);
+    server.larder(&format!("sign {NAME}/big -k author.key")).within(&author.path("")).ok();
+    let signed = format!("fetch {NAME}/big -o signed --verify-key author.pub");
+    plain(&dead, &signed).env("HOME", reader.path("")).env("XDG_CONFIG_HOME", reader.path("")).ok();
+    assert_eq!(names(&reader.path("signed")), ["large"]);
+}
+
 #[test]
 fn a_mirror_cannot_decide_whom_a_reader_trusts() {
     let (server, author) = founded();

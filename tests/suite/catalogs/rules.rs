@@ -6,7 +6,7 @@ use super::*;
 use crate::support::process::{Reply, exchange};
 
 /// A server whose names hold catalogs.
-fn strict(directory: &TempDir) -> ServerProcess {
+pub fn strict(directory: &TempDir) -> ServerProcess {
     let config = directory.path().join("larder.toml");
     fs::write(&config, "[[names]]\nmatch = [\"**\"]\ncatalog = true\n").unwrap();
     ServerProcess::with(&format!("--config {}", config.display()))
@@ -31,7 +31,7 @@ fn manifest(author: &Person, files: &[(&str, &[u8])]) -> PathBuf {
 }
 
 /// Publishes these files as the catalog, as a publisher without `larder catalog` would.
-fn publish(author: &Person, server: &ServerProcess, files: &[(&str, &[u8])]) -> Larder {
+pub fn publish(author: &Person, server: &ServerProcess, files: &[(&str, &[u8])]) -> Larder {
     let path = manifest(author, files);
     author
         .here(server.larder(&format!("publish {NAME}/_catalog --json --manifest")))
@@ -40,7 +40,7 @@ fn publish(author: &Person, server: &ServerProcess, files: &[(&str, &[u8])]) -> 
         .arg(author.path("files"))
 }
 
-fn codes(error: &Value) -> Vec<&str> {
+pub fn codes(error: &Value) -> Vec<&str> {
     error["problems"].as_array().unwrap().iter().map(|problem| problem["code"].as_str().unwrap()).collect()
 }
 
@@ -183,6 +183,30 @@ fn only_founders_found() {
     rule("catalog_founders = [\"token:ci\"]");
     let server = ServerProcess::with(&format!("--config {}", config.display()));
     init(&server).ok();
+}
+
+#[test]
+fn a_hint_names_what_could_not_be_read() {
+    let directory = TempDir::new().unwrap();
+    let config = directory.path().join("larder.toml");
+    let token = |id: &str, names: &str| {
+        let digest = larder::domain::Digest::of(format!("larder_{id}-token-for-tests").as_bytes()).hex();
+        format!(
+            "[[access.tokens]]\nid = \"{id}\"\nsha256 = \"{digest}\"\nactions = [\"publish\", \"pin\"]\nnames = [\"{names}\"]\n"
+        )
+    };
+    let policy = "[[names]]\nmatch = [\"private/**\"]\nread = \"token\"\n";
+    fs::write(&config, [policy, &token("one", "example.org/**"), &token("all", "**")].concat()).unwrap();
+    let (server, author) = (ServerProcess::with(&format!("--config {}", config.display())), Person::with_key("author"));
+    let by = |id: &str, arguments: &str| {
+        let token = format!("larder_{id}-token-for-tests");
+        author.here(larder(arguments).env("LARDER_SERVER", server.url()).env("LARDER_TOKEN", token))
+    };
+    author.write("f", b"1");
+    by("all", "publish private/tool f").ok();
+    by("one", &format!("catalog init {NAME} -k author.key")).ok();
+    let refused = by("one", &format!("catalog add {NAME} v1.0 --from private/tool -k author.key")).exits(4);
+    assert!(refused.stderr.contains("grants cover this action on private/tool."), "{}", refused.stderr);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Repositories of The Update Framework: those that others made, published as names, and those that are shown of
 //! catalogs. Read by clients that nobody here wrote.
 
+mod checks;
 mod clients;
 mod hosting;
+mod rotation;
 mod signing;
 mod view;
 
@@ -75,6 +77,6 @@ fn the_commands_in_the_docs_work_as_they_stand_there() {
     let script = blocks(DOCS, "sh walkthrough").join("\n").replace(":8080", &format!(":{}", free_port()));
     let shown = transcript(&script);
     let tools: Vec<_> = shown.lines().filter(|line| line.starts_with("the tool, ")).collect();
-    assert_eq!(tools, ["the tool, 1.0", "the tool, 1.1", "the tool, 1.1"], "{shown}");
+    assert_eq!(tools, ["the tool, 1.0", "the tool, 1.1", "the tool, 1.1", "the tool, 1.1"], "{shown}");
     assert!(shown.contains("BadVersionNumberError: New timestamp version 1 must be >= 2"), "{shown}");
 }

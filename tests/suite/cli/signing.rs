@@ -118,6 +118,9 @@ fn from_a_key_to_a_verified_release() {
     // A key that is there is never overwritten, and a serial never goes back.
     larder("key new a.key --no-password").within(&keys).exits(2);
     server.larder("sign main -k a.key --serial 5").within(&keys).exits(2).says("not above");
+    // Nor would anything come after this one.
+    let last = server.larder("sign main -k a.key --serial 9007199254740991").within(&keys).exits(2);
+    last.says("Give one of at most 4503599627370495");
     let shown = larder("key show a.key --json").within(&keys).ok().json();
     assert_eq!(shown["id"], signed["key"]);
     assert_eq!(larder("key show a.key.pub --json").within(&keys).ok().json(), shown);

@@ -169,7 +169,7 @@ async fn attachments_go_along_and_survive_their_version() {
 async fn strict(threshold: usize, revoked: bool) -> (TestServer, Signer, Signer) {
     let (one, two) = (Signer::new(), Signer::new());
     let (keys, gone) = (vec![one.public(), two.public()], if revoked { vec![one.public().id()] } else { vec![] });
-    let signatures = Signatures { threshold, bind: true, minisign: keys, revoked: gone };
+    let signatures = Signatures { threshold, minisign: keys, revoked: gone, ..Signatures::none() };
     let server = TestServer::with(|config| {
         let rule = NameRule { matches: vec!["main".parse().unwrap()], ..NameRule::default() };
         config.names = vec![NameRule { signatures: Some(signatures), ..rule }];

@@ -35,7 +35,7 @@ pub enum Action {
 pub struct Protocol {
     pub setup: Setup,
     /// Whether one undisturbed run cleans a store up, which does not depend on what the actors are at.
-    cleanable: Mutex<BTreeMap<(u128, u32), bool>>,
+    cleanable: Mutex<BTreeMap<(u128, u64), bool>>,
     /// Properties that were found not to hold.
     broken: AtomicU16,
 }

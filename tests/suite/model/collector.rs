@@ -289,7 +289,7 @@ impl Collector {
     /// Sees to it that a live digest has bytes that may be relied on, and only then deletes the doomed ones.
     fn heal(&mut self, setup: &Setup, store: &mut Store, digest: u8, generation: u8) {
         let after_copy = if setup.breaks(Broken::NoSecondLookAfterHeal) { Heal::Delete } else { Heal::Look };
-        let worth = |bytes| bytes == Bytes::Good || setup.breaks(Broken::HealCopiesAnyLength);
+        let worth = |bytes| bytes == Bytes::Good || setup.same_length || setup.breaks(Broken::HealCopiesAnyLength);
         let copies = store.copies_mut(digest);
         match self.heal {
             Heal::Look if setup.breaks(Broken::HealDeletesBeforeCopy) => {

@@ -21,6 +21,8 @@ pub const ABORTED: &str = "an aborted version never commits";
 pub const ONCE: &str = "a version number is committed once, as what its publisher meant, and stays";
 pub const UPLOADED: &str = "what a session uploaded is not missing when it commits";
 pub const HONEST: &str = "a blob that is answered as stored may be relied on at that moment";
+/// A discard that has ended is noticed by whoever publishes afterwards.
+pub const NOTICED: &str = "what a publisher relies on without a look is there";
 pub const CLEAN: &str = "when everything is quiet, one run leaves nothing that is not needed";
 
 pub const COLLECTED: &str = "the bytes of a blob are deleted";
@@ -34,16 +36,26 @@ pub const PUT_BACK: &str = "a publisher puts its manifest back after the version
 pub const KEPT: &str = "a deletion is refused because another manifest needs this one";
 pub const INHERITED: &str = "a child is found only through a version of an index";
 pub const DANGLING: &str = "a referrer outlives the bytes of its subject";
-pub const BURIED: &str = "an upload takes damaged bytes away";
+pub const BURIED: &str = "somebody takes damaged bytes away";
+pub const SKIPPED: &str = "a publisher does not look at what the active version has";
 
 /// The properties that mean something in a setup.
 pub fn properties(setup: &Setup) -> Vec<Property<Protocol>> {
     let mut properties = vec![
-        Property::always(PRESENT, |model: &Protocol, world: &World| model.first(0, is_present(model, world))),
         Property::always(ABORTED, |model: &Protocol, world: &World| model.first(1, is_aborted_for_good(world))),
         Property::always(ONCE, |model: &Protocol, world: &World| model.first(2, is_committed_once(world))),
-        Property::always(CLEAN, |model: &Protocol, world: &World| model.first(3, model.becomes_clean(world))),
     ];
+    // Where only readers notice that bytes are damaged, versions of them are published.
+    if !setup.same_length {
+        properties.extend([
+            Property::always(PRESENT, |model: &Protocol, world: &World| model.first(0, is_present(model, world))),
+            Property::always(CLEAN, |model: &Protocol, world: &World| model.first(3, model.becomes_clean(world))),
+        ]);
+    }
+    if setup.follows {
+        let holds = |model: &Protocol, world: &World| model.first(9, !world.store.overlooked);
+        properties.push(Property::always(NOTICED, holds));
+    }
     if setup.has_sessions() {
         let holds = |model: &Protocol, world: &World| model.first(4, keeps_uploads(model, world));
         properties.push(Property::always(UPLOADED, holds));
@@ -51,7 +63,7 @@ pub fn properties(setup: &Setup) -> Vec<Property<Protocol>> {
     if setup.has_uploads() {
         properties.push(Property::always(HONEST, |model: &Protocol, world: &World| model.first(5, !world.store.lied)));
     }
-    if setup.has_damage() {
+    if setup.has_damage() && !setup.same_length {
         properties
             .push(Property::always(READ, |model: &Protocol, world: &World| model.first(6, is_readable(model, world))));
     }
@@ -75,6 +87,7 @@ fn events() -> Vec<Property<Protocol>> {
         Property::sometimes(KEPT, |_, world: &World| stages(world, |stage, _| stage == Stage::Kept)),
         Property::sometimes(INHERITED, members::is_inherited),
         Property::sometimes(DANGLING, members::is_dangling),
+        Property::sometimes(SKIPPED, |_, world: &World| world.publishers.iter().any(|publisher| publisher.known != 0)),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod call;
 mod deletion;
+mod discard;
 mod flow;
 mod walk;
 
@@ -38,6 +39,12 @@ pub struct Publisher {
     missing: u8,
     /// What it found to be there: this is promised to stay while the version is prepared.
     pub held: u8,
+    /// What it found to be there without a look, because the active version has it.
+    pub known: u8,
+    /// How often bytes had been discarded when its look began.
+    count: u8,
+    /// The digests without bytes at that moment.
+    gone: u8,
     /// A session's second check, before it commits.
     again: bool,
     /// The head that it read last, while it matters.
@@ -61,6 +68,9 @@ impl Publisher {
             walk: 0,
             missing: 0,
             held: 0,
+            known: 0,
+            count: 0,
+            gone: 0,
             again: false,
             seen: Head::default(),
             stored: None,
@@ -68,6 +78,7 @@ impl Publisher {
         match publisher.operation(setup, who) {
             None => {}
             Some(Op::Upload { digest }) => publisher.look_at(Stage::Upload, digest),
+            Some(Op::Discard { digest }) => publisher.look_at(Stage::Discard, digest),
             Some(Op::Rollback { .. } | Op::Delete { .. } | Op::Withdraw { .. }) => publisher.change(Stage::Other),
             Some(Op::DeleteDigest { .. }) => (publisher.stage, publisher.call) = (Stage::Parents, Call::ListEntries),
             Some(Op::Publish { manifest, .. } | Op::Session { manifest, .. }) => {
@@ -125,7 +136,7 @@ impl Publisher {
             }
             (Op::Publish { name, .. } | Op::Session { name, .. }, Stage::Commit) => (name, Change::Commit { number }),
             (Op::Publish { name, .. } | Op::Session { name, .. }, _) => (name, Change::Abort { number }),
-            (Op::Upload { .. }, _) => unreachable!("an upload changes no name"),
+            (Op::Upload { .. } | Op::Discard { .. }, _) => unreachable!("an upload changes no name"),
         }
     }
 
@@ -156,13 +167,18 @@ impl Publisher {
             Call::List => self.listed(task, store),
             Call::Condemn(generation) => {
                 store.copies_mut(self.digest).condemn(generation);
-                self.call = Call::Delete(generation);
+                self.condemned(task, generation);
             }
             Call::Delete(generation) => {
                 store.copies_mut(self.digest).delete(generation);
-                self.damaged &= !(1 << generation);
-                self.buried(task);
+                self.deleted_damaged(task, generation);
             }
+            Call::Count(generation) => {
+                store.discards += 1;
+                self.counted(task, generation);
+            }
+            Call::ReadCount => self.read_count(store),
+            Call::ReadActive => self.read_active(task, store),
             Call::Create => {
                 store.copies_mut(self.digest).create(self.target, Bytes::Good);
                 self.created(task);
@@ -203,6 +219,9 @@ impl Publisher {
         bits.put(self.walk, 4);
         bits.put(self.missing, 4);
         bits.put(self.held, 4);
+        bits.put(self.known, 4);
+        bits.put(self.count, 3);
+        bits.put(self.gone, 4);
         bits.flag(self.again);
         self.seen.pack(&mut bits);
         bits.packed()

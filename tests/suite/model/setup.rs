@@ -57,6 +57,14 @@ pub enum Broken {
     NewEntriesDropped,
     /// A publisher adds the entries of its version after the commit.
     EntriesAfterCommit,
+    /// A publisher relies on what any version was found to have, whether that is still active or not.
+    KnownFromAnyVersion,
+    /// A publisher relies on looks from before bytes were discarded.
+    DiscardsNotCompared,
+    /// Who discards bytes counts that afterwards.
+    CountAfterDelete,
+    /// Who discards bytes counts that before anybody can see that they are doomed.
+    CountBeforeTombstone,
 }
 
 /// What a publisher does.
@@ -76,6 +84,8 @@ pub enum Op {
     Withdraw { name: u8 },
     /// Deletes a manifest by its digest: retires all versions of it, unless a manifest that names it is found.
     DeleteDigest { manifest: u8 },
+    /// Reads the bytes of a digest and takes those away that are damaged.
+    Discard { digest: u8 },
 }
 
 /// What there is at the start and what everybody does. The clock may say anything at any time.
@@ -97,6 +107,11 @@ pub struct Setup {
     pub expiry: bool,
     /// Whether collectors may find bytes too young, whenever they look.
     pub young: bool,
+    /// Whether publishers do not look at what they know the active version to have. Only for flat manifests and publishes
+    /// in one request.
+    pub follows: bool,
+    /// Whether damaged bytes have the right length, so that only who reads them notices.
+    pub same_length: bool,
     /// Whether a copy reads its source some time before its target appears.
     pub slow_copies: bool,
     /// The events that must be possible for the setup to mean anything: names of properties.

@@ -2,7 +2,7 @@
 
 use super::copies::{Bytes, Copies};
 use super::manifests::Manifest;
-use super::properties::{BURIED, COLLECTED, HEALED, LATE, MISSED, PUT_BACK, REFUSED, RESCUED};
+use super::properties::{BURIED, COLLECTED, HEALED, LATE, MISSED, PUT_BACK, REFUSED, RESCUED, SKIPPED};
 use super::setup::{Broken, DIGESTS, Op, Setup};
 
 /// How much is checked.
@@ -29,6 +29,8 @@ pub fn setup(title: &'static str) -> Setup {
         runs: [1, 1, 0],
         expiry: true,
         young: true,
+        follows: false,
+        same_length: false,
         slow_copies: true,
         reaches: &[],
         broken: Broken::Nothing,
@@ -149,6 +151,44 @@ pub fn healing(bound: Bound) -> Setup {
     };
     if bound == Bound::Large {
         setup.expiry = true;
+    }
+    setup
+}
+
+/// Versions of one name follow each other and share a blob, which is not looked at when the active one has it.
+pub fn follows(bound: Bound) -> Setup {
+    let publish = |manifest| Op::Publish { name: 0, manifest };
+    let mut setup = Setup {
+        manifests: vec![Manifest::flat(1 << BLOB), Manifest::flat(1 << BLOB), Manifest::flat(0)],
+        stock: stock(Some(Bytes::Good)),
+        scripts: [vec![publish(0), publish(1)], vec![publish(2)]],
+        follows: true,
+        reaches: &[COLLECTED, RESCUED, HEALED, REFUSED, MISSED, LATE, SKIPPED],
+        ..setup("versions that follow each other")
+    };
+    if bound == Bound::Large {
+        setup.scripts[1].push(Op::Rollback { name: 0 });
+        setup.runs = [2, 1, 0];
+    }
+    setup
+}
+
+/// The same, while somebody discards the blob because its bytes are damaged, which no publisher can tell.
+pub fn discards(bound: Bound) -> Setup {
+    let publish = |manifest| Op::Publish { name: 0, manifest };
+    let discard = Op::Discard { digest: BLOB };
+    let mut setup = Setup {
+        manifests: vec![Manifest::flat(1 << BLOB), Manifest::flat(1 << BLOB)],
+        stock: stock(Some(Bytes::Damaged)),
+        scripts: [vec![publish(0), publish(1)], vec![discard]],
+        follows: true,
+        same_length: true,
+        reaches: &[COLLECTED, RESCUED, HEALED, MISSED, SKIPPED, BURIED],
+        ..setup("a blob that is discarded")
+    };
+    if bound == Bound::Large {
+        setup.scripts[1].push(discard);
+        setup.runs = [2, 1, 0];
     }
     setup
 }

@@ -1,6 +1,6 @@
 //! Each rule that is broken must show: a model that finds nothing wrong with a wrong protocol proves nothing.
 
-use super::properties::{ABORTED, CLEAN, HONEST, ONCE, PRESENT, READ};
+use super::properties::{ABORTED, CLEAN, HONEST, NOTICED, ONCE, PRESENT, READ};
 use super::setup::{Broken, Setup};
 use super::setups::{self, Bound};
 use super::{checker, counterexample, holds_in};
@@ -90,6 +90,26 @@ fn listings_that_show_no_single_moment_lose_data() {
 #[test]
 fn leaving_what_others_doomed_leaves_it_for_ever() {
     breaks(setups::rivals, Broken::OnlyOwnTombstones, CLEAN);
+}
+
+#[test]
+fn relying_on_the_look_at_a_version_that_is_over_loses_data() {
+    breaks(setups::follows, Broken::KnownFromAnyVersion, PRESENT);
+}
+
+#[test]
+fn discards_that_are_not_compared_go_unnoticed() {
+    breaks(setups::discards, Broken::DiscardsNotCompared, NOTICED);
+}
+
+#[test]
+fn discards_that_are_counted_late_go_unnoticed() {
+    breaks(setups::discards, Broken::CountAfterDelete, NOTICED);
+}
+
+#[test]
+fn discards_that_are_counted_before_the_tombstone_go_unnoticed() {
+    breaks(setups::discards, Broken::CountBeforeTombstone, NOTICED);
 }
 
 /// Whoever condemns the copy has seen the root, and so heals it in turn: the look saves work for the next run only.

@@ -6,7 +6,7 @@ use super::bits::Bits;
 use super::collector::Collector;
 use super::copies::{Bytes, Copies};
 use super::entries::Entries;
-use super::heads::{Change, Head, Name};
+use super::heads::{Change, Head, Name, VERSIONS};
 use super::publisher::Publisher;
 use super::setup::{Broken, COLLECTORS, DIGESTS, NAMES, PUBLISHERS, Setup};
 
@@ -18,6 +18,12 @@ pub struct Store {
     pub entries: Entries,
     /// Somebody was told that a blob is stored when nobody could rely on it. Never in a correct protocol.
     pub lied: bool,
+    /// How often bytes were discarded.
+    pub discards: u8,
+    /// Of each version that was committed, if that is of use, how often bytes had been discarded when it was looked at.
+    looks: [[Option<u8>; VERSIONS as usize]; NAMES],
+    /// A publisher relied on an older look, and the blob was gone. Never in a correct protocol.
+    pub overlooked: bool,
 }
 
 /// Everything. Whatever an actor does not need any more is reset, so that states that differ in nothing are the same.
@@ -41,7 +47,8 @@ impl World {
 
 impl Store {
     fn of(setup: &Setup) -> Self {
-        Self { blobs: setup.stock, names: [Name::default(); NAMES], entries: Entries::default(), lied: false }
+        let (names, entries, looks) = Default::default();
+        Self { blobs: setup.stock, names, entries, lied: false, discards: 0, looks, overlooked: false }
     }
 
     pub fn copies(&self, digest: u8) -> Copies {
@@ -82,7 +89,19 @@ impl Store {
         self.lied |= !matches!(self.copies(digest).usable(), Some((_, Bytes::Good)));
     }
 
-    pub fn pack(&self) -> (u128, u32) {
+    /// Notes that a version was looked at and committed.
+    pub fn note_look(&mut self, setup: &Setup, name: u8, number: Option<u8>, count: u8) {
+        if let Some(number) = number.filter(|_| setup.follows) {
+            self.looks[usize::from(name)][usize::from(number)] = Some(count);
+        }
+    }
+
+    /// How often bytes had been discarded when a version was looked at, if it was.
+    pub fn look_at(&self, name: u8, number: u8) -> Option<u8> {
+        self.looks[usize::from(name)][usize::from(number)]
+    }
+
+    pub fn pack(&self) -> (u128, u64) {
         let mut bits = Bits::default();
         for copies in &self.blobs {
             copies.pack(&mut bits);
@@ -91,7 +110,14 @@ impl Store {
             name.pack(&mut bits);
         }
         bits.flag(self.lied);
-        (bits.packed(), self.entries.pack())
+        let mut more = Bits::default();
+        more.put(self.discards, 3);
+        for look in self.looks.as_flattened() {
+            more.put(look.map_or(0, |count| count + 1), 4);
+        }
+        more.flag(self.overlooked);
+        let more = u64::try_from(more.packed()).expect("it is less than 30 bits");
+        (bits.packed(), u64::from(self.entries.pack()) | more << 32)
     }
 }
 

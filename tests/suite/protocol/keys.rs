@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use larder::clock::ManualClock;
-use larder::protocol::{KeyRing, TokenMark, TokenMarks};
+use larder::protocol::{DerivedKey, KeyRing, TokenMark, TokenMarks};
 use larder::store::StoreErrorKind;
 
 use crate::support::faulty::{FaultyStore, Op, Rule};
@@ -138,19 +138,47 @@ async fn a_key_that_others_know_stays_the_same_while_others_are_replaced() {
     let world = Ring::new();
     let rings: Vec<_> = (0..4).map(|_| world.open()).collect();
     let keys = futures_util::future::join_all(rings.iter().map(|ring| ring.lasting("tuf:a"))).await;
-    let secret = keys[0].as_ref().unwrap().secret;
-    assert!(keys.iter().all(|key| key.as_ref().unwrap().secret == secret), "all servers have the same");
-    assert_ne!(rings[0].lasting("tuf:b").await.unwrap().secret, secret, "each purpose has a key of its own");
+    let only = |keys: &[DerivedKey]| {
+        assert_eq!(keys.len(), 1);
+        keys[0].secret
+    };
+    let secret = only(keys[0].as_ref().unwrap());
+    assert!(keys.iter().all(|key| only(key.as_ref().unwrap()) == secret), "all servers have the same");
+    assert_ne!(only(&rings[0].lasting("tuf:b").await.unwrap()), secret, "each purpose has a key of its own");
     let first = signing(&rings[1]).await;
     world.clock.advance(SignedDuration::from_secs(6));
     assert!(knows(&rings[2], &first).await);
-    assert!(!knows(&rings[2], &keys[0].as_ref().unwrap().id).await, "it verifies nothing of Larder's own");
+    assert!(!knows(&rings[2], &keys[0].as_ref().unwrap()[0].id).await, "it verifies nothing of Larder's own");
     for _ in 0..4 {
         world.clock.advance(hours(31 * 24));
         signing(&world.open()).await;
     }
     assert_ne!(signing(&world.open()).await, first);
     for ring in [&rings[0], &world.open()] {
-        assert_eq!(ring.lasting("tuf:a").await.unwrap().secret, secret);
+        assert_eq!(only(&ring.lasting("tuf:a").await.unwrap()), secret);
     }
+}
+
+#[tokio::test]
+async fn a_key_that_others_know_is_replaced_by_hand_and_the_earlier_ones_stay() {
+    let world = Ring::new();
+    let (server, other, operator) = (world.open(), world.open(), world.open());
+    let ids = async |ring: &KeyRing| -> Vec<String> {
+        ring.lasting("tuf:a").await.unwrap().into_iter().map(|key| key.id).collect()
+    };
+    let first = ids(&server).await;
+    assert_eq!(ids(&other).await, first);
+    let added = operator.add_lasting().await.unwrap();
+    world.clock.advance(SignedDuration::from_secs(6));
+    for ring in [&server, &other, &operator] {
+        assert_eq!(ids(ring).await, [added.clone(), first[0].clone()], "the newest first, everywhere");
+    }
+    for _ in 0..9 {
+        operator.add_lasting().await.unwrap();
+        signing(&server).await;
+    }
+    world.clock.advance(SignedDuration::from_secs(6));
+    let kept = ids(&server).await;
+    assert_eq!(kept.len(), 8);
+    assert!(!kept.contains(&added) && !kept.contains(&first[0]));
 }

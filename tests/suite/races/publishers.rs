@@ -160,6 +160,47 @@ async fn r03_a_session_stalls_past_every_window_before_any_of_its_calls() {
     assert!(calls.await > 20);
 }
 
+/// R3, for what is not looked at because the active version has it: that version is replaced, retired and collected before
+/// any call.
+#[tokio::test(flavor = "multi_thread")]
+async fn r03_what_a_version_has_in_common_with_the_active_one_goes_before_any_call() {
+    let first = Release::new("v1", 16);
+    let follows = |label: &str| {
+        let mut next = Release { label: label.into(), ..first.clone() };
+        next.files[3].1 = bytes::Bytes::from(format!("changed for {label}"));
+        next
+    };
+    let two = async |store: Store| {
+        let services = Services::over(&store);
+        let _ = services.release("main", &follows("v3")).await;
+        let _ = services.upload(&follows("v4").files[3].1).await;
+        services.publish_only("main", &follows("v4"), activate()).await
+    };
+    let replaced = |store: Store| -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            Services::over(&store).release("main", &v2()).await.unwrap();
+            collect(&store).await;
+        })
+    };
+    let done = std::cell::Cell::new(0);
+    let calls = at_every_call([first.clone()], two, replaced, async |store, end, nth| {
+        let label = sound(store, "main").await;
+        match end_of(end) {
+            End::Done => {
+                assert!(
+                    label.as_deref() == Some("v4") || label.as_deref() == Some("v2"),
+                    "before call {nth}: {label:?}"
+                );
+                done.set(done.get() + 1);
+            }
+            _ => assert_ne!(label.as_deref(), Some("v4"), "before call {nth}"),
+        }
+        Services::over(store).release("main", &follows("v4")).await.unwrap();
+        assert_only(store, &[follows("v4")]).await;
+    });
+    assert!(calls.await > 40 && done.get() > 3, "{} were published", done.get());
+}
+
 /// R3, with a session. Its client is told that the session is gone, not that it was published.
 #[tokio::test]
 async fn r03_a_session_that_was_given_up_cannot_be_committed() {

@@ -99,13 +99,14 @@ const MAY_USE: [(&str, &[&str]); 18] = [
 ];
 
 /// The crates that belong to one place: HTTP types stay out of services, system calls out of handlers.
-const BELONGS_TO: [(&str, &[&str]); 9] = [
+const BELONGS_TO: [(&str, &[&str]); 10] = [
     ("axum", &["http", "server"]),
     ("clap", &["cli", "main"]),
     // The mechanics of bodies name its frames only.
     ("hyper", &["server", "http"]),
     ("hyper_util", &["server"]),
     ("maud", &["http"]),
+    ("sigstore_verify", &["domain"]),
     // The configuration uses its type of addresses only.
     ("reqwest", &["client", "cli", "config", "server"]),
     ("rustix", &["cli", "client", "server", "store"]),

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::cli::catalog::kept::replace;
 use crate::cli::catalog::trust::TrustArgs;
+use crate::cli::kept::replace;
 use crate::cli::remote::Remote;
 use crate::cli::{CliError, Context, output, table};
 use crate::domain::catalog::{CatalogName, Document};
@@ -59,16 +59,17 @@ impl Args {
 }
 
 pub(in crate::cli::catalog) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let client = if args.offline { None } else { Some(args.remote.client()?) };
+    let servers = if args.offline { None } else { Some(args.remote.readers()?) };
     let (mut files, mut left_out) = (Vec::new(), Vec::new());
     // Nothing is written before all of them were verified.
     for name in &args.catalogs {
-        let believed = match &client {
-            Some(client) => args.trust.read(client, name, context).await?,
+        let believed = match &servers {
+            Some(servers) => args.trust.read(servers, name, context).await?,
             None => args.trust.read_kept(name, context)?,
         };
         let document = &believed.verified.document;
-        let warehouse = client.as_ref().map(|client| format!("ca+{}timeless/{name}/warehouse", client.base()));
+        let warehouse =
+            servers.as_ref().map(|servers| format!("ca+{}timeless/{name}/warehouse", servers.reader.base()));
         files.extend(rendered(&args.timeless, document, warehouse.as_deref()));
         let left = left_out_of(document);
         if !context.json {

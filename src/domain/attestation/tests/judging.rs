@@ -32,7 +32,8 @@ fn a_signature_counts_for_its_names_and_its_manifest() {
     for words in ["scope=miren/main serial=7", "scope=miren/** serial=7", "scope=** label=v1 serial=7"] {
         let judged = judge(&one, &[signer.state(MANIFEST, words)]);
         assert!(one.is_met(&judged), "{words}");
-        assert_eq!((judged.keys, judged.serial, judged.refused), (vec![id], Some(7), vec![]));
+        let signers = vec![crate::domain::attestation::Signer::Key(id)];
+        assert_eq!((judged.signers, judged.serial, judged.refused), (signers, Some(7), vec![]));
     }
     let other = Digest::of(b"x");
     for (text, expected) in [
@@ -68,7 +69,7 @@ fn one_key_counts_once_and_cannot_raise_the_serial_alone() {
     let first = |serial: u64| one.state(MANIFEST, &format!("scope=** serial={serial}"));
     let judged = judge(&both, &[first(1), first(2), first(3)]);
     assert!(!both.is_met(&judged));
-    assert_eq!((judged.keys.len(), judged.serial), (1, None));
+    assert_eq!((judged.signers.len(), judged.serial), (1, None));
     let judged = judge(&both, &[first(9), two.state(MANIFEST, "scope=** serial=5"), first(3)]);
     assert!(both.is_met(&judged));
     assert_eq!(judged.serial, Some(5), "as many keys as required state at least this");

@@ -103,6 +103,36 @@ fn targets_are_the_files_of_all_items() {
 }
 
 #[test]
+fn targets_are_compared_with_the_document() {
+    let mut listed = document(7, &["v1"]);
+    let (key, other) = (Key::new(), Key::new());
+    let root = Root::read(&root(1, &[&key], 1, &[&key])).unwrap();
+    let checked = |bytes: &[u8], document: &Document| check_targets(bytes, document, Some(&root)).1;
+    let bytes = targets(&listed, &[&key]);
+    assert!(checked(&bytes, &listed).is_empty());
+    let codes = |bytes: &[u8], document: &Document| -> Vec<&'static str> {
+        checked(bytes, document).listed().iter().map(|problem| problem.code.code()).collect()
+    };
+    assert_eq!(codes(&targets(&listed, &[&other]), &listed), ["CATALOG_SIGNATURES"]);
+    assert_eq!(codes(b"{}", &listed), ["CATALOG_TARGETS"]);
+    // A client of TUF would not see the hazard.
+    listed.releases[0].hazards = Some([("CVE-1".to_owned(), "bad".to_owned())].into());
+    assert_eq!(codes(&bytes, &listed), ["CATALOG_TARGETS"; 2]);
+    listed = document(8, &["v2"]);
+    assert_eq!(codes(&bytes, &listed), ["CATALOG_TARGETS"; 3], "{}", checked(&bytes, &listed));
+    assert!(check_targets_number(8, &[(7, MAX_TARGETS + 1), (8, MAX_TARGETS)]).is_empty());
+    assert_eq!(check_targets_number(8, &[(8, MAX_TARGETS + 1), (9, 1)]).listed().len(), 2);
+
+    let read = Targets::read(&bytes).unwrap();
+    let release = &document(7, &["v1"]).releases[0];
+    let compare = |stored: &dyn Fn(&str) -> Option<Descriptor>| {
+        check_release_targets(0, release, &read, |file| stored(file.as_str())).listed().len()
+    };
+    assert_eq!(compare(&|file| Some(described(file.as_bytes()))), 0);
+    assert_eq!(compare(&|file| (file == "src").then(|| described(b"other"))), 1);
+}
+
+#[test]
 fn a_key_is_a_servers_only_if_it_can_do_nothing_else() {
     let (author, server, other) = (Key::new(), Key::new(), Key::new());
     let own = [author.public].into();

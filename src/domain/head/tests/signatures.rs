@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::super::attestation::{PublicKey, Refusal, Requirement, Signed, Statement};
+use super::super::super::attestation::{Proof, PublicKey, Refusal, Requirement, Signed, Signer, Statement};
 use super::*;
 
 const KEYS: [&str; 2] = [
@@ -23,7 +23,7 @@ fn requirement(revoked: &[usize]) -> Arc<Requirement> {
 fn signed(seed: u64, at: usize, serial: u64) -> Vec<Signed> {
     let manifest = summary(seed).manifest.digest;
     let statement = Statement { scope: "main".parse().unwrap(), label: None, serial, manifest, expires: None };
-    vec![Signed { digest: Digest::of(b"signature"), outcome: Ok((key(at), Some(statement))) }]
+    vec![Signed { digest: Digest::of(b"signature"), outcome: Ok(Proof::Key(key(at), Some(statement))) }]
 }
 
 /// Judges a change, with the signatures of the version that would become active and of the one that is.
@@ -78,7 +78,7 @@ fn a_new_version_needs_a_signature_but_to_stage_it_none() {
     assert!(matches!(refused.refused[0].why, Refusal::OtherManifest(_)));
     let standing = judge(&mut log, &promote(1), (&[], signed(1, 0, 5), vec![])).unwrap().unwrap();
     assert!(standing.is_accepted());
-    assert_eq!((standing.serial, standing.keys), (Some(5), vec![key(0).id()]));
+    assert_eq!((standing.serial, standing.signers), (Some(5), vec![Signer::Key(key(0).id())]));
 }
 
 #[test]

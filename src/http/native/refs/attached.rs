@@ -6,7 +6,7 @@ use axum::http::header::{HeaderMap, HeaderValue, LOCATION};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::domain::FileName;
-use crate::domain::attestation::{Attachment, MEDIA_TYPE};
+use crate::domain::attestation::{Attachment, BUNDLES, MEDIA_TYPE};
 use crate::http::error::ApiError;
 use crate::http::rfc::caching::{Freshness, set_freshness};
 use crate::http::rfc::hardening::defuse;
@@ -15,11 +15,8 @@ use crate::http::state::AppState;
 use crate::service::Resolved;
 
 /// Endings of file names, each with what the media types of what it stands for begin with.
-const ENDINGS: [(&str, &str); 3] = [
-    (".minisig", MEDIA_TYPE),
-    (".sigstore.json", "application/vnd.dev.sigstore.bundle"),
-    (".sbom.cdx.json", "application/vnd.cyclonedx+json"),
-];
+const ENDINGS: [(&str, &str); 3] =
+    [(".minisig", MEDIA_TYPE), (".sigstore.json", BUNDLES), (".sbom.cdx.json", "application/vnd.cyclonedx+json")];
 
 /// The redirect to the newest attachment that the name of a file stands for, if the version has one.
 pub(super) async fn answer(

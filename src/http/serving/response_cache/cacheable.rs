@@ -13,7 +13,7 @@ use futures_util::Stream;
 use tokio::time::Instant;
 
 use super::key::CacheKey;
-use crate::domain::ManifestName;
+use crate::domain::{Digest, ManifestName};
 use crate::http::serving::tally::Tally;
 use crate::store::FileSlice;
 
@@ -44,8 +44,10 @@ pub(in crate::http) struct Cacheable {
 #[derive(Debug, Clone)]
 enum CachedBody {
     Bytes(Bytes),
-    /// The content of a file.
-    File(FileSlice),
+    /// The content of a file, with the digest of the blob.
+    File(Digest, FileSlice),
+    /// A blob of this size, which is opened for each request.
+    Stored(Digest, u64),
     /// Nothing, because it was the response to a HEAD. The file that would have been read.
     None(Option<Arc<File>>),
 }
@@ -56,9 +58,9 @@ impl Cacheable {
         Self { heads, ..Self::of_body(CachedBody::Bytes(body)) }
     }
 
-    /// Cacheable response whose body is the content of a file.
-    pub(in crate::http) fn of_file(slice: FileSlice) -> Self {
-        Self::of_body(CachedBody::File(slice))
+    /// Cacheable response whose body is a blob, the content of a file.
+    pub(in crate::http) fn of_file(blob: Digest, slice: FileSlice) -> Self {
+        Self::of_body(CachedBody::File(blob, slice))
     }
 
     /// Cacheable response to a HEAD, which answers no GET. `file` is the file whose content a GET would send, if there is
@@ -100,25 +102,42 @@ impl Cacheable {
 
     pub(super) fn file(&self) -> Option<&File> {
         match &self.body {
-            CachedBody::File(slice) => Some(&slice.file),
+            CachedBody::File(_, slice) => Some(&slice.file),
             CachedBody::None(file) => file.as_deref(),
-            CachedBody::Bytes(_) => None,
+            CachedBody::Bytes(_) | CachedBody::Stored(..) => None,
         }
     }
 
     /// The part of a file that is the body.
     pub(super) fn slice(&self) -> Option<&FileSlice> {
         match &self.body {
-            CachedBody::File(slice) => Some(slice),
-            CachedBody::Bytes(_) | CachedBody::None(_) => None,
+            CachedBody::File(_, slice) => Some(slice),
+            CachedBody::Bytes(_) | CachedBody::Stored(..) | CachedBody::None(_) => None,
         }
     }
 
     pub(super) fn bytes(&self) -> Option<&Bytes> {
         match &self.body {
             CachedBody::Bytes(bytes) => Some(bytes),
-            CachedBody::File(slice) => slice.bytes.as_ref(),
-            CachedBody::None(_) => None,
+            CachedBody::File(_, slice) => slice.bytes.as_ref(),
+            CachedBody::Stored(..) | CachedBody::None(_) => None,
+        }
+    }
+
+    /// The blob that is opened for each request, and its size.
+    pub(super) fn stored(&self) -> Option<(Digest, u64)> {
+        if let CachedBody::Stored(blob, size) = &self.body { Some((*blob, *size)) } else { None }
+    }
+
+    /// The same without the file, which is opened again for each request. `None` if it is too large for that, or if its
+    /// address says what it is: of blobs, each one exists as long as its file does, and there may be any number.
+    pub(super) fn into_stored(self) -> Option<Self> {
+        match &self.body {
+            CachedBody::File(blob, slice) if slice.bytes.is_some() && !self.heads.is_empty() => {
+                let body = CachedBody::Stored(*blob, slice.length());
+                Some(Self { body, ..self })
+            }
+            _ => None,
         }
     }
 
@@ -146,15 +165,15 @@ impl Cacheable {
     /// The response to a GET; `None` if only the response to a HEAD is cached.
     pub(super) fn response(&self) -> Option<Response<Body>> {
         match &self.body {
-            CachedBody::Bytes(body) | CachedBody::File(FileSlice { bytes: Some(body), .. }) => {
+            CachedBody::Bytes(body) | CachedBody::File(_, FileSlice { bytes: Some(body), .. }) => {
                 Some(Response::new(Body::from(body.clone())))
             }
-            CachedBody::File(slice) => {
+            CachedBody::File(_, slice) => {
                 let mut response = Response::new(Body::from_stream(Unsent));
                 response.extensions_mut().insert(slice.clone());
                 Some(response)
             }
-            CachedBody::None(_) => None,
+            CachedBody::Stored(..) | CachedBody::None(_) => None,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! What is cached at present, within budgets: bytes of those responses that are in memory, bytes of those among them that
-//! say that something is not there, and a number of open files with their bytes. Asking for ever more blobs, or for ever
-//! more that is not there, displaces no manifests.
+//! say that something is not there, bytes of heads alone, and a number of open files with their bytes. Asking for ever more
+//! blobs, or for ever more that is not there, displaces no manifests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::CachedResponse;
 use super::key::CacheKey;
@@ -13,15 +16,42 @@ use super::key::CacheKey;
 const REMEMBERED_BYTES: usize = 8 << 20;
 /// Total weight of those of them that say that something is not there, in bytes.
 const NEGATIVE_BYTES: usize = 2 << 20;
+/// Total weight of those of which only the head is kept, in bytes.
+const HEAD_BYTES: usize = 24 << 20;
+/// Shortest time between two searches for heads that nobody has asked for lately.
+const SEARCHED_EVERY: Duration = Duration::from_secs(1);
 /// Total size of the bytes of open files that are in memory as well, because the files are small.
 const FILE_BYTES: usize = 8 << 20;
+
+/// What a response without an open file is, which decides about its budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It is in memory.
+    Whole,
+    /// It says that something is not there.
+    Negative,
+    /// Only its head is in memory.
+    Head,
+}
+
+impl Kind {
+    fn of(response: &CachedResponse) -> Self {
+        match &response.source {
+            source if source.is_negative => Self::Negative,
+            source if source.stored().is_some() => Self::Head,
+            _ => Self::Whole,
+        }
+    }
+}
 
 pub(super) type ByAddress = HashMap<Box<str>, Arc<CachedResponse>>;
 
 /// The cached responses.
 pub(super) struct Entries {
-    /// Weight of the responses without an open file, and of those that say that something is not there.
-    bytes: [usize; 2],
+    /// Weight of the responses without an open file, by [`Kind`].
+    bytes: [usize; 3],
+    /// When heads were last sought that nobody has asked for.
+    searched: Option<Instant>,
     /// Number of responses with an open file.
     files: usize,
     /// Size of those of their bodies that are in memory.
@@ -36,7 +66,15 @@ pub(super) struct Entries {
 
 impl Entries {
     pub(super) fn new(max_files: usize) -> Self {
-        Self { bytes: [0; 2], files: 0, file_bytes: 0, max_files, by_surface: Vec::new(), closing: false }
+        Self {
+            bytes: [0; 3],
+            searched: None,
+            files: 0,
+            file_bytes: 0,
+            max_files,
+            by_surface: Vec::new(),
+            closing: false,
+        }
     }
 
     pub(super) fn get(&self, key: &CacheKey<'_>) -> Option<&Arc<CachedResponse>> {
@@ -59,10 +97,13 @@ impl Entries {
                 return vec![Arc::new(response)];
             }
         } else {
-            let kind = usize::from(response.source.is_negative);
-            if self.bytes[kind] + response.weight > [REMEMBERED_BYTES, NEGATIVE_BYTES][kind] {
-                let is_alike = |other: &CachedResponse| other.source.is_negative == response.source.is_negative;
-                old = self.take(|other| other.source.file().is_none() && is_alike(other));
+            let kind = Kind::of(&response);
+            if !self.has_room(kind, response.weight) {
+                old = self.make_room(kind);
+            }
+            if !self.has_room(kind, response.weight) {
+                old.push(Arc::new(response));
+                return old;
             }
         }
         self.count(&response, true);
@@ -75,6 +116,24 @@ impl Entries {
             old.push(before);
         }
         old
+    }
+
+    fn has_room(&self, kind: Kind, weight: usize) -> bool {
+        self.bytes[kind as usize] + weight <= [REMEMBERED_BYTES, NEGATIVE_BYTES, HEAD_BYTES][kind as usize]
+    }
+
+    /// Removes responses of a kind. Of heads alone, only those that nobody has asked for since the last time: who asks for
+    /// all files of a large site one after the other would find none of them otherwise.
+    fn make_room(&mut self, kind: Kind) -> Vec<Arc<CachedResponse>> {
+        let is_alike = |other: &CachedResponse| other.source.file().is_none() && Kind::of(other) == kind;
+        if kind != Kind::Head {
+            return self.take(is_alike);
+        }
+        if self.searched.is_some_and(|searched| searched.elapsed() < SEARCHED_EVERY) {
+            return Vec::new();
+        }
+        self.searched = Some(Instant::now());
+        self.take(|other| is_alike(other) && !other.used.swap(false, Relaxed))
     }
 
     /// Whether a task has to be started that closes files, which the caller then does.
@@ -116,7 +175,7 @@ impl Entries {
             change(&mut self.files, 1);
             change(&mut self.file_bytes, response.bytes());
         } else {
-            change(&mut self.bytes[usize::from(response.source.is_negative)], response.weight);
+            change(&mut self.bytes[Kind::of(response) as usize], response.weight);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! A catalog read by clients that nobody here wrote, from its first release to the server's operator who takes it back.
 
+use std::thread;
+use std::time::Duration;
+
 use larder::domain::Digest;
 
 use super::*;
@@ -31,6 +34,15 @@ fn clients_follow_an_author_and_refuse_what_the_author_did_not_sign() {
     new.gets("v1.1/tool", "v1.1");
     old.gets("v1.1/tool", "v1.1");
     old.gets("v1.0/notes", "read me");
+
+    // The server's key is replaced: by its operator, then by the author.
+    larder(&format!("key rotate --data {}", server.data.display())).ok();
+    // Until the server knows it.
+    thread::sleep(Duration::from_secs(6));
+    old.gets("v1.1/tool", "v1.1");
+    author.catalog(&server, &format!("rotate {NAME} -k new.key --new new.key --tuf")).ok();
+    old.gets("v1.1/tool", "v1.1");
+    new.gets("v1.0/tool", "v1.0");
 
     // A mirror that passes on everything but the target.
     let (address, blob) = (server.address, format!("/blobs/{}", Digest::of(b"v1.1")));

@@ -259,4 +259,8 @@ fn whoever_may_not_read_the_catalog_sees_nothing_of_it() {
 fn a_name_that_addresses_cannot_have_is_refused() {
     let (server, author) = (ServerProcess::start(), Person::with_key("author"));
     author.catalog(&server, "init example.org/targets -k author.key --tuf").exits(2).says("`targets` in its name");
+    // Clients know one answer to what is not there, whatever the address.
+    for path in ["/tuf/%ff/key", "/tuf/%ff/metadata/timestamp.json", "/tuf/A/key"] {
+        is_absent(&server.get(path).unwrap());
+    }
 }

@@ -37,6 +37,8 @@ pub enum Stage {
     Refused,
     /// A session whose blobs were all there or uploaded finds one missing before it commits.
     Short,
+    /// It takes damaged bytes away.
+    Discard,
 }
 
 /// A call to the store.
@@ -70,6 +72,12 @@ pub enum Call {
     Enter(u8),
     /// Lists the entries of the manifest that it is to delete.
     ListEntries,
+    /// Reads how often bytes were discarded.
+    ReadCount,
+    /// Reads the head, to know what the active version has.
+    ReadActive,
+    /// Counts that it discards a generation.
+    Count(u8),
 }
 
 impl Call {
@@ -89,8 +97,11 @@ impl Call {
             Self::Read(manifest) => (11, manifest, 0),
             Self::Enter(manifest) => (12, manifest, 0),
             Self::ListEntries => (13, 0, 0),
+            Self::ReadCount => (14, 0, 0),
+            Self::ReadActive => (15, 0, 0),
+            Self::Count(generation) => (16, generation, 0),
         };
-        bits.put(call, 4);
+        bits.put(call, 5);
         bits.put(one, 3);
         bits.put(other, 3);
     }

@@ -48,10 +48,11 @@ enum Check {
     },
 }
 
-fn check(copies: Copies) -> Check {
+fn check(setup: &Setup, copies: Copies) -> Check {
+    let fits = |bytes| bytes == Bytes::Good || setup.same_length;
     match (copies.usable(), copies.readable()) {
-        (Some((_, Bytes::Good)), _) => Check::Present,
-        (None, Some((from, Bytes::Good))) => Check::Doomed { from, to: copies.next_generation() },
+        (Some((_, bytes)), _) if fits(bytes) => Check::Present,
+        (None, Some((from, bytes))) if fits(bytes) => Check::Doomed { from, to: copies.next_generation() },
         _ => Check::Missing,
     }
 }
@@ -62,7 +63,10 @@ impl Publisher {
         if matches!(self.stage, Stage::Put | Stage::Upload) {
             return self.listed_to_write(task, copies);
         }
-        match check(copies) {
+        if self.stage == Stage::Discard {
+            return self.listed_to_discard(task, copies);
+        }
+        match check(task.setup, copies) {
             Check::Doomed { from, to } => self.call = Call::Copy { from, to },
             Check::Present => self.is_there(task),
             Check::Missing => self.is_missing(task),
@@ -219,7 +223,10 @@ impl Publisher {
         }
         match self.stage {
             Stage::Prepare => {}
-            Stage::Commit => return self.committed(task),
+            Stage::Commit => {
+                store.note_look(task.setup, name, self.number, self.count);
+                return self.committed(task);
+            }
             Stage::Other if matches!(task.op, Op::DeleteDigest { .. }) => return self.deleted(),
             _ => return self.end(),
         }

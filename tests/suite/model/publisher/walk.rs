@@ -16,6 +16,10 @@ impl Publisher {
             self.call = Call::Enter(task.manifest_id());
             return;
         }
+        if task.setup.follows {
+            self.call = Call::ReadCount;
+            return;
+        }
         self.secure(task);
     }
 
@@ -45,7 +49,8 @@ impl Publisher {
 
     pub(super) fn begin_walk(&mut self, task: &Task) {
         self.walk = task.manifest().children;
-        self.todo = if task.breaks(Broken::BottomUp) { 0 } else { task.setup.named(task.manifest_id()) };
+        let named = task.setup.named(task.manifest_id()) & !self.known;
+        self.todo = if task.breaks(Broken::BottomUp) { 0 } else { named };
     }
 
     /// Goes on when all blobs were looked at that are known. What is missing itself is not read.
