@@ -50,13 +50,15 @@ resolve() {
     esac
     # In variables first: a failure inside of an argument would go unnoticed.
     label=$(jq -r '.version // ""' "$manifest") || fail "The manifest of $INPUT_NAME cannot be read."
-    if [ "$INPUT_VERIFY_KEYS" != none ]; then
+    if [ "$INPUT_VERIFY_IDENTITIES" != none ]; then
+        verify_identities "$digest"
+    elif [ "$INPUT_VERIFY_KEYS" != none ]; then
         # A name that follows another one is signed where it leads to.
         resolved=$(tr -d '\r' < "$answer" | sed -n 's/^[Ll]arder-[Rr]esolved: //p' | tail -n 1)
         case $resolved in *[!A-Za-z0-9._/@:+-]* | '') resolved=${INPUT_NAME%%@*}@$digest ;; esac
         verify "$manifest" "$digest" "$label" "$resolved"
     elif [ "$INPUT_THRESHOLD" != 1 ]; then
-        fail 'threshold needs verify-keys.'
+        fail 'threshold needs verify-keys or verify-identities.'
     fi
     case $RUNNER_OS in Linux) system=linux ;; macOS) system=darwin ;; *) fail "This action does not know $RUNNER_OS." ;; esac
     case $RUNNER_ARCH in X64) machine=amd64 ;; ARM64) machine=arm64 ;; *) fail "This action does not know $RUNNER_ARCH." ;; esac

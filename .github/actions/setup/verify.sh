@@ -1,6 +1,6 @@
 # What setup.sh includes to verify signatures of manifests, as `larder fetch --verify-key` does, but for the serial: a
-# runner has no state to compare it with. Needs OpenSSL 3, which runners have. What does not hold in every respect does not
-# count, and too few signatures that count end the job.
+# runner has no state to compare it with. Needs OpenSSL 3, which runners have; and larder itself where identities count. What
+# does not hold in every respect does not count, and too few signatures that count end the job.
 
 # The bytes on stdin in hexadecimal digits, and back.
 to_hex() { od -An -v -tx1 | tr -d ' \n'; }
@@ -138,4 +138,36 @@ no signature is attached'
         fi
         fail "$INPUT_NAME is signed by $have of the $INPUT_THRESHOLD keys that are needed; nothing was installed.$reasons"
     fi
+}
+
+# Ends the job unless the program `larder` finds that as many identities and keys as needed have signed the manifest with the
+# digest "$1".
+verify_identities() {
+    local work line issuer identity more options=()
+    command -v larder > /dev/null ||
+        fail 'verify-identities needs larder on the PATH. Set it up in a step before, with verify-keys.'
+    [ -n "$INPUT_SIGSTORE_ROOT" ] || fail 'verify-identities needs sigstore-root: the file that says which authorities count.'
+    while IFS=$' \t\r' read -r issuer identity more; do
+        [ -n "$issuer" ] || continue
+        case $issuer in https://*) ;; *) identity='' ;; esac
+        [ -n "$identity" ] && [ -z "$more" ] ||
+            fail 'verify-identities has a line that is not ISSUER IDENTITY, such as https://token.actions.githubusercontent.com and the address of a workflow.'
+        options+=(--verify-identity "$issuer" "$identity")
+    done <<< "$INPUT_VERIFY_IDENTITIES"
+    [ "${#options[@]}" -gt 0 ] || fail 'verify-identities is given, and has no identity. Leave it out to verify none.'
+    if [ "$INPUT_VERIFY_KEYS" != none ]; then
+        while IFS= read -r line; do
+            line=${line//[$' \t\r']/}
+            case $line in '' | untrustedcomment:*) ;; *) options+=(--verify-key "$line") ;; esac
+        done <<< "$INPUT_VERIFY_KEYS"
+    fi
+    work=$(mktemp -d "$RUNNER_TEMP/larder.XXXXXX")
+    (
+        if [ -n "${INPUT_TOKEN:-}" ]; then export LARDER_TOKEN=$INPUT_TOKEN; fi
+        larder get "$INPUT_NAME" --server "${INPUT_SERVER%/}" --threshold "$INPUT_THRESHOLD" \
+            --sigstore-root "$INPUT_SIGSTORE_ROOT" "${options[@]}" > "$work/manifest" 2> "$work/why"
+    ) || fail "$INPUT_NAME is not signed as needed; nothing was installed.
+$(cat "$work/why")"
+    [ "sha256:$(sha256 "$work/manifest")" = "$1" ] || fail "$INPUT_NAME has changed since. Run the job again."
+    rm -rf "$work"
 }

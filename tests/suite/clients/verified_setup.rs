@@ -10,8 +10,11 @@ use tempfile::TempDir;
 use super::actions::{Done, Runner, with_tool};
 use super::{file, in_bash, printed};
 use crate::cli::fake::{Act, Fake};
+use crate::cli::folder;
+use crate::sigstore::SIGNED;
 use crate::support::process::{Reply, ServerProcess};
 use crate::support::signing::Signer;
+use crate::support::sigstore::{By, ISSUER, Instance};
 
 fn manifest(server: &ServerProcess, target: &str) -> Vec<u8> {
     server.get(&format!("/manifests/{target}")).unwrap().body
@@ -37,6 +40,51 @@ fn refused(done: &Done, why: &str) {
     let error = done.error();
     assert!(error.contains(why), "{error}");
     assert!(done.path.is_empty() && done.get("resolve", "digest").is_empty());
+}
+
+/// Sets up the tool for these identities, with this trusted root.
+fn set_up_for(url: &str, identities: &str, root: &TempDir, more: &[(&str, &str)]) -> Done {
+    let root = root.path().join("root.json");
+    let inputs = [("server", url), ("name", "tool/main"), ("verify-identities", identities), ("command", "tool")];
+    let root = [("sigstore-root", root.to_str().unwrap())];
+    Runner::new([]).carries_out("setup", &[&inputs[..], more, &root].concat())
+}
+
+#[test]
+#[ignore = "needs bash, curl and jq: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+fn setup_installs_only_what_an_identity_has_signed() {
+    let (server, instance, key) = (with_tool(), Instance::new(), Signer::new());
+    let (url, bytes) = (server.url(), manifest(&server, "tool/main"));
+    let files = folder(&[("root.json", instance.trusted_root().to_string().as_bytes())]);
+    let listed = format!("\n{ISSUER} https://github.com/acme/tool/.github/workflows/*@refs/tags/*\n");
+    let sign = |by: &By| {
+        fs::write(files.path().join("x.sigstore.json"), instance.sign(&bytes, by).to_string()).unwrap();
+        server.larder("attach tool/main x.sigstore.json").within(&files).ok();
+    };
+    refused(&set_up_for(&url, &listed, &files, &[]), "No signature is attached");
+    let stranger = "https://github.com/evil/tool/.github/workflows/release.yml@refs/tags/v1";
+    sign(&By::workflow(SIGNED).identity(stranger));
+    refused(&set_up_for(&url, &listed, &files, &[]), "evil");
+    sign(&By::workflow(SIGNED));
+    let done = set_up_for(&url, &listed, &files, &[]);
+    printed(&done.output);
+    assert!(!done.path.is_empty());
+    // Keys count beside it.
+    let public = key.public().to_string();
+    let both = [("verify-keys", &*public), ("threshold", "2")];
+    refused(&set_up_for(&url, &listed, &files, &both), "not signed as needed");
+    attach(&server, "tool/main", &key.state(&bytes, "scope=tool/main serial=1"));
+    printed(&set_up_for(&url, &listed, &files, &both).output);
+
+    for (identities, why) in [
+        ("", "has no identity"),
+        ("release.yml@refs/tags/*", "has a line that is not ISSUER IDENTITY"),
+        ("https://issuer.example", "has a line that is not ISSUER IDENTITY"),
+        ("https://issuer.example --json more", "has a line that is not ISSUER IDENTITY"),
+    ] {
+        refused(&set_up_for(&url, identities, &files, &[]), why);
+    }
+    refused(&set_up_for(&url, &listed, &files, &[("sigstore-root", "")]), "needs sigstore-root");
 }
 
 #[test]
