@@ -169,7 +169,8 @@ impl TrustArgs {
         from: (&[String], &BTreeSet<PublicKey>),
         context: &Context,
     ) -> Result<Believed, CliError> {
-        self.judge_by(verified_as_of_its_time, name, stored, from, context)
+        let judged = self.judge_by(verified_as_of_its_time, name, stored, from, context);
+        judged.map_err(|error| if error.is("SERIAL_WENT_BACK") { went_back(name, error) } else { error })
     }
 
     fn judge_by(
@@ -290,6 +291,15 @@ pub(super) fn verified(
     known: &Known,
 ) -> Result<Verified, CliError> {
     stored.verify(name, anchor, known, SystemClock.now()).map_err(|refusal| refused(name, &refusal))
+}
+
+/// An author may be the one to mend what whoever runs the server has done.
+fn went_back(name: &CatalogName, error: CliError) -> CliError {
+    let manifest = name.manifest();
+    error.with_hint(format!(
+        "If the server's operator went back, make the newest version active again: `larder versions {manifest}` lists them, \
+         `larder promote {manifest}@N` makes one active."
+    ))
 }
 
 fn refused(name: &CatalogName, refusal: &Refusal) -> CliError {

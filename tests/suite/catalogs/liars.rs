@@ -112,6 +112,13 @@ fn the_operator_goes_back_and_readers_do_not() {
     reader.reads(&server.url(), &format!("verify {NAME} --verify-key author.pub")).ok();
     server.larder(&format!("rollback {NAME}/_catalog")).ok();
     assert_eq!(refused(&reader, &server.url()), "SERIAL_WENT_BACK");
+    // The author is told how to mend it.
+    let add = author.catalog(&server, &format!("add {NAME} v3.0 dist -k author.key"));
+    add.exits(6).says(&format!("`larder promote {NAME}/_catalog@N`"));
+    let versions = server.larder(&format!("versions {NAME}/_catalog --json")).ok().json();
+    let newest = &versions["versions"][0]["number"];
+    server.larder(&format!("promote {NAME}/_catalog@{newest}")).ok();
+    reader.reads(&server.url(), &format!("verify {NAME}")).ok();
 }
 
 #[test]
