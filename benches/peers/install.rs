@@ -26,6 +26,14 @@ impl Program {
         Self { path: path.into(), library_path: String::new(), version: format!("as given: {path}") }
     }
 
+    /// A program that is on the path, if it is.
+    fn installed(name: &str, argument: &str) -> Option<Self> {
+        Command::new(name).arg(argument).stdin(Stdio::null()).output().ok()?;
+        let mut program = Self::given(name);
+        program.version = program.ask(argument);
+        Some(program)
+    }
+
     /// The last word of what it answers, on either output.
     fn ask(&self, argument: &str) -> String {
         let mut command = Command::new(&self.path);
@@ -43,6 +51,8 @@ pub(crate) struct Programs {
     pub nginx: Program,
     pub registry: Program,
     pub angos: Option<Program>,
+    /// If it is installed.
+    pub caddy: Option<Program>,
 }
 
 impl Programs {
@@ -66,6 +76,7 @@ impl Programs {
             nginx: find("nginx", "-v"),
             registry: find("docker-registry", "--version"),
             angos: angos.map(Program::given),
+            caddy: Program::installed("caddy", "version"),
         }
     }
 }

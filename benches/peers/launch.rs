@@ -20,6 +20,7 @@ pub(crate) fn launch(kind: Kind, programs: &Programs, cores: &Cores, root: &Path
         Kind::Nginx => nginx(&programs.nginx, cores, root, address),
         Kind::Registry => registry(&programs.registry, root, address),
         Kind::Angos => angos(programs.angos.as_ref().expect("it was given"), root, address),
+        Kind::Caddy => caddy(programs.caddy.as_ref().expect("it was found"), root, address),
         Kind::Engine => panic!("the engine starts by itself"),
     }
 }
@@ -65,6 +66,15 @@ fn registry(program: &Program, root: &Path, address: SocketAddr) -> Launch {
     });
     fs::write(root.join("config.yml"), configuration.to_string()).expect("a configuration");
     start(program, vec!["serve".into(), root.join("config.yml").into()], root)
+}
+
+/// Uses as many processors as it may run on.
+fn caddy(program: &Program, root: &Path, address: SocketAddr) -> Launch {
+    let arguments = ["run", "--adapter", "caddyfile", "--config"].map(Into::into);
+    let mut launch = start(program, [&arguments[..], &[root.join("Caddyfile").into()]].concat(), root);
+    let home = root.display().to_string();
+    launch.variables.extend([("PORT".to_owned(), address.port().to_string()), ("HOME".to_owned(), home)]);
+    launch
 }
 
 /// Everybody may do everything, by a rule that holds whatever the default is called in this version.

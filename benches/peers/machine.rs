@@ -29,6 +29,7 @@ impl Setting {
             ("docker-registry", programs.registry.version.clone()),
         ];
         lines.extend(programs.angos.iter().map(|angos| ("angos", angos.version.clone())));
+        lines.extend(programs.caddy.iter().map(|caddy| ("caddy", caddy.version.clone())));
         if options.engine {
             let said = Command::new("radosgw").arg("--version").output().map(|output| output.stdout);
             let said = said.map(|text| String::from_utf8_lossy(&text).trim().to_owned());

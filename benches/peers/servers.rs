@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Nginx,
     Registry,
     Angos,
+    /// Only beside sites.
+    Caddy,
     /// The S3 engine, read and written directly.
     Engine,
 }
@@ -38,6 +40,7 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Registry => "docker-registry",
             Self::Angos => "angos",
+            Self::Caddy => "caddy",
             Self::Engine => "engine",
         }
     }
@@ -46,7 +49,7 @@ impl Kind {
     pub(crate) fn durability(self) -> &'static str {
         match self {
             Self::Larder => "syncs each file, then its directory, before it answers",
-            Self::Nginx => "read only; its files were not synced by it",
+            Self::Nginx | Self::Caddy => "read only; its files were not synced by it",
             Self::Registry => "syncs each file before it answers, but no directory: a crash may take the name away",
             Self::Angos => "sync_to_disk is on; what that covers was not looked into",
             Self::Engine => "the engine's own; its disk is in memory",

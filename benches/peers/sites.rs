@@ -1,4 +1,5 @@
-//! Sites: a release of 10,000 files under a host of its own, beside nginx with `gzip_static` on the same directory.
+//! Sites: a release of 10,000 files under a host of its own, beside nginx with `gzip_static` on the same directory, and
+//! Caddy with `precompressed gzip`, if it is installed.
 //!
 //! The servers are processes of their own, so that hosts of sites cost the other loads nothing. With `--wrk`, the loads
 //! that read are made by the program `wrk`, which takes answers apart as real clients do.
@@ -12,11 +13,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use flate2::{Compression, write::GzEncoder};
+use rustix::process::setpriority_process;
 
 use super::cores::Cores;
 use super::fixtures::Maker;
 use super::install::Programs;
-use super::load::plan::{Answer, Bodies, Body, Exchange, Plan, Step, Until};
+use super::load::plan::{Bodies, Body, Exchange, Plan, Step, Until};
 use super::options::{Set, Sizes};
 use super::process::{carry_out, run, settle_disk};
 use super::results::{Cost, Results, Sample, Who, Work, measure, measured};
@@ -46,6 +48,10 @@ const CONFIGURATION: &str = "[server]\napi_hosts = [\"127.0.0.1\"]\n\
 /// What nginx is told beside what it is told for the other loads.
 const DIRECTIVES: &str = "gzip_static on; index index.html; error_page 404 /404.html; etag on;\n\
      types { text/html html; text/javascript js; image/png png; }\n";
+/// What Caddy is told, beside which directory.
+const CADDYFILE: &str = "{\n admin off\n auto_https off\n log {\n output discard\n }\n}\n\
+     :{$PORT} {\n bind 127.0.0.1\n file_server {\n precompressed gzip\n }\n\
+     handle_errors {\n rewrite * /404.html\n file_server\n }\n";
 
 /// A site, and the servers that have it.
 pub(crate) struct Sites<'a> {
@@ -62,7 +68,7 @@ pub(crate) struct Sites<'a> {
 }
 
 impl<'a> Sites<'a> {
-    /// Makes the site, starts both servers, and makes sure that they answer the same bytes.
+    /// Makes the site, starts the servers, and makes sure that they answer the same bytes.
     pub(crate) fn start(
         programs: &Programs,
         cores: &'a Cores,
@@ -72,17 +78,20 @@ impl<'a> Sites<'a> {
     ) -> Self {
         let files = directory.join("site-nginx/files");
         let many = make_site(&files, sizes.site, maker);
-        let peers = [Kind::Larder, Kind::Nginx].map(|kind| {
+        let kinds = [Kind::Larder, Kind::Nginx].into_iter().chain(programs.caddy.iter().map(|_| Kind::Caddy));
+        let start = |kind: Kind| {
             let root = directory.join(format!("site-{}", kind.name()));
             fs::create_dir_all(&root).expect("a directory");
-            match kind {
-                Kind::Larder => fs::write(root.join("larder.toml"), CONFIGURATION).expect("a configuration"),
-                _ => fs::write(root.join("site.conf"), DIRECTIVES).expect("a configuration"),
-            }
+            let (name, configuration) = match kind {
+                Kind::Larder => ("larder.toml", CONFIGURATION.to_owned()),
+                Kind::Nginx => ("site.conf", DIRECTIVES.to_owned()),
+                _ => ("Caddyfile", format!("{CADDYFILE} root * {}\n}}\n", files.display())),
+            };
+            fs::write(root.join(name), configuration).expect("a configuration");
             Peer::start(kind, programs, cores, &root)
-        });
-        let (bodies, by_wrk) = (Bodies::Drop, false);
-        let started = Self { cores, sizes, directory, bodies, by_wrk, files, many, peers: peers.into() };
+        };
+        let (bodies, by_wrk, peers) = (Bodies::Drop, false, kinds.map(start).collect());
+        let started = Self { cores, sizes, directory, bodies, by_wrk, files, many, peers };
         started.publish(NAME, &started.files);
         started.publish(LITTLE_NAME, &make_little(directory, &started.files));
         started.prove();
@@ -107,18 +116,19 @@ impl<'a> Sites<'a> {
         since.elapsed().as_secs_f64()
     }
 
-    /// Asks both servers for everything and compares the answers.
+    /// Asks all servers for everything and compares the answers.
     fn prove(&self) {
         for work in Work::SITE_READS {
-            let [ours, theirs] = [0, 1].map(|peer| {
-                let mut plan = Plan::once(self.peers[peer].address, 1, self.exchanges(work, &self.peers[peer]));
+            let answers = |peer: &Peer| -> Vec<_> {
+                let mut plan = Plan::once(peer.address, 1, self.exchanges(work, peer));
                 plan.bodies = Bodies::Keep;
-                carry_out(self.cores, &plan).answers
-            });
-            let seen = |answers: &[Answer]| -> Vec<_> {
-                answers.iter().map(|answer| (answer.status, answer.digest.clone())).collect()
+                let answers = carry_out(self.cores, &plan).answers;
+                answers.into_iter().map(|answer| (answer.status, answer.digest)).collect()
             };
-            assert!(seen(&ours) == seen(&theirs), "{work:?}: the answers differ");
+            let ours = answers(&self.peers[0]);
+            for peer in &self.peers[1..] {
+                assert!(answers(peer) == ours, "{work:?}: {} answers otherwise", peer.kind.name());
+            }
         }
     }
 
@@ -252,6 +262,8 @@ impl Publishes {
         let (stop, stopped) = channel();
         let (address, token) = (peer.address, peer.token.clone());
         let thread = thread::spawn(move || {
+            // Who publishes is elsewhere: it takes no time of the load generator, whose core this is.
+            setpriority_process(None, 19).expect("a thread may be nice");
             let manifest = ask(address, ("GET", name), &token, "").expect("the manifest");
             let document: serde_json::Value = serde_json::from_str(&manifest).expect("a manifest in JSON");
             let mut published = 0;

@@ -47,7 +47,14 @@ struct Output {
 enum Input {
     Nothing,
     Head,
-    Body { left: u64 },
+    Body {
+        left: u64,
+    },
+    /// A body in chunks: what is left of this one, and of the end of its line.
+    Chunks {
+        left: u64,
+        is_last: bool,
+    },
 }
 
 /// Answers, where they are wanted.
@@ -187,6 +194,9 @@ impl<'a, S: Read + Write + AsFd> Connection<'a, S> {
                 bytes = &bytes[end - before..];
             }
         }
+        if matches!(self.input, Input::Chunks { .. }) {
+            return self.chunks(bytes);
+        }
         let Input::Body { left } = &mut self.input else { return Ok(false) };
         let Some(rest) = left.checked_sub(bytes.len() as u64) else { return Err(wrong(&self.situation())) };
         *left = rest;
@@ -197,12 +207,49 @@ impl<'a, S: Read + Write + AsFd> Connection<'a, S> {
         if rest > 0 {
             return Ok(false);
         }
+        self.complete();
+        Ok(true)
+    }
+
+    /// Takes in bytes of a body in chunks (RFC 9112 section 7.1). True if they complete it.
+    fn chunks(&mut self, mut bytes: &[u8]) -> io::Result<bool> {
+        while let Input::Chunks { left, is_last } = &mut self.input {
+            if *left == 0 {
+                let line = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes, |end| &bytes[..=end]);
+                self.pending.extend_from_slice(line);
+                bytes = &bytes[line.len()..];
+                match httparse::parse_chunk_size(&self.pending) {
+                    Ok(httparse::Status::Complete((_, size))) => (*left, *is_last) = (size + 2, size == 0),
+                    Ok(httparse::Status::Partial) => return Ok(false),
+                    Err(_) => return Err(wrong("a chunk without a size")),
+                }
+                self.pending.clear();
+            }
+            let here = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+            let data = usize::try_from(left.saturating_sub(2)).unwrap_or(usize::MAX).min(here);
+            self.bytes += data as u64;
+            if let Some(kept) = &mut self.kept {
+                kept.hasher.update(&bytes[..data]);
+            }
+            *left -= here as u64;
+            bytes = &bytes[here..];
+            match (*left, *is_last, bytes.is_empty()) {
+                (0, true, true) => self.complete(),
+                (0, true, false) => return Err(wrong(&self.situation())),
+                (_, _, true) => return Ok(false),
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// The answer has come.
+    fn complete(&mut self) {
         self.input = Input::Nothing;
         if let Some(kept) = &mut self.kept {
             let digest = std::mem::take(&mut kept.hasher).finish();
             kept.answers.last_mut().expect("its head came before").digest = digest.to_string();
         }
-        Ok(true)
     }
 
     /// Parses the head, of which `None` says that not all is there, and returns where it ends.
@@ -220,9 +267,10 @@ impl<'a, S: Read + Write + AsFd> Connection<'a, S> {
         let field = |name: &str| answer.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
         let text = |name| field(name).and_then(|field| std::str::from_utf8(field.value).ok());
         let bodyless = step.head.starts_with("HEAD ") || matches!(status, 204 | 304);
+        let in_chunks = text("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
         let length = match text("content-length").and_then(|length| length.parse().ok()) {
             Some(length) => Some(length),
-            None if bodyless => None,
+            None if bodyless || in_chunks => None,
             None => return Err(wrong(&format!("an answer of unknown length to\n{}", step.head))),
         };
         if step.length.is_some_and(|wanted| length != Some(wanted)) {
@@ -240,7 +288,10 @@ impl<'a, S: Read + Write + AsFd> Connection<'a, S> {
             let digest = String::new();
             kept.answers.push(Answer { status, headers, head: end as u64, length: length.unwrap_or(0), digest });
         }
-        self.input = Input::Body { left: if bodyless { 0 } else { length.unwrap_or(0) } };
+        self.input = match length {
+            None if in_chunks && !bodyless => Input::Chunks { left: 0, is_last: false },
+            length => Input::Body { left: if bodyless { 0 } else { length.unwrap_or(0) } },
+        };
         Ok(Some(end))
     }
 
@@ -249,7 +300,9 @@ impl<'a, S: Read + Write + AsFd> Connection<'a, S> {
         match self.input {
             Input::Nothing => "nothing was asked".to_owned(),
             Input::Head => format!("no answer to\n{head}"),
-            Input::Body { left } => format!("{left} bytes are missing in, or too many of, the answer to\n{head}"),
+            Input::Body { left } | Input::Chunks { left, .. } => {
+                format!("{left} bytes are missing in, or too many of, the answer to\n{head}")
+            }
         }
     }
 }
