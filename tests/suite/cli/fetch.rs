@@ -196,7 +196,7 @@ fn an_interrupted_fetch_is_continued_by_the_next() {
     let output = folder(&[]);
     let fetch = server.larder("fetch main").env("LARDER_SERVER", way.url()).within(&output).start();
     until("an answer is under way", || !way.requests_of("GET", "/blobs/").is_empty());
-    fetch.signal(Signal::INT);
+    fetch.signal(Signal::TERM);
     assert!(!fetch.wait().status.success());
     assert!(!output.path().join("large").exists());
     server.larder("fetch main").env("LARDER_SERVER", way.url()).within(&output).ok();
