@@ -17,7 +17,7 @@ use moka::sync::Cache;
 use tokio::time::Duration;
 
 use crate::domain::manifest::{Aliases, Artifact, Descriptor, FORMATS, FileIndex, Format, Limits, ReadError, oci};
-use crate::domain::{Digest, FileName, Manifest, ManifestError};
+use crate::domain::{Digest, FileName, Manifest, ManifestError, Summary};
 use crate::protocol::Blobs;
 use crate::protocol::flights::Flights;
 use crate::store::{Object, StoreError, StoreErrorKind};
@@ -268,8 +268,9 @@ impl Manifests {
     ///
     /// # Errors
     /// When its index could not be made.
-    pub async fn keep(&self, digest: Digest, bytes: Bytes, manifest: Manifest) -> Result<(), StoreError> {
-        if bytes.len() <= LONG || bytes.len() as u64 * 4 > REMEMBERED_BYTES {
+    pub async fn keep(&self, summary: &Summary, bytes: Bytes, manifest: Manifest) -> Result<(), StoreError> {
+        let digest = summary.manifest.digest;
+        if summary.media_type.is_some() || bytes.len() <= LONG || bytes.len() as u64 * 4 > REMEMBERED_BYTES {
             return Ok(());
         }
         let key = ReadAs { digest, media_type: None, composed: false };

@@ -111,6 +111,7 @@ enum Resume {
 #[derive(Debug)]
 struct Document {
     bytes: Bytes,
+    digest: Digest,
     manifest: Manifest,
 }
 
@@ -190,7 +191,8 @@ impl Publish {
     ) -> Result<Receipt, PublishError> {
         let read = self.manifests.understand(&bytes, media_type);
         let manifest = readable(&bytes, self.manifests.resolve(&bytes, media_type, read).await?)?;
-        self.publish_document(name, Document { bytes, manifest }, options, &by.into(), (Some(from), annex)).await
+        let document = Document { digest: Digest::of(&bytes), bytes, manifest };
+        self.publish_document(name, document, options, &by.into(), (Some(from), annex)).await
     }
 
     async fn publish_document(
@@ -288,12 +290,13 @@ impl Publish {
         let read = move || {
             manifests.check(&bytes, media_type, limits)?;
             let read = manifests.understand(&bytes, media_type);
-            Ok::<_, PublishError>((bytes, read))
+            Ok::<_, PublishError>((Digest::of(&bytes), bytes, read))
         };
         let failed = |error| StoreError::new(StoreErrorKind::Internal, "a manifest", error);
-        let (bytes, read) = if is_long { tokio::task::spawn_blocking(read).await.map_err(failed)?? } else { read()? };
+        let (digest, bytes, read) =
+            if is_long { tokio::task::spawn_blocking(read).await.map_err(failed)?? } else { read()? };
         let manifest = readable(&bytes, self.manifests.resolve(&bytes, media_type, read).await?)?;
-        Ok(Document { bytes, manifest })
+        Ok(Document { bytes, digest, manifest })
     }
 
     /// Steps P1 and P2: returns the receipt of a name that is already as requested, or a prepared version and what is
@@ -301,12 +304,12 @@ impl Publish {
     async fn protect(
         &self,
         name: &ManifestName,
-        Document { bytes, manifest }: Document,
+        Document { bytes, digest, manifest }: Document,
         options: &PublishOptions,
         by: &Author,
         resume: Resume,
     ) -> Result<(Receipt, Secured), PublishError> {
-        if let Some(receipt) = self.unchanged(name, Digest::of(&bytes), options.activate).await?
+        if let Some(receipt) = self.unchanged(name, digest, options.activate).await?
             && self.is_whole(&manifest, &receipt).await?
         {
             return Ok((receipt, Secured::default()));
@@ -333,9 +336,7 @@ impl Publish {
         };
         match self.secure(&manifest, &receipt, bytes.clone()).await {
             Ok(secured) => {
-                if receipt.row.summary.media_type.is_none() {
-                    self.manifests.keep(descriptor.digest, bytes, manifest).await?;
-                }
+                self.manifests.keep(&receipt.row.summary, bytes, manifest).await?;
                 Ok((receipt, secured))
             }
             Err(error) => {

@@ -153,7 +153,7 @@ impl Publish {
         &self,
         name: &ManifestName,
         row: &VersionRow,
-        Document { bytes, manifest }: Document,
+        Document { bytes, manifest, .. }: Document,
         by: &Author,
     ) -> Result<bool, PublishError> {
         let summary = Some(Summary::of(&manifest, self.blobs.put(bytes.clone()).await?));
@@ -181,7 +181,7 @@ impl Publish {
             return Err(ChangeError::Rejected(Rejection::Precondition { current }).into());
         }
         let Some(head) = head else { return Ok(()) };
-        let descriptor = Descriptor { digest: Digest::of(&document.bytes), size: document.bytes.len() as u64 };
+        let descriptor = Descriptor { digest: document.digest, size: document.bytes.len() as u64 };
         let summary = Summary::of(&document.manifest, descriptor);
         self.heads.require_label(name, &head, &summary).await.map_err(PublishError::from)
     }

@@ -47,7 +47,7 @@ impl Publish {
     async fn prepare_all(
         &self,
         logs: &[LogName],
-        (Document { bytes, manifest }, sha512): (&Document, Option<Sha512>),
+        (Document { bytes, manifest, .. }, sha512): (&Document, Option<Sha512>),
         options: &PublishOptions,
         by: &Author,
         prepared: &mut Vec<Receipt>,
@@ -84,7 +84,7 @@ impl Publish {
         complete(secured)?;
         self.check_rules(manifest).await?;
         for receipt in changed {
-            let held = held(receipt, bytes).chain(children.iter().copied());
+            let held = held(receipt, bytes).await?.into_iter().chain(children.iter().copied());
             self.index((&receipt.name, receipt.row.number), held, receipt.row.summary.subject).await?;
         }
         Ok(())

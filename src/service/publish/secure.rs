@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::looks::Known;
-use super::{MAX_PUTS, Publish, PublishError, Receipt};
+use super::{LONG, MAX_PUTS, Publish, PublishError, Receipt};
 use crate::domain::manifest::{Descriptor, rendering};
 use crate::domain::{Digest, LogName, Manifest, ManifestError, RepositoryName, VersionRow};
 use crate::protocol::blobs::Check;
@@ -22,11 +22,13 @@ impl Publish {
     ) -> Result<Secured, PublishError> {
         let version = (&receipt.name, receipt.row.number);
         let needs = self.needs(receipt).await?;
-        let held = held(receipt, &bytes);
+        let held = held(receipt, &bytes).await?;
         let subject = receipt.row.summary.subject;
         let known = self.known(receipt).await?;
-        let (secured, indexed) =
-            tokio::join!(self.secure_bytes(manifest, needs, bytes.clone(), &known), self.index(version, held, subject));
+        let (secured, indexed) = tokio::join!(
+            self.secure_bytes(manifest, needs, (receipt.row.summary.manifest, bytes), &known),
+            self.index(version, held, subject)
+        );
         let secured = secured?;
         indexed?;
         self.looks.remember(&receipt.name, &receipt.row, &secured, &known);
@@ -41,10 +43,9 @@ impl Publish {
         &self,
         manifest: &Manifest,
         needs: Vec<Descriptor>,
-        bytes: Bytes,
+        (descriptor, bytes): (Descriptor, Bytes),
         known: &Known,
     ) -> Result<Secured, PublishError> {
-        let descriptor = Descriptor { digest: Digest::of(&bytes), size: bytes.len() as u64 };
         for _ in 0..MAX_PUTS {
             if self.blobs.secure(vec![descriptor]).await?.is_empty() {
                 let limit = self.limits.artifacts;
@@ -114,12 +115,18 @@ impl Publish {
 }
 
 /// The manifests that a version holds, besides those that its own names.
-pub(super) fn held(receipt: &Receipt, bytes: &[u8]) -> impl Iterator<Item = Digest> + use<> {
-    std::iter::once(receipt.row.digest()).chain(rendered(receipt, bytes))
+pub(super) async fn held(receipt: &Receipt, bytes: &Bytes) -> Result<Vec<Digest>, StoreError> {
+    let mut held = vec![receipt.row.digest()];
+    if receipt.row.summary.media_type.is_none() && RepositoryName::of(&receipt.name).is_some() {
+        held.extend(rendered(bytes.clone()).await?);
+    }
+    Ok(held)
 }
 
 /// The digest of what shows a release to the clients of its repository.
-fn rendered(receipt: &Receipt, bytes: &[u8]) -> Option<Digest> {
-    let is_shown = receipt.row.summary.media_type.is_none() && RepositoryName::of(&receipt.name).is_some();
-    is_shown.then(|| rendering::render(bytes)).flatten().map(|bytes| Digest::of(&bytes))
+async fn rendered(bytes: Bytes) -> Result<Option<Digest>, StoreError> {
+    let is_long = bytes.len() > LONG;
+    let render = move || rendering::render(&bytes).map(|rendered| Digest::of(&rendered));
+    let failed = |error| StoreError::new(StoreErrorKind::Internal, "a rendering", error);
+    if is_long { tokio::task::spawn_blocking(render).await.map_err(failed) } else { Ok(render()) }
 }
