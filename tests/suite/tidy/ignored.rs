@@ -23,7 +23,7 @@ const NEEDS: [(&str, &str); 11] = [
     ("Command::new(\"wget\")", "wget"),
 ];
 /// Helpers of tests, which are not tests themselves: they start a program for a test that is ignored.
-const HELPERS: [(&str, &str); 9] = [
+const HELPERS: [(&str, &str); 10] = [
     ("tests/suite/support/ceph.rs", "fn start"),
     ("tests/suite/readme.rs", "pub fn transcript"),
     ("tests/suite/readme.rs", "fn walk_through"),
@@ -31,11 +31,12 @@ const HELPERS: [(&str, &str); 9] = [
     ("tests/suite/clients/actions.rs", "fn run_step"),
     ("tests/suite/catalogs/tuf/hosting.rs", "fn release"),
     ("tests/suite/clients/verified_setup.rs", "fn set_up"),
+    ("tests/suite/clients/verified_setup.rs", "fn set_up_for"),
     ("tests/suite/oci/clients/matrix.rs", "fn clients"),
     ("tests/suite/oci/clients/matrix.rs", "fn pushed_and_pulled"),
 ];
 /// What [`HELPERS`] are called by, and clients of containers and of TUF.
-const CALLS: [(&str, &str); 22] = [
+const CALLS: [(&str, &str); 23] = [
     ("transcript(&", "bash"),
     ("walk_through(&", "bash"),
     ("in_bash(", "bash"),
@@ -44,6 +45,7 @@ const CALLS: [(&str, &str); 22] = [
     (".gets(\"", "python3"),
     (".gets(\"", "node"),
     ("= set_up(", "bash"),
+    ("set_up_for(&", "bash"),
     ("Skopeo(Home::", "skopeo"),
     ("Podman(Home::", "podman"),
     ("Buildah(Home::", "buildah"),
