@@ -84,10 +84,10 @@ counts() {
     why=$(states "$comment" "$2" "$3" "$4")
 }
 
-# Keeps the keys of INPUT_VERIFY_KEYS under their ids in "$work", and sets how many there are.
+# Keeps the keys of INPUT_VERIFY_KEYS under their ids in "$work", and sets `keys` to them.
 read_keys() {
     local line hex
-    keys=0
+    keys=()
     while IFS= read -r line; do
         line=${line//[$' \t\r']/}
         case $line in '' | untrustedcomment:*) continue ;; esac
@@ -99,19 +99,24 @@ read_keys() {
         printf '%s\n' "${hex:20}" >> "$work/raw"
         # The algorithm in front of the key, as in RFC 8410.
         from_hex "302a300506032b6570032100${hex:20}" > "$work/${hex:4:16}.key"
-        keys=$((keys + 1))
+        keys+=("$line")
     done <<< "$INPUT_VERIFY_KEYS"
-    [ "$keys" -gt 0 ] || fail 'verify-keys is given, and has no key. Leave it out to verify no signatures.'
+    [ "${#keys[@]}" -gt 0 ] || fail 'verify-keys is given, and has no key. Leave it out to verify no signatures.'
+}
+
+# Ends the job unless "$1" signers can reach the threshold. "$2" says where they are listed.
+check_threshold() {
     [[ $INPUT_THRESHOLD =~ ^[1-9][0-9]{0,2}$ ]] || fail 'threshold is a whole number from 1 on.'
-    [ "$INPUT_THRESHOLD" -le "$keys" ] || fail "threshold is $INPUT_THRESHOLD, and verify-keys has $keys keys."
+    [ "$INPUT_THRESHOLD" -le "$1" ] || fail "threshold is $INPUT_THRESHOLD, and $2 $1."
 }
 
 # Ends the job unless as many keys as needed have signed the manifest in "$1". "$2" is its digest, "$3" its label, "$4" the
 # version that it is of. Sets `signed_by`.
 verify() {
-    local name=${INPUT_NAME%%@*} work inline why='' reasons='' signer='' keys=0 have=0
+    local name=${INPUT_NAME%%@*} work inline why='' reasons='' signer='' keys have=0
     work=$(mktemp -d "$RUNNER_TEMP/larder.XXXXXX")
     read_keys
+    check_threshold "${#keys[@]}" 'the number of verify-keys is'
     openssl dgst -blake2b512 -binary -out "$work/hash" "$1" 2> /dev/null && [ "$(wc -c < "$work/hash")" -eq 64 ] ||
         fail 'Signatures cannot be verified here: there is no OpenSSL 3 on the PATH.'
     download "versions/$4/attachments" "$work/list" /dev/null
@@ -143,7 +148,7 @@ no signature is attached'
 # Ends the job unless the program `larder` finds that as many identities and keys as needed have signed the manifest with the
 # digest "$1".
 verify_identities() {
-    local work line issuer identity more options=()
+    local work key keys=() issuer identity more identities=0 options=()
     command -v larder > /dev/null ||
         fail 'verify-identities needs larder on the PATH. Set it up in a step before, with verify-keys.'
     [ -n "$INPUT_SIGSTORE_ROOT" ] || fail 'verify-identities needs sigstore-root: the file that says which authorities count.'
@@ -153,20 +158,19 @@ verify_identities() {
         [ -n "$identity" ] && [ -z "$more" ] ||
             fail 'verify-identities has a line that is not ISSUER IDENTITY, such as https://token.actions.githubusercontent.com and the address of a workflow.'
         options+=(--verify-identity "$issuer" "$identity")
+        identities=$((identities + 1))
     done <<< "$INPUT_VERIFY_IDENTITIES"
-    [ "${#options[@]}" -gt 0 ] || fail 'verify-identities is given, and has no identity. Leave it out to verify none.'
-    if [ "$INPUT_VERIFY_KEYS" != none ]; then
-        while IFS= read -r line; do
-            line=${line//[$' \t\r']/}
-            case $line in '' | untrustedcomment:*) ;; *) options+=(--verify-key "$line") ;; esac
-        done <<< "$INPUT_VERIFY_KEYS"
-    fi
+    [ "$identities" -gt 0 ] || fail 'verify-identities is given, and has no identity. Leave it out to verify none.'
     work=$(mktemp -d "$RUNNER_TEMP/larder.XXXXXX")
-    (
-        if [ -n "${INPUT_TOKEN:-}" ]; then export LARDER_TOKEN=$INPUT_TOKEN; fi
-        larder get "$INPUT_NAME" --server "${INPUT_SERVER%/}" --threshold "$INPUT_THRESHOLD" \
-            --sigstore-root "$INPUT_SIGSTORE_ROOT" "${options[@]}" > "$work/manifest" 2> "$work/why"
-    ) || fail "$INPUT_NAME is not signed as needed; nothing was installed.
+    if [ "$INPUT_VERIFY_KEYS" != none ]; then
+        read_keys
+        for key in "${keys[@]}"; do options+=(--verify-key "$key"); done
+    fi
+    check_threshold "$((identities + ${#keys[@]}))" 'the number of verify-identities and verify-keys is'
+    # The tokens of the job may be for another server.
+    LARDER_TOKEN=${INPUT_TOKEN:-} LARDER_TOKEN_FILE='' larder get --server "${INPUT_SERVER%/}" \
+        --threshold "$INPUT_THRESHOLD" --sigstore-root "$INPUT_SIGSTORE_ROOT" "${options[@]}" -- "$INPUT_NAME" \
+        > "$work/manifest" 2> "$work/why" || fail "$INPUT_NAME is not signed as needed; nothing was installed.
 $(cat "$work/why")"
     [ "sha256:$(sha256 "$work/manifest")" = "$1" ] || fail "$INPUT_NAME has changed since. Run the job again."
     rm -rf "$work"

@@ -51,7 +51,7 @@ fn set_up_for(url: &str, identities: &str, root: &TempDir, more: &[(&str, &str)]
 }
 
 #[test]
-#[ignore = "needs bash, curl and jq: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+#[ignore = "needs bash, curl, jq and openssl: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
 fn setup_installs_only_what_an_identity_has_signed() {
     let (server, instance, key) = (with_tool(), Instance::new(), Signer::new());
     let (url, bytes) = (server.url(), manifest(&server, "tool/main"));
@@ -84,7 +84,41 @@ fn setup_installs_only_what_an_identity_has_signed() {
     ] {
         refused(&set_up_for(&url, identities, &files, &[]), why);
     }
-    refused(&set_up_for(&url, &listed, &files, &[("sigstore-root", "")]), "needs sigstore-root");
+    for (more, why) in [
+        ([("sigstore-root", "")], "needs sigstore-root"),
+        // As a variable that is not set: it must not count as if there were no such input.
+        ([("verify-keys", "")], "verify-keys is given, and has no key"),
+        ([("threshold", "2")], "the number of verify-identities and verify-keys is 1"),
+        ([("threshold", "x")], "threshold is a whole number"),
+    ] {
+        refused(&set_up_for(&url, &listed, &files, &more), why);
+    }
+}
+
+#[test]
+#[ignore = "needs bash, curl and jq: .ci/run installs them and runs this; by hand: cargo test -- --ignored"]
+fn setup_sends_no_token_of_the_job_to_the_server() {
+    let (server, instance) = (with_tool(), Instance::new());
+    let (address, bytes) = (server.address, manifest(&server, "tool/main"));
+    let files = folder(&[("root.json", instance.trusted_root().to_string().as_bytes()), ("token", b"of-the-job")]);
+    let bundle = instance.sign(&bytes, &By::workflow(SIGNED)).to_string();
+    fs::write(files.path().join("x.sigstore.json"), bundle).unwrap();
+    server.larder("attach tool/main x.sigstore.json").within(&files).ok();
+    let front = Fake::start(move |request, _| Act::Answer(request.pass_on(address)));
+    let (root, file) = (files.path().join("root.json"), files.path().join("token"));
+    let listed = format!("{ISSUER} https://github.com/acme/tool/.github/workflows/*@refs/tags/*");
+    let url = front.url();
+    let inputs = [
+        ("server", &*url),
+        ("name", "tool/main"),
+        ("verify-identities", &*listed),
+        ("sigstore-root", root.to_str().unwrap()),
+        ("command", "tool"),
+    ];
+    for (variable, value) in [("LARDER_TOKEN", "of-the-job"), ("LARDER_TOKEN_FILE", file.to_str().unwrap())] {
+        printed(&Runner::new([(variable, value.to_owned())]).carries_out("setup", &inputs).output);
+    }
+    assert!(front.requests().iter().all(|request| request.header("authorization").is_none()));
 }
 
 #[test]
@@ -204,7 +238,7 @@ fn setup_takes_no_key_by_mistake() {
         ("\n", "1", "has no key"),
         ("RWQ", "1", "no public key of minisign"),
         (&*twice, "2", "a key twice"),
-        (&*key, "2", "has 1 keys"),
+        (&*key, "2", "threshold is 2, and the number of verify-keys is 1"),
         (&*key, "0", "a whole number"),
         (&*key, "", "a whole number"),
         ("none", "2", "threshold needs verify-keys"),
