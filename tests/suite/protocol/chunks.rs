@@ -101,7 +101,7 @@ fn ways() -> impl Iterator<Item = (bool, usize, bool)> {
     ways.flat_map(|(loses, chunk)| [false, true].map(|by_sha512| (loses, chunk, by_sha512)))
 }
 
-/// What chunks leave below `tmp/`.
+/// What chunks leave below `tmp/`. The count of discarded bytes is there for good.
 async fn left_over(store: &Store) -> Vec<String> {
     let all = keys(store, "tmp/", None, None).await;
     all.into_iter().filter(|key| !key.starts_with("tmp/discards/")).collect()
