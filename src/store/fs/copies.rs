@@ -29,6 +29,13 @@ impl Inner {
             self.steps.before(Step::Link)?;
             staging::link(&source, &self.path(from), path)
         };
-        self.link(to, link).map(Some)
+        match self.link(to, link) {
+            // Another process that hands it over may have been quicker, and have deleted it since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let source = open::object(&self.objects, from, open::READ)?;
+                if source.is_none() { Ok(None) } else { Err(error) }
+            }
+            linked => linked.map(Some),
+        }
     }
 }

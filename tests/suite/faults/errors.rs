@@ -1,11 +1,13 @@
 //! Failing system calls.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fs, io};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use larder::store::fs::Step;
-use larder::store::{Created, List, Result, StoreErrorKind};
+use larder::store::fs::{Step, Steps};
+use larder::store::{Created, List, ObjectStore as _, Result, StoreErrorKind};
 use rustix::io::Errno;
 
 use crate::support::steps::FaultySteps;
@@ -57,7 +59,7 @@ async fn fail_each_step(way: Way, errno: Errno, kind: StoreErrorKind) -> usize {
             // The object is complete; only its staged name stays behind, for the sweep.
             assert_eq!(made.unwrap(), Created::New);
             for leftover in backend.staged() {
-                std::fs::remove_file(leftover).unwrap();
+                fs::remove_file(leftover).unwrap();
             }
         } else {
             assert_eq!(made.unwrap_err().kind, kind, "{way:?} failing at {failed:?}");
@@ -163,7 +165,7 @@ async fn a_file_that_lost_bytes_ends_in_an_error() {
     upload(&store, "a", &[pattern(5 * CHUNK)]).await;
     let mut body = store.get(&key("a"), None).await.unwrap().unwrap().body;
     body.try_next().await.unwrap().expect("a first piece");
-    let file = std::fs::OpenOptions::new().write(true).open(backend.root().join("objects/a")).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(backend.root().join("objects/a")).unwrap();
     file.set_len(4 * CHUNK as u64).unwrap();
     let rest: Result<Vec<Bytes>> = body.try_collect().await;
     rest.expect_err("short of a piece");
@@ -242,7 +244,29 @@ async fn a_strange_file_ends_a_listing() {
     let backend = FsBackend::new();
     let store = backend.store();
     put(&store, "a/b", "bytes").await;
-    std::fs::write(backend.root().join("objects/a/not a key"), "").unwrap();
+    fs::write(backend.root().join("objects/a/not a key"), "").unwrap();
     let listed: Result<Vec<_>> = store.list(&"a/".parse().unwrap(), List::default()).try_collect().await;
     listed.expect_err("a listing that leaves something out would look complete");
+}
+
+/// Deletes a file right before the first link.
+#[derive(Debug)]
+struct DeletedBeforeLink(PathBuf);
+
+impl Steps for DeletedBeforeLink {
+    fn before(&self, step: Step) -> io::Result<()> {
+        if step == Step::Link && self.0.exists() {
+            fs::remove_file(&self.0)?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_process_has_handed_over_and_deleted_meanwhile_is_absent() {
+    let backend = FsBackend::new();
+    put(&backend.store(), "from", "bytes").await;
+    let store = backend.with_steps(Arc::new(DeletedBeforeLink(backend.root().join("objects/from"))));
+    assert_eq!(store.hand_over(&key("from"), &key("to/object")).await.unwrap(), None);
+    assert_absent(&backend.store(), "to/object").await;
 }
