@@ -22,6 +22,7 @@ pub mod manifest;
 pub mod media_type;
 pub mod name;
 pub mod pattern;
+pub(crate) mod pauses;
 pub mod permission;
 pub mod platform;
 pub mod policy;

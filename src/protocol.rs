@@ -14,6 +14,7 @@ pub mod host_log;
 mod key_ring;
 pub(crate) mod listing;
 pub mod log;
+pub(crate) mod long_work;
 pub mod manifests;
 pub(crate) mod marks;
 mod members;

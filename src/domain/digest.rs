@@ -4,6 +4,7 @@
 mod any;
 
 use std::fmt;
+use std::hash::{self, Hash};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -33,8 +34,15 @@ pub enum DigestError {
 }
 
 /// A SHA-256 digest: the address of a blob.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
+
+/// Of a digest half is enough: nobody makes others that begin alike.
+impl Hash for Digest {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        state.write(&self.0[..16]);
+    }
+}
 
 /// The value of each lower-case hex digit, by its byte; more than 15 for other bytes.
 const DIGITS: [u8; 256] = {
@@ -98,9 +106,29 @@ impl FromStr for Digest {
     }
 }
 
+/// A digest as it is written.
+struct DigestText([u8; DigestText::LENGTH]);
+
+impl DigestText {
+    const PREFIX: &[u8] = b"sha256:";
+    const LENGTH: usize = Self::PREFIX.len() + 64;
+
+    fn of(digest: &Digest) -> Self {
+        let mut text = [0; Self::LENGTH];
+        let (prefix, digits) = text.split_at_mut(Self::PREFIX.len());
+        prefix.copy_from_slice(Self::PREFIX);
+        hex::encode_to_slice(digest.0, digits).expect("two digits for each byte");
+        Self(text)
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("it is ASCII")
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", hex::encode(self.0))
+        f.write_str(DigestText::of(self).as_str())
     }
 }
 
@@ -112,7 +140,7 @@ impl fmt::Debug for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(DigestText::of(self).as_str())
     }
 }
 

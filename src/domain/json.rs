@@ -8,13 +8,15 @@
 //! parsed, so that arrays are not detected in structs below them; and a repeated member is refused where a struct knows
 //! it, else the last one wins (maps) or all are ignored (unknown members).
 
+mod lists;
 mod objects;
 mod unique;
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
 use super::encoding::{EncodingError, utf8};
-pub use unique::Unique;
+pub use lists::long_list;
+pub use unique::{Distinct, Unique};
 
 /// Maximum nesting depth. Unknown members are skipped here without recursion, but other readers of a stored document
 /// may be less careful.
@@ -39,7 +41,7 @@ pub enum JsonError {
 ///
 /// # Errors
 /// A [`JsonError`] that says where the document is wrong.
-pub fn strict<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+pub fn strict<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, JsonError> {
     let text = utf8(bytes)?;
     if depth(bytes) > MAX_DEPTH {
         return Err(JsonError::TooDeep);
@@ -53,17 +55,17 @@ pub fn strict<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
 
 /// The nesting depth of arrays and objects, whether or not the text is valid JSON.
 fn depth(bytes: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
-    for byte in bytes {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = bytes.iter();
+    while let Some(byte) = bytes.next() {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
+            // Texts are most of a document.
+            b'"' => while bytes.find(|byte| matches!(byte, b'"' | b'\\')) == Some(&b'\\') && bytes.next().is_some() {},
+            b'[' | b'{' => {
                 depth += 1;
                 deepest = deepest.max(depth);
             }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
     }

@@ -28,6 +28,7 @@ use crate::domain::manifest::Descriptor;
 use crate::layout::{self, LayoutKey};
 use crate::protocol::absences::Absences;
 use crate::protocol::aliases::AliasIndex;
+use crate::protocol::long_work::work_on;
 use crate::store::{Created, Key, ObjectMeta, ObjectStore, Part, PartStore, Parts, Prefix, StoreError, StoreErrorKind};
 pub use cache::BlobCache;
 pub(crate) use copies::BlobCopies;
@@ -135,7 +136,7 @@ impl Blobs {
     /// # Errors
     /// When the store fails.
     pub async fn put(&self, bytes: Bytes) -> Result<Descriptor, StoreError> {
-        let digest = Digest::of(&bytes);
+        let digest = work_on(bytes.len(), || Digest::of(&bytes));
         let descriptor = Descriptor { digest, size: bytes.len() as u64 };
         let copies = self.sound_copies(digest).await?;
         let mut damaged = copies.of_other_length(descriptor.size);

@@ -13,6 +13,7 @@ mod walk;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::domain::manifest::{Aliases, Artifact, Descriptor, FORMATS, FileIndex,
 use crate::domain::{Digest, FileName, Manifest, ManifestError, Summary};
 use crate::protocol::Blobs;
 use crate::protocol::flights::Flights;
+use crate::protocol::long_work::{LONG, work_on};
 use crate::store::{Object, StoreError, StoreErrorKind};
 
 use child::ReadChild;
@@ -33,9 +35,6 @@ const REMEMBERED_BYTES: u64 = 32 << 20;
 /// Maximum age of a read in flight that a caller joins. Its bytes are valid at any age; the limit is for reads that
 /// find none.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Manifests of at most this many bytes are read in the thread that asks. A longer one takes milliseconds.
-const LONG: usize = 64 << 10;
 
 const DAMAGED: &str = "the bytes of this manifest, or attachment, do not have its digest";
 
@@ -157,7 +156,10 @@ impl Manifests {
     #[must_use]
     pub fn with_formats(blobs: Arc<Blobs>, formats: &'static [Format]) -> Self {
         let weigh = |read: &ReadAs, loaded: &Arc<LoadedManifest>| read.weigh(loaded);
-        let remembered = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).build();
+        // Least recently used, so that what was just published is always kept.
+        let remembered =
+            Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).eviction_policy(EvictionPolicy::lru());
+        let remembered = remembered.build();
         Self { blobs, formats, remembered, reads: Flights::default() }
     }
 
@@ -238,43 +240,34 @@ impl Manifests {
                 };
                 // An alias that is missing may come.
                 let is_final = !matches!(contents.read, Err(ReadError::Unresolved(_)));
-                manifests.indexed(key, bytes, contents, is_final).await.map(Some)
+                Ok(Some(manifests.indexed(key, bytes, contents, is_final)))
             }
         };
         self.reads.join(&key, PATIENCE, read).await
     }
 
-    async fn indexed(
-        &self,
-        key: ReadAs,
-        bytes: Bytes,
-        contents: Contents,
-        is_final: bool,
-    ) -> Result<Arc<LoadedManifest>, StoreError> {
-        let is_long = bytes.len() > LONG;
-        let index = move || LoadedManifest::new(bytes, contents);
-        let failed = |error| StoreError::new(StoreErrorKind::Internal, key.digest, error);
-        let loaded = if is_long { tokio::task::spawn_blocking(index).await.map_err(failed)? } else { index() };
-        let loaded = Arc::new(loaded);
-        // One that the cache cannot keep would stay in memory until the cache is looked through.
-        if is_final && u64::from(key.weigh(&loaded)) <= REMEMBERED_BYTES {
-            self.remembered.insert(key, Arc::clone(&loaded));
-        }
-        Ok(loaded)
+    fn indexed(&self, key: ReadAs, bytes: Bytes, contents: Contents, is_final: bool) -> Arc<LoadedManifest> {
+        work_on(bytes.len(), || {
+            let loaded = Arc::new(LoadedManifest::new(bytes, contents));
+            // One that the cache cannot keep would stay in memory until the cache is looked through.
+            if is_final && u64::from(key.weigh(&loaded)) <= REMEMBERED_BYTES {
+                self.remembered.insert(key, Arc::clone(&loaded));
+                // Freeing those that make room takes long, too.
+                self.remembered.run_pending_tasks();
+            }
+            loaded
+        })
     }
 
     /// Keeps a long release in Larder's own format that was just stored under its digest, with what
     /// [`Manifests::understand`] made of it, so that it is not read and parsed again to be committed and served.
-    ///
-    /// # Errors
-    /// When its index could not be made.
-    pub async fn keep(&self, summary: &Summary, bytes: Bytes, manifest: Manifest) -> Result<(), StoreError> {
+    pub fn keep(&self, summary: &Summary, bytes: Bytes, manifest: Manifest) {
         let digest = summary.manifest.digest;
         if summary.media_type.is_some() || bytes.len() <= LONG || bytes.len() as u64 * 4 > REMEMBERED_BYTES {
-            return Ok(());
+            return;
         }
         let key = ReadAs { digest, media_type: None, composed: false };
-        self.indexed(key, bytes, Contents { digest, read: Ok(manifest) }, true).await.map(drop)
+        self.indexed(key, bytes, Contents { digest, read: Ok(manifest) }, true);
     }
 
     /// Like [`Manifests::load`], without cache and index.
@@ -316,15 +309,10 @@ impl Manifests {
     ) -> Result<(Bytes, Contents), StoreError> {
         let key = object.meta.key.clone();
         let bytes = object.bytes(descriptor.size).await?;
-        let (format, document) = (Format::among(self.formats, media_type), bytes.clone());
-        let is_long = bytes.len() > LONG;
-        let understand = move || {
-            let is_sound = Digest::of(&document) == descriptor.digest;
-            is_sound.then(|| (format?.read)(&document, &Aliases::default()))
-        };
-        let failed = |error| StoreError::new(StoreErrorKind::Internal, descriptor.digest, error);
-        let understood =
-            if is_long { tokio::task::spawn_blocking(understand).await.map_err(failed)? } else { understand() };
+        let understood = work_on(bytes.len(), || {
+            let is_sound = Digest::of(&bytes) == descriptor.digest;
+            is_sound.then(|| self.understand(&bytes, media_type))
+        });
         let Some(understood) = understood else { return Err(StoreError::new(StoreErrorKind::Corrupt, &key, DAMAGED)) };
         let read = self.resolve(&bytes, media_type, understood).await?;
         Ok((bytes, Contents { digest: descriptor.digest, read }))

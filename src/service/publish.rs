@@ -34,17 +34,15 @@ use crate::domain::manifest::{Kind, Limits, oci};
 use crate::domain::{
     Author, Digest, Expect, Head, LogName, Manifest, ManifestName, Origin, Rejection, Selector, State, VersionRow,
 };
+use crate::protocol::long_work::work_on;
 use crate::protocol::manifests::Secured;
 use crate::protocol::{Blobs, ChangeError, Changed, Heads, Manifests, MemberIndex};
 use crate::service::sites::Sites;
 use crate::service::wares::{ScanLimits, WareChecks};
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreError;
 
 /// Limit on storing a manifest again because it was collected before it was protected.
 const MAX_PUTS: u32 = 8;
-
-/// Size of a manifest, in bytes, above which it is parsed outside of the threads that serve requests.
-const LONG: usize = 64 << 10;
 
 /// Largest archive that is read, in bytes once it is decompressed, unless [`Publish::with_wares`] says otherwise.
 const UNPACKED: u64 = 128 << 30;
@@ -275,7 +273,7 @@ impl Publish {
 
     /// Checks a manifest sent by a client against the rules for publishing.
     async fn checked(&self, bytes: Bytes) -> Result<Document, PublishError> {
-        let media_type = oci::media_type_by_shape(&bytes);
+        let media_type = work_on(bytes.len(), || oci::media_type_by_shape(&bytes));
         self.checked_as(bytes, media_type).await
     }
 
@@ -285,16 +283,10 @@ impl Publish {
         if bytes.len() as u64 > limit {
             return Err(PublishError::TooLarge { limit });
         }
-        let (manifests, limits) = (Arc::clone(&self.manifests), Limits { files: self.limits.artifacts });
-        let is_long = bytes.len() > LONG;
-        let read = move || {
-            manifests.check(&bytes, media_type, limits)?;
-            let read = manifests.understand(&bytes, media_type);
-            Ok::<_, PublishError>((Digest::of(&bytes), bytes, read))
-        };
-        let failed = |error| StoreError::new(StoreErrorKind::Internal, "a manifest", error);
-        let (digest, bytes, read) =
-            if is_long { tokio::task::spawn_blocking(read).await.map_err(failed)?? } else { read()? };
+        let limits = Limits { files: self.limits.artifacts };
+        work_on(bytes.len(), || self.manifests.check(&bytes, media_type, limits))?;
+        let digest = work_on(bytes.len(), || Digest::of(&bytes));
+        let read = work_on(bytes.len(), || self.manifests.understand(&bytes, media_type));
         let manifest = readable(&bytes, self.manifests.resolve(&bytes, media_type, read).await?)?;
         Ok(Document { bytes, digest, manifest })
     }
@@ -316,7 +308,7 @@ impl Publish {
         }
         if let Resume::Never(None, _) | Resume::OwnSession(None, _) = &resume {
             // Before anything is uploaded; the commit compares once more.
-            Box::pin(self.check_immutable(name, &manifest)).await?;
+            Box::pin(self.check_immutable(name, &manifest, digest)).await?;
         }
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = self.manifests.summarise(&bytes, &manifest, descriptor).await?;
@@ -336,7 +328,7 @@ impl Publish {
         };
         match self.secure(&manifest, &receipt, bytes.clone()).await {
             Ok(secured) => {
-                self.manifests.keep(&receipt.row.summary, bytes, manifest).await?;
+                self.manifests.keep(&receipt.row.summary, bytes, manifest);
                 Ok((receipt, secured))
             }
             Err(error) => {

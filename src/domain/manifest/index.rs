@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Artifact;
+use crate::domain::pauses::Pauses as _;
 use crate::domain::{FileName, text};
 
 /// An index over the files of a manifest. A name that is not there exactly as written is found in its other Unicode
@@ -18,7 +19,7 @@ impl FileIndex {
     /// The index of these files, which have unique names.
     #[must_use]
     pub fn new(files: &[Artifact]) -> Self {
-        let exact = files.iter().enumerate().map(|(at, file)| (file.name.clone(), at)).collect();
+        let exact = files.iter().with_pauses().enumerate().map(|(at, file)| (file.name.clone(), at)).collect();
         let mut composed: HashMap<Box<str>, Option<usize>> = HashMap::new();
         for (at, file) in files.iter().enumerate().filter(|(_, file)| !file.name.as_str().is_ascii()) {
             let form = text::composed(file.name.as_str()).into();

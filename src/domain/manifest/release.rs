@@ -18,6 +18,7 @@ pub use runtime::command_and_port;
 
 use super::{Aliases, Artifact, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings, each_once};
 use crate::domain::media_type::MAX_MEDIA_TYPE;
+use crate::domain::pauses::{Pauses as _, pause_after};
 use crate::domain::{FileName, MediaType};
 
 /// The media type of releases when served. Version rows omit it.
@@ -79,6 +80,7 @@ impl<'de> Visitor<'de> for StoredArtifactsVisitor {
                     Err(why) => read = Err(format!("artifacts[{index}]{why}")),
                 }
             }
+            pause_after(index);
             index += 1;
         }
         Ok(StoredArtifacts(read))
@@ -142,7 +144,7 @@ pub fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
     artifacts.shrink_to_fit();
     let source = stored.source.map(|source| descriptor(&source.blob, source.size)).transpose();
     let source = source.map_err(|why| ReadError::Malformed(format!("source{why}")))?;
-    let blobs = each_once(artifacts.iter().map(|artifact| artifact.blob).chain(source));
+    let blobs = each_once(artifacts.iter().with_pauses().map(|artifact| artifact.blob).chain(source));
     let kind = stored.kind.filter(|kind| kind.len() <= MAX_KIND).map(|kind| Kind::from(&*kind)).unwrap_or_default();
     let only = artifacts.first().filter(|_| artifacts.len() == 1 && kind == Kind::Dynamic);
     let entrypoint =
@@ -185,7 +187,8 @@ fn descriptor(digest: &str, size: u64) -> Result<Descriptor, String> {
 
 fn first_of_each_name(mut artifacts: Vec<Artifact>) -> Vec<Artifact> {
     let mut seen = HashSet::with_capacity(artifacts.len());
-    let unique: Vec<bool> = artifacts.iter().map(|artifact| seen.insert(artifact.name.as_str())).collect();
+    let unique: Vec<bool> =
+        artifacts.iter().with_pauses().map(|artifact| seen.insert(artifact.name.as_str())).collect();
     if unique.contains(&false) {
         let mut unique = unique.into_iter();
         artifacts.retain(|_| unique.next().unwrap_or(true));

@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::{Descriptor, oci, release};
+use super::{Descriptor, Manifest, oci, release};
 use crate::domain::Digest;
+use crate::domain::pauses::Pauses as _;
 
 /// `artifactType` of renderings.
 pub const ARTIFACT_TYPE: &str = "application/vnd.larder.release.v1";
@@ -33,7 +34,12 @@ struct Rendering<'a> {
     media_type: &'static str,
     artifact_type: &'static str,
     config: Layer<'a>,
+    #[serde(serialize_with = "with_pauses")]
     layers: Vec<Layer<'a>>,
+}
+
+fn with_pauses<S: Serializer>(layers: &[Layer<'_>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(layers.iter().with_pauses())
 }
 
 #[derive(Serialize)]
@@ -62,14 +68,19 @@ pub fn render(manifest: &[u8]) -> Option<Bytes> {
     if oci::media_type_by_shape(manifest).is_some() {
         return None;
     }
-    let release = release::read(manifest).ok()?;
-    let files = release.files.iter().map(|file| {
+    let own = Descriptor { digest: Digest::of(manifest), size: manifest.len() as u64 };
+    of(&release::read(manifest).ok()?, own)
+}
+
+/// The same of a release that was read out of the document with this digest and size.
+#[must_use]
+pub fn of(release: &Manifest, own: Descriptor) -> Option<Bytes> {
+    let files = release.files.iter().with_pauses().map(|file| {
         let title = BTreeMap::from([(oci::TITLE, file.name.as_str())]);
         let layer = Layer::new(file.media_type.as_deref().unwrap_or(UNKNOWN), file.blob);
         Layer { annotations: Some(title), ..layer }
     });
     let source = release.source.map(|source| Layer::new(SOURCE, source));
-    let own = Descriptor { digest: Digest::of(manifest), size: manifest.len() as u64 };
     let rendering = Rendering {
         schema_version: 2,
         media_type: oci::IMAGE,

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use crate::domain::manifest::{Artifact, Coding, Descriptor, SiteSettings};
+use crate::domain::pauses::Pauses as _;
 use crate::domain::{FileName, Manifest, text};
 
 use super::hashed::is_hashed;
@@ -64,7 +65,7 @@ impl Files {
         let list = listed(&manifest.files[..count]);
         let mut files = Self { list, settings, entrypoint, table, hasher, variants, deepest_not_found };
         let (mut variants, mut others) = (Vec::new(), Vec::new());
-        for (id, file) in (0_u32..).map(FileId).zip(&manifest.files[..count]) {
+        for (id, file) in (0_u32..).map(FileId).zip(manifest.files[..count].iter().with_pauses()) {
             if let Some(of) = &file.of {
                 variants.push((id, of, file.encoding));
             } else if !matches!(file.name.as_str(), REDIRECTS | HEADERS) {

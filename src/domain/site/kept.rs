@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::domain::pauses::Pauses as _;
 use crate::domain::{Digest, FileName, Glob, Manifest};
 
 use super::files::{composed, is_kept};
@@ -26,7 +27,7 @@ impl KeptFiles {
             let content = (key.hash_one(digest) & !1) | u64::from(settings.is_revalidated(name));
             (key.hash_one(&*composed(name)), content)
         };
-        let kept = manifest.files.iter().filter(|file| is_kept(settings, &file.name));
+        let kept = manifest.files.iter().with_pauses().filter(|file| is_kept(settings, &file.name));
         let mut files: Box<[_]> = kept.map(|kept| file(&kept.name, kept.blob.digest)).collect();
         files.sort_unstable();
         let patterns = key.hash_one(settings.immutable.iter().map(Glob::as_str).collect::<Vec<_>>());

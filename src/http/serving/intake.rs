@@ -16,6 +16,7 @@ use crate::http::error::ApiError;
 use crate::http::rfc::body::{Arrival, BodyError, RequestBody, check_headers};
 use crate::http::rfc::digests::check_stated_digests;
 use crate::http::state::AppState;
+use crate::protocol::long_work::LONG;
 use crate::protocol::{BlobIntake, BlobUpload, LateUpload};
 use crate::shares::{Grant, Memory, Owner, Room};
 use crate::store::Created;
@@ -24,8 +25,6 @@ use crate::wire::Code;
 /// Time limit for receiving a body that is held in memory.
 const HELD_FOR: Duration = Duration::from_secs(120);
 
-/// Size of a body, in bytes, that causes so much work that its request waits for its turn.
-const LONG: usize = 64 << 10;
 /// Longest wait for a turn.
 const TURN_WITHIN: Duration = Duration::from_secs(30);
 

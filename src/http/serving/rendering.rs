@@ -1,17 +1,13 @@
 //! Making documents that take milliseconds of a processor.
 
-use tokio::runtime::{Handle, RuntimeFlavor};
-
 use super::intake::turn;
 use crate::access::Caller;
 use crate::domain::Head;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
+use crate::protocol::long_work::{LONG, work_on};
 use crate::shares::Grant;
 
-/// Size of what a document is made of, in bytes of manifests and rows, from which making it takes more than about a
-/// millisecond.
-const LONG: u64 = 64 << 10;
 /// Number of versions from which a walk through all of them counts as long.
 const MANY_VERSIONS: u64 = 1024;
 
@@ -26,15 +22,9 @@ pub(in crate::http) async fn render<T>(
     bytes: u64,
     make: impl FnOnce() -> T + Send,
 ) -> Result<T, ApiError> {
-    if bytes <= LONG {
-        return Ok(make());
-    }
-    let _turn = turn(state, caller).await?;
-    Ok(match Handle::current().runtime_flavor() {
-        // Other tasks move to another thread.
-        RuntimeFlavor::MultiThread => tokio::task::block_in_place(make),
-        _ => make(),
-    })
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let _turn = if bytes > LONG { Some(turn(state, caller).await?) } else { None };
+    Ok(work_on(bytes, make))
 }
 
 /// A turn to walk through all versions of a name, if they are many; hold it until the answer is made.

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use super::child::ReadChild;
 use super::{ManifestWalk, Manifests};
 use crate::domain::manifest::Descriptor;
+use crate::domain::pauses::Pauses as _;
 use crate::domain::{Digest, Manifest, Sha512};
 use crate::protocol::blobs::Check;
+use crate::protocol::long_work::work_on;
 use crate::store::StoreError;
 
 /// The result of securing what a manifest needs.
@@ -65,9 +67,12 @@ impl Manifests {
         limit: usize,
     ) -> Result<Secured, StoreError> {
         self.blobs.aliases().persist(&manifest.aliases).await?;
-        let mut blobs = manifest.roots();
-        let mut secured = Secured { total: blobs.len() + more.len(), ..Secured::default() };
-        blobs.retain(|blob| !known.contains(blob));
+        let total = manifest.blobs.len() + manifest.children.len() + more.len();
+        let mut secured = Secured { total, ..Secured::default() };
+        let mut blobs = work_on(size_of::<Descriptor>() * total, || {
+            let blobs = manifest.roots().into_iter().with_pauses();
+            blobs.filter(|blob| !known.contains(blob)).collect::<Vec<_>>()
+        });
         blobs.extend(more);
         let mut walk = ManifestWalk::default();
         walk.add(manifest.children.iter().cloned());

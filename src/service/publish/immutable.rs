@@ -12,20 +12,23 @@ use crate::domain::manifest::Kind;
 use crate::domain::site::{Files, KeptFiles};
 use crate::domain::{Digest, Head, LogName, Manifest, Selector, State, VersionRow};
 use crate::protocol::LoadedManifest;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::protocol::long_work::work_on;
+use crate::store::StoreErrorKind;
 
 /// Maximum number of versions that a release is compared with: the newest ones.
 const MAX_COMPARED: usize = 20;
 /// Maximum number of files that an error lists; the rest are only counted.
 const MAX_LISTED: usize = 1000;
 
+/// Size of a name, about, in bytes.
+const NAME: usize = 32;
 /// Memory for what is kept of versions between publishes, in bytes: 16 for each file that clients keep.
 const REMEMBERED_BYTES: u64 = 16 << 20;
 
 /// The immutable files of versions, so that a publish need not read the manifests of all that it is compared with.
 #[derive(Debug)]
 pub(super) struct KnownFiles {
-    key: Arc<RandomState>,
+    key: RandomState,
     known: Cache<Digest, Arc<KeptFiles>>,
 }
 
@@ -34,16 +37,22 @@ impl Default for KnownFiles {
         let weigh = |_: &Digest, files: &Arc<KeptFiles>| u32::try_from(files.bytes() + 256).unwrap_or(u32::MAX);
         let known =
             Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(weigh).eviction_policy(EvictionPolicy::lru());
-        Self { key: Arc::default(), known: known.build() }
+        Self { key: RandomState::default(), known: known.build() }
+    }
+}
+
+impl KnownFiles {
+    /// Those of the manifest with this digest.
+    fn of(&self, digest: Digest, manifest: &Manifest) -> Arc<KeptFiles> {
+        let make = || Arc::new(KeptFiles::of(manifest, &self.key));
+        self.known.get_with(digest, || work_on(manifest.files.len() * NAME, make))
     }
 }
 
 /// What a release was compared with already, so that a publish that is judged again compares only what is new.
 #[derive(Debug, Default)]
 struct Compared {
-    /// Its immutable files in short.
-    kept: Option<Arc<KeptFiles>>,
-    files: Option<Arc<Files>>,
+    files: Option<Files>,
     /// Manifests that it agrees with.
     agrees: HashSet<Digest>,
 }
@@ -73,7 +82,8 @@ impl<'a> Comparison<'a> {
         let Some(row) = row.filter(is_judged) else { return Ok(()) };
         let Some(loaded) = self.publish.readable_manifest(self.log, &row).await? else { return Ok(()) };
         let compared = std::mem::take(&mut *self.compared.lock().unwrap_or_else(PoisonError::into_inner));
-        let compared = self.publish.compare(self.log, &head, loaded.manifest()?, compared).await?;
+        let own = (loaded.manifest()?, row.digest());
+        let compared = self.publish.compare(self.log, &head, own, compared).await?;
         *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = compared;
         Ok(())
     }
@@ -86,20 +96,25 @@ impl Publish {
     ///
     /// It saves uploads that would be in vain. Others may publish in the meantime: the commit compares once more, with the
     /// very head that it changes ([`Comparison`]).
-    pub(super) async fn check_immutable(&self, log: &LogName, manifest: &Manifest) -> Result<(), PublishError> {
+    pub(super) async fn check_immutable(
+        &self,
+        log: &LogName,
+        manifest: &Manifest,
+        digest: Digest,
+    ) -> Result<(), PublishError> {
         if manifest.kind != Kind::Static {
             return Ok(());
         }
         let Some(head) = self.heads.current(log).await? else { return Ok(()) };
-        self.compare(log, &head, manifest, Compared::default()).await.map(drop)
+        self.compare(log, &head, (manifest, digest), Compared::default()).await.map(drop)
     }
 
     async fn compare(
         &self,
         log: &LogName,
         head: &Head,
-        manifest: &Manifest,
-        Compared { mut kept, mut files, mut agrees }: Compared,
+        (manifest, digest): (&Manifest, Digest),
+        Compared { mut files, mut agrees }: Compared,
     ) -> Result<Compared, PublishError> {
         let rows = self.heads.roots(head).await?;
         let is_published = |row: &&VersionRow| matches!(row.state, State::Active | State::Archived | State::Ready);
@@ -109,24 +124,21 @@ impl Publish {
             if !agrees.insert(row.digest()) {
                 continue;
             }
-            let kept = kept.get_or_insert_with(|| Arc::new(KeptFiles::of(manifest, &self.kept.key)));
+            let kept = self.kept.of(digest, manifest);
             let Some(older) = self.kept_of(log, row).await? else { continue };
-            if !kept.may_differ_from(&older) {
+            if !work_on(kept.bytes(), || kept.may_differ_from(&older)) {
                 continue;
             }
             let Some(older) = self.readable_manifest(log, row).await? else { continue };
-            let files = Arc::clone(files.get_or_insert_with(|| Arc::new(Files::new(manifest))));
-            // Tens of thousands of names take tens of milliseconds.
-            let compared = tokio::task::spawn_blocking(move || {
-                let names = files.changed_immutable(older.manifest()?).into_iter().cloned();
-                Ok::<_, StoreError>(names.collect::<Vec<_>>())
+            let older = older.manifest()?;
+            work_on(manifest.files.len() * NAME, || {
+                for name in files.get_or_insert_with(|| Files::new(manifest)).changed_immutable(older) {
+                    changed.entry(name.clone()).or_insert(row.number);
+                }
             });
-            for name in compared.await.map_err(failed)?? {
-                changed.entry(name).or_insert(row.number);
-            }
         }
         if changed.is_empty() {
-            return Ok(Compared { kept, files, agrees });
+            return Ok(Compared { files, agrees });
         }
         let count = changed.len();
         Err(ImmutableChanged { files: changed.into_iter().take(MAX_LISTED).collect(), count }.into())
@@ -139,11 +151,7 @@ impl Publish {
             return Ok(Some(known));
         }
         let Some(loaded) = self.readable_manifest(log, row).await? else { return Ok(None) };
-        let key = Arc::clone(&self.kept.key);
-        let read = tokio::task::spawn_blocking(move || Ok::<_, StoreError>(KeptFiles::of(loaded.manifest()?, &key)));
-        let files = Arc::new(read.await.map_err(failed)??);
-        self.kept.known.insert(digest, Arc::clone(&files));
-        Ok(Some(files))
+        Ok(Some(self.kept.of(digest, loaded.manifest()?)))
     }
 
     /// The manifest of a version; `None` if it cannot be read, which must not prevent publishing a better one.
@@ -162,8 +170,4 @@ impl Publish {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-fn failed(error: tokio::task::JoinError) -> StoreError {
-    StoreError::new(StoreErrorKind::Internal, "the files of a site", error)
 }

@@ -18,9 +18,12 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::{Publish, PublishError, Receipt};
+use crate::domain::pauses::Pauses as _;
 use crate::domain::{Descriptor, Digest, LogName, VersionRow};
 use crate::protocol::blobs::Check;
+use crate::protocol::long_work::work_on;
 use crate::protocol::manifests::Secured;
+use crate::store::StoreError;
 
 /// Maximum number of blobs that a version may lack: one that lacks more has to send so many that looks do not matter.
 const MAX_LACKING: usize = 1000;
@@ -113,9 +116,10 @@ impl Publish {
         };
         let loaded = self.manifests.load_alone(row.summary.manifest, row.summary.media_type.as_deref()).await?;
         let Some(loaded) = loaded else { return Ok(unknown) };
-        let mut blobs: HashSet<Descriptor> = loaded.manifest()?.roots().into_iter().collect();
-        blobs.retain(|blob| !self.blobs.is_damaged(&blob.digest));
-        Ok(Known { blobs, begun: Some(look.begun) })
+        let is_sound = |blob: &Descriptor| !self.blobs.is_damaged(&blob.digest);
+        let sound =
+            || Ok::<_, StoreError>(loaded.manifest()?.roots().into_iter().with_pauses().filter(is_sound).collect());
+        Ok(Known { blobs: work_on(loaded.bytes.len(), sound)?, begun: Some(look.begun) })
     }
 
     /// Step P2 for a version that is committed: looks only for what it lacked when it was prepared, if that is known, and

@@ -12,13 +12,14 @@ use bytes::Bytes;
 use super::drafts::{DraftKey, MAX_MERGES};
 use super::error::{PartsError, complete};
 use super::sessions::SESSIONS_SOUGHT;
-use super::{Document, LONG, Publish, PublishError, PublishOptions, Receipt};
+use super::{Document, Publish, PublishError, PublishOptions, Receipt};
 use crate::domain::head::Change;
 use crate::domain::manifest::Limits;
 use crate::domain::manifest::parts::{Part, Parts};
-use crate::domain::{Author, Descriptor, Digest, ManifestError, ManifestName, Rejection, State, Summary, VersionRow};
+use crate::domain::{Author, Descriptor, Digest, ManifestName, Rejection, State, Summary, VersionRow};
 use crate::protocol::ChangeError;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::protocol::long_work::work_on;
+use crate::store::StoreError;
 
 /// What the keys of these drafts begin with; the label follows.
 const KEY: &str = "label:";
@@ -80,7 +81,8 @@ impl Publish {
         bytes: Bytes,
         by: &Author,
     ) -> Result<(), PublishError> {
-        let sent = self.read_part(bytes).await?;
+        let limits = Limits { files: self.limits.artifacts };
+        let sent = work_on(bytes.len(), || Part::read(&bytes, limits))?;
         for _ in 0..MAX_MERGES {
             let row = self.row(name, number).await?;
             let key = parts_key(name, &row)?;
@@ -184,19 +186,6 @@ impl Publish {
         let descriptor = Descriptor { digest: document.digest, size: document.bytes.len() as u64 };
         let summary = Summary::of(&document.manifest, descriptor);
         self.heads.require_label(name, &head, &summary).await.map_err(PublishError::from)
-    }
-
-    async fn read_part(&self, bytes: Bytes) -> Result<Part, PublishError> {
-        let limits = Limits { files: self.limits.artifacts };
-        let is_long = bytes.len() > LONG;
-        let read = move || Part::read(&bytes, limits);
-        let part: Result<Part, ManifestError> = if is_long {
-            let failed = |error| StoreError::new(StoreErrorKind::Internal, "a part", error);
-            tokio::task::spawn_blocking(read).await.map_err(failed)?
-        } else {
-            read()
-        };
-        Ok(part?)
     }
 
     /// The version with this key, among the newest ones of the name.

@@ -7,7 +7,7 @@ use super::secure::held;
 use super::{Document, Publish, PublishError, PublishOptions, Receipt};
 use crate::domain::head::Change;
 use crate::domain::manifest::Descriptor;
-use crate::domain::{Author, Digest, LogName, Sha512, Summary};
+use crate::domain::{Author, LogName, Sha512, Summary};
 
 /// The result of a push.
 #[derive(Debug)]
@@ -47,12 +47,12 @@ impl Publish {
     async fn prepare_all(
         &self,
         logs: &[LogName],
-        (Document { bytes, manifest, .. }, sha512): (&Document, Option<Sha512>),
+        (Document { bytes, digest, manifest }, sha512): (&Document, Option<Sha512>),
         options: &PublishOptions,
         by: &Author,
         prepared: &mut Vec<Receipt>,
     ) -> Result<(), PublishError> {
-        let descriptor = Descriptor { digest: Digest::of(bytes), size: bytes.len() as u64 };
+        let descriptor = Descriptor { digest: *digest, size: bytes.len() as u64 };
         let mut summary = None;
         for log in logs {
             if let Some(receipt) = self.unchanged(log, descriptor.digest, options.activate).await?
@@ -74,7 +74,7 @@ impl Publish {
             prepared.push(Receipt::new(self.heads.change(log, &change, by.clone()).await?));
         }
         for receipt in prepared.iter().filter(|receipt| !receipt.unchanged) {
-            self.check_immutable(&receipt.name, manifest).await?;
+            self.check_immutable(&receipt.name, manifest, descriptor.digest).await?;
         }
         let mut changed = prepared.iter().filter(|receipt| !receipt.unchanged);
         let Some(first) = changed.next() else { return Ok(()) };
@@ -84,7 +84,7 @@ impl Publish {
         complete(secured)?;
         self.check_rules(manifest).await?;
         for receipt in changed {
-            let held = held(receipt, bytes).await?.into_iter().chain(children.iter().copied());
+            let held = held(receipt, manifest).into_iter().chain(children.iter().copied());
             self.index((&receipt.name, receipt.row.number), held, receipt.row.summary.subject).await?;
         }
         Ok(())

@@ -4,10 +4,11 @@
 use bytes::Bytes;
 
 use super::looks::Known;
-use super::{LONG, MAX_PUTS, Publish, PublishError, Receipt};
+use super::{MAX_PUTS, Publish, PublishError, Receipt};
 use crate::domain::manifest::{Descriptor, rendering};
 use crate::domain::{Digest, LogName, Manifest, ManifestError, RepositoryName, VersionRow};
 use crate::protocol::blobs::Check;
+use crate::protocol::long_work::work_on;
 use crate::protocol::manifests::Secured;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -22,7 +23,7 @@ impl Publish {
     ) -> Result<Secured, PublishError> {
         let version = (&receipt.name, receipt.row.number);
         let needs = self.needs(receipt).await?;
-        let held = held(receipt, &bytes).await?;
+        let held = held(receipt, manifest);
         let subject = receipt.row.summary.subject;
         let known = self.known(receipt).await?;
         let (secured, indexed) = tokio::join!(
@@ -114,19 +115,15 @@ impl Publish {
     }
 }
 
-/// The manifests that a version holds, besides those that its own names.
-pub(super) async fn held(receipt: &Receipt, bytes: &Bytes) -> Result<Vec<Digest>, StoreError> {
+/// The manifests that a version holds, besides those that its own names: what shows a release to the clients of its
+/// repository.
+pub(super) fn held(receipt: &Receipt, manifest: &Manifest) -> Vec<Digest> {
+    let summary = &receipt.row.summary;
     let mut held = vec![receipt.row.digest()];
-    if receipt.row.summary.media_type.is_none() && RepositoryName::of(&receipt.name).is_some() {
-        held.extend(rendered(bytes.clone()).await?);
+    if summary.media_type.is_none() && RepositoryName::of(&receipt.name).is_some() {
+        let bytes = usize::try_from(summary.manifest.size).unwrap_or(usize::MAX);
+        let rendered = work_on(bytes, || rendering::of(manifest, summary.manifest));
+        held.extend(rendered.map(|bytes| work_on(bytes.len(), || Digest::of(&bytes))));
     }
-    Ok(held)
-}
-
-/// The digest of what shows a release to the clients of its repository.
-async fn rendered(bytes: Bytes) -> Result<Option<Digest>, StoreError> {
-    let is_long = bytes.len() > LONG;
-    let render = move || rendering::render(&bytes).map(|rendered| Digest::of(&rendered));
-    let failed = |error| StoreError::new(StoreErrorKind::Internal, "a rendering", error);
-    if is_long { tokio::task::spawn_blocking(render).await.map_err(failed) } else { Ok(render()) }
+    held
 }

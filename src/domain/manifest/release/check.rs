@@ -2,6 +2,7 @@
 
 mod site;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
@@ -11,15 +12,17 @@ use serde_json::Value;
 use super::super::problems::{Problems, quote};
 use super::super::{Kind, Limits, MAX_SIZE, ManifestError};
 use super::is_media_type;
+use crate::domain::pauses::Pauses as _;
 use crate::domain::{Digest, FileName, json};
 
 #[derive(Default, Deserialize)]
-struct Document {
+struct Document<'a> {
     #[serde(rename = "version")]
     _version: Option<String>,
     kind: Option<String>,
     entrypoint: Option<String>,
-    artifacts: Vec<Artifact>,
+    #[serde(borrow, deserialize_with = "json::long_list")]
+    artifacts: Vec<Artifact<'a>>,
     source: Option<Blob>,
     command: Option<IgnoredAny>,
     port: Option<IgnoredAny>,
@@ -28,9 +31,11 @@ struct Document {
 }
 
 #[derive(Deserialize)]
-struct Artifact {
-    name: String,
-    blob: String,
+struct Artifact<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    blob: Cow<'a, str>,
     size: u64,
     media_type: Option<String>,
     #[serde(rename = "platform")]
@@ -61,7 +66,7 @@ struct Blob {
 /// [`ManifestError::Malformed`] if it does not have the structure of a release, else [`ManifestError::Invalid`] with
 /// every problem.
 pub fn check(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
-    let document: Document = json::strict(bytes).map_err(|error| ManifestError::Malformed(error.to_string()))?;
+    let document: Document<'_> = json::strict(bytes).map_err(|error| ManifestError::Malformed(error.to_string()))?;
     let mut problems = Problems::default();
     document.check(limits, &mut problems);
     problems.into_result()
@@ -69,10 +74,10 @@ pub fn check(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
 
 /// The members of a part of a release that are checked before the release is whole.
 #[derive(Deserialize)]
-struct Part {
+struct Part<'a> {
     kind: Option<String>,
-    #[serde(default)]
-    artifacts: Vec<Artifact>,
+    #[serde(borrow, default, deserialize_with = "json::long_list")]
+    artifacts: Vec<Artifact<'a>>,
 }
 
 /// Checks the files of a part of a release. What a release needs as a whole is checked when it is whole.
@@ -80,7 +85,7 @@ struct Part {
 /// # Errors
 /// As [`check`].
 pub fn check_part(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
-    let part: Part = json::strict(bytes).map_err(|error| ManifestError::Malformed(error.to_string()))?;
+    let part: Part<'_> = json::strict(bytes).map_err(|error| ManifestError::Malformed(error.to_string()))?;
     let mut problems = Problems::default();
     let document = Document { kind: part.kind, artifacts: part.artifacts, ..Document::default() };
     let (kind, names) = document.check_artifacts(limits, &mut problems);
@@ -88,7 +93,7 @@ pub fn check_part(bytes: &[u8], limits: Limits) -> Result<(), ManifestError> {
     problems.into_result()
 }
 
-impl Document {
+impl Document<'_> {
     fn check(&self, limits: Limits, problems: &mut Problems) {
         let (kind, names) = self.check_artifacts(limits, problems);
         self.check_entrypoint(&kind, &names, problems);
@@ -113,7 +118,7 @@ impl Document {
             problems.add(format!("kind: {:?} is not one of {known}", quote(kind.as_str())));
         }
         let mut names = Vec::with_capacity(count);
-        for (index, artifact) in self.artifacts.iter().enumerate() {
+        for (index, artifact) in self.artifacts.iter().with_pauses().enumerate() {
             names.extend(artifact.check(&kind, &format!("artifacts[{index}]"), problems));
         }
         if let Some(source) = &self.source {
@@ -126,8 +131,8 @@ impl Document {
 
     fn check_sizes(&self, problems: &mut Problems) {
         let mut sizes = HashMap::with_capacity(self.artifacts.len());
-        let artifacts = self.artifacts.iter().map(|artifact| (&artifact.blob, artifact.size));
-        for (blob, size) in artifacts.chain(self.source.iter().map(|source| (&source.blob, source.size))) {
+        let artifacts = self.artifacts.iter().with_pauses().map(|artifact| (&*artifact.blob, artifact.size));
+        for (blob, size) in artifacts.chain(self.source.iter().map(|source| (&*source.blob, source.size))) {
             if *sizes.entry(blob).or_insert(size) != size {
                 problems.add(format!("artifacts: {} is stated with two different sizes", quote(blob)));
             }
@@ -147,7 +152,7 @@ impl Document {
     }
 }
 
-impl Document {
+impl Document<'_> {
     fn check_site(&self, kind: &Kind, names: &[&str], problems: &mut Problems) {
         let variants = self.artifacts.iter().enumerate().filter_map(|(index, artifact)| {
             let (encoding, of) = (artifact.encoding.as_deref(), artifact.of.as_deref());
@@ -170,7 +175,7 @@ impl Document {
     }
 }
 
-impl Artifact {
+impl Artifact<'_> {
     /// Checks the artifact, and returns its name if that is valid.
     fn check(&self, kind: &Kind, place: &str, problems: &mut Problems) -> Option<&str> {
         let check = if *kind == Kind::Static { FileName::check_of_site } else { FileName::check };
@@ -189,12 +194,12 @@ impl Artifact {
 
 fn check_names(names: &[&str], problems: &mut Problems) {
     let mut seen = HashSet::with_capacity(names.len());
-    for name in names {
+    for name in names.iter().with_pauses() {
         if !seen.insert(*name) {
             problems.add(format!("artifacts: the name {name} is used more than once"));
         }
     }
-    for name in &seen {
+    for name in seen.iter().with_pauses() {
         let parents = name.match_indices('/').map(|(at, _)| &name[..at]);
         if let Some(parent) = parents.into_iter().find(|parent| seen.contains(parent)) {
             problems.add(format!("artifacts: {parent:?} is both a file and the directory of {name:?}"));

@@ -28,7 +28,7 @@ fn a_rendering_is_an_image_manifest_with_the_files_and_blobs_of_the_release() {
         let (release, rendering) = (release::read(manifest).unwrap(), render(manifest).unwrap());
         assert_eq!((oci::FORMAT.check)(&rendering, Limits::NONE), Ok::<(), ManifestError>(()));
         let image = (oci::FORMAT.read)(&rendering, &Aliases::default()).unwrap();
-        let files = |manifest: &super::super::Manifest| -> Vec<_> {
+        let files = |manifest: &Manifest| -> Vec<_> {
             manifest.files.iter().map(|file| (file.name.clone(), file.blob)).collect()
         };
         assert_eq!(files(&image), files(&release));
