@@ -1,11 +1,13 @@
 //! Small things that happen with every request, publish or page of a listing: hashing, heads, keys, manifests, ranges and
-//! conditions; and what clients do to verify a release.
+//! conditions; what clients do to verify a release; and large catalogs.
 //!
 //! `cargo bench --bench micro` prints what each costs, and how that compares with the run before. It fails if verifying a
 //! release takes longer than hashing 1 MiB in the same run.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark prints what the wall clock says")]
 
+#[path = "micro/catalogs.rs"]
+mod catalogs;
 #[path = "micro/signatures.rs"]
 mod signatures;
 
@@ -174,5 +176,5 @@ fn head() -> (ManifestName, Head) {
     (name, head.expect("at least one version"))
 }
 
-criterion_group!(benches, hashing, heads, keys, manifests, conditions, signatures::verifying);
+criterion_group!(benches, hashing, heads, keys, manifests, conditions, signatures::verifying, catalogs::documents);
 criterion_main!(benches);

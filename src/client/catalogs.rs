@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use reqwest::Method;
 
 use super::{Client, ClientError, Meter, Position};
-use crate::domain::catalog::{Anchor, Bundle, CatalogName, Known, Problems, Refusal, Signed, Verified, verify};
+use crate::domain::catalog::{
+    Anchor, Bundle, CatalogName, Document, Known, Problems, Refusal, Signed, Verified, verify, verify_read,
+};
 use crate::domain::manifest::{Artifact, Descriptor, release};
 use crate::domain::{Digest, Selector, Target};
 use crate::wire::OnlineKey;
@@ -108,8 +110,26 @@ impl StoredCatalog {
         known: &Known,
         now: Timestamp,
     ) -> Result<Verified, Refusal> {
+        self.signed(|signed| verify(name, signed, anchor, known, now))
+    }
+
+    /// The same for whoever has just read the document out of these bytes.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    pub fn verify_read(
+        &self,
+        document: Document,
+        name: &CatalogName,
+        (anchor, known): (&Anchor, &Known),
+        now: Timestamp,
+    ) -> Result<Verified, Refusal> {
+        self.signed(|signed| verify_read(name, signed, || Ok(document), (anchor, known), now))
+    }
+
+    fn signed<T>(&self, judge: impl FnOnce(Signed<'_>) -> T) -> T {
         let signatures: Vec<&[u8]> = self.signatures.iter().map(|bytes| &bytes[..]).collect();
         let roots: Vec<&[u8]> = self.roots.iter().map(|bytes| &bytes[..]).collect();
-        verify(name, Signed { document: &self.document, signatures: &signatures, roots: &roots }, anchor, known, now)
+        judge(Signed { document: &self.document, signatures: &signatures, roots: &roots })
     }
 }

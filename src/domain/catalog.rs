@@ -37,7 +37,7 @@ pub use online::{Slot, snapshot, timestamp};
 pub use problem::{Problem, Problems, Rule, quote};
 pub use root::{Role, Root, RootError, new_root};
 pub use selection::Choice;
-pub use signatures::{Anchor, Known, Refusal, Signed, Verified, check_signatures, stated_signer, verify};
+pub use signatures::{Anchor, Known, Refusal, Signed, Verified, check_signatures, stated_signer, verify, verify_read};
 pub use succession::{added, check_files, follows, precedes};
 pub use targets::{MAX_TARGETS, Targets, TargetsError, new_targets, target_path};
 pub use targets_check::{check_release_targets, check_targets, check_targets_number};

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::believed::Believed;
 use super::signer::{self, Signer, SignerArgs};
-use super::trust::{KeyArgs, TrustArgs, verified};
+use super::trust::{KeyArgs, TrustArgs, verified_read};
 use crate::cli::publish::local_files::LocalFiles;
 use crate::cli::publish::parse;
 use crate::cli::publish::remarks::Remarks;
@@ -145,9 +145,9 @@ impl Author<'_> {
         loop {
             let Believed { stored, verified, anchor } = self.read().await?;
             let mut draft = self.successor(&stored, &verified.document)?;
-            draft.trusted = Some((anchor, verified.known()));
             change(&mut draft)?;
             let problems = follows(Some((&verified.document, verified.digest)), &draft.document);
+            draft.trusted = Some((anchor, verified.into_known()));
             match self.publish(draft, problems).await {
                 Err(error) if error.is("PRECONDITION_FAILED") && attempt < ATTEMPTS => {
                     attempt += 1;
@@ -206,13 +206,14 @@ impl Author<'_> {
     /// Signs and publishes, unless it is known to be wrong already.
     pub(super) async fn publish(&self, draft: Draft, mut problems: Problems) -> Result<Document, CliError> {
         let bytes = draft.document.write();
-        let (_, own) = check(&bytes, self.name);
+        let (read, own) = check(&bytes, self.name);
         problems.extend(own);
         problems.extend(check_times(&draft.document, SystemClock.now()));
         problems.into_result().map_err(|problems| invalid(&problems))?;
         let targets = self.targets(&draft).await?;
         let Draft { document, roots, expect, trusted, .. } = draft;
-        let signatures = signer::sign_all(self.signers, &document, &bytes)?;
+        let read = read.unwrap_or(document);
+        let signatures = signer::sign_all(self.signers, &read, &bytes)?;
         let stored = StoredCatalog {
             document: bytes.into(),
             signatures: signatures.iter().map(|(_, bytes)| bytes.clone().into()).collect(),
@@ -221,7 +222,7 @@ impl Author<'_> {
         };
         // What readers would refuse is not published.
         let believed = if let Some((anchor, known)) = trusted {
-            let verified = verified(self.name, &stored, &anchor, &known)?;
+            let verified = verified_read(self.name, &stored, read, (&anchor, &known))?;
             Believed { stored, verified, anchor }
         } else {
             let servers = [self.client.base().to_string()];
@@ -230,7 +231,7 @@ impl Author<'_> {
         let names: Vec<String> = signatures.into_iter().map(|(name, _)| name).collect();
         self.send(&believed.stored, &names, targets.as_ref(), expect).await?;
         self.args.trust().keep(self.name, &believed)?;
-        Ok(document)
+        Ok(believed.verified.document)
     }
 
     async fn send(

@@ -15,7 +15,7 @@ use crate::cli::{CliError, Context, Exit, output, trust, values};
 use crate::client::{CatalogError, Client, StoredCatalog};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::attestation;
-use crate::domain::catalog::{Anchor, CatalogName, Known, PublicKey, Refusal, Root, Verified};
+use crate::domain::catalog::{Anchor, CatalogName, Document, Known, PublicKey, Refusal, Root, Verified};
 
 /// Codes of catalogs that contradict the copy that was kept of them.
 const CONTRADICTIONS: [&str; 5] =
@@ -125,7 +125,7 @@ impl TrustArgs {
         if !new.is_empty() {
             // The catalog was read here for the first time, or names other mirrors than before. They cannot decide which
             // keys are trusted: what they have must follow from what the server has.
-            let (anchor, known) = (believed.anchor.clone(), believed.verified.known());
+            let (anchor, known) = (believed.anchor.clone(), believed.verified.clone().into_known());
             let judge = |_: &Client, stored: StoredCatalog| {
                 let verified = verified(name, &stored, &anchor, &known)?;
                 Ok(Believed { stored, verified, anchor: anchor.clone() })
@@ -291,6 +291,16 @@ pub(super) fn verified(
     known: &Known,
 ) -> Result<Verified, CliError> {
     stored.verify(name, anchor, known, SystemClock.now()).map_err(|refusal| refused(name, &refusal))
+}
+
+/// The same for whoever has just read the document out of what is stored.
+pub(super) fn verified_read(
+    name: &CatalogName,
+    stored: &StoredCatalog,
+    read: Document,
+    trusted: (&Anchor, &Known),
+) -> Result<Verified, CliError> {
+    stored.verify_read(read, name, trusted, SystemClock.now()).map_err(|refusal| refused(name, &refusal))
 }
 
 /// An author may be the one to mend what whoever runs the server has done.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::CatalogName;
-use crate::domain::json::{JsonError, Unique, strict};
+use crate::domain::json::{Distinct, JsonError, strict};
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Carried, Digest, FileName, Target, Ware};
 
@@ -103,8 +103,8 @@ impl Document {
     /// # Errors
     /// Where it is not a JSON document of this structure, or has a member twice.
     pub fn read(bytes: &[u8]) -> Result<Self, JsonError> {
-        let Unique(value) = strict(bytes)?;
-        let document: Self = serde_json::from_value(value).map_err(|error| JsonError::Malformed(error.to_string()))?;
+        let Distinct = strict(bytes)?;
+        let document: Self = serde_json::from_slice(bytes).map_err(|error| JsonError::Malformed(error.to_string()))?;
         if document.kind == TYPE {
             Ok(document)
         } else {
@@ -116,7 +116,7 @@ impl Document {
     /// Writes a document, each release in a line of its own.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
-        let mut text = json(&Self { releases: Vec::new(), ..self.clone() });
+        let mut text = json(&self.without_releases());
         text.truncate(text.len() - "]}".len());
         for (at, release) in self.releases.iter().enumerate() {
             text.push_str(if at == 0 { "\n " } else { ",\n " });
@@ -124,6 +124,18 @@ impl Document {
         }
         text.push_str("]}\n");
         text.into_bytes()
+    }
+
+    fn without_releases(&self) -> Self {
+        Self {
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            mirrors: self.mirrors.clone(),
+            warehouses: self.warehouses.clone(),
+            other: self.other.clone(),
+            releases: Vec::new(),
+            ..*self
+        }
     }
 
     /// The release with this name.

@@ -168,9 +168,24 @@ pub fn verify(
     known: &Known,
     now: Timestamp,
 ) -> Result<Verified, Refusal> {
+    let read = || Document::read(signed.document).map_err(|error| Refusal::Document(error.to_string()));
+    verify_read(name, signed, read, (anchor, known), now)
+}
+
+/// As [`verify`], for whoever has read the document: `read` returns what `signed.document` says.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn verify_read(
+    name: &CatalogName,
+    signed: Signed<'_>,
+    read: impl FnOnce() -> Result<Document, Refusal>,
+    (anchor, known): (&Anchor, &Known),
+    now: Timestamp,
+) -> Result<Verified, Refusal> {
     let roots = chain(signed.roots)?;
     let role = trusted(&roots, anchor, known, now)?;
-    let document = Document::read(signed.document).map_err(|error| Refusal::Document(error.to_string()))?;
+    let document = read()?;
     let signers = signers(name, &document, signed, &role, now)?;
     if document.name != *name {
         return Err(Refusal::Name(document.name));
@@ -305,9 +320,9 @@ fn statement(
 impl Verified {
     /// What a reader has to remember of this catalog.
     #[must_use]
-    pub fn known(&self) -> Known {
+    pub fn into_known(self) -> Known {
         let roots = self.roots.iter().map(|root| root.digest).collect();
-        Known { document: Some(self.document.clone()), digest: Some(self.digest), roots }
+        Known { document: Some(self.document), digest: Some(self.digest), roots }
     }
 }
 

@@ -16,7 +16,7 @@ fn a_catalog_is_believed_that_the_keys_of_its_root_sign() {
     let signers: Vec<_> = verified.signers.iter().map(|(key, _)| *key).collect();
     assert_eq!((verified.document.serial, signers, verified.roots.len()), (3, vec![key.public], 1));
     // It stays so when it is read again.
-    assert_eq!(stored.code(&key, &stored.verify(&key, &nothing()).unwrap().known()), "ok");
+    assert_eq!(stored.code(&key, &stored.verify(&key, &nothing()).unwrap().into_known()), "ok");
 }
 
 #[test]
@@ -49,7 +49,7 @@ impl Honest {
         let (key, thief) = (Key::new(), Key::new());
         let roots = [root(1, &[&key], 1, &[&key])];
         let before = Stored::new(&document(4, &["v2", "v1"]), &[&key], &roots);
-        let known = before.verify(&key, &nothing()).unwrap().known();
+        let known = before.verify(&key, &nothing()).unwrap().into_known();
         Self { key, thief, roots, document: document(5, &["v3", "v2", "v1"]), known }
     }
 
@@ -193,7 +193,7 @@ fn one_key_signs_once_however_often_it_does() {
 fn a_frozen_mirror_is_noticed_once_its_copy_expires() {
     let key = Key::new();
     let stored = Stored::new(&document(1, &["v1"]), &[&key], &[root_until(1, days(30), &[&key], 1, &[&key])]);
-    let known = stored.verify(&key, &nothing()).unwrap().known();
+    let known = stored.verify(&key, &nothing()).unwrap().into_known();
     let code =
         |days_later| stored.verify_at(&key, &known, days(days_later)).map_or_else(|refusal| refusal.code(), |_| "ok");
     assert_eq!((code(29), code(30), code(365)), ("ok", "ROOT_EXPIRED", "ROOT_EXPIRED"));
