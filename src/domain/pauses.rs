@@ -5,15 +5,18 @@
 
 use std::thread;
 
-/// Items that are worked on in less than half a millisecond.
-const FEW: usize = 512;
+/// Items that are read in less than a millisecond.
+const FEW: usize = 1024;
+/// Items that take so long once they are read.
+const MANY: usize = 4096;
 
 /// Iterators over lists that may be long.
 pub(crate) trait Pauses: Iterator + Sized {
-    /// The same items; others may have the processor now and then.
+    /// The same items, of which each takes less than a microsecond; others may have the processor now and then. Not more
+    /// often than needed: each time, whoever has it loses it again.
     fn with_pauses(self) -> impl Iterator<Item = Self::Item> {
         self.enumerate().map(|(at, item)| {
-            pause_after(at);
+            pause(at, MANY);
             item
         })
     }
@@ -21,9 +24,13 @@ pub(crate) trait Pauses: Iterator + Sized {
 
 impl<I: Iterator> Pauses for I {}
 
-/// Lets others have the processor after some of the items of a list.
-pub(crate) fn pause_after(item: usize) {
-    if item % FEW == FEW - 1 {
+/// Lets others have the processor after some of the items that are read.
+pub(crate) fn pause_after_reading(item: usize) {
+    pause(item, FEW);
+}
+
+fn pause(item: usize, after: usize) {
+    if item % after == after - 1 {
         thread::yield_now();
     }
 }
@@ -34,7 +41,7 @@ mod tests {
 
     #[test]
     fn pauses_leave_nothing_out() {
-        let all = || 0..3 * FEW + 1;
+        let all = || 0..3 * MANY + 1;
         assert!(all().with_pauses().eq(all()));
     }
 }

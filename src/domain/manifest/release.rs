@@ -18,7 +18,7 @@ pub use runtime::command_and_port;
 
 use super::{Aliases, Artifact, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings, each_once};
 use crate::domain::media_type::MAX_MEDIA_TYPE;
-use crate::domain::pauses::{Pauses as _, pause_after};
+use crate::domain::pauses::{Pauses as _, pause_after_reading};
 use crate::domain::{FileName, MediaType};
 
 /// The media type of releases when served. Version rows omit it.
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for StoredArtifactsVisitor {
                     Err(why) => read = Err(format!("artifacts[{index}]{why}")),
                 }
             }
-            pause_after(index);
+            pause_after_reading(index);
             index += 1;
         }
         Ok(StoredArtifacts(read))
