@@ -69,10 +69,7 @@ impl Manifests {
         self.blobs.aliases().persist(&manifest.aliases).await?;
         let total = manifest.blobs.len() + manifest.children.len() + more.len();
         let mut secured = Secured { total, ..Secured::default() };
-        let mut blobs = work_on(size_of::<Descriptor>() * total, || {
-            let blobs = manifest.roots().into_iter().with_pauses();
-            blobs.filter(|blob| !known.contains(blob)).collect::<Vec<_>>()
-        });
+        let mut blobs = named_beyond(known, manifest);
         blobs.extend(more);
         let mut walk = ManifestWalk::default();
         walk.add(manifest.children.iter().cloned());
@@ -119,4 +116,11 @@ impl Manifests {
         }
         Ok(secured)
     }
+}
+
+/// What a manifest itself names and `known` has not.
+fn named_beyond(known: &HashSet<Descriptor>, manifest: &Manifest) -> Vec<Descriptor> {
+    work_on(size_of_val(&*manifest.blobs), || {
+        manifest.roots().into_iter().with_pauses().filter(|blob| !known.contains(blob)).collect()
+    })
 }
