@@ -187,9 +187,7 @@ impl Publish {
         options: PublishOptions,
         by: impl Into<Author> + Send,
     ) -> Result<Receipt, PublishError> {
-        let read = self.manifests.understand(&bytes, media_type);
-        let manifest = readable(&bytes, self.manifests.resolve(&bytes, media_type, read).await?)?;
-        let document = Document { digest: Digest::of(&bytes), bytes, manifest };
+        let document = self.understood(bytes, media_type).await?;
         self.publish_document(name, document, options, &by.into(), (Some(from), annex)).await
     }
 
@@ -202,7 +200,7 @@ impl Publish {
         (from, annex): (Option<Origin>, Option<Annex>),
     ) -> Result<Receipt, PublishError> {
         if options.activate {
-            self.heads.require_movable(name, &document.bytes).await?;
+            self.heads.require_movable(name, document.digest).await?;
         }
         // Rules that were added since must not prevent copying a release.
         let is_new = from.is_none() && document.manifest.kind == Kind::Static;
@@ -285,6 +283,10 @@ impl Publish {
         }
         let limits = Limits { files: self.limits.artifacts };
         work_on(bytes.len(), || self.manifests.check(&bytes, media_type, limits))?;
+        self.understood(bytes, media_type).await
+    }
+
+    async fn understood(&self, bytes: Bytes, media_type: Option<&str>) -> Result<Document, PublishError> {
         let digest = work_on(bytes.len(), || Digest::of(&bytes));
         let read = work_on(bytes.len(), || self.manifests.understand(&bytes, media_type));
         let manifest = readable(&bytes, self.manifests.resolve(&bytes, media_type, read).await?)?;

@@ -87,18 +87,18 @@ impl Heads {
         }
     }
 
-    /// Fails if a manifest with these bytes could not become active because the name is immutable. Only saves work: the
+    /// Fails if a manifest with this digest could not become active because the name is immutable. Only saves work: the
     /// change itself is judged by what is active then.
     ///
     /// # Errors
     /// [`Rejection::TagImmutable`], or when the store fails.
-    pub async fn require_movable(&self, name: &LogName, manifest: &[u8]) -> Result<(), ChangeError> {
+    pub async fn require_movable(&self, name: &LogName, manifest: Digest) -> Result<(), ChangeError> {
         if self.policy(name).tags == Tags::Mutable {
             return Ok(());
         }
         let head = self.current(name).await?;
         match head.as_deref().and_then(Head::active) {
-            Some(active) if active.digest() != Digest::of(manifest) => Err(Rejection::immutable(active).into()),
+            Some(active) if active.digest() != manifest => Err(Rejection::immutable(active).into()),
             _ => Ok(()),
         }
     }

@@ -10,6 +10,7 @@ use crate::domain::manifest::Limits;
 use crate::domain::manifest::parts::{MEDIA_TYPE, Parts};
 use crate::domain::{Author, Head, ManifestName, Rejection, Summary, VersionRow};
 use crate::protocol::ChangeError;
+use crate::protocol::long_work::work_on;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How often a draft is read and merged again because another request of the same publish was faster.
@@ -84,7 +85,8 @@ impl Publish {
         if bytes.len() as u64 > limit {
             return Err(PublishError::TooLarge { limit });
         }
-        self.manifests.check(&bytes, Some(MEDIA_TYPE), Limits { files: self.limits.artifacts })?;
+        let limits = Limits { files: self.limits.artifacts };
+        work_on(bytes.len(), || self.manifests.check(&bytes, Some(MEDIA_TYPE), limits))?;
         let descriptor = self.blobs.put(bytes.clone()).await?;
         let summary = Summary::of(&parts.manifest(), descriptor);
         let session = key.session.clone();

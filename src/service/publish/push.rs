@@ -62,7 +62,7 @@ impl Publish {
                 continue;
             }
             if options.activate {
-                self.heads.require_movable(log, bytes).await?;
+                self.heads.require_movable(log, *digest).await?;
             }
             if summary.is_none() {
                 self.blobs.put(bytes.clone()).await?;

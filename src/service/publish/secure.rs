@@ -115,8 +115,8 @@ impl Publish {
     }
 }
 
-/// The manifests that a version holds, besides those that its own names: what shows a release to the clients of its
-/// repository.
+/// The manifests that a version holds, besides those that its own names: its own, and the one that shows a release to the
+/// clients of its repository.
 pub(super) fn held(receipt: &Receipt, manifest: &Manifest) -> Vec<Digest> {
     let summary = &receipt.row.summary;
     let mut held = vec![receipt.row.digest()];

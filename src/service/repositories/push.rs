@@ -7,6 +7,7 @@ use crate::domain::manifest::{Descriptor, oci, rendering};
 use crate::domain::{
     AnyDigest, Author, BothDigests, Digest, Expect, LogName, ManifestError, ManifestName, RepositoryName, Sha512,
 };
+use crate::protocol::long_work::work_on;
 use crate::service::publish::PublishOptions;
 use crate::service::{PublishError, Receipt};
 use crate::store::{StoreError, StoreErrorKind};
@@ -84,7 +85,8 @@ impl Repositories {
             return Ok(None);
         };
         let release = object.bytes(size).await?;
-        let is_same = Digest::of(&release) == digest && rendering::is_rendering(bytes, &release);
+        let is_same =
+            work_on(bytes.len(), || Digest::of(&release) == digest && rendering::is_rendering(bytes, &release));
         Ok(is_same.then_some(release))
     }
 }
