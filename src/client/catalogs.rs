@@ -119,8 +119,8 @@ impl StoredCatalog {
     /// A [`Refusal`].
     pub fn verify_read(
         &self,
-        document: Document,
         name: &CatalogName,
+        document: Document,
         (anchor, known): (&Anchor, &Known),
         now: Timestamp,
     ) -> Result<Verified, Refusal> {

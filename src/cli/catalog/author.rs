@@ -212,6 +212,7 @@ impl Author<'_> {
         problems.into_result().map_err(|problems| invalid(&problems))?;
         let targets = self.targets(&draft).await?;
         let Draft { document, roots, expect, trusted, .. } = draft;
+        // What has no problems was read.
         let read = read.unwrap_or(document);
         let signatures = signer::sign_all(self.signers, &read, &bytes)?;
         let stored = StoredCatalog {

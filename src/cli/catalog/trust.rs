@@ -300,7 +300,7 @@ pub(super) fn verified_read(
     read: Document,
     trusted: (&Anchor, &Known),
 ) -> Result<Verified, CliError> {
-    stored.verify_read(read, name, trusted, SystemClock.now()).map_err(|refusal| refused(name, &refusal))
+    stored.verify_read(name, read, trusted, SystemClock.now()).map_err(|refusal| refused(name, &refusal))
 }
 
 /// An author may be the one to mend what whoever runs the server has done.
