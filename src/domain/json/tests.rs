@@ -112,5 +112,9 @@ fn nesting_is_bounded_in_unread_members_too() {
     let nested = |levels: usize| format!("{{\"unknown\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
     assert!(read(&nested(MAX_DEPTH - 1)).is_ok());
     assert_eq!(read(&nested(MAX_DEPTH)), Err(JsonError::TooDeep));
-    assert!(read(&format!("{{\"unknown\":\"{}\"}}", "[\\\"".repeat(100))).is_ok(), "text is no nesting");
+    assert!(read(&format!("{{\"unknown\":\"{}\"}}", "[\\\"".repeat(300))).is_ok(), "text is no nesting");
+    // A text that ends in a backslash ends all the same.
+    let behind = |levels| nested(levels).replace("{", r#"{"text":"\\\\","#);
+    assert!(read(&behind(MAX_DEPTH - 1)).is_ok());
+    assert_eq!(read(&behind(MAX_DEPTH)), Err(JsonError::TooDeep));
 }
