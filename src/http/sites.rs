@@ -81,7 +81,7 @@ const PROPERTIES: SurfaceProperties = SurfaceProperties {
 };
 
 fn routes() -> Router<AppState> {
-    Router::new().route("/", get(visit)).route("/{*path}", get(visit))
+    Router::new().route("/", get(visit).fallback(other)).route("/{*path}", get(visit).fallback(other))
 }
 
 /// What a request is for.
@@ -157,6 +157,16 @@ async fn visit(
     answer::answer(&state, &visit, request, &method, &headers)
         .await
         .unwrap_or_else(|error| refused(site.id.as_str(), error))
+}
+
+/// Other methods. Whoever publishes under a host that is nobody's has to learn that, not that sites are only read.
+async fn other(State(state): State<AppState>, uri: Uri, headers: HeaderMap) -> Response {
+    let error = match role_of(&state, host_of(&uri, &headers).as_deref()).await {
+        Ok((HostRole::Api | HostRole::Unlisted, _)) => misdirected(),
+        Ok(_) => ApiError::method_not_allowed_but("GET,HEAD"),
+        Err(error) => error,
+    };
+    refused(NO_SITE, error)
 }
 
 /// How a browser wants to use the answer.

@@ -34,6 +34,9 @@ async fn hosts_that_are_nobodys_are_told_apart_from_dead_servers() {
         for path in ["/", "/manifests/x", "/metrics", "/livez/", "/livez/../metrics"] {
             let page = sites.get(host, path).await.expect(421);
             assert_eq!(page.header("cache-control"), "no-store", "{host}{path}");
+            for method in ["PUT", "POST", "DELETE"] {
+                sites.ask(method, host, path, &[("content-length", "0")]).await.expect(421);
+            }
         }
         for path in ["/livez", "/readyz"] {
             sites.get(host, path).await.expect(200);
