@@ -21,6 +21,8 @@ pub use unique::{Distinct, Unique};
 /// Maximum nesting depth. Unknown members are skipped here without recursion, but other readers of a stored document
 /// may be less careful.
 const MAX_DEPTH: usize = 64;
+/// Maximum length of a reason, in bytes.
+const MAX_REASON: usize = 1024;
 
 /// The reason why bytes are not the expected JSON document. Each message completes "the document is refused: …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,11 +48,25 @@ pub fn strict<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, JsonError
     if depth(bytes) > MAX_DEPTH {
         return Err(JsonError::TooDeep);
     }
-    let malformed = |error: serde_json::Error| JsonError::Malformed(error.to_string());
+    let malformed = |error: serde_json::Error| JsonError::Malformed(reason(&error));
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = T::deserialize(objects::Objects(&mut reader)).map_err(malformed)?;
     reader.end().map_err(malformed)?;
     Ok(value)
+}
+
+/// What is wrong with a document, and where. It may quote what stands there, of which no more is repeated than fits into a
+/// message.
+pub fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if text.len() <= MAX_REASON {
+        return text;
+    }
+    let begin: String = text.chars().take(MAX_REASON / 4).collect();
+    match (error.line(), error.column()) {
+        (0, _) => format!("{begin}…"),
+        (line, column) => format!("{begin}… at line {line} column {column}"),
+    }
 }
 
 /// The nesting depth of arrays and objects, whether or not the text is valid JSON.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::problem::quote;
 use super::{CatalogName, Document, Problems, Rule, TYPE};
-use crate::domain::json::{Unique, strict};
+use crate::domain::json::{Unique, reason, strict};
 use crate::domain::{Digest, FileName, Selector, Target, Ware, text};
 
 /// Maximum size of a document, in bytes.
@@ -58,7 +58,7 @@ pub fn check(bytes: &[u8], name: &CatalogName) -> (Option<Document>, Problems) {
         Err(error) => {
             // Whatever prevents reading should have been found, with its place.
             if problems.is_empty() {
-                problems.add(Rule::Document, "", error.to_string());
+                problems.add(Rule::Document, "", reason(&error));
             }
             (None, problems)
         }

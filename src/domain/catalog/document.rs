@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::CatalogName;
-use crate::domain::json::{Distinct, JsonError, strict};
+use crate::domain::json::{Distinct, JsonError, reason, strict};
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Carried, Digest, FileName, Target, Ware};
 
@@ -104,7 +104,7 @@ impl Document {
     /// Where it is not a JSON document of this structure, or has a member twice.
     pub fn read(bytes: &[u8]) -> Result<Self, JsonError> {
         let Distinct = strict(bytes)?;
-        let document: Self = serde_json::from_slice(bytes).map_err(|error| JsonError::Malformed(error.to_string()))?;
+        let document: Self = serde_json::from_slice(bytes).map_err(|error| JsonError::Malformed(reason(&error)))?;
         if document.kind == TYPE {
             Ok(document)
         } else {

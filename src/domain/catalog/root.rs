@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::key::PublicKey;
 use super::metadata::{MAX_KEYS, Metadata, NewMetadata};
 use crate::domain::Digest;
+use crate::domain::json::reason;
 
 /// The roles that the author's own keys always have.
 const OFFLINE: [&str; 2] = ["root", "targets"];
@@ -86,7 +87,7 @@ impl Root {
     /// Why the bytes are not a root.
     pub fn read(bytes: &[u8]) -> Result<Self, RootError> {
         let (metadata, value) = Metadata::read(bytes).map_err(RootError)?;
-        let root: RootJson = serde_json::from_value(value).map_err(|error| RootError(error.to_string()))?;
+        let root: RootJson = serde_json::from_value(value).map_err(|error| RootError(reason(&error)))?;
         if root.kind != "root" || !root.spec_version.starts_with("1.") || root.version == 0 {
             return Err(RootError("it must be a root of TUF 1.x, with a version from 1 on".into()));
         }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::metadata::{Metadata, NewMetadata};
 use super::{Document, Release, Root};
+use crate::domain::json::reason;
 use crate::domain::manifest::Descriptor;
 use crate::domain::{Digest, FileName};
 
@@ -78,7 +79,7 @@ impl Targets {
     /// Why the bytes are no targets.
     pub fn read(bytes: &[u8]) -> Result<Self, TargetsError> {
         let (metadata, value) = Metadata::read(bytes).map_err(TargetsError)?;
-        let json: TargetsJson = serde_json::from_value(value).map_err(|error| TargetsError(error.to_string()))?;
+        let json: TargetsJson = serde_json::from_value(value).map_err(|error| TargetsError(reason(&error)))?;
         if json.kind != "targets" {
             return Err(TargetsError("their type is another".into()));
         }

@@ -118,3 +118,13 @@ fn nesting_is_bounded_in_unread_members_too() {
     assert!(read(&behind(MAX_DEPTH - 1)).is_ok());
     assert_eq!(read(&behind(MAX_DEPTH)), Err(JsonError::TooDeep));
 }
+
+#[test]
+fn what_stands_in_a_document_is_not_repeated_at_length() {
+    for text in ["x", "\u{e9}", "\u{1f4e6}"] {
+        let document = format!("{{\"list\":\n\"{}\"}}", text.repeat(100_000));
+        let why = read(&document).unwrap_err().to_string();
+        assert!(why.len() < MAX_REASON + 100 && why.starts_with("invalid type: string"), "{}", why.len());
+        assert!(why.contains("\u{2026} at line 2 column "), "{why}");
+    }
+}

@@ -25,6 +25,7 @@ pub use statement::Statement;
 
 use super::release::text;
 use super::{Aliases, Child, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings};
+use crate::domain::json::reason;
 use crate::domain::{AnyDigest, Sha512};
 
 /// Media type of an image manifest.
@@ -77,7 +78,8 @@ pub fn is_index(media_type: &str) -> bool {
 /// [`ReadError::Malformed`] if it is none of the four. It may quote the document, so it is for who has sent that.
 pub fn media_type_of(bytes: &[u8]) -> Result<&'static str, ReadError> {
     let detailed = |error: serde_json::Error| {
-        ReadError::Malformed(if error.is_data() { error.to_string() } else { format!("{NO_JSON}: {error}") })
+        let reason = reason(&error);
+        ReadError::Malformed(if error.is_data() { reason } else { format!("{NO_JSON}: {reason}") })
     };
     serde_json::from_slice::<Document>(bytes).map_err(detailed)?.media_type()
 }

@@ -16,6 +16,7 @@ pub use self::release::{ComposeError, MAX_LABEL, MAX_PART_NAME, MAX_PARTS, is_la
 use super::{
     Aliases, Artifact, Descriptor, Format, Kind, Limits, Manifest, ManifestError, ReadError, SiteSettings, each_once,
 };
+use crate::domain::json::reason;
 use crate::domain::{Carried, Digest, FileName, NameError};
 
 /// The media type of parts documents.
@@ -95,7 +96,7 @@ impl Parts {
     /// # Errors
     /// [`ReadError::Malformed`] if the needed blobs cannot be determined.
     pub fn parse(bytes: &[u8]) -> Result<Self, ReadError> {
-        serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed(error.to_string()))
+        serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed(reason(&error)))
     }
 
     /// The document as it is stored.

@@ -17,6 +17,7 @@ pub use check::{check, check_part};
 pub use runtime::command_and_port;
 
 use super::{Aliases, Artifact, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings, each_once};
+use crate::domain::json::reason;
 use crate::domain::media_type::MAX_MEDIA_TYPE;
 use crate::domain::pauses::{Pauses as _, pause_after_reading};
 use crate::domain::{FileName, MediaType};
@@ -139,7 +140,7 @@ struct StoredBlob {
 /// # Errors
 /// [`ReadError::Malformed`] if the needed blobs cannot be determined, or if a file name is unsafe as a path.
 pub fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
-    let stored: Stored = serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed(error.to_string()))?;
+    let stored: Stored = serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed(reason(&error)))?;
     let mut artifacts = stored.artifacts.0.map_err(ReadError::Malformed)?;
     artifacts.shrink_to_fit();
     let source = stored.source.map(|source| descriptor(&source.blob, source.size)).transpose();

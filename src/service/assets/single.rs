@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{AssetError, Assets};
+use crate::domain::json::reason;
 use crate::domain::manifest::{Descriptor, release};
 use crate::domain::{Author, Digest, Expect, FileName, ManifestError, ManifestName, Rejection, Selector, Target};
 use crate::protocol::{AsOf, ChangeError, Incoming, LoadedManifest};
@@ -118,7 +119,7 @@ fn with_file(
             return Err(ManifestError::Malformed(why));
         }
         Some((_, loaded)) => serde_json::from_slice(&loaded.bytes)
-            .map_err(|error: serde_json::Error| ManifestError::Malformed(error.to_string()))?,
+            .map_err(|error: serde_json::Error| ManifestError::Malformed(reason(&error)))?,
         None => Map::new(),
     };
     let artifacts = document.entry("artifacts").or_insert_with(|| json!([]));

@@ -104,7 +104,7 @@ impl Part {
         if !problems.is_empty() {
             return Err(ManifestError::Invalid(problems));
         }
-        let sent = serde_json::from_value(Value::Object(document)).map_err(|error| malformed(error.to_string()))?;
+        let sent = serde_json::from_value(Value::Object(document)).map_err(|error| malformed(json::reason(&error)))?;
         let Sent { artifacts, metadata, mut release } = sent;
         release.retain(|_, value| !value.is_null());
         Ok(Self { artifacts, metadata, release, ..Self::default() })
