@@ -57,6 +57,7 @@ pub fn strict<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, JsonError
 
 /// What is wrong with a document, and where. It may quote what stands there, of which no more is repeated than fits into a
 /// message.
+#[must_use]
 pub fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     if text.len() <= MAX_REASON {

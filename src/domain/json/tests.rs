@@ -114,7 +114,7 @@ fn nesting_is_bounded_in_unread_members_too() {
     assert_eq!(read(&nested(MAX_DEPTH)), Err(JsonError::TooDeep));
     assert!(read(&format!("{{\"unknown\":\"{}\"}}", "[\\\"".repeat(300))).is_ok(), "text is no nesting");
     // A text that ends in a backslash ends all the same.
-    let behind = |levels| nested(levels).replace("{", r#"{"text":"\\\\","#);
+    let behind = |levels| nested(levels).replace('{', r#"{"text":"\\\\","#);
     assert!(read(&behind(MAX_DEPTH - 1)).is_ok());
     assert_eq!(read(&behind(MAX_DEPTH)), Err(JsonError::TooDeep));
 }
