@@ -70,8 +70,8 @@ impl KeptDirectory {
         Ok(Some(Kept { stored, anchor: Anchor { keys, threshold: file.threshold } }))
     }
 
-    /// Replaces the copy, unless there is a newer one by now.
-    pub(super) fn save(&self, name: &CatalogName, Kept { stored, anchor }: &Kept) -> Result<(), CliError> {
+    /// Replaces the copy by one with this serial, unless there is a newer one by now.
+    pub(super) fn save(&self, name: &CatalogName, Kept { stored, anchor }: &Kept, serial: u64) -> Result<(), CliError> {
         let path = self.path(name);
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         let file = File {
@@ -85,12 +85,8 @@ impl KeptDirectory {
         let failed = |error| CliError::io(format_args!("keep a copy as {}", path.display()), &error);
         // Two commands at once must not lose each other's copies.
         let _lock = lock(&path).map_err(failed)?;
-        // Most often it is the same.
-        if std::fs::read(&path).is_ok_and(|bytes| bytes == json) {
-            return Ok(());
-        }
-        let newest = self.load(name)?.map_or(0, |kept| serial(&kept.stored.document));
-        if newest > serial(&stored.document) {
+        let newest = self.load(name)?.map_or(0, |kept| serial_of(&kept.stored.document));
+        if newest > serial {
             return Ok(());
         }
         replace(&path, &json).map_err(failed)
@@ -119,7 +115,7 @@ impl KeptDirectory {
 }
 
 /// The serial of a document that was verified; 0 if it has none.
-fn serial(document: &[u8]) -> u64 {
+fn serial_of(document: &[u8]) -> u64 {
     #[derive(Deserialize)]
     struct Serial {
         serial: u64,
@@ -128,6 +124,13 @@ fn serial(document: &[u8]) -> u64 {
 }
 
 impl Kept {
+    /// Whether it is a copy of this.
+    pub(super) fn is_of(&self, stored: &StoredCatalog, anchor: &Anchor) -> bool {
+        let StoredCatalog { document, signatures, roots, .. } = &self.stored;
+        let is_stored = (document, signatures, roots) == (&stored.document, &stored.signatures, &stored.roots);
+        is_stored && self.anchor == *anchor
+    }
+
     /// What the reader remembers by this copy that has to be compared with what was read now. Nothing of the document, if
     /// that is the same: reading a large one takes as long as verifying it.
     pub(super) fn known_beside(&self, stored: &StoredCatalog) -> Known {

@@ -10,13 +10,15 @@
 
 mod lists;
 mod objects;
+mod tree;
 mod unique;
 
 use serde::Deserialize;
 
 use super::encoding::{EncodingError, utf8};
 pub use lists::long_list;
-pub use unique::{Distinct, Unique};
+pub use tree::{Members, Tree};
+pub use unique::Distinct;
 
 /// Maximum nesting depth. Unknown members are skipped here without recursion, but other readers of a stored document
 /// may be less careful.

@@ -143,7 +143,7 @@ impl Author<'_> {
     ) -> Result<Document, CliError> {
         let mut attempt = 1;
         loop {
-            let Believed { stored, verified, anchor } = self.read().await?;
+            let Believed { stored, verified, anchor, .. } = self.read().await?;
             let mut draft = self.successor(&stored, &verified.document)?;
             change(&mut draft)?;
             let problems = follows(Some((&verified.document, verified.digest)), &draft.document);
@@ -224,7 +224,7 @@ impl Author<'_> {
         // What readers would refuse is not published.
         let believed = if let Some((anchor, known)) = trusted {
             let verified = verified_read(self.name, &stored, read, (&anchor, &known))?;
-            Believed { stored, verified, anchor }
+            Believed { stored, verified, anchor, is_kept: false }
         } else {
             let servers = [self.client.base().to_string()];
             self.args.trust().judge(self.name, stored, (&servers, &self.own), self.context)?

@@ -10,6 +10,8 @@ pub(super) struct Believed {
     pub(super) verified: Verified,
     /// The keys by which it was verified.
     pub(super) anchor: Anchor,
+    /// Whether it is what a copy was kept of already.
+    pub(super) is_kept: bool,
 }
 
 impl Believed {

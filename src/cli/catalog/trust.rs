@@ -128,7 +128,7 @@ impl TrustArgs {
             let (anchor, known) = (believed.anchor.clone(), believed.verified.clone().into_known());
             let judge = |_: &Client, stored: StoredCatalog| {
                 let verified = verified(name, &stored, &anchor, &known)?;
-                Ok(Believed { stored, verified, anchor: anchor.clone() })
+                Ok(Believed { stored, verified, anchor: anchor.clone(), is_kept: false })
             };
             match newest(name, ask(&new, read, judge, Until::Soon).await, context) {
                 Ok(more) if more.serial() > believed.serial() => believed = more,
@@ -186,7 +186,8 @@ impl TrustArgs {
         let anchor = self.anchor(name, &stored, (self.given(name, servers)?, own), kept.as_ref(), context)?;
         let verified = verify(name, &stored, &anchor, &known);
         let verified = verified.map_err(|error| if kept.is_some() { self.explain(name, error) } else { error })?;
-        Ok(Believed { stored, verified, anchor })
+        let is_kept = kept.is_some_and(|kept| kept.is_of(&stored, &anchor));
+        Ok(Believed { stored, verified, anchor, is_kept })
     }
 
     /// Says what a catalog contradicts: it may have been founded anew, or somebody may serve another one.
@@ -202,9 +203,9 @@ impl TrustArgs {
 
     /// Keeps a copy of what was verified.
     pub(super) fn keep(&self, name: &CatalogName, believed: &Believed) -> Result<(), CliError> {
-        let Some(directory) = self.directory() else { return Ok(()) };
-        let Believed { stored, anchor, .. } = believed;
-        match directory.save(name, &Kept { stored: stored.clone(), anchor: anchor.clone() }) {
+        let Some(directory) = self.directory().filter(|_| !believed.is_kept) else { return Ok(()) };
+        let kept = Kept { stored: believed.stored.clone(), anchor: believed.anchor.clone() };
+        match directory.save(name, &kept, believed.serial()) {
             Err(error) if self.keys.state.is_none() => {
                 output::note(format_args!("{error} An older catalog would not be noticed."));
                 Ok(())

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::canonical::canonical;
 use super::key::PublicKey;
-use crate::domain::json::{Unique, reason, strict};
+use crate::domain::json::{Distinct, reason, strict};
 
 /// The version of the specification that what is written here follows.
 const SPEC_VERSION: &str = "1.0.31";
@@ -42,8 +42,8 @@ impl Metadata {
     /// # Errors
     /// Why the bytes are none.
     pub(super) fn read(bytes: &[u8]) -> Result<(Self, Value), String> {
-        let Unique(value) = strict(bytes).map_err(|error| error.to_string())?;
-        let Envelope { signatures, signed } = serde_json::from_value(value).map_err(|error| reason(&error))?;
+        let Distinct = strict(bytes).map_err(|error| error.to_string())?;
+        let Envelope { signatures, signed } = serde_json::from_slice(bytes).map_err(|error| reason(&error))?;
         let message = canonical(&signed).ok_or("it has a number that is not whole")?;
         if signatures.len() > MAX_KEYS {
             return Err(format!("it has more than {MAX_KEYS} signatures"));

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde_json::{Map, Value};
-
 use crate::domain::catalog::Item;
-use crate::domain::json::{JsonError, Unique, strict};
+use crate::domain::json::{JsonError, Members, Tree, strict};
 use crate::domain::text::Escaped;
 
 /// Maximum size of a module, in bytes.
@@ -40,9 +38,9 @@ impl Module {
         if bytes.len() as u64 > MAX_MODULE {
             return Err(JsonError::Malformed(format!("it has more than {MAX_MODULE} bytes")));
         }
-        let Unique(value) = strict(bytes)?;
-        let module = value.as_object().ok_or_else(|| wrong("it is not an object"))?;
-        let is_module = ["imports", "steps", "exports"].iter().any(|part| module.contains_key(*part));
+        let tree: Tree = strict(bytes)?;
+        let module = tree.as_object().ok_or_else(|| wrong("it is not an object"))?;
+        let is_module = ["imports", "steps", "exports"].iter().any(|part| module.get(part).is_some());
         if !is_module {
             return Err(wrong("it has neither `imports` nor `steps` nor `exports`, so it is no module"));
         }
@@ -64,12 +62,12 @@ impl Module {
     }
 }
 
-fn texts(module: &Map<String, Value>, part: &str) -> Result<BTreeMap<String, String>, JsonError> {
+fn texts(module: &Members<'_>, part: &str) -> Result<BTreeMap<String, String>, JsonError> {
     let wrong = || JsonError::Malformed(format!("`{part}` is not a map of texts"));
     match module.get(part) {
-        None | Some(Value::Null) => Ok(BTreeMap::new()),
-        Some(Value::Object(map)) => {
-            map.iter().map(|(key, value)| Ok((key.clone(), value.as_str().ok_or_else(wrong)?.to_owned()))).collect()
+        None | Some(Tree::Null) => Ok(BTreeMap::new()),
+        Some(Tree::Object(map)) => {
+            map.iter().map(|(key, value)| Ok((key.to_owned(), value.as_text().ok_or_else(wrong)?.to_owned()))).collect()
         }
         Some(_) => Err(wrong()),
     }
