@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::encoding::{EncodingError, utf8};
 pub use lists::long_list;
 pub use tree::{Members, Tree};
-pub use unique::Distinct;
+pub use unique::{Distinct, Text};
 
 /// Maximum nesting depth. Unknown members are skipped here without recursion, but other readers of a stored document
 /// may be less careful.

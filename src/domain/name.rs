@@ -4,6 +4,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -211,7 +212,7 @@ fn is_tag(text: &str) -> bool {
 /// write it below a directory of its choice. [`FileName::check`] has the further rules for new names: a name that was
 /// published must stay readable whatever the rules of publishing become.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileName(Box<str>);
+pub struct FileName(Arc<str>);
 
 impl FileName {
     /// The name as a string slice.

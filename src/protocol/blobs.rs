@@ -137,6 +137,14 @@ impl Blobs {
     /// When the store fails.
     pub async fn put(&self, bytes: Bytes) -> Result<Descriptor, StoreError> {
         let digest = work_on(bytes.len(), || Digest::of(&bytes));
+        self.put_hashed(digest, bytes).await
+    }
+
+    /// The same for whoever has hashed the bytes: `digest` is theirs.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put_hashed(&self, digest: Digest, bytes: Bytes) -> Result<Descriptor, StoreError> {
         let descriptor = Descriptor { digest, size: bytes.len() as u64 };
         let copies = self.sound_copies(digest).await?;
         let mut damaged = copies.of_other_length(descriptor.size);

@@ -312,7 +312,7 @@ impl Publish {
             // Before anything is uploaded; the commit compares once more.
             Box::pin(self.check_immutable(name, &manifest, digest)).await?;
         }
-        let descriptor = self.blobs.put(bytes.clone()).await?;
+        let descriptor = self.blobs.put_hashed(digest, bytes.clone()).await?;
         let summary = self.manifests.summarise(&bytes, &manifest, descriptor).await?;
         let (resumed, from, annex) = match resume {
             Resume::OwnSession(from, annex) => {

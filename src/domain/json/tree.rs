@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::unique::{Member, twice};
+use super::unique::{Text, twice};
 
 /// A value in a document, whose texts are left where they stand. No object has a member twice, at any depth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Tree<'de>, A::Error> {
         let mut object = Members::default();
-        while let Some((Member(name), value)) = members.next_entry()? {
+        while let Some((Text(name), value)) = members.next_entry()? {
             object.0.push((name, value));
         }
         match object.repeated() {

@@ -63,7 +63,7 @@ impl<'de> Visitor<'de> for Distinct {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
         let mut seen = BTreeSet::new();
-        while let Some(Member(member)) = members.next_key()? {
+        while let Some(Text(member)) = members.next_key()? {
             if seen.contains(&member) {
                 return Err(twice(&member));
             }
@@ -74,10 +74,18 @@ impl<'de> Visitor<'de> for Distinct {
     }
 }
 
-/// The name of a member.
-#[derive(serde::Deserialize)]
+/// A text, left where it stands in the document if it can be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(transparent)]
-pub(super) struct Member<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub struct Text<'d>(#[serde(borrow)] pub(super) Cow<'d, str>);
+
+impl Text<'_> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 #[cfg(test)]
 mod tests {

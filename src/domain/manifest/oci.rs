@@ -16,7 +16,7 @@ mod statement;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use serde::de::IgnoredAny;
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
 pub use check::check;
@@ -92,12 +92,21 @@ pub fn media_type_by_shape(bytes: &[u8]) -> Option<&'static str> {
     struct Shape {
         #[serde(rename = "schemaVersion")]
         schema_version: u64,
-        artifacts: Option<IgnoredAny>,
+        #[serde(rename = "artifacts")]
+        _artifacts: Option<Foreign>,
     }
     let shape: Shape = serde_json::from_slice(bytes).ok()?;
     let document = Document::parse(bytes).ok().filter(|_| shape.schema_version == 2)?;
-    let media_type = document.media_type().ok()?;
-    shape.artifacts.is_none().then_some(media_type)
+    document.media_type().ok()
+}
+
+/// What no OCI document has. Most documents that are none have it early: then the rest is not read.
+struct Foreign;
+
+impl<'de> Deserialize<'de> for Foreign {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom("a member of Larder's own format"))
+    }
 }
 
 /// One of the manifests that an index lists.

@@ -17,7 +17,7 @@ pub use check::{check, check_part};
 pub use runtime::command_and_port;
 
 use super::{Aliases, Artifact, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings, each_once};
-use crate::domain::json::reason;
+use crate::domain::json::{Text, reason};
 use crate::domain::media_type::MAX_MEDIA_TYPE;
 use crate::domain::pauses::{Pauses as _, pause_after_reading};
 use crate::domain::{FileName, MediaType};
@@ -74,7 +74,7 @@ impl<'de> Visitor<'de> for StoredArtifactsVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let (mut read, mut index) = (Ok(Vec::new()), 0);
-        while let Some(artifact) = items.next_element::<StoredArtifact>()? {
+        while let Some(artifact) = items.next_element::<StoredArtifact<'_>>()? {
             if let Ok(all) = &mut read {
                 match artifact.read() {
                     Ok(artifact) => all.push(artifact),
@@ -89,9 +89,11 @@ impl<'de> Visitor<'de> for StoredArtifactsVisitor {
 }
 
 #[derive(Deserialize)]
-struct StoredArtifact {
-    name: String,
-    blob: String,
+struct StoredArtifact<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    blob: Text<'a>,
     size: u64,
     #[serde(default, deserialize_with = "text")]
     media_type: Option<String>,
@@ -166,11 +168,11 @@ pub fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
     })
 }
 
-impl StoredArtifact {
+impl StoredArtifact<'_> {
     /// Returns the artifact, or a description of what is wrong and where.
     fn read(self) -> Result<Artifact, String> {
-        let name = self.name.parse::<FileName>().map_err(|error| format!(".name: {error}"))?;
-        let blob = descriptor(&self.blob, self.size)?;
+        let name = self.name.as_str().parse::<FileName>().map_err(|error| format!(".name: {error}"))?;
+        let blob = descriptor(self.blob.as_str(), self.size)?;
         // It may be sent in a header field, so it must be valid there.
         let media_type = self.media_type.filter(|text| is_media_type(text));
         let Self { platform, arch, libc, format, kind, .. } = self;

@@ -41,11 +41,15 @@ impl KeptFiles {
         if self.patterns != older.patterns {
             return true;
         }
-        let mut older = older.files.iter().peekable();
+        let mut older = &*older.files;
         self.files.iter().any(|(name, content)| {
-            while older.next_if(|(other, _)| other < name).is_some() {}
+            while let [(other, _), rest @ ..] = older
+                && other < name
+            {
+                older = rest;
+            }
             let is_demoted = content & 1 == 1;
-            let mut alike = older.clone().take_while(|(other, _)| other == name);
+            let mut alike = older.iter().take_while(|(other, _)| other == name);
             !is_demoted && alike.any(|(_, other)| other & !1 != *content)
         })
     }

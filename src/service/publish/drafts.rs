@@ -112,7 +112,7 @@ impl Publish {
             if self.blobs.secure(vec![descriptor]).await?.is_empty() {
                 return Ok(());
             }
-            self.blobs.put(bytes.clone()).await?;
+            self.blobs.put_hashed(descriptor.digest, bytes.clone()).await?;
         }
         let why = "the draft is being collected faster than it can be stored";
         Err(StoreError::new(StoreErrorKind::Unavailable, descriptor.digest, why).into())

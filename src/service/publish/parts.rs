@@ -155,10 +155,10 @@ impl Publish {
         &self,
         name: &ManifestName,
         row: &VersionRow,
-        Document { bytes, manifest, .. }: Document,
+        Document { bytes, digest, manifest }: Document,
         by: &Author,
     ) -> Result<bool, PublishError> {
-        let summary = Some(Summary::of(&manifest, self.blobs.put(bytes.clone()).await?));
+        let summary = Some(Summary::of(&manifest, self.blobs.put_hashed(digest, bytes.clone()).await?));
         let change = Change::Amend { number: row.number, generation: row.generation, summary };
         let changed = match self.heads.change(name, &change, by).await {
             Ok(changed) if !changed.unchanged => changed,

@@ -65,7 +65,7 @@ impl Publish {
                 self.heads.require_movable(log, *digest).await?;
             }
             if summary.is_none() {
-                self.blobs.put(bytes.clone()).await?;
+                self.blobs.put_hashed(*digest, bytes.clone()).await?;
                 let known = self.manifests.summarise(bytes, manifest, descriptor).await?;
                 summary = Some(Summary { pushed_as: sha512.map(Box::new), ..known });
             }

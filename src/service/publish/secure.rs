@@ -52,7 +52,7 @@ impl Publish {
                 let limit = self.limits.artifacts;
                 return self.within_limit(self.manifests.secure_beyond(&known.blobs, manifest, needs, limit).await?);
             }
-            self.blobs.put(bytes.clone()).await?;
+            self.blobs.put_hashed(descriptor.digest, bytes.clone()).await?;
         }
         let why = "the manifest is being collected faster than it can be stored";
         Err(StoreError::new(StoreErrorKind::Unavailable, descriptor.digest, why).into())

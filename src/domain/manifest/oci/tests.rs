@@ -110,6 +110,7 @@ fn a_document_without_a_stated_type_is_told_by_its_shape() {
     assert_eq!(of(&image(json!([]))), Some(IMAGE));
     assert_eq!(of(&index(json!([]))), Some(INDEX));
     assert_eq!(of(&json!({"schemaVersion": 2, "manifests": []})), Some(INDEX));
+    assert_eq!(of(&json!({"artifacts": null, "schemaVersion": 2, "manifests": []})), Some(INDEX));
     for own in [
         json!({"artifacts": []}),
         json!({"artifacts": [], "schemaVersion": 2, "manifests": []}),

@@ -2,8 +2,8 @@
 
 mod site;
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -12,8 +12,9 @@ use serde_json::Value;
 use super::super::problems::{Problems, quote};
 use super::super::{Kind, Limits, MAX_SIZE, ManifestError};
 use super::is_media_type;
+use crate::domain::json::{self, Text};
 use crate::domain::pauses::Pauses as _;
-use crate::domain::{Digest, FileName, json};
+use crate::domain::{Digest, FileName};
 
 #[derive(Default, Deserialize)]
 struct Document<'a> {
@@ -33,25 +34,28 @@ struct Document<'a> {
 #[derive(Deserialize)]
 struct Artifact<'a> {
     #[serde(borrow)]
-    name: Cow<'a, str>,
+    name: Text<'a>,
     #[serde(borrow)]
-    blob: Cow<'a, str>,
+    blob: Text<'a>,
     size: u64,
-    media_type: Option<String>,
-    #[serde(rename = "platform")]
-    _platform: Option<String>,
-    #[serde(rename = "arch")]
-    _arch: Option<String>,
+    #[serde(borrow)]
+    media_type: Option<Text<'a>>,
+    #[serde(borrow, rename = "platform")]
+    _platform: Option<Text<'a>>,
+    #[serde(borrow, rename = "arch")]
+    _arch: Option<Text<'a>>,
     #[serde(rename = "executable")]
     _executable: Option<bool>,
-    #[serde(rename = "libc")]
-    _libc: Option<String>,
-    #[serde(rename = "format")]
-    _format: Option<String>,
-    #[serde(rename = "kind")]
-    _kind: Option<String>,
-    encoding: Option<String>,
-    of: Option<String>,
+    #[serde(borrow, rename = "libc")]
+    _libc: Option<Text<'a>>,
+    #[serde(borrow, rename = "format")]
+    _format: Option<Text<'a>>,
+    #[serde(borrow, rename = "kind")]
+    _kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    encoding: Option<Text<'a>>,
+    #[serde(borrow)]
+    of: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -119,10 +123,10 @@ impl Document<'_> {
         }
         let mut names = Vec::with_capacity(count);
         for (index, artifact) in self.artifacts.iter().with_pauses().enumerate() {
-            names.extend(artifact.check(&kind, &format!("artifacts[{index}]"), problems));
+            names.extend(artifact.check(&kind, &format_args!("artifacts[{index}]"), problems));
         }
         if let Some(source) = &self.source {
-            check_blob(&source.blob, source.size, "source", problems);
+            check_blob(&source.blob, source.size, &"source", problems);
         }
         check_names(&names, problems);
         self.check_sizes(problems);
@@ -131,7 +135,7 @@ impl Document<'_> {
 
     fn check_sizes(&self, problems: &mut Problems) {
         let mut sizes = HashMap::with_capacity(self.artifacts.len());
-        let artifacts = self.artifacts.iter().with_pauses().map(|artifact| (&*artifact.blob, artifact.size));
+        let artifacts = self.artifacts.iter().with_pauses().map(|artifact| (artifact.blob.as_str(), artifact.size));
         for (blob, size) in artifacts.chain(self.source.iter().map(|source| (&*source.blob, source.size))) {
             if *sizes.entry(blob).or_insert(size) != size {
                 problems.add(format!("artifacts: {} is stated with two different sizes", quote(blob)));
@@ -155,9 +159,9 @@ impl Document<'_> {
 impl Document<'_> {
     fn check_site(&self, kind: &Kind, names: &[&str], problems: &mut Problems) {
         let variants = self.artifacts.iter().enumerate().filter_map(|(index, artifact)| {
-            let (encoding, of) = (artifact.encoding.as_deref(), artifact.of.as_deref());
+            let (encoding, of) = (artifact.encoding.as_ref().map(Text::as_str), artifact.of.as_ref().map(Text::as_str));
             let is_variant = encoding.is_some() || of.is_some();
-            is_variant.then_some(site::Variant { index, name: &artifact.name, encoding, of })
+            is_variant.then_some(site::Variant { index, name: artifact.name.as_str(), encoding, of })
         });
         let files = site::check_variants(&variants.collect::<Vec<_>>(), names, problems);
         if *kind != Kind::Static {
@@ -177,18 +181,18 @@ impl Document<'_> {
 
 impl Artifact<'_> {
     /// Checks the artifact, and returns its name if that is valid.
-    fn check(&self, kind: &Kind, place: &str, problems: &mut Problems) -> Option<&str> {
+    fn check(&self, kind: &Kind, place: &impl Display, problems: &mut Problems) -> Option<&str> {
         let check = if *kind == Kind::Static { FileName::check_of_site } else { FileName::check };
-        let name = self.name.parse().and_then(|name: FileName| check(&name));
+        let name = self.name.as_str().parse().and_then(|name: FileName| check(&name));
         if let Err(error) = &name {
             problems.add(format!("{place}.name: {error}"));
         }
-        if let Some(text) = self.media_type.as_deref().filter(|text| !is_media_type(text)) {
+        if let Some(text) = self.media_type.as_ref().map(Text::as_str).filter(|text| !is_media_type(text)) {
             let text = quote(text);
             problems.add(format!("{place}.media_type: {text:?} is not a media type such as application/gzip"));
         }
-        check_blob(&self.blob, self.size, place, problems);
-        name.is_ok().then_some(&self.name)
+        check_blob(self.blob.as_str(), self.size, place, problems);
+        name.is_ok().then_some(self.name.as_str())
     }
 }
 
@@ -199,15 +203,22 @@ fn check_names(names: &[&str], problems: &mut Problems) {
             problems.add(format!("artifacts: the name {name} is used more than once"));
         }
     }
-    for name in seen.iter().with_pauses() {
+    let mut good = None;
+    for name in names.iter().with_pauses() {
+        let directory = name.rfind('/').map(|end| &name[..end]);
+        // Most files are in the directory of the one before.
+        if directory == good {
+            continue;
+        }
         let parents = name.match_indices('/').map(|(at, _)| &name[..at]);
-        if let Some(parent) = parents.into_iter().find(|parent| seen.contains(parent)) {
-            problems.add(format!("artifacts: {parent:?} is both a file and the directory of {name:?}"));
+        match parents.into_iter().find(|parent| seen.contains(parent)) {
+            Some(parent) => problems.add(format!("artifacts: {parent:?} is both a file and the directory of {name:?}")),
+            None => good = directory,
         }
     }
 }
 
-fn check_blob(digest: &str, size: u64, place: &str, problems: &mut Problems) {
+fn check_blob(digest: &str, size: u64, place: &impl Display, problems: &mut Problems) {
     if size > MAX_SIZE {
         problems.add(format!("{place}.size: {size} is larger than {MAX_SIZE} (2^53 - 1)"));
     }

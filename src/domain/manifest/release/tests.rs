@@ -86,6 +86,23 @@ fn all_problems_are_named_at_once() {
 }
 
 #[test]
+fn no_name_is_a_file_and_a_directory_wherever_it_stands() {
+    let found = |names: &[&str]| {
+        let artifact = |name: &&str| serde_json::json!({"name": name, "blob": blob(name), "size": 1});
+        problems(&serde_json::json!({"artifacts": names.iter().map(artifact).collect::<Vec<_>>()}))
+    };
+    assert_eq!(found(&["a/x", "a/y", "b", "a/y.z", "c/d/e", "c/f", "c/d-e", "a-b/c"]), [""; 0]);
+    for bad in [&["a/x", "b/x", "a/z", "b"][..], &["b", "b/x"], &["b/x", "b/y", "b"], &["a/x", "a/b/c/d", "a/b"]] {
+        let found = found(bad);
+        assert!(
+            !found.is_empty() && found.iter().all(|why| why.contains("both a file and the directory")),
+            "{found:?}"
+        );
+    }
+    assert_eq!(found(&["b/x", "b/y", "b"]).len(), 2, "each file below it is named");
+}
+
+#[test]
 fn the_list_of_problems_is_bounded() {
     let artifacts: Vec<_> = (0..500).map(|_| serde_json::json!({"name": "..", "blob": blob("a"), "size": 1})).collect();
     let found = problems(&serde_json::json!({ "artifacts": artifacts }));

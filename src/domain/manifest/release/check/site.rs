@@ -1,5 +1,6 @@
 //! What static sites add to the rules for publishing: settings, variants, names that differ by their Unicode form only.
 
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
@@ -27,6 +28,7 @@ pub(super) fn check_variants<'a>(
     for variant in variants {
         files.remove(variant.name);
     }
+    let others = LazyCell::new(|| variants.iter().map(|other| other.name).collect::<HashSet<_>>());
     let mut codings = HashSet::with_capacity(variants.len());
     for variant in variants {
         let place = format!("artifacts[{}]", variant.index);
@@ -40,8 +42,7 @@ pub(super) fn check_variants<'a>(
             (None, _) => problems.add(format!("{place}.of: a file with an encoding names the file that it is one of")),
             (Some(_), None) => problems.add(format!("{place}.encoding: a variant of a file states its content coding")),
             (Some(of), _) if !files.contains(of) => {
-                let names_variant = variants.iter().any(|other| other.name == of);
-                let why = if names_variant { "is a variant itself" } else { "is not among the artifacts" };
+                let why = if others.contains(of) { "is a variant itself" } else { "is not among the artifacts" };
                 problems.add(format!("{place}.of: {:?} {why}", quote(of)));
             }
             (Some(of), Some(Ok(coding))) if !codings.insert((of, coding)) => {
