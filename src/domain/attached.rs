@@ -4,6 +4,7 @@
 //! challenge, which is the same for every claim of that name to that host: so a claim that gave way to others loses
 //! nothing by it, and whoever controls the DNS of a host decides which name gets it.
 
+mod circles;
 mod claim;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::site::HostName;
 use super::{Carried, Digest, ManifestName, Selector, Subject};
+pub use circles::ends_of_circles;
 pub use claim::{Claim, HostChange, Standing, WantedHost};
 
 /// Maximum number of hosts.

@@ -180,3 +180,33 @@ fn what_a_newer_version_adds_is_carried() {
     assert_eq!(again, serde_json::from_str::<serde_json::Value>(&text).unwrap());
     assert_eq!(again["a.org"]["owner"]["later"]["x"][0], 1);
 }
+
+#[test]
+fn of_a_circle_of_redirects_the_host_that_was_pointed_first_is_the_end() {
+    let hosts = |leads: &[(&str, i32, &str)]| {
+        let mut hosts = AttachedHosts::default();
+        for (from, at, to) in leads {
+            let redirect_to = (!to.is_empty()).then(|| host(to));
+            let wanted = WantedHost { redirect_to, ..wanted(from, "a", "one") };
+            hosts.claim(&host(from), wanted, time(*at), &may(&["a"])).unwrap();
+            hosts.settle(&host(from), &text(from, "a"), time(*at));
+        }
+        hosts
+    };
+    let ends = |leads: &[(&str, i32, &str)]| {
+        let hosts = hosts(leads);
+        let mut ends: Vec<String> =
+            ends_of_circles(hosts.serving(time(0))).into_iter().map(ToString::to_string).collect();
+        ends.sort();
+        ends
+    };
+    let (a, b, c, d) = ("a.org", "b.org", "c.org", "d.org");
+    assert_eq!(ends(&[(a, 0, b), (b, 0, ""), (c, 0, a), (d, 0, "elsewhere.org")]), [""; 0]);
+    assert_eq!(ends(&[(a, 0, b), (b, -1, a)]), [b]);
+    assert_eq!(ends(&[(a, -1, b), (b, 0, a)]), [a]);
+    assert_eq!(ends(&[(a, 0, b), (b, 0, a)]), [a], "whichever: always the same");
+    // What only leads into a circle is no part of it, however old it is.
+    assert_eq!(ends(&[(a, 0, b), (b, 0, c), (c, -1, b), (d, -2, a)]), [c]);
+    assert_eq!(ends(&[(a, 0, b), (b, -1, a), (c, 0, d), (d, -1, c)]), [b, d]);
+    assert_eq!(ends(&[(a, 0, b), (b, 0, c), (c, 0, d), (d, -1, a)]), [d]);
+}

@@ -272,6 +272,8 @@ async fn the_policy_makes_one_of_a_domain_and_its_www_lead_to_the_other() {
     assert_eq!(www.header("location"), "https://example.com/a?b");
     for host in ["example.com", "www.example.com"] {
         put(&world.one, ACME, host, json!({"name": "acme/app", "redirect_policy": "www"})).await.expect(200);
+        // Half way, each leads to the other: browsers must arrive all the same.
+        assert_eq!(world.one.get("www.example.com", "/").await.expect(200).text(), "first");
     }
     assert_eq!(world.one.get("example.com", "/").await.expect(308).header("location"), "https://www.example.com/");
     world.one.get("www.example.com", "/").await.expect(200);
