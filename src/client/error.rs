@@ -311,8 +311,9 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)?;
         for member in ["problems", "missing"] {
-            let count = self.texts(member).count();
-            for entry in self.texts(member).take(MAX_LISTED) {
+            let unsaid = || self.texts(member).filter(|entry| !self.detail.contains(entry));
+            let count = unsaid().count();
+            for entry in unsaid().take(MAX_LISTED) {
                 write!(f, "\n  - {entry}")?;
             }
             if count > MAX_LISTED {
@@ -365,6 +366,9 @@ mod tests {
         assert_eq!(shown.to_string(), format!("Blobs are missing.\n  - {digest}"));
         assert_eq!(shown.missing(), [digest]);
         assert_eq!(shown.current(), None);
+        let shown =
+            problem(422, r#"{"detail":"It is not valid: a is b. There is more.","problems":["a is b","c is d"]}"#);
+        assert_eq!(shown.to_string(), "It is not valid: a is b. There is more.\n  - c is d", "nothing is said twice");
         let lost = problem(412, &format!(r#"{{"current_etag":"\"{digest}\""}}"#));
         assert_eq!(lost.current(), Some(digest));
     }
