@@ -1,8 +1,8 @@
 //! Work that takes a processor for milliseconds.
 
-use std::thread;
-
 use tokio::runtime::{Handle, RuntimeFlavor};
+
+use crate::domain::pauses::pause;
 
 /// Size of what is worked on, in bytes, from which on it takes more than about a millisecond.
 pub(crate) const LONG: usize = 64 << 10;
@@ -12,7 +12,7 @@ pub(crate) fn work_on<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     let has_others = || Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
     if bytes > LONG && has_others() {
         // What was done before may have been as long.
-        thread::yield_now();
+        pause();
         tokio::task::block_in_place(work)
     } else {
         work()

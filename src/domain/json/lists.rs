@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
-use crate::domain::pauses::pause_after_reading;
+use crate::domain::pauses::pause_at;
 
 /// Reads such a list, with pauses; for `deserialize_with`.
 ///
@@ -27,7 +27,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
         let mut all = Vec::new();
         while let Some(item) = items.next_element()? {
-            pause_after_reading(all.len());
+            pause_at(all.len());
             all.push(item);
         }
         Ok(all)

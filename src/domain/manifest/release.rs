@@ -19,7 +19,7 @@ pub use runtime::command_and_port;
 use super::{Aliases, Artifact, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings, each_once};
 use crate::domain::json::{Text, reason};
 use crate::domain::media_type::MAX_MEDIA_TYPE;
-use crate::domain::pauses::{Pauses as _, pause_after_reading};
+use crate::domain::pauses::{Pauses as _, pause_at};
 use crate::domain::{FileName, MediaType};
 
 /// The media type of releases when served. Version rows omit it.
@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for StoredArtifactsVisitor {
                     Err(why) => read = Err(format!("artifacts[{index}]{why}")),
                 }
             }
-            pause_after_reading(index);
+            pause_at(index);
             index += 1;
         }
         Ok(StoredArtifacts(read))
