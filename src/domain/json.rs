@@ -10,6 +10,7 @@
 
 mod lists;
 mod objects;
+mod text;
 mod tree;
 mod unique;
 
@@ -17,8 +18,9 @@ use serde::Deserialize;
 
 use super::encoding::{EncodingError, utf8};
 pub use lists::long_list;
+pub use text::{AnyText, Text};
 pub use tree::{Members, Tree};
-pub use unique::{Distinct, Text};
+pub use unique::Distinct;
 
 /// Maximum nesting depth. Unknown members are skipped here without recursion, but other readers of a stored document
 /// may be less careful.

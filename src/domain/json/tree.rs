@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::unique::{Text, twice};
+use super::text::Text;
+use super::unique::twice;
 
 /// A value in a document, whose texts are left where they stand. No object has a member twice, at any depth.
 #[derive(Debug, Clone, PartialEq, Eq)]

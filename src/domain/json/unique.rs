@@ -3,11 +3,12 @@
 //! Parsers disagree about which of two equal members counts. A document that is signed must mean the same to all of
 //! them.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::text::Text;
 
 /// The error of an object with two members of this name.
 pub(super) fn twice<E: Error>(member: &str) -> E {
@@ -71,19 +72,6 @@ impl<'de> Visitor<'de> for Distinct {
             members.next_value::<Self>()?;
         }
         Ok(self)
-    }
-}
-
-/// A text, left where it stands in the document if it can be.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
-#[serde(transparent)]
-pub struct Text<'d>(#[serde(borrow)] pub(super) Cow<'d, str>);
-
-impl Text<'_> {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 

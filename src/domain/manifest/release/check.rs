@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::problems::{Problems, quote};
 use super::super::{Kind, Limits, MAX_SIZE, ManifestError};
 use super::is_media_type;
-use crate::domain::json::{self, Text};
+use crate::domain::json::{self, AnyText, Text};
 use crate::domain::pauses::Pauses as _;
 use crate::domain::{Digest, FileName};
 
@@ -40,18 +40,18 @@ struct Artifact<'a> {
     size: u64,
     #[serde(borrow)]
     media_type: Option<Text<'a>>,
-    #[serde(borrow, rename = "platform")]
-    _platform: Option<Text<'a>>,
-    #[serde(borrow, rename = "arch")]
-    _arch: Option<Text<'a>>,
+    #[serde(rename = "platform")]
+    _platform: Option<AnyText>,
+    #[serde(rename = "arch")]
+    _arch: Option<AnyText>,
     #[serde(rename = "executable")]
     _executable: Option<bool>,
-    #[serde(borrow, rename = "libc")]
-    _libc: Option<Text<'a>>,
-    #[serde(borrow, rename = "format")]
-    _format: Option<Text<'a>>,
-    #[serde(borrow, rename = "kind")]
-    _kind: Option<Text<'a>>,
+    #[serde(rename = "libc")]
+    _libc: Option<AnyText>,
+    #[serde(rename = "format")]
+    _format: Option<AnyText>,
+    #[serde(rename = "kind")]
+    _kind: Option<AnyText>,
     #[serde(borrow)]
     encoding: Option<Text<'a>>,
     #[serde(borrow)]
