@@ -17,6 +17,7 @@ mod unique;
 use serde::Deserialize;
 
 use super::encoding::{EncodingError, utf8};
+use super::pauses::pause_at;
 pub use lists::long_list;
 pub use text::{AnyText, Text};
 pub use tree::{Members, Tree};
@@ -76,12 +77,16 @@ pub fn reason(error: &serde_json::Error) -> String {
 
 /// The nesting depth of arrays and objects, whether or not the text is valid JSON.
 fn depth(bytes: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut depth, mut deepest, mut texts) = (0_usize, 0, 0);
     let mut bytes = bytes.iter();
     while let Some(byte) = bytes.next() {
         match byte {
             // Texts are most of a document.
-            b'"' => while bytes.find(|byte| matches!(byte, b'"' | b'\\')) == Some(&b'\\') && bytes.next().is_some() {},
+            b'"' => {
+                while bytes.find(|byte| matches!(byte, b'"' | b'\\')) == Some(&b'\\') && bytes.next().is_some() {}
+                pause_at(texts);
+                texts += 1;
+            }
             b'[' | b'{' => {
                 depth += 1;
                 deepest = deepest.max(depth);

@@ -7,15 +7,19 @@ use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long work goes on before others have a turn. Short enough for many who wait; not shorter, because each turn makes
-/// all of those wait who would have been served in the meantime.
-const STRETCH: Duration = Duration::from_micros(900);
+/// How long work goes on before others have a turn: not longer than those take who are served one after the other on few
+/// connections.
+const SHORT: Duration = Duration::from_micros(100);
+/// How long it goes on where others always have something to do. Many wait then, and do so for longer than this anyway.
+const LONG: Duration = Duration::from_micros(900);
+/// Of the time that others took, which part work then has for itself, so that it ends.
+const SHARE: u32 = 5;
 /// Items between two looks at the time, each of which takes less than a microsecond.
 const ITEMS: usize = 128;
 
 thread_local! {
-    /// When this thread has paused last.
-    static PAUSED: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// When this thread is to pause again.
+    static DUE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Iterators over lists that may be long.
@@ -41,10 +45,11 @@ pub(crate) fn pause_at(item: usize) {
 /// Lets others have the processor, unless they had it just now.
 #[expect(clippy::disallowed_methods, reason = "of how long work takes nothing depends that tests see")]
 pub(crate) fn pause() {
-    let is_due = |paused: Option<Instant>| paused.is_none_or(|paused| paused.elapsed() >= STRETCH);
-    if is_due(PAUSED.get()) {
+    let began = Instant::now();
+    if DUE.get().is_none_or(|due| due <= began) {
         thread::yield_now();
-        PAUSED.set(Some(Instant::now()));
+        let ended = Instant::now();
+        DUE.set(Some(ended + (ended.duration_since(began) / SHARE).clamp(SHORT, LONG)));
     }
 }
 
@@ -56,17 +61,19 @@ mod tests {
     fn pauses_leave_nothing_out() {
         let all = || 0..3 * ITEMS + 1;
         assert!(all().with_pauses().eq(all()));
-        assert!(PAUSED.get().is_some());
+        assert!(DUE.get().is_some());
     }
 
     #[test]
-    fn others_have_their_turn_no_more_often_than_needed() {
+    fn others_have_their_turn_after_a_while_and_not_before() {
         pause();
-        let first = PAUSED.get();
+        let first = DUE.get();
+        thread::sleep(LONG * 2);
         pause();
-        assert!(PAUSED.get() == first || first.is_some_and(|first| first.elapsed() >= STRETCH));
-        thread::sleep(STRETCH);
+        assert!(DUE.get() > first);
+        let later = DUE.get().map(|due| due + LONG * 1000);
+        DUE.set(later);
         pause();
-        assert!(PAUSED.get() > first);
+        assert_eq!(DUE.get(), later);
     }
 }
