@@ -283,17 +283,21 @@ pub(crate) struct Row {
     pub samples: Vec<Sample>,
 }
 
+/// The median of values, if there are any.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let (middle, many) = (values.len() / 2, values.len());
+    match many {
+        0 => None,
+        _ if many % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
 impl Row {
     /// The median of one figure, of the samples that have it.
     pub(crate) fn median(&self, of: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
-        let mut values: Vec<f64> = self.samples.iter().filter_map(of).collect();
-        values.sort_by(f64::total_cmp);
-        let (middle, many) = (values.len() / 2, values.len());
-        match many {
-            0 => None,
-            _ if many % 2 == 1 => Some(values[middle]),
-            _ => Some(f64::midpoint(values[middle - 1], values[middle])),
-        }
+        median(self.samples.iter().filter_map(of).collect())
     }
 
     pub(crate) fn value(&self) -> f64 {

@@ -27,6 +27,8 @@ use super::support::LARDER;
 use super::writes::{HASH_AND_WRITE, Pass, Writes};
 use super::wrk;
 
+/// The same server while nobody publishes.
+pub(crate) const WITHOUT_PUBLISHES: Who = Who::Floor("(without publishes)");
 /// The host of the site, and its name.
 const HOST: &str = "site.test";
 const NAME: &str = "bench/site";
@@ -140,22 +142,29 @@ impl<'a> Sites<'a> {
             _ => None,
         };
         for peer in self.peers.iter().filter(|peer| moving.is_none() || peer.kind == Kind::Larder) {
-            let publishes = moving.map(|name| Publishes::start(peer, name));
-            let exchanges = self.exchanges(work, peer);
-            let sample = if self.by_wrk {
-                let (report, cost) = Cost::measure(&peer.process, || {
-                    wrk::ask(self.cores, self.directory, peer.address, connections, &exchanges, until)
-                });
-                measured(work, &report, &cost)
-            } else {
-                let plan = Plan { address: peer.address, connections, exchanges, until, bodies: self.bodies };
-                measure(work, &peer.process, self.cores, &plan)
-            };
+            let publishes = moving.map(|name| {
+                // Right before, because a machine that others share is another one minutes later.
+                results.add(work, Some(connections), WITHOUT_PUBLISHES, self.ask(work, connections, until, peer));
+                Publishes::start(peer, name)
+            });
+            let sample = self.ask(work, connections, until, peer);
             if let Some(publishes) = publishes {
                 eprintln!("  {} publishes meanwhile", publishes.finish());
             }
             results.add(work, Some(connections), Who::Peer(peer.kind), sample);
         }
+    }
+
+    fn ask(&self, work: Work, connections: usize, until: Until, peer: &Peer) -> Sample {
+        let exchanges = self.exchanges(work, peer);
+        if self.by_wrk {
+            let (report, cost) = Cost::measure(&peer.process, || {
+                wrk::ask(self.cores, self.directory, peer.address, connections, &exchanges, until)
+            });
+            return measured(work, &report, &cost);
+        }
+        let plan = Plan { address: peer.address, connections, exchanges, until, bodies: self.bodies };
+        measure(work, &peer.process, self.cores, &plan)
     }
 
     /// One round of the loads that publish: a site that is new, and the same with one change.
