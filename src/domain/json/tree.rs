@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::text::Text;
-use super::unique::twice;
+use super::unique::Names;
 
 /// A value in a document, whose texts are left where they stand. No object has a member twice, at any depth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,13 +72,6 @@ impl<'d> Members<'d> {
     pub fn count(&self) -> usize {
         self.0.len()
     }
-
-    /// A name that two of them have.
-    fn repeated(&self) -> Option<&str> {
-        let mut names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
-        names.sort_unstable();
-        names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
-    }
 }
 
 impl<'de: 'd, 'd> Deserialize<'de> for Tree<'d> {
@@ -133,14 +126,12 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Tree<'de>, A::Error> {
-        let mut object = Members::default();
-        while let Some((Text(name), value)) = members.next_entry()? {
-            object.0.push((name, value));
+        let (mut names, mut object) = (Names::default(), Members::default());
+        while let Some(name) = members.next_key::<Text<'de>>()? {
+            names.add(name.clone())?;
+            object.0.push((name.0, members.next_value()?));
         }
-        match object.repeated() {
-            Some(name) => Err(twice(name)),
-            None => Ok(Tree::Object(object)),
-        }
+        Ok(Tree::Object(object))
     }
 }
 

@@ -10,10 +10,20 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 
 use super::text::Text;
 
-/// The error of an object with two members of this name.
-pub(super) fn twice<E: Error>(member: &str) -> E {
-    let shown: String = member.chars().take(64).collect();
-    E::custom(format!("the member {shown:?} occurs twice"))
+/// The names of the members of one object, of which each may come once.
+#[derive(Default)]
+pub(super) struct Names<'d>(BTreeSet<Text<'d>>);
+
+impl<'d> Names<'d> {
+    /// Adds the next one; an error if it was there before.
+    pub(super) fn add<E: Error>(&mut self, name: Text<'d>) -> Result<(), E> {
+        if self.0.contains(&name) {
+            let shown: String = name.as_str().chars().take(64).collect();
+            return Err(E::custom(format!("the member {shown:?} occurs twice")));
+        }
+        self.0.insert(name);
+        Ok(())
+    }
 }
 
 /// That a document has no repeated members, at any depth; what else is in it is not kept.
@@ -63,12 +73,9 @@ impl<'de> Visitor<'de> for Distinct {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
-        let mut seen = BTreeSet::new();
-        while let Some(Text(member)) = members.next_key()? {
-            if seen.contains(&member) {
-                return Err(twice(&member));
-            }
-            seen.insert(member);
+        let mut names = Names::default();
+        while let Some(name) = members.next_key()? {
+            names.add(name)?;
             members.next_value::<Self>()?;
         }
         Ok(self)
@@ -87,6 +94,9 @@ mod tests {
                 assert!(why.to_string().contains("occurs twice"), "{bad}");
             }
         }
+        let place = r#"{"a":1,"#.len() + r#""a""#.len();
+        let why = strict::<Tree>(br#"{"a":1,"a":1,"b":2}"#).unwrap_err().to_string();
+        assert_eq!(why, format!("the member \"a\" occurs twice at line 1 column {place}"), "where the second one is");
     }
 
     #[test]
