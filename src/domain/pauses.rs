@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const SHORT: Duration = Duration::from_micros(100);
 /// How long it goes on where others always have something to do. Many wait then, and do so for longer than this anyway.
 const LONG: Duration = Duration::from_micros(900);
-/// Of the time that others took, which part work then has for itself, so that it ends.
+/// Work goes on for at least this part of the time that others have just had: a fifth. Otherwise it would hardly ever end.
 const SHARE: u32 = 5;
 /// Items between two looks at the time, each of which takes less than a microsecond.
 const ITEMS: usize = 128;

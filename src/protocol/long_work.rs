@@ -7,10 +7,14 @@ use crate::domain::pauses::pause;
 /// Size of what is worked on, in bytes, from which on it takes more than about a millisecond.
 pub(crate) const LONG: usize = 64 << 10;
 
-/// Works on a document of so many bytes. If they are many, whoever else is served by this thread moves to another one.
+/// Works on a document of so many bytes: [`aside`], if they are many.
 pub(crate) fn work_on<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
-    let has_others = || Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if bytes > LONG && has_others() {
+    if bytes > LONG { aside(work) } else { work() }
+}
+
+/// Does something that takes as long. Whoever else is served by this thread moves to another one.
+pub(crate) fn aside<T>(work: impl FnOnce() -> T) -> T {
+    if Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread) {
         // What was done before may have been as long.
         pause();
         tokio::task::block_in_place(work)

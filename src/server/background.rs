@@ -9,7 +9,7 @@ use super::supervise::Supervisor;
 use crate::access::Access;
 use crate::clock::{Clock, StoreClock};
 use crate::layout::marker::Watch;
-use crate::protocol::long_work::work_on;
+use crate::protocol::long_work::aside;
 use crate::protocol::{BlobCache, Damaged, TokenMarks};
 use crate::service::Domains;
 use crate::store::{FsStore, ObjectStore};
@@ -55,7 +55,7 @@ impl Background {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         scrub(&Arc::new(Scrub::new(Arc::clone(&self.store), clock, self.damaged, self.scrub)), supervisor);
         // After many requests it takes milliseconds.
-        supervisor.repeat("metrics", SUM_UP_EVERY, async || work_on(usize::MAX, crate::telemetry::sum_up_metrics));
+        supervisor.repeat("metrics", SUM_UP_EVERY, async || aside(crate::telemetry::sum_up_metrics));
         forget_marks(TokenMarks::new(Arc::clone(&self.store)), &self.watch, (&self.clock, &self.access), supervisor);
         recheck_domains(domains, &self.watch, supervisor);
         try_writing(&self.store, &self.watch, self.sweeps.is_some(), supervisor);
