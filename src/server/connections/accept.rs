@@ -163,7 +163,7 @@ impl Connections {
         let serving = async {
             if http2 {
                 let limits = (self.header_timeout, self.pace);
-                http2::serve(stream, app, meter, ending.clone(), limits, Arc::clone(&self.memory)).await;
+                Box::pin(http2::serve(stream, app, meter, ending.clone(), limits, Arc::clone(&self.memory))).await;
             } else {
                 self.serve_http1(stream, outbox, move |request| app.answer(request), meter, &ending).await;
             }
@@ -220,7 +220,8 @@ impl Connections {
                 outbox.take(hold(&memory, response))
             })
         });
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        // Apart, so that the state of a connection without the library is close together.
+        let mut connection = Box::pin(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             biased;
             result = &mut connection => return note(result),

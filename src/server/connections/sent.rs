@@ -45,9 +45,9 @@ impl Sent {
         Self { ends, written: AtomicU64::new(0), acknowledged: AtomicU64::new(0) }
     }
 
-    /// Counts bytes that the kernel has taken.
+    /// Counts bytes that the kernel has taken. Only the connection's own task calls it.
     pub(super) fn add(&self, bytes: usize) {
-        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.written.store(self.written() + bytes as u64, Ordering::Relaxed);
     }
 
     /// How many bytes the kernel has taken in total.
