@@ -220,6 +220,8 @@ pub struct Limits {
     pub upload_memory: Size,
     /// Memory for responses that wait for their clients; those that would need more than a fair share are given up.
     pub response_memory: Size,
+    /// Memory for small files of sites and other releases, from which they are answered.
+    pub small_files: Size,
 }
 
 /// Minimum size of a part that every store accepts, in bytes.
@@ -238,6 +240,7 @@ impl Default for Limits {
             upload_part: Size::from_bytes(8 << 20),
             upload_memory: Size::from_bytes(192 << 20),
             response_memory: Size::from_bytes(32 << 20),
+            small_files: Size::from_bytes(64 << 20),
         }
     }
 }

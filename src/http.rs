@@ -47,12 +47,14 @@ fn surfaces(hosts: &LiveHosts) -> Vec<Surface<AppState>> {
     vec![sites::surface(hosts), sites::previews(hosts), assets::surface(), oci::surface(), native::surface()]
 }
 
-/// The application: every surface wrapped in its layers.
+/// The application: every surface wrapped in its layers. `small_files` is the memory for small files of releases, in
+/// bytes.
 #[must_use]
-pub fn app(state: &AppState) -> App {
+pub fn app(state: &AppState, small_files: u64) -> App {
     let (resolve, access) = (Arc::clone(&state.resolve), Arc::clone(&state.access));
     let sources = Sources { resolve, access, hosts: state.hosts.clone(), blobs: Arc::clone(&state.blobs) };
-    let context = RequestContext::new(Box::new(sources)).with_base(state.base.clone());
+    let small_files = usize::try_from(small_files).unwrap_or(usize::MAX);
+    let context = RequestContext::new(Box::new(sources), small_files).with_base(state.base.clone());
     let prefix = state.base.url().map_or("", PublicUrl::path);
     App::new(surfaces(&state.hosts), state, context).below(prefix)
 }

@@ -176,8 +176,10 @@ impl Server {
         let stop = shutdown.soft.clone();
         let supervisor = Supervisor { tasks: tasks.clone(), health: Arc::clone(&health), stop };
         self.background.start(&self.state.runs, &self.state.domains, &supervisor);
-        let memory = ResponseMemory::new(self.config.limits.response_memory.bytes());
-        serve(listener, app(&self.state), (&self.config.server, memory), &health, &shutdown).await?;
+        let limits = &self.config.limits;
+        let memory = ResponseMemory::new(limits.response_memory.bytes());
+        let app = app(&self.state, limits.small_files.bytes());
+        serve(listener, app, (&self.config.server, memory), &health, &shutdown).await?;
         finish_tasks(&tasks, &shutdown).await;
         tracing::info!("stopped");
         Ok(())

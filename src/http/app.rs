@@ -116,13 +116,14 @@ impl App {
 
     fn direct(&self, asked: &PlainRequest<'_>) -> Option<DirectAnswer> {
         let path = asked.target.split('?').next()?;
-        let surface = &self.surfaces[choose_for(&self.hosts, path, || Some(normal_host(asked.host)))];
+        let host = normal_host(asked.host);
+        let surface = &self.surfaces[choose_for(&self.hosts, path, Some(&host))];
         // What has another address here is left to `answer`.
         let is_changed = || !path::is_normal(path) || !self.prefix.is_empty() && path.starts_with(&*self.prefix);
         if !surface.place.by_host && is_changed() {
             return None;
         }
-        self.context.direct(surface.place, asked)
+        self.context.direct(surface.place, &host, asked)
     }
 
     /// Refuses a request because as many connections are served as may be, and closes its connection.

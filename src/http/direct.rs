@@ -10,11 +10,13 @@ use std::mem::MaybeUninit;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use axum::body::Bytes;
 use tokio::time::Instant;
 
 use super::request_id::RequestIdText;
 use super::rfc::codings::AcceptedCodings;
 use super::rfc::framing;
+use super::serving::response_cache::Hit;
 use crate::access::Credentials;
 use crate::clock::{Clock as _, SystemClock};
 use crate::store::FileSlice;
@@ -147,13 +149,33 @@ impl<'a> Fields<'a> {
 
 /// The length of a date.
 const DATE: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
+/// What is before the id of a request, before the date, and after that.
+const AROUND: [&[u8]; 3] = [b"x-request-id: ", b"\r\ndate: ", b"\r\n\r\n"];
+/// The length of the end of a head.
+const END: usize = AROUND[0].len() + size_of::<RequestIdText>() + AROUND[1].len() + DATE + AROUND[2].len();
 
 /// A whole response.
 pub struct DirectAnswer {
-    /// The head, and the body unless that is in a file.
-    pub bytes: Vec<u8>,
+    pub(super) hit: Hit,
+    /// The body, if it was read for this request.
+    pub(super) opened: Option<Bytes>,
+    /// The end of the head.
+    pub(super) end: [u8; END],
     /// The file that the body is in. All of it is in the page cache.
     pub file: Option<FileSlice>,
+}
+
+impl DirectAnswer {
+    /// The head, and the body unless that is in a file.
+    #[must_use]
+    pub fn parts(&self) -> [&[u8]; 4] {
+        let [beginning, rest] = self.hit.head();
+        [beginning, rest, &self.end, self.body().map_or(&[], |body| body)]
+    }
+
+    fn body(&self) -> Option<&Bytes> {
+        if self.file.is_some() { None } else { self.opened.as_ref().or_else(|| self.hit.body()) }
+    }
 }
 
 impl fmt::Debug for DirectAnswer {
@@ -167,9 +189,14 @@ impl fmt::Debug for DirectAnswer {
 pub(super) struct Dates(Mutex<Option<(Instant, [u8; DATE])>>);
 
 impl Dates {
-    /// A response that is sent `now`: a head that has no end yet, and a body.
-    pub(super) fn complete(&self, head: &[u8], id: RequestIdText, now: Instant, body: &[u8]) -> Vec<u8> {
-        [head, b"x-request-id: ", &id, b"\r\ndate: ", &self.at(now), b"\r\n\r\n", body].concat()
+    /// The end of the head of a response that is sent `now`.
+    pub(super) fn end(&self, id: RequestIdText, now: Instant) -> [u8; END] {
+        let (mut end, mut at) = ([0; END], 0);
+        for part in [AROUND[0], &id, AROUND[1], &self.at(now), AROUND[2]] {
+            end[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        end
     }
 
     fn at(&self, now: Instant) -> [u8; DATE] {
@@ -238,10 +265,9 @@ mod tests {
         let dates = Dates::default();
         let now = Instant::now();
         let date_at = |now| {
-            let bytes = dates.complete(b"a: b\r\n", [b'1'; 24], now, b"body");
-            let text = String::from_utf8(bytes).unwrap();
-            let date = text.strip_prefix("a: b\r\nx-request-id: 111111111111111111111111\r\ndate: ").unwrap();
-            httpdate::parse_http_date(date.strip_suffix("\r\n\r\nbody").unwrap()).unwrap()
+            let text = String::from_utf8(dates.end([b'1'; 24], now).to_vec()).unwrap();
+            let date = text.strip_prefix("x-request-id: 111111111111111111111111\r\ndate: ").unwrap();
+            httpdate::parse_http_date(date.strip_suffix("\r\n\r\n").unwrap()).unwrap()
         };
         assert!(date_at(now) <= date_at(now + Duration::from_secs(2)));
     }

@@ -72,9 +72,10 @@ pub(super) struct SurfaceContext {
 }
 
 impl RequestContext {
-    /// `sources` decide whether cached responses are still current.
-    pub(super) fn new(sources: Box<dyn CacheSources>) -> Self {
-        let responses = ResponseCache::new(sources);
+    /// `sources` decide whether cached responses are still current. `small_files` is the most memory for small files of
+    /// releases among them, in bytes.
+    pub(super) fn new(sources: Box<dyn CacheSources>, small_files: usize) -> Self {
+        let responses = ResponseCache::new(sources, small_files);
         Self { meters: Meters::default(), responses, dates: Dates::default(), base: BaseUrl::default() }
     }
 

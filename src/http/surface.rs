@@ -140,26 +140,27 @@ impl<S> Surface<S> {
 /// that owns the host takes precedence; among surfaces for the same host, the longest prefix wins. If none matches, the
 /// last one is the fallback.
 pub(super) fn choose<B>(places: &[(Hosts, &'static str)], request: &Request<B>) -> usize {
-    choose_for(places, request.uri().path(), || host(request))
+    choose_for(places, request.uri().path(), host(request).as_deref())
 }
 
-/// The same by the path of a request, and its host, which is looked at only if it matters.
-pub(super) fn choose_for<'a>(
-    places: &[(Hosts, &'static str)],
-    path: &str,
-    host: impl FnOnce() -> Option<Cow<'a, str>>,
-) -> usize {
-    let host = if places.iter().any(|(hosts, _)| hosts.are_owned()) { host() } else { None };
-    let owns_it = |hosts: &Hosts| match hosts {
-        Hosts::Any => false,
-        Hosts::Owned(owns) => owns(host.as_deref(), path),
-    };
-    let owned = places.iter().any(|(hosts, _)| owns_it(hosts));
-    let candidates = places.iter().enumerate().filter(|(_, (hosts, prefix))| {
-        (if owned { owns_it(hosts) } else { !hosts.are_owned() }) && is_below(path, prefix)
-    });
-    let chosen = candidates.max_by_key(|(_, (_, prefix))| prefix.len()).map(|(index, _)| index);
-    chosen.unwrap_or(places.len() - 1)
+/// The same by the path and the host of a request.
+pub(super) fn choose_for(places: &[(Hosts, &'static str)], path: &str, host: Option<&str>) -> usize {
+    let (mut is_owned, mut of_owner, mut of_all) = (false, None, None);
+    for (index, (hosts, prefix)) in places.iter().enumerate() {
+        let chosen = match hosts {
+            Hosts::Any => &mut of_all,
+            Hosts::Owned(owns) if owns(host, path) => {
+                is_owned = true;
+                &mut of_owner
+            }
+            Hosts::Owned(_) => continue,
+        };
+        if is_below(path, prefix) {
+            *chosen = (*chosen).max(Some((prefix.len(), index)));
+        }
+    }
+    let chosen = if is_owned { of_owner } else { of_all };
+    chosen.map_or(places.len() - 1, |(_, index)| index)
 }
 
 fn is_below(path: &str, prefix: &str) -> bool {

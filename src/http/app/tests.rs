@@ -1,6 +1,8 @@
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::OriginalUri;
@@ -27,6 +29,24 @@ struct World {
     runs: Arc<AtomicUsize>,
     generations: Generations,
     epoch: Arc<AtomicU64>,
+    /// A small file, how often it was opened, and whether it is gone.
+    file: Arc<OnceLock<FileSlice>>,
+    opened: Arc<AtomicUsize>,
+    is_gone: Arc<AtomicBool>,
+}
+
+/// What is in the small file.
+const SMALL: &str = "something small";
+
+impl World {
+    fn slice(&self) -> FileSlice {
+        let slice = || {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(SMALL.as_bytes()).unwrap();
+            FileSlice { file: Arc::new(file), start: 0, end: SMALL.len() as u64, bytes: Some(Bytes::from(SMALL)) }
+        };
+        self.file.get_or_init(slice).clone()
+    }
 }
 
 impl CacheSources for World {
@@ -46,8 +66,10 @@ impl CacheSources for World {
         0
     }
 
-    fn open(&self, _: Digest) -> Option<FileSlice> {
-        None
+    fn open(&self, digest: Digest) -> Option<FileSlice> {
+        assert_eq!(digest, Digest::of(SMALL.as_bytes()));
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        (!self.is_gone.load(Ordering::Relaxed)).then(|| self.slice())
     }
 }
 
@@ -57,6 +79,14 @@ fn name(text: &str) -> ManifestName {
 
 /// A test surface that differs from the native one in as many properties as possible.
 fn surface(world: &World, title: &'static str, hosts: Hosts, prefix: &'static str) -> Surface<()> {
+    let small = {
+        let world = world.clone();
+        async move || {
+            world.runs.fetch_add(1, Ordering::Relaxed);
+            let cacheable = Cacheable::of_file(Digest::of(SMALL.as_bytes()), world.slice());
+            (Extension(cacheable.under(vec![(name("a"), 1)])), SMALL)
+        }
+    };
     let world = world.clone();
     let cached = async move |OriginalUri(uri): OriginalUri| {
         let run = world.runs.fetch_add(1, Ordering::Relaxed);
@@ -66,8 +96,10 @@ fn surface(world: &World, title: &'static str, hosts: Hosts, prefix: &'static st
         (Extension(Cacheable::of_heads(heads.to_vec(), body.clone())), body)
     };
     let refused = async || ApiError::unauthorized("Say who you are.");
-    let routes =
-        Router::new().route(&format!("{prefix}/cached"), get(cached)).route(&format!("{prefix}/refused"), get(refused));
+    let routes = Router::new()
+        .route(&format!("{prefix}/cached"), get(cached))
+        .route(&format!("{prefix}/small"), get(small))
+        .route(&format!("{prefix}/refused"), get(refused));
     Surface {
         routes,
         hosts,
@@ -94,13 +126,18 @@ fn surface(world: &World, title: &'static str, hosts: Hosts, prefix: &'static st
 }
 
 fn app(world: &World) -> App {
+    app_with(world, 1 << 20)
+}
+
+/// With this much memory for small files.
+fn app_with(world: &World, small_files: usize) -> App {
     world.generations.lock().unwrap().extend([(name("a"), 1), (name("b"), 1)]);
     let owned = Hosts::owned(|host, _| host.is_some_and(|host| host.ends_with(".pages.example")));
     let mut open = surface(world, "open", Hosts::Any, "");
     open.properties.cors = true;
     open.properties.hardening = Hardening::Artefact;
     let surfaces = vec![surface(world, "pages", owned, ""), surface(world, "below", Hosts::Any, "/below"), open];
-    App::new(surfaces, &(), RequestContext::new(Box::new(world.clone())))
+    App::new(surfaces, &(), RequestContext::new(Box::new(world.clone()), small_files))
 }
 
 async fn ask(app: &App, host: &str, path: &str) -> (axum::http::response::Parts, String) {
@@ -152,7 +189,7 @@ async fn addresses_with_a_query_displace_nothing() {
     let app = app(&World::default());
     assert_eq!(ask(&app, "z", "/cached").await.1, "open /cached 0");
     // More than there is room for.
-    for run in 1..=3000 {
+    for run in 1..=20_000 {
         assert_eq!(ask(&app, "z", &format!("/cached?{run}")).await.1, format!("open /cached?{run} {run}"));
     }
     assert_eq!(ask(&app, "z", "/cached").await.1, "open /cached 0");
@@ -182,7 +219,7 @@ async fn a_direct_answer_is_the_cached_response() {
     assert!(matches!(peek(head), PeekedHead::Alone), "nothing is cached yet");
     let (parts, body) = ask(&app, "z", "/cached").await;
     let PeekedHead::Answered(answer) = peek(head) else { panic!("{:?}", peek(head)) };
-    let text = String::from_utf8(answer.bytes).unwrap();
+    let text = String::from_utf8(answer.parts().concat()).unwrap();
     let (fields, sent) = text.split_once("\r\n\r\n").unwrap();
     assert_eq!(sent, body);
     let mut fields = fields.split("\r\n");
@@ -198,6 +235,98 @@ async fn a_direct_answer_is_the_cached_response() {
     }
     world.generations.lock().unwrap().insert(name("a"), 2);
     assert!(matches!(peek(head), PeekedHead::Alone), "a head has changed");
+}
+
+/// What a client that asks in the plainest way is answered without the library, or `None`.
+fn peeked(app: &App, path: &str) -> Option<String> {
+    let head = format!("GET {path} HTTP/1.1\r\nhost: z\r\n\r\n");
+    match app.peek(head.as_bytes()) {
+        PeekedHead::Answered(answer) => Some(String::from_utf8(answer.parts().concat()).unwrap()),
+        _ => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_file_of_a_release_is_answered_from_memory_and_opened_once_a_minute() {
+    let world = World::default();
+    let app = app(&world);
+    let counts = || (world.runs.load(Ordering::Relaxed), world.opened.load(Ordering::Relaxed));
+    let minute = Duration::from_secs(60);
+    for _ in 0..3 {
+        assert_eq!(ask(&app, "z", "/small").await.1, SMALL);
+        assert!(peeked(&app, "/small").unwrap().ends_with(SMALL));
+    }
+    assert_eq!(counts(), (1, 0));
+    tokio::time::advance(minute).await;
+    for _ in 0..3 {
+        assert!(peeked(&app, "/small").unwrap().ends_with(SMALL));
+        assert_eq!(ask(&app, "z", "/small").await.1, SMALL);
+    }
+    assert_eq!(counts(), (1, 1));
+    // The library has nobody open it.
+    tokio::time::advance(minute).await;
+    assert_eq!(ask(&app, "z", "/small").await.1, SMALL);
+    assert_eq!(counts(), (2, 1));
+    world.is_gone.store(true, Ordering::Relaxed);
+    tokio::time::advance(minute / 2).await;
+    assert!(peeked(&app, "/small").is_some());
+    tokio::time::advance(minute / 2).await;
+    assert_eq!(peeked(&app, "/small"), None);
+    world.generations.lock().unwrap().insert(name("a"), 2);
+    world.is_gone.store(false, Ordering::Relaxed);
+    assert_eq!(peeked(&app, "/small"), None, "a head has changed");
+}
+
+#[tokio::test]
+async fn a_small_file_without_room_is_opened_for_each_request() {
+    let world = World::default();
+    let app = app_with(&world, 0);
+    assert_eq!(peeked(&app, "/small"), None);
+    assert_eq!(ask(&app, "z", "/small").await.1, SMALL);
+    for opened in 1..4 {
+        let text = peeked(&app, "/small").unwrap();
+        assert!(text.ends_with(&format!("\r\n\r\n{SMALL}")), "{text}");
+        assert_eq!(world.opened.load(Ordering::Relaxed), opened);
+    }
+    world.is_gone.store(true, Ordering::Relaxed);
+    assert_eq!(peeked(&app, "/small"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_files_that_nobody_asks_for_make_room_for_others() {
+    let world = World::default();
+    let app = app_with(&world, 8 << 10);
+    let opened = || world.opened.load(Ordering::Relaxed);
+    let hosts = |from: usize| (from..from + 8).map(|at| format!("z{at}.pages.example"));
+    let peek = |host: &str| {
+        let head = format!("GET /small HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        assert!(matches!(app.peek(head.as_bytes()), PeekedHead::Answered(_)), "{host}");
+    };
+    for host in hosts(0) {
+        ask(&app, &host, "/small").await;
+        peek(&host);
+    }
+    assert_eq!(opened(), 0, "all have room");
+    // More than fit. They are answered in any case, and the first ones are not displaced while they are asked for.
+    for at in 0..16 {
+        for host in hosts(8 * at) {
+            ask(&app, &host, "/small").await;
+            peek(&host);
+        }
+    }
+    let before = opened();
+    assert!(before > 64, "{before}");
+    hosts(0).for_each(|host| peek(&host));
+    assert_eq!(opened(), before);
+    // Those that nobody asks for from one second to the next make room.
+    for from in [200, 300] {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for host in hosts(from) {
+            ask(&app, &host, "/small").await;
+        }
+    }
+    hosts(300).for_each(|host| peek(&host));
+    assert_eq!(opened(), before);
 }
 
 #[tokio::test]

@@ -45,6 +45,11 @@ pub(in crate::http) fn withdraw_digest(headers: &mut HeaderMap) {
     headers.remove(DIGEST);
 }
 
+/// Whether [`state_digest`] adds fields of this name.
+pub(in crate::http) fn is_digest(name: &HeaderName) -> bool {
+    [REPR_DIGEST, DIGEST].contains(name)
+}
+
 /// Checks that a digest stated in `Repr-Digest` or `Content-Digest` (RFC 9530) equals the one in the URL.
 pub(in crate::http) fn check_stated_digests(request: &HeaderMap, expected: Digest) -> Result<(), StatedDigestError> {
     for field in [headers::REPR_DIGEST, headers::CONTENT_DIGEST] {

@@ -11,18 +11,21 @@
 //! whatever its address says besides the digest, and of names only addresses without a query are cached. Answers that say
 //! that something is not there have a budget of their own.
 //!
-//! Of small blobs for which there is no room, as of the files of a large site, the head is kept alone, and the bytes are
-//! opened for each request. Only requests that are answered without the HTTP library use these.
+//! Small files of releases, of which there may be many, are kept in memory without an open file, and opened again once a
+//! minute to see that they are still there. Of those for which there is no room the head is kept alone, and the bytes are
+//! opened for each request. Only requests that are answered without the HTTP library do that.
 
+mod body;
 mod cacheable;
+mod common;
 mod entries;
 mod heads;
 mod key;
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -39,18 +42,21 @@ use super::tally::Tally;
 use crate::domain::{Digest, ManifestName};
 use crate::http::meters::{Meter, Meters};
 use crate::store::{FileSlice, files_allowed, has_name};
+use body::CachedBody;
 pub(in crate::http) use cacheable::Cacheable;
+use common::Common;
 use entries::Entries;
-use heads::unchanged;
+use heads::CachedHead;
 pub(in crate::http) use key::{CacheKey, EndOfDigest, end_of_digest};
 
-/// Most files that are kept open. Each takes about as much memory as [`heads::OVERHEAD`] says, beside its bytes.
+/// Most files that are kept open.
 const OPEN_FILES: u64 = 4096;
 /// Share of the files that this process may open which may be kept open.
 const OPEN_SHARE: u64 = 4;
 /// Longest time that a file is kept open which was deleted, or that nobody asks for.
 const KEPT_OPEN: Duration = Duration::from_secs(1);
-/// Longest time that a file is kept open at all: a handler compares its bytes with their digest now and then.
+/// Longest time that a file is kept open at all, or answered from memory without a look at it: its bytes are compared with
+/// their digest now and then.
 const KEPT_AT_ALL: Duration = Duration::from_mins(1);
 
 /// Current state of the sources that cached responses depend on.
@@ -74,42 +80,39 @@ pub(in crate::http) trait CacheSources: Send + Sync {
 
 /// One entry of the cache.
 struct CachedResponse {
-    source: Cacheable,
-    /// [`CacheSources::epoch`] before the permission to read was checked.
-    epoch: u64,
-    route: MatchedPath,
-    status: StatusCode,
-    /// Empty if only the head is kept.
-    headers: HeaderMap,
-    /// Status line and headers as they are written to a connection, without the end.
-    head: Bytes,
-    /// Entity tag, and the same for a 304 response to a client that already has the body.
-    unchanged: Option<(HeaderValue, Bytes)>,
+    surface: &'static str,
+    common: Arc<Common>,
+    head: CachedHead,
+    body: CachedBody,
+    /// When a handler would say something else; `None` if never.
+    until: Option<Instant>,
     /// For a blob, the end of the address that the headers are for.
     label: Box<str>,
     /// Whether the headers include `Last-Modified`.
     dated: bool,
     weight: usize,
-    cached_at: Instant,
+    /// When its file was opened last, in milliseconds of [`ResponseCache::began`].
+    opened: AtomicU64,
     /// Whether it was asked for lately.
     used: AtomicBool,
     /// Whether its file was in the page cache when that was last looked at, which is forgotten every second.
     in_memory: AtomicBool,
     /// Whether its file is about to be closed.
     expired: AtomicBool,
-    /// What counts it, for GET and HEAD, each of the whole response and of 304s.
-    meters: [OnceLock<Meter>; 4],
+    /// Where [`Entries`] has it.
+    place: AtomicUsize,
 }
 
 /// Cache of complete responses.
 pub(in crate::http) struct ResponseCache {
     sources: Box<dyn CacheSources>,
+    began: Instant,
     remembered: Arc<RwLock<Entries>>,
 }
 
 impl fmt::Debug for CachedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CachedResponse").field("route", &self.route).finish_non_exhaustive()
+        f.debug_struct("CachedResponse").field("route", &self.common.route).finish_non_exhaustive()
     }
 }
 
@@ -120,9 +123,15 @@ impl fmt::Debug for ResponseCache {
 }
 
 impl ResponseCache {
-    pub(in crate::http) fn new(sources: Box<dyn CacheSources>) -> Self {
+    /// `small_files` is the most memory for small files of releases, in bytes.
+    pub(in crate::http) fn new(sources: Box<dyn CacheSources>, small_files: usize) -> Self {
         let max_files = usize::try_from((files_allowed() / OPEN_SHARE).min(OPEN_FILES)).unwrap_or_default();
-        Self { sources, remembered: Arc::new(RwLock::new(Entries::new(max_files))) }
+        let remembered = Arc::new(RwLock::new(Entries::new(max_files, small_files)));
+        Self { sources, began: Instant::now(), remembered }
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.began.elapsed())
     }
 
     /// The epoch to cache a response with, to be read before the request is handled: a response that was public under
@@ -148,48 +157,55 @@ impl ResponseCache {
         let mut held = asked.get_all(IF_NONE_MATCH).iter();
         let (held, None) = (held.next(), held.next()) else { return None };
         let hit = self.lookup(key, whole, held.map(HeaderValue::as_bytes))?;
-        if hit.cached.depends_on(asked) || hit.cached.source.stored().is_some() {
+        if hit.cached.depends_on(asked) || hit.has_to_open {
             return None;
         }
-        Some((hit.response(key)?, hit.cached.route.clone()))
+        Some((hit.response(key)?, hit.cached.common.route.clone()))
     }
 
     /// Looks up the response to a request for everything (`whole`) or only the head, by a client that states to have
     /// `held` and nothing else of influence.
     pub(in crate::http) fn lookup(&self, key: &CacheKey<'_>, whole: bool, held: Option<&[u8]>) -> Option<Hit> {
         let cached = { Arc::clone(read(&self.remembered).get(key)?) };
-        if cached.epoch != self.epoch() || !self.holds(&cached.source) {
+        if cached.common.epoch != self.epoch() || !self.holds(&cached) {
             return None;
         }
         let unchanged = match held {
             None => false,
-            Some(held) => cached.unchanged.as_ref().is_some_and(|(etag, _)| etag.as_bytes() == held).then_some(true)?,
+            Some(held) => (cached.head.etag() == Some(held)).then_some(true)?,
         };
         if !cached.used.load(Relaxed) {
             cached.used.store(true, Relaxed);
         }
         let whole = whole && !unchanged;
-        if whole && !cached.source.has_body() {
+        if whole && cached.body.is_none() {
             return None;
         }
-        if let (true, Some(tally)) = (cached.source.is_negative, &cached.source.tally) {
+        if let (true, Some(tally)) = (cached.common.sources.is_negative, &cached.common.sources.tally) {
             tally.count_look();
         }
-        Some(Hit { cached, unchanged, whole })
+        let has_to_open = cached.body.stored().is_some_and(|stored| stored.bytes.is_none() || self.is_old(&cached));
+        Some(Hit { cached, unchanged, whole, has_to_open })
+    }
+
+    /// Whether it is long ago that the file of an entry was opened.
+    fn is_old(&self, cached: &CachedResponse) -> bool {
+        self.now().saturating_sub(cached.opened.load(Relaxed)) >= millis(KEPT_AT_ALL)
     }
 
     /// Whether all sources of an entry are unchanged.
-    fn holds(&self, source: &Cacheable) -> bool {
+    fn holds(&self, cached: &CachedResponse) -> bool {
+        let sources = &cached.common.sources;
         let current = |(name, generation): &(ManifestName, u64)| {
-            if source.is_negative {
+            if sources.is_negative {
                 return self.sources.is_newest(name, *generation);
             }
             self.sources.generation(name) == Some(*generation)
         };
-        source.heads.iter().all(current)
-            && source.hosts.is_none_or(|generation| self.sources.hosts() == generation)
-            && source.file().is_none_or(has_name)
-            && source.until.is_none_or(|until| Instant::now() < until)
+        sources.heads.iter().all(current)
+            && sources.hosts.is_none_or(|generation| self.sources.hosts() == generation)
+            && cached.body.file().is_none_or(has_name)
+            && cached.until.is_none_or(|until| Instant::now() < until)
     }
 
     /// Caches a finished response to a GET or HEAD that began in `epoch`, without headers that are specific to the
@@ -202,24 +218,24 @@ impl ResponseCache {
         status: StatusCode,
         mut headers: HeaderMap,
     ) {
-        let body = source.bytes().map_or(0, Bytes::len);
-        if body > source.largest() || !source.is_cacheable_under(key) {
+        if !source.is_cacheable_under(key) {
             return;
         }
-        if source.bytes().is_some() {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(body));
+        let bytes = source.body.bytes().map(Bytes::len);
+        if let Some(bytes) = bytes {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
         }
-        let has_room = source.file().is_none() || read(&self.remembered).has_room_for_file(body);
-        let source = if has_room { Some(source) } else { source.into_stored() };
-        let Some(source) = source else { return };
-        let response = CachedResponse::new(key, (route, epoch), source, status, headers);
+        let has_room = read(&self.remembered).has_room_for_file(bytes.unwrap_or(0));
+        let Cacheable { sources, body, until } = source.closed(has_room);
+        let common = write(&self.remembered).common(Common::new(sources, route, epoch, status));
+        let response = CachedResponse::new(key, common, &headers, (body, until), self.now());
         let mut remembered = write(&self.remembered);
-        if remembered.get(key).is_some_and(|known| known.source.makes_needless(&response.source)) {
+        if remembered.get(key).is_some_and(|known| known.makes_needless(&response)) {
             return;
         }
-        drop_in_background(remembered.add(key, response));
+        drop_in_background(remembered.add(response));
         if remembered.begin_closing() {
-            tokio::spawn(close_files(Arc::downgrade(&self.remembered)));
+            tokio::spawn(close_files(Arc::downgrade(&self.remembered), self.began));
         }
     }
 }
@@ -227,15 +243,22 @@ impl ResponseCache {
 impl CachedResponse {
     /// Size of the body, if it is in memory.
     fn bytes(&self) -> usize {
-        self.source.bytes().map_or(0, Bytes::len)
+        self.body.bytes().map_or(0, Bytes::len)
     }
 
-    /// Whether its file is worth keeping open until the next look.
-    fn stays_open(&self) -> bool {
+    /// Whether another response need not replace this one: both depend on a file only, so this one is equivalent, or will
+    /// be removed soon.
+    fn makes_needless(&self, other: &Self) -> bool {
+        let is_file_only = |one: &Self| one.common.sources.heads.is_empty() && one.body.file().is_some();
+        is_file_only(self) && is_file_only(other) && (!self.body.is_none() || other.body.is_none())
+    }
+
+    /// Whether its file is worth keeping open until the next look, at this time.
+    fn stays_open(&self, now: u64) -> bool {
         self.in_memory.store(false, Relaxed);
         self.used.swap(false, Relaxed)
-            && self.cached_at.elapsed() < KEPT_AT_ALL
-            && self.source.file().is_some_and(has_name)
+            && now.saturating_sub(self.opened.load(Relaxed)) < millis(KEPT_AT_ALL)
+            && self.body.file().is_some_and(has_name)
     }
 
     /// Whether the response depends on the dates in a request. Without a date of its own it does not (RFC 9110 section
@@ -253,17 +276,18 @@ pub(in crate::http) struct Hit {
     unchanged: bool,
     /// Whether the response has a body.
     whole: bool,
+    /// Whether the file has to be opened first.
+    has_to_open: bool,
 }
 
 impl Hit {
     fn response(&self, key: &CacheKey<'_>) -> Option<Response<Body>> {
-        let mut response = if self.whole { self.cached.source.response()? } else { Response::default() };
+        let mut response = if self.whole { self.cached.body.response()? } else { Response::default() };
         *response.status_mut() = self.status();
         if let Some(tally) = self.tally() {
             response.extensions_mut().insert(tally.clone());
         }
-        let headers = &self.cached.headers;
-        *response.headers_mut() = if self.unchanged { unchanged(headers) } else { headers.clone() };
+        *response.headers_mut() = self.cached.head.headers(self.unchanged);
         if let Some(label) = key.label.filter(|label| **label != *self.cached.label) {
             Download::of_rest(label)?.relabel(response.headers_mut());
         }
@@ -271,32 +295,31 @@ impl Hit {
     }
 
     pub(in crate::http) fn status(&self) -> StatusCode {
-        if self.unchanged { StatusCode::NOT_MODIFIED } else { self.cached.status }
+        if self.unchanged { StatusCode::NOT_MODIFIED } else { self.cached.common.status }
     }
 
     /// What the response counts as, if its surface counts more than routes.
     pub(in crate::http) fn tally(&self) -> Option<&Tally> {
-        self.cached.source.tally.as_ref()
+        self.cached.common.sources.tally.as_ref()
     }
 
     pub(in crate::http) fn matched_route(&self) -> &str {
-        self.cached.route.as_str()
+        self.cached.common.route.as_str()
     }
 
     /// What counts this response to a request with this method, GET or HEAD.
     pub(in crate::http) fn meter(&self, meters: &Meters, method: &Method) -> &Meter {
-        let index = usize::from(*method == Method::HEAD) + 2 * usize::from(self.unchanged);
-        self.cached.meters[index].get_or_init(|| meters.meter(self.matched_route(), method, self.status()))
+        self.cached.common.meter(meters, method, self.unchanged)
     }
 
     /// The body, if there is one and it is in memory.
     pub(in crate::http) fn body(&self) -> Option<&Bytes> {
-        self.cached.source.bytes().filter(|_| self.whole)
+        self.cached.body.bytes().filter(|_| self.whole)
     }
 
     /// The file that the body is in, if there is a body and it is in a file.
     pub(in crate::http) fn file(&self) -> Option<&FileSlice> {
-        self.cached.source.slice().filter(|_| self.whole)
+        self.cached.body.slice().filter(|_| self.whole)
     }
 
     /// Whether this file is in the page cache. What was there less than a second ago counts as being there: looking takes as
@@ -311,15 +334,17 @@ impl Hit {
         is
     }
 
-    /// Whether only the head is kept, so that the bytes have to be opened.
-    pub(in crate::http) fn is_head(&self) -> bool {
-        self.cached.source.stored().is_some()
+    /// Whether the file has to be opened first: its bytes are not kept, or it was not looked at for long.
+    pub(in crate::http) fn has_to_open(&self) -> bool {
+        self.has_to_open
     }
 
-    /// Opens the bytes where only the head is kept. `None` if they would have to be waited for.
+    /// Opens the file. `None` if it would have to be waited for.
     pub(in crate::http) fn open(&self, responses: &ResponseCache) -> Option<FileSlice> {
-        let (blob, size) = self.cached.source.stored()?;
-        responses.sources.open(blob).filter(|opened| opened.length() == size)
+        let stored = self.cached.body.stored()?;
+        let opened = responses.sources.open(stored.digest).filter(|opened| opened.length() == stored.size)?;
+        self.cached.opened.store(responses.now(), Relaxed);
+        Some(opened)
     }
 
     /// Whether the response has a body.
@@ -327,23 +352,28 @@ impl Hit {
         self.whole
     }
 
-    /// Status line and headers as they are written to a connection, without the end. `None` if the headers differ for this
-    /// key.
-    pub(in crate::http) fn head(&self, key: &CacheKey<'_>) -> Option<&Bytes> {
-        let is_same = key.label.is_none_or(|label| *label == *self.cached.label);
-        let head =
-            if self.unchanged { self.cached.unchanged.as_ref().map(|(_, head)| head)? } else { &self.cached.head };
-        is_same.then_some(head)
+    /// Whether the headers are the same for this key.
+    pub(in crate::http) fn has_head_for(&self, key: &CacheKey<'_>) -> bool {
+        key.label.is_none_or(|label| *label == *self.cached.label)
+    }
+
+    /// Status line and headers as they are written to a connection, in two parts and without the end.
+    pub(in crate::http) fn head(&self) -> [&[u8]; 2] {
+        self.cached.head.parts(self.unchanged)
     }
 }
 
-/// Closes the files that are not worth keeping open, until there are none.
-async fn close_files(remembered: Weak<RwLock<Entries>>) {
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Closes the files that are not worth keeping open, until there are none. Their times count from `began`.
+async fn close_files(remembered: Weak<RwLock<Entries>>, began: Instant) {
     loop {
         tokio::time::sleep(KEPT_OPEN).await;
         let Some(remembered) = remembered.upgrade() else { return };
         // Looking at the files holds up nobody who reads.
-        read(&remembered).mark_expired();
+        read(&remembered).mark_expired(millis(began.elapsed()));
         let (closed, more) = write(&remembered).close_expired();
         drop_in_background(closed);
         if !more {

@@ -68,6 +68,15 @@ struct Parts {
     looks: Counter,
 }
 
+impl PartialEq for Tally {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |tally: &Self| (tally.0.version, tally.0.outcome);
+        of(self) == of(other) && self.0.site == other.0.site
+    }
+}
+
+impl Eq for Tally {}
+
 impl fmt::Debug for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Tally").field(&self.0.site).field(&self.0.outcome).finish()

@@ -155,7 +155,7 @@ async fn kept(response: Response, heads: Vec<(ManifestName, u64)>, is_negative: 
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, SMALL).await;
     let body = body.map_err(|error| ApiError::unavailable(&format!("the file could not be read ({error})")))?;
-    let cacheable = Cacheable::of_heads(heads, body.clone());
+    let cacheable = Cacheable::of_fetched(heads, &body);
     parts.extensions.insert(if is_negative { cacheable.negative() } else { cacheable });
     Ok(Response::from_parts(parts, Body::from(body)))
 }

@@ -11,14 +11,14 @@
 //! direct answers end for good. The third holds if it has flushed the connection after it last wrote, which it does
 //! only when its own buffer is empty, and wrote after it was last given a head.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::connection_state::ConnectionState;
 use super::deadline::Deadline;
 use super::sendfile::FileStream;
-use crate::http::{App, PeekedHead};
+use crate::http::{App, DirectAnswer, PeekedHead};
 use crate::store::FileSlice;
 
 /// What the library has done about the head that it was given last.
@@ -74,15 +74,35 @@ impl DirectAnswers {
             return Ok(false);
         };
         state.progress(received.len());
-        (self.rest, self.file) = (answer.bytes, answer.file);
         self.is_answering = true;
-        if let Poll::Ready(written) = self.poll_rest(state, stream, context) {
+        if let Poll::Ready(written) = self.poll_begin(&answer, state, stream, context) {
             written?;
         } else {
             state.answers_directly();
             self.deadline.clear();
         }
         Ok(true)
+    }
+
+    /// Writes an answer, of which only what the kernel does not take at once is copied.
+    fn poll_begin(
+        &mut self,
+        answer: &DirectAnswer,
+        state: &ConnectionState,
+        stream: &mut FileStream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.file.clone_from(&answer.file);
+        let parts = answer.parts();
+        let written = match stream.poll_write_bytes(context, &parts.map(IoSlice::new), self.file.is_some()) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
+        };
+        state.progress(written);
+        if written < parts.iter().map(|part| part.len()).sum() {
+            self.rest = parts.concat().split_off(written);
+        }
+        self.poll_rest(state, stream, context)
     }
 
     /// Writes what is left of an answer.
@@ -96,7 +116,7 @@ impl DirectAnswers {
             return Poll::Ready(Ok(()));
         }
         while !self.rest.is_empty() {
-            let written = ready!(stream.poll_write_bytes(context, &self.rest, self.file.is_some()))?;
+            let written = ready!(stream.poll_write_bytes(context, &[IoSlice::new(&self.rest)], self.file.is_some()))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

@@ -22,7 +22,7 @@ use axum::http::Response;
 use hyper::body::{Frame, SizeHint};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -190,10 +190,10 @@ impl FileStream {
         }
     }
 
-    /// Writes what precedes a piece. `MSG_MORE` lets the kernel hold it back until the piece follows.
-    fn poll_lead(&self, context: &mut Context<'_>, lead: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-        self.poll_call(context, |stream| sendmsg(stream, lead, &mut SendAncillaryBuffer::default(), flags))
+    /// Writes bytes. With `more`, the kernel may hold them back until what follows does.
+    fn poll_sendmsg(&self, context: &mut Context<'_>, bytes: &[IoSlice<'_>], more: bool) -> Poll<io::Result<usize>> {
+        let flags = SendFlags::NOSIGNAL | if more { SendFlags::MORE } else { SendFlags::empty() };
+        self.poll_call(context, |stream| sendmsg(stream, bytes, &mut SendAncillaryBuffer::default(), flags))
     }
 
     /// Sends the beginning of a slice, which is shortened by it.
@@ -211,11 +211,10 @@ impl FileStream {
     pub(super) fn poll_write_bytes(
         &mut self,
         context: &mut Context<'_>,
-        bytes: &[u8],
+        bytes: &[IoSlice<'_>],
         more: bool,
     ) -> Poll<io::Result<usize>> {
-        let flags = SendFlags::NOSIGNAL | if more { SendFlags::MORE } else { SendFlags::empty() };
-        let written = self.poll_call(context, |stream| send(stream, bytes, flags));
+        let written = self.poll_sendmsg(context, bytes, more);
         self.poll_watched(context, written)
     }
 
@@ -253,7 +252,7 @@ impl FileStream {
             return Poll::Ready(Err(io::Error::other("a body that stands in for a file was copied")));
         };
         if bytes[..lead].iter().any(|slice| !slice.is_empty()) {
-            return self.poll_lead(context, &bytes[..lead]);
+            return self.poll_sendmsg(context, &bytes[..lead], true);
         }
         if stand_in.len() != length(&piece) {
             return Poll::Ready(Err(io::Error::other("a body that stands in for a file was cut")));
