@@ -78,7 +78,8 @@ fn a_tag_is_moved_rolled_back_listed_and_deleted() {
     // It compresses layers, so what it pushes is not what it was given.
     let [old_digest, new_digest] = [&old, &new].map(|image| {
         skopeo.push(image, &format!("{first}/team/app:latest")).ok();
-        place.manifest(1, "team/app:latest").1
+        // The other server may answer from what it knew before.
+        place.manifest(0, "team/app:latest").1
     });
     skopeo.push(&new, &format!("{first}/team/app:kept")).ok();
     let kept_digest = place.manifest(1, "team/app:kept").1;
