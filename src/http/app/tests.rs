@@ -329,6 +329,32 @@ async fn small_files_that_nobody_asks_for_make_room_for_others() {
     assert_eq!(opened(), before);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_small_file_that_found_no_room_is_kept_once_there_is() {
+    let world = World::default();
+    // For two of them.
+    let app = app_with(&world, 1500);
+    let [one, two, late, last] = ["1", "2", "3", "4"].map(|label| format!("z{label}.pages.example"));
+    let is_answered = |host: &str| {
+        let head = format!("GET /small HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        matches!(app.peek(head.as_bytes()), PeekedHead::Answered(_))
+    };
+    for host in [&one, &two, &late] {
+        ask(&app, host, "/small").await;
+        assert!(is_answered(host));
+    }
+    let opened = || world.opened.load(Ordering::Relaxed);
+    assert_eq!(opened(), 1, "two are in memory");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(is_answered(&late), "still no room");
+    // The first two make room for it, which nobody has asked for since.
+    ask(&app, &last, "/small").await;
+    let before = opened();
+    assert!(!is_answered(&late), "the handler has to read it");
+    ask(&app, &late, "/small").await;
+    assert!(is_answered(&late) && opened() == before);
+}
+
 #[tokio::test]
 async fn the_token_of_nobody_counts_as_none_where_clients_log_in() {
     let world = World::default();

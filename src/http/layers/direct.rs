@@ -28,7 +28,7 @@ impl RequestContext {
         let codings = if place.by_host { asked.codings } else { AcceptedCodings::default() };
         let key = place.key(host, codings, asked.target)?;
         let hit = self.responses.lookup(&key, !asked.is_head, asked.held).filter(|hit| hit.has_head_for(&key))?;
-        let (opened, file) = unremembered(&hit, &self.responses)?;
+        let (opened, file) = body_beside_memory(&hit, &self.responses)?;
         let id = request_id::new();
         let end = self.dates.end(id, began);
         let method = if asked.is_head { Method::HEAD } else { Method::GET };
@@ -47,9 +47,9 @@ impl RequestContext {
     }
 }
 
-/// What is sent beside what is in memory: bytes that are read for this request, or the file that the body is in. `None` if
-/// it is too large, or would have to be waited for.
-fn unremembered(hit: &Hit, responses: &ResponseCache) -> Option<(Option<Bytes>, Option<FileSlice>)> {
+/// What has to be sent beside what is in memory: bytes that are read for this request, or the file that the body is in.
+/// `None` if it is too large, or would have to be waited for.
+fn body_beside_memory(hit: &Hit, responses: &ResponseCache) -> Option<(Option<Bytes>, Option<FileSlice>)> {
     if hit.has_to_open() {
         let slice = hit.open(responses)?;
         return Some(match slice.bytes {

@@ -3,23 +3,25 @@
 //!
 //! A response is cached as its handler returned it, together with what it depends on, and only if it is public. It is
 //! reused for requests without `Authorization`, `Cache-Control`, `If-Match` or `Range` as long as the handler would
-//! return the same; a cached response never differs from what the handler would send. Files stay open for as long as they
-//! are asked for again within a second, but deleted ones for one second only, because they occupy disk space until they are
-//! closed.
+//! return the same; a cached response never differs from what the handler would send, but for small files that somebody has
+//! deleted from the store while a head needs them. Files stay open for as long as they are asked for again within a second,
+//! but deleted ones for one second only, because they occupy disk space until they are closed.
 //!
 //! Nobody can displace other responses by asking for the same thing under ever new addresses: a blob has one entry
 //! whatever its address says besides the digest, and of names only addresses without a query are cached. Answers that say
 //! that something is not there have a budget of their own.
 //!
-//! Small files of releases, of which there may be many, are kept in memory without an open file, and opened again once a
-//! minute to see that they are still there. Of those for which there is no room the head is kept alone, and the bytes are
-//! opened for each request. Only requests that are answered without the HTTP library do that.
+//! Small files of releases, of which there may be many, are kept in memory without an open file. Those in a directory are
+//! opened again once a minute to see that they are still there and sound. Of those for which there is no room the head is
+//! kept alone, and the bytes are opened for each request, until there is room. Only requests that are answered without the
+//! HTTP library do that.
 
 mod body;
 mod cacheable;
 mod common;
 mod entries;
 mod heads;
+mod hit;
 mod key;
 
 use std::fmt;
@@ -37,16 +39,14 @@ use axum::http::header::{
 use axum::http::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
-use super::download::Download;
-use super::tally::Tally;
 use crate::domain::{Digest, ManifestName};
-use crate::http::meters::{Meter, Meters};
 use crate::store::{FileSlice, files_allowed, has_name};
 use body::CachedBody;
 pub(in crate::http) use cacheable::Cacheable;
 use common::Common;
 use entries::Entries;
 use heads::CachedHead;
+pub(in crate::http) use hit::Hit;
 pub(in crate::http) use key::{CacheKey, EndOfDigest, end_of_digest};
 
 /// Most files that are kept open.
@@ -166,7 +166,15 @@ impl ResponseCache {
     /// Looks up the response to a request for everything (`whole`) or only the head, by a client that states to have
     /// `held` and nothing else of influence.
     pub(in crate::http) fn lookup(&self, key: &CacheKey<'_>, whole: bool, held: Option<&[u8]>) -> Option<Hit> {
-        let cached = { Arc::clone(read(&self.remembered).get(key)?) };
+        let cached = {
+            let remembered = read(&self.remembered);
+            let cached = remembered.get(key)?;
+            // The handler reads the bytes, and they are kept.
+            if whole && held.is_none() && remembered.has_room_for_bytes_of(cached) {
+                return None;
+            }
+            Arc::clone(cached)
+        };
         if cached.common.epoch != self.epoch() || !self.holds(&cached) {
             return None;
         }
@@ -265,101 +273,6 @@ impl CachedResponse {
     /// 13.1.3).
     fn depends_on(&self, asked: &HeaderMap) -> bool {
         self.dated && [IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE].iter().any(|date| asked.contains_key(date))
-    }
-}
-
-/// A cached response that answers a request.
-#[derive(Debug)]
-pub(in crate::http) struct Hit {
-    cached: Arc<CachedResponse>,
-    /// Whether the client already has the body.
-    unchanged: bool,
-    /// Whether the response has a body.
-    whole: bool,
-    /// Whether the file has to be opened first.
-    has_to_open: bool,
-}
-
-impl Hit {
-    fn response(&self, key: &CacheKey<'_>) -> Option<Response<Body>> {
-        let mut response = if self.whole { self.cached.body.response()? } else { Response::default() };
-        *response.status_mut() = self.status();
-        if let Some(tally) = self.tally() {
-            response.extensions_mut().insert(tally.clone());
-        }
-        *response.headers_mut() = self.cached.head.headers(self.unchanged);
-        if let Some(label) = key.label.filter(|label| **label != *self.cached.label) {
-            Download::of_rest(label)?.relabel(response.headers_mut());
-        }
-        Some(response)
-    }
-
-    pub(in crate::http) fn status(&self) -> StatusCode {
-        if self.unchanged { StatusCode::NOT_MODIFIED } else { self.cached.common.status }
-    }
-
-    /// What the response counts as, if its surface counts more than routes.
-    pub(in crate::http) fn tally(&self) -> Option<&Tally> {
-        self.cached.common.sources.tally.as_ref()
-    }
-
-    pub(in crate::http) fn matched_route(&self) -> &str {
-        self.cached.common.route.as_str()
-    }
-
-    /// What counts this response to a request with this method, GET or HEAD.
-    pub(in crate::http) fn meter(&self, meters: &Meters, method: &Method) -> &Meter {
-        self.cached.common.meter(meters, method, self.unchanged)
-    }
-
-    /// The body, if there is one and it is in memory.
-    pub(in crate::http) fn body(&self) -> Option<&Bytes> {
-        self.cached.body.bytes().filter(|_| self.whole)
-    }
-
-    /// The file that the body is in, if there is a body and it is in a file.
-    pub(in crate::http) fn file(&self) -> Option<&FileSlice> {
-        self.cached.body.slice().filter(|_| self.whole)
-    }
-
-    /// Whether this file is in the page cache. What was there less than a second ago counts as being there: looking takes as
-    /// long as a quarter of sending 64 KiB, and what was just used is the last that the kernel parts with.
-    pub(in crate::http) fn is_in_memory(&self, file: &FileSlice) -> bool {
-        let known = &self.cached.in_memory;
-        if known.load(Relaxed) {
-            return true;
-        }
-        let is = file.is_in_memory();
-        known.store(is, Relaxed);
-        is
-    }
-
-    /// Whether the file has to be opened first: its bytes are not kept, or it was not looked at for long.
-    pub(in crate::http) fn has_to_open(&self) -> bool {
-        self.has_to_open
-    }
-
-    /// Opens the file. `None` if it would have to be waited for.
-    pub(in crate::http) fn open(&self, responses: &ResponseCache) -> Option<FileSlice> {
-        let stored = self.cached.body.stored()?;
-        let opened = responses.sources.open(stored.digest).filter(|opened| opened.length() == stored.size)?;
-        self.cached.opened.store(responses.now(), Relaxed);
-        Some(opened)
-    }
-
-    /// Whether the response has a body.
-    pub(in crate::http) fn is_whole(&self) -> bool {
-        self.whole
-    }
-
-    /// Whether the headers are the same for this key.
-    pub(in crate::http) fn has_head_for(&self, key: &CacheKey<'_>) -> bool {
-        key.label.is_none_or(|label| *label == *self.cached.label)
-    }
-
-    /// Status line and headers as they are written to a connection, in two parts and without the end.
-    pub(in crate::http) fn head(&self) -> [&[u8]; 2] {
-        self.cached.head.parts(self.unchanged)
     }
 }
 

@@ -39,6 +39,13 @@ pub(super) struct StoredBlob {
     pub(super) bytes: Option<Bytes>,
 }
 
+impl StoredBlob {
+    /// Whether its bytes are kept if there is room.
+    pub(super) fn is_small(&self) -> bool {
+        self.size <= LARGEST_SMALL as u64
+    }
+}
+
 impl CachedBody {
     pub(super) fn is_none(&self) -> bool {
         matches!(self, Self::None(_))

@@ -81,8 +81,8 @@ impl Kept {
     /// Those of the next few that nobody has asked for since they were looked at.
     fn unused(&mut self) -> Vec<Arc<CachedResponse>> {
         let count = self.responses.len();
-        let goes = u32::try_from(count.div_ceil(SEARCHED)).unwrap_or(u32::MAX);
-        let pause = SEARCHED_EVERY / goes.max(1);
+        let searches = u32::try_from(count.div_ceil(SEARCHED)).unwrap_or(u32::MAX);
+        let pause = SEARCHED_EVERY / searches.max(1);
         if self.searched.is_some_and(|searched| searched.elapsed() < pause) {
             return Vec::new();
         }
@@ -123,7 +123,7 @@ pub(super) struct Entries {
     kept: [Kept; 5],
     /// Most open files.
     max_files: usize,
-    /// What was added lately has in common.
+    /// What those have in common that were added lately.
     common: VecDeque<Arc<Common>>,
     /// A list, because there are few enough surfaces for a linear search.
     by_surface: Vec<(&'static str, HashSet<ByAddress>)>,
@@ -157,6 +157,14 @@ impl Entries {
     /// files that were not asked for again are closed.
     pub(super) fn has_room_for_file(&self, bytes: usize) -> bool {
         self.has_room(Kind::Open, bytes)
+    }
+
+    /// Whether a response of which only the head is kept could have its bytes beside it now.
+    pub(super) fn has_room_for_bytes_of(&self, response: &CachedResponse) -> bool {
+        let stored = response.body.stored().filter(|stored| stored.bytes.is_none() && stored.is_small());
+        stored.is_some_and(|stored| {
+            usize::try_from(stored.size).is_ok_and(|size| self.has_room(Kind::Small, response.weight + size))
+        })
     }
 
     fn has_room(&self, kind: Kind, weight: usize) -> bool {

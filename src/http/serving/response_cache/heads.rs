@@ -9,7 +9,6 @@ use axum::http::StatusCode;
 use axum::http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
 };
-
 use tokio::time::Instant;
 
 use super::{CacheKey, CachedBody, CachedResponse, Common};
@@ -52,7 +51,8 @@ impl CachedHead {
                 text.extend_from_slice(b"\r\n");
             }
         }
-        Self { text: text.into(), start: address.len(), others, etag }
+        // Without what it has room for beside that: there are many, and their lengths are counted.
+        Self { text: text.into_boxed_slice().into(), start: address.len(), others, etag }
     }
 
     /// The [`CacheKey::address`] of the response.
