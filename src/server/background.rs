@@ -9,7 +9,6 @@ use super::supervise::Supervisor;
 use crate::access::Access;
 use crate::clock::{Clock, StoreClock};
 use crate::layout::marker::Watch;
-use crate::protocol::long_work::aside;
 use crate::protocol::{BlobCache, Damaged, TokenMarks};
 use crate::service::Domains;
 use crate::store::{FsStore, ObjectStore};
@@ -18,8 +17,9 @@ use crate::upkeep::{Collect, Scrub, ScrubOptions, store_time, writable};
 
 /// Interval for removing staged files of dead writers and cached blobs that are no longer read.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
-/// Interval for folding recorded samples into metrics.
-const SUM_UP_EVERY: Duration = Duration::from_secs(5);
+/// Interval for folding recorded samples into metrics. With 100,000 requests a second that takes half a millisecond each
+/// time, for which nobody else is served by the same thread.
+const SUM_UP_EVERY: Duration = Duration::from_millis(100);
 /// Interval for checking the clock. The check costs no request to the store as long as there is no skew.
 const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_mins(1);
 /// Interval for trying whether a store takes writes again after it refused some.
@@ -54,8 +54,7 @@ impl Background {
     pub(super) fn start(self, runs: &Arc<Runs>, domains: &Arc<Domains>, supervisor: &Supervisor) {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         scrub(&Arc::new(Scrub::new(Arc::clone(&self.store), clock, self.damaged, self.scrub)), supervisor);
-        // After many requests it takes milliseconds.
-        supervisor.repeat("metrics", SUM_UP_EVERY, async || aside(crate::telemetry::sum_up_metrics));
+        supervisor.repeat("metrics", SUM_UP_EVERY, async || crate::telemetry::sum_up_metrics());
         forget_marks(TokenMarks::new(Arc::clone(&self.store)), &self.watch, (&self.clock, &self.access), supervisor);
         recheck_domains(domains, &self.watch, supervisor);
         try_writing(&self.store, &self.watch, self.sweeps.is_some(), supervisor);
