@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -46,6 +47,9 @@ pub(super) const ALIGNMENT: usize = 4096;
 /// read, and from one write the kernel keeps them in large pieces, which take far less time to send than those that
 /// reading brings in.
 const LARGEST_CACHED: usize = 256 * 1024;
+
+/// Size of the pieces in which larger ones go there, in bytes.
+const PIECE: usize = 64 * 1024;
 
 fn is_to_be_direct(bytes: &[u8], at: u64) -> bool {
     bytes.len() > LARGEST_CACHED
@@ -95,14 +99,27 @@ impl Staged {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.steps.before(Step::Write)?;
         self.set_direct(is_to_be_direct(bytes, self.length));
-        let mut written = self.file.write_all_at(bytes, self.length);
+        let mut written = self.write_pieces(bytes);
         if self.direct == Direct::Yes && written.as_ref().is_err_and(is_invalid) {
             self.set_direct(false);
             self.direct = Direct::Never;
-            written = self.file.write_all_at(bytes, self.length);
+            written = self.write_pieces(bytes);
         }
         self.length += bytes.len() as u64;
         written
+    }
+
+    /// What goes to the page cache is written in pieces: while it copies one, a system may let nobody else have the
+    /// processor.
+    fn write_pieces(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.direct == Direct::Yes || bytes.len() <= LARGEST_CACHED {
+            return self.file.write_all_at(bytes, self.length);
+        }
+        for (at, piece) in (self.length..).step_by(PIECE).zip(bytes.chunks(PIECE)) {
+            self.file.write_all_at(piece, at)?;
+            thread::yield_now();
+        }
+        Ok(())
     }
 
     fn set_direct(&mut self, wanted: bool) {
