@@ -1,5 +1,7 @@
 //! Text files as people save them: the encodings that editors and shells produce by accident.
 
+use super::pauses::pause;
+
 /// Why bytes are not plain UTF-8. Each message completes "the file is refused: …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EncodingError {
@@ -14,16 +16,43 @@ pub enum EncodingError {
     NotUtf8(usize),
 }
 
+/// Size of the pieces that are looked at between two pauses, in bytes.
+const PIECE: usize = 64 << 10;
+
 /// Checks that bytes are UTF-8 without a byte order mark.
 ///
 /// # Errors
 /// An [`EncodingError`] that says how to save the file.
 pub fn utf8(bytes: &[u8]) -> Result<&str, EncodingError> {
+    refuse_marks(bytes)?;
+    std::str::from_utf8(bytes).map_err(|error| EncodingError::NotUtf8(error.valid_up_to()))
+}
+
+/// The same for bytes that may be many megabytes; others may have the processor now and then.
+///
+/// # Errors
+/// As [`utf8`].
+pub fn check_utf8(bytes: &[u8]) -> Result<(), EncodingError> {
+    refuse_marks(bytes)?;
+    let mut valid = 0;
+    while valid < bytes.len() {
+        let end = bytes.len().min(valid + PIECE);
+        match std::str::from_utf8(&bytes[valid..end]) {
+            Ok(_) => valid = end,
+            // Only the end of the piece divides a character.
+            Err(error) if error.error_len().is_none() && end < bytes.len() => valid += error.valid_up_to(),
+            Err(error) => return Err(EncodingError::NotUtf8(valid + error.valid_up_to())),
+        }
+        pause();
+    }
+    Ok(())
+}
+
+fn refuse_marks(bytes: &[u8]) -> Result<(), EncodingError> {
     if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'{' | b'[', ..] | [b'{' | b'[', 0, ..] = bytes {
         return Err(EncodingError::Utf16);
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| EncodingError::NotUtf8(error.valid_up_to()))?;
-    if text.starts_with('\u{feff}') { Err(EncodingError::ByteOrderMark) } else { Ok(text) }
+    if bytes.starts_with("\u{feff}".as_bytes()) { Err(EncodingError::ByteOrderMark) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -39,5 +68,25 @@ mod tests {
             assert_eq!(utf8(bytes), Err(EncodingError::Utf16), "{bytes:?}");
         }
         assert_eq!(utf8(b"{\"\xff\"}"), Err(EncodingError::NotUtf8(2)));
+    }
+
+    #[test]
+    fn many_bytes_are_checked_like_few() {
+        for character in ["a", "\u{e4}", "\u{20ac}", "\u{1f600}"] {
+            for start in 0..4 {
+                let text = "x".repeat(start) + &character.repeat(2 * PIECE / character.len() + 5);
+                assert_eq!(check_utf8(text.as_bytes()), Ok(()));
+                for broken in [start, PIECE - 1, PIECE, text.len() - 1] {
+                    let mut bytes = text.clone().into_bytes();
+                    bytes[broken] = 0xff;
+                    assert_eq!(check_utf8(&bytes), utf8(&bytes).map(drop), "{character} {start} {broken}");
+                }
+                let cut = &text.as_bytes()[..text.len() - 1];
+                assert_eq!(check_utf8(cut), utf8(cut).map(drop));
+            }
+        }
+        for bytes in [&b""[..], b"\xff\xfe{\0", "\u{feff}{}".as_bytes()] {
+            assert_eq!(check_utf8(bytes), utf8(bytes).map(drop));
+        }
     }
 }

@@ -16,7 +16,7 @@ mod unique;
 
 use serde::Deserialize;
 
-use super::encoding::{EncodingError, utf8};
+use super::encoding::{EncodingError, check_utf8};
 use super::pauses::pause_at;
 pub use lists::long_list;
 pub use text::{AnyText, Text};
@@ -49,12 +49,12 @@ pub enum JsonError {
 /// # Errors
 /// A [`JsonError`] that says where the document is wrong.
 pub fn strict<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, JsonError> {
-    let text = utf8(bytes)?;
+    check_utf8(bytes)?;
     if depth(bytes) > MAX_DEPTH {
         return Err(JsonError::TooDeep);
     }
     let malformed = |error: serde_json::Error| JsonError::Malformed(reason(&error));
-    let mut reader = serde_json::Deserializer::from_str(text);
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = T::deserialize(objects::Objects(&mut reader)).map_err(malformed)?;
     reader.end().map_err(malformed)?;
     Ok(value)

@@ -36,6 +36,7 @@ pub use index::FileIndex;
 pub use kind::Kind;
 pub use site_settings::{SiteSettings, TrailingSlash};
 
+use super::pauses::Pauses as _;
 use super::{AnyDigest, Digest, FileName, Sha512};
 
 /// Maximum size of a blob that may be published: the largest integer that every JSON reader preserves (RFC 8259 section
@@ -135,7 +136,7 @@ impl Manifest {
     /// Everything that this manifest alone keeps alive: its blobs, and the bytes of its child manifests.
     #[must_use]
     pub fn roots(&self) -> Vec<Descriptor> {
-        self.blobs.iter().copied().chain(self.children.iter().map(|child| child.blob)).collect()
+        self.blobs.iter().copied().chain(self.children.iter().map(|child| child.blob)).with_pauses().collect()
     }
 
     /// Total size of all files, in bytes; of an OCI manifest that of its configuration and layers, with or without
@@ -146,7 +147,7 @@ impl Manifest {
         if oci::is_oci(&self.media_type) {
             return self.blobs.iter().fold(0, add);
         }
-        self.files.iter().map(|file| &file.blob).fold(0, add)
+        self.files.iter().with_pauses().map(|file| &file.blob).fold(0, add)
     }
 }
 

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 /// How long work goes on before others have a turn: not longer than those take who are served one after the other on few
 /// connections.
-const SHORT: Duration = Duration::from_micros(100);
+const SHORT: Duration = Duration::from_micros(50);
 /// How long it goes on where others always have something to do. Many wait then, and do so for longer than this anyway.
-const LONG: Duration = Duration::from_micros(900);
+const LONG: Duration = Duration::from_micros(700);
 /// Work goes on for at least this part of the time that others have just had: a fifth. Otherwise it would hardly ever end.
 const SHARE: u32 = 5;
 /// Items between two looks at the time, each of which takes less than a microsecond.
-const ITEMS: usize = 128;
+const ITEMS: usize = 32;
 
 thread_local! {
     /// When this thread is to pause again.

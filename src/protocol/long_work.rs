@@ -1,31 +1,51 @@
 //! Work that takes a processor for milliseconds.
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use std::panic::resume_unwind;
+use std::thread;
 
-use crate::domain::pauses::pause;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tracing::Span;
+
+use crate::domain::pauses::Pauses as _;
 
 /// Size of what is worked on, in bytes, from which on it takes more than about a millisecond.
 pub(crate) const LONG: usize = 64 << 10;
+/// How nice a thread is that works on it. The system owes it a sixth of the time, beside one that serves: no more than
+/// [pauses](crate::domain::pauses) leave to it.
+const NICE: i32 = 7;
 
-/// Works on a document of so many bytes: [`aside`], if they are many.
-pub(crate) fn work_on<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
-    if bytes > LONG { aside(work) } else { work() }
+/// Works on a document of so many bytes. If they are many, whoever else is served by this thread moves to another one.
+pub(crate) fn work_on<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> T {
+    let can_move = || Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if bytes > LONG && can_move() { tokio::task::block_in_place(|| stand_back(work)) } else { work() }
 }
 
-/// Does something that takes as long. Whoever else is served by this thread moves to another one.
-pub(crate) fn aside<T>(work: impl FnOnce() -> T) -> T {
-    if Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread) {
-        // What was done before may have been as long.
-        pause();
-        tokio::task::block_in_place(work)
-    } else {
-        work()
+/// Does it in a thread that stands back behind those that serve. To one of their kind the system owes as much time as they
+/// take: it makes up for what [`pause`](crate::domain::pauses::pause) leaves to them by not pausing the next few times.
+fn stand_back<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let span = Span::current();
+    let work = || {
+        // No priority can be taken back, so none is lent to a thread that serves. Elsewhere this is of the whole process.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::nice(NICE);
+        span.in_scope(work)
+    };
+    thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Releases many items. Whoever happens to be the last one to have them does not wait for it.
+pub(crate) fn release<T: Send + 'static>(items: impl IntoIterator<Item = T> + Send + 'static) {
+    let release = || items.into_iter().with_pauses().for_each(drop);
+    match Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(|| stand_back(release))),
+        Err(_) => release(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread::ThreadId;
     use std::time::Duration;
 
     use super::*;
@@ -34,7 +54,7 @@ mod tests {
     async fn others_are_served_while_much_is_worked_on() {
         let (sender, receiver) = channel();
         let patience = Duration::from_secs(10);
-        let long = tokio::spawn(async move { work_on(LONG + 1, || receiver.recv_timeout(patience)) });
+        let long = tokio::spawn(async move { work_on(LONG + 1, move || receiver.recv_timeout(patience)) });
         tokio::spawn(async move { sender.send("served") }).await.unwrap().unwrap();
         assert_eq!(long.await.unwrap(), Ok("served"));
     }
@@ -42,5 +62,41 @@ mod tests {
     #[tokio::test]
     async fn where_nobody_else_can_serve_it_is_done_all_the_same() {
         assert_eq!(work_on(LONG + 1, || 7), 7);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn it_stands_back_behind_those_that_serve() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let before = niceness();
+        assert_eq!(work_on(LONG, niceness), before, "this is soon done");
+        assert_eq!(work_on(LONG + 1, niceness), (before + NICE).min(19));
+        assert_eq!(niceness(), before);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_panic_is_that_of_whoever_works() {
+        let panic = tokio::spawn(async { work_on(LONG + 1, || panic!("why")) }).await.unwrap_err().into_panic();
+        assert_eq!(panic.downcast_ref(), Some(&"why"));
+    }
+
+    #[test]
+    fn items_are_released_away_from_whoever_had_them() {
+        struct Item(Sender<ThreadId>);
+        impl Drop for Item {
+            fn drop(&mut self) {
+                self.0.send(thread::current().id()).unwrap();
+            }
+        }
+        let release = |count| {
+            let (sender, receiver) = channel();
+            release(vec![(); count].into_iter().map(move |()| Item(sender.clone())).collect::<Vec<_>>());
+            receiver.into_iter().collect::<Vec<_>>()
+        };
+        let here = thread::current().id();
+        assert_eq!(release(3), [here; 3], "without a runtime there is nowhere else");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let threads = runtime.block_on(async { release(300) });
+        assert!(threads.len() == 300 && !threads.contains(&here));
     }
 }

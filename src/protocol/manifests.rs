@@ -10,6 +10,7 @@ mod composition;
 mod securing;
 mod walk;
 
+use std::mem::take;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use crate::domain::manifest::{Aliases, Artifact, Descriptor, FORMATS, FileIndex,
 use crate::domain::{Digest, FileName, Manifest, ManifestError, Summary};
 use crate::protocol::Blobs;
 use crate::protocol::flights::Flights;
-use crate::protocol::long_work::{LONG, work_on};
+use crate::protocol::long_work::{LONG, release, work_on};
 use crate::store::{Object, StoreError, StoreErrorKind};
 
 use child::ReadChild;
@@ -98,6 +99,18 @@ impl LoadedManifest {
     pub fn file(&self, name: &FileName) -> Result<Option<&Artifact>, StoreError> {
         let manifest = self.manifest()?;
         Ok(self.index.find(name).map(|at| &manifest.files[at]))
+    }
+}
+
+/// The cache releases a manifest in whichever thread comes by, which is most likely one that answers requests.
+impl Drop for LoadedManifest {
+    fn drop(&mut self) {
+        if self.weight() > LONG as u64
+            && let Ok(manifest) = &mut self.contents.read
+        {
+            release(take(&mut manifest.files));
+            release(take(&mut self.index).into_names());
+        }
     }
 }
 

@@ -21,7 +21,7 @@ impl FileIndex {
     pub fn new(files: &[Artifact]) -> Self {
         let exact = files.iter().with_pauses().enumerate().map(|(at, file)| (file.name.clone(), at)).collect();
         let mut composed: HashMap<Box<str>, Option<usize>> = HashMap::new();
-        for (at, file) in files.iter().enumerate().filter(|(_, file)| !file.name.as_str().is_ascii()) {
+        for (at, file) in files.iter().with_pauses().enumerate().filter(|(_, file)| !file.name.as_str().is_ascii()) {
             let form = text::composed(file.name.as_str()).into();
             composed.entry(form).and_modify(|only| *only = None).or_insert(Some(at));
         }
@@ -42,6 +42,11 @@ impl FileIndex {
     #[must_use]
     pub fn find(&self, name: &FileName) -> Option<usize> {
         self.exact.get(name).copied().or_else(|| self.find_other_form(name))
+    }
+
+    /// The names of all files, for whoever releases them one after the other.
+    pub fn into_names(self) -> impl Iterator<Item = FileName> {
+        self.exact.into_keys()
     }
 
     fn find_other_form(&self, name: &FileName) -> Option<usize> {

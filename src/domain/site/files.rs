@@ -81,7 +81,7 @@ impl Files {
             files.insert(id);
         }
         files.add_variants(&variants);
-        files.deepest_not_found = files.ids().filter_map(|id| files.not_found_directory(id)).max();
+        files.deepest_not_found = files.ids().with_pauses().filter_map(|id| files.not_found_directory(id)).max();
         files
     }
 
@@ -240,7 +240,7 @@ fn listed(files: &[Artifact]) -> Box<[SiteFile]> {
         let media_type = file.media_type.as_deref().map(&mut shared);
         SiteFile { name: file.name.clone(), blob: file.blob, media_type }
     };
-    files.iter().map(file).collect()
+    files.iter().with_pauses().map(file).collect()
 }
 
 /// Whether clients keep a file of this name for a year, unless it is demoted.

@@ -16,7 +16,7 @@ const MANY_VERSIONS: u64 = 1024;
 ///
 /// # Errors
 /// [`ApiError::busy`] if the caller did not get a turn.
-pub(in crate::http) async fn render<T>(
+pub(in crate::http) async fn render<T: Send>(
     state: &AppState,
     caller: &Caller,
     bytes: u64,

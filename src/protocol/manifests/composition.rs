@@ -10,6 +10,7 @@ use crate::domain::manifest::composed::Composed;
 use crate::domain::manifest::index_walk::{IndexWalk, Step};
 use crate::domain::manifest::{Aliases, Descriptor, FileIndex, oci};
 use crate::domain::{Manifest, Summary};
+use crate::protocol::long_work::work_on;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Manifests read concurrently.
@@ -27,7 +28,7 @@ impl Manifests {
         manifest: &Manifest,
         descriptor: Descriptor,
     ) -> Result<Summary, StoreError> {
-        let mut summary = Summary::of(manifest, descriptor);
+        let mut summary = work_on(bytes.len(), || Summary::of(manifest, descriptor));
         if oci::is_index(&manifest.media_type) {
             let walk = self.walk_below(bytes, &manifest.aliases).await?;
             summary.total_bytes = summary.total_bytes.saturating_add(walk.bytes());

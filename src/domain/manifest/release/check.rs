@@ -158,7 +158,7 @@ impl Document<'_> {
 
 impl Document<'_> {
     fn check_site(&self, kind: &Kind, names: &[&str], problems: &mut Problems) {
-        let variants = self.artifacts.iter().enumerate().filter_map(|(index, artifact)| {
+        let variants = self.artifacts.iter().with_pauses().enumerate().filter_map(|(index, artifact)| {
             let (encoding, of) = (artifact.encoding.as_ref().map(Text::as_str), artifact.of.as_ref().map(Text::as_str));
             let is_variant = encoding.is_some() || of.is_some();
             is_variant.then_some(site::Variant { index, name: artifact.name.as_str(), encoding, of })

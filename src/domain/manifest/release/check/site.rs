@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::super::problems::{Problems, quote};
 use super::super::super::site_settings::{MAX_IMMUTABLE, MAX_IMMUTABLE_GLOB, SiteSettings, TrailingSlash};
 use super::super::super::{Coding, UnknownCoding};
+use crate::domain::pauses::Pauses as _;
 use crate::domain::{Glob, text};
 
 /// An artifact that states a content coding, or the file that it is a variant of.
@@ -24,7 +25,7 @@ pub(super) fn check_variants<'a>(
     names: &[&'a str],
     problems: &mut Problems,
 ) -> HashSet<&'a str> {
-    let mut files: HashSet<&str> = names.iter().copied().collect();
+    let mut files: HashSet<&str> = names.iter().copied().with_pauses().collect();
     for variant in variants {
         files.remove(variant.name);
     }
@@ -57,7 +58,7 @@ pub(super) fn check_variants<'a>(
 /// Checks that no two names are the same text in two Unicode forms: addresses of a site are in composed form (NFC).
 pub(super) fn check_composed(names: &[&str], problems: &mut Problems) {
     let mut forms = HashMap::new();
-    for name in names.iter().filter(|name| !name.is_ascii()) {
+    for name in names.iter().with_pauses().filter(|name| !name.is_ascii()) {
         if let Some(first) = forms.insert(text::composed(name), *name).filter(|first| first != name) {
             let (first, name) = (quote(first).escape_unicode(), quote(name).escape_unicode());
             problems.add(format!("artifacts: two names are one text in two Unicode forms: {first} and {name}"));
