@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::encoding::{EncodingError, check_utf8};
 use super::pauses::pause_at;
-pub use lists::long_list;
+pub use lists::{LongList, long_list};
 pub use text::{AnyText, Text};
 pub use tree::{Members, Tree};
 pub use unique::Distinct;

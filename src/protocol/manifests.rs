@@ -108,8 +108,8 @@ impl Drop for LoadedManifest {
         if self.weight() > LONG as u64
             && let Ok(manifest) = &mut self.contents.read
         {
-            release(take(&mut manifest.files));
-            release(take(&mut self.index).into_names());
+            let (files, names) = (take(&mut manifest.files), take(&mut self.index).into_names());
+            release(files.into_iter().map(drop).chain(names.map(drop)));
         }
     }
 }

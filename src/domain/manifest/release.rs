@@ -17,9 +17,9 @@ pub use check::{check, check_part};
 pub use runtime::command_and_port;
 
 use super::{Aliases, Artifact, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings, each_once};
-use crate::domain::json::{Text, reason};
+use crate::domain::json::{LongList, Text, reason};
 use crate::domain::media_type::MAX_MEDIA_TYPE;
-use crate::domain::pauses::{Pauses as _, pause_at};
+use crate::domain::pauses::Pauses as _;
 use crate::domain::{FileName, MediaType};
 
 /// The media type of releases when served. Version rows omit it.
@@ -73,7 +73,7 @@ impl<'de> Visitor<'de> for StoredArtifactsVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let (mut read, mut index) = (Ok(Vec::new()), 0);
+        let (mut read, mut index) = (Ok(LongList::default()), 0);
         while let Some(artifact) = items.next_element::<StoredArtifact<'_>>()? {
             if let Ok(all) = &mut read {
                 match artifact.read() {
@@ -81,10 +81,9 @@ impl<'de> Visitor<'de> for StoredArtifactsVisitor {
                     Err(why) => read = Err(format!("artifacts[{index}]{why}")),
                 }
             }
-            pause_at(index);
             index += 1;
         }
-        Ok(StoredArtifacts(read))
+        Ok(StoredArtifacts(read.map(Vec::from)))
     }
 }
 
@@ -143,8 +142,7 @@ struct StoredBlob {
 /// [`ReadError::Malformed`] if the needed blobs cannot be determined, or if a file name is unsafe as a path.
 pub fn read(bytes: &[u8]) -> Result<Manifest, ReadError> {
     let stored: Stored = serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed(reason(&error)))?;
-    let mut artifacts = stored.artifacts.0.map_err(ReadError::Malformed)?;
-    artifacts.shrink_to_fit();
+    let artifacts = stored.artifacts.0.map_err(ReadError::Malformed)?;
     let source = stored.source.map(|source| descriptor(&source.blob, source.size)).transpose();
     let source = source.map_err(|why| ReadError::Malformed(format!("source{why}")))?;
     let blobs = each_once(artifacts.iter().with_pauses().map(|artifact| artifact.blob).chain(source));
