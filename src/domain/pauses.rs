@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// connections.
 const SHORT: Duration = Duration::from_micros(50);
 /// How long it goes on where others always have something to do. Many wait then, and do so for longer than this anyway.
-const LONG: Duration = Duration::from_micros(700);
+const LONG: Duration = Duration::from_micros(500);
 /// Work goes on for at least this part of the time that others have just had: a fifth. Otherwise it would hardly ever end.
 const SHARE: u32 = 5;
 /// Items between two looks at the time, each of which takes less than a microsecond.

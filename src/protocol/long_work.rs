@@ -10,9 +10,9 @@ use crate::domain::pauses::Pauses as _;
 
 /// Size of what is worked on, in bytes, from which on it takes more than about a millisecond.
 pub(crate) const LONG: usize = 64 << 10;
-/// How nice a thread is that works on it. The system owes it a sixth of the time, beside one that serves: no more than
+/// How nice a thread is that works on it. The system owes it an eighth of the time, beside one that serves: no more than
 /// [pauses](crate::domain::pauses) leave to it.
-const NICE: i32 = 7;
+const NICE: i32 = 9;
 
 /// Works on a document of so many bytes. If they are many, whoever else is served by this thread moves to another one.
 pub(crate) fn work_on<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> T {
