@@ -12,6 +12,7 @@ use crate::domain::pauses::Pauses as _;
 pub(crate) const LONG: usize = 64 << 10;
 /// How nice a thread is that works on it. The system owes it an eighth of the time, beside one that serves: no more than
 /// [pauses](crate::domain::pauses) leave to it.
+#[cfg(target_os = "linux")]
 const NICE: i32 = 9;
 
 /// Works on a document of so many bytes. If they are many, whoever else is served by this thread moves to another one.

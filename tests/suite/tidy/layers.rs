@@ -109,7 +109,8 @@ const BELONGS_TO: [(&str, &[&str]); 10] = [
     ("sigstore_verify", &["domain"]),
     // The configuration uses its type of addresses only.
     ("reqwest", &["client", "cli", "config", "server"]),
-    ("rustix", &["cli", "client", "server", "store"]),
+    // The protocol lowers the priority of threads that work for long.
+    ("rustix", &["cli", "client", "protocol", "server", "store"]),
     ("schemars", &["http", "wire"]),
     ("tower_http", &["http"]),
 ];
