@@ -64,3 +64,26 @@ fn describe(error: &StoreError) -> String {
     };
     error.reason().map_or_else(|| what.to_owned(), |reason| format!("{what}: {reason}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gauge_shows_whether_it_takes_writes() {
+        let (recorder, writes) =
+            (metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder(), Writes::default());
+        let shows = |value| recorder.handle().render().contains(&format!("\nlarder_store_writable {value}\n"));
+        let failed = |kind| Err::<(), _>(StoreError::new(kind, "key", "why"));
+        metrics::with_local_recorder(&recorder, || {
+            writes.note(&failed(StoreErrorKind::Full), true);
+            assert!(shows(0));
+            writes.note(&Ok(()), false);
+            assert!(shows(0), "an empty file may still find room");
+            writes.note(&Ok(()), true);
+            assert!(shows(1));
+            writes.note(&failed(StoreErrorKind::Unavailable), true);
+            assert!(shows(1), "it is only busy");
+        });
+    }
+}
