@@ -23,15 +23,29 @@ pub(crate) fn work_on<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) ->
 
 /// Does it in a thread that stands back behind those that serve. To one of their kind the system owes as much time as they
 /// take: it makes up for what [`pause`](crate::domain::pauses::pause) leaves to them by not pausing the next few times.
+/// Where the system has no thread to spare, it is done all the same.
 fn stand_back<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    start_another(thread::Builder::new(), work)
+}
+
+/// Works in the thread that this starts, or here if it cannot start one.
+fn start_another<T: Send>(thread: thread::Builder, work: impl FnOnce() -> T + Send) -> T {
     let span = Span::current();
-    let work = || {
-        // No priority can be taken back, so none is lent to a thread that serves. Elsewhere this is of the whole process.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::nice(NICE);
-        span.in_scope(work)
-    };
-    thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| resume_unwind(panic))
+    let mut work = Some(work);
+    let mut work = || work.take().expect("it is done once")();
+    let done = thread::scope(|scope| {
+        let thread = thread.spawn_scoped(scope, || {
+            // No priority can be taken back, so none is lent to a thread that serves. Elsewhere this is of the whole process.
+            #[cfg(target_os = "linux")]
+            let _ = rustix::process::nice(NICE);
+            span.in_scope(&mut work)
+        });
+        thread.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    done.unwrap_or_else(|error| {
+        tracing::warn!(%error, "no thread can be started; others wait for work on a long document");
+        work()
+    })
 }
 
 /// Releases many items. Whoever happens to be the last one to have them does not wait for it.
@@ -73,6 +87,14 @@ mod tests {
         assert_eq!(work_on(LONG, niceness), before, "this is soon done");
         assert_eq!(work_on(LONG + 1, niceness), (before + NICE).min(19));
         assert_eq!(niceness(), before);
+    }
+
+    #[test]
+    fn without_a_thread_to_spare_it_is_done_all_the_same() {
+        let more_than_there_is = thread::Builder::new().stack_size(1 << 47);
+        let here = thread::current().id();
+        assert_eq!(start_another(more_than_there_is, || thread::current().id()), here);
+        assert_ne!(start_another(thread::Builder::new(), || thread::current().id()), here);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

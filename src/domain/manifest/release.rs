@@ -19,7 +19,7 @@ pub use runtime::command_and_port;
 use super::{Aliases, Artifact, Descriptor, Format, Kind, Manifest, ReadError, SiteSettings, each_once};
 use crate::domain::json::{LongList, Text, reason};
 use crate::domain::media_type::MAX_MEDIA_TYPE;
-use crate::domain::pauses::Pauses as _;
+use crate::domain::pauses::{Pauses as _, pause_at};
 use crate::domain::{FileName, MediaType};
 
 /// The media type of releases when served. Version rows omit it.
@@ -75,11 +75,10 @@ impl<'de> Visitor<'de> for StoredArtifactsVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let (mut read, mut index) = (Ok(LongList::default()), 0);
         while let Some(artifact) = items.next_element::<StoredArtifact<'_>>()? {
-            if let Ok(all) = &mut read {
-                match artifact.read() {
-                    Ok(artifact) => all.push(artifact),
-                    Err(why) => read = Err(format!("artifacts[{index}]{why}")),
-                }
+            match (&mut read, artifact.read()) {
+                (Ok(all), Ok(artifact)) => all.push(artifact),
+                (Ok(_), Err(why)) => read = Err(format!("artifacts[{index}]{why}")),
+                (Err(_), _) => pause_at(index),
             }
             index += 1;
         }
