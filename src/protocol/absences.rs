@@ -1,6 +1,7 @@
 //! What readers asked for lately and does not exist, so that asking again costs the store nothing; and a limit on how
 //! many look for such things at once, so that a flood of made-up names leaves the store to those that are known.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,6 +49,14 @@ impl<K: Hash + Eq + Send + Sync + 'static> Absences<K> {
     /// Whether the key was found absent at most `age` ago.
     pub(super) fn holds(&self, key: &K, age: Duration) -> bool {
         self.known.get(key).is_some_and(|asked| asked.elapsed() < age)
+    }
+
+    /// The keys that were found absent at most `age` ago.
+    pub(super) fn all(&self, age: Duration) -> HashSet<K>
+    where
+        K: Clone,
+    {
+        self.known.iter().filter(|(_, asked)| asked.elapsed() < age).map(|(key, _)| K::clone(&key)).collect()
     }
 
     /// Waits for its turn to ask the store for an unknown key.

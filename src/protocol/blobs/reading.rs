@@ -1,5 +1,6 @@
 //! Reading blobs: any bytes that are still present will do, from the cache if it has them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -65,6 +66,12 @@ impl Blobs {
     pub async fn is_recently_absent(&self, digest: Digest) -> Result<bool, StoreError> {
         Ok(self.absent.holds(&digest, self.max_staleness)
             && readable(self.store.head(&LayoutKey::Blob(digest, 0).key()).await)?.is_none())
+    }
+
+    /// The digests for which readers found no bytes in the store, the latest some thousands of the last `age`.
+    #[must_use]
+    pub fn missed(&self, age: Duration) -> HashSet<Digest> {
+        self.absent.all(age)
     }
 
     /// The bytes to read, whatever their generation. Readers of what is not there take turns.

@@ -8,7 +8,8 @@
 //!
 //! Bytes that a version needs are taken away by nobody but those who discard damaged ones, who count that first: a look
 //! from before another count ([`Blobs::discards`](crate::protocol::Blobs::discards)) is not relied on. What a disk loses,
-//! or somebody deletes in the bucket by hand, leaves no trace, so no look is relied on for longer than [`RELIED_ON`].
+//! or somebody deletes in the bucket by hand, leaves no trace until a reader misses it
+//! ([`Blobs::missed`](crate::protocol::Blobs::missed)), so no look is relied on for longer than [`RELIED_ON`].
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -116,9 +117,15 @@ impl Publish {
         };
         let loaded = self.manifests.load_alone(row.summary.manifest, row.summary.media_type.as_deref()).await?;
         let Some(loaded) = loaded else { return Ok(unknown) };
-        let is_sound = |blob: &Descriptor| !self.blobs.is_damaged(&blob.digest);
-        let sound =
-            || Ok::<_, StoreError>(loaded.manifest()?.roots().into_iter().with_pauses().filter(is_sound).collect());
+        let missed = self.blobs.missed(RELIED_ON);
+        let is_sound = |blob: &Descriptor| !self.blobs.is_damaged(&blob.digest) && !missed.contains(&blob.digest);
+        let sound = || {
+            let named = loaded.manifest()?.roots();
+            // A set that grew would move all blobs at once, without a pause.
+            let mut sound = HashSet::with_capacity(named.len());
+            sound.extend(named.into_iter().with_pauses().filter(is_sound));
+            Ok::<_, StoreError>(sound)
+        };
         Ok(Known { blobs: work_on(loaded.bytes.len(), sound)?, begun: Some(look.begun) })
     }
 

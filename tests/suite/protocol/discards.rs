@@ -98,6 +98,25 @@ async fn a_session_that_was_prepared_before_a_discard_asks_for_what_was_discarde
     assert_eq!(missing.iter().map(|blob| blob.digest).collect::<Vec<_>>(), [first().file(DAMAGED)]);
 }
 
+/// A disk lost it, or somebody deleted it by hand.
+#[tokio::test]
+async fn what_a_reader_missed_is_asked_for() {
+    let backend = FsBackend::quick();
+    marker::open(&*backend.store()).await.unwrap();
+    let process = Services::over(&backend.store());
+    process.release("main", &first()).await.unwrap();
+    let lost = first().file(DAMAGED);
+    sweep(&backend.store(), lost, 0).await;
+    assert_eq!(publish(&process, "v2").await, [], "nobody has noticed");
+    assert_eq!(blob(&process, lost).await.unwrap(), None);
+    for label in ["v3", "v4"] {
+        assert_eq!(publish(&process, label).await, [lost]);
+    }
+    process.upload(&first().files[DAMAGED].1).await.unwrap();
+    assert_eq!(publish(&process, "v5").await, []);
+    assert_eq!(sound(&backend.store(), "main").await.as_deref(), Some("v5"));
+}
+
 /// A discard dies before any of its calls, or its reply is lost; or somebody publishes in its middle.
 #[tokio::test]
 async fn a_discard_that_dies_anywhere_leaves_nothing_unnoticed() {
