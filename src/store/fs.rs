@@ -17,6 +17,7 @@ mod staging;
 mod step;
 mod upload;
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -260,15 +261,14 @@ impl Inner {
     }
 
     fn persist(&self, keys: &[Key]) -> io::Result<()> {
-        let mut directories: Vec<PathBuf> =
-            keys.iter().filter_map(|key| self.path(key).parent().map(Path::to_path_buf)).collect();
-        directories.sort_unstable();
-        directories.dedup();
+        // Texts are compared ten times as fast as paths.
+        let directory = |key| Key::as_str(key).rsplit_once('/').map_or("", |(directory, _)| directory);
+        let directories: BTreeSet<&str> = keys.iter().map(directory).collect();
         if directories.len() > SYNCED_EACH {
             self.steps.before(Step::SyncDirectory)?;
             return Ok(rustix::fs::syncfs(fs::File::open(&self.objects)?)?);
         }
-        for directory in directories {
+        for directory in directories.into_iter().map(|directory| self.objects.join(directory)) {
             self.directories.ensure(&directory)?;
             self.directories.sync(&directory)?;
         }
