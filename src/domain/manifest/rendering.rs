@@ -5,14 +5,14 @@
 //! golden files of the tests hold it. The manifest itself travels along as the configuration, so nothing of it is lost,
 //! and no two manifests render alike.
 
-use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
-use super::{Descriptor, Manifest, oci, release};
-use crate::domain::Digest;
+use super::{Artifact, Descriptor, Manifest, oci, release};
 use crate::domain::pauses::Pauses as _;
+use crate::domain::{Digest, Hasher};
 
 /// `artifactType` of renderings.
 pub const ARTIFACT_TYPE: &str = "application/vnd.larder.release.v1";
@@ -34,12 +34,23 @@ struct Rendering<'a> {
     media_type: &'static str,
     artifact_type: &'static str,
     config: Layer<'a>,
-    #[serde(serialize_with = "with_pauses")]
-    layers: Vec<Layer<'a>>,
+    layers: Layers<'a>,
 }
 
-fn with_pauses<S: Serializer>(layers: &[Layer<'_>], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(layers.iter().with_pauses())
+/// A layer for each file, and one for the source snapshot.
+struct Layers<'a> {
+    files: &'a [Artifact],
+    source: Option<Descriptor>,
+}
+
+impl Serialize for Layers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let files = self.files.iter().with_pauses().map(|file| {
+            let layer = Layer::new(file.media_type.as_deref().unwrap_or(UNKNOWN), file.blob);
+            Layer { annotations: Some(Title(file.name.as_str())), ..layer }
+        });
+        serializer.collect_seq(files.chain(self.source.map(|source| Layer::new(SOURCE, source))))
+    }
 }
 
 #[derive(Serialize)]
@@ -49,12 +60,21 @@ struct Layer<'a> {
     digest: Digest,
     size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    annotations: Option<BTreeMap<&'static str, &'a str>>,
+    annotations: Option<Title<'a>>,
 }
 
 impl<'a> Layer<'a> {
     fn new(media_type: &'a str, blob: Descriptor) -> Self {
         Self { media_type, digest: blob.digest, size: blob.size, annotations: None }
+    }
+}
+
+/// The annotation with the name of a file.
+struct Title<'a>(&'a str);
+
+impl Serialize for Title<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(oci::TITLE, self.0)])
     }
 }
 
@@ -65,31 +85,60 @@ impl<'a> Layer<'a> {
 /// [`MAX_RENDERING`].
 #[must_use]
 pub fn render(manifest: &[u8]) -> Option<Bytes> {
+    let (release, own) = read(manifest)?;
+    let bytes = serde_json::to_vec(&rendering(&release, own)).ok()?;
+    (bytes.len() <= MAX_RENDERING).then(|| bytes.into())
+}
+
+/// The digest of what [`render`] returns.
+#[must_use]
+pub fn digest(manifest: &[u8]) -> Option<Digest> {
+    let (release, own) = read(manifest)?;
+    digest_of(&release, own)
+}
+
+/// The same of a release that was read out of the document with this digest and size. Takes no memory for the rendering.
+#[must_use]
+pub fn digest_of(release: &Manifest, own: Descriptor) -> Option<Digest> {
+    let mut bytes = BufWriter::new(Hashing { hasher: Hasher::new(), left: MAX_RENDERING });
+    serde_json::to_writer(&mut bytes, &rendering(release, own)).ok()?;
+    Some(bytes.into_inner().ok()?.hasher.finish())
+}
+
+fn read(manifest: &[u8]) -> Option<(Manifest, Descriptor)> {
     if oci::media_type_by_shape(manifest).is_some() {
         return None;
     }
     let own = Descriptor { digest: Digest::of(manifest), size: manifest.len() as u64 };
-    of(&release::read(manifest).ok()?, own)
+    Some((release::read(manifest).ok()?, own))
 }
 
-/// The same of a release that was read out of the document with this digest and size.
-#[must_use]
-pub fn of(release: &Manifest, own: Descriptor) -> Option<Bytes> {
-    let files = release.files.iter().with_pauses().map(|file| {
-        let title = BTreeMap::from([(oci::TITLE, file.name.as_str())]);
-        let layer = Layer::new(file.media_type.as_deref().unwrap_or(UNKNOWN), file.blob);
-        Layer { annotations: Some(title), ..layer }
-    });
-    let source = release.source.map(|source| Layer::new(SOURCE, source));
-    let rendering = Rendering {
+fn rendering(release: &Manifest, own: Descriptor) -> Rendering<'_> {
+    Rendering {
         schema_version: 2,
         media_type: oci::IMAGE,
         artifact_type: ARTIFACT_TYPE,
         config: Layer::new(CONFIG, own),
-        layers: files.chain(source).collect(),
-    };
-    let bytes = serde_json::to_vec(&rendering).ok()?;
-    (bytes.len() <= MAX_RENDERING).then(|| bytes.into())
+        layers: Layers { files: &release.files, source: release.source },
+    }
+}
+
+/// Hashes what is written, up to a number of bytes.
+struct Hashing {
+    hasher: Hasher,
+    left: usize,
+}
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.left = self.left.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.hasher.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Digest and size of the release manifest that an image manifest claims to be the rendering of: its configuration, if

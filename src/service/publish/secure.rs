@@ -122,8 +122,7 @@ pub(super) fn held(receipt: &Receipt, manifest: &Manifest) -> Vec<Digest> {
     let mut held = vec![receipt.row.digest()];
     if summary.media_type.is_none() && RepositoryName::of(&receipt.name).is_some() {
         let bytes = usize::try_from(summary.manifest.size).unwrap_or(usize::MAX);
-        let rendered = work_on(bytes, || rendering::of(manifest, summary.manifest));
-        held.extend(rendered.map(|bytes| work_on(bytes.len(), || Digest::of(&bytes))));
+        held.extend(work_on(bytes, || rendering::digest_of(manifest, summary.manifest)));
     }
     held
 }

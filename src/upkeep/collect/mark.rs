@@ -264,5 +264,5 @@ const READ_AHEAD: usize = 4;
 /// The digest of what shows a release to the clients of its repository; it is not stored.
 fn rendered(root: &Root, bytes: &[u8]) -> Option<Digest> {
     let is_shown = root.media_type.is_none() && RepositoryName::of(&root.name).is_some();
-    is_shown.then(|| rendering::render(bytes)).flatten().map(|bytes| Digest::of(&bytes))
+    is_shown.then(|| rendering::digest(bytes)).flatten()
 }

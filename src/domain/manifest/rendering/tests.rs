@@ -16,6 +16,7 @@ fn renderings_never_change() {
         let rendering = render(manifest).unwrap();
         assert_eq!(std::str::from_utf8(&rendering).unwrap(), golden);
         assert!(is_rendering(&rendering, manifest));
+        assert_eq!(digest(manifest), Some(Digest::of(&rendering)));
         let own = Descriptor { digest: Digest::of(manifest), size: manifest.len() as u64 };
         assert_eq!(claimed(&rendering), Some(own));
     }
@@ -61,7 +62,10 @@ fn documents_of_other_formats_and_long_ones_have_no_rendering() {
         let blob = Digest::of(b"");
         let artifacts: Vec<_> =
             (0..files).map(|at| serde_json::json!({"name": format!("{at:06}"), "blob": blob, "size": 0})).collect();
-        render(serde_json::json!({"artifacts": artifacts}).to_string().as_bytes())
+        let manifest = serde_json::json!({"artifacts": artifacts}).to_string();
+        let rendering = render(manifest.as_bytes());
+        assert_eq!(digest(manifest.as_bytes()), rendering.as_deref().map(Digest::of));
+        rendering
     };
     assert!(long(20_000).is_some_and(|rendering| rendering.len() <= MAX_RENDERING));
     assert_eq!(long(30_000), None);
