@@ -12,8 +12,9 @@ use crate::domain::site::{RuleFile, Rules, Site};
 use crate::domain::{Digest, ManifestName, VersionRow};
 use crate::protocol::Blobs;
 use crate::protocol::flights::Flights;
+use crate::protocol::long_work::work_on;
 use crate::service::Resolve;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreError;
 
 /// Size of all sites that are kept, in bytes. Manifests never change, so none of them becomes stale.
 const REMEMBERED_BYTES: u64 = 128 << 20;
@@ -103,14 +104,12 @@ async fn compile(
         let Some(object) = blobs.open(artifact.blob.digest, None).await? else { return Ok(None) };
         *bytes = Some(object.bytes(file.max_size() as u64).await?);
     }
-    // Tens of thousands of files take tens of milliseconds.
-    let compiled = tokio::task::spawn_blocking(move || {
+    let bytes = files.iter().flatten().map(Bytes::len).sum::<usize>() + loaded.bytes.len();
+    let (site, problems) = work_on(bytes, || {
         let [redirects, headers] = files;
         let (rules, problems) = Rules::read(redirects.as_deref(), headers.as_deref());
-        Ok::<_, StoreError>((Arc::new(Site::compile(loaded.manifest()?, rules)), problems))
+        (Arc::new(Site::compile(manifest, rules)), problems)
     });
-    let failed = |error| StoreError::new(StoreErrorKind::Internal, row.summary.manifest.digest, error);
-    let (site, problems) = compiled.await.map_err(failed)??;
     if let Some(first) = problems.first() {
         let (version, problems) = (row.number, problems.len());
         invalid.increment(problems as u64);
