@@ -260,7 +260,8 @@ fn many(at: usize) -> String {
     format!("images/{:02}/{at:05}.png", at / 100)
 }
 
-/// Publishes of the site, one a second, by somebody who has uploaded everything before.
+/// Publishes of the site, by somebody who has uploaded everything before: one begins each second, or once the one before
+/// has ended if that takes longer.
 struct Publishes {
     stop: Sender<()>,
     thread: JoinHandle<usize>,
@@ -280,8 +281,10 @@ impl Publishes {
             // Made once: what the generator's core spends on it would be waiting to the clients beside it.
             let mut document = document.to_string();
             let at = document.find(&label(0)).expect("the label");
-            let mut published = 0;
-            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            let (mut published, mut due) = (0, Instant::now() + EVERY);
+            while stopped.recv_timeout(due.saturating_duration_since(Instant::now())) == Err(RecvTimeoutError::Timeout)
+            {
+                due = Instant::now().max(due + EVERY);
                 let next = label(jiff::Timestamp::now().as_microsecond());
                 document.replace_range(at..at + next.len(), &next);
                 ask(address, ("PUT", name), &token, &document).expect("a publish");
