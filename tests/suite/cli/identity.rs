@@ -1,7 +1,6 @@
 //! Publishing without a token: the identity of a CI job is exchanged for one.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,7 +8,7 @@ use serde_json::json;
 use super::exchange::{Exchange, JOB_SECRET, Rules};
 use super::fake::{Fake, answer};
 use super::{folder, quiet};
-use crate::support::process::{Larder, Output, larder};
+use crate::support::process::{Larder, Output, larder, write_program};
 
 /// A command in a job with these variables.
 fn job(arguments: &str, variables: impl IntoIterator<Item = (&'static str, String)>) -> Larder {
@@ -191,10 +190,9 @@ fn a_job_of_gitlab_exchanges_the_token_that_it_was_given() {
 fn a_job_of_buildkite_asks_the_agent() {
     let server = quiet();
     let exchange = Exchange::before(&server, Rules::default());
-    let agent =
-        folder(&[("buildkite-agent", b"#!/bin/sh\necho \"$*\" > \"$(dirname \"$0\")/asked\"\necho of-the-agent\n")]);
+    let agent = folder(&[]);
     let program = agent.path().join("buildkite-agent");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, b"#!/bin/sh\necho \"$*\" > \"$(dirname \"$0\")/asked\"\necho of-the-agent\n");
     let files = folder(&[("f", b"1")]);
     let path = format!("{}:/usr/bin:/bin", agent.path().display());
     let run = |path: &str| {

@@ -1,7 +1,6 @@
 //! `larder site`: what people read of hosts, and what is asked of the server.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 
 use super::fake::{Act, Fake, Request, answer};
 use super::{folder, publish};
-use crate::support::process::{Larder, ServerProcess};
+use crate::support::process::{Larder, ServerProcess, write_program};
 
 const RECORD: &str = "_larder-challenge.docs.example.org. TXT \"larder=abc\"";
 
@@ -188,8 +187,8 @@ fn the_address_of_a_preview_depends_on_what_is_asked_for() {
 
 /// A desktop whose browser writes down what it is to open.
 fn desktop() -> TempDir {
-    let home = folder(&[("bin/xdg-open", b"#!/bin/sh\necho \"$@\" >> \"$HOME/opened\"\n")]);
-    fs::set_permissions(home.path().join("bin/xdg-open"), fs::Permissions::from_mode(0o755)).unwrap();
+    let home = TempDir::new().unwrap();
+    write_program(&home.path().join("bin/xdg-open"), b"#!/bin/sh\necho \"$@\" >> \"$HOME/opened\"\n");
     home
 }
 

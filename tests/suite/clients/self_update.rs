@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::example;
 use crate::cli::fake::{Act, Fake};
-use crate::support::process::{ServerProcess, until};
+use crate::support::process::{ServerProcess, until, write_program};
 
 /// The example as version `mark`: bytes behind the end of a program do not matter to it, but make it another one.
 fn program(mark: &str) -> Vec<u8> {
@@ -27,10 +27,7 @@ fn publish(server: &ServerProcess, program: &[u8]) {
 /// Installs a program in a new directory, as `bin/tool`, with a link to it as people have them.
 fn install(program: &[u8]) -> TempDir {
     let home = TempDir::new().unwrap();
-    fs::create_dir(home.path().join("bin")).unwrap();
-    let path = home.path().join("bin/tool");
-    fs::write(&path, program).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&home.path().join("bin/tool"), program);
     std::os::unix::fs::symlink("bin/tool", home.path().join("tool")).unwrap();
     home
 }

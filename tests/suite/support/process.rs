@@ -31,6 +31,17 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Writes a program that is run right away. A shell does that: as long as this process has a file open to write it, so
+/// has whatever another test starts at that moment, and what is open to be written cannot be run ("text file busy").
+pub fn write_program(path: &Path, content: &[u8]) {
+    std::fs::create_dir_all(path.parent().expect("a directory")).expect("make it");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path).stdin(Stdio::piped());
+    let mut shell = shell.spawn().expect("a shell");
+    shell.stdin.take().expect("its input").write_all(content).expect("write to it");
+    assert!(shell.wait().expect("it ends").success());
+}
+
 /// A port that nobody listens on, from below the range that the system gives to outgoing connections: a server that is
 /// restarted finds it free again.
 pub fn free_port() -> u16 {
