@@ -23,6 +23,9 @@ impl Drop for Caddy {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("{}", std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default());
+        }
     }
 }
 
@@ -71,7 +74,8 @@ async fn the_proxy_of_the_guide_has_certificates_for_sites_and_for_nothing_else(
         for host in ["v1-docs.preview.example.org", "evil.example.com"] {
             assert_eq!(get(host, "/"), (Some(35), "\n000".into()), "{host}");
         }
-        assert!(get("live-przs1.pr.example.org", "/").1.ends_with("\n401"), "on_demand is set for these previews");
+        let preview = get("live-przs1.pr.example.org", "/");
+        assert!(preview.1.ends_with("\n401"), "on_demand is set for these previews: {preview:?}");
     })
     .await
     .unwrap();
