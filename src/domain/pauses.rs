@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// connections.
 const SHORT: Duration = Duration::from_micros(50);
 /// How long it goes on where others always have something to do, unless the thread has [another limit](go_on_for).
-const LONG: Duration = Duration::from_micros(150);
+const LONG: Duration = Duration::from_micros(100);
 /// Within these two, work goes on for this part of the time that others have just had: a fifth.
 const SHARE: u32 = 5;
 /// Items between two looks at the time, each of which takes less than a microsecond.

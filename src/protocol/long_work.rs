@@ -15,7 +15,7 @@ pub(crate) const LONG: usize = 64 << 10;
 /// How work goes on beside those who are served, where they need all of the processor.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
-    /// How nice the thread is: the system owes it a twenty-fourth of the time for 14, and twice that for each three less.
+    /// How nice the thread is: the system owes it a thirty-fifth of the time for 16, and twice that for each three less.
     nice: i32,
     /// How long it goes on at a time.
     piece: Duration,
@@ -26,10 +26,10 @@ impl Pace {
     /// many seconds, so pieces of them are longer.
     fn of(bytes: usize) -> Self {
         let (nice, micros) = match bytes >> 20 {
-            0..4 => (14, 150),
-            4..8 => (11, 300),
-            8..16 => (8, 600),
-            _ => (5, 1200),
+            0..4 => (16, 100),
+            4..8 => (13, 200),
+            8..16 => (10, 400),
+            _ => (7, 800),
         };
         Self { nice, piece: Duration::from_micros(micros) }
     }
@@ -112,8 +112,8 @@ mod tests {
         let niceness = || rustix::process::getpriority_process(None).unwrap();
         let before = niceness();
         assert_eq!(work_on(LONG, niceness), before, "this is soon done");
-        assert_eq!(work_on(LONG + 1, niceness), (before + 14).min(19));
-        assert_eq!(work_on(16 << 20, niceness), (before + 5).min(19), "larger ones would not end");
+        assert_eq!(work_on(LONG + 1, niceness), (before + 16).min(19));
+        assert_eq!(work_on(16 << 20, niceness), (before + 7).min(19), "larger ones would not end");
         assert_eq!(niceness(), before);
     }
 
@@ -121,7 +121,7 @@ mod tests {
     async fn large_documents_are_worked_on_in_longer_pieces() {
         let piece = || piece_after(Duration::from_secs(1)).as_micros();
         let sizes = [LONG + 1, (4 << 20) - 1, 4 << 20, 8 << 20, 16 << 20, usize::MAX];
-        assert_eq!(sizes.map(|bytes| work_on(bytes, piece)), [150, 150, 300, 600, 1200, 1200]);
+        assert_eq!(sizes.map(|bytes| work_on(bytes, piece)), [100, 100, 200, 400, 800, 800]);
     }
 
     #[test]
